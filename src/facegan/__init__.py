@@ -1,0 +1,3 @@
+"""facegan: train an image-generating GAN on your own pictures, and serve it, in SageMaker containers."""
+
+__version__ = "0.1.0"

@@ -1,0 +1,270 @@
+"""What training hands to serving: a generator's weights and a card that rebuilds it, without pickle.
+
+An artifact is a folder, or a ``model.tar.gz`` of one, with two files: ``generator.safetensors`` and
+``model_card.json``. Loading reads numbers and JSON only, so a hostile file can run no code.
+"""
+
+import dataclasses
+import hashlib
+import io
+import json
+import os
+import tarfile
+import zlib
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load as load_tensors
+from safetensors.torch import save as save_tensors
+from torch import Tensor, nn
+
+from facegan import __version__
+from facegan.errors import ArtifactError, ConfigError
+from facegan.gans import Family, Gan, Preset, find_family, find_preset
+
+SCHEMA_VERSION = 1
+WEIGHTS_NAME = "generator.safetensors"
+CARD_NAME = "model_card.json"
+MAX_CARD_BYTES = 1 << 20
+MAX_WEIGHTS_BYTES = 4 << 30  # far above any generator here; stops a decompression bomb
+
+
+@dataclass(frozen=True, kw_only=True)
+class ModelCard:
+    """What a generator is and where it comes from: enough to rebuild it, and to trust it."""
+
+    family: str
+    preset: str
+    settings: Mapping[str, Any]  # the preset's hyperparameters, as trained
+    image_shape: tuple[int, ...]  # (3, H, W)
+    latent_dim: int
+    weights_sha256: str
+    kimg: float = 0.0
+    dataset: Mapping[str, Any] = field(default_factory=dict)  # digest, images, name
+    training: Mapping[str, Any] = field(default_factory=dict)  # TrainingConfig, hardware, speed
+    metrics: Mapping[str, Any] = field(default_factory=dict)
+    versions: Mapping[str, str] = field(default_factory=dict)
+    schema_version: int = SCHEMA_VERSION
+
+    @property
+    def resolution(self) -> int:
+        """The side of the images, in pixels."""
+        return self.image_shape[-1]
+
+    def to_json(self) -> str:
+        """The card as the text of ``model_card.json``."""
+        return json.dumps(dataclasses.asdict(self), indent=2, sort_keys=True) + "\n"
+
+
+@dataclass(frozen=True)
+class Artifact:
+    """A generator ready to draw, and its card."""
+
+    generator: nn.Module  # latents (N, latent_dim) → images (N, 3, H, W) in [-1, 1]; eval mode
+    card: ModelCard
+    family: Family
+    preset: Preset
+
+    def sample_latents(self, count: int, generator: torch.Generator) -> Tensor:
+        """`count` latents (N, latent_dim) drawn with the given random numbers."""
+        return self.family.sample_latents(self.preset, count, generator)
+
+    @property
+    def has_truncation(self) -> bool:
+        """Whether the family trades variety for typicality by a truncation psi."""
+        return self.family.has_truncation
+
+
+def save_artifact(gan: Gan, model_dir: Path | str, **facts: Any) -> ModelCard:
+    """Write the averaged generator and its card into a folder, each file aside and then renamed.
+
+    Args:
+        gan: The game; its ``generator_ema`` is what is saved.
+        model_dir: The folder, made if it is missing.
+        facts: Further fields of :class:`ModelCard` (kimg, dataset, training, metrics).
+
+    Raises:
+        ArtifactError: a file cannot be written (a full disk); no partial file stays.
+    """
+    weights = save_tensors({k: v.contiguous() for k, v in gan.generator_ema.state_dict().items()})
+    card = ModelCard(
+        family=gan.family.name,
+        preset=gan.preset_name,
+        settings=gan.preset.as_dict(),
+        image_shape=gan.image_shape,
+        latent_dim=gan.preset.latent_dim,
+        weights_sha256=hashlib.sha256(weights).hexdigest(),
+        versions={"facegan": __version__, "torch": torch.__version__},
+        **facts,
+    )
+    folder = Path(model_dir)
+    write_aside(folder / WEIGHTS_NAME, weights)
+    write_aside(folder / CARD_NAME, card.to_json().encode())
+    return card
+
+
+def pack_artifact(model_dir: Path | str, archive: Path | str) -> Path:
+    """Make ``model.tar.gz`` of an artifact folder; the same folder gives the same bytes.
+
+    Raises:
+        ArtifactError: the folder holds no artifact, or the archive cannot be written.
+    """
+    folder, packed = Path(model_dir), io.BytesIO()
+    with tarfile.open(fileobj=packed, mode="w:gz", compresslevel=1, format=tarfile.PAX_FORMAT) as tar:
+        for name in (WEIGHTS_NAME, CARD_NAME):
+            member = tarfile.TarInfo(name)  # no times, owners or modes of this machine
+            content = read_file(folder / name)
+            member.size = len(content)
+            tar.addfile(member, io.BytesIO(content))
+    body = bytearray(packed.getvalue())
+    body[4:8] = bytes(4)  # gzip's own time stamp
+    write_aside(Path(archive), bytes(body))
+    return Path(archive)
+
+
+def load_artifact(source: Path | str) -> Artifact:
+    """Read an artifact from its folder or its ``model.tar.gz``, and rebuild the generator.
+
+    Raises:
+        ArtifactError: it is missing, truncated, not an artifact, of a newer schema, of an unknown
+            family, or its weights do not match its card. Nothing is ever unpickled or extracted.
+    """
+    path = Path(source)
+    files = read_folder(path) if path.is_dir() else read_archive(path)
+    card = parse_card(files[CARD_NAME], path)
+    weights = files[WEIGHTS_NAME]
+    if hashlib.sha256(weights).hexdigest() != card.weights_sha256:
+        raise ArtifactError(
+            f"{path}: the weights are not those its card describes.",
+            "The file is damaged or was changed; copy it again, or pack it again from the run.",
+        )
+    try:
+        family = find_family(card.family)
+        preset = find_preset(family, card.preset).replaced(card.settings)
+        generator = family.build_generator(preset, card.image_shape)
+        generator.load_state_dict(load_tensors(weights))
+    except (ConfigError, SafetensorError, RuntimeError) as cause:
+        raise ArtifactError(
+            f"{path}: the generator cannot be rebuilt: {first_line(cause)}",
+            f"It was made by facegan {card.versions.get('facegan', '?')}, this is {__version__}.",
+        ) from cause
+    return Artifact(generator.eval().requires_grad_(False), card, family, preset)
+
+
+def read_folder(folder: Path) -> dict[str, bytes]:
+    """The two files of an artifact folder; a folder with only a model.tar.gz is read through it."""
+    archive = folder / "model.tar.gz"
+    if not (folder / CARD_NAME).exists() and archive.is_file():
+        return read_archive(archive)
+    return {name: read_file(folder / name) for name in (CARD_NAME, WEIGHTS_NAME)}
+
+
+def read_file(path: Path) -> bytes:
+    """A file's bytes, or an error that names it."""
+    try:
+        return path.read_bytes()
+    except OSError as cause:
+        raise ArtifactError(
+            f"{path} cannot be read: {cause.strerror}.",
+            f"A model is a folder with {WEIGHTS_NAME} and {CARD_NAME}, or a model.tar.gz of one.",
+        ) from cause
+
+
+def read_archive(path: Path) -> dict[str, bytes]:
+    """The two files of a model.tar.gz, read in memory; every other member must be harmless."""
+    if not path.is_file():
+        read_file(path)  # raises, naming why
+    files: dict[str, bytes] = {}
+    try:
+        with tarfile.open(path, mode="r:gz") as tar:
+            for member in tar:
+                check_member(member, path)
+                name = os.path.normpath(member.name)
+                limit = {CARD_NAME: MAX_CARD_BYTES, WEIGHTS_NAME: MAX_WEIGHTS_BYTES}.get(name)
+                if limit is not None and member.isfile():
+                    files[name] = read_member(tar, member, limit, path)
+    except (tarfile.TarError, EOFError, OSError, zlib.error) as cause:
+        raise ArtifactError(
+            f"{path} is not a readable model.tar.gz: {first_line(cause)}",
+            "It is truncated, damaged, or another kind of file (pickled models are never loaded).",
+        ) from cause
+    for name in (CARD_NAME, WEIGHTS_NAME):
+        if name not in files:
+            raise ArtifactError(f"{path} holds no {name}.", "It was not packed by facegan.")
+    return files
+
+
+def check_member(member: tarfile.TarInfo, path: Path) -> None:
+    """Refuse a member that would leave its folder, or that is neither a file nor a folder."""
+    name = os.path.normpath(member.name)
+    if name.startswith(("/", "..")) or not (member.isfile() or member.isdir()):
+        raise ArtifactError(
+            f"{path} holds {member.name!r}, which would escape its folder.",
+            "The archive is hostile or broken; do not unpack it.",
+        )
+
+
+def read_member(
+    tar: tarfile.TarFile, member: tarfile.TarInfo, limit: int, path: Path
+) -> bytes:
+    """One member's bytes, up to a limit."""
+    if member.size > limit:
+        raise ArtifactError(f"{path}: {member.name} claims {member.size} bytes, over {limit}.")
+    stream = tar.extractfile(member)
+    assert stream is not None  # the caller checked that it is a file
+    content = stream.read()
+    if len(content) != member.size:
+        raise EOFError(f"{member.name} ends early")
+    return content
+
+
+def parse_card(text: bytes, path: Path) -> ModelCard:
+    """A card from its JSON, its schema checked first."""
+    try:
+        values = json.loads(text)
+        version = values["schema_version"]
+        if not isinstance(version, int) or version > SCHEMA_VERSION:
+            raise ArtifactError(
+                f"{path}: its card has schema {version!r}, this facegan reads up to "
+                f"{SCHEMA_VERSION}.",
+                "Install a newer facegan.",
+            )
+        known = {spec.name for spec in dataclasses.fields(ModelCard)}
+        card = ModelCard(**{name: value for name, value in values.items() if name in known})
+        shape = tuple(int(side) for side in card.image_shape)
+        if len(shape) != 3 or not all(0 < side <= 4096 for side in shape):
+            raise ValueError(f"image_shape {card.image_shape!r}")
+        if not isinstance(card.settings, dict) or not isinstance(card.versions, dict):
+            raise ValueError("settings and versions must be objects")
+        return dataclasses.replace(card, image_shape=shape)
+    except (ValueError, TypeError, KeyError, RecursionError) as cause:
+        raise ArtifactError(
+            f"{path}: {CARD_NAME} is not a model card: {first_line(cause)}",
+            "It is damaged, or was not written by facegan.",
+        ) from cause
+
+
+def first_line(cause: BaseException) -> str:
+    """The first line of an exception's text: enough for a person, no trace."""
+    return (str(cause).splitlines() or [type(cause).__name__])[0]
+
+
+def write_aside(path: Path, content: bytes) -> None:
+    """Write a file whole or not at all: aside in its own folder, synced, then renamed."""
+    partial = path.with_name(f".{path.name}.partial")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with partial.open("wb") as stream:
+            stream.write(content)
+            stream.flush()
+            os.fsync(stream.fileno())
+        os.replace(partial, path)
+    except OSError as cause:
+        partial.unlink(missing_ok=True)
+        raise ArtifactError(
+            f"{path} cannot be written: {cause.strerror}.", "Free some space, or check the folder."
+        ) from cause

@@ -1,0 +1,260 @@
+"""`facegan train`: from a folder of pictures to model.tar.gz, or on from where a run stopped."""
+
+import contextlib
+import signal
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import click
+
+from facegan.errors import ConfigError, nearest
+
+HELP = """Train a GAN on a folder of pictures; ends with RUN/model.tar.gz.
+
+\b
+Examples:
+  facegan train --data faces/ --out runs/a --resolution 32
+  facegan train --data runs/toy32 --out runs/b --preset toy32 --total-kimg 50 --seed 7
+  facegan train --data runs/toy32 --out runs/b --resume            (after any stop)
+
+Every hyperparameter below is a flag; its default is the preset's. Pictures of any size are cropped
+square around the centre and resized. Ctrl-C (or SIGTERM) ends the step, writes a checkpoint and
+stops; --resume goes on to the very bits an undisturbed run would have reached.
+"""
+
+
+class TrainCommand(click.Command):
+    """A command that lists the chosen family's hyperparameters in its help."""
+
+    def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        super().format_options(ctx, formatter)
+        family, preset = chosen(ctx.args)
+        for title, rows in hyperparameter_rows(family, preset):
+            with formatter.section(title):
+                formatter.write_dl(rows)
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        ctx.args = list(args)  # --help is handled while parsing, and asks for the family
+        return super().parse_args(ctx, args)
+
+
+def chosen(args: list[str]) -> tuple[str, str]:
+    """The family and preset named on a command line that is still being parsed."""
+    named = {flag: value for flag, value in zip(args, args[1:], strict=False)}
+    return named.get("--family", "dcgan"), named.get("--preset", "toy32")
+
+
+def hyperparameter_rows(family: str, preset: str) -> Iterator[tuple[str, list[tuple[str, str]]]]:
+    """Help for the presets, the preset's numbers and the trainer's, as titled tables."""
+    from facegan.gans import FAMILIES, find_family, find_preset
+    from facegan.training import TrainingConfig
+
+    found = find_family(family)
+    numbers = find_preset(found, preset)
+    yield (
+        "Families and presets",
+        [(f"{f.name} {name}", p.about) for f in FAMILIES.values() for name, p in f.presets.items()],
+    )
+    yield (
+        f"Hyperparameters of {family}, with the values of {preset}",
+        [
+            (flag(spec.name), f"{spec.metadata['help']}  [{getattr(numbers, spec.name)}]")
+            for spec in numbers.hyperparameters()
+        ],
+    )
+    defaults = TrainingConfig().completed_by(numbers)
+    yield (
+        "Hyperparameters of the trainer",
+        [
+            (flag(name), f"{spec.description}  [{getattr(defaults, name)}]")
+            for name, spec in TrainingConfig.model_fields.items()
+        ],
+    )
+
+
+def flag(name: str) -> str:
+    """A hyperparameter's name as a flag."""
+    return "--" + name.replace("_", "-")
+
+
+def parse_flags(args: list[str]) -> dict[str, str]:
+    """`--some-name value` and `--some-name=value` as a mapping of hyperparameters.
+
+    Raises:
+        UsageError: a value without a flag, or a flag without a value.
+    """
+    values: dict[str, str] = {}
+    rest = list(args)
+    while rest:
+        word = rest.pop(0)
+        if not word.startswith("--"):
+            raise click.UsageError(f"What is {word!r}? Hyperparameters are written --name value.")
+        name, equals, value = word.removeprefix("--").partition("=")
+        if not equals:
+            if not rest:
+                raise click.UsageError(f"--{name} needs a value.")
+            value = rest.pop(0)
+        values[name.replace("-", "_")] = value
+    return values
+
+
+@click.command(
+    cls=TrainCommand,
+    help=HELP,
+    context_settings={"ignore_unknown_options": True, "allow_extra_args": True},
+)
+@click.option("--data", type=click.Path(path_type=Path), help="Folder of pictures.")
+@click.option("--out", type=click.Path(path_type=Path), required=True, help="The run's folder.")
+@click.option("--family", help="Which family of GANs.  [default: dcgan]")
+@click.option("--preset", help="Which of the family's presets.  [default: toy32]")
+@click.option("--resolution", type=click.IntRange(4, 1024),
+              help="Side of the images.  [default: as the data was prepared, else 32]")
+@click.option("--resume", is_flag=True, help="Go on with the run in --out.")
+@click.argument("hyperparameters", nargs=-1, type=click.UNPROCESSED)
+def command(
+    data: Path | None,
+    out: Path,
+    family: str | None,
+    preset: str | None,
+    resolution: int | None,
+    resume: bool,
+    hyperparameters: tuple[str, ...],
+) -> None:
+    given = parse_flags(list(hyperparameters))
+    known = ("data", "out", "family", "preset", "resolution", "resume")
+    fixed = {"data": data and str(data.resolve()), "family": family, "preset": preset,
+             "resolution": resolution}
+    asked = {name: value for name, value in fixed.items() if value is not None}
+    if resume:
+        resume_run(out, asked, given)
+    elif "data" not in asked:
+        raise click.UsageError("Missing option '--data': the folder of pictures to train on. "
+                               "Draw one with: facegan data toy --out DIR")
+    else:
+        start_run(out, asked, given, known)
+
+
+def start_run(
+    out: Path, asked: dict[str, Any], given: dict[str, str], known: tuple[str, ...]
+) -> None:
+    """Check everything that can be checked before work is done, then train."""
+    from facegan.data.image_folder import detect_resolution
+    from facegan.gans import find_family, find_preset
+    from facegan.training import RunFolder, TrainingConfig, split_hyperparameters
+
+    plan = {"family": "dcgan", "preset": "toy32", **asked}
+    plan.setdefault("resolution", detect_resolution(plan["data"]) or 32)
+    preset = find_preset(find_family(plan["family"]), plan["preset"])
+    try:
+        numbers, loop = split_hyperparameters(preset, given)
+    except ConfigError as error:
+        unknown = next(name for name in given if f"'{name}'" in error.message)
+        if nearest(unknown, known, "option").startswith("Did"):
+            raise ConfigError(f"Unknown option --{unknown}.", nearest(unknown, known)) from None
+        raise
+    preset.replaced(numbers)
+    TrainingConfig.from_hyperparameters(loop)
+    folder = RunFolder(out)
+    folder.check_free()
+    train(folder, {**plan, **given}, resume=False)
+
+
+def resume_run(out: Path, asked: dict[str, Any], given: dict[str, str]) -> None:
+    """Read what the run was started with, and refuse to go on with something else."""
+    from facegan.training import RunFolder
+    from facegan.training.run_folder import check_same
+
+    folder = RunFolder(out)
+    plan = folder.read_plan()
+    check_same(plan, {**asked, **given})
+    plan.pop("version", None)
+    plan.pop("dataset", None)
+    train(folder, {**plan, **given}, resume=True)
+
+
+def train(folder: Any, plan: dict[str, Any], resume: bool) -> None:
+    """Build data, GAN and trainer from a plan, and run them to the artifact."""
+    from facegan.gans import build_gan, find_family, find_preset
+    from facegan.training import Trainer, TrainingConfig, split_hyperparameters
+    from facegan.training.progress import Progress
+
+    fixed = ("data", "family", "preset", "resolution")
+    values = {name: value for name, value in plan.items() if name not in fixed}
+    preset = find_preset(find_family(plan["family"]), plan["preset"])
+    numbers, loop = split_hyperparameters(preset, values)
+    config = TrainingConfig.from_hyperparameters(loop)
+    dataset = open_dataset(Path(plan["data"]), int(plan["resolution"]))
+    gan = build_gan(
+        plan["family"], plan["preset"], dataset.image_shape, seed=config.seed, **numbers
+    )
+    trainer = Trainer(gan, dataset, config)
+    if resume:
+        folder.resume(trainer)
+    else:
+        folder.start({**plan, "dataset": dataset.describe()})
+    say_start(trainer, dataset, folder)
+    with stopping_gently(trainer), bar_above_logs(), Progress(folder, trainer):
+        trainer.run()
+    say_end(trainer, folder, dataset)
+
+
+def open_dataset(data: Path, resolution: int) -> Any:
+    """The pictures, decoded, with a bar."""
+    from tqdm import tqdm
+
+    from facegan.data import ImageFolderDataset
+
+    with tqdm(desc="Reading pictures", unit="img", disable=None) as bar:
+        return ImageFolderDataset(data, resolution, on_progress=lambda done: bar.update(done))
+
+
+def say_start(trainer: Any, dataset: Any, folder: Any) -> None:
+    """What is about to happen, in three lines."""
+    sizes = {name: sum(p.numel() for p in player.parameters())
+             for name, player in trainer.gan.players.items()}
+    click.echo(f"{len(dataset):,} pictures of {dataset.resolution} px from {dataset.folder}")
+    click.echo(
+        f"{trainer.gan.family.name} {trainer.gan.preset_name}: "
+        + ", ".join(f"{name} {size:,} parameters" for name, size in sizes.items())
+    )
+    numeric = str(trainer.dtype).removeprefix("torch.")
+    click.echo(f"{trainer.total_images / 1000:g} kimg in batches of {trainer.batch_size}, {numeric} "
+               f"on {trainer.device}; curves: tensorboard --logdir {folder.tensorboard}")
+
+
+def say_end(trainer: Any, folder: Any, dataset: Any) -> None:
+    """Pack what was trained; a run that was stopped says how to go on."""
+    if not trainer.is_finished:
+        click.echo(f"Stopped at {trainer.kimg:.1f} kimg. Go on with: "
+                   f"facegan train --out {folder.path} --resume")
+        raise click.exceptions.Exit(0)
+    folder.finish(trainer, dataset.describe())
+    click.echo(f"Trained {trainer.kimg:.1f} kimg in {trainer.train_seconds:.0f} s. "
+               f"Model: {folder.archive}")
+    click.echo(f"Look: {folder.samples}; draw: facegan generate {folder.archive} --seeds 0-15")
+
+
+@contextlib.contextmanager
+def stopping_gently(trainer: Any) -> Iterator[None]:
+    """Ctrl-C and SIGTERM end the step and write a checkpoint; a second Ctrl-C stops at once."""
+
+    def stop(number: int, frame: Any) -> None:
+        trainer.stop()
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+
+    before = {number: signal.signal(number, stop) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+@contextlib.contextmanager
+def bar_above_logs() -> Iterator[None]:
+    """Log lines scroll above the bar instead of through it."""
+    from tqdm.contrib.logging import logging_redirect_tqdm
+
+    with logging_redirect_tqdm():
+        yield

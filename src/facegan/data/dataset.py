@@ -1,0 +1,51 @@
+"""What every data set is to the trainer: a digest, a shape, and uint8 images by index."""
+
+from functools import lru_cache
+from typing import Protocol
+
+import torch
+from torch import Tensor
+
+
+class Dataset(Protocol):
+    """Pictures of one resolution. Formats (folders, packed or streamed shards) are its bodies."""
+
+    @property
+    def image_shape(self) -> tuple[int, int, int]:
+        """(3, H, W) of every image."""
+
+    @property
+    def digest(self) -> str:
+        """sha256 of the pixels, in order: what a checkpoint and a model card name the data by."""
+
+    def __len__(self) -> int:
+        """How many images there are."""
+
+    def read(self, indices: Tensor) -> Tensor:
+        """The uint8 images (N, 3, H, W) at N indices."""
+
+
+@lru_cache(maxsize=2)
+def epoch_order(seed: int, epoch: int, length: int) -> Tensor:
+    """The order of one pass over the data: a permutation that depends on seed and epoch alone."""
+    generator = torch.Generator().manual_seed((seed * 1_000_003 + epoch) % 2**63)
+    return torch.randperm(length, generator=generator)
+
+
+def order_of(seed: int, first: int, count: int, length: int) -> Tensor:
+    """Which images come first-th … (first + count - 1)-th in a run, as indices (count,).
+
+    A function of its arguments and of nothing else: a resumed run, and one split over processes,
+    reads the very same images. Every image comes once before any comes twice.
+    """
+    positions = torch.arange(first, first + count)
+    pieces = [
+        epoch_order(seed, int(epoch), length)[positions[positions // length == epoch] % length]
+        for epoch in (positions // length).unique()
+    ]
+    return torch.cat(pieces)
+
+
+def to_float(images: Tensor) -> Tensor:
+    """uint8 images → float32 in [-1, 1]: the one place where that is done."""
+    return images.to(torch.float32) / 127.5 - 1.0

@@ -1,0 +1,191 @@
+"""Any folder of pictures as a data set: every picture a square of one resolution, read once."""
+
+import hashlib
+import json
+import logging
+import os
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from PIL import Image, ImageOps
+from torch import Tensor
+
+from facegan.errors import DatasetError
+
+logger = logging.getLogger(__name__)
+
+SUFFIXES = (".jpg", ".jpeg", ".png", ".webp")
+MANIFEST = "dataset.json"
+Pixels = npt.NDArray[np.uint8]
+
+
+class ImageFolderDataset:
+    """Pictures below a folder, decoded once into memory.
+
+    A picture is turned upright by its EXIF, laid on white where it is transparent, cropped square
+    around its centre, and resized with antialiasing. One that cannot be read is named in the log
+    and left out.
+
+    Args:
+        folder: JPEG, PNG and WebP files at any depth; or a folder that ``facegan data`` wrote.
+        resolution: The side of every image, in pixels.
+        on_progress: Called with 1 for every file done.
+
+    Raises:
+        DatasetError: the folder is missing, holds no pictures, or none that can be read, or they
+            would not fit in memory.
+    """
+
+    def __init__(
+        self,
+        folder: Path | str,
+        resolution: int,
+        on_progress: Callable[[int], None] = lambda done: None,
+    ) -> None:
+        self.folder, self.resolution = Path(folder), resolution
+        files = find_pictures(self.folder)
+        check_memory(len(files), resolution)
+        pixels = np.empty((len(files), resolution, resolution, 3), np.uint8)
+        self.skipped = decode_all(files, pixels, on_progress)
+        kept = [index for index, file in enumerate(files) if file not in self.skipped]
+        if not kept:
+            file, reason = next(iter(self.skipped.items()))
+            raise DatasetError(
+                f"None of the {len(files)} pictures in {folder} can be read.",
+                f"The first is {file}: {reason}",
+            )
+        self.files = [files[index] for index in kept]
+        self.images = pixels if len(kept) == len(files) else pixels[kept]
+        self.digest = hashlib.sha256(self.images).hexdigest()
+
+    @property
+    def image_shape(self) -> tuple[int, int, int]:
+        """(3, H, W) of every image."""
+        return (3, self.resolution, self.resolution)
+
+    def __len__(self) -> int:
+        return len(self.images)
+
+    def read(self, indices: Tensor) -> Tensor:
+        """The uint8 images (N, 3, H, W) at N indices."""
+        return torch.from_numpy(self.images[indices.numpy()]).permute(0, 3, 1, 2)
+
+    def describe(self) -> dict[str, Any]:
+        """What a model card says of the data."""
+        name = read_manifest(self.folder).get("name", self.folder.name)
+        counts = {"images": len(self), "skipped": len(self.skipped)}
+        return {"name": name, "digest": self.digest, "resolution": self.resolution, **counts}
+
+
+def find_pictures(folder: Path) -> list[Path]:
+    """Every picture file of a data set, in the order of their names.
+
+    Raises:
+        DatasetError: the folder is missing, is not a folder, or holds no pictures.
+    """
+    if not folder.is_dir():
+        problem = "is a file, not a folder" if folder.exists() else "does not exist"
+        raise DatasetError(
+            f"The data folder {folder} {problem}.",
+            "Name a folder of pictures, or draw one: facegan data toy --out DIR.",
+        )
+    below = read_manifest(folder).get("images_folder", ".")
+    files = sorted(picture_files(folder / below))
+    if not files:
+        raise DatasetError(
+            f"The data folder {folder} holds no pictures.",
+            f"It should hold {', '.join(SUFFIXES)} files, at any depth.",
+        )
+    return files
+
+
+def picture_files(folder: Path) -> Iterator[Path]:
+    """The files with a picture's suffix at any depth; links to folders are not followed."""
+    for parent, _, names in os.walk(folder):
+        yield from (Path(parent, name) for name in names if name.lower().endswith(SUFFIXES))
+
+
+def read_manifest(folder: Path) -> dict[str, Any]:
+    """The folder's own dataset.json where ``facegan data`` wrote one, else nothing."""
+    try:
+        manifest = json.loads((folder / MANIFEST).read_text())
+    except FileNotFoundError:
+        return {}
+    except (OSError, ValueError) as cause:
+        raise DatasetError(f"{folder / MANIFEST} cannot be read: {cause}") from cause
+    ours = isinstance(manifest, dict) and manifest.get("format") == "facegan-dataset"
+    return manifest if ours else {}
+
+
+def detect_resolution(folder: Path | str) -> int | None:
+    """The resolution a prepared data set was made at; None for a folder of any pictures."""
+    found = read_manifest(Path(folder)).get("resolution")
+    return found if isinstance(found, int) else None
+
+
+def check_memory(count: int, resolution: int) -> None:
+    """Refuse early what could only end in the kernel's out-of-memory killer."""
+    needed = count * resolution * resolution * 3
+    available = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    if needed > 0.7 * available:
+        raise DatasetError(
+            f"{count} pictures at {resolution} px need {needed / 2**30:.1f} GiB of memory; "
+            f"this machine has {available / 2**30:.1f} GiB.",
+            "Train at a lower resolution or on fewer pictures.",
+        )
+
+
+def decode_all(
+    files: list[Path], pixels: Pixels, on_progress: Callable[[int], None]
+) -> dict[Path, str]:
+    """Decode every file into its row; returns the reasons of those that could not be."""
+    skipped: dict[Path, str] = {}
+
+    def decode_into(index: int) -> None:
+        try:
+            pixels[index] = decode_square(files[index], pixels.shape[1])
+        except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as cause:
+            skipped[files[index]] = str(cause) or type(cause).__name__
+        on_progress(1)
+
+    with ThreadPoolExecutor(os.cpu_count()) as pool:  # Pillow frees the interpreter lock
+        list(pool.map(decode_into, range(len(files))))
+    for file in sorted(skipped):
+        logger.warning("Left out %s: %s", file, skipped[file])
+    if skipped:
+        logger.warning("%d of %d pictures were left out.", len(skipped), len(files))
+    return skipped
+
+
+def decode_square(file: Path, resolution: int) -> Pixels:
+    """One picture as uint8 (resolution, resolution, 3): upright, RGB, centre-cropped, resized."""
+    with Image.open(file) as picture:
+        # A JPEG can be decoded at 1/2, 1/4 or 1/8; twice the target leaves the resize its choice.
+        picture.draft("RGB", (2 * resolution, 2 * resolution))
+        upright = flatten(ImageOps.exif_transpose(picture))
+        return np.asarray(square(upright, resolution))
+
+
+def flatten(picture: Image.Image) -> Image.Image:
+    """Any mode as RGB; transparency is laid on white."""
+    if picture.mode.startswith("I;16") or picture.mode in ("I", "F"):
+        raise ValueError(f"pictures of mode {picture.mode} (16 bits or more) are not read")
+    if picture.mode in ("RGBA", "LA", "PA") or "transparency" in picture.info:
+        white = Image.new("RGBA", picture.size, "white")
+        return Image.alpha_composite(white, picture.convert("RGBA")).convert("RGB")
+    return picture.convert("RGB")
+
+
+def square(picture: Image.Image, resolution: int) -> Image.Image:
+    """The centred square of a picture, resized with an antialiasing (Lanczos) filter."""
+    side = min(picture.size)
+    left, top = (picture.width - side) // 2, (picture.height - side) // 2
+    box = (left, top, left + side, top + side)
+    if side == resolution:
+        return picture.crop(box)
+    return picture.resize((resolution, resolution), Image.Resampling.LANCZOS, box=box)

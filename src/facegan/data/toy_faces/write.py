@@ -1,0 +1,243 @@
+"""Writes a data set of toy faces to a folder, all of it or nothing."""
+
+import errno
+import json
+import multiprocessing
+import os
+import secrets
+import shutil
+import signal
+import threading
+from collections.abc import Callable, Iterator
+from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
+from concurrent.futures.process import BrokenProcessPool
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from PIL import Image
+from PIL.PngImagePlugin import PngInfo
+
+from facegan.data.toy_faces.canvas import LABELS
+from facegan.data.toy_faces.render import RENDERER_VERSION, check_spec, chunk_size, draw_chunk
+from facegan.errors import ConfigError, DatasetError
+
+IMAGES_PER_FOLDER = 1000
+# The colours in which a viewer shows the label maps, in the order of LABELS.
+LABEL_COLOURS = (
+    (205, 210, 215),
+    (70, 110, 180),
+    (236, 170, 130),
+    (90, 55, 30),
+    (250, 140, 110),
+    (255, 214, 180),
+    (255, 255, 255),
+    (40, 140, 220),
+    (60, 40, 20),
+    (235, 130, 90),
+    (210, 50, 70),
+    (250, 250, 190),
+    (140, 90, 50),
+    (20, 20, 30),
+)
+# Below this, starting processes takes longer than drawing.
+_CHUNKS_WORTH_A_POOL = 12
+
+
+@dataclass(frozen=True)
+class ToySpec:
+    """Which data set: everything its bytes depend on."""
+
+    images: int
+    resolution: int
+    seed: int
+    label_maps: bool
+
+    def card(self) -> dict[str, Any]:
+        """What ``dataset.json`` says."""
+        return {
+            "format": "facegan-dataset",
+            "version": 1,
+            "name": "toy-faces",
+            "synthetic": True,
+            "description": "Synthetic cartoon faces drawn by facegan's own renderer;"
+            " no photo of a person.",
+            "images": self.images,
+            "resolution": self.resolution,
+            "seed": self.seed,
+            "renderer_version": RENDERER_VERSION,
+            "images_folder": "images",
+            "labels_folder": "labels" if self.label_maps else None,
+            "label_names": list(LABELS) if self.label_maps else None,
+        }
+
+    @property
+    def chunks(self) -> range:
+        return range(-(-self.images // chunk_size(self.resolution)))
+
+
+def image_path(folder: Path, index: int) -> Path:
+    """Where picture ``index`` lies: ``folder/00012/000012345.png``."""
+    return folder / f"{index // IMAGES_PER_FOLDER:05d}" / f"{index:09d}.png"
+
+
+def write_toy_faces(
+    out: Path,
+    images: int,
+    resolution: int,
+    seed: int = 0,
+    label_maps: bool = False,
+    workers: int | None = None,
+    on_progress: Callable[[int], None] | None = None,
+) -> bool:
+    """Draw a data set of synthetic cartoon faces into a folder.
+
+    The folder appears when it is complete; until then it is ``<out>.partial-<random>`` beside it.
+    More than one worker starts processes, so a script must call this from under
+    ``if __name__ == "__main__":``.
+
+    Args:
+        out: The folder; it must not exist, or be empty, or hold this very data set.
+        images: How many, at least 1.
+        resolution: Side in pixels, 8 to 1024.
+        seed: 0 to 2**63 - 1. Picture k of a seed is the same bytes in a data set of any length.
+        label_maps: Also write what is on top at each pixel, see ``LABELS``.
+        workers: Processes to draw with; None is one a core.
+        on_progress: Called with the number of images written since its last call.
+
+    Returns:
+        False where this very data set was already there and nothing was drawn, else True.
+
+    Raises:
+        ConfigError: A value is out of its range.
+        DatasetError: The folder holds something else, or cannot be written (a full disk).
+    """
+    check_spec(images, resolution, seed)
+    if workers is not None and workers < 1:
+        raise ConfigError(f"workers is {workers}; at least 1 must draw.")
+    spec = ToySpec(images, resolution, seed, label_maps)
+    out = out.resolve()
+    if _is_already_there(out, spec):
+        return False
+    with _folder_when_complete(out) as partial:
+        _make_folders(partial, spec)
+        _write_all(partial, spec, workers or _cores(), on_progress or (lambda count: None))
+        (partial / "dataset.json").write_text(json.dumps(spec.card(), indent=2) + "\n", "utf-8")
+    return True
+
+
+def _cores() -> int:
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def _is_already_there(out: Path, spec: ToySpec) -> bool:
+    """Whether ``out`` is this data set; an absent or empty folder is not, all else is refused."""
+    if not out.exists():
+        return False
+    if not out.is_dir():
+        raise DatasetError(f"{out} is a file.", "Name a folder that does not exist yet.")
+    if out.is_mount():
+        raise DatasetError(f"{out} is a mount point.", f"Name a folder in it, as {out / 'toy'}.")
+    try:
+        if json.loads((out / "dataset.json").read_text("utf-8")) == spec.card():
+            return True
+    except (OSError, ValueError):
+        pass  # no readable card: whatever is there is something else
+    if any(out.iterdir()):
+        raise DatasetError(
+            f"{out} is not empty, and holds another data set or none.",
+            "Name another folder, or remove this one first.",
+        )
+    return False
+
+
+@contextmanager
+def _folder_when_complete(out: Path) -> Iterator[Path]:
+    """A folder beside ``out`` that becomes ``out`` if all goes well, and else is removed."""
+    partial = out.with_name(f"{out.name}.partial-{secrets.token_hex(4)}")
+    try:
+        partial.mkdir(parents=True)
+        yield partial
+        os.replace(partial, out)
+    except OSError as error:
+        if error.errno in (errno.ENOSPC, errno.EDQUOT):
+            raise DatasetError(
+                f"The disk is full: {out} was not made.",
+                "Free some space, or ask for fewer images.",
+            ) from error
+        raise DatasetError(f"{out} cannot be written: {error.strerror or error}.") from error
+    finally:
+        shutil.rmtree(partial, ignore_errors=True)
+
+
+def _make_folders(root: Path, spec: ToySpec) -> None:
+    for name in ("images", "labels") if spec.label_maps else ("images",):
+        for index in range(0, spec.images, IMAGES_PER_FOLDER):
+            image_path(root / name, index).parent.mkdir(parents=True)
+
+
+def _write_all(root: Path, spec: ToySpec, workers: int, report: Callable[[int], None]) -> None:
+    if workers == 1 or len(spec.chunks) < _CHUNKS_WORTH_A_POOL:
+        for chunk in spec.chunks:
+            report(_write_chunk(root, spec, chunk))
+        return
+    try:
+        _write_in_pool(root, spec, min(workers, len(spec.chunks)), report)
+    except BrokenProcessPool as error:
+        raise DatasetError(
+            "A drawing process ended early, for want of memory or of a main module to start from.",
+            'Use one worker, or call this from under `if __name__ == "__main__":`.',
+        ) from error
+
+
+def _write_in_pool(root: Path, spec: ToySpec, workers: int, report: Callable[[int], None]) -> None:
+    """Share the chunks out among processes, a few at a time, so that an error stops them soon."""
+    spawn = multiprocessing.get_context("spawn")  # forking a process that runs threads may hang it
+    chunks = iter(spec.chunks)
+    with ProcessPoolExecutor(workers, spawn, _start_worker) as pool:
+        pending: set[Future[int]] = set()
+        try:
+            while True:
+                for chunk in chunks:
+                    pending.add(pool.submit(_write_chunk, root, spec, chunk))
+                    if len(pending) >= 4 * workers:
+                        break
+                if not pending:
+                    return
+                done, pending = wait(pending, return_when=FIRST_COMPLETED)
+                report(sum(future.result() for future in done))
+        except BaseException:
+            pool.shutdown(cancel_futures=True)
+            raise
+
+
+def _start_worker() -> None:
+    """Leave Ctrl-C to the parent, and end with it, however it ends."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        threading.Thread(target=lambda: (parent.join(), os._exit(1)), daemon=True).start()
+
+
+def _write_chunk(root: Path, spec: ToySpec, chunk: int) -> int:
+    """Draw one chunk and write those of its images that the data set has; how many that is."""
+    first = chunk * chunk_size(spec.resolution)
+    images, labels = draw_chunk(chunk, spec.resolution, spec.seed)
+    count = min(len(images), spec.images - first)
+    for index, image in enumerate(images[:count].permute(0, 2, 3, 1).numpy(), first):
+        picture = Image.fromarray(image)
+        _save_png(picture, image_path(root / "images", index), spec.seed, index)
+    if spec.label_maps:
+        for index, label_map in enumerate(labels[:count].numpy(), first):
+            picture = Image.fromarray(label_map)
+            picture.putpalette([level for colour in LABEL_COLOURS for level in colour])
+            _save_png(picture, image_path(root / "labels", index), spec.seed, index)
+    return count
+
+
+def _save_png(picture: Image.Image, path: Path, seed: int, index: int) -> None:
+    """Write a PNG that says of itself that it is synthetic."""
+    about = PngInfo()
+    about.add_text("Source", f"facegan toy faces, synthetic, seed {seed}, image {index}")
+    picture.save(path, compress_level=1, pnginfo=about)

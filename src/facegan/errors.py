@@ -1,0 +1,96 @@
+"""Every error a user can cause or meet, as one tree, so that each edge can answer it in its own way.
+
+::
+
+    FaceGANError
+    ├─ ConfigError              a family, preset or hyperparameter is unknown or out of range
+    ├─ DatasetError             an empty folder, an unreadable picture (names the file)
+    ├─ RunError                 a run folder is taken, a checkpoint cannot be written or read
+    ├─ TrainingDiverged         a loss term is not finite (names the term and the kimg)
+    ├─ ArtifactError            a model file is missing, damaged, hostile, or of a newer schema
+    ├─ ServeError               the server cannot start (a port in use, a missing extra)
+    ├─ RequestError             the caller's request is wrong
+    │  ├─ UnsupportedContentType
+    │  ├─ NotAcceptable
+    │  └─ RequestTooLarge
+    ├─ InvocationError          an endpoint refused, failed, or could not be reached
+    └─ CloudError               an AWS call failed (names the action, the resource, the next step)
+
+Nothing here knows of HTTP or of exit codes: ``serving/app.py`` holds the one table from class to
+status, ``cli/`` the one from class to exit code.
+"""
+
+
+class FaceGANError(Exception):
+    """An error with a sentence that names the thing and, where there is one, a hint that mends it.
+
+    Args:
+        message: What is wrong, naming the thing, for a person who did not write this code.
+        hint: What to do about it; empty where nothing useful can be said.
+    """
+
+    def __init__(self, message: str, hint: str = "") -> None:
+        super().__init__(message, hint)
+        self.message = message
+        self.hint = hint
+
+    def __str__(self) -> str:
+        return f"{self.message} {self.hint}" if self.hint else self.message
+
+
+class ConfigError(FaceGANError):
+    """A family, preset or hyperparameter is unknown or out of range."""
+
+
+class DatasetError(FaceGANError):
+    """A data set is missing, empty or unreadable."""
+
+
+class RunError(FaceGANError):
+    """A run folder is taken, or something in it cannot be written or read."""
+
+
+class TrainingDiverged(FaceGANError):
+    """A loss term is not finite."""
+
+
+class ArtifactError(FaceGANError):
+    """A model file is missing, damaged, hostile, or of a newer schema."""
+
+
+class ServeError(FaceGANError):
+    """The server cannot start."""
+
+
+class RequestError(FaceGANError):
+    """The caller's request is wrong."""
+
+
+class UnsupportedContentType(RequestError):
+    """The body's content type is not one the server reads."""
+
+
+class NotAcceptable(RequestError):
+    """No type in the caller's Accept header is one the server writes."""
+
+
+class RequestTooLarge(RequestError):
+    """The body, or the reply it asks for, is larger than the server allows."""
+
+
+class InvocationError(FaceGANError):
+    """An endpoint refused the request, failed, or could not be reached."""
+
+
+class CloudError(FaceGANError):
+    """A call to AWS failed."""
+
+
+def nearest(name: str, known: "list[str] | tuple[str, ...]", what: str = "name") -> str:
+    """A hint that offers the known names closest to a mistyped one, or lists them all."""
+    import difflib
+
+    close = difflib.get_close_matches(name, known, n=3, cutoff=0.6)
+    if close:
+        return "Did you mean " + " or ".join(close) + "?"
+    return f"Known {what}s: " + ", ".join(sorted(known)) + "."

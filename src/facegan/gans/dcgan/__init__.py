@@ -1,0 +1,47 @@
+"""DCGAN (Radford, Metz & Chintala, arXiv:1511.06434): the article's network, and quicker ones."""
+
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from facegan.gans.dcgan.loss import phases_of
+from facegan.gans.dcgan.networks import Discriminator, Generator
+from facegan.gans.dcgan.presets import PRESETS, DcganPreset
+from facegan.gans.family import Adam, Family, Phase
+
+
+class Dcgan(Family):
+    """Two players, a generator of transposed convolutions against a discriminator of strided ones."""
+
+    name = "dcgan"
+    paper = "Radford, Metz & Chintala 2015, arXiv:1511.06434"
+    presets = PRESETS
+
+    def build_players(
+        self, preset: DcganPreset, image_shape: tuple[int, ...]
+    ) -> dict[str, nn.Module]:
+        return {
+            "generator": Generator(preset, image_shape),
+            "discriminator": Discriminator(preset, image_shape),
+        }
+
+    def build_generator(self, preset: DcganPreset, image_shape: tuple[int, ...]) -> nn.Module:
+        return Generator(preset, image_shape)
+
+    def optimizers(self, preset: DcganPreset) -> dict[str, Adam]:
+        return {
+            "generator": Adam(preset.generator_learning_rate, preset.beta1, preset.beta2),
+            "discriminator": Adam(preset.discriminator_learning_rate, preset.beta1, preset.beta2),
+        }
+
+    def phases(self, preset: DcganPreset) -> tuple[Phase, ...]:
+        return phases_of(preset)
+
+    def sample_latents(self, preset: Any, count: int, generator: torch.Generator) -> Tensor:
+        if preset.latent_distribution == "normal":
+            return torch.randn(count, preset.latent_dim, generator=generator)
+        return torch.rand(count, preset.latent_dim, generator=generator) * 2 - 1
+
+
+FAMILY = Dcgan()

@@ -1,0 +1,47 @@
+"""The losses of DCGAN's two players: the non-saturating game of Goodfellow et al., arXiv:1406.2661."""
+
+import torch
+from torch import Tensor
+from torch.nn.functional import softplus
+
+from facegan.gans.dcgan.presets import DcganPreset
+from facegan.gans.family import Batch, Gan, Phase, Terms
+
+
+def generator_loss(gan: Gan, batch: Batch) -> Terms:
+    """-log D(G(z)) = softplus(-logits); leaves its fakes for the discriminator."""
+    fakes = gan.players["generator"](batch["latents"])
+    batch["fakes"] = fakes.detach()
+    return {"generator": softplus(-gan.players["discriminator"](fakes)).mean()}
+
+
+def discriminator_loss(gan: Gan, batch: Batch) -> Terms:
+    """-log D(x) - log(1 - D(G(z))) = softplus(-logits of reals) + softplus(logits of fakes)."""
+    return discriminator_terms(gan, batch["reals"], batch["fakes"])
+
+
+def discriminator_loss_on_new_fakes(gan: Gan, batch: Batch) -> Terms:
+    """The same on fakes of its own latents, as the paper and the article draw them."""
+    latents = gan.sample_latents(len(batch["reals"]), batch["generator"])
+    with torch.no_grad():
+        fakes = gan.players["generator"](latents.to(batch["reals"].device))
+    return discriminator_terms(gan, batch["reals"], fakes)
+
+
+def discriminator_terms(gan: Gan, reals: Tensor, fakes: Tensor) -> Terms:
+    """The two halves by name. Apart, so that batch norm sees reals and fakes as two batches."""
+    discriminator = gan.players["discriminator"]
+    return {
+        "reals": softplus(-discriminator(reals)).mean(),
+        "fakes": softplus(discriminator(fakes)).mean(),
+    }
+
+
+def phases_of(preset: DcganPreset) -> tuple[Phase, ...]:
+    """The generator first where its fakes are shared; else the article's order."""
+    if preset.share_fakes:
+        return Phase("generator", generator_loss), Phase("discriminator", discriminator_loss)
+    return (
+        Phase("discriminator", discriminator_loss_on_new_fakes),
+        Phase("generator", generator_loss),
+    )

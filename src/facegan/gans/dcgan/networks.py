@@ -1,0 +1,114 @@
+"""The two players of DCGAN, sized by a preset and the data set's image shape.
+
+The article's networks and the paper's differ in where they start, what they normalise and how they
+are initialised; each difference is one field of the preset.
+"""
+
+import math
+
+import torch
+from torch import Tensor, nn
+
+from facegan.errors import ConfigError
+from facegan.gans.dcgan.presets import DcganPreset
+
+WIDEST = 8  # times conv_dim, the paper's 1024 = 8 x 128
+
+
+def stages_between(small: int, image_shape: tuple[int, ...]) -> int:
+    """How many doublings lead from a small side to the image's.
+
+    Raises:
+        ConfigError: the image is not square, or no doublings lead there.
+    """
+    channels, height, width = image_shape
+    stages = int(math.log2(max(height, 1) / small)) if height >= small else 0
+    if channels != 3 or height != width or stages < 1 or small << stages != height:
+        raise ConfigError(
+            f"dcgan cannot make images of {width}x{height} with {channels} channels.",
+            f"It makes square RGB images of {small * 2}, {small * 4}, {small * 8} … pixels: "
+            "prepare the data at one of these resolutions.",
+        )
+    return stages
+
+
+def widths_from(conv_dim: int, stages: int, widest: int = WIDEST) -> list[int]:
+    """Channels from the layer nearest the image inwards: conv_dim, doubled at each stage."""
+    return [conv_dim * min(2**stage, widest) for stage in range(stages)]
+
+
+class Generator(nn.Module):
+    """Latents (N, latent_dim) → images (N, 3, H, W) in [-1, 1] (arXiv:1511.06434, figure 1)."""
+
+    def __init__(self, preset: DcganPreset, image_shape: tuple[int, ...]) -> None:
+        super().__init__()
+        stages = stages_between(preset.base_size, image_shape)
+        widths = widths_from(preset.conv_dim, stages)[::-1]
+        self.base = (widths[0], preset.base_size, preset.base_size)
+        bias = preset.layout == "article"
+        self.project = nn.Linear(preset.latent_dim, math.prod(self.base), bias=bias)
+        # The article feeds the projection to the first convolution as it is.
+        self.start = nn.Identity() if bias else nn.Sequential(nn.BatchNorm2d(widths[0]), nn.ReLU())
+        blocks: list[nn.Module] = []
+        for wide, narrow in zip(widths, widths[1:], strict=False):
+            blocks += [
+                nn.ConvTranspose2d(wide, narrow, 4, stride=2, padding=1, bias=bias),
+                nn.BatchNorm2d(narrow),
+                nn.ReLU(),
+            ]
+        self.blocks = nn.Sequential(*blocks)
+        self.to_rgb = nn.ConvTranspose2d(widths[-1], 3, 4, stride=2, padding=1, bias=bias)
+        self.apply(INITIALISERS[preset.layout])
+
+    def forward(self, latents: Tensor) -> Tensor:
+        x = self.project(latents).view(-1, *self.base)  # (N, C, base_size, base_size)
+        return torch.tanh(self.to_rgb(self.blocks(self.start(x))).float())  # (N, 3, H, W)
+
+
+class Discriminator(nn.Module):
+    """Images (N, 3, H, W) in [-1, 1] → logits (N,): how real each looks, not squashed."""
+
+    def __init__(self, preset: DcganPreset, image_shape: tuple[int, ...]) -> None:
+        super().__init__()
+        article = preset.layout == "article"
+        head_size = 1 if article else 4
+        stages = stages_between(head_size, image_shape)
+        widths = widths_from(preset.discriminator_conv_dim, stages, 2 * WIDEST)
+        normalised = range(1, stages - 1 if article else stages)
+        bias = not article and not preset.discriminator_batch_norm
+        blocks: list[nn.Module] = []
+        for stage, (narrow, wide) in enumerate(zip([3, *widths], widths, strict=False)):
+            blocks.append(nn.Conv2d(narrow, wide, 4, stride=2, padding=1, bias=bias))
+            if preset.discriminator_batch_norm and stage in normalised:
+                blocks.append(nn.BatchNorm2d(wide))
+            blocks.append(nn.LeakyReLU(0.2))
+        self.blocks = nn.Sequential(*blocks)
+        self.head = nn.Linear(widths[-1] * head_size**2, 1, bias=article or bias)
+        self.apply(INITIALISERS[preset.layout])
+
+    def forward(self, images: Tensor) -> Tensor:
+        logits: Tensor = self.head(self.blocks(images).flatten(1))  # (N, 1)
+        return logits.flatten().float()  # losses are summed in float32 under autocast too
+
+
+def initialise_as_article(module: nn.Module) -> None:
+    """He's uniform init (arXiv:1502.01852) on convolutions and linear layers, as its code does.
+
+    Its docstring promises N(0, 0.02) and its transposed convolutions keep torch's default; the
+    article's results rest on what the code does, so this repeats it.
+    """
+    if isinstance(module, nn.Conv2d | nn.Linear):
+        nn.init.kaiming_uniform_(module.weight)
+
+
+def initialise_as_paper(module: nn.Module) -> None:
+    """Weights from N(0, 0.02) (arXiv:1511.06434, section 4); batch norm's gains from N(1, 0.02)."""
+    if isinstance(module, nn.Conv2d | nn.ConvTranspose2d | nn.Linear):
+        nn.init.normal_(module.weight, 0.0, 0.02)
+        if module.bias is not None:
+            nn.init.zeros_(module.bias)
+    if isinstance(module, nn.BatchNorm2d):
+        nn.init.normal_(module.weight, 1.0, 0.02)
+
+
+INITIALISERS = {"article": initialise_as_article, "paper": initialise_as_paper}

@@ -1,0 +1,49 @@
+"""DCGAN's numbers under names: what the article used, and what is quickest on a laptop."""
+
+from dataclasses import dataclass, field
+
+from facegan.gans.family import Preset, setting
+
+
+@dataclass(frozen=True, kw_only=True)
+class DcganPreset(Preset):
+    """Widths, losses and optimisers of one DCGAN."""
+
+    layout: str = field(default="paper", metadata={"fixed": True})  # "paper" or "article"
+    base_size: int = field(default=4, metadata={"fixed": True})  # side of the generator's first map
+    latent_distribution: str = setting(
+        "what latents are drawn from", default="normal", choices=("normal", "uniform")
+    )
+    conv_dim: int = setting("generator channels next to the image", default=64, low=1, high=1024)
+    discriminator_conv_dim: int = setting(
+        "discriminator channels next to the image", default=64, low=1, high=1024
+    )
+    discriminator_batch_norm: bool = setting("batch norm in the discriminator", default=True)
+    generator_learning_rate: float = setting("Adam's step, generator", default=2e-4, low=0, high=1)
+    discriminator_learning_rate: float = setting(
+        "Adam's step, discriminator", default=2e-4, low=0, high=1
+    )
+    beta1: float = setting("Adam's momentum", default=0.5, low=0, high=0.9999)
+    beta2: float = setting("Adam's second-moment decay", default=0.999, low=0, high=0.99999)
+    share_fakes: bool = setting(
+        "one batch of fakes serves both players' updates (quicker; changes the algorithm)",
+        default=False,
+    )
+
+
+PRESETS = {
+    "article32": DcganPreset(
+        about="the article's network and recipe, 32 px: uniform latents, Adam 2e-4, 128 a batch",
+        layout="article",
+        base_size=2,
+        latent_distribution="uniform",
+        recipe={"batch_size": 128, "total_kimg": 2026.0, "ema_half_life_kimg": 0.0},
+    ),
+    "tiny": DcganPreset(
+        about="seconds on a CPU, for tests and first tries; it draws blobs",
+        latent_dim=16,
+        conv_dim=8,
+        discriminator_conv_dim=8,
+        recipe={"batch_size": 16, "total_kimg": 1.0, "ema_half_life_kimg": 0.1},
+    ),
+}

@@ -1,0 +1,178 @@
+"""The contract between a family of GANs and everything that trains, saves or serves it.
+
+A family is its networks, its losses and its presets. It declares *phases* over any number of named
+*players*; the trainer runs the phases and never learns the family's name.
+"""
+
+import dataclasses
+import math
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Self, get_type_hints
+
+import torch
+from torch import Tensor, nn
+
+from facegan.errors import ConfigError, nearest
+
+# One step's inputs and scratch space: "reals" (N, 3, H, W) in [-1, 1], "latents" (N, latent_dim),
+# "generator" (the step's random numbers), and whatever one phase leaves for the next.
+Batch = dict[str, Any]
+Terms = dict[str, Tensor]
+
+
+def setting(
+    help: str,
+    *,
+    default: Any = dataclasses.MISSING,
+    low: float = -math.inf,
+    high: float = math.inf,
+    choices: tuple[str, ...] = (),
+) -> Any:
+    """A hyperparameter: a dataclass field that knows its meaning and its allowed range."""
+    facts = {"help": help, "low": low, "high": high, "choices": choices}
+    return field(default=default, metadata=facts)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Preset:
+    """A family's numbers, named and validated at birth. Families add their own fields.
+
+    Raises:
+        ConfigError: a value is outside the range its field declares.
+    """
+
+    about: str = field(default="", metadata={"fixed": True})
+    # What the trainer does unless it is told otherwise: names and values of TrainingConfig.
+    recipe: Mapping[str, Any] = field(default_factory=dict, metadata={"fixed": True})
+    latent_dim: int = setting("width of a latent vector", default=100, low=1, high=4096)
+
+    def __post_init__(self) -> None:
+        for spec in self.hyperparameters():
+            check_range(spec, getattr(self, spec.name))
+
+    @classmethod
+    def hyperparameters(cls) -> list[dataclasses.Field[Any]]:
+        """The fields a user may change, in order."""
+        return [f for f in dataclasses.fields(cls) if not f.metadata.get("fixed")]
+
+    def replaced(self, changes: Mapping[str, Any]) -> Self:
+        """A copy with some hyperparameters changed; values may be strings, as SageMaker sends them.
+
+        Raises:
+            ConfigError: an unknown name (the nearest are offered), a value that does not convert.
+        """
+        types = get_type_hints(type(self))
+        known = tuple(spec.name for spec in self.hyperparameters())
+        for name in changes:
+            if name not in known:
+                raise ConfigError(f"Unknown hyperparameter {name!r}.", nearest(name, known))
+        converted = {name: convert(name, types[name], raw) for name, raw in changes.items()}
+        return dataclasses.replace(self, **converted)
+
+    def as_dict(self) -> dict[str, Any]:
+        """The hyperparameters as plain JSON values: what a model card needs to rebuild networks."""
+        return {spec.name: getattr(self, spec.name) for spec in self.hyperparameters()}
+
+
+def check_range(spec: "dataclasses.Field[Any]", value: Any) -> None:
+    """Refuse a value outside what the field declares."""
+    choices, low, high = (spec.metadata[key] for key in ("choices", "low", "high"))
+    if choices and value not in choices:
+        raise ConfigError(f"{spec.name} is {value!r}.", nearest(str(value), choices, "choice"))
+    if isinstance(value, int | float) and not low <= value <= high:
+        raise ConfigError(f"{spec.name} is {value}.", f"It must lie between {low:g} and {high:g}.")
+
+
+def convert(name: str, kind: type, raw: Any) -> Any:
+    """A value of the wanted type from a string, a number or a JSON value.
+
+    Raises:
+        ConfigError: the value cannot be read as that type.
+    """
+    try:
+        if kind is bool:
+            return {"true": True, "1": True, "false": False, "0": False}[str(raw).strip().lower()]
+        if kind is int and not isinstance(raw, int):
+            number = float(raw)
+            if not number.is_integer():
+                raise ValueError(raw)
+            return int(number)
+        value = kind(raw)
+    except (ValueError, TypeError, KeyError, OverflowError):
+        raise ConfigError(f"{name} is {raw!r}.", f"It must be a {kind.__name__}.") from None
+    if isinstance(value, float) and not math.isfinite(value):
+        raise ConfigError(f"{name} is {raw!r}.", "It must be a finite number.")
+    return value
+
+
+@dataclass(frozen=True)
+class Adam:
+    """A player's optimiser: Adam (Kingma & Ba, arXiv:1412.6980)."""
+
+    learning_rate: float
+    beta1: float
+    beta2: float
+    epsilon: float = 1e-8
+
+
+@dataclass(frozen=True)
+class Phase:
+    """One player's update: which player, how often, and the terms it minimises."""
+
+    player: str
+    loss: Callable[["Gan", Batch], Terms]  # named scalar terms; their sum is minimised
+    every: int = 1  # 16 = lazy regularisation, as in StyleGAN2 (arXiv:1912.04958, section 3.1)
+
+
+class Family:
+    """What a family must say of itself. One instance a family, named ``FAMILY`` in its folder."""
+
+    name: str
+    paper: str
+    presets: Mapping[str, Preset]
+    # Players whose moving average is kept, saved and served; the first is *the* generator.
+    generators: tuple[str, ...] = ("generator",)
+    has_truncation: bool = False
+
+    def build_players(self, preset: Any, image_shape: tuple[int, ...]) -> dict[str, nn.Module]:
+        """Every player, freshly initialised from torch's global generator."""
+        raise NotImplementedError
+
+    def build_generator(self, preset: Any, image_shape: tuple[int, ...]) -> nn.Module:
+        """The served player alone: latents (N, latent_dim) → images (N, 3, H, W) in [-1, 1]."""
+        raise NotImplementedError
+
+    def optimizers(self, preset: Any) -> dict[str, Adam]:
+        """One optimiser a player."""
+        raise NotImplementedError
+
+    def phases(self, preset: Any) -> tuple[Phase, ...]:
+        """The updates of one step, in their order."""
+        raise NotImplementedError
+
+    def sample_latents(self, preset: Any, count: int, generator: torch.Generator) -> Tensor:
+        """`count` latents (N, latent_dim) from the family's distribution."""
+        raise NotImplementedError
+
+
+@dataclass
+class Gan:
+    """The players of one game, with all that is needed to train and to save them."""
+
+    family: Family
+    preset_name: str
+    preset: Any
+    image_shape: tuple[int, ...]  # (3, H, W)
+    players: dict[str, nn.Module]
+    averages: dict[str, nn.Module] = field(default_factory=dict)  # kept by the trainer
+
+    @property
+    def generator_ema(self) -> nn.Module:
+        """The averaged generator where a trainer has kept one, the generator itself otherwise."""
+        name = self.family.generators[0]
+        return self.averages.get(name, self.players[name])
+
+    def sample_latents(self, count: int, generator: torch.Generator) -> Tensor:
+        """`count` latents (N, latent_dim) drawn with the given random numbers."""
+        return self.family.sample_latents(self.preset, count, generator)

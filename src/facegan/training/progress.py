@@ -1,0 +1,109 @@
+"""Telling people and machines how a run goes: a bar, a log line a tick, curves, pictures."""
+
+import json
+import logging
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+import torch
+from tqdm import tqdm
+
+from facegan.pictures import montage, save_png
+from facegan.training.run_folder import RunFolder
+from facegan.training.trainer import Trainer, sample_images
+
+logger = logging.getLogger(__name__)
+
+SAMPLES = 64  # the latents drawn at every tick
+BAR_FORMAT = "{desc}: {percentage:3.0f}%|{bar}| {n:.1f}/{total:.1f} kimg [{elapsed}<{remaining}{postfix}]"
+
+
+def tick_line(figures: Mapping[str, float]) -> str:
+    """One line a tick, ``name=value;`` each: what a SageMaker metric definition's regex reads."""
+    return " ".join(f"{name}={value:.6g};" for name, value in figures.items())
+
+
+class Progress:
+    """Everything that happens at a tick; used as a context, and handed to the trainer.
+
+    The checkpoint is written last: whatever a kill leaves behind, no checkpoint is ahead of the
+    log lines and pictures that belong to it.
+    """
+
+    def __init__(self, folder: RunFolder, trainer: Trainer) -> None:
+        self.folder, self.trainer = folder, trainer
+        self.latents = trainer.gan.sample_latents(SAMPLES, torch.Generator().manual_seed(0))
+        self.curves = open_curves(folder.tensorboard, trainer)
+        self.bar = tqdm(
+            total=trainer.total_images / 1000,
+            initial=trainer.kimg,
+            desc="Training",
+            bar_format=BAR_FORMAT,
+            disable=None,  # no bar where nobody watches: logs get the tick lines
+        )
+
+    def __enter__(self) -> Self:
+        self.trainer.on_step, self.trainer.on_tick = self.step, self.tick
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.bar.close()
+        if self.curves:
+            self.curves.close()
+
+    def step(self, trainer: Trainer) -> None:
+        """Move the bar."""
+        self.bar.update(trainer.kimg - self.bar.n)
+
+    def tick(self, trainer: Trainer, figures: Mapping[str, float]) -> None:
+        """Write a tick's figures everywhere, its pictures, and a checkpoint."""
+        losses = {name: value for name, value in figures.items() if name != "kimg"}
+        shown = {name: f"{value:.3g}" for name, value in losses.items()}
+        rate = shown.pop("images_per_second")
+        self.bar.set_postfix_str(" ".join([f"{rate} images/s", *map("=".join, shown.items())]))
+        logger.info("%s", tick_line(figures))
+        self.append(figures)
+        if self.curves:
+            for name, value in losses.items():
+                self.curves.add_scalar(name, value, trainer.images_seen)
+        self.draw_samples()
+        self.folder.save_state(trainer)
+
+    def append(self, figures: Mapping[str, float]) -> None:
+        """Add a line to metrics.jsonl."""
+        line = json.dumps({**figures, "train_seconds": self.trainer.train_seconds,
+                           "time": round(time.time(), 3)})
+        with self.folder.metrics_file.open("a") as stream:
+            stream.write(line + "\n")
+
+    def draw_samples(self) -> None:
+        """The fixed latents as they look now, as a grid in RUN/samples."""
+        images = sample_images(self.trainer, self.latents)
+        levels = ((images.clamp(-1, 1) + 1) * 127.5).round().to(torch.uint8)
+        facts = {
+            "facegan:family": self.trainer.gan.family.name,
+            "facegan:preset": self.trainer.gan.preset_name,
+            "facegan:kimg": f"{self.trainer.kimg:.3f}",
+        }
+        name = f"kimg-{self.trainer.kimg:012.3f}.png"
+        grid = montage(levels.permute(0, 2, 3, 1).numpy())
+        save_png(self.folder.samples / name, grid, facts)
+
+
+def open_curves(folder: Path, trainer: Trainer) -> Any:
+    """A TensorBoard writer that forgets the steps a resumed run takes again; None without one."""
+    try:
+        from torch.utils.tensorboard import SummaryWriter
+    except ImportError:
+        logger.info("No TensorBoard files: tensorboard is not installed.")
+        return None
+    writer: Any = SummaryWriter  # torch leaves it untyped
+    return writer(str(folder), purge_step=trainer.images_seen)

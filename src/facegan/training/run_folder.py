@@ -1,0 +1,145 @@
+"""A run's folder: what was asked for, checkpoints, and at the end the artifact."""
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from facegan import __version__
+from facegan.artifact import ModelCard, pack_artifact, save_artifact, write_aside
+from facegan.errors import ConfigError, RunError
+from facegan.training.checkpoint import load_newest, save_checkpoint
+from facegan.training.trainer import Trainer
+
+PLAN_NAME = "run.json"
+# What may differ when a run is resumed: how far it goes and how it is told, not what it computes.
+MAY_CHANGE = {"total_kimg", "max_minutes", "keep_checkpoints", "device"}
+
+
+class RunFolder:
+    """One training run on disk.
+
+    ::
+
+        RUN/run.json            family, preset, hyperparameters, data: what was asked for
+        RUN/metrics.jsonl       one line a tick
+        RUN/samples/*.png       the same latents at every tick
+        RUN/checkpoints/kimg-*  what --resume needs
+        RUN/model/              generator.safetensors, model_card.json
+        RUN/model.tar.gz        the same, as SageMaker wants it
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.plan_file = path / PLAN_NAME
+        self.checkpoints = path / "checkpoints"
+        self.samples = path / "samples"
+        self.metrics_file = path / "metrics.jsonl"
+        self.tensorboard = path / "tensorboard"
+        self.model = path / "model"
+        self.archive = path / "model.tar.gz"
+
+    def check_free(self) -> None:
+        """Refuse a folder that already holds a run, or something else.
+
+        Raises:
+            RunError: the folder is not empty.
+        """
+        if self.plan_file.exists():
+            raise RunError(
+                f"{self.path} already holds a run.",
+                "Go on with it by --resume, name another --out, or delete the folder.",
+            )
+        if self.path.exists() and (not self.path.is_dir() or any(self.path.iterdir())):
+            raise RunError(f"{self.path} exists and is not empty.", "Name another --out.")
+
+    def start(self, plan: Mapping[str, Any]) -> None:
+        """Make the folder and write down what was asked for.
+
+        Raises:
+            RunError: it cannot be written.
+        """
+        try:
+            self.path.mkdir(parents=True, exist_ok=True)
+        except OSError as cause:
+            raise RunError(f"{self.path} cannot be made: {cause.strerror}.") from cause
+        content = json.dumps({"version": __version__, **plan}, indent=2) + "\n"
+        write_aside(self.plan_file, content.encode())
+
+    def read_plan(self) -> dict[str, Any]:
+        """What was asked for when the run was started.
+
+        Raises:
+            RunError: the folder holds no run.
+        """
+        try:
+            plan: dict[str, Any] = json.loads(self.plan_file.read_text())
+        except (OSError, ValueError) as cause:
+            raise RunError(
+                f"{self.path} holds no run to resume ({PLAN_NAME}: {cause}).",
+                "Start it without --resume.",
+            ) from cause
+        return plan
+
+    def save_state(self, trainer: Trainer) -> None:
+        """Write a checkpoint."""
+        save_checkpoint(self.checkpoints, *trainer.state(), keep=trainer.config.keep_checkpoints)
+
+    def resume(self, trainer: Trainer) -> None:
+        """Load the newest whole checkpoint into a trainer; log lines past it are dropped.
+
+        Raises:
+            RunError: there is none, or it is of another family or preset.
+        """
+        tensors, numbers = load_newest(self.checkpoints)
+        try:
+            trainer.load_state(tensors, numbers)
+        except (RuntimeError, ValueError, KeyError) as cause:
+            raise RunError(
+                f"The checkpoint in {self.checkpoints} does not fit this run: {cause}",
+                "It was made by another family, preset or version.",
+            ) from cause
+        self.drop_lines_after(trainer.kimg)
+
+    def drop_lines_after(self, kimg: float) -> None:
+        """Forget the figures of steps that will be taken again."""
+        if not self.metrics_file.exists():
+            return
+        kept = [
+            line
+            for line in self.metrics_file.read_text().splitlines(keepends=True)
+            if line.endswith("\n") and json.loads(line)["kimg"] <= kimg
+        ]
+        write_aside(self.metrics_file, "".join(kept).encode())
+
+    def finish(self, trainer: Trainer, dataset: Mapping[str, Any]) -> ModelCard:
+        """Write the artifact of a trained GAN, as a folder and as model.tar.gz."""
+        speed = trainer.images_seen / max(trainer.train_seconds, 1e-9)
+        training = {
+            **trainer.config.model_dump(),
+            "train_seconds": round(trainer.train_seconds, 2),
+            "images_per_second": round(speed, 1),
+            "device": trainer.device.type,
+            "computed_in": str(trainer.dtype).removeprefix("torch."),
+        }
+        card = save_artifact(
+            trainer.gan, self.model, kimg=trainer.kimg, dataset=dict(dataset), training=training
+        )
+        pack_artifact(self.model, self.archive)
+        return card
+
+
+def check_same(plan: Mapping[str, Any], asked: Mapping[str, Any]) -> None:
+    """Refuse to resume a run as something else.
+
+    Raises:
+        ConfigError: a named setting differs and may not.
+    """
+    for name, value in asked.items():
+        if name not in MAY_CHANGE and str(plan.get(name)) != str(value):
+            raise ConfigError(
+                f"The run was started with {name}={plan.get(name)}, not {value}.",
+                f"Leave --{name.replace('_', '-')} out to resume it; only "
+                f"{', '.join(sorted(MAY_CHANGE))} may change.",
+            )
+

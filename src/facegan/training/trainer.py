@@ -1,0 +1,241 @@
+"""One loop for every family: for each phase due, unfreeze its player, sum its terms, step."""
+
+import math
+import time
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from facegan.data import Dataset, order_of, to_float
+from facegan.errors import ConfigError, TrainingDiverged
+from facegan.gans import Batch, Gan, Phase, Terms
+from facegan.training.checkpoint import Tensors, flatten_optimizer, restore_optimizer
+from facegan.training.config import TrainingConfig
+from facegan.training.ema import MovingAverage
+from facegan.training.precision import choose_device, choose_dtype
+
+
+class Trainer:
+    """Plays a GAN's game on a data set.
+
+    The state of a run is its players, averages and optimisers, and one number: the images seen.
+    Step k's latents, images and other random numbers are a function of (seed, k), so that nothing
+    else needs to be saved for a resumed run to end with the same bits.
+
+    Args:
+        gan: The players, as ``build_gan`` made them; trained in place, its averages kept current.
+        dataset: uint8 images of the GAN's image shape.
+        config: What to do; the preset's recipe fills in what it leaves open.
+        on_tick: Called with the tick's figures after every tick, while the trainer stands still.
+
+    Raises:
+        ConfigError: the shapes of GAN and data differ, or the device or precision is not there.
+    """
+
+    def __init__(
+        self,
+        gan: Gan,
+        dataset: Dataset,
+        config: TrainingConfig | None = None,
+        on_tick: Callable[["Trainer", Mapping[str, float]], None] | None = None,
+        on_step: Callable[["Trainer"], None] | None = None,
+    ) -> None:
+        if tuple(dataset.image_shape) != tuple(gan.image_shape):
+            raise ConfigError(f"The data is {dataset.image_shape}, the GAN makes {gan.image_shape}.")
+        self.gan, self.dataset = gan, dataset
+        self.config = (config or TrainingConfig()).completed_by(gan.preset)
+        self.batch_size, self.total_images = self.sizes()
+        self.device = choose_device(self.config.device)
+        self.dtype = choose_dtype(self.config.precision, self.device)
+        self.phases = gan.family.phases(gan.preset)
+        for player in gan.players.values():
+            player.to(self.device).train()
+        self.optimizers = self.build_optimizers()
+        self.averages = self.build_averages()
+        self.images_seen = 0
+        self.train_seconds = 0.0
+        self.stop_requested = False
+        self.on_tick, self.on_step = on_tick, on_step
+        self.clear_tick()
+
+    def sizes(self) -> tuple[int, int]:
+        """Images a step, and images in all: whole batches."""
+        batch_size, total_kimg = self.config.batch_size, self.config.total_kimg
+        if batch_size is None or total_kimg is None:
+            raise ConfigError("The preset has no recipe.", "Give batch_size and total_kimg.")
+        return batch_size, math.ceil(total_kimg * 1000 / batch_size) * batch_size
+
+    def build_optimizers(self) -> dict[str, torch.optim.Adam]:
+        """One Adam a player, as the family wants it."""
+        return {
+            name: torch.optim.Adam(
+                self.gan.players[name].parameters(),
+                lr=adam.learning_rate,
+                betas=(adam.beta1, adam.beta2),
+                eps=adam.epsilon,
+                fused=True,
+            )
+            for name, adam in self.gan.family.optimizers(self.gan.preset).items()
+        }
+
+    def build_averages(self) -> dict[str, MovingAverage]:
+        """A moving average of every player that will be served, where the recipe wants one."""
+        half_life = self.config.ema_half_life_kimg or 0.0
+        names = self.gan.family.generators if half_life > 0 else ()
+        averages = {name: MovingAverage(self.gan.players[name], half_life) for name in names}
+        self.gan.averages.update({name: average.module for name, average in averages.items()})
+        return averages
+
+    # --- the loop -------------------------------------------------------------------------------
+
+    @property
+    def kimg(self) -> float:
+        """Thousands of images seen."""
+        return self.images_seen / 1000
+
+    @property
+    def is_finished(self) -> bool:
+        """Whether the images or the minutes are used up."""
+        minutes = self.config.max_minutes
+        out_of_time = minutes is not None and self.train_seconds >= minutes * 60
+        return self.images_seen >= self.total_images or out_of_time
+
+    def stop(self) -> None:
+        """Ask the run to end after the step in progress; safe in a signal handler."""
+        self.stop_requested = True
+
+    def run(self) -> None:
+        """Train until the images or the minutes are used up, or :meth:`stop` was called.
+
+        Raises:
+            TrainingDiverged: a loss term is not finite.
+        """
+        tick_images = (self.config.tick_kimg or 1.0) * 1000
+        while not (self.is_finished or self.stop_requested):
+            ticks_before = self.images_seen // tick_images
+            started = time.perf_counter()
+            self.step()
+            elapsed = time.perf_counter() - started
+            self.train_seconds += elapsed
+            self.tick_seconds += elapsed
+            if self.on_step:
+                self.on_step(self)
+            if self.images_seen // tick_images > ticks_before or self.is_finished:
+                self.tick()
+        if self.tick_steps:
+            self.tick()
+
+    def step(self) -> None:
+        """One step: every phase that is due, then the averages."""
+        number = self.images_seen // self.batch_size
+        batch = self.next_batch(number)
+        for phase in self.phases:
+            if number % phase.every == 0:
+                self.update(phase, batch)
+        self.images_seen += self.batch_size
+        self.tick_steps += 1
+        for name, average in self.averages.items():
+            average.update(self.gan.players[name], self.batch_size, self.images_seen)
+
+    def next_batch(self, number: int) -> Batch:
+        """The inputs of a step, a function of the seed and the step's number alone."""
+        generator = torch.Generator().manual_seed((self.config.seed << 31) + number)
+        indices = order_of(self.config.seed, self.images_seen, self.batch_size, len(self.dataset))
+        latents = self.gan.sample_latents(self.batch_size, generator)
+        return {
+            "reals": to_float(self.dataset.read(indices).to(self.device)),
+            "latents": latents.to(self.device),
+            "generator": generator,
+        }
+
+    def update(self, phase: Phase, batch: Batch) -> None:
+        """One player's update; the others stand still."""
+        for name, player in self.gan.players.items():
+            player.requires_grad_(name == phase.player)
+        optimizer = self.optimizers[phase.player]
+        optimizer.zero_grad(set_to_none=True)
+        with torch.autocast(
+            self.device.type, self.dtype, enabled=self.dtype is not torch.float32
+        ):
+            terms = phase.loss(self.gan, batch)
+        torch.stack(list(terms.values())).sum().backward()
+        optimizer.step()
+        self.remember(terms)
+
+    # --- figures --------------------------------------------------------------------------------
+
+    def clear_tick(self) -> None:
+        """Start the sums of a new tick."""
+        self.tick_steps, self.tick_seconds = 0, 0.0
+        self.term_sums: dict[str, Tensor] = {}
+        self.term_counts: dict[str, int] = {}
+
+    def remember(self, terms: Terms) -> None:
+        """Add to the tick's sums, on the device: no wait for it inside a step."""
+        for name, value in terms.items():
+            value = value.detach()
+            self.term_sums[name] = self.term_sums.get(name, torch.zeros_like(value)) + value
+            self.term_counts[name] = self.term_counts.get(name, 0) + 1
+
+    def tick(self) -> None:
+        """Read the sums, refuse what is not finite, tell whoever listens."""
+        means = {name: total.item() / self.term_counts[name] for name, total in self.term_sums.items()}
+        for name, value in means.items():
+            if not math.isfinite(value):
+                raise TrainingDiverged(
+                    f"The loss term {name!r} is {value} at {self.kimg:.1f} kimg.",
+                    "Resume from the last checkpoint with lower learning rates, "
+                    "or with --precision fp32.",
+                )
+        rate = self.tick_steps * self.batch_size / max(self.tick_seconds, 1e-9)
+        figures = {"kimg": self.kimg, "images_per_second": rate, **means}
+        self.clear_tick()
+        if self.on_tick:
+            self.on_tick(self, figures)
+
+    # --- state ----------------------------------------------------------------------------------
+
+    def state(self) -> tuple[Tensors, dict[str, Any]]:
+        """All that a resumed run needs: tensors by name, and plain numbers."""
+        tensors: Tensors = {}
+        for name, module in self.stateful_modules().items():
+            tensors.update({f"{name}/{key}": value for key, value in module.state_dict().items()})
+        for name, optimizer in self.optimizers.items():
+            tensors.update(flatten_optimizer(f"optimizer.{name}", optimizer))
+        return tensors, {"images_seen": self.images_seen, "train_seconds": self.train_seconds}
+
+    def load_state(self, tensors: Tensors, numbers: Mapping[str, Any]) -> None:
+        """Take up where :meth:`state` left off.
+
+        Raises:
+            RunError: the tensors are not those of this family and preset.
+        """
+        for name, module in self.stateful_modules().items():
+            prefix = f"{name}/"
+            mine = {k.removeprefix(prefix): v for k, v in tensors.items() if k.startswith(prefix)}
+            module.load_state_dict(mine)
+        for name, optimizer in self.optimizers.items():
+            restore_optimizer(f"optimizer.{name}", optimizer, tensors)
+        self.images_seen = int(numbers["images_seen"])
+        self.train_seconds = float(numbers["train_seconds"])
+
+    def stateful_modules(self) -> dict[str, nn.Module]:
+        """Players and averages under the names they are saved by."""
+        players = {f"player.{name}": player for name, player in self.gan.players.items()}
+        averages = {f"average.{name}": ema.averaged for name, ema in self.averages.items()}
+        return players | averages
+
+
+def sample_images(trainer: Trainer, latents: Tensor) -> Tensor:
+    """What the averaged generator makes of fixed latents: float (N, 3, H, W), on the CPU."""
+    generator = trainer.gan.generator_ema
+    was_training = generator.training
+    with torch.no_grad():
+        images: Tensor = generator.eval()(latents.to(trainer.device)).float().cpu()
+    generator.train(was_training)
+    return images
+
+
+

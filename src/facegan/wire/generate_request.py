@@ -1,0 +1,165 @@
+"""What a caller may ask for, checked at birth: which faces, how typical, arranged how."""
+
+from typing import Annotated, Any, Literal, Self
+
+import numpy as np
+import numpy.typing as npt
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    ModelWrapValidatorHandler,
+    TypeAdapter,
+    ValidationError,
+    field_validator,
+    model_validator,
+)
+from pydantic_core import ErrorDetails, PydanticCustomError
+
+from facegan.errors import RequestError, nearest
+
+MAX_SEED = 2**32 - 1
+EXAMPLE = 'Example: {"seeds": [1, 2, 3], "truncation_psi": 1.0}'
+LATENTS_EXAMPLE = 'Example: {"latents": [[0.3, -1.2, …], …]}, each as long as the model asks.'
+
+Layout = Literal["grid", "row", "column", "single"]
+Seed = Annotated[int, Field(strict=True, ge=0, le=MAX_SEED)]
+Number = Annotated[float, Field(strict=True, allow_inf_nan=False)]
+Columns = Annotated[int, Field(strict=True, ge=1)]
+# Without FailFast, a body of a million wrong items makes a million error records.
+ROWS = TypeAdapter(
+    Annotated[list[Annotated[list[Number], Field(fail_fast=True)]], Field(fail_fast=True)]
+)
+
+
+class GenerateRequest(BaseModel):
+    """A request for N ≥ 1 images, by seeds or by latents.
+
+    Attributes:
+        seeds: N whole numbers, 0 … 2**32 - 1; or None.
+        latents: (N, width) finite numbers, float32 or float64; or None.
+        truncation_psi: 0 … 2; 1 is the model as it is (StyleGAN's truncation trick).
+        layout: How a PNG arranges the images; "single" is exactly one.
+        columns: Columns of the grid; as square as possible where None.
+
+    Raises:
+        RequestError: any field is wrong; the message names it. Never pydantic's own error.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid", arbitrary_types_allowed=True)
+
+    seeds: Annotated[list[Seed], Field(fail_fast=True)] | None = None
+    latents: npt.NDArray[np.floating[Any]] | None = None
+    truncation_psi: Annotated[Number, Field(ge=0, le=2)] = 1.0
+    layout: Layout = "grid"
+    columns: Columns | None = None
+
+    @property
+    def count(self) -> int:
+        """The number of images asked for."""
+        images = self.seeds if self.seeds is not None else self.latents
+        return 0 if images is None else len(images)
+
+    @property
+    def fields_of_note(self) -> set[str]:
+        """The names of the fields that differ from their defaults."""
+        return {
+            name
+            for name, field in type(self).model_fields.items()
+            if (value := getattr(self, name)) is not None
+            and (name == "latents" or value != field.default)
+        }
+
+    @field_validator("latents", mode="before")
+    @classmethod
+    def latents_to_array(cls, value: Any) -> npt.NDArray[np.floating[Any]] | None:
+        """Nested lists, or an array, as a checked array (N, width)."""
+        if value is None:
+            return None
+        return check_array(value if isinstance(value, np.ndarray) else array_of_lists(value))
+
+    @model_validator(mode="after")
+    def check_whole(self) -> Self:
+        """What no field can know alone."""
+        if (self.seeds is None) == (self.latents is None):
+            raise PydanticCustomError("either", "give either seeds or latents, not both or neither")
+        if self.count == 0:
+            raise PydanticCustomError("empty", "at least one seed or latent is needed")
+        if self.layout == "single" and self.count != 1:
+            raise PydanticCustomError("single", 'the layout "single" takes exactly one image')
+        if self.columns is not None and self.layout != "grid":
+            raise PydanticCustomError("columns", 'columns goes with the layout "grid" only')
+        return self
+
+    @model_validator(mode="wrap")
+    @classmethod
+    def speak_plainly(cls, values: Any, handler: ModelWrapValidatorHandler[Self]) -> Self:
+        """Turn pydantic's list of errors into one sentence about the first."""
+        try:
+            return handler(values)
+        except ValidationError as cause:
+            details = cause.errors(include_url=False, include_context=False)[0]
+            raise request_error(details) from cause
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, GenerateRequest):
+            return NotImplemented
+        # Equal arrays compare to an array, which pydantic's own `==` cannot take.
+        return all(
+            np.array_equal(getattr(self, name), getattr(other, name))
+            for name in type(self).model_fields
+        )
+
+
+def array_of_lists(value: Any) -> npt.NDArray[np.float64]:
+    """A list of equally long lists of finite numbers as an array."""
+    try:
+        rows = ROWS.validate_python(value)
+    except ValidationError as cause:
+        raise PydanticCustomError("latents", "{place}", {"place": place_of(cause)}) from cause
+    for index, row in enumerate(rows):
+        if len(row) != len(rows[0]):
+            told = f"latent {index} has {len(row)} numbers, latent 0 has {len(rows[0])}"
+            raise PydanticCustomError("ragged", "{told}", {"told": told})
+    return np.array(rows, np.float64).reshape(len(rows), -1) if rows else np.empty((0, 1))
+
+
+def place_of(cause: ValidationError) -> str:
+    """Which latent, and which of its numbers, is wrong."""
+    details = cause.errors(include_url=False, include_context=False)[0]
+    words = ("latent", "number")
+    place = ", ".join(f"{word} {index}" for word, index in zip(words, details["loc"], strict=False))
+    return f"{place}: {lowered(details['msg'])}" if place else lowered(details["msg"])
+
+
+def check_array(array: npt.NDArray[Any]) -> npt.NDArray[np.floating[Any]]:
+    """An array (N, width) of finite floats; other real types become float64."""
+    if array.ndim != 2 or array.shape[1] == 0 or array.dtype.kind not in "fiu":
+        told = f"an array of shape {array.shape} and type {array.dtype} is not (N, width) numbers"
+        raise PydanticCustomError("array", "{told}", {"told": told})
+    kept = np.float32 if array.dtype.newbyteorder("=") == np.float32 else np.float64
+    floats: npt.NDArray[np.floating[Any]] = array.astype(kept)
+    if not np.isfinite(floats).all():
+        raise PydanticCustomError("finite", "NaN and infinite numbers are no latents")
+    return floats
+
+
+def request_error(details: ErrorDetails) -> RequestError:
+    """One of pydantic's errors as a sentence that names the field, and a hint that shows a mend."""
+    field = "".join(f"[{p}]" if isinstance(p, int) else shortened(p) for p in details["loc"])
+    if details["type"] == "extra_forbidden":
+        hint = nearest(field, tuple(GenerateRequest.model_fields), "field")
+        return RequestError(f"Unknown field {field!a} in the request.", hint)
+    told = lowered(details["msg"])
+    hint = LATENTS_EXAMPLE if field == "latents" else EXAMPLE
+    return RequestError(f"{field}: {told}." if field else f"The request is wrong: {told}.", hint)
+
+
+def lowered(sentence: str) -> str:
+    """Pydantic's message, to follow a colon."""
+    return sentence[:1].lower() + sentence[1:]
+
+
+def shortened(name: str) -> str:
+    """A stranger's field name, cut so that an answer stays readable."""
+    return name if len(name) <= 40 else name[:40] + "…"

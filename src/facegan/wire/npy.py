@@ -1,0 +1,51 @@
+"""Reads the .npy bytes of a stranger: plain numbers only, and only as many as are really there.
+
+The format is NumPy's NEP 1. ``numpy.load`` is not used, for it allocates what the header claims.
+"""
+
+import io
+import math
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+READERS = {  # version 3 exists only for structured types with non-Latin names
+    (1, 0): np.lib.format.read_array_header_1_0,
+    (2, 0): np.lib.format.read_array_header_2_0,
+}
+
+
+def write_npy(array: npt.NDArray[Any]) -> bytes:
+    """An array as .npy bytes."""
+    stream = io.BytesIO()
+    np.lib.format.write_array(stream, np.ascontiguousarray(array), allow_pickle=False)
+    return stream.getvalue()
+
+
+def read_npy(body: bytes) -> npt.NDArray[Any]:
+    """The array in .npy bytes: real numbers, a read-only view of `body`.
+
+    Raises:
+        ValueError: a sentence that says what is wrong: no .npy, no plain numbers (objects, complex
+            or structured types), or a header that claims another size than the body has.
+    """
+    shape, is_fortran, dtype, start = read_header(body)
+    if dtype.kind not in "fiu":
+        raise ValueError(f"holds {dtype}, not plain real numbers")
+    claimed, present = math.prod(shape) * dtype.itemsize, len(body) - start
+    if min(shape, default=0) < 0 or claimed != present:
+        raise ValueError(f"claims the shape {shape} of {dtype}, but {present} bytes of it follow")
+    numbers = np.frombuffer(body, dtype, offset=start) if present else np.empty(0, dtype)
+    return numbers.reshape(shape, order="F" if is_fortran else "C")
+
+
+def read_header(body: bytes) -> tuple[tuple[int, ...], bool, np.dtype[Any], int]:
+    """Shape, Fortran order, dtype, and the offset where the numbers start."""
+    stream = io.BytesIO(body)
+    try:
+        read_rest = READERS[np.lib.format.read_magic(stream)]
+        shape, is_fortran, dtype = read_rest(stream)
+    except Exception as cause:  # NumPy evaluates the header as Python: hostile text fails anyhow
+        raise ValueError("is no .npy file of version 1 or 2") from cause
+    return shape, is_fortran, dtype, stream.tell()

@@ -1,0 +1,85 @@
+"""The house's plan, executable: every room imports only the rooms and packages its row allows."""
+
+import ast
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+HOUSE = Path(__file__).parents[1] / "src" / "facegan"
+MAY_IMPORT = {  # room: (rooms of ours, packages of others)
+    "errors": ("", ""),
+    "environment": ("errors", ""),
+    "pictures": ("errors", "numpy PIL"),
+    "wire": ("errors pictures", "numpy PIL pydantic"),
+    "gans": ("errors", "torch"),
+    "data": ("errors pictures", "torch torchvision numpy PIL"),
+    "artifact": ("errors gans", "torch safetensors"),
+    "synthesis": ("errors artifact", "torch numpy"),
+    "client": ("errors wire", "numpy"),
+    "serving": ("errors wire artifact synthesis", "flask werkzeug sagemaker_inference"),
+    "training": ("errors gans artifact data pictures", "torch safetensors numpy pydantic tqdm"),
+    "cloud": ("errors client", "boto3 botocore"),
+}
+FLOORS = [
+    {"errors"},
+    {"environment", "pictures", "gans"},
+    {"wire", "data", "artifact"},
+    {"client", "synthesis"},
+    {"serving", "training", "cloud"},
+]
+
+
+def imports_of(file: Path) -> Iterator[list[str]]:
+    """Every imported name in a file, as its parts: absolute, relative, inside functions too."""
+    package = ("facegan", *file.relative_to(HOUSE).parent.parts)
+    for node in ast.walk(ast.parse(file.read_text())):
+        if isinstance(node, ast.Import):
+            yield from (alias.name.split(".") for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            base = list(package[: len(package) - node.level + 1]) if node.level else []
+            stem = base + (node.module.split(".") if node.module else [])
+            yield from ([*stem, alias.name] for alias in node.names)
+
+
+def files_of(room: str) -> list[Path]:
+    module = HOUSE / f"{room}.py"
+    return [module] if module.exists() else sorted((HOUSE / room).rglob("*.py"))
+
+
+@pytest.mark.parametrize("room", MAY_IMPORT)
+def test_a_room_imports_only_what_its_row_allows(room: str) -> None:
+    ours, others = (set(column.split()) for column in MAY_IMPORT[room])
+    assert files_of(room), f"the room {room} is empty"
+    for file in files_of(room):
+        for name in imports_of(file):
+            if name[0] == "facegan":
+                allowed = ours | {room, "__version__"}
+                assert len(name) == 1 or name[1] in allowed, f"{file}: {'.'.join(name)}"
+            else:
+                assert name[0] in others | sys.stdlib_module_names, f"{file}: {'.'.join(name)}"
+
+
+def test_every_room_has_a_row() -> None:
+    rooms = {p.stem for p in HOUSE.iterdir() if p.suffix == ".py" or p.is_dir()}
+    assert rooms - {"__init__", "__pycache__", "cli"} == set(MAY_IMPORT)
+
+
+def test_every_arrow_points_to_a_lower_floor() -> None:
+    floor_of = {room: number for number, floor in enumerate(FLOORS) for room in floor}
+    for room, (ours, _) in MAY_IMPORT.items():
+        for other in ours.split():
+            assert floor_of[other] < floor_of[room], f"{room} → {other} does not point down"
+
+
+@pytest.mark.parametrize("file", sorted(HOUSE.rglob("*.py")), ids=lambda f: str(f.relative_to(HOUSE)))
+def test_a_file_opens_with_a_sentence_that_says_why_it_exists(file: Path) -> None:
+    docstring = ast.get_docstring(ast.parse(file.read_text()))
+    assert docstring and docstring.splitlines()[0].endswith((".", ":")), file
+
+
+@pytest.mark.parametrize("file", sorted(HOUSE.rglob("*.py")), ids=lambda f: str(f.relative_to(HOUSE)))
+def test_only_the_edges_read_the_process_environment(file: Path) -> None:
+    if file.relative_to(HOUSE).parts[0] != "cli":
+        assert "os.environ" not in file.read_text().replace("from_mapping(os.environ)", "")
