@@ -20,6 +20,9 @@ Nothing here knows of HTTP or of exit codes: ``serving/app.py`` holds the one ta
 status, ``cli/`` the one from class to exit code.
 """
 
+import difflib
+from collections.abc import Sequence
+
 
 class FaceGANError(Exception):
     """An error with a sentence that names the thing and, where there is one, a hint that mends it.
@@ -86,11 +89,9 @@ class CloudError(FaceGANError):
     """A call to AWS failed."""
 
 
-def nearest(name: str, known: "list[str] | tuple[str, ...]", what: str = "name") -> str:
+def nearest(name: str, known: Sequence[str], kinds: str = "names") -> str:
     """A hint that offers the known names closest to a mistyped one, or lists them all."""
-    import difflib
-
-    close = difflib.get_close_matches(name, known, n=3, cutoff=0.6)
+    close = difflib.get_close_matches(name, known, n=3, cutoff=0.5)
     if close:
         return "Did you mean " + " or ".join(close) + "?"
-    return f"Known {what}s: " + ", ".join(sorted(known)) + "."
+    return f"Known {kinds}: " + ", ".join(sorted(known)) + "."

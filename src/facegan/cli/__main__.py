@@ -49,7 +49,7 @@ class LazyVerbs(click.Group):
 
     def get_command(self, ctx: click.Context, name: str) -> click.Command | None:
         if name not in VERBS:
-            hint = errors.nearest(name, tuple(VERBS), "command")
+            hint = errors.nearest(name, tuple(VERBS), "commands")
             raise click.UsageError(f"No such command {name!r}. {hint}", ctx)
         command: click.Command = importlib.import_module(VERBS[name]).command
         return command

@@ -150,7 +150,7 @@ def start_run(
         numbers, loop = split_hyperparameters(preset, given)
     except ConfigError as error:
         unknown = next(name for name in given if f"'{name}'" in error.message)
-        if nearest(unknown, known, "option").startswith("Did"):
+        if nearest(unknown, known, "options").startswith("Did"):
             raise ConfigError(f"Unknown option --{unknown}.", nearest(unknown, known)) from None
         raise
     preset.replaced(numbers)

@@ -149,7 +149,7 @@ def decode_all(
     def decode_into(index: int) -> None:
         try:
             pixels[index] = decode_square(files[index], pixels.shape[1])
-        except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as cause:
+        except Exception as cause:  # inside a decoder a broken file may raise anything
             skipped[files[index]] = str(cause) or type(cause).__name__
         on_progress(1)
 
@@ -185,7 +185,8 @@ def square(picture: Image.Image, resolution: int) -> Image.Image:
     """The centred square of a picture, resized with an antialiasing (Lanczos) filter."""
     side = min(picture.size)
     left, top = (picture.width - side) // 2, (picture.height - side) // 2
-    box = (left, top, left + side, top + side)
+    # Cropped first: resizing a box would let the filter reach over its edges.
+    middle = picture.crop((left, top, left + side, top + side))
     if side == resolution:
-        return picture.crop(box)
-    return picture.resize((resolution, resolution), Image.Resampling.LANCZOS, box=box)
+        return middle
+    return middle.resize((resolution, resolution), Image.Resampling.LANCZOS)

@@ -33,7 +33,7 @@ def find_family(name: str) -> Family:
         ConfigError: there is none; the message offers the nearest names.
     """
     if name not in FAMILIES:
-        raise ConfigError(f"Unknown family {name!r}.", nearest(name, tuple(FAMILIES), "familie"))
+        raise ConfigError(f"Unknown family {name!r}.", nearest(name, tuple(FAMILIES), "families"))
     return FAMILIES[name]
 
 
@@ -45,7 +45,7 @@ def find_preset(family: Family, name: str) -> Preset:
     """
     if name not in family.presets:
         message = f"Unknown preset {name!r} of family {family.name!r}."
-        raise ConfigError(message, nearest(name, tuple(family.presets), "preset"))
+        raise ConfigError(message, nearest(name, tuple(family.presets), "presets"))
     return family.presets[name]
 
 

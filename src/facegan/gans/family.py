@@ -42,9 +42,9 @@ class Preset:
         ConfigError: a value is outside the range its field declares.
     """
 
-    about: str = field(default="", metadata={"fixed": True})
+    about: str = ""
     # What the trainer does unless it is told otherwise: names and values of TrainingConfig.
-    recipe: Mapping[str, Any] = field(default_factory=dict, metadata={"fixed": True})
+    recipe: Mapping[str, Any] = field(default_factory=dict)
     latent_dim: int = setting("width of a latent vector", default=100, low=1, high=4096)
 
     def __post_init__(self) -> None:
@@ -53,8 +53,8 @@ class Preset:
 
     @classmethod
     def hyperparameters(cls) -> list[dataclasses.Field[Any]]:
-        """The fields a user may change, in order."""
-        return [f for f in dataclasses.fields(cls) if not f.metadata.get("fixed")]
+        """The fields a user may change, in order: those declared by :func:`setting`."""
+        return [spec for spec in dataclasses.fields(cls) if "help" in spec.metadata]
 
     def replaced(self, changes: Mapping[str, Any]) -> Self:
         """A copy with some hyperparameters changed; values may be strings, as SageMaker sends them.
@@ -79,7 +79,7 @@ def check_range(spec: "dataclasses.Field[Any]", value: Any) -> None:
     """Refuse a value outside what the field declares."""
     choices, low, high = (spec.metadata[key] for key in ("choices", "low", "high"))
     if choices and value not in choices:
-        raise ConfigError(f"{spec.name} is {value!r}.", nearest(str(value), choices, "choice"))
+        raise ConfigError(f"{spec.name} is {value!r}.", nearest(str(value), choices, "choices"))
     if isinstance(value, int | float) and not low <= value <= high:
         raise ConfigError(f"{spec.name} is {value}.", f"It must lie between {low:g} and {high:g}.")
 

@@ -74,7 +74,7 @@ def split_hyperparameters(
     of_trainer = set(TrainingConfig.model_fields)
     for name in values:
         if name not in of_preset | of_trainer:
-            hint = nearest(name, tuple(of_preset | of_trainer), "hyperparameter")
+            hint = nearest(name, tuple(of_preset | of_trainer), "hyperparameters")
             raise ConfigError(f"Unknown hyperparameter {name!r}.", hint)
     numbers = {name: value for name, value in values.items() if name in of_preset}
     return numbers, {name: value for name, value in values.items() if name in of_trainer}

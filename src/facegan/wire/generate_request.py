@@ -140,7 +140,7 @@ def check_array(array: npt.NDArray[Any]) -> npt.NDArray[np.floating[Any]]:
     kept = np.float32 if array.dtype.newbyteorder("=") == np.float32 else np.float64
     floats: npt.NDArray[np.floating[Any]] = array.astype(kept)
     if not np.isfinite(floats).all():
-        raise PydanticCustomError("finite", "NaN and infinite numbers are no latents")
+        raise PydanticCustomError("finite", "infinite numbers and NaN are no latents")
     return floats
 
 

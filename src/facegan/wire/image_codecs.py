@@ -1,18 +1,17 @@
 """uint8 images ⇄ bytes: one row per content type, written by the server and read by the client."""
 
 import base64
-import io
 import json
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
-from PIL import Image
 
 from facegan.errors import InvocationError, NotAcceptable
+from facegan.pictures import encode_png as encode_picture
+from facegan.pictures import montage
 from facegan.wire.content_types import JSON, NPY, PNG
-from facegan.wire.montage import montage
 from facegan.wire.negotiation import bare_type
 from facegan.wire.npy import read_npy, write_npy
 from facegan.wire.provenance import Provenance, open_png
@@ -81,13 +80,13 @@ def decode_images(body: bytes, content_type: str) -> Images:
 
 def encode_png(sheet: Sheet) -> bytes:
     """One picture of all images."""
-    pixels = montage(sheet.images, sheet.layout, sheet.columns)
-    stream = io.BytesIO()
-    # Level 1 takes a third of the default's time on faces, for an eighth more bytes.
-    Image.fromarray(pixels).save(
-        stream, "PNG", compress_level=1, pnginfo=sheet.provenance.png_info()
-    )
-    return stream.getvalue()
+    picture = montage(sheet.images, columns_of(sheet))
+    return encode_picture(picture, sheet.provenance.facts())
+
+
+def columns_of(sheet: Sheet) -> int | None:
+    """How many images stand side by side; None is as square as possible."""
+    return {"row": len(sheet.images), "column": 1}.get(sheet.layout, sheet.columns)
 
 
 def decode_png(body: bytes) -> Images:

@@ -63,13 +63,10 @@ def parse_range(part: str) -> MediaRange | None:
     """One part of the header, or None where it is malformed."""
     name, *parameters = (piece.strip().lower() for piece in part.split(";"))
     main, _, sub = ("*/*" if name == "*" else name).partition("/")  # old Java sends a bare "*"
-    if not main or not sub:
+    if not main or not sub or (main == "*" != sub):
         return None
-    weights = [
-        value.strip()
-        for key, _, value in (p.partition("=") for p in parameters)
-        if key.strip() == "q"
-    ]
+    pairs = (parameter.partition("=") for parameter in parameters)
+    weights = [value.strip() for key, _, value in pairs if key.strip() == "q"]
     try:
         quality = float(weights[0]) if weights else 1.0
     except ValueError:

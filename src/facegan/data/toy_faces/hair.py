@@ -12,7 +12,8 @@ from facegan.data.toy_faces.canvas import (
     smooth_intersection,
     smooth_union,
 )
-from facegan.data.toy_faces.parameters import Beard, Hair, Head, Mouth, Pose, shade
+from facegan.data.toy_faces.palette import shade
+from facegan.data.toy_faces.parameters import Beard, Hair, Head, Mouth, Pose
 
 
 @dataclass(frozen=True)
@@ -70,15 +71,16 @@ def hair_fields(canvas: Canvas, hair: Hair, head: Head, pose: Pose) -> HairField
     )
 
 
-def _lit(hair: Hair, fields: HairFields, depth: float) -> Tensor:
-    """The hair's colour under its light; ``depth`` darkens what lies further back."""
+def _lit(hair: Hair, fields: HairFields, depth: Tensor | float) -> Tensor:
+    """The hair's colour under its light; ``depth`` below 1 darkens what lies further back."""
     lit = hair.colour * (fields.light * depth).unsqueeze(1)
     return (lit + (fields.shine * depth).unsqueeze(1)).clamp(0, 1)
 
 
 def paint_back_hair(canvas: Canvas, hair: Hair, fields: HairFields) -> None:
-    """The hair behind the head and the neck."""
-    canvas.paint(canvas.cover(fields.outline) * hair.opacity, _lit(hair, fields, 0.72), "hair")
+    """The hair behind the head and the neck, darker but for its rim."""
+    depth = 1 - 0.28 * canvas.cover(fields.outline + 2 * canvas.pixel)
+    canvas.paint(canvas.cover(fields.outline) * hair.opacity, _lit(hair, fields, depth), "hair")
 
 
 def paint_front_hair(
@@ -94,35 +96,35 @@ def paint_front_hair(
     temple = hair.temple * aside * aside * aside
     edge = hair.base + hair.slope * x + hair.tent * (x - hair.part).abs() + temple
     edge = edge + hair.notch * fields.strands
-    front = smooth_intersection(fields.outline, y - edge, 0.02)
+    # Begins where the back hair covers fully: two soft edges on one line would add up.
+    front = smooth_intersection(fields.outline + canvas.pixel, y - edge, 0.02)
     front = smooth_intersection(front, y - hair.front_length, 0.05)
     shadow = canvas.cover(front - 0.03, 0.08) * on_face * hair.opacity * 0.28
     canvas.paint(shadow, shade(head.skin, 0.50, 0.36, 0.34))
     canvas.paint(canvas.cover(front) * hair.opacity, _lit(hair, fields, 1.0), "hair")
 
 
-def paint_beard(canvas: Canvas, beard: Beard, head: Head, mouth: Mouth, face: Tensor) -> None:
+def paint_beard(
+    canvas: Canvas, beard: Beard, head: Head, mouth: Mouth, pose: Pose, face: Tensor
+) -> None:
     """Beard, goatee and moustache, as one shape per opacity so that none is laid on twice.
 
     Args:
         face: (N, H, W) distance to the face's outline, which a beard follows.
     """
     x, y = canvas.x, canvas.y
-    rough = (
-        0.008
-        * torch.sin(47 * x + 3 * torch.sin(19 * y))
-        * torch.sin(37 * y + 2 * torch.sin(29 * x))
-    )
+    rough = torch.sin(47 * x + 3 * torch.sin(19 * y)) * torch.sin(37 * y + 2 * torch.sin(29 * x))
+    rough = 0.008 * rough
     aside = (x / head.half_width).square()
-    top = mouth.y - 0.10 + beard.top * 0.2 - 0.42 * aside * aside
+    top = mouth.y + beard.top - 0.42 * aside * aside
     full = smooth_intersection(face - beard.bushiness * 0.6 - 0.006, top - y, 0.06)
-    goatee = ellipse(x, y - mouth.y - 0.15, 0.13, 0.15 + beard.bushiness)
-    lobes = mouth.y - 0.065 + 0.25 * aside
-    moustache = (y - lobes).abs() - 0.042 * hump(x, mouth.half_width + 0.045)
+    x, y = x - 1.1 * pose.slide_x, y - mouth.y - pose.slide_y
+    goatee = ellipse(x, y - 0.15, 0.13, 0.15 + beard.bushiness)
+    moustache = (y + 0.065 - 1.1 * x.square()).abs() - 0.042 * hump(x, mouth.half_width + 0.045)
     moustache = torch.maximum(moustache, x.abs() - mouth.half_width - 0.03)
     edge = 0.045
     alpha = canvas.cover(full + rough, edge) * beard.full
     alpha = torch.maximum(alpha, canvas.cover(goatee + rough, edge) * beard.goatee)
-    alpha = torch.maximum(alpha, canvas.cover(moustache + 0.5 * rough, 0.02) * beard.moustache)
-    light = 1 + 5 * rough - 0.15 * (y - 0.3)
+    alpha = torch.maximum(alpha, canvas.cover(moustache + 0.4 * rough, 0.02) * beard.moustache)
+    light = 1 + 5 * rough - 0.15 * y
     canvas.paint(alpha, (beard.colour * light.unsqueeze(1)).clamp(0, 1), "beard")

@@ -4,12 +4,9 @@ import torch
 from torch import Tensor
 
 from facegan.data.toy_faces.canvas import Canvas, ellipse, hump, rounded_box
-from facegan.data.toy_faces.parameters import Eyes, Glasses, Hair, Head, Mouth, Pose, shade
+from facegan.data.toy_faces.palette import BLACK, MOUTH_INSIDE, TONGUE, WHITE, shade
+from facegan.data.toy_faces.parameters import Eyes, Glasses, Hair, Head, Mouth, Pose
 
-WHITE = torch.tensor([0.97, 0.97, 0.96]).view(1, 3, 1, 1)
-BLACK = torch.tensor([0.06, 0.05, 0.06]).view(1, 3, 1, 1)
-MOUTH_INSIDE = torch.tensor([0.42, 0.10, 0.12]).view(1, 3, 1, 1)
-TONGUE = torch.tensor([0.83, 0.38, 0.40]).view(1, 3, 1, 1)
 EYE_Y, EAR_Y = -0.045, 0.02
 
 

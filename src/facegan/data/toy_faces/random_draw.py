@@ -1,6 +1,7 @@
 """The randomness of each picture: a stream of its own, set by the seed and the picture's number."""
 
 import math
+from hashlib import blake2s
 
 import torch
 from torch import Tensor
@@ -23,8 +24,8 @@ def stream_seed(seed: int, index: int) -> int:
     torch's CPU generator keeps 32 bits of its seed, so a plain hash of the pair would give some
     hundred thousand pictures their first twins. One-to-one in ``index``, this gives none.
     """
-    of_set = _scramble(seed) ^ _scramble((seed >> 32) + 0x9E3779B9)
-    return _scramble(_scramble(index) ^ of_set)
+    of_set = blake2s(str(seed).encode(), digest_size=4).digest()
+    return _scramble(_scramble(index) ^ int.from_bytes(of_set, "big"))
 
 
 class Draw:

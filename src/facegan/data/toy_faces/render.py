@@ -9,7 +9,8 @@ from torch.nn.functional import avg_pool2d
 
 from facegan.data.toy_faces import hair, head, scene
 from facegan.data.toy_faces.canvas import Canvas
-from facegan.data.toy_faces.parameters import Face, draw_parameters
+from facegan.data.toy_faces.parameters import Face
+from facegan.data.toy_faces.random_face import draw_parameters
 from facegan.errors import ConfigError
 
 RENDERER_VERSION = 1
@@ -73,7 +74,7 @@ def blank_canvas(face: Face, side: int) -> Canvas:
 
 def paint_faces(canvas: Canvas, face: Face) -> None:
     """Paint every part, back to front. A window is the box in which its parts can lie."""
-    upper, lower = canvas.window(-0.64, -0.50, 0.64, 0.36), canvas.window(-0.45, -0.15, 0.45, 0.75)
+    upper, lower = canvas.window(-0.64, -0.50, 0.64, 0.36), canvas.window(-0.45, -0.45, 0.45, 0.75)
     fields = hair.hair_fields(canvas, face.hair, face.head, face.pose)
     outline = head.face_distance(canvas, face.head)
     scene.paint_background(canvas, face.scene)
@@ -82,7 +83,7 @@ def paint_faces(canvas: Canvas, face: Face) -> None:
     scene.paint_neck(canvas, face.scene, face.head, face.pose)
     head.paint_ears(canvas, face.head, face.pose)
     on_face = head.paint_face(canvas, face.head, face.pose, outline)
-    hair.paint_beard(canvas, face.beard, face.head, face.mouth, outline)
+    hair.paint_beard(canvas, face.beard, face.head, face.mouth, face.pose, outline)
     head.paint_mouth(lower, face.head, face.mouth, face.pose)
     head.paint_nose(lower, face.head, face.mouth, face.pose)
     head.paint_eyes(upper, face.eyes, face.head, face.hair, face.pose)
@@ -92,7 +93,7 @@ def paint_faces(canvas: Canvas, face: Face) -> None:
 
 
 def most_common_label(labels: Tensor) -> Tensor:
-    """(N, 2R, 2R) → (N, R, R): the label of most of each 2×2 block; a tie goes to its first."""
+    """(N, 2R, 2R) → (N, R, R): the label of most of each block of four; a tie goes to its first."""
     a, b = labels[:, ::2, ::2], labels[:, ::2, 1::2]
     c, d = labels[:, 1::2, ::2], labels[:, 1::2, 1::2]
     a_repeats = (a == b) | (a == c) | (a == d)

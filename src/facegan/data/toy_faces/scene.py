@@ -4,7 +4,8 @@ import torch
 from torch import Tensor
 
 from facegan.data.toy_faces.canvas import Canvas, ellipse
-from facegan.data.toy_faces.parameters import Head, Pose, Scene, shade
+from facegan.data.toy_faces.palette import WHITE, shade
+from facegan.data.toy_faces.parameters import Head, Pose, Scene
 
 
 def paint_background(canvas: Canvas, scene: Scene) -> None:
@@ -13,10 +14,9 @@ def paint_background(canvas: Canvas, scene: Scene) -> None:
     slant = across * scene.angle.cos() + down * scene.angle.sin()
     share = (slant * 0.4 + 0.5).clamp(0, 1).unsqueeze(1)
     halo = torch.exp(-2.5 * (across.square() + down.square())) * scene.halo
-    canvas.image.copy_(
-        torch.lerp(scene.first.expand(-1, -1, *share.shape[2:]), scene.second, share)
-    )
-    canvas.image.lerp_(torch.ones(()).expand_as(canvas.image), halo.unsqueeze(1))
+    gradient = torch.lerp(scene.first, scene.second, share)
+    canvas.paint(torch.ones_like(canvas.x), gradient, "background")
+    canvas.paint(halo, WHITE)
 
 
 def _below_head(canvas: Canvas, pose: Pose) -> tuple[Tensor, Tensor]:

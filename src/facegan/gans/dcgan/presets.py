@@ -1,6 +1,6 @@
 """DCGAN's numbers under names: what the article used, and what is quickest on a laptop."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from facegan.gans.family import Preset, setting
 
@@ -9,8 +9,8 @@ from facegan.gans.family import Preset, setting
 class DcganPreset(Preset):
     """Widths, losses and optimisers of one DCGAN."""
 
-    layout: str = field(default="paper", metadata={"fixed": True})  # "paper" or "article"
-    base_size: int = field(default=4, metadata={"fixed": True})  # side of the generator's first map
+    layout: str = "paper"  # "paper" or "article"
+    base_size: int = 4  # side of the generator's first map
     latent_distribution: str = setting(
         "what latents are drawn from", default="normal", choices=("normal", "uniform")
     )

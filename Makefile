@@ -1,0 +1,86 @@
+# The line, a target a verb: recipes call the CLI or a script, logic never lives here.
+# `make` or `make help` lists every target with its variables.
+
+PYTHON  ?= python3
+FAMILY  ?= dcgan
+PRESET  ?= toy32
+DATA    ?= runs/toy32
+RUN     ?= runs/$(FAMILY)-$(PRESET)
+PORT    ?= 8080
+SEEDS   ?= 0-15
+ARGS    ?=
+# Where pip finds torch, if not on its usual index (PyTorch's CPU index saves gigabytes on Linux).
+TORCH_INDEX ?=
+
+VENV    := .venv
+BIN     := $(VENV)/bin
+STARTED := $(shell date +%s)
+PIP     := $(BIN)/python -m pip install --quiet --disable-pip-version-check \
+           --constraint constraints.txt $(if $(TORCH_INDEX),--extra-index-url $(TORCH_INDEX))
+
+.DEFAULT_GOAL := help
+.PHONY: help demo test setup data train generate serve faces check format bench-train bench-toy clean
+
+##— Two commands —
+demo: $(VENV)/.installed    ## The whole line on this machine: data, training, serving, faces (ARGS="--minutes 1 --images 5000")
+	@$(BIN)/python local_test/demo.py --started-at $(STARTED) $(ARGS)
+
+test: $(VENV)/.installed-dev ## All tests that need nothing but this machine (ARGS="-k resume")
+	@$(BIN)/python -m pytest $(ARGS)
+
+##— On this machine, step by step —
+setup: $(VENV)/.installed-dev ## Install the package and the tools into .venv
+
+data: $(VENV)/.installed    ## Draw synthetic cartoon faces into DATA
+	@$(BIN)/facegan data toy --out $(DATA) --images 20000 --resolution 32 $(ARGS)
+
+train: $(VENV)/.installed   ## Train FAMILY's PRESET on the pictures in DATA, into RUN
+	@$(BIN)/facegan train --data $(DATA) --out $(RUN) --family $(FAMILY) --preset $(PRESET) $(ARGS)
+
+generate: $(VENV)/.installed ## Draw SEEDS with RUN's model, without a server, into RUN/faces.png
+	@$(BIN)/facegan generate $(RUN)/model.tar.gz --seeds $(SEEDS) --out $(RUN)/faces.png $(ARGS)
+
+serve: $(VENV)/.installed   ## Serve RUN's model on localhost:PORT
+	@$(BIN)/facegan serve $(RUN)/model.tar.gz --port $(PORT) $(ARGS)
+
+faces: $(VENV)/.installed   ## Ask the running server for SEEDS through boto3, into faces.png
+	@$(BIN)/facegan invoke --endpoint-url http://localhost:$(PORT) --seeds $(SEEDS) --out faces.png $(ARGS)
+
+##— Measured, side by side —
+bench-train: $(VENV)/.installed-bench ## Our trainer against the article's loop: images/s and their ratio
+	@$(BIN)/python benchmarks/bench_train.py $(ARGS)
+
+bench-toy: $(VENV)/.installed ## How fast the toy faces are drawn
+	@$(BIN)/python benchmarks/bench_toy_faces.py $(ARGS)
+
+##— Before you commit —
+check: $(VENV)/.installed-dev ## Lint, format, types, tests
+	@$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/mypy && $(BIN)/python -m pytest
+
+format: $(VENV)/.installed-dev ## Format the code and mend what the linter can
+	@$(BIN)/ruff check --fix . && $(BIN)/ruff format .
+
+clean:                      ## Delete the environment and the caches; runs/ stays
+	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache build src/*.egg-info
+
+help:                       ## This list
+	@awk -F':.*## ' '/^##—/ {print "\n" substr($$0, 3)} /^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' Makefile
+
+# --- the environment --------------------------------------------------------------------------
+
+$(VENV)/bin/python:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "facegan needs Python 3.11 or newer; this is " + sys.version.split()[0] + ". Name another: make PYTHON=python3.12")'
+	@echo "Making the environment in $(VENV) (once; torch is large) …"
+	@$(PYTHON) -m venv $(VENV)
+
+$(VENV)/.installed: $(VENV)/bin/python pyproject.toml constraints.txt
+	@$(PIP) --editable '.[training,serving,cloud]'
+	@touch $@
+
+$(VENV)/.installed-dev: $(VENV)/.installed
+	@$(PIP) --editable '.[dev]'
+	@touch $@
+
+$(VENV)/.installed-bench: $(VENV)/.installed
+	@$(PIP) --no-deps --requirement benchmarks/requirements.txt
+	@touch $@

@@ -1,0 +1,9 @@
+"""gunicorn's settings in the container; their reasons are in serving/gunicorn_settings.py."""
+
+import os
+
+from facegan.environment import ServingEnvironment
+from facegan.serving.gunicorn_settings import gunicorn_settings
+
+here = ServingEnvironment.from_mapping(os.environ)
+globals().update(gunicorn_settings(here.host, here.port, here.threads))

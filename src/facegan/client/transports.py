@@ -1,0 +1,127 @@
+"""Carries bytes to an endpoint and back: over HTTP, or into a WSGI app of this process."""
+
+import http.client
+import io
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any, Protocol
+from urllib.parse import SplitResult, urlsplit
+from wsgiref.types import WSGIApplication
+from wsgiref.util import setup_testing_defaults
+
+from facegan.errors import InvocationError
+
+NOT_UP = "Is the server up? `facegan serve MODEL` starts one on http://localhost:8080."
+
+
+@dataclass(frozen=True)
+class Reply:
+    """What an endpoint answered, be it an error."""
+
+    status: int
+    content_type: str
+    body: bytes
+
+
+class Transport(Protocol):
+    """A way to reach an endpoint."""
+
+    def send(self, body: bytes, content_type: str, accept: str) -> Reply:
+        """POST `body` as `content_type` and ask for `accept`.
+
+        Raises:
+            InvocationError: the endpoint cannot be reached. An error it answers is a Reply.
+        """
+        ...
+
+
+class HttpTransport:
+    """POSTs to ``<url>/invocations``; no proxy, no redirect, one connection a request.
+
+    Args:
+        url: As ``http://localhost:8080``; a path in front of ``/invocations`` is kept.
+        timeout_seconds: For connecting and for each read; SageMaker's own limit is 60.
+
+    Raises:
+        InvocationError: the URL is none of HTTP.
+    """
+
+    def __init__(self, url: str, timeout_seconds: float = 60) -> None:
+        self.url = url
+        self.parts = split_url(url)
+        self.timeout_seconds = timeout_seconds
+
+    def send(self, body: bytes, content_type: str, accept: str) -> Reply:
+        """See :class:`Transport`."""
+        connection = self.connect()
+        try:
+            path = self.parts.path.rstrip("/") + "/invocations"
+            connection.request("POST", path, body, {"Content-Type": content_type, "Accept": accept})
+            answer = connection.getresponse()
+            return Reply(answer.status, answer.headers.get("Content-Type", ""), answer.read())
+        except TimeoutError as cause:
+            told = f"{self.url} did not answer within {self.timeout_seconds:g} seconds."
+            raise InvocationError(told, "Ask for fewer faces at once, or wait longer.") from cause
+        except (OSError, http.client.HTTPException, ValueError) as cause:
+            reason = getattr(cause, "strerror", None) or str(cause) or type(cause).__name__
+            raise InvocationError(f"{self.url} cannot be reached: {reason}.", NOT_UP) from cause
+        finally:
+            connection.close()
+
+    def connect(self) -> http.client.HTTPConnection:
+        """A connection, not opened yet."""
+        is_secure = self.parts.scheme == "https"
+        kind = http.client.HTTPSConnection if is_secure else http.client.HTTPConnection
+        host = self.parts.hostname or ""
+        return kind(host, self.parts.port, timeout=self.timeout_seconds)
+
+
+def split_url(url: str) -> SplitResult:
+    """The parts of an HTTP URL."""
+    try:
+        parts = urlsplit(url)
+        usable = parts.scheme in ("http", "https") and parts.hostname and parts.port != 0
+    except ValueError:  # a port that is no number, an unclosed bracket
+        usable = False
+    if not usable:
+        raise InvocationError(f"{url!a} is no HTTP URL.", "Give one as http://localhost:8080.")
+    return parts
+
+
+class WSGITransport:
+    """Calls a WSGI app, as Flask makes them, without a socket."""
+
+    def __init__(self, app: WSGIApplication) -> None:
+        self.app = app
+
+    def send(self, body: bytes, content_type: str, accept: str) -> Reply:
+        """See :class:`Transport`."""
+        environ: dict[str, Any] = {
+            "REQUEST_METHOD": "POST",
+            "PATH_INFO": "/invocations",
+            "CONTENT_TYPE": content_type,
+            "CONTENT_LENGTH": str(len(body)),
+            "HTTP_ACCEPT": accept,
+            "wsgi.input": io.BytesIO(body),
+        }
+        setup_testing_defaults(environ)
+        started: list[tuple[int, str]] = []
+
+        def start_response(
+            status: str, headers: list[tuple[str, str]], exc_info: object = None
+        ) -> Any:
+            named = {name.lower(): value for name, value in headers}
+            started.append((int(status.split()[0]), named.get("content-type", "")))
+            return lambda _: None
+
+        answer = joined(self.app(environ, start_response))
+        return Reply(*started[-1], answer)
+
+
+def joined(chunks: Iterable[bytes]) -> bytes:
+    """The whole body; WSGI (PEP 3333) asks its reader to close it."""
+    try:
+        return b"".join(chunks)
+    finally:
+        if hasattr(chunks, "close"):
+            chunks.close()

@@ -1,0 +1,157 @@
+"""A transport that reaches a SageMaker endpoint, or a local server, through boto3's own call."""
+
+import ipaddress
+import json
+from typing import Any
+from urllib.parse import urlsplit
+
+from facegan.client import Reply
+from facegan.errors import CloudError, InvocationError
+
+LOCAL = "For a server on this machine, give its URL, as http://localhost:8080."
+
+# Our own server checks no signature, but boto3 sends nothing without one. These go to loopback
+# addresses only, where a newcomer has no credentials and real ones need not be shown.
+LOCAL_IDENTITY = {
+    "region_name": "us-east-1",
+    "aws_access_key_id": "local",
+    "aws_secret_access_key": "local",
+}
+
+HINTS = {  # error code of AWS → the next step
+    "ValidationError": "List the endpoints of the region: `aws sagemaker list-endpoints`.",
+    "AccessDeniedException": "Your role needs the permission sagemaker:InvokeEndpoint.",
+    "ExpiredTokenException": "Renew your credentials: `aws sso login`, or `aws configure`.",
+    "UnrecognizedClientException": "Check your credentials: `aws sts get-caller-identity`.",
+    "InvalidSignatureException": "Check your credentials, and this machine's clock.",
+    "ThrottlingException": "Wait a few seconds and ask again.",
+    "ServiceUnavailable": "Wait a few seconds and ask again.",
+}
+
+
+BOTO_HINTS = {  # exception of botocore → the next step
+    "NoCredentialsError": f"Run `aws configure`, or name a profile. {LOCAL}",
+    "PartialCredentialsError": f"Run `aws configure`, or name a profile. {LOCAL}",
+    "NoRegionError": f"Name a region, as eu-west-1, or run `aws configure`. {LOCAL}",
+    "ProfileNotFound": "`aws configure list-profiles` lists those there are.",
+    "EndpointConnectionError": "Is the server up? `facegan serve MODEL` starts one here.",
+    "ConnectionClosedError": "The server stopped while it answered; look at its log.",
+    "ConnectTimeoutError": "Check the address and the network.",
+    "ReadTimeoutError": "Ask for fewer faces at once.",
+    "ValueError": "Give the address as a URL. " + LOCAL,
+}
+
+
+class SageMakerTransport:
+    """Sends through ``sagemaker-runtime:InvokeEndpoint``.
+
+    https://docs.aws.amazon.com/sagemaker/latest/APIReference/API_runtime_InvokeEndpoint.html
+
+    Args:
+        endpoint_name: The endpoint's name; a server of ours answers to any.
+        endpoint_url: Another address than AWS's, as ``http://localhost:8080``.
+        region: AWS region; boto3's usual sources where None.
+        profile: AWS profile; boto3's usual sources where None.
+
+    Raises:
+        InvocationError: no region, an unknown profile, a URL that is none.
+        CloudError: boto3 is not installed.
+    """
+
+    def __init__(
+        self,
+        endpoint_name: str,
+        endpoint_url: str | None = None,
+        region: str | None = None,
+        profile: str | None = None,
+    ) -> None:
+        self.endpoint_name = endpoint_name
+        self.place = endpoint_url or "AWS"
+        self.client = make_client(endpoint_url, region, profile)
+
+    def send(self, body: bytes, content_type: str, accept: str) -> Reply:
+        """See :class:`facegan.client.Transport`; the answer may take 70 seconds."""
+        from botocore.exceptions import BotoCoreError, ClientError
+
+        try:
+            answer = self.client.invoke_endpoint(
+                EndpointName=self.endpoint_name, ContentType=content_type, Accept=accept, Body=body
+            )
+            return Reply(200, answer.get("ContentType", ""), answer["Body"].read())
+        except ClientError as cause:
+            return self.reply_of(cause)
+        except BotoCoreError as cause:
+            raise explained(cause, self.place) from cause
+
+    def reply_of(self, error: Any) -> Reply:
+        """The container's own error as its Reply; one of AWS's is raised."""
+        response = error.response
+        if "OriginalStatusCode" in response:  # ModelError: AWS wraps what the container said
+            body = str(response.get("OriginalMessage", "")).encode()
+            return Reply(int(response["OriginalStatusCode"]), "", body)
+        if is_ours(response.get("RawBody", b"")):
+            status = response["ResponseMetadata"]["HTTPStatusCode"]
+            return Reply(status, "application/json", response["RawBody"])
+        code, message = response["Error"].get("Code", ""), response["Error"].get("Message", "")
+        told = f"sagemaker-runtime:InvokeEndpoint on {self.endpoint_name!r} failed: {code}"
+        raise InvocationError(f"{told}: {message}", HINTS.get(code, "")) from error
+
+
+def make_client(endpoint_url: str | None, region: str | None, profile: str | None) -> Any:
+    """A boto3 client of sagemaker-runtime."""
+    try:
+        import boto3
+        from botocore.config import Config
+        from botocore.exceptions import BotoCoreError
+    except ImportError as cause:
+        raise CloudError("boto3 is not installed.", "pip install 'facegan[cloud]'") from cause
+    is_local = endpoint_url is not None and is_loopback(endpoint_url)
+    # The container has 60 seconds, and AWS asks callers to wait 70. One seed is one face, so
+    # asking again is safe; a server on this machine is better heard at once.
+    attempts = {"mode": "standard", "total_max_attempts": 1 if is_local else 3}
+    config = Config(
+        connect_timeout=5,
+        read_timeout=70,
+        retries=attempts,
+        proxies={} if is_local else None,
+    )
+    try:
+        session = boto3.Session(profile_name=profile, region_name=region)
+        identity = LOCAL_IDENTITY if is_local else {}
+        client = session.client(
+            "sagemaker-runtime", endpoint_url=endpoint_url, config=config, **identity
+        )
+    except (BotoCoreError, ValueError) as cause:
+        raise explained(cause, endpoint_url or "AWS") from cause
+    client.meta.events.register("after-call.sagemaker-runtime.InvokeEndpoint", keep_error_body)
+    return client
+
+
+def keep_error_body(http_response: Any, parsed: dict[str, Any], **_: Any) -> None:
+    """Hand on the body of an error, of which botocore keeps the message and drops our hint."""
+    if http_response.status_code >= 300:
+        parsed["RawBody"] = http_response.content
+
+
+def is_ours(body: bytes) -> bool:
+    """Whether an error's body is the JSON that a facegan server writes."""
+    try:
+        told = json.loads(body)
+    except (ValueError, RecursionError):
+        return False
+    return isinstance(told, dict) and "error" in told and "message" in told
+
+
+def is_loopback(url: str) -> bool:
+    """Whether a URL leads to this machine."""
+    try:
+        host = urlsplit(url).hostname or ""
+        return host == "localhost" or ipaddress.ip_address(host).is_loopback
+    except ValueError:  # another name, or no URL at all
+        return False
+
+
+def explained(cause: Exception, place: str) -> InvocationError:
+    """An error of botocore's in our words, with the next step."""
+    reason = (str(cause).splitlines() or [type(cause).__name__])[0].rstrip(".")
+    return InvocationError(f"{place}: {reason}.", BOTO_HINTS.get(type(cause).__name__, ""))

@@ -1,0 +1,233 @@
+"""Reads what SageMaker tells a container: the one place that knows its variables and folders.
+
+Sources: docs.aws.amazon.com/sagemaker, "Use your own training algorithms" and "Use your own
+inference code"; sagemaker-training and sagemaker-inference (names of variables). Nothing here looks
+at the real environment: callers hand it in.
+"""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Self
+
+from facegan.errors import ConfigError
+
+MIB = 2**20
+MAX_PAYLOAD_MIB = 100  # the most a batch transform job sends (CreateTransformJob.MaxPayloadInMB)
+
+
+@dataclass(frozen=True, kw_only=True)
+class ServingEnvironment:
+    """Where the model lies and how to serve it."""
+
+    model_dir: Path
+    host: str = "0.0.0.0"
+    port: int = 8080
+    threads: int = 16
+    default_accept: str = "image/png"
+    max_images: int = 64
+    max_body_bytes: int = 6 * MIB
+
+    @classmethod
+    def from_mapping(cls, variables: Mapping[str, str]) -> Self:
+        """Read the variables of an inference container; each has a default.
+
+        ``SAGEMAKER_BASE_DIR`` moves /opt/ml, ``SM_MODEL_DIR`` the model alone.
+
+        Raises:
+            ConfigError: a number is none, or out of its range; it names the variable.
+        """
+        read = Variables(variables)
+        return cls(
+            model_dir=read.path("SM_MODEL_DIR", read.base_dir / "model"),
+            host=read.text("FACEGAN_HOST", cls.host),
+            port=read.number("SAGEMAKER_BIND_TO_PORT", cls.port, 1, 65535),
+            threads=read.number("FACEGAN_THREADS", cls.threads, 1, 1024),
+            default_accept=read.text("SAGEMAKER_DEFAULT_INVOCATIONS_ACCEPT", cls.default_accept),
+            max_images=read.number("FACEGAN_MAX_IMAGES", cls.max_images, 1, 65536),
+            max_body_bytes=MIB * payload_mib(read),
+        )
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainingEnvironment:
+    """Where a training job reads and writes, what it was asked for, and who else takes part."""
+
+    base_dir: Path
+    model_dir: Path  # becomes model.tar.gz
+    checkpoint_dir: Path  # synced with S3 while training, restored at a restart
+    output_dir: Path  # holds the `failure` file
+    output_data_dir: Path  # becomes output.tar.gz
+    channels: Mapping[str, Path] = field(default_factory=dict)
+    hyperparameters: Mapping[str, str] = field(default_factory=dict)
+    hosts: tuple[str, ...] = ("algo-1",)
+    current_host: str = "algo-1"
+
+    @classmethod
+    def from_mapping(cls, variables: Mapping[str, str]) -> Self:
+        """Read the variables of a training container and the files they lead to.
+
+        ``SAGEMAKER_BASE_DIR`` moves /opt/ml; ``SM_MODEL_DIR``, ``SM_OUTPUT_DATA_DIR`` and
+        ``SM_CHANNEL_<NAME>`` move one folder each.
+
+        Raises:
+            ConfigError: a configuration file is not what SageMaker writes; it names the file.
+        """
+        read = Variables(variables)
+        base = read.base_dir
+        hosts, current_host = read_hosts(base / "input/config/resourceconfig.json")
+        return cls(
+            base_dir=base,
+            model_dir=read.path("SM_MODEL_DIR", base / "model"),
+            checkpoint_dir=base / "checkpoints",
+            output_dir=base / "output",
+            output_data_dir=read.path("SM_OUTPUT_DATA_DIR", base / "output/data"),
+            channels=find_channels(base / "input/data", variables),
+            hyperparameters=read_hyperparameters(base / "input/config/hyperparameters.json"),
+            hosts=hosts,
+            current_host=current_host,
+        )
+
+    @property
+    def channels_dir(self) -> Path:
+        """The folder of all channels."""
+        return self.base_dir / "input/data"
+
+    @property
+    def failure_file(self) -> Path:
+        """Its first 1024 characters become the job's FailureReason."""
+        return self.output_dir / "failure"
+
+    @property
+    def host_rank(self) -> int:
+        """This host's place among all, from 0."""
+        return self.hosts.index(self.current_host)
+
+    def channel(self, name: str = "training") -> Path:
+        """The folder of one input channel.
+
+        Raises:
+            ConfigError: the job has no such channel.
+        """
+        if name not in self.channels:
+            there = ", ".join(sorted(self.channels)) or "none"
+            raise ConfigError(
+                f"There is no channel {name!r} in {self.channels_dir}; there is: {there}.",
+                f"Give the job an input channel named {name!r}, or set SM_CHANNEL_{name.upper()}.",
+            )
+        return self.channels[name]
+
+
+@dataclass(frozen=True)
+class Variables:
+    """Typed reading of environment variables; an empty one counts as unset."""
+
+    values: Mapping[str, str]
+
+    @property
+    def base_dir(self) -> Path:
+        """SageMaker's folder, /opt/ml unless it is moved."""
+        return self.path("SAGEMAKER_BASE_DIR", Path("/opt/ml"))
+
+    def text(self, name: str, default: str) -> str:
+        """A variable's text without the blanks around it."""
+        return self.values.get(name, "").strip() or default
+
+    def path(self, name: str, default: Path) -> Path:
+        """A variable that names a file or folder."""
+        return Path(self.text(name, str(default)))
+
+    def number(self, name: str, default: int, low: int, high: int) -> int:
+        """A whole number in a range.
+
+        Raises:
+            ConfigError: it is none, or outside.
+        """
+        text = self.text(name, str(default))
+        try:
+            number = int(text)
+        except ValueError:
+            number = low - 1
+        if not low <= number <= high:
+            hint = f"Set it to a whole number from {low} to {high}, or unset it."
+            raise ConfigError(f"The variable {name} is {text!r}.", hint)
+        return number
+
+
+def payload_mib(read: Variables) -> int:
+    """The largest body in MiB; batch transform's 0 means that bodies come in chunks of any size."""
+    default = ServingEnvironment.max_body_bytes // MIB
+    told = read.number("SAGEMAKER_MAX_PAYLOAD_IN_MB", default, 0, MAX_PAYLOAD_MIB)
+    return told or MAX_PAYLOAD_MIB
+
+
+def find_channels(folder: Path, variables: Mapping[str, str]) -> dict[str, Path]:
+    """Every input channel by name: the folders that are there, then those that variables name."""
+    prefix = "SM_CHANNEL_"
+    there = folder.iterdir() if folder.is_dir() else ()
+    channels = {path.name: path for path in there if path.is_dir()}
+    for name, text in variables.items():
+        if name.startswith(prefix) and text.strip():
+            channels[name.removeprefix(prefix).lower()] = Path(text.strip())
+    return channels
+
+
+def read_hyperparameters(path: Path) -> dict[str, str]:
+    """A job's hyperparameters, without those that steer SageMaker's own toolkits.
+
+    SageMaker's SDK may write strings as JSON, in quotation marks; those are taken off.
+
+    Raises:
+        ConfigError: the file is not a flat map of strings.
+    """
+    values = read_json(path, default={})
+    for name, value in values.items():
+        if not isinstance(value, str):
+            raise ConfigError(
+                f"{path}: the hyperparameter {name!r} is {value!r}, which is no string.",
+                "SageMaker writes all values as strings; quote it.",
+            )
+    own = {name: text for name, text in values.items() if not name.startswith("sagemaker_")}
+    return {name: unquoted(text) for name, text in own.items()}
+
+
+def unquoted(text: str) -> str:
+    """A string that was written as JSON, as it was meant; any other string as it is."""
+    try:
+        value = json.loads(text)
+    except (ValueError, RecursionError):
+        return text
+    return value if isinstance(value, str) else text
+
+
+def read_hosts(path: Path) -> tuple[tuple[str, ...], str]:
+    """All hosts of a job, sorted, and this one; a machine without the file is alone.
+
+    Raises:
+        ConfigError: the file does not name the hosts, or this one is not among them.
+    """
+    values = read_json(path, default={"hosts": ["algo-1"], "current_host": "algo-1"})
+    hosts, current = values.get("hosts"), values.get("current_host")
+    if not isinstance(hosts, list) or not all(isinstance(host, str) for host in hosts):
+        raise ConfigError(f"{path}: hosts is {hosts!r}.", "It must be a list of names.")
+    if not isinstance(current, str) or current not in hosts:
+        raise ConfigError(f"{path}: current_host is {current!r}.", f"It must be one of {hosts}.")
+    return tuple(sorted(hosts)), current
+
+
+def read_json(path: Path, default: dict[str, Any]) -> dict[str, Any]:
+    """A JSON object from a file, or the default where there is no file.
+
+    Raises:
+        ConfigError: the file cannot be read, or holds something else.
+    """
+    try:
+        values = json.loads(path.read_bytes())
+    except FileNotFoundError:
+        return default
+    except (OSError, ValueError, RecursionError) as cause:
+        raise ConfigError(f"{path} cannot be read as JSON: {cause}.") from cause
+    if not isinstance(values, dict):
+        raise ConfigError(f"{path} holds {type(values).__name__}, not a JSON object.")
+    return values

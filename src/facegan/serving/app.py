@@ -1,0 +1,169 @@
+"""The HTTP face of a model: SageMaker's routes, and the one table from error class to status."""
+
+import logging
+import uuid
+
+import flask
+from werkzeug.exceptions import HTTPException, RequestEntityTooLarge
+
+from facegan.errors import (
+    FaceGANError,
+    NotAcceptable,
+    RequestError,
+    RequestTooLarge,
+    UnsupportedContentType,
+)
+from facegan.serving.handler import OFFERED, FaceHandler
+from facegan.serving.limits import ServingLimits
+from facegan.synthesis import Synthesizer
+from facegan.wire import PNG, REQUEST_CODECS, GenerateRequest
+
+log = logging.getLogger(__name__)
+
+# The nearest class of an error decides. Whatever is no FaceGANError is a fault of ours: 500.
+STATUS: dict[type[FaceGANError], int] = {
+    RequestError: 400,
+    NotAcceptable: 406,
+    RequestTooLarge: 413,
+    UnsupportedContentType: 415,
+    FaceGANError: 500,
+}
+
+
+def create_app(
+    synthesizer: Synthesizer,
+    *,
+    limits: ServingLimits | None = None,
+    default_accept: str = PNG,
+) -> flask.Flask:
+    """The WSGI app that serves one model, ready as soon as it is returned.
+
+    Routes (docs.aws.amazon.com/sagemaker, "Use your own inference code with hosting services"):
+    ``GET /ping``, ``POST /invocations``; ``POST /endpoints/<name>/invocations`` is the same under
+    the path that boto3's sagemaker-runtime client posts to; ``GET /`` is for people.
+
+    Args:
+        synthesizer: Draws the faces.
+        limits: What one request may cost; see :class:`ServingLimits`.
+        default_accept: The reply's content type where the caller has no wish.
+
+    Raises:
+        ConfigError: `default_accept` is not a type that can be written.
+    """
+    limits = limits or ServingLimits()
+    handler = FaceHandler(limits, default_accept)
+    # A model that answers /ping has drawn: what can fail or is slow the first time is behind it.
+    handler.draw(GenerateRequest(seeds=[0]), synthesizer)
+
+    app = flask.Flask("facegan.serving", static_folder=None)
+    app.config["MAX_CONTENT_LENGTH"] = limits.max_body_bytes
+    app.before_request(name_request)
+    app.after_request(tell_request_id)
+    app.register_error_handler(FaceGANError, refuse)
+    app.register_error_handler(HTTPException, refuse_http)
+    app.register_error_handler(Exception, refuse_unforeseen)
+
+    @app.get("/")
+    def hint() -> flask.Response:
+        """What this is, for someone who opens it in a browser."""
+        return flask.jsonify(describe(synthesizer, limits))
+
+    @app.get("/ping")
+    def ping() -> flask.Response:
+        """Ready; a server that is not has no app yet and refuses the connection."""
+        return flask.Response(status=200, mimetype="text/plain")
+
+    @app.post("/invocations")
+    @app.post("/endpoints/<endpoint_name>/invocations")
+    def invoke(endpoint_name: str = "") -> flask.Response:
+        """Draw faces. A local server is every endpoint's name."""
+        headers = flask.request.headers
+        body, content_type = handler.answer(
+            synthesizer, read_body(), headers.get("Content-Type", ""), headers.get("Accept")
+        )
+        return flask.Response(body, content_type=content_type)
+
+    return app
+
+
+def read_body() -> bytes:
+    """The request's body.
+
+    Raises:
+        RequestTooLarge: it is over the limit; told by its length, before it is read, if it has one.
+        RequestError: it ends early or is chunked wrongly.
+    """
+    try:
+        return flask.request.get_data(cache=False)
+    except RequestEntityTooLarge as cause:
+        limit = flask.request.max_content_length
+        raise RequestTooLarge(
+            f"The body is larger than {limit:,} bytes.", "Split it into several requests."
+        ) from cause
+    except Exception as cause:  # the web server's own classes, which differ from server to server
+        raise RequestError("The body could not be read to its end.", "Send it again.") from cause
+
+
+def describe(synthesizer: Synthesizer, limits: ServingLimits) -> dict[str, object]:
+    """What is served and how to ask for it."""
+    card = synthesizer.card
+    url = flask.request.host_url.rstrip("/")
+    return {
+        "what": "facegan: a generative adversarial network that draws faces",
+        "model": {
+            "family": card.family,
+            "preset": card.preset,
+            "resolution": card.resolution,
+            "latent_dim": card.latent_dim,
+            "weights_sha256": card.weights_sha256,
+        },
+        "routes": ["GET /ping", "POST /invocations", "POST /endpoints/NAME/invocations"],
+        "content_types": list(REQUEST_CODECS),
+        "accept": list(OFFERED),
+        "max_images": limits.max_images,
+        "example": f"curl {url}/invocations -H 'Content-Type: application/json' "
+        "-d '{\"seeds\": [1, 2, 3, 4]}' -o faces.png",
+    }
+
+
+def name_request() -> None:
+    """Give each request an id, which ties a reply to its line in the log."""
+    flask.g.request_id = uuid.uuid4().hex
+
+
+def tell_request_id(response: flask.Response) -> flask.Response:
+    """Send the id along."""
+    response.headers["X-Request-Id"] = flask.g.request_id
+    return response
+
+
+def refuse(error: FaceGANError) -> flask.Response:
+    """An error of our tree, under its status."""
+    status = next(STATUS[cls] for cls in type(error).__mro__ if cls in STATUS)
+    level = logging.INFO if status < 500 else logging.ERROR
+    log.log(level, "%s: %d %s", flask.g.request_id, status, error, exc_info=status >= 500)
+    return refusal(status, type(error).__name__, error.message, error.hint)
+
+
+def refuse_http(error: HTTPException) -> flask.Response:
+    """Flask's own refusals (404, 405 …) in the same shape, with their headers (Allow) kept."""
+    name = type(error).__name__
+    response = refusal(error.code or 500, name, error.description or error.name, "See GET /.")
+    for header, value in error.get_headers():
+        if header.lower() != "content-type":
+            response.headers[header] = value
+    return response
+
+
+def refuse_unforeseen(error: Exception) -> flask.Response:
+    """A fault of ours: the trace is for the log, its id for the caller."""
+    log.error("%s: 500", flask.g.request_id, exc_info=error)
+    hint = f"The server's log tells why, at the request id {flask.g.request_id}."
+    return refusal(500, "InternalError", "The server failed while it answered.", hint)
+
+
+def refusal(status: int, error: str, message: str, hint: str) -> flask.Response:
+    """The one shape of every refusal."""
+    response = flask.jsonify({"error": error, "message": message, "hint": hint})
+    response.status_code = status
+    return response

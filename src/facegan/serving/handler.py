@@ -1,0 +1,151 @@
+"""model_fn, input_fn, predict_fn, output_fn: SageMaker's four steps from a body to a reply.
+
+The interface is sagemaker-inference's, so its ``Transformer(FaceHandler())`` runs them as they are
+(a test does). The server calls them itself, in the same order: ``Transformer.transform`` of 1.10.1
+answers every mistake of a caller with 500 and a stack trace, decodes bodies before anyone can refuse
+them, compares content types letter by letter, loads the model in the first request without a lock,
+and hands all requests the context of the first.
+"""
+
+import threading
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+# Drags in scipy (0.1 s) with its decoder, which unpickles .npy bodies and is never called here.
+from sagemaker_inference.default_inference_handler import DefaultInferenceHandler
+
+from facegan.artifact import ModelCard, load_artifact
+from facegan.errors import ConfigError
+from facegan.serving.limits import ServingLimits
+from facegan.synthesis import Synthesizer
+from facegan.wire import (
+    IMAGE_CODECS,
+    PNG,
+    GenerateRequest,
+    Provenance,
+    bare_type,
+    decode_request,
+    encode_images,
+    negotiate,
+)
+
+OFFERED = tuple(IMAGE_CODECS)  # the content types of replies
+
+
+@dataclass(frozen=True)
+class Faces:
+    """What was drawn, for whom, and by which model."""
+
+    images: npt.NDArray[np.uint8]  # (N, H, W, 3)
+    request: GenerateRequest
+    card: ModelCard
+
+    @property
+    def provenance(self) -> Provenance:
+        """What every picture says of its origin."""
+        seeds = self.request.seeds
+        return Provenance(
+            model_sha256=self.card.weights_sha256,
+            family=self.card.family,
+            preset=self.card.preset,
+            seeds=None if seeds is None else tuple(seeds),
+            truncation_psi=self.request.truncation_psi,
+        )
+
+
+class FaceHandler(DefaultInferenceHandler):  # type: ignore[misc]  # the toolkit has no types
+    """The four functions for faces; one instance serves all threads.
+
+    Args:
+        limits: What one request may cost.
+        default_accept: The reply's content type where the caller has no wish.
+
+    Raises:
+        ConfigError: `default_accept` is not a type that can be written.
+    """
+
+    def __init__(
+        self, limits: ServingLimits | None = None, default_accept: str = PNG
+    ) -> None:
+        self.limits = limits or ServingLimits()
+        self.default_accept = bare_type(default_accept)
+        self.drawing = threading.Lock()
+        if self.default_accept not in OFFERED:
+            raise ConfigError(
+                f"Replies cannot be written as {default_accept!r} by default.",
+                "The default is one of " + ", ".join(OFFERED) + ".",
+            )
+
+    def default_model_fn(self, model_dir: str) -> Synthesizer:
+        """Load the model of a folder.
+
+        Raises:
+            ArtifactError: it holds none, or a damaged one.
+        """
+        return Synthesizer(load_artifact(model_dir))
+
+    def default_input_fn(self, input_data: bytes | str, content_type: str) -> GenerateRequest:
+        """Read a request; the toolkit hands JSON and CSV over as text.
+
+        Raises:
+            RequestError: the content type, the body or the number of images is refused.
+        """
+        body = input_data.encode() if isinstance(input_data, str) else input_data
+        request = decode_request(body, content_type)
+        self.limits.check_count(request.count)
+        return request
+
+    def default_predict_fn(self, data: GenerateRequest, model: Synthesizer) -> Faces:
+        """Draw what a request asks for.
+
+        Raises:
+            RequestError: it does not fit the model.
+        """
+        return Faces(self.draw(data, model), data, model.card)
+
+    def draw(self, request: GenerateRequest, model: Synthesizer) -> npt.NDArray[np.uint8]:
+        """The images (N, H, W, 3) of a request; one at a time, as torch uses all cores for each."""
+        with self.drawing:
+            return model.generate(request.seeds, request.latents, request.truncation_psi)
+
+    def default_output_fn(self, prediction: Faces, accept: str) -> tuple[bytes, str]:
+        """Write faces as the content type the caller likes best, and name it.
+
+        Raises:
+            NotAcceptable: the caller accepts none that can be written.
+            RequestTooLarge: the reply outgrew the limit.
+        """
+        content_type = negotiate(accept, OFFERED, self.default_accept)
+        body = encode_images(
+            prediction.images,
+            content_type,
+            provenance=prediction.provenance,
+            layout=prediction.request.layout,
+            columns=prediction.request.columns,
+        )
+        self.limits.check_reply(len(body), prediction.request.count)
+        return body, content_type
+
+    def answer(
+        self, model: Synthesizer, body: bytes, content_type: str, accept: str | None
+    ) -> tuple[bytes, str]:
+        """One request from end to end, everything refused as early as it can be.
+
+        Args:
+            model: Draws the faces.
+            body: The request's body.
+            content_type: Its Content-Type header, parameters and all.
+            accept: Its Accept header, or None.
+
+        Returns:
+            The reply's body and its content type.
+
+        Raises:
+            RequestError: the caller asked for what cannot be read, drawn or written.
+        """
+        reply_type = negotiate(accept, OFFERED, self.default_accept)
+        request = self.default_input_fn(body, content_type)
+        self.limits.check_before_drawing(request.count, model.card.image_shape, reply_type)
+        return self.default_output_fn(self.default_predict_fn(request, model), reply_type)

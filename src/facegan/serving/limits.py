@@ -1,0 +1,62 @@
+"""What one request may cost, told before the work is done."""
+
+import math
+from dataclasses import dataclass
+
+from facegan.errors import ConfigError, RequestTooLarge
+from facegan.wire import NPY
+
+SAGEMAKER_BODY_BYTES = 6 * 2**20  # real-time InvokeEndpoint: the body's limit in botocore's model
+
+
+@dataclass(frozen=True, kw_only=True)
+class ServingLimits:
+    """How much one request may ask for, and how many bytes may cross the wire either way.
+
+    Raises:
+        ConfigError: a limit below 1.
+    """
+
+    max_images: int = 64
+    max_body_bytes: int = SAGEMAKER_BODY_BYTES  # of a request, and of a reply
+
+    def __post_init__(self) -> None:
+        for name, value in vars(self).items():
+            if value < 1:
+                raise ConfigError(f"{name} is {value}.", "It must be at least 1.")
+
+    def check_count(self, count: int) -> None:
+        """Refuse a request for too many images.
+
+        Raises:
+            RequestTooLarge: `count` is over ``max_images``.
+        """
+        if count > self.max_images:
+            raise RequestTooLarge(
+                f"The request asks for {count} images; the limit is {self.max_images}.",
+                "Split it into several requests.",
+            )
+
+    def check_before_drawing(
+        self, count: int, image_shape: tuple[int, ...], content_type: str
+    ) -> None:
+        """Refuse a reply whose size is known without drawing it: raw pixels.
+
+        Raises:
+            RequestTooLarge: `count` images (3, H, W) would not fit into a reply.
+        """
+        if content_type == NPY:
+            self.check_reply(count * math.prod(image_shape), count)
+
+    def check_reply(self, size: int, count: int) -> None:
+        """Refuse a reply of `size` bytes that shows `count` images.
+
+        Raises:
+            RequestTooLarge: SageMaker would cut it off.
+        """
+        if size > self.max_body_bytes:
+            fitting = count * self.max_body_bytes // size
+            raise RequestTooLarge(
+                f"The reply would be {size:,} bytes; the limit is {self.max_body_bytes:,}.",
+                f"Ask for about {fitting} images at a time." if fitting else "",
+            )

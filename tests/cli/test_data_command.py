@@ -1,0 +1,67 @@
+"""`facegan data toy`: what it makes, what it says, and with which exit code."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from facegan.cli.__main__ import facegan, run_safely
+
+
+def toy(out: Path, *more: str) -> int:
+    return run_safely(facegan, ["data", "toy", "--out", str(out), *more])
+
+
+SMALL = ("--images", "5", "--resolution", "8", "--workers", "1")
+
+
+def test_it_draws_a_data_set_and_says_where(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Five pictures, five label maps, one card; the progress goes to stderr."""
+    assert toy(tmp_path / "toy", *SMALL, "--seed", "3", "--label-maps") == 0
+    assert len(list((tmp_path / "toy" / "images").rglob("*.png"))) == 5
+    assert len(list((tmp_path / "toy" / "labels").rglob("*.png"))) == 5
+    assert '"seed": 3' in (tmp_path / "toy" / "dataset.json").read_text()
+    assert "5 synthetic cartoon faces" in capsys.readouterr().out
+
+
+def test_the_same_data_set_again_is_already_there(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A repeated command succeeds without drawing."""
+    toy(tmp_path / "toy", *SMALL)
+    assert toy(tmp_path / "toy", *SMALL) == 0
+    assert "Already there" in capsys.readouterr().out
+
+
+def test_another_data_set_in_the_folder_exits_3_with_a_hint(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """What is there is not overwritten."""
+    toy(tmp_path / "toy", *SMALL)
+    assert toy(tmp_path / "toy", *SMALL, "--seed", "1") == 3
+    assert "Name another folder" in capsys.readouterr().err
+
+
+def test_a_value_out_of_range_exits_2_and_is_named(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The sentence has the value and the range; no traceback."""
+    assert toy(tmp_path / "toy", "--images", "5", "--resolution", "4") == 2
+    said = capsys.readouterr().err
+    assert "resolution is 4" in said and "8 to 1024" in said and "Traceback" not in said
+
+
+@pytest.mark.parametrize("arguments", [["data", "--help"], ["data", "toy", "--help"]])
+def test_help_teaches_by_example_and_loads_no_torch(arguments: list[str]) -> None:
+    """Help shows a command that works as it stands, at once."""
+    program = (
+        "import sys; from facegan.cli.__main__ import facegan, run_safely; "
+        f"run_safely(facegan, {arguments}); assert 'torch' not in sys.modules"
+    )
+    shown = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, check=True
+    )
+    assert "facegan data toy --out runs/toy32 --images 20000 --resolution 32" in shown.stdout

@@ -1,0 +1,95 @@
+"""What holds for every family in the table, with no test file of its own."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import torch
+
+from facegan.artifact import load_artifact, save_artifact
+from facegan.errors import ConfigError
+from facegan.gans import FAMILIES, Batch, Gan, build_gan
+
+Build = Callable[..., Gan]
+
+
+def a_batch(gan: Gan, count: int = 8) -> Batch:
+    generator = torch.Generator().manual_seed(1)
+    reals = torch.rand(count, *gan.image_shape, generator=generator) * 2 - 1
+    return {
+        "reals": reals,
+        "latents": gan.sample_latents(count, generator),
+        "generator": generator,
+    }
+
+
+def test_it_has_a_tiny_preset_and_a_paper(family: str) -> None:
+    assert "tiny" in FAMILIES[family].presets
+    assert FAMILIES[family].paper
+
+
+def test_images_have_the_asked_shape_and_range(family: str, tiny_gan: Build) -> None:
+    gan = tiny_gan(family)
+    images = gan.players["generator"](gan.sample_latents(4, torch.Generator().manual_seed(0)))
+    assert images.shape == (4, *gan.image_shape)
+    assert images.abs().max() <= 1
+    assert images.dtype == torch.float32
+
+
+def test_every_phase_gives_finite_terms_and_gradients_to_its_player(
+    family: str, tiny_gan: Build
+) -> None:
+    gan = tiny_gan(family)
+    batch = a_batch(gan)
+    for phase in gan.family.phases(gan.preset):
+        terms = phase.loss(gan, batch)
+        assert all(term.ndim == 0 and term.isfinite() for term in terms.values())
+        gradients = torch.autograd.grad(
+            torch.stack(list(terms.values())).sum(), list(gan.players[phase.player].parameters())
+        )
+        assert all(gradient.isfinite().all() for gradient in gradients)
+        assert any(gradient.abs().max() > 0 for gradient in gradients)
+
+
+def test_every_player_has_an_optimiser_and_a_phase(family: str, tiny_gan: Build) -> None:
+    gan = tiny_gan(family)
+    assert set(gan.family.optimizers(gan.preset)) == set(gan.players)
+    assert {phase.player for phase in gan.family.phases(gan.preset)} == set(gan.players)
+
+
+def test_the_same_seed_builds_the_same_weights(family: str, tiny_gan: Build) -> None:
+    one, two = tiny_gan(family), tiny_gan(family)
+    for name, player in one.players.items():
+        for key, value in player.state_dict().items():
+            assert torch.equal(value, two.players[name].state_dict()[key]), f"{name}.{key}"
+
+
+def test_building_with_a_seed_leaves_the_worlds_random_numbers_alone(family: str) -> None:
+    torch.manual_seed(5)
+    expected = torch.rand(3)
+    torch.manual_seed(5)
+    build_gan(family, "tiny", (3, 32, 32), seed=0)
+    assert torch.equal(expected, torch.rand(3))
+
+
+def test_a_saved_generator_draws_the_same_after_loading(
+    family: str, tiny_gan: Build, tmp_path: Path
+) -> None:
+    gan = tiny_gan(family)
+    save_artifact(gan, tmp_path)
+    latents = gan.sample_latents(4, torch.Generator().manual_seed(0))
+    with torch.no_grad():
+        expected = gan.generator_ema.eval()(latents)
+        assert torch.equal(expected, load_artifact(tmp_path).generator(latents))
+
+
+def test_every_preset_builds_at_the_resolution_in_its_name(family: str) -> None:
+    for name in FAMILIES[family].presets:
+        digits = "".join(filter(str.isdigit, name))
+        side = int(digits) if digits else 32
+        assert build_gan(family, name, (3, side, side)).players
+
+
+def test_a_shape_it_cannot_make_is_refused_with_those_it_can(family: str) -> None:
+    with pytest.raises(ConfigError, match=r"33x33.*square RGB"):
+        build_gan(family, "tiny", (3, 33, 33))

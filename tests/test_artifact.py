@@ -1,0 +1,162 @@
+"""An artifact comes back as it was, and nothing damaged or hostile comes in."""
+
+import io
+import json
+import os
+import pickle
+import tarfile
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from facegan import artifact as artifact_module
+from facegan.artifact import CARD_NAME, WEIGHTS_NAME, load_artifact, pack_artifact, save_artifact
+from facegan.errors import ArtifactError
+from facegan.gans import Gan
+
+
+class Exploding:
+    """Runs a command when unpickled."""
+
+    def __init__(self, trap: Path) -> None:
+        self.trap = trap
+
+    def __reduce__(self):  # noqa: ANN204
+        return os.system, (f"touch {self.trap}",)
+
+
+def archive_of(path: Path, members: dict[str, bytes]) -> Path:
+    with tarfile.open(path, "w:gz") as tar:
+        for name, content in members.items():
+            member = tarfile.TarInfo(name)
+            member.size = len(content)
+            tar.addfile(member, io.BytesIO(content))
+    return path
+
+
+@pytest.fixture
+def files(model_dir: Path) -> dict[str, bytes]:
+    return {name: (model_dir / name).read_bytes() for name in (CARD_NAME, WEIGHTS_NAME)}
+
+
+def test_the_card_says_all_that_a_reader_needs(model_dir: Path) -> None:
+    card = json.loads((model_dir / CARD_NAME).read_text())
+    assert card["family"] == "dcgan" and card["preset"] == "tiny"
+    assert card["image_shape"] == [3, 32, 32] and card["latent_dim"] == 16
+    assert set(card["versions"]) == {"facegan", "torch"}
+
+
+def test_folder_and_archive_hold_the_same_model(model_dir: Path) -> None:
+    one, two = load_artifact(model_dir), load_artifact(model_dir / "model.tar.gz")
+    assert one.card == two.card
+
+
+def test_packing_twice_gives_the_same_bytes(model_dir: Path, tmp_path: Path) -> None:
+    first = pack_artifact(model_dir, tmp_path / "a.tar.gz").read_bytes()
+    assert first == pack_artifact(model_dir, tmp_path / "b.tar.gz").read_bytes()
+
+
+def test_a_missing_model_is_named(tmp_path: Path) -> None:
+    with pytest.raises(ArtifactError, match=r"nowhere\.tar\.gz cannot be read"):
+        load_artifact(tmp_path / "nowhere.tar.gz")
+
+
+def test_a_folder_without_a_model_is_named(tmp_path: Path) -> None:
+    with pytest.raises(ArtifactError, match=CARD_NAME):
+        load_artifact(tmp_path)
+
+
+@pytest.mark.parametrize("share", [0.01, 0.3, 0.9, 0.999])
+def test_a_truncated_archive_is_refused(model_dir: Path, tmp_path: Path, share: float) -> None:
+    whole = (model_dir / "model.tar.gz").read_bytes()
+    cut = tmp_path / "cut.tar.gz"
+    cut.write_bytes(whole[: int(len(whole) * share)])
+    with pytest.raises(ArtifactError, match=r"cut\.tar\.gz"):
+        load_artifact(cut)
+
+
+def test_truncated_weights_are_refused(files: dict[str, bytes], tmp_path: Path) -> None:
+    cut = {**files, WEIGHTS_NAME: files[WEIGHTS_NAME][:-10]}
+    with pytest.raises(ArtifactError, match="not those its card describes"):
+        load_artifact(archive_of(tmp_path / "m.tar.gz", cut))
+
+
+def test_a_newer_schema_asks_for_a_newer_facegan(files: dict[str, bytes], tmp_path: Path) -> None:
+    card = {**json.loads(files[CARD_NAME]), "schema_version": 99}
+    files[CARD_NAME] = json.dumps(card).encode()
+    with pytest.raises(ArtifactError, match="schema 99"):
+        load_artifact(archive_of(tmp_path / "m.tar.gz", files))
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"family": "nogan"},
+        {"preset": "none"},
+        {"settings": {"conv_dim": 9999}},
+        {"settings": {"conv_dim": 9}},
+        {"settings": {"conv_dim": [1]}},
+        {"settings": 3},
+        {"image_shape": [3, 1 << 20, 1 << 20]},
+        {"image_shape": "big"},
+        {"image_shape": [3, 64, 64]},
+    ],
+)
+def test_a_card_that_does_not_fit_is_refused(
+    files: dict[str, bytes], tmp_path: Path, change: dict
+) -> None:
+    files[CARD_NAME] = json.dumps({**json.loads(files[CARD_NAME]), **change}).encode()
+    if change == {"image_shape": [3, 64, 64]}:  # one more stage: the widths no longer match
+        files[CARD_NAME] = files[CARD_NAME].replace(b'"dcgan"', b'"dcgan"')
+    with pytest.raises(ArtifactError):
+        load_artifact(archive_of(tmp_path / "m.tar.gz", files))
+
+
+@pytest.mark.parametrize("card", [b"", b"[]", b"{}", b"null", b"\xff", b"[" * 100_000])
+def test_a_card_that_is_no_card_is_refused(
+    files: dict[str, bytes], tmp_path: Path, card: bytes
+) -> None:
+    with pytest.raises(ArtifactError, match=CARD_NAME):
+        load_artifact(archive_of(tmp_path / "m.tar.gz", {**files, CARD_NAME: card}))
+
+
+@pytest.mark.parametrize("name", ["../evil", "/etc/evil", "a/../../evil"])
+def test_an_archive_that_escapes_its_folder_is_refused(
+    files: dict[str, bytes], tmp_path: Path, name: str
+) -> None:
+    with pytest.raises(ArtifactError, match="escape"):
+        load_artifact(archive_of(tmp_path / "m.tar.gz", {name: b"x", **files}))
+
+
+def test_an_archive_with_a_link_is_refused(tmp_path: Path) -> None:
+    with tarfile.open(tmp_path / "m.tar.gz", "w:gz") as tar:
+        link = tarfile.TarInfo(WEIGHTS_NAME)
+        link.type, link.linkname = tarfile.SYMTYPE, "/etc/passwd"
+        tar.addfile(link)
+    with pytest.raises(ArtifactError, match="escape"):
+        load_artifact(tmp_path / "m.tar.gz")
+
+
+def test_a_pickle_is_never_run(files: dict[str, bytes], tmp_path: Path) -> None:
+    """Neither as the file itself, nor as the weights inside an archive."""
+    trap = tmp_path / "ran"
+    payload = pickle.dumps(Exploding(trap))
+    (tmp_path / "model.pt").write_bytes(payload)
+    with pytest.raises(ArtifactError, match="never loaded"):
+        load_artifact(tmp_path / "model.pt")
+    with pytest.raises(ArtifactError):
+        load_artifact(archive_of(tmp_path / "m.tar.gz", {**files, WEIGHTS_NAME: payload}))
+    assert not trap.exists()
+
+
+def test_a_full_disk_leaves_no_partial_file(
+    tiny_gan: Callable[..., Gan], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(descriptor: int) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(artifact_module.os, "fsync", full)
+    with pytest.raises(ArtifactError, match="No space left"):
+        save_artifact(tiny_gan(), tmp_path)
+    assert list(tmp_path.iterdir()) == []

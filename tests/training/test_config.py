@@ -1,0 +1,47 @@
+"""Hyperparameters: strings in, typed and bounded values out, typos answered."""
+
+import pytest
+
+from facegan.errors import ConfigError
+from facegan.gans import FAMILIES
+from facegan.training import TrainingConfig, split_hyperparameters
+
+TINY = FAMILIES["dcgan"].presets["tiny"]
+
+
+def test_sagemakers_strings_become_numbers() -> None:
+    config = TrainingConfig.from_hyperparameters({"total_kimg": "2.5", "seed": "7"})
+    assert (config.total_kimg, config.seed) == (2.5, 7)
+
+
+def test_the_recipe_fills_in_what_was_not_asked_for() -> None:
+    config = TrainingConfig(batch_size=4).completed_by(TINY)
+    assert config.batch_size == 4
+    assert config.total_kimg == TINY.recipe["total_kimg"]
+
+
+@pytest.mark.parametrize(
+    ("values", "message"),
+    [
+        ({"batch_sice": "3"}, "Unknown hyperparameter 'batch_sice'. Did you mean batch_size"),
+        ({"batch_size": "1"}, "batch_size is '1'.*greater than or equal to 2"),
+        ({"batch_size": "many"}, "batch_size is 'many'"),
+        ({"total_kimg": "nan"}, "total_kimg is 'nan'"),
+        ({"total_kimg": "-1"}, "total_kimg is '-1'"),
+        ({"precision": "fp8"}, "precision is 'fp8'"),
+        ({"seed": "-1"}, "seed is '-1'"),
+    ],
+)
+def test_a_wrong_value_is_named_with_the_mend(values: dict[str, str], message: str) -> None:
+    with pytest.raises(ConfigError, match=message):
+        TrainingConfig.from_hyperparameters(values)
+
+
+def test_names_are_sorted_between_preset_and_trainer() -> None:
+    numbers, loop = split_hyperparameters(TINY, {"conv_dim": "4", "seed": "1"})
+    assert (numbers, loop) == ({"conv_dim": "4"}, {"seed": "1"})
+
+
+def test_a_name_neither_knows_offers_the_nearest_of_both() -> None:
+    with pytest.raises(ConfigError, match="generator_learning_rate"):
+        split_hyperparameters(TINY, {"generator_learing_rate": "1"})

@@ -1,0 +1,197 @@
+"""The trainer's guarantees, by comparing bits."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from facegan.data import ImageFolderDataset
+from facegan.errors import ConfigError, TrainingDiverged
+from facegan.gans import Adam, Batch, Family, Gan, Phase, Preset, Terms
+from facegan.training import Trainer, TrainingConfig
+from facegan.training.ema import MovingAverage
+
+Build = Callable[..., Gan]
+CONFIG = TrainingConfig(total_kimg=0.08, batch_size=8, precision="fp32", tick_kimg=0.04)
+
+
+def weights(trainer: Trainer) -> dict[str, Tensor]:
+    return {name: value.clone() for name, value in trainer.state()[0].items()}
+
+
+def assert_same(one: dict[str, Tensor], two: dict[str, Tensor]) -> None:
+    assert one.keys() == two.keys()
+    for name, value in one.items():
+        assert torch.equal(value, two[name]), name
+
+
+def test_two_runs_with_one_seed_end_with_the_same_bits(
+    family: str, tiny_gan: Build, dataset: ImageFolderDataset
+) -> None:
+    trainers = [Trainer(tiny_gan(family), dataset, CONFIG) for _ in range(2)]
+    for trainer in trainers:
+        trainer.run()
+    assert_same(*map(weights, trainers))
+
+
+def test_another_seed_ends_elsewhere(tiny_gan: Build, dataset: ImageFolderDataset) -> None:
+    one = Trainer(tiny_gan(), dataset, CONFIG)
+    two = Trainer(tiny_gan(), dataset, CONFIG.model_copy(update={"seed": 1}))
+    one.run(), two.run()
+    key = "player.generator/project.weight"
+    assert not torch.equal(weights(one)[key], weights(two)[key])
+
+
+def test_a_resumed_run_ends_with_the_same_bits(
+    family: str, tiny_gan: Build, dataset: ImageFolderDataset
+) -> None:
+    whole = Trainer(tiny_gan(family), dataset, CONFIG)
+    whole.run()
+    first = Trainer(tiny_gan(family), dataset, CONFIG)
+    for _ in range(4):
+        first.step()
+    second = Trainer(tiny_gan(family), dataset, CONFIG)
+    second.load_state(*first.state())
+    second.run()
+    assert_same(weights(whole), weights(second))
+
+
+def test_training_changes_every_player_and_the_average_follows(
+    family: str, tiny_gan: Build, dataset: ImageFolderDataset
+) -> None:
+    trainer = Trainer(tiny_gan(family), dataset, CONFIG)
+    before = weights(trainer)
+    trainer.run()
+    after = weights(trainer)
+    for name in trainer.gan.players:
+        changed = [k for k in before if k.startswith(f"player.{name}/")]
+        assert any(not torch.equal(before[k], after[k]) for k in changed)
+    assert trainer.gan.generator_ema is not trainer.gan.players["generator"]
+
+
+def test_a_phase_changes_its_own_player_only(tiny_gan: Build, dataset: ImageFolderDataset) -> None:
+    trainer = Trainer(tiny_gan(), dataset, CONFIG)
+    phase = next(p for p in trainer.phases if p.player == "discriminator")
+    batch = trainer.next_batch(0)
+    batch["fakes"] = batch["reals"].flip(0)
+    before = [p.clone() for p in trainer.gan.players["generator"].parameters()]
+    trainer.update(phase, batch)
+    after = trainer.gan.players["generator"].parameters()
+    assert all(torch.equal(a, b) for a, b in zip(before, after, strict=True))
+
+
+def test_images_are_counted_in_whole_batches(tiny_gan: Build, dataset: ImageFolderDataset) -> None:
+    trainer = Trainer(tiny_gan(), dataset, CONFIG.model_copy(update={"total_kimg": 0.03}))
+    trainer.run()
+    assert trainer.images_seen == 32
+
+
+def test_ticks_come_when_due_with_their_figures(
+    tiny_gan: Build, dataset: ImageFolderDataset
+) -> None:
+    seen: list[dict[str, float]] = []
+    Trainer(tiny_gan(), dataset, CONFIG, on_tick=lambda _, f: seen.append(dict(f))).run()
+    assert [f["kimg"] for f in seen] == [0.04, 0.08]
+    assert all(f["images_per_second"] > 0 for f in seen)
+    assert {"generator", "reals", "fakes"} <= seen[0].keys()
+
+
+def test_stopping_ends_the_step_and_tells_a_last_tick(
+    tiny_gan: Build, dataset: ImageFolderDataset
+) -> None:
+    seen: list[float] = []
+    trainer = Trainer(tiny_gan(), dataset, CONFIG, on_tick=lambda t, f: seen.append(f["kimg"]))
+    trainer.on_step = lambda t: t.stop()
+    trainer.run()
+    assert trainer.images_seen == 8 and seen == [0.008] and not trainer.is_finished
+
+
+def test_minutes_end_a_run_too(tiny_gan: Build, dataset: ImageFolderDataset) -> None:
+    config = CONFIG.model_copy(update={"max_minutes": 1e-9})
+    trainer = Trainer(tiny_gan(), dataset, config)
+    trainer.run()
+    assert trainer.images_seen == 8 and trainer.is_finished
+
+
+def test_data_of_another_shape_is_refused(tiny_gan: Build, dataset: ImageFolderDataset) -> None:
+    gan = tiny_gan()
+    gan.image_shape = (3, 64, 64)
+    with pytest.raises(ConfigError, match=r"\(3, 32, 32\).*\(3, 64, 64\)"):
+        Trainer(gan, dataset, CONFIG)
+
+
+def test_a_term_that_is_not_finite_stops_the_run_by_name(
+    tiny_gan: Build, dataset: ImageFolderDataset
+) -> None:
+    trainer = Trainer(tiny_gan(), dataset, CONFIG)
+    with torch.no_grad():
+        next(trainer.gan.players["discriminator"].parameters()).fill_(float("nan"))
+    with pytest.raises(TrainingDiverged, match=r"'(reals|fakes|generator)' is nan at 0\.0 kimg"):
+        trainer.run()
+
+
+def test_an_unknown_device_is_refused(tiny_gan: Build, dataset: ImageFolderDataset) -> None:
+    with pytest.raises(ConfigError, match="'gpu' cannot be used"):
+        Trainer(tiny_gan(), dataset, CONFIG.model_copy(update={"device": "gpu"}))
+
+
+def test_the_average_halves_its_distance_in_a_half_life() -> None:
+    """After 1,000 images with a half-life of 1 kimg, half of the old value is left."""
+    player = nn.Linear(1, 1, bias=False)
+    nn.init.zeros_(player.weight)
+    average = MovingAverage(player, half_life_kimg=1.0)
+    average.update(player, 100, images_seen=100_000)  # the first call copies
+    nn.init.ones_(player.weight)
+    for _ in range(10):
+        average.update(player, 100, images_seen=100_000)
+    assert next(average.module.parameters()).item() == pytest.approx(0.5)
+
+
+# --- a family of two generators and unpaired sets fits without a branch on its name -------------
+
+
+@dataclass(frozen=True, kw_only=True)
+class CyclePreset(Preset):
+    recipe: dict[str, Any] = field(
+        default_factory=lambda: {"batch_size": 4, "total_kimg": 0.04, "ema_half_life_kimg": 0.01}
+    )
+
+
+class TinyCycle(Family):
+    """Two generators that must undo each other (CycleGAN's cycle loss, arXiv:1703.10593)."""
+
+    name, paper = "tinycycle", "a test"
+    presets = {"tiny": CyclePreset()}
+    generators = ("there", "back")
+
+    def build_players(self, preset: Preset, image_shape: tuple[int, ...]) -> dict[str, nn.Module]:
+        return {name: nn.Conv2d(3, 3, 1) for name in self.generators}
+
+    def optimizers(self, preset: Preset) -> dict[str, Adam]:
+        return {name: Adam(0.1, 0.5, 0.9) for name in self.generators}
+
+    def phases(self, preset: Preset) -> tuple[Phase, ...]:
+        def loss(gan: Gan, batch: Batch) -> Terms:
+            there, back = gan.players["there"], gan.players["back"]
+            return {"cycle": (back(there(batch["reals"])) - batch["reals"]).abs().mean()}
+
+        return tuple(Phase(name, loss) for name in self.generators)
+
+    def sample_latents(self, preset: Preset, count: int, generator: torch.Generator) -> Tensor:
+        return torch.zeros(count, 1)
+
+
+def test_a_family_of_two_generators_trains_in_the_same_loop(dataset: ImageFolderDataset) -> None:
+    torch.manual_seed(0)
+    family = TinyCycle()
+    players = family.build_players(None, (3, 32, 32))
+    gan = Gan(family, "tiny", family.presets["tiny"], (3, 32, 32), players)
+    seen: list[float] = []
+    Trainer(gan, dataset, TrainingConfig(tick_kimg=0.004),
+            on_tick=lambda t, f: seen.append(f["cycle"])).run()
+    assert seen[-1] < seen[0] / 2
+    assert set(gan.averages) == {"there", "back"}
+

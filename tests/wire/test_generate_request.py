@@ -1,0 +1,176 @@
+"""What a request may say, and how a wrong one is told."""
+
+import json
+from typing import Any
+
+import numpy as np
+import pytest
+from pydantic import ValidationError
+
+from facegan.errors import RequestError
+from facegan.wire import CSV, JSON, GenerateRequest, decode_request
+
+
+def refusal(body: str | bytes, content_type: str = JSON) -> RequestError:
+    with pytest.raises(RequestError) as caught:
+        decode_request(body.encode() if isinstance(body, str) else body, content_type)
+    return caught.value
+
+
+@pytest.mark.parametrize("seed", ["true", "1.5", '"3"', "null", "-1", "4294967296", "1" * 400, "[]"])
+def test_a_wrong_seed_is_named_by_its_place(seed: str) -> None:
+    """Seeds are whole numbers from 0 to 2**32 - 1, and nothing is rounded or converted."""
+    assert refusal(f'{{"seeds": [0, {seed}]}}').message.startswith("seeds[1]:")
+
+
+@pytest.mark.parametrize("seed", [0, 2**32 - 1])
+def test_the_ends_of_the_seeds_are_seeds(seed: int) -> None:
+    """Both ends of the range are in it."""
+    assert GenerateRequest(seeds=[seed]).seeds == [seed]
+
+
+@pytest.mark.parametrize("psi", ["true", '"1"', "-0.1", "2.1", "1e999", "null"])
+def test_a_wrong_truncation_is_named(psi: str) -> None:
+    """truncation_psi is a finite number from 0 to 2."""
+    told = refusal(f'{{"seeds": [1], "truncation_psi": {psi}}}').message
+    assert told.startswith("truncation_psi:")
+
+
+@pytest.mark.parametrize("literal", ["NaN", "Infinity", "-Infinity"])
+def test_literals_that_are_not_json_are_refused(literal: str) -> None:
+    """RFC 8259 has no NaN; Python's reader has."""
+    message = refusal(f'{{"seeds": [1], "truncation_psi": {literal}}}').message
+    assert f"{literal} is not a JSON number" in message
+
+
+@pytest.mark.parametrize(
+    "fields", [{}, {"seeds": [1], "latents": [[1.0]]}, {"seeds": None}, {"truncation_psi": 1}]
+)
+def test_a_request_has_either_seeds_or_latents(fields: dict[str, Any]) -> None:
+    """Both or neither is told, with an example."""
+    error = refusal(json.dumps(fields))
+    assert "either seeds or latents" in error.message
+    assert '{"seeds": [1, 2, 3]' in error.hint
+
+
+@pytest.mark.parametrize("fields", [{"seeds": []}, {"latents": []}])
+def test_no_image_at_all_is_refused(fields: dict[str, Any]) -> None:
+    """A request asks for at least one image."""
+    assert "at least one" in refusal(json.dumps(fields)).message
+
+
+def test_an_unknown_field_offers_the_nearest() -> None:
+    """A typing error is mended, not ignored."""
+    error = refusal('{"sedes": [1]}')
+    assert "'sedes'" in error.message and error.hint == "Did you mean seeds?"
+
+
+def test_a_field_twice_is_refused() -> None:
+    """Python's reader would silently keep the last."""
+    assert "'seeds' is there twice" in refusal('{"seeds": [1], "seeds": [2]}').message
+
+
+@pytest.mark.parametrize("body", ["", "nul", "[1]", '"seeds"', "1", b"\xff\xfe\xfa", b'{"seeds": [1]'])
+def test_a_body_that_is_no_json_object_is_refused(body: str | bytes) -> None:
+    """The hint shows one that is."""
+    assert "Example" in refusal(body).hint
+
+
+@pytest.mark.parametrize("opening", ["[", '{"seeds":', '{"latents": [['])
+def test_deep_nesting_is_refused(opening: str) -> None:
+    """A hundred thousand brackets exhaust the reader's stack, not ours."""
+    refusal(opening * 100_000)
+
+
+def test_an_enormous_whole_number_is_refused() -> None:
+    """Python refuses to read more than 4300 digits, and says so as a ValueError."""
+    refusal('{"seeds": [' + "1" * 5000 + "]}")
+
+
+def test_a_lone_surrogate_in_a_name_is_refused() -> None:
+    """Half a character cannot be told back as UTF-8."""
+    error = refusal('{"seeds": [1], "\\ud800": 2}')
+    error.message.encode()
+
+
+def test_a_very_long_field_name_is_cut_in_the_message() -> None:
+    """An answer stays readable."""
+    assert len(refusal(json.dumps({"x" * 100_000: 1})).message) < 120
+
+
+@pytest.mark.parametrize(
+    ("latents", "told"),
+    [
+        ("[[1, 2], [3]]", "latent 1 has 1 numbers, latent 0 has 2"),
+        ('[[1, 2], [3, "a"]]', "latent 1, number 1"),
+        ("[[1, true]]", "latent 0, number 1"),
+        ("[[1e999]]", "latent 0, number 0"),
+        ("[1, 2]", "latent 0"),
+        ("7", "latents"),
+        ("[[]]", "latents"),
+    ],
+)
+def test_wrong_latents_are_named_by_their_place(latents: str, told: str) -> None:
+    """Which latent, and which of its numbers."""
+    error = refusal(f'{{"latents": {latents}}}')
+    assert told in error.message and '"latents"' in error.hint
+
+
+@pytest.mark.parametrize(
+    ("layout", "seeds", "columns", "told"),
+    [
+        ("single", [1, 2], None, "exactly one"),
+        ("row", [1, 2], 2, "columns"),
+        ("rows", [1], None, "layout"),
+        ("grid", [1], 0, "columns"),
+        ("grid", [1], True, "columns"),
+        ("grid", [1], 1.5, "columns"),
+    ],
+)
+def test_an_arrangement_that_cannot_be_is_refused(
+    layout: Any, seeds: list[int], columns: Any, told: str
+) -> None:
+    """Layout, columns and the number of images fit together."""
+    with pytest.raises(RequestError, match=told):
+        GenerateRequest(seeds=seeds, layout=layout, columns=columns)
+
+
+def test_a_request_cannot_be_changed() -> None:
+    """It was checked at birth; a change would be a request nobody checked."""
+    request = GenerateRequest(seeds=[1])
+    with pytest.raises(ValidationError, match="frozen"):
+        request.truncation_psi = 0.5
+    assert request.truncation_psi == 1.0
+
+
+@pytest.mark.parametrize("fields", [{"seeds": [4, 5, 6]}, {"latents": np.zeros((3, 2))}])
+def test_count_is_the_number_of_images(fields: dict[str, Any]) -> None:
+    """Three seeds are three images, and so are three latents."""
+    assert GenerateRequest(**fields).count == 3
+
+
+@pytest.mark.parametrize(
+    ("body", "told"),
+    [
+        ("1,2\n3,x\n", "Row 2, column 2"),
+        ("1,nan\n", "Row 1, column 2"),
+        ("1_0\n", "Row 1, column 1"),
+        ("1,\n", "Row 1, column 2"),
+        ("z0,z1\n1,2\n", "Row 1, column 1"),
+        ("1,2\n\n3,4\n", "Row 2"),
+        ("1,2\n3\n", "latent 1 has 1"),
+        ('"1', "not CSV"),
+        ("", "at least one"),
+        (b"\xff", "not CSV"),
+    ],
+)
+def test_wrong_csv_is_named_by_row_and_column(body: str | bytes, told: str) -> None:
+    """A person finds the cell in a spreadsheet, where rows and columns count from 1."""
+    assert told in refusal(body, CSV).message
+
+
+@pytest.mark.parametrize("body", ["1,2\n3,4", "1,2\r\n3,4\r\n", "\ufeff1, 2\n3, 4\n", '"1","2"\n3,4\n'])
+def test_csv_as_programs_write_it(body: str) -> None:
+    """Line ends, a byte order mark, quotes and blanks of common programs are read."""
+    latents = decode_request(body.encode(), CSV).latents
+    assert latents is not None and latents.tolist() == [[1, 2], [3, 4]]
