@@ -26,7 +26,7 @@ from facegan.data.toy_faces.render import (
 )
 from facegan.errors import ConfigError, DatasetError
 
-FACES = 200
+FACES, SOME = 200, 60
 
 
 @pytest.fixture(scope="module")
@@ -136,30 +136,33 @@ def test_every_class_occurs(resolution: int) -> None:
 def test_a_label_names_what_shows_most_of_at_its_pixel() -> None:
     """Painting shares of classes instead of colours, the label's share is the largest.
 
-    This is the renderer's own compositing, with 14 channels for 3. A pixel on an edge shows two
-    classes by halves, where 2x2 samples may count the other way: hence the margin.
+    This is the renderer's own compositing, with 14 channels for 3. Where a class fills more than
+    three quarters of a pixel, three of its four samples are of that class and win; between half
+    and that they may tie with another. The few exceptions are coats of one part that add up.
     """
-    shares, labels = shares_of_classes(draw_parameters(0, FACES, 0), 64)
+    shares, labels = shares_of_classes(draw_parameters(0, SOME, 0), 64)
+    assert torch.allclose(shares.sum(1), torch.ones(()), atol=1e-4)
     own = shares.gather(1, labels.long().unsqueeze(1)).squeeze(1)
     largest = shares.amax(1)
-    assert (own >= largest - 0.30).all()
-    assert (own >= largest).float().mean() > 0.985
-    plain = largest > 0.80
-    assert plain.float().mean() > 0.75
-    assert (own == largest)[plain].all()
+    clear = largest > 0.76
+    assert clear.float().mean() > 0.85
+    assert (own == largest)[clear].float().mean() > 0.9999
+    assert (own == largest)[largest > 0.9].all()
+    assert (own == largest).float().mean() > 0.96
+    assert (own > 0.25).float().mean() > 0.997
 
 
 def test_what_has_no_name_is_only_a_tint() -> None:
     """Blush, shadows and glints stay thinner than half: beneath them the label holds."""
     TintsCanvas.thickest = 0.0
     face = draw_parameters(0, FACES, 0)
-    paint_faces(canvas_of(TintsCanvas, face, 64), face)
+    paint_faces(canvas_of(TintsCanvas, face, 32), face)
     assert 0 < TintsCanvas.thickest < 0.5
 
 
 def test_a_clear_lens_keeps_the_label_of_what_is_behind_it_and_a_dark_one_does_not() -> None:
     """Through clear glasses irises are seen and labelled; behind dark ones none is."""
-    face = draw_parameters(0, FACES, 0)
+    face = draw_parameters(0, SOME, 0)
     counts = {}
     for name, worn, tint in [("none", 0.0, 0.1), ("clear", 1.0, 0.1), ("dark", 1.0, 0.95)]:
         worn_by_all = torch.full_like(face.glasses.worn, worn)
@@ -186,7 +189,7 @@ def test_stubble_keeps_the_label_skin_and_a_full_beard_is_a_beard() -> None:
 
 def test_pixels_called_hair_have_the_hairs_colour() -> None:
     """With every hair of a green that nothing else has, green and the label hair coincide."""
-    face = draw_parameters(0, FACES, 0)
+    face = draw_parameters(0, SOME, 0)
     green = torch.tensor([0.1, 0.8, 0.1]).view(1, 3, 1, 1).expand_as(face.hair.colour)
     grey = torch.full_like(green, 0.5)
     scene = replace(face.scene, first=grey, second=grey, cloth=grey, trim=grey)
@@ -195,21 +198,19 @@ def test_pixels_called_hair_have_the_hairs_colour() -> None:
     beard = replace(face.beard, colour=grey)
     canvas = blank_canvas(face, 64)
     hair = replace(face.hair, colour=green)
-    paint_faces(
-        canvas, replace(face, hair=hair, scene=scene, eyes=eyes, glasses=bare, beard=beard)
-    )
-    red, green_level, blue = canvas.image.unbind(1)
-    looks_green = green_level > 1.35 * torch.maximum(red, blue)
-    named = canvas.labels == LABEL_INDEX["hair"]
-    others = named | (canvas.labels == LABEL_INDEX["brow"]) | (canvas.labels == LABEL_INDEX["eye"])
-    assert looks_green[named].float().mean() > 0.97
-    assert (others[looks_green]).float().mean() > 0.97
+    paint_faces(canvas, replace(face, hair=hair, scene=scene, eyes=eyes, glasses=bare, beard=beard))
+    red, level, blue = canvas.image.unbind(1)
+    greenness = level / torch.maximum(red, blue)
+    hair_label = canvas.labels == LABEL_INDEX["hair"]
+    ink = (canvas.labels == LABEL_INDEX["brow"]) | (canvas.labels == LABEL_INDEX["eye"])
+    assert (greenness > 1.5)[hair_label].float().mean() > 0.99
+    assert (hair_label | ink)[greenness > 2.5].float().mean() > 0.99
 
 
 def test_windows_cut_nothing_off() -> None:
     """Painting each part on the whole frame gives the same pictures."""
-    face = draw_parameters(0, 2 * FACES, 3)
-    cut, whole = blank_canvas(face, 64), canvas_of(WholeCanvas, face, 64)
+    face = draw_parameters(0, FACES, 3)
+    cut, whole = blank_canvas(face, 48), canvas_of(WholeCanvas, face, 48)
     paint_faces(cut, face)
     paint_faces(whole, face)
     assert (cut.image - whole.image).abs().max() < 0.01
@@ -263,7 +264,10 @@ def test_a_written_data_set_is_what_was_drawn(tmp_path: Path) -> None:
     images, labels = draw_faces(0, 1001, 8, seed=4)
     for index in (0, 999, 1000):
         name = f"{index // 1000:05d}/{index:09d}.png"
-        with Image.open(out / "images" / name) as picture, Image.open(out / "labels" / name) as map_:
+        with (
+            Image.open(out / "images" / name) as picture,
+            Image.open(out / "labels" / name) as map_,
+        ):
             assert picture.mode == "RGB" and map_.mode == "P"
             assert np.array_equal(np.asarray(picture), images[index].permute(1, 2, 0).numpy())
             assert np.array_equal(np.asarray(map_), labels[index].numpy())
@@ -321,7 +325,7 @@ def test_another_data_set_is_not_overwritten(tmp_path: Path, changed: dict[str, 
     """The error names the folder, and the hint what to do."""
     spec = {"images": 4, "resolution": 8, "workers": 1}
     write_toy_faces(tmp_path / "toy", **spec)
-    with pytest.raises(DatasetError, match="toy is not empty.*Name another folder"):
+    with pytest.raises(DatasetError, match=r"toy is not empty.*Name another folder"):
         write_toy_faces(tmp_path / "toy", **{**spec, **changed})
     assert json.loads((tmp_path / "toy" / "dataset.json").read_text())["images"] == 4
 
@@ -371,7 +375,7 @@ def test_a_full_disk_is_named_and_leaves_nothing(
         save(picture, path, seed, index)
 
     monkeypatch.setattr(writing, "_save_png", save_while_there_is_space)
-    with pytest.raises(DatasetError, match="disk is full.*fewer images"):
+    with pytest.raises(DatasetError, match=r"disk is full.*fewer images"):
         write_toy_faces(tmp_path / "toy", 31, 8, workers=1)
     assert list(tmp_path.iterdir()) == []
 

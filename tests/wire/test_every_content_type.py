@@ -73,7 +73,11 @@ def test_json_carries_the_columns() -> None:
 @pytest.mark.parametrize("content_type", [NPY, CSV])
 @pytest.mark.parametrize(
     "fields",
-    [{"seeds": [1]}, {"latents": [[0.5]], "truncation_psi": 0.5}, {"latents": [[1.0]], "columns": 1}],
+    [
+        {"seeds": [1]},
+        {"latents": [[0.5]], "truncation_psi": 0.5},
+        {"latents": [[1.0]], "columns": 1},
+    ],
 )
 def test_a_type_that_cannot_say_a_field_refuses_it(
     content_type: str, fields: dict[str, object]
@@ -111,7 +115,9 @@ def test_a_damaged_request_is_a_request_error(content_type: str, data: st.DataOb
 
 json_values = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=5),
-    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=5), inner, max_size=3),
+    lambda inner: (
+        st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=5), inner, max_size=3)
+    ),
 )
 fields = st.sampled_from(["seeds", "latents", "truncation_psi", "layout", "columns", "other"])
 
@@ -179,9 +185,7 @@ def test_a_montage_holds_every_image_on_white(
         ("grid", 99, 4, 33),
     ],
 )
-def test_layouts_of_seven_images(
-    layout: str, columns: int | None, height: int, width: int
-) -> None:
+def test_layouts_of_seven_images(layout: str, columns: int | None, height: int, width: int) -> None:
     """Seven images of 4 x 3 pixels with gaps of two, in every arrangement."""
     pixels = np.zeros((7, 4, 3, 3), np.uint8)
     body = encode_images(pixels, PNG, provenance=ORIGIN, layout=layout, columns=columns)

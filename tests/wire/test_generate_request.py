@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from pydantic import ValidationError
 
-from facegan.errors import RequestError
+from facegan.errors import RequestError, RequestTooLarge
 from facegan.wire import CSV, JSON, GenerateRequest, decode_request
 
 
@@ -17,7 +17,9 @@ def refusal(body: str | bytes, content_type: str = JSON) -> RequestError:
     return caught.value
 
 
-@pytest.mark.parametrize("seed", ["true", "1.5", '"3"', "null", "-1", "4294967296", "1" * 400, "[]"])
+@pytest.mark.parametrize(
+    "seed", ["true", "1.5", '"3"', "null", "-1", "4294967296", "1" * 400, "[]"]
+)
 def test_a_wrong_seed_is_named_by_its_place(seed: str) -> None:
     """Seeds are whole numbers from 0 to 2**32 - 1, and nothing is rounded or converted."""
     assert refusal(f'{{"seeds": [0, {seed}]}}').message.startswith("seeds[1]:")
@@ -70,7 +72,9 @@ def test_a_field_twice_is_refused() -> None:
     assert "'seeds' is there twice" in refusal('{"seeds": [1], "seeds": [2]}').message
 
 
-@pytest.mark.parametrize("body", ["", "nul", "[1]", '"seeds"', "1", b"\xff\xfe\xfa", b'{"seeds": [1]'])
+@pytest.mark.parametrize(
+    "body", ["", "nul", "[1]", '"seeds"', "1", b"\xff\xfe\xfa", b'{"seeds": [1]']
+)
 def test_a_body_that_is_no_json_object_is_refused(body: str | bytes) -> None:
     """The hint shows one that is."""
     assert "Example" in refusal(body).hint
@@ -101,7 +105,7 @@ def test_a_very_long_field_name_is_cut_in_the_message() -> None:
 @pytest.mark.parametrize(
     ("latents", "told"),
     [
-        ("[[1, 2], [3]]", "latent 1 has 1 numbers, latent 0 has 2"),
+        ("[[1, 2], [3]]", "latent 1 is 1 long, latent 0 is 2"),
         ('[[1, 2], [3, "a"]]', "latent 1, number 1"),
         ("[[1, true]]", "latent 0, number 1"),
         ("[[1e999]]", "latent 0, number 0"),
@@ -119,7 +123,7 @@ def test_wrong_latents_are_named_by_their_place(latents: str, told: str) -> None
 @pytest.mark.parametrize(
     ("layout", "seeds", "columns", "told"),
     [
-        ("single", [1, 2], None, "exactly one"),
+        ("single", [1, 2], None, "one image"),
         ("row", [1, 2], 2, "columns"),
         ("rows", [1], None, "layout"),
         ("grid", [1], 0, "columns"),
@@ -158,7 +162,7 @@ def test_count_is_the_number_of_images(fields: dict[str, Any]) -> None:
         ("1,\n", "Row 1, column 2"),
         ("z0,z1\n1,2\n", "Row 1, column 1"),
         ("1,2\n\n3,4\n", "Row 2"),
-        ("1,2\n3\n", "latent 1 has 1"),
+        ("1,2\n3\n", "latent 1 is 1 long"),
         ('"1', "not CSV"),
         ("", "at least one"),
         (b"\xff", "not CSV"),
@@ -169,8 +173,16 @@ def test_wrong_csv_is_named_by_row_and_column(body: str | bytes, told: str) -> N
     assert told in refusal(body, CSV).message
 
 
-@pytest.mark.parametrize("body", ["1,2\n3,4", "1,2\r\n3,4\r\n", "\ufeff1, 2\n3, 4\n", '"1","2"\n3,4\n'])
+@pytest.mark.parametrize(
+    "body", ["1,2\n3,4", "1,2\r\n3,4\r\n", "\ufeff1, 2\n3, 4\n", '"1","2"\n3,4\n']
+)
 def test_csv_as_programs_write_it(body: str) -> None:
     """Line ends, a byte order mark, quotes and blanks of common programs are read."""
     latents = decode_request(body.encode(), CSV).latents
     assert latents is not None and latents.tolist() == [[1, 2], [3, 4]]
+
+
+def test_millions_of_csv_rows_are_refused_before_they_are_read() -> None:
+    """They would keep a server's core busy for seconds."""
+    with pytest.raises(RequestTooLarge):
+        decode_request(b"x\n" * 1_000_000, CSV)

@@ -42,7 +42,9 @@ def test_the_best_of_what_is_offered(accept: str | None, chosen: str) -> None:
     assert negotiate(accept, OFFERED, default=PNG) == chosen
 
 
-@pytest.mark.parametrize("accept", ["image/gif", "garbage", "*/*;q=0", "image/png;q=0", "a/b;q=nan"])
+@pytest.mark.parametrize(
+    "accept", ["image/gif", "garbage", "*/*;q=0", "image/png;q=0", "a/b;q=nan"]
+)
 def test_nothing_acceptable_lists_what_is_offered(accept: str) -> None:
     """The caller is told what to ask for."""
     with pytest.raises(NotAcceptable) as caught:

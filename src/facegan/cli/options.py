@@ -1,5 +1,6 @@
 """What `generate` and `invoke` share: which faces to draw, and the files to draw them into."""
 
+import contextlib
 import os
 import re
 from collections.abc import Callable
@@ -166,7 +167,8 @@ def write_aside(path: Path, content: bytes) -> None:
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         partial.write_bytes(content)
-        os.replace(partial, path)
+        partial.replace(path)
     except OSError as cause:
-        partial.unlink(missing_ok=True)
+        with contextlib.suppress(OSError):
+            partial.unlink()
         raise click.ClickException(f"{path} cannot be written: {cause.strerror}.") from cause

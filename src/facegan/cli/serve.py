@@ -2,8 +2,7 @@
 
 import os
 import socket
-from collections.abc import Iterator
-from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,6 +12,7 @@ from facegan.errors import ServeError
 
 if TYPE_CHECKING:
     from facegan.artifact import Artifact
+    from facegan.environment import ServingEnvironment
 
 try:
     from gunicorn.app.base import BaseApplication
@@ -24,12 +24,26 @@ except ImportError as cause:
 
 @click.command("serve")
 @click.argument("model", type=click.Path(path_type=Path))
-@click.option("--host", default="127.0.0.1", show_default=True,
-              help="Address to listen on; 0.0.0.0 lets other machines in.")
-@click.option("--port", default=8080, show_default=True, type=click.IntRange(1, 65535),
-              help="Port to listen on.")
-@click.option("--threads", default=16, show_default=True, type=click.IntRange(1, 1024),
-              help="Requests under way at the same time.")
+@click.option(
+    "--host",
+    default="127.0.0.1",
+    show_default=True,
+    help="Address to listen on; 0.0.0.0 lets other machines in.",
+)
+@click.option(
+    "--port",
+    default=8080,
+    show_default=True,
+    type=click.IntRange(1, 65535),
+    help="Port to listen on.",
+)
+@click.option(
+    "--threads",
+    default=16,
+    show_default=True,
+    type=click.IntRange(1, 1024),
+    help="Requests under way at the same time.",
+)
 def command(model: Path, host: str, port: int, threads: int) -> None:
     """Serve MODEL, a model.tar.gz or its folder, over HTTP until Ctrl-C.
 
@@ -55,24 +69,26 @@ def command(model: Path, host: str, port: int, threads: int) -> None:
       SAGEMAKER_MAX_PAYLOAD_IN_MB            size of a request or a reply  [6]
       SAGEMAKER_DEFAULT_INVOCATIONS_ACCEPT   the reply's type where a caller has no wish
     """
-    check_address(host, port)
-    with single_torch_thread():
-        from facegan.artifact import load_artifact
+    from facegan.environment import ServingEnvironment
 
-        artifact = load_artifact(model)
-    FaceServer(artifact, host, port, threads).run()
+    variables = ServingEnvironment.from_mapping(os.environ)
+    asked = replace(variables, host=find_address(host, port), port=port, threads=threads)
+    FaceServer(load_quietly(model), asked).run()
 
 
 class FaceServer(BaseApplication):  # type: ignore[misc]  # gunicorn has no types
-    """gunicorn in this process, serving a model that is already loaded."""
+    """gunicorn in this process, serving a model that is already loaded.
 
-    def __init__(self, artifact: "Artifact", host: str, port: int, threads: int) -> None:
-        from facegan.environment import ServingEnvironment
+    Raises:
+        ConfigError: a reply's default type that cannot be written.
+    """
+
+    def __init__(self, artifact: "Artifact", environment: "ServingEnvironment") -> None:
+        from facegan.serving.handler import writable_type
 
         self.artifact = artifact
-        self.address = host, port
-        self.threads = threads
-        self.environment = ServingEnvironment.from_mapping(os.environ)
+        self.environment = environment
+        writable_type(environment.default_accept)  # now, not in the worker, where it has a trace
         super().__init__(prog="facegan serve")
 
     def load_config(self) -> None:
@@ -85,7 +101,9 @@ class FaceServer(BaseApplication):  # type: ignore[misc]  # gunicorn has no type
             "access_log_format": '%(t)s "%(r)s" %(s)s, %(B)s bytes in %(M)s ms',
             "when_ready": lambda arbiter: self.say_ready(),
         }
-        for name, value in (gunicorn_settings(*self.address, self.threads) | own).items():
+        here = self.environment
+        settings = gunicorn_settings(here.host, here.port, here.threads) | own
+        for name, value in settings.items():
             self.cfg.set(name, value)
 
     def load(self) -> Any:
@@ -102,58 +120,67 @@ class FaceServer(BaseApplication):  # type: ignore[misc]  # gunicorn has no type
 
     def say_ready(self) -> None:
         """Where it listens, and two ways to ask. Connections wait from here on; none is refused."""
-        host, port = self.address
-        url = f"http://{reachable(host)}:{port}"
+        url = f"http://{reachable(self.environment.host)}:{self.environment.port}"
         card = self.artifact.card
         what = f"{card.family} {card.preset}, {card.resolution} px"
         click.echo(f"Serving {what}, on {url}  (Ctrl-C ends)")
-        click.echo(f"  curl {url}/invocations -H 'Content-Type: application/json' "
-                   "-d '{\"seeds\": [1, 2, 3, 4]}' -o faces.png")
+        click.echo(
+            f"  curl {url}/invocations -H 'Content-Type: application/json' "
+            "-d '{\"seeds\": [1, 2, 3, 4]}' -o faces.png"
+        )
         click.echo(f"  facegan invoke --endpoint-url {url} --seeds 1-4 --out faces.png")
 
 
-def reachable(host: str) -> str:
-    """The host as a URL on this machine spells it."""
-    name = {"0.0.0.0": "localhost", "::": "localhost"}.get(host, host)
+def reachable(address: str) -> str:
+    """An address as a URL on this machine spells it."""
+    name = {"0.0.0.0": "localhost", "::": "localhost"}.get(address, address)
     return f"[{name}]" if ":" in name else name
 
 
-def check_address(host: str, port: int) -> None:
-    """Find out now, in a sentence, what gunicorn would only try five times and log.
+def find_address(host: str, port: int) -> str:
+    """The address of a host, where the port is free.
+
+    gunicorn would try five times, and log that it could not.
 
     Raises:
         ServeError: the host is unknown or not this machine, or the port is taken or forbidden.
     """
     try:
-        family, *_, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
+        family, *_, target = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
     except (OSError, UnicodeError) as cause:
         raise ServeError(
-            f"The host {host!r} is unknown.", "--host takes an address of this machine: 127.0.0.1, "
-            "or 0.0.0.0 to let other machines in."
+            f"The host {host!r} is unknown.",
+            "--host takes an address of this machine: 127.0.0.1, "
+            "or 0.0.0.0 to let other machines in.",
         ) from cause
     with socket.socket(family) as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
-            probe.bind(address)
+            probe.bind(target)
         except OSError as cause:
             raise ServeError(
                 f"Port {port} of {host} cannot be opened: {os.strerror(cause.errno or 0).lower()}.",
                 "Another server may be running there. Choose another port with --port, "
                 f"for example --port {port + 1 if port < 65535 else 8080}.",
             ) from cause
+    return str(target[0])
 
 
-@contextmanager
-def single_torch_thread() -> Iterator[None]:
-    """Keep torch from starting its threads: gunicorn forks, and a child inherits none of them.
+def load_quietly(model: Path) -> "Artifact":
+    """Load a model without starting torch's threads, as gunicorn forks afterwards.
 
-    It would wait for ever for the lost ones (gunicorn issue 2478).
+    A child inherits none of them, and would wait for ever for the lost ones (gunicorn issue 2478).
+
+    Raises:
+        ArtifactError: there is no model, or a damaged one.
     """
     import torch
+
+    from facegan.artifact import load_artifact
 
     before = torch.get_num_threads()
     torch.set_num_threads(1)
     try:
-        yield
+        return load_artifact(model)
     finally:
         torch.set_num_threads(before)

@@ -8,7 +8,6 @@ from typing import Any
 
 import click
 
-from facegan.errors import ConfigError, nearest
 
 HELP = """Train a GAN on a folder of pictures; ends with RUN/model.tar.gz.
 
@@ -22,6 +21,11 @@ Every hyperparameter below is a flag; its default is the preset's. Pictures of a
 square around the centre and resized. Ctrl-C (or SIGTERM) ends the step, writes a checkpoint and
 stops; --resume goes on to the very bits an undisturbed run would have reached.
 """
+
+
+DEFAULTS = {"family": "dcgan", "preset": "toy32"}
+PLAN_ONLY = ("data", "family", "preset", "resolution")  # of a plan, not hyperparameters
+OPTIONS = (*PLAN_ONLY, "out", "resume")
 
 
 class TrainCommand(click.Command):
@@ -42,7 +46,7 @@ class TrainCommand(click.Command):
 def chosen(args: list[str]) -> tuple[str, str]:
     """The family and preset named on a command line that is still being parsed."""
     named = {flag: value for flag, value in zip(args, args[1:], strict=False)}
-    return named.get("--family", "dcgan"), named.get("--preset", "toy32")
+    return named.get("--family", DEFAULTS["family"]), named.get("--preset", DEFAULTS["preset"])
 
 
 def hyperparameter_rows(family: str, preset: str) -> Iterator[tuple[str, list[tuple[str, str]]]]:
@@ -108,56 +112,53 @@ def parse_flags(args: list[str]) -> dict[str, str]:
 @click.option("--out", type=click.Path(path_type=Path), required=True, help="The run's folder.")
 @click.option("--family", help="Which family of GANs.  [default: dcgan]")
 @click.option("--preset", help="Which of the family's presets.  [default: toy32]")
-@click.option("--resolution", type=click.IntRange(4, 1024),
-              help="Side of the images.  [default: as the data was prepared, else 32]")
+@click.option(
+    "--resolution",
+    type=click.IntRange(4, 1024),
+    help="Side of the images.  [default: as the data was prepared, else 32]",
+)
 @click.option("--resume", is_flag=True, help="Go on with the run in --out.")
 @click.argument("hyperparameters", nargs=-1, type=click.UNPROCESSED)
 def command(
-    data: Path | None,
-    out: Path,
-    family: str | None,
-    preset: str | None,
-    resolution: int | None,
-    resume: bool,
-    hyperparameters: tuple[str, ...],
+    out: Path, resume: bool, hyperparameters: tuple[str, ...], data: Path | None, **options: Any
 ) -> None:
     given = parse_flags(list(hyperparameters))
-    known = ("data", "out", "family", "preset", "resolution", "resume")
-    fixed = {"data": data and str(data.resolve()), "family": family, "preset": preset,
-             "resolution": resolution}
-    asked = {name: value for name, value in fixed.items() if value is not None}
+    asked = {name: value for name, value in options.items() if value is not None}
+    if data is not None:
+        asked["data"] = str(data.resolve())
     if resume:
         resume_run(out, asked, given)
-    elif "data" not in asked:
-        raise click.UsageError("Missing option '--data': the folder of pictures to train on. "
-                               "Draw one with: facegan data toy --out DIR")
-    else:
-        start_run(out, asked, given, known)
+        return
+    if "data" not in asked:
+        raise click.UsageError(
+            "Missing option '--data': the folder of pictures to train on. "
+            "Draw one with: facegan data toy --out DIR"
+        )
+    from facegan.training import RunFolder
 
-
-def start_run(
-    out: Path, asked: dict[str, Any], given: dict[str, str], known: tuple[str, ...]
-) -> None:
-    """Check everything that can be checked before work is done, then train."""
-    from facegan.data.image_folder import detect_resolution
-    from facegan.gans import find_family, find_preset
-    from facegan.training import RunFolder, TrainingConfig, split_hyperparameters
-
-    plan = {"family": "dcgan", "preset": "toy32", **asked}
-    plan.setdefault("resolution", detect_resolution(plan["data"]) or 32)
-    preset = find_preset(find_family(plan["family"]), plan["preset"])
-    try:
-        numbers, loop = split_hyperparameters(preset, given)
-    except ConfigError as error:
-        unknown = next(name for name in given if f"'{name}'" in error.message)
-        if nearest(unknown, known, "options").startswith("Did"):
-            raise ConfigError(f"Unknown option --{unknown}.", nearest(unknown, known)) from None
-        raise
-    preset.replaced(numbers)
-    TrainingConfig.from_hyperparameters(loop)
     folder = RunFolder(out)
     folder.check_free()
-    train(folder, {**plan, **given}, resume=False)
+    train(folder, plan_run(asked, given), resume=False)
+
+
+def plan_run(asked: dict[str, Any], given: dict[str, str]) -> dict[str, Any]:
+    """All that a run is: data, family, preset, resolution and hyperparameters, checked.
+
+    Raises:
+        ConfigError: an unknown name or a value out of range, before any work is done.
+        DatasetError: the data's manifest cannot be read.
+    """
+    from facegan.data.image_folder import detect_resolution
+    from facegan.gans import find_family, find_preset
+    from facegan.training import TrainingConfig, split_hyperparameters
+
+    plan = {**DEFAULTS, **asked}
+    plan.setdefault("resolution", detect_resolution(plan["data"]) or 32)
+    preset = find_preset(find_family(plan["family"]), plan["preset"])
+    numbers, loop = split_hyperparameters(preset, given, also=OPTIONS)
+    preset.replaced(numbers)
+    TrainingConfig.from_hyperparameters(loop)
+    return {**plan, **given}
 
 
 def resume_run(out: Path, asked: dict[str, Any], given: dict[str, str]) -> None:
@@ -168,8 +169,6 @@ def resume_run(out: Path, asked: dict[str, Any], given: dict[str, str]) -> None:
     folder = RunFolder(out)
     plan = folder.read_plan()
     check_same(plan, {**asked, **given})
-    plan.pop("version", None)
-    plan.pop("dataset", None)
     train(folder, {**plan, **given}, resume=True)
 
 
@@ -179,8 +178,7 @@ def train(folder: Any, plan: dict[str, Any], resume: bool) -> None:
     from facegan.training import Trainer, TrainingConfig, split_hyperparameters
     from facegan.training.progress import Progress
 
-    fixed = ("data", "family", "preset", "resolution")
-    values = {name: value for name, value in plan.items() if name not in fixed}
+    values = {name: value for name, value in plan.items() if name not in PLAN_ONLY}
     preset = find_preset(find_family(plan["family"]), plan["preset"])
     numbers, loop = split_hyperparameters(preset, values)
     config = TrainingConfig.from_hyperparameters(loop)
@@ -192,7 +190,7 @@ def train(folder: Any, plan: dict[str, Any], resume: bool) -> None:
     if resume:
         folder.resume(trainer)
     else:
-        folder.start({**plan, "dataset": dataset.describe()})
+        folder.start(plan, dataset.describe())
     say_start(trainer, dataset, folder)
     with stopping_gently(trainer), bar_above_logs(), Progress(folder, trainer):
         trainer.run()

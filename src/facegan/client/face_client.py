@@ -91,9 +91,18 @@ class FaceClient:
 def request_of(
     seeds: Sequence[int] | None, latents: npt.ArrayLike | None, **others: Any
 ) -> GenerateRequest:
-    """A request from a caller's numbers: NumPy's integers and ranges are seeds too."""
-    listed = None if seeds is None else np.asarray(seeds).tolist()
-    return GenerateRequest(seeds=listed, latents=array_of(latents), **others)
+    """A request from a caller's numbers."""
+    return GenerateRequest(seeds=list_of(seeds), latents=array_of(latents), **others)
+
+
+def list_of(seeds: Sequence[int] | None) -> list[int] | None:
+    """Seeds as a list; ranges and NumPy's integers are seeds too."""
+    if seeds is None:
+        return None
+    try:
+        return [int(seed) if isinstance(seed, np.integer) else seed for seed in seeds]
+    except TypeError as cause:
+        raise RequestError(f"seeds: {seeds!a} is no list of seeds.", "Give [7], not 7.") from cause
 
 
 def array_of(latents: npt.ArrayLike | None) -> npt.NDArray[Any] | None:

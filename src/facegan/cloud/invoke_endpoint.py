@@ -34,7 +34,7 @@ BOTO_HINTS = {  # exception of botocore → the next step
     "PartialCredentialsError": f"Run `aws configure`, or name a profile. {LOCAL}",
     "NoRegionError": f"Name a region, as eu-west-1, or run `aws configure`. {LOCAL}",
     "ProfileNotFound": "`aws configure list-profiles` lists those there are.",
-    "EndpointConnectionError": "Is the server up? `facegan serve MODEL` starts one here.",
+    "EndpointConnectionError": "Is it up, and the address right? `facegan serve MODEL` starts one.",
     "ConnectionClosedError": "The server stopped while it answered; look at its log.",
     "ConnectTimeoutError": "Check the address and the network.",
     "ReadTimeoutError": "Ask for fewer faces at once.",

@@ -1,5 +1,17 @@
-"""Faces over HTTP: the app, the four functions behind it, and its limits.
+"""Faces over HTTP: the app, the four functions behind it, and its limits."""
 
-Nothing is imported here: gunicorn's master reads ``gunicorn_settings`` without loading torch, which
-must not have started its threads when a worker is forked.
-"""
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from facegan.serving.app import create_app
+
+__all__ = ["create_app"]
+
+
+def __getattr__(name: str) -> Any:
+    """Import the app when it is asked for: gunicorn's master reads its settings without torch."""
+    if name == "create_app":
+        from facegan.serving.app import create_app
+
+        return create_app
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

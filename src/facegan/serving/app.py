@@ -94,7 +94,9 @@ def read_body() -> bytes:
         RequestError: it ends early or is chunked wrongly.
     """
     try:
-        return flask.request.get_data(cache=False)
+        body = flask.request.get_data(cache=False)
+        flask.request.stream.read(1)  # a chunked body is cut at the limit; only one more read tells
+        return body
     except RequestEntityTooLarge as cause:
         limit = flask.request.max_content_length
         raise RequestTooLarge(

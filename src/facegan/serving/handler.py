@@ -1,17 +1,14 @@
 """model_fn, input_fn, predict_fn, output_fn: SageMaker's four steps from a body to a reply.
 
 The interface is sagemaker-inference's, so its ``Transformer(FaceHandler())`` runs them as they are
-(a test does). The server calls them itself, in the same order: ``Transformer.transform`` of 1.10.1
-answers every mistake of a caller with 500 and a stack trace, decodes bodies before anyone can refuse
+(a test does). The server calls them itself, in the same order: ``Transformer.transform`` (1.10.1)
+answers every mistake of a caller with 500 and a stack trace, decodes bodies before anyone can check
 them, compares content types letter by letter, loads the model in the first request without a lock,
 and hands all requests the context of the first.
 """
 
 import threading
 from dataclasses import dataclass
-
-import numpy as np
-import numpy.typing as npt
 
 # Drags in scipy (0.1 s) with its decoder, which unpickles .npy bodies and is never called here.
 from sagemaker_inference.default_inference_handler import DefaultInferenceHandler
@@ -30,15 +27,29 @@ from facegan.wire import (
     encode_images,
     negotiate,
 )
+from facegan.wire.image_codecs import Images
 
 OFFERED = tuple(IMAGE_CODECS)  # the content types of replies
+
+
+def writable_type(content_type: str) -> str:
+    """A content type without its parameters, if replies can be written as it.
+
+    Raises:
+        ConfigError: they cannot.
+    """
+    name = bare_type(content_type)
+    if name not in OFFERED:
+        hint = "It must be one of " + ", ".join(OFFERED) + "."
+        raise ConfigError(f"The default type of replies is {content_type!r}.", hint)
+    return name
 
 
 @dataclass(frozen=True)
 class Faces:
     """What was drawn, for whom, and by which model."""
 
-    images: npt.NDArray[np.uint8]  # (N, H, W, 3)
+    images: Images  # uint8 (N, H, W, 3)
     request: GenerateRequest
     card: ModelCard
 
@@ -66,17 +77,10 @@ class FaceHandler(DefaultInferenceHandler):  # type: ignore[misc]  # the toolkit
         ConfigError: `default_accept` is not a type that can be written.
     """
 
-    def __init__(
-        self, limits: ServingLimits | None = None, default_accept: str = PNG
-    ) -> None:
+    def __init__(self, limits: ServingLimits | None = None, default_accept: str = PNG) -> None:
         self.limits = limits or ServingLimits()
-        self.default_accept = bare_type(default_accept)
+        self.default_accept = writable_type(default_accept)
         self.drawing = threading.Lock()
-        if self.default_accept not in OFFERED:
-            raise ConfigError(
-                f"Replies cannot be written as {default_accept!r} by default.",
-                "The default is one of " + ", ".join(OFFERED) + ".",
-            )
 
     def default_model_fn(self, model_dir: str) -> Synthesizer:
         """Load the model of a folder.
@@ -105,7 +109,7 @@ class FaceHandler(DefaultInferenceHandler):  # type: ignore[misc]  # the toolkit
         """
         return Faces(self.draw(data, model), data, model.card)
 
-    def draw(self, request: GenerateRequest, model: Synthesizer) -> npt.NDArray[np.uint8]:
+    def draw(self, request: GenerateRequest, model: Synthesizer) -> Images:
         """The images (N, H, W, 3) of a request; one at a time, as torch uses all cores for each."""
         with self.drawing:
             return model.generate(request.seeds, request.latents, request.truncation_psi)

@@ -63,18 +63,23 @@ def config_error(problem: Any, known: tuple[str, ...]) -> ConfigError:
 
 
 def split_hyperparameters(
-    preset: Preset, values: Mapping[str, Any]
+    preset: Preset, values: Mapping[str, Any], also: tuple[str, ...] = ()
 ) -> tuple[dict[str, Any], dict[str, Any]]:
     """Sort names into the preset's (networks, losses, optimisers) and the trainer's.
 
+    Args:
+        preset: Knows the first kind.
+        values: By name, possibly strings.
+        also: Further names worth offering for a mistyped one.
+
     Raises:
-        ConfigError: a name that neither knows; the nearest of both are offered.
+        ConfigError: a name that neither knows; the nearest of all are offered.
     """
     of_preset = {spec.name for spec in preset.hyperparameters()}
     of_trainer = set(TrainingConfig.model_fields)
     for name in values:
         if name not in of_preset | of_trainer:
-            hint = nearest(name, tuple(of_preset | of_trainer), "hyperparameters")
+            hint = nearest(name, (*of_preset, *of_trainer, *also), "hyperparameters")
             raise ConfigError(f"Unknown hyperparameter {name!r}.", hint)
     numbers = {name: value for name, value in values.items() if name in of_preset}
     return numbers, {name: value for name, value in values.items() if name in of_trainer}

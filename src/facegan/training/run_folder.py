@@ -53,8 +53,8 @@ class RunFolder:
         if self.path.exists() and (not self.path.is_dir() or any(self.path.iterdir())):
             raise RunError(f"{self.path} exists and is not empty.", "Name another --out.")
 
-    def start(self, plan: Mapping[str, Any]) -> None:
-        """Make the folder and write down what was asked for.
+    def start(self, plan: Mapping[str, Any], dataset: Mapping[str, Any]) -> None:
+        """Make the folder and write down what was asked for, and on which data.
 
         Raises:
             RunError: it cannot be written.
@@ -63,8 +63,8 @@ class RunFolder:
             self.path.mkdir(parents=True, exist_ok=True)
         except OSError as cause:
             raise RunError(f"{self.path} cannot be made: {cause.strerror}.") from cause
-        content = json.dumps({"version": __version__, **plan}, indent=2) + "\n"
-        write_aside(self.plan_file, content.encode())
+        content = {"version": __version__, "plan": dict(plan), "dataset": dict(dataset)}
+        write_aside(self.plan_file, (json.dumps(content, indent=2) + "\n").encode())
 
     def read_plan(self) -> dict[str, Any]:
         """What was asked for when the run was started.
@@ -73,8 +73,8 @@ class RunFolder:
             RunError: the folder holds no run.
         """
         try:
-            plan: dict[str, Any] = json.loads(self.plan_file.read_text())
-        except (OSError, ValueError) as cause:
+            plan: dict[str, Any] = json.loads(self.plan_file.read_text())["plan"]
+        except (OSError, ValueError, KeyError, TypeError) as cause:
             raise RunError(
                 f"{self.path} holds no run to resume ({PLAN_NAME}: {cause}).",
                 "Start it without --resume.",

@@ -1,5 +1,6 @@
 """What a caller may ask for, checked at birth: which faces, how typical, arranged how."""
 
+from collections.abc import Mapping
 from typing import Annotated, Any, Literal, Self
 
 import numpy as np
@@ -14,7 +15,6 @@ from pydantic import (
     field_validator,
     model_validator,
 )
-from pydantic_core import ErrorDetails, PydanticCustomError
 
 from facegan.errors import RequestError, nearest
 
@@ -82,13 +82,13 @@ class GenerateRequest(BaseModel):
     def check_whole(self) -> Self:
         """What no field can know alone."""
         if (self.seeds is None) == (self.latents is None):
-            raise PydanticCustomError("either", "give either seeds or latents, not both or neither")
+            raise RequestError("Give either seeds or latents, not both or neither.", EXAMPLE)
         if self.count == 0:
-            raise PydanticCustomError("empty", "at least one seed or latent is needed")
+            raise RequestError("Give at least one seed or latent.", EXAMPLE)
         if self.layout == "single" and self.count != 1:
-            raise PydanticCustomError("single", 'the layout "single" takes exactly one image')
+            raise RequestError(f'layout: "single" takes one image, not {self.count}.', EXAMPLE)
         if self.columns is not None and self.layout != "grid":
-            raise PydanticCustomError("columns", 'columns goes with the layout "grid" only')
+            raise RequestError(f'columns: goes with "grid", not {self.layout!a}.', EXAMPLE)
         return self
 
     @model_validator(mode="wrap")
@@ -98,8 +98,7 @@ class GenerateRequest(BaseModel):
         try:
             return handler(values)
         except ValidationError as cause:
-            details = cause.errors(include_url=False, include_context=False)[0]
-            raise request_error(details) from cause
+            raise request_error(cause) from cause
 
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, GenerateRequest):
@@ -116,43 +115,52 @@ def array_of_lists(value: Any) -> npt.NDArray[np.float64]:
     try:
         rows = ROWS.validate_python(value)
     except ValidationError as cause:
-        raise PydanticCustomError("latents", "{place}", {"place": place_of(cause)}) from cause
+        raise latents_error(place_of(cause)) from cause
     for index, row in enumerate(rows):
         if len(row) != len(rows[0]):
-            told = f"latent {index} has {len(row)} numbers, latent 0 has {len(rows[0])}"
-            raise PydanticCustomError("ragged", "{told}", {"told": told})
+            raise latents_error(f"latent {index} is {len(row)} long, latent 0 is {len(rows[0])}")
     return np.array(rows, np.float64).reshape(len(rows), -1) if rows else np.empty((0, 1))
-
-
-def place_of(cause: ValidationError) -> str:
-    """Which latent, and which of its numbers, is wrong."""
-    details = cause.errors(include_url=False, include_context=False)[0]
-    words = ("latent", "number")
-    place = ", ".join(f"{word} {index}" for word, index in zip(words, details["loc"], strict=False))
-    return f"{place}: {lowered(details['msg'])}" if place else lowered(details["msg"])
 
 
 def check_array(array: npt.NDArray[Any]) -> npt.NDArray[np.floating[Any]]:
     """An array (N, width) of finite floats; other real types become float64."""
     if array.ndim != 2 or array.shape[1] == 0 or array.dtype.kind not in "fiu":
         told = f"an array of shape {array.shape} and type {array.dtype} is not (N, width) numbers"
-        raise PydanticCustomError("array", "{told}", {"told": told})
+        raise latents_error(told)
     kept = np.float32 if array.dtype.newbyteorder("=") == np.float32 else np.float64
     floats: npt.NDArray[np.floating[Any]] = array.astype(kept)
     if not np.isfinite(floats).all():
-        raise PydanticCustomError("finite", "infinite numbers and NaN are no latents")
+        raise latents_error("NaN and infinite numbers are none")
     return floats
 
 
-def request_error(details: ErrorDetails) -> RequestError:
-    """One of pydantic's errors as a sentence that names the field, and a hint that shows a mend."""
+def latents_error(told: str) -> RequestError:
+    """An error about the latents."""
+    return RequestError(f"latents: {told}.", LATENTS_EXAMPLE)
+
+
+def place_of(cause: ValidationError) -> str:
+    """Which latent, and which of its numbers, is wrong."""
+    details = first_of(cause)
+    words = ("latent", "number")
+    place = ", ".join(f"{word} {index}" for word, index in zip(words, details["loc"], strict=False))
+    return f"{place}: {lowered(details['msg'])}" if place else lowered(details["msg"])
+
+
+def request_error(cause: ValidationError) -> RequestError:
+    """An error of pydantic's as a sentence that names the field, and a hint that shows a mend."""
+    details = first_of(cause)
     field = "".join(f"[{p}]" if isinstance(p, int) else shortened(p) for p in details["loc"])
     if details["type"] == "extra_forbidden":
         hint = nearest(field, tuple(GenerateRequest.model_fields), "field")
         return RequestError(f"Unknown field {field!a} in the request.", hint)
     told = lowered(details["msg"])
-    hint = LATENTS_EXAMPLE if field == "latents" else EXAMPLE
-    return RequestError(f"{field}: {told}." if field else f"The request is wrong: {told}.", hint)
+    return RequestError(f"{field}: {told}." if field else f"The request is wrong: {told}.", EXAMPLE)
+
+
+def first_of(cause: ValidationError) -> Mapping[str, Any]:
+    """The first of pydantic's errors: where (``loc``), which (``type``), and in words (``msg``)."""
+    return cause.errors(include_url=False, include_context=False, include_input=False)[0]
 
 
 def lowered(sentence: str) -> str:

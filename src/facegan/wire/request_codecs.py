@@ -3,19 +3,22 @@
 import csv
 import io
 import json
+import math
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
-from facegan.errors import RequestError, UnsupportedContentType
+from facegan.errors import RequestError, RequestTooLarge, UnsupportedContentType
 from facegan.wire.content_types import CSV, JSON, NPY
 from facegan.wire.generate_request import EXAMPLE, GenerateRequest, shortened
 from facegan.wire.negotiation import bare_type
 from facegan.wire.npy import read_npy, write_npy
 
 NPY_HINT = "Send what numpy.save writes of a float32 array of shape (N, width)."
+# Far above any server's own limit. Millions of one-number rows would keep a core busy for seconds.
+MAX_CSV_ROWS = 65_536
 CSV_HINT = "Send one latent a line, numbers parted by commas, without a header line."
 
 
@@ -91,6 +94,8 @@ def decode_npy(body: bytes) -> GenerateRequest:
 
 def decode_csv(body: bytes) -> GenerateRequest:
     """One latent a line."""
+    if body.count(b"\n") > MAX_CSV_ROWS:
+        raise RequestTooLarge(f"The {CSV} body has over {MAX_CSV_ROWS} rows.", "Split it.")
     try:
         text = body.decode("utf-8-sig")  # spreadsheets put a mark in front
         lines = list(csv.reader(io.StringIO(text, newline=""), strict=True))
@@ -111,7 +116,7 @@ def number_of(cell: str, row: int, column: int) -> float:
     """The finite number in one cell."""
     try:
         number = float(cell)
-        if not np.isfinite(number) or "_" in cell:  # Python alone writes 1_000
+        if not math.isfinite(number) or "_" in cell:  # Python alone writes 1_000
             raise ValueError(cell)
     except ValueError as cause:
         place = f"Row {row}, column {column} of the {CSV} body"

@@ -12,6 +12,7 @@ from facegan.data.toy_faces.canvas import (
     smooth_intersection,
     smooth_union,
 )
+from facegan.data.toy_faces.head import face_distance
 from facegan.data.toy_faces.palette import shade
 from facegan.data.toy_faces.parameters import Beard, Hair, Head, Mouth, Pose
 
@@ -104,20 +105,16 @@ def paint_front_hair(
     canvas.paint(canvas.cover(front) * hair.opacity, _lit(hair, fields, 1.0), "hair")
 
 
-def paint_beard(
-    canvas: Canvas, beard: Beard, head: Head, mouth: Mouth, pose: Pose, face: Tensor
-) -> None:
-    """Beard, goatee and moustache, as one shape per opacity so that none is laid on twice.
-
-    Args:
-        face: (N, H, W) distance to the face's outline, which a beard follows.
-    """
+def paint_beard(canvas: Canvas, beard: Beard, head: Head, mouth: Mouth, pose: Pose) -> None:
+    """Beard, goatee and moustache, as one coat so that none is laid on twice."""
     x, y = canvas.x, canvas.y
     rough = torch.sin(47 * x + 3 * torch.sin(19 * y)) * torch.sin(37 * y + 2 * torch.sin(29 * x))
     rough = 0.008 * rough
     aside = (x / head.half_width).square()
     top = mouth.y + beard.top - 0.42 * aside * aside
-    full = smooth_intersection(face - beard.bushiness * 0.6 - 0.006, top - y, 0.06)
+    full = smooth_intersection(
+        face_distance(canvas, head) - beard.bushiness * 0.6 - 0.006, top - y, 0.06
+    )
     x, y = x - 1.1 * pose.slide_x, y - mouth.y - pose.slide_y
     goatee = ellipse(x, y - 0.15, 0.13, 0.15 + beard.bushiness)
     moustache = (y + 0.065 - 1.1 * x.square()).abs() - 0.042 * hump(x, mouth.half_width + 0.045)

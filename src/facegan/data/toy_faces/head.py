@@ -26,12 +26,12 @@ def paint_ears(canvas: Canvas, head: Head, pose: Pose) -> None:
     canvas.paint(canvas.cover(ear + 0.032, 0.03) * 0.35, shade(head.skin, 0.72, 0.52, 0.48))
 
 
-def paint_face(canvas: Canvas, head: Head, pose: Pose, face: Tensor) -> Tensor:
+def paint_face(canvas: Canvas, head: Head, pose: Pose) -> Tensor:
     """Lit skin with blush, freckles and the lines of age; returns the face's coverage."""
     x, y = canvas.x, canvas.y
     depth = (1 - (x / 0.55).square() - (y / 0.65).square()).clamp_(min=0).sqrt_()
     light = 0.90 + 0.11 * depth + 0.10 * pose.light * x - 0.05 * y
-    coverage = canvas.cover(face)
+    coverage = canvas.cover(face_distance(canvas, head))
     canvas.paint(coverage, (head.skin * light.unsqueeze(1)).clamp(0, 1), "skin")
     feature_x, feature_y = x - pose.slide_x, y - pose.slide_y
     aside = feature_x.abs()

@@ -191,7 +191,7 @@ def _draw_scene(draw: Draw) -> Scene:
     cloth = draw.uniform()
     return Scene(
         first=colour_of_hsv(
-            hue, draw.uniform(0.12, 0.36) + 0.14 * deep, draw.uniform(0.78, 0.96) - 0.30 * deep
+            hue, draw.uniform(0.12, 0.32) + 0.16 * deep, draw.uniform(0.78, 0.95) - 0.30 * deep
         ),
         second=colour_of_hsv(
             hue + draw.normal(0, 0.11), draw.uniform(0.10, 0.38), draw.uniform(0.74, 0.96)

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from facegan.errors import ConfigError
 from facegan.gans.dcgan.presets import DcganPreset
+from facegan.gans.layers import DoublingConv2d, HalvingConv2d
 
 WIDEST = 8  # times conv_dim, the paper's 1024 = 8 x 128
 
@@ -52,12 +53,12 @@ class Generator(nn.Module):
         blocks: list[nn.Module] = []
         for wide, narrow in zip(widths, widths[1:], strict=False):
             blocks += [
-                nn.ConvTranspose2d(wide, narrow, 4, stride=2, padding=1, bias=bias),
+                DoublingConv2d(wide, narrow, bias),
                 nn.BatchNorm2d(narrow),
                 nn.ReLU(),
             ]
         self.blocks = nn.Sequential(*blocks)
-        self.to_rgb = nn.ConvTranspose2d(widths[-1], 3, 4, stride=2, padding=1, bias=bias)
+        self.to_rgb = DoublingConv2d(widths[-1], 3, bias)
         self.apply(INITIALISERS[preset.layout])
 
     def forward(self, latents: Tensor) -> Tensor:
@@ -78,7 +79,7 @@ class Discriminator(nn.Module):
         bias = not article and not preset.discriminator_batch_norm
         blocks: list[nn.Module] = []
         for stage, (narrow, wide) in enumerate(zip([3, *widths], widths, strict=False)):
-            blocks.append(nn.Conv2d(narrow, wide, 4, stride=2, padding=1, bias=bias))
+            blocks.append(HalvingConv2d(narrow, wide, bias))
             if preset.discriminator_batch_norm and stage in normalised:
                 blocks.append(nn.BatchNorm2d(wide))
             blocks.append(nn.LeakyReLU(0.2))

@@ -1,0 +1,220 @@
+"""`facegan train` as a user types it: what it leaves behind, and what it says to mistakes."""
+
+import json
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+from PIL import Image
+
+from facegan.artifact import load_artifact
+from facegan.cli.__main__ import facegan, run_safely
+from facegan.training import checkpoint as checkpoint_module
+
+SHORT = ["--preset", "tiny", "--total-kimg", "0.064", "--tick-kimg", "0.032",
+         "--precision", "fp32"]  # fmt: skip
+
+
+def train(*words: object) -> int:
+    return run_safely(facegan, ["train", *map(str, words)])
+
+
+@pytest.fixture(scope="module")
+def run(images_dir: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    out = tmp_path_factory.mktemp("runs") / "run"
+    assert train("--data", images_dir, "--out", out, *SHORT) == 0
+    return out
+
+
+def test_a_run_ends_with_a_model_that_loads(run: Path) -> None:
+    card = load_artifact(run / "model.tar.gz").card
+    assert (card.family, card.preset, card.resolution, card.kimg) == ("dcgan", "tiny", 32, 0.064)
+    assert card.dataset["images"] == 64 and len(card.dataset["digest"]) == 64
+    assert card.training["images_per_second"] > 0
+
+
+def test_nothing_in_a_run_is_a_pickle(run: Path) -> None:
+    suffixes = {path.suffix for path in run.rglob("*") if path.is_file()}
+    assert not suffixes & {".pt", ".pth", ".pkl", ".pickle", ".bin"}
+
+
+def test_every_tick_leaves_a_line_a_picture_and_a_checkpoint(run: Path) -> None:
+    lines = [json.loads(line) for line in (run / "metrics.jsonl").read_text().splitlines()]
+    assert [line["kimg"] for line in lines] == [0.032, 0.064]
+    assert len(list((run / "samples").glob("*.png"))) == 2
+    assert len(list((run / "checkpoints").iterdir())) == 2
+    assert list((run / "tensorboard").iterdir())
+
+
+def test_sample_grids_say_that_they_are_generated(run: Path) -> None:
+    with Image.open(next((run / "samples").glob("*.png"))) as grid:
+        assert "trainedAlgorithmicMedia" in grid.info["XML:com.adobe.xmp"]
+        assert grid.size == (8 * 34 - 2, 8 * 34 - 2)
+
+
+def test_the_tick_line_can_be_read_by_a_regex(
+    images_dir: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    with caplog.at_level("INFO"):
+        train("--data", images_dir, "--out", tmp_path / "r", *SHORT)
+    values = re.findall(r"kimg=([0-9.]+); images_per_second=([0-9.]+);.* fakes=([0-9.]+);",
+                        caplog.text)  # fmt: skip
+    assert [float(kimg) for kimg, _, _ in values] == [0.032, 0.064]
+
+
+def test_a_killed_run_resumes_to_the_same_bits(images_dir: Path, run: Path, tmp_path: Path) -> None:
+    """kill -9 after the first checkpoint, then --resume."""
+    out = tmp_path / "killed"
+    words = ["--data", images_dir, "--out", out, *SHORT]
+    process = subprocess.Popen([sys.executable, "-m", "facegan.cli", "train", *map(str, words)])
+    until = time.monotonic() + 60
+    while not list(out.glob("checkpoints/kimg-*")) and time.monotonic() < until:
+        time.sleep(0.001)
+    process.kill()
+    process.wait()
+    assert train("--out", out, "--resume") == 0
+    ours, theirs = ((p / "model" / "generator.safetensors").read_bytes() for p in (out, run))
+    assert ours == theirs
+    kimgs = [json.loads(line)["kimg"] for line in (out / "metrics.jsonl").read_text().splitlines()]
+    assert kimgs == [0.032, 0.064]
+
+
+def test_sigterm_ends_the_step_and_leaves_a_checkpoint(images_dir: Path, tmp_path: Path) -> None:
+    out = tmp_path / "stopped"
+    words = ["--data", images_dir, "--out", out, "--preset", "tiny", "--total-kimg", "1000"]
+    process = subprocess.Popen([sys.executable, "-m", "facegan.cli", "train", *map(str, words)],
+                               stdout=subprocess.PIPE, text=True)  # fmt: skip
+    until = time.monotonic() + 60
+    while not list(out.glob("tensorboard/*")) and time.monotonic() < until:
+        time.sleep(0.05)
+    time.sleep(0.5)
+    process.send_signal(signal.SIGTERM)
+    told, _ = process.communicate(timeout=20)
+    assert process.returncode == 0
+    assert "--resume" in told
+    assert len(list((out / "checkpoints").glob("kimg-*"))) == 1
+
+
+def test_a_damaged_newest_checkpoint_is_named_and_the_one_before_is_used(
+    run: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    copy = tmp_path / "copy"
+    shutil.copytree(run, copy)
+    newest = sorted((copy / "checkpoints").iterdir())[-1]
+    blob = newest / "state.safetensors"
+    blob.write_bytes(blob.read_bytes()[:-1] + b"x")
+    assert train("--out", copy, "--resume") == 0
+    assert f"{newest.name} is damaged" in caplog.text
+    ours, theirs = ((p / "model" / "generator.safetensors").read_bytes() for p in (copy, run))
+    assert ours == theirs
+
+
+def test_a_full_disk_stops_the_run_and_names_the_checkpoint(
+    images_dir: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:  # fmt: skip
+    def full(path: Path, content: bytes) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(checkpoint_module, "write_synced", full)
+    out = tmp_path / "full"
+    assert train("--data", images_dir, "--out", out, *SHORT) == 4
+    told = capsys.readouterr().err
+    assert "No space left on device" in told and "--resume" in told
+    assert list((out / "checkpoints").iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("words", "code", "message"),
+    [
+        (["--data", "{nowhere}"], 3, "does not exist"),
+        (["--data", "{empty}"], 3, "holds no pictures"),
+        (["--family", "dcgam"], 2, "Did you mean dcgan?"),
+        (["--preset", "article"], 2, "Did you mean article32"),
+        (["--learning-rate", "1"], 2, "generator_learning_rate"),
+        (["--preste", "tiny"], 2, "Did you mean preset"),
+        (["--batch-size", "1"], 2, "batch_size is '1'"),
+        (["--batch-size"], 2, "--batch-size needs a value"),
+        (["stray"], 2, "What is 'stray'?"),
+        (["--resolution", "33"], 2, "33x33"),
+        (["--device", "tpu9"], 2, "device 'tpu9'"),
+    ],
+)
+def test_mistakes_get_a_sentence_and_a_code(
+    images_dir: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str],
+    words: list[str], code: int, message: str,
+) -> None:  # fmt: skip
+    (tmp_path / "empty").mkdir()
+    places = {"{nowhere}": str(tmp_path / "nowhere"), "{empty}": str(tmp_path / "empty")}
+    data = [] if "--data" in words else ["--data", str(images_dir)]
+    preset = [] if "--preset" in words else ["--preset", "tiny"]
+    out = tmp_path / "run"
+    assert train("--out", out, *data, *preset, *(places.get(w, w) for w in words)) == code
+    told = capsys.readouterr().err
+    assert message in told and "Traceback" not in told
+    assert not out.exists()
+
+
+def test_without_data_it_says_how_to_draw_some(capsys: pytest.CaptureFixture[str]) -> None:
+    assert train("--out", "x") == 2
+    assert "facegan data toy" in capsys.readouterr().err
+
+
+def test_a_taken_run_folder_is_refused(
+    run: Path, images_dir: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert train("--data", images_dir, "--out", run, "--preset", "tiny") == 4
+    assert "already holds a run" in capsys.readouterr().err
+
+
+def test_resuming_nothing_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert train("--out", tmp_path, "--resume") == 4
+    assert "holds no run to resume" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("change", [["--preset", "article32"], ["--conv-dim", "4"]])
+def test_resuming_as_something_else_is_refused_by_name(
+    run: Path, capsys: pytest.CaptureFixture[str], change: list[str]
+) -> None:
+    assert train("--out", run, "--resume", *change) == 2
+    assert change[0].removeprefix("--").replace("-", "_") in capsys.readouterr().err
+
+
+def test_help_teaches_the_hyperparameters_of_the_chosen_preset(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    assert train("--preset", "article32", "--help") == 0
+    told = capsys.readouterr().out
+    assert "Examples:" in told and "--generator-learning-rate" in told and "[uniform]" in told
+    assert "--total-kimg" in told and "[2026.0]" in told
+
+
+def test_the_containers_program_trains_where_sagemaker_says(
+    images_dir: Path, run: Path, tmp_path: Path
+) -> None:
+    """SAGEMAKER_BASE_DIR stands for /opt/ml; hyperparameters are strings."""
+    config = tmp_path / "input" / "config"
+    config.mkdir(parents=True)
+    hyperparameters = {"preset": "tiny", "total_kimg": "0.064", "tick_kimg": "0.032",
+                       "precision": "fp32"}  # fmt: skip
+    (config / "hyperparameters.json").write_text(json.dumps(hyperparameters))
+    (tmp_path / "input" / "data").mkdir()
+    (tmp_path / "input" / "data" / "training").symlink_to(images_dir)
+    program = Path(__file__).parents[2] / "container" / "training" / "train.py"
+    done = subprocess.run([sys.executable, program], env={"SAGEMAKER_BASE_DIR": str(tmp_path)})
+    assert done.returncode == 0
+    ours, theirs = ((p / "model" / "generator.safetensors").read_bytes() for p in (tmp_path, run))
+    assert ours == theirs
+
+
+def test_the_containers_failure_file_says_why(tmp_path: Path) -> None:
+    (tmp_path / "input" / "data" / "training").mkdir(parents=True)
+    program = Path(__file__).parents[2] / "container" / "training" / "train.py"
+    done = subprocess.run([sys.executable, program], env={"SAGEMAKER_BASE_DIR": str(tmp_path)})
+    assert done.returncode == 1
+    assert "holds no pictures" in (tmp_path / "output" / "failure").read_text()

@@ -1,0 +1,89 @@
+"""The quick layers are torch's own up to rounding, in value and in every order of gradient."""
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from torch import Tensor, nn
+
+from facegan.gans.layers import (
+    DoublingConv2d,
+    Gather,
+    HalvingConv2d,
+    Scatter,
+    gather_patches,
+    scatter_patches,
+)
+
+PAIRS = [(HalvingConv2d, nn.Conv2d), (DoublingConv2d, nn.ConvTranspose2d)]
+
+
+def twins(ours: type, torchs: type, bias: bool) -> tuple[nn.Module, nn.Module]:
+    torch.manual_seed(0)
+    one = ours(3, 5, bias).double()
+    two = torchs(3, 5, 4, stride=2, padding=1, bias=bias).double()
+    two.load_state_dict(one.state_dict())
+    return one, two
+
+
+@pytest.mark.parametrize(("ours", "torchs"), PAIRS)
+@pytest.mark.parametrize("bias", [True, False])
+@pytest.mark.parametrize("size", [(2, 2), (4, 6), (8, 8)])
+def test_values_and_gradients_are_torchs(
+    ours: type, torchs: type, bias: bool, size: tuple[int, int]
+) -> None:
+    one, two = twins(ours, torchs, bias)
+    x = torch.randn(2, 3, *size, dtype=torch.float64, requires_grad=True)
+    y = torch.randn_like(one(x))
+    for a, b in zip(gradients(one, x, y), gradients(two, x, y), strict=True):
+        torch.testing.assert_close(a, b)
+
+
+def gradients(layer: nn.Module, x: Tensor, y: Tensor) -> list[Tensor]:
+    out = layer(x)
+    return [out, *torch.autograd.grad(out, [x, *layer.parameters()], y)]
+
+
+@pytest.mark.parametrize(("ours", "torchs"), PAIRS)
+def test_a_penalty_on_the_gradient_can_itself_be_derived(ours: type, torchs: type) -> None:
+    """R1 needs the second order."""
+    layers = twins(ours, torchs, True)
+    x = torch.randn(2, 3, 4, 4, dtype=torch.float64, requires_grad=True)
+    found = []
+    for layer in layers:
+        (slope,) = torch.autograd.grad(layer(x).tanh().sum(), x, create_graph=True)
+        found.append(torch.autograd.grad(slope.square().sum(), [x, layer.weight]))
+    for a, b in zip(*found, strict=True):
+        torch.testing.assert_close(a, b)
+
+
+@settings(max_examples=20, deadline=None)
+@given(h=st.integers(1, 5), w=st.integers(1, 5), channels=st.integers(1, 4), n=st.integers(1, 3))
+def test_scatter_is_the_adjoint_of_gather(h: int, w: int, channels: int, n: int) -> None:
+    """⟨gather(x), p⟩ = ⟨x, scatter(p)⟩ for all x and p."""
+    x = torch.randn(n, 2 * h, 2 * w, channels, dtype=torch.float64)
+    patches = torch.randn(n, h, w, 16 * channels, dtype=torch.float64)
+    left, right = (gather_patches(x) * patches).sum(), (x * scatter_patches(patches)).sum()
+    torch.testing.assert_close(left, right)
+
+
+def test_both_pass_torchs_own_check_of_gradients() -> None:
+    x = torch.randn(1, 4, 4, 2, dtype=torch.float64, requires_grad=True)
+    patches = torch.randn(1, 2, 2, 32, dtype=torch.float64, requires_grad=True)
+    assert torch.autograd.gradgradcheck(Gather.apply, (x,))
+    assert torch.autograd.gradgradcheck(Scatter.apply, (patches,))
+
+
+@pytest.mark.parametrize(("ours", "torchs"), PAIRS)
+def test_without_gradients_it_is_torchs_layer_to_the_bit(ours: type, torchs: type) -> None:
+    one, two = twins(ours, torchs, True)
+    x = torch.randn(2, 3, 4, 4, dtype=torch.float64)
+    with torch.no_grad():
+        assert torch.equal(one(x), two(x))
+
+
+@pytest.mark.parametrize(("ours", "torchs"), PAIRS)
+def test_under_autocast_it_computes_in_the_autocast_type(ours: type, torchs: type) -> None:
+    layer = ours(3, 5)
+    with torch.autocast("cpu", torch.bfloat16):
+        assert layer(torch.randn(2, 3, 4, 4)).dtype is torch.bfloat16

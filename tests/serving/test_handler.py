@@ -1,0 +1,44 @@
+"""The four functions keep sagemaker-inference's contract: its own Transformer runs them."""
+
+from pathlib import Path
+
+import pytest
+from sagemaker_inference.transformer import Transformer
+
+from facegan.errors import ArtifactError
+from facegan.serving.handler import FaceHandler
+from facegan.wire import JSON, PNG, read_provenance
+
+
+class ModelServerContext:
+    """What a model server tells the Transformer about one request."""
+
+    def __init__(self, model_dir: Path, accept: str) -> None:
+        self.system_properties = {"model_dir": str(model_dir)}
+        self.request_processor = [self]
+        self.accept = accept
+        self.status = 200
+        self.reply_type = ""
+
+    def get_request_properties(self) -> dict[str, str]:
+        return {"Content-Type": JSON, "Accept": self.accept}
+
+    def set_response_content_type(self, _: int, content_type: str) -> None:
+        self.reply_type = content_type
+
+    def set_response_status(self, code: int, phrase: str) -> None:
+        self.status = code
+
+
+def test_the_toolkits_transformer_runs_the_handler(model_dir: Path) -> None:
+    """model_fn, input_fn, predict_fn and output_fn fit where AWS's toolkit calls them."""
+    context = ModelServerContext(model_dir, "image/png, */*;q=0.5")
+    reply = Transformer(FaceHandler()).transform([{"body": b'{"seeds": [5]}'}], context)
+    assert (context.status, context.reply_type) == (200, PNG)
+    assert read_provenance(reply[0])["facegan:seeds"] == "5"
+
+
+def test_model_fn_refuses_an_empty_folder(tmp_path: Path) -> None:
+    """A container without a model fails when it loads, in a sentence."""
+    with pytest.raises(ArtifactError, match="cannot be read"):
+        FaceHandler().default_model_fn(str(tmp_path))

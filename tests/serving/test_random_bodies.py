@@ -1,0 +1,36 @@
+"""Whatever bytes a stranger sends, the fault is never the server's."""
+
+import json
+
+import pytest
+from conftest import Post
+from hypothesis import given
+from hypothesis import strategies as st
+
+from facegan.wire import REQUEST_CODECS
+
+SCALARS = st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=8)
+VALUES = st.recursive(SCALARS, lambda inner: st.lists(inner, max_size=4), max_leaves=8)
+FIELDS = st.sampled_from(["seeds", "latents", "truncation_psi", "layout", "columns", "x"])
+NPY_HEADS = st.sampled_from([b"", b"\x93NUMPY", b"\x93NUMPY\x01\x00", b"\x93NUMPY\x02\x00v\x00"])
+
+
+@pytest.mark.parametrize("content_type", REQUEST_CODECS)
+@given(head=NPY_HEADS, tail=st.binary(max_size=200))
+def test_random_bytes_are_never_a_fault_of_ours(
+    post: Post, content_type: str, head: bytes, tail: bytes
+) -> None:
+    """No 5xx for any bytes under any content type."""
+    assert post(head + tail, content_type).status_code < 500
+
+
+@given(values=st.dictionaries(FIELDS, VALUES, max_size=4))
+def test_random_json_is_never_a_fault_of_ours(post: Post, values: dict[str, object]) -> None:
+    """No 5xx for any JSON that looks like a request."""
+    assert post(json.dumps(values).encode()).status_code < 500
+
+
+@given(accept=st.text(st.characters(codec="latin-1", exclude_characters="\r\n\x00"), max_size=60))
+def test_a_random_accept_is_never_a_fault_of_ours(post: Post, accept: str) -> None:
+    """No 5xx for any Accept header."""
+    assert post(b'{"seeds": [1]}', Accept=accept).status_code < 500

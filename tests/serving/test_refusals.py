@@ -1,0 +1,221 @@
+"""What every mistake gets: its own status, a sentence and a hint in JSON, and never a trace."""
+
+import dataclasses
+import io
+import json
+import pickle
+from pathlib import Path
+
+import numpy as np
+import pytest
+from conftest import Post
+from flask import Flask
+from flask.testing import FlaskClient
+from werkzeug.test import TestResponse
+
+from facegan.artifact import Artifact
+from facegan.errors import ArtifactError, ConfigError
+from facegan.serving import create_app
+from facegan.serving.limits import ServingLimits
+from facegan.synthesis import Synthesizer
+from facegan.wire import JSON, NPY
+
+ONE = b'{"seeds": [1]}'
+
+
+def npy(array: np.ndarray) -> bytes:
+    """An array as a .npy body, objects pickled."""
+    stream = io.BytesIO()
+    np.save(stream, array, allow_pickle=True)
+    return stream.getvalue()
+
+
+def refused(reply: TestResponse, status: int) -> dict[str, str]:
+    """Check that a reply is a refusal of the one shape, and return what it says."""
+    assert reply.status_code == status, reply.data
+    assert reply.content_type == JSON
+    told = reply.get_json()
+    assert set(told) == {"error", "message", "hint"}
+    assert told["message"]
+    assert "Traceback" not in reply.text and ".py" not in reply.text
+    return dict(told)
+
+
+MISTAKES = {
+    "no JSON": b"{",
+    "empty": b"",
+    "no object": b"[1, 2]",
+    "no text": b"\xff\xfe\xfa",
+    "nothing asked": b"{}",
+    "no seeds": b'{"seeds": []}',
+    "a seed too large": b'{"seeds": [4294967296]}',
+    "a seed that is text": b'{"seeds": ["1"]}',
+    "both": b'{"seeds": [1], "latents": [[0, 0]]}',
+    "unknown field": b'{"seed": [1]}',
+    "truncation of a family without": b'{"seeds": [1], "truncation_psi": 0.7}',
+    "nested": b"[" * 100_000,
+    "NaN": b'{"latents": [[NaN]]}',
+}
+
+
+@pytest.mark.parametrize("body", MISTAKES.values(), ids=MISTAKES)
+def test_a_wrong_body_is_400(post: Post, body: bytes) -> None:
+    """The caller's mistake, and told as such."""
+    assert refused(post(body), 400)["error"] == "RequestError"
+
+
+@pytest.mark.parametrize("number", [np.nan, np.inf, -np.inf])
+def test_latents_that_are_not_finite_are_400(post: Post, number: float) -> None:
+    """A NaN would make a grey face without a word."""
+    latents = np.zeros((2, 16), np.float32)
+    latents[1, 3] = number
+    refused(post(npy(latents), NPY), 400)
+
+
+def test_latents_too_large_for_the_model_are_400(post: Post) -> None:
+    """Finite in float64, infinite in the model's float32."""
+    refused(post(npy(np.full((1, 16), 1e300)), NPY), 400)
+
+
+def test_latents_of_a_wrong_width_are_told_the_right_one(post: Post) -> None:
+    """The model takes 16 numbers."""
+    told = refused(post(npy(np.zeros((1, 100))), NPY), 400)
+    assert "16" in told["hint"]
+
+
+def test_a_hostile_npy_is_refused_without_unpickling(post: Post, tmp_path: Path) -> None:
+    """sagemaker-inference's own decoder runs what such a body holds."""
+    trap = tmp_path / "sprung"
+
+    class Trap:
+        def __reduce__(self) -> tuple[object, tuple[str]]:
+            return Path.touch, (trap,)  # type: ignore[return-value]
+
+    pickle.loads(pickle.dumps(Trap()))
+    assert trap.exists(), "the trap works"
+    trap.unlink()
+    body = npy(np.array([Trap()], dtype=object))
+    refused(post(body, NPY), 400)
+    assert not trap.exists()
+
+
+@pytest.mark.parametrize("content_type", ["text/plain", "application/x-npz", None, "", ";", "json"])
+def test_an_unknown_content_type_is_415_and_told_the_known(
+    post: Post, content_type: str | None
+) -> None:
+    """The answer lists what is read."""
+    assert "text/csv" in refused(post(ONE, content_type), 415)["hint"]
+
+
+def test_an_accept_that_cannot_be_met_is_406_and_told_the_offer(post: Post) -> None:
+    """The answer lists what is written."""
+    assert "image/png" in refused(post(ONE, Accept="image/gif"), 406)["hint"]
+
+
+def test_too_many_images_are_413(post: Post) -> None:
+    """The default limit is 64."""
+    assert post(json.dumps({"seeds": [0] * 64}).encode()).status_code == 200
+    told = refused(post(json.dumps({"seeds": [0] * 65}).encode()), 413)
+    assert "65" in told["message"] and "64" in told["message"]
+
+
+def test_a_body_over_the_limit_is_413(post: Post) -> None:
+    """Told by its length, before it is read."""
+    told = refused(post(b" " * (6 * 2**20 + 1)), 413)
+    assert told["error"] == "RequestTooLarge"
+
+
+def test_a_body_in_chunks_over_the_limit_is_413(artifact: Artifact) -> None:
+    """werkzeug cuts such a body at the limit without a word; half a request must not be answered."""
+    app = create_app(Synthesizer(artifact), limits=ServingLimits(max_body_bytes=4000))
+    chunked = {"wsgi.input_terminated": True, "CONTENT_LENGTH": ""}
+    for size, status in ((3000, 200), (9000, 413)):
+        body = ONE + b" " * size
+        reply = app.test_client().post(
+            "/invocations", input_stream=io.BytesIO(body), content_type=JSON,
+            environ_overrides=chunked,
+        )  # fmt: skip
+        assert reply.status_code == status
+
+
+def test_a_reply_over_the_limit_is_413_before_anything_is_drawn(
+    artifact: Artifact, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Raw pixels are counted beforehand: 4 images of 3,072 bytes do not fit into 10,000."""
+    synthesizer = Synthesizer(artifact)
+    client = create_app(synthesizer, limits=ServingLimits(max_body_bytes=10_000)).test_client()
+    monkeypatch.delattr(Synthesizer, "generate")  # whoever draws now fails with 500
+    body = json.dumps({"seeds": [1, 2, 3, 4]}).encode()
+    reply = client.post("/invocations", data=body, content_type=JSON, headers={"Accept": NPY})
+    assert "about 3 images" in refused(reply, 413)["hint"]
+
+
+def test_a_reply_that_grows_over_the_limit_is_413(artifact: Artifact) -> None:
+    """The size of PNGs is known only once they are written."""
+    client = create_app(Synthesizer(artifact), limits=ServingLimits(max_body_bytes=3000)).test_client()
+    body = json.dumps({"seeds": list(range(40))}).encode()
+    refused(client.post("/invocations", data=body, content_type=JSON), 413)
+
+
+@pytest.mark.parametrize(("method", "path", "status"), [
+    ("GET", "/nowhere", 404), ("GET", "/invocations", 405), ("POST", "/ping", 405),
+])  # fmt: skip
+def test_flasks_own_refusals_have_the_same_shape(
+    client: FlaskClient, method: str, path: str, status: int
+) -> None:
+    """404 and 405 are JSON, too, and 405 names what is allowed."""
+    reply = client.open(path, method=method)
+    refused(reply, status)
+    assert ("Allow" in reply.headers) == (status == 405)
+
+
+def broken_app(artifact: Artifact, monkeypatch: pytest.MonkeyPatch, fault: Exception) -> Flask:
+    """An app whose model breaks after the start."""
+    app = create_app(Synthesizer(artifact))
+
+    def fail(*_: object) -> None:
+        raise fault
+
+    monkeypatch.setattr(Synthesizer, "generate", fail)
+    return app
+
+
+def test_a_fault_of_ours_is_500_with_its_trace_in_the_log_alone(
+    artifact: Artifact, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """The caller gets an id, under which the log holds the cause."""
+    app = broken_app(artifact, monkeypatch, ZeroDivisionError("secret"))
+    reply = app.test_client().post("/invocations", data=ONE, content_type=JSON)
+    told = refused(reply, 500)
+    assert "secret" not in reply.text
+    request_id = reply.headers["X-Request-Id"]
+    assert request_id in told["hint"]
+    assert request_id in caplog.text and "ZeroDivisionError: secret" in caplog.text
+
+
+def test_an_artifact_error_is_500(artifact: Artifact, monkeypatch: pytest.MonkeyPatch) -> None:
+    """An error of our tree that is no RequestError is not the caller's fault."""
+    app = broken_app(artifact, monkeypatch, ArtifactError("The model is gone."))
+    reply = app.test_client().post("/invocations", data=ONE, content_type=JSON)
+    assert refused(reply, 500)["error"] == "ArtifactError"
+
+
+def test_a_body_that_ends_early_is_400(client: FlaskClient) -> None:
+    """The caller hung up."""
+    reply = client.post(
+        "/invocations", input_stream=io.BytesIO(ONE), content_type=JSON, content_length=100
+    )
+    refused(reply, 400)
+
+
+def test_a_default_type_that_cannot_be_written_stops_the_start(artifact: Artifact) -> None:
+    """Told at the start, not to the first caller."""
+    with pytest.raises(ConfigError, match="image/gif"):
+        create_app(Synthesizer(artifact), default_accept="image/gif")
+
+
+@pytest.mark.parametrize("field", [f.name for f in dataclasses.fields(ServingLimits)])
+def test_a_limit_below_one_is_refused(field: str) -> None:
+    """No limit may shut the door."""
+    with pytest.raises(ConfigError, match=field):
+        ServingLimits(**{field: 0})

@@ -1,0 +1,134 @@
+"""SageMaker's variables and files, and each way in which they can be wrong."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from facegan.environment import ServingEnvironment, TrainingEnvironment
+from facegan.errors import ConfigError
+
+
+def write_config(base: Path, name: str, content: object) -> None:
+    """Put a file where SageMaker puts it."""
+    path = base / "input/config" / f"{name}.json"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(content if isinstance(content, str) else json.dumps(content))
+
+
+def training(base: Path, **variables: str) -> TrainingEnvironment:
+    return TrainingEnvironment.from_mapping({"SAGEMAKER_BASE_DIR": str(base), **variables})
+
+
+def test_serving_needs_no_variable() -> None:
+    """The defaults are SageMaker's."""
+    assert ServingEnvironment.from_mapping({}) == ServingEnvironment(model_dir=Path("/opt/ml/model"))
+
+
+def test_every_serving_variable_is_read() -> None:
+    """One of each."""
+    read = ServingEnvironment.from_mapping({
+        "SM_MODEL_DIR": "/m", "SAGEMAKER_BIND_TO_PORT": "9000", "FACEGAN_HOST": "127.0.0.1",
+        "FACEGAN_THREADS": "4", "SAGEMAKER_DEFAULT_INVOCATIONS_ACCEPT": "application/json",
+        "FACEGAN_MAX_IMAGES": "8", "SAGEMAKER_MAX_PAYLOAD_IN_MB": "20",
+    })  # fmt: skip
+    assert read == ServingEnvironment(
+        model_dir=Path("/m"), host="127.0.0.1", port=9000, threads=4,
+        default_accept="application/json", max_images=8, max_body_bytes=20 * 2**20,
+    )  # fmt: skip
+
+
+def test_the_base_folder_moves_the_model() -> None:
+    """SAGEMAKER_BASE_DIR relocates /opt/ml."""
+    read = ServingEnvironment.from_mapping({"SAGEMAKER_BASE_DIR": "/elsewhere"})
+    assert read.model_dir == Path("/elsewhere/model")
+
+
+def test_a_batch_transforms_zero_means_the_largest_payload() -> None:
+    """MaxPayloadInMB=0 sends bodies in chunks of any length; it must not refuse all of them."""
+    read = ServingEnvironment.from_mapping({"SAGEMAKER_MAX_PAYLOAD_IN_MB": "0"})
+    assert read.max_body_bytes == 100 * 2**20
+
+
+@pytest.mark.parametrize("name", [
+    "SAGEMAKER_BIND_TO_PORT", "FACEGAN_THREADS", "FACEGAN_MAX_IMAGES", "SAGEMAKER_MAX_PAYLOAD_IN_MB",
+])  # fmt: skip
+@pytest.mark.parametrize("text", ["eight", "-1", "99999999", "8.5", "1e3"])
+def test_a_wrong_number_is_named_with_its_variable(name: str, text: str) -> None:
+    """Both the variable and what was read are in the message."""
+    with pytest.raises(ConfigError, match=f"{name} is '{text}'"):
+        ServingEnvironment.from_mapping({name: text})
+
+
+def test_an_empty_variable_counts_as_unset() -> None:
+    """`docker run -e NAME=` sets an empty one."""
+    assert ServingEnvironment.from_mapping({"SAGEMAKER_BIND_TO_PORT": ""}).port == 8080
+
+
+def test_training_finds_its_folders(tmp_path: Path) -> None:
+    """All below the base folder, at SageMaker's names."""
+    (tmp_path / "input/data/training").mkdir(parents=True)
+    read = training(tmp_path)
+    assert read.model_dir == tmp_path / "model"
+    assert read.checkpoint_dir == tmp_path / "checkpoints"
+    assert read.output_data_dir == tmp_path / "output/data"
+    assert read.failure_file == tmp_path / "output/failure"
+    assert read.channel() == tmp_path / "input/data/training"
+
+
+def test_variables_move_single_folders(tmp_path: Path) -> None:
+    """sagemaker-training sets them in script mode; a variable beats the folder."""
+    (tmp_path / "input/data/training").mkdir(parents=True)
+    read = training(tmp_path, SM_MODEL_DIR="/m", SM_CHANNEL_TRAINING="/faces")
+    assert (read.model_dir, read.channel()) == (Path("/m"), Path("/faces"))
+
+
+def test_a_missing_channel_is_named_with_those_there_are(tmp_path: Path) -> None:
+    """A job with a channel `train` learns that ours is `training`."""
+    (tmp_path / "input/data/train").mkdir(parents=True)
+    with pytest.raises(ConfigError, match="'training'.*there is: train"):
+        training(tmp_path).channel()
+
+
+def test_hyperparameters_are_strings_without_the_toolkits_own(tmp_path: Path) -> None:
+    """The SDK writes some strings as JSON, and adds names of its own."""
+    write_config(tmp_path, "hyperparameters", {
+        "preset": '"toy32"', "total_kimg": "50", "share_fakes": "true",
+        "sagemaker_program": '"train.py"',
+    })  # fmt: skip
+    assert training(tmp_path).hyperparameters == {
+        "preset": "toy32", "total_kimg": "50", "share_fakes": "true",
+    }  # fmt: skip
+
+
+def test_hosts_come_from_the_resource_configuration(tmp_path: Path) -> None:
+    """Rank 0 is the first in the sorted list, on every host."""
+    write_config(tmp_path, "resourceconfig", {
+        "hosts": ["algo-2", "algo-1"], "current_host": "algo-2", "network_interface_name": "eth0",
+    })  # fmt: skip
+    read = training(tmp_path)
+    assert (read.hosts, read.host_rank) == (("algo-1", "algo-2"), 1)
+
+
+def test_a_machine_without_configuration_is_alone(tmp_path: Path) -> None:
+    """As when the container is tried by hand."""
+    read = training(tmp_path)
+    assert (read.hosts, read.host_rank, dict(read.hyperparameters)) == (("algo-1",), 0, {})
+
+
+WRONG_FILES = [
+    ("hyperparameters", "{", "hyperparameters.json cannot be read as JSON"),
+    ("hyperparameters", [1], "holds list, not a JSON object"),
+    ("hyperparameters", {"total_kimg": 50}, "'total_kimg' is 50, which is no string"),
+    ("resourceconfig", {"current_host": "a"}, "resourceconfig.json: hosts is None"),
+    ("resourceconfig", {"hosts": ["a"], "current_host": "b"}, "current_host is 'b'"),
+    ("resourceconfig", {"hosts": ["a"], "current_host": ["a"]}, "current_host is"),
+]
+
+
+@pytest.mark.parametrize(("name", "content", "told"), WRONG_FILES)
+def test_a_wrong_file_is_named(tmp_path: Path, name: str, content: object, told: str) -> None:
+    """The message names the file, and what is wrong in it."""
+    write_config(tmp_path, name, content)
+    with pytest.raises(ConfigError, match=told):
+        training(tmp_path)
