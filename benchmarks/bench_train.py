@@ -29,8 +29,10 @@ WARM_UP_STEPS = 2
 
 def main() -> None:
     options = parse_options()
-    print(f"{platform.processor() or platform.machine()}, {os.cpu_count()} cores, "
-          f"torch {torch.__version__}, {torch.get_num_threads()} threads")
+    print(
+        f"{platform.processor() or platform.machine()}, {os.cpu_count()} cores, "
+        f"torch {torch.__version__}, {torch.get_num_threads()} threads"
+    )
     with tempfile.TemporaryDirectory() as folder:
         photos = write_photos(Path(folder), options.pictures)
         rows = measure(photos, options.steps, options.rounds)

@@ -6,6 +6,7 @@ no detach in the discriminator's step, Adam 2e-4 (.5, .999), float32 throughout.
 """
 
 from collections.abc import Iterator
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -53,8 +54,7 @@ class ArticleDiscriminator(nn.Module):
         super().__init__()
         widths = (3, 64, 128, 256, 512, 1024)
         self.down = nn.ModuleList(
-            nn.Conv2d(narrow, wide, 4, 2, 1, bias=False)
-            for narrow, wide in zip(widths, widths[1:], strict=False)
+            nn.Conv2d(narrow, wide, 4, 2, 1, bias=False) for narrow, wide in pairwise(widths)
         )
         self.norm = nn.ModuleList(
             nn.BatchNorm2d(width) if width in (128, 256, 512) else nn.Identity()

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from facegan import artifact as artifact_module
+from facegan import files as files_module
 from facegan.artifact import CARD_NAME, WEIGHTS_NAME, load_artifact, pack_artifact, save_artifact
 from facegan.errors import ArtifactError
 from facegan.gans import Gan
@@ -22,7 +22,7 @@ class Exploding:
     def __init__(self, trap: Path) -> None:
         self.trap = trap
 
-    def __reduce__(self):  # noqa: ANN204
+    def __reduce__(self):
         return os.system, (f"touch {self.trap}",)
 
 
@@ -156,7 +156,7 @@ def test_a_full_disk_leaves_no_partial_file(
     def full(descriptor: int) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(artifact_module.os, "fsync", full)
+    monkeypatch.setattr(files_module.os, "fsync", full)
     with pytest.raises(ArtifactError, match="No space left"):
         save_artifact(tiny_gan(), tmp_path)
     assert list(tmp_path.iterdir()) == []

@@ -22,7 +22,9 @@ def training(base: Path, **variables: str) -> TrainingEnvironment:
 
 def test_serving_needs_no_variable() -> None:
     """The defaults are SageMaker's."""
-    assert ServingEnvironment.from_mapping({}) == ServingEnvironment(model_dir=Path("/opt/ml/model"))
+    assert ServingEnvironment.from_mapping({}) == ServingEnvironment(
+        model_dir=Path("/opt/ml/model")
+    )
 
 
 def test_every_serving_variable_is_read() -> None:
@@ -51,7 +53,8 @@ def test_a_batch_transforms_zero_means_the_largest_payload() -> None:
 
 
 @pytest.mark.parametrize("name", [
-    "SAGEMAKER_BIND_TO_PORT", "FACEGAN_THREADS", "FACEGAN_MAX_IMAGES", "SAGEMAKER_MAX_PAYLOAD_IN_MB",
+    "SAGEMAKER_BIND_TO_PORT", "SAGEMAKER_MAX_PAYLOAD_IN_MB", "FACEGAN_THREADS",
+    "FACEGAN_MAX_IMAGES",
 ])  # fmt: skip
 @pytest.mark.parametrize("text", ["eight", "-1", "99999999", "8.5", "1e3"])
 def test_a_wrong_number_is_named_with_its_variable(name: str, text: str) -> None:
@@ -86,7 +89,7 @@ def test_variables_move_single_folders(tmp_path: Path) -> None:
 def test_a_missing_channel_is_named_with_those_there_are(tmp_path: Path) -> None:
     """A job with a channel `train` learns that ours is `training`."""
     (tmp_path / "input/data/train").mkdir(parents=True)
-    with pytest.raises(ConfigError, match="'training'.*there is: train"):
+    with pytest.raises(ConfigError, match=r"'training'.*there is: train"):
         training(tmp_path).channel()
 
 

@@ -1,4 +1,4 @@
-"""SAGEMAKER_PROGRAM: a training job's environment into a run, and the run's model into /opt/ml/model.
+"""SAGEMAKER_PROGRAM: from a training job's environment to a run, and its model in /opt/ml/model.
 
 The run's folder is SageMaker's checkpoint folder, which outlives a spot interruption: a job that
 is started again finds its run there and resumes it.

@@ -1,3 +1,3 @@
-"""facegan: train an image-generating GAN on your own pictures, and serve it, in SageMaker containers."""
+"""facegan: train an image-generating GAN on your own pictures, and serve it, on SageMaker."""
 
 __version__ = "0.1.0"

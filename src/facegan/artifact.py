@@ -1,4 +1,4 @@
-"""What training hands to serving: a generator's weights and a card that rebuilds it, without pickle.
+"""What training hands to serving: a generator's weights and a card that rebuilds it, no pickle.
 
 An artifact is a folder, or a ``model.tar.gz`` of one, with two files: ``generator.safetensors`` and
 ``model_card.json``. Loading reads numbers and JSON only, so a hostile file can run no code.
@@ -24,6 +24,7 @@ from torch import Tensor, nn
 
 from facegan import __version__
 from facegan.errors import ArtifactError, ConfigError
+from facegan.files import write_aside
 from facegan.gans import Family, Gan, Preset, find_family, find_preset
 
 SCHEMA_VERSION = 1
@@ -102,8 +103,8 @@ def save_artifact(gan: Gan, model_dir: Path | str, **facts: Any) -> ModelCard:
         **facts,
     )
     folder = Path(model_dir)
-    write_aside(folder / WEIGHTS_NAME, weights)
-    write_aside(folder / CARD_NAME, card.to_json().encode())
+    write(folder / WEIGHTS_NAME, weights)
+    write(folder / CARD_NAME, card.to_json().encode())
     return card
 
 
@@ -114,7 +115,9 @@ def pack_artifact(model_dir: Path | str, archive: Path | str) -> Path:
         ArtifactError: the folder holds no artifact, or the archive cannot be written.
     """
     folder, packed = Path(model_dir), io.BytesIO()
-    with tarfile.open(fileobj=packed, mode="w:gz", compresslevel=1, format=tarfile.PAX_FORMAT) as tar:
+    with tarfile.open(
+        fileobj=packed, mode="w:gz", compresslevel=1, format=tarfile.PAX_FORMAT
+    ) as tar:
         for name in (WEIGHTS_NAME, CARD_NAME):
             member = tarfile.TarInfo(name)  # no times, owners or modes of this machine
             content = read_file(folder / name)
@@ -122,7 +125,7 @@ def pack_artifact(model_dir: Path | str, archive: Path | str) -> Path:
             tar.addfile(member, io.BytesIO(content))
     body = bytearray(packed.getvalue())
     body[4:8] = bytes(4)  # gzip's own time stamp
-    write_aside(Path(archive), bytes(body))
+    write(Path(archive), bytes(body))
     return Path(archive)
 
 
@@ -208,9 +211,7 @@ def check_member(member: tarfile.TarInfo, path: Path) -> None:
         )
 
 
-def read_member(
-    tar: tarfile.TarFile, member: tarfile.TarInfo, limit: int, path: Path
-) -> bytes:
+def read_member(tar: tarfile.TarFile, member: tarfile.TarInfo, limit: int, path: Path) -> bytes:
     """One member's bytes, up to a limit."""
     if member.size > limit:
         raise ArtifactError(f"{path}: {member.name} claims {member.size} bytes, over {limit}.")
@@ -253,18 +254,15 @@ def first_line(cause: BaseException) -> str:
     return (str(cause).splitlines() or [type(cause).__name__])[0]
 
 
-def write_aside(path: Path, content: bytes) -> None:
-    """Write a file whole or not at all: aside in its own folder, synced, then renamed."""
-    partial = path.with_name(f".{path.name}.partial")
+def write(path: Path, content: bytes) -> None:
+    """Write a file whole or not at all.
+
+    Raises:
+        ArtifactError: it cannot be written.
+    """
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with partial.open("wb") as stream:
-            stream.write(content)
-            stream.flush()
-            os.fsync(stream.fileno())
-        os.replace(partial, path)
+        write_aside(path, content)
     except OSError as cause:
-        partial.unlink(missing_ok=True)
         raise ArtifactError(
             f"{path} cannot be written: {cause.strerror}.", "Free some space, or check the folder."
         ) from cause

@@ -1,4 +1,4 @@
-"""Every error a user can cause or meet, as one tree, so that each edge can answer it in its own way.
+"""Every error a user can cause or meet, as one tree that each edge answers in its own way.
 
 ::
 

@@ -2,7 +2,6 @@
 
 import io
 import math
-import os
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -12,6 +11,7 @@ from PIL import Image
 from PIL.PngImagePlugin import PngInfo
 
 from facegan import __version__
+from facegan.files import write_aside
 
 Pixels = npt.NDArray[np.uint8]
 
@@ -57,8 +57,5 @@ def encode_png(image: Pixels, facts: Mapping[str, str]) -> bytes:
 
 
 def save_png(path: Path, image: Pixels, facts: Mapping[str, str]) -> None:
-    """:func:`encode_png` into a file, written aside and renamed; OSError where it cannot be."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(f".{path.name}.partial")
-    partial.write_bytes(encode_png(image, facts))
-    os.replace(partial, path)
+    """:func:`encode_png` into a file; OSError where it cannot be written."""
+    write_aside(path, encode_png(image, facts))

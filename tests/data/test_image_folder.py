@@ -140,8 +140,13 @@ def test_a_jpeg_decoded_at_a_fraction_looks_like_one_decoded_whole(tmp_path: Pat
 
 
 @settings(max_examples=50, deadline=None)
-@given(seed=st.integers(0, 2**32 - 1), first_=st.integers(0, 500), count=st.integers(1, 60),
-       length=st.integers(1, 40), cut=st.integers(0, 60))
+@given(
+    seed=st.integers(0, 2**32 - 1),
+    first_=st.integers(0, 500),
+    count=st.integers(1, 60),
+    length=st.integers(1, 40),
+    cut=st.integers(0, 60),
+)
 def test_the_order_depends_on_the_position_alone(
     seed: int, first_: int, count: int, length: int, cut: int
 ) -> None:

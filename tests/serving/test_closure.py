@@ -1,4 +1,4 @@
-"""The serving image needs no training code and no AWS SDK: both are blocked, and it still serves."""
+"""The server needs no training code and no AWS SDK: both are blocked, and it still serves."""
 
 import subprocess
 import sys

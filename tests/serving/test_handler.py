@@ -1,13 +1,16 @@
 """The four functions keep sagemaker-inference's contract: its own Transformer runs them."""
 
+import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+import numpy as np
 import pytest
 from sagemaker_inference.transformer import Transformer
 
 from facegan.errors import ArtifactError
 from facegan.serving.handler import FaceHandler
-from facegan.wire import JSON, PNG, read_provenance
+from facegan.wire import JSON, PNG, GenerateRequest, read_provenance
 
 
 class ModelServerContext:
@@ -36,6 +39,29 @@ def test_the_toolkits_transformer_runs_the_handler(model_dir: Path) -> None:
     reply = Transformer(FaceHandler()).transform([{"body": b'{"seeds": [5]}'}], context)
     assert (context.status, context.reply_type) == (200, PNG)
     assert read_provenance(reply[0])["facegan:seeds"] == "5"
+
+
+class SlowModel:
+    """Notices when it is asked to draw twice at once."""
+
+    drawing = 0
+    most = 0
+
+    def generate(self, *_: object) -> np.ndarray:
+        self.drawing += 1
+        self.most = max(self.most, self.drawing)
+        time.sleep(0.01)
+        self.drawing -= 1
+        return np.zeros((1, 32, 32, 3), np.uint8)
+
+
+def test_the_model_draws_for_one_caller_at_a_time() -> None:
+    """Two draws at once would run twice as many torch threads as there are cores."""
+    handler, model, request = FaceHandler(), SlowModel(), GenerateRequest(seeds=[1])
+    with ThreadPoolExecutor(8) as callers:
+        for _ in range(16):
+            callers.submit(handler.draw, request, model)  # type: ignore[arg-type]
+    assert model.most == 1
 
 
 def test_model_fn_refuses_an_empty_folder(tmp_path: Path) -> None:

@@ -3,19 +3,21 @@
 import io
 import json
 import threading
+from collections.abc import Callable
 
 import numpy as np
 import pytest
-from conftest import Post
 from flask import Flask
 from flask.testing import FlaskClient
 from PIL import Image
+from werkzeug.test import TestResponse
 
 from facegan.artifact import Artifact
 from facegan.serving import create_app
 from facegan.synthesis import Synthesizer
 from facegan.wire import JSON, NPY, PNG, decode_images, read_provenance
 
+Post = Callable[..., TestResponse]
 THREE = b'{"seeds": [1, 2, 3]}'
 
 

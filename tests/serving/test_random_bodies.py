@@ -1,14 +1,16 @@
 """Whatever bytes a stranger sends, the fault is never the server's."""
 
 import json
+from collections.abc import Callable
 
 import pytest
-from conftest import Post
 from hypothesis import given
 from hypothesis import strategies as st
+from werkzeug.test import TestResponse
 
 from facegan.wire import REQUEST_CODECS
 
+Post = Callable[..., TestResponse]
 SCALARS = st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=8)
 VALUES = st.recursive(SCALARS, lambda inner: st.lists(inner, max_size=4), max_leaves=8)
 FIELDS = st.sampled_from(["seeds", "latents", "truncation_psi", "layout", "columns", "x"])

@@ -190,8 +190,8 @@ def test_a_family_of_two_generators_trains_in_the_same_loop(dataset: ImageFolder
     players = family.build_players(None, (3, 32, 32))
     gan = Gan(family, "tiny", family.presets["tiny"], (3, 32, 32), players)
     seen: list[float] = []
-    Trainer(gan, dataset, TrainingConfig(tick_kimg=0.004),
-            on_tick=lambda t, f: seen.append(f["cycle"])).run()
+    Trainer(
+        gan, dataset, TrainingConfig(tick_kimg=0.004), on_tick=lambda t, f: seen.append(f["cycle"])
+    ).run()
     assert seen[-1] < seen[0] / 2
     assert set(gan.averages) == {"there", "back"}
-

@@ -38,6 +38,7 @@ EXIT_CODES: dict[type[errors.FaceGANError], int] = {
     errors.ServeError: 7,
     errors.InvocationError: 8,
     errors.CloudError: 9,
+    errors.RequestError: 10,
 }
 
 

@@ -51,7 +51,7 @@ def toy(
 
     \b
     Examples
-      Enough for a first GAN, in less than a minute:
+      Enough for a first GAN:
         facegan data toy --out runs/toy32 --images 20000 --resolution 32
       Other faces, larger, with label maps:
         facegan data toy --out runs/toy64 --images 5000 --resolution 64 --seed 7 --label-maps
@@ -63,7 +63,7 @@ def toy(
 
     from facegan.data.toy_faces import write_toy_faces
 
-    with tqdm(total=images, unit=" images", desc="Drawing toy faces", delay=0.5) as bar:
+    with tqdm(total=images, unit=" images", desc="Drawing toy faces", disable=None) as bar:
 
         def advance(count: int) -> None:
             bar.update(count)

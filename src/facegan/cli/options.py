@@ -1,6 +1,5 @@
 """What `generate` and `invoke` share: which faces to draw, and the files to draw them into."""
 
-import contextlib
 import os
 import re
 from collections.abc import Callable
@@ -12,6 +11,7 @@ import click
 
 from facegan.client import FaceClient
 from facegan.errors import RequestError
+from facegan.files import write_aside
 from facegan.wire import JSON, NPY, PNG, GenerateRequest, decode_faces, decode_request
 
 SUFFIXES = {".png": PNG, ".npy": NPY, ".json": JSON}
@@ -152,23 +152,18 @@ def deliver(order: Order, client: FaceClient) -> None:
     """Ask for the faces of an order, write them, and say where they are."""
     body = client.invoke(order.request, order.content_type or JSON)
     if order.content_type is not None:
-        write_aside(order.out, body)
+        write(order.out, body)
     else:
         for index, face in enumerate(decode_faces(body)):
             name = f"latent{index:04d}" if face.seed is None else f"seed{face.seed:04d}"
-            write_aside(order.out / f"{name}.png", face.png)
+            write(order.out / f"{name}.png", face.png)
     count = order.request.count
     click.echo(f"{order.out}: {count} face{'s' if count > 1 else ''}.")
 
 
-def write_aside(path: Path, content: bytes) -> None:
-    """Write a file whole or not at all: aside in its own folder, then renamed."""
-    partial = path.with_name(f".{path.name}.partial")
+def write(path: Path, content: bytes) -> None:
+    """Write a file whole or not at all."""
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        partial.write_bytes(content)
-        partial.replace(path)
+        write_aside(path, content)
     except OSError as cause:
-        with contextlib.suppress(OSError):
-            partial.unlink()
         raise click.ClickException(f"{path} cannot be written: {cause.strerror}.") from cause

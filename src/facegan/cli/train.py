@@ -3,11 +3,11 @@
 import contextlib
 import signal
 from collections.abc import Iterator
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
 import click
-
 
 HELP = """Train a GAN on a folder of pictures; ends with RUN/model.tar.gz.
 
@@ -45,7 +45,7 @@ class TrainCommand(click.Command):
 
 def chosen(args: list[str]) -> tuple[str, str]:
     """The family and preset named on a command line that is still being parsed."""
-    named = {flag: value for flag, value in zip(args, args[1:], strict=False)}
+    named = dict(pairwise(args))
     return named.get("--family", DEFAULTS["family"]), named.get("--preset", DEFAULTS["preset"])
 
 
@@ -208,28 +208,32 @@ def open_dataset(data: Path, resolution: int) -> Any:
 
 
 def say_start(trainer: Any, dataset: Any, folder: Any) -> None:
-    """What is about to happen, in three lines."""
-    sizes = {name: sum(p.numel() for p in player.parameters())
-             for name, player in trainer.gan.players.items()}
-    click.echo(f"{len(dataset):,} pictures of {dataset.resolution} px from {dataset.folder}")
-    click.echo(
-        f"{trainer.gan.family.name} {trainer.gan.preset_name}: "
-        + ", ".join(f"{name} {size:,} parameters" for name, size in sizes.items())
-    )
+    """What is about to happen, in a few lines."""
+    gan = trainer.gan
+    sizes = [
+        f"{name} {sum(p.numel() for p in player.parameters()):,} parameters"
+        for name, player in gan.players.items()
+    ]
     numeric = str(trainer.dtype).removeprefix("torch.")
-    click.echo(f"{trainer.total_images / 1000:g} kimg in batches of {trainer.batch_size}, {numeric} "
-               f"on {trainer.device}; curves: tensorboard --logdir {folder.tensorboard}")
+    length = f"{trainer.total_images / 1000:g} kimg in batches of {trainer.batch_size}"
+    click.echo(f"{len(dataset):,} pictures of {dataset.resolution} px from {dataset.folder}")
+    click.echo(f"{gan.family.name} {gan.preset_name}: {', '.join(sizes)}")
+    click.echo(f"{length}, {numeric} on {trainer.device}")
+    click.echo(f"Curves: tensorboard --logdir {folder.tensorboard}")
 
 
 def say_end(trainer: Any, folder: Any, dataset: Any) -> None:
     """Pack what was trained; a run that was stopped says how to go on."""
     if not trainer.is_finished:
-        click.echo(f"Stopped at {trainer.kimg:.1f} kimg. Go on with: "
-                   f"facegan train --out {folder.path} --resume")
+        click.echo(
+            f"Stopped at {trainer.kimg:.1f} kimg. Go on with: "
+            f"facegan train --out {folder.path} --resume"
+        )
         raise click.exceptions.Exit(0)
     folder.finish(trainer, dataset.describe())
-    click.echo(f"Trained {trainer.kimg:.1f} kimg in {trainer.train_seconds:.0f} s. "
-               f"Model: {folder.archive}")
+    click.echo(
+        f"Trained {trainer.kimg:.1f} kimg in {trainer.train_seconds:.0f} s. Model: {folder.archive}"
+    )
     click.echo(f"Look: {folder.samples}; draw: facegan generate {folder.archive} --seeds 0-15")
 
 

@@ -61,7 +61,7 @@ class ImageFolderDataset:
             )
         self.files = [files[index] for index in kept]
         self.images = pixels if len(kept) == len(files) else pixels[kept]
-        self.digest = hashlib.sha256(self.images).hexdigest()
+        self.digest = hashlib.sha256(self.images.data).hexdigest()
 
     @property
     def image_shape(self) -> tuple[int, int, int]:

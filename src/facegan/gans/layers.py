@@ -6,7 +6,7 @@ product, all three passes become matrix products. The layers are torch's own in 
 same parameters, same names, same results up to rounding.
 """
 
-from typing import Any
+from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
@@ -44,9 +44,8 @@ class Gather(torch.autograd.Function):
         return gather_patches(x)
 
     @staticmethod
-    def backward(ctx: Any, gradient: Tensor) -> Tensor:  # type: ignore[override]
-        scattered: Tensor = Scatter.apply(gradient.contiguous())
-        return scattered
+    def backward(ctx: Any, gradient: Tensor) -> Tensor:
+        return scatter(gradient.contiguous())
 
 
 class Scatter(torch.autograd.Function):
@@ -57,9 +56,18 @@ class Scatter(torch.autograd.Function):
         return scatter_patches(patches)
 
     @staticmethod
-    def backward(ctx: Any, gradient: Tensor) -> Tensor:  # type: ignore[override]
-        gathered: Tensor = Gather.apply(gradient)
-        return gathered
+    def backward(ctx: Any, gradient: Tensor) -> Tensor:
+        return gather(gradient)
+
+
+def gather(x: Tensor) -> Tensor:
+    """:func:`gather_patches`, differentiable."""
+    return cast(Tensor, Gather.apply(x))  # type: ignore[no-untyped-call]
+
+
+def scatter(patches: Tensor) -> Tensor:
+    """:func:`scatter_patches`, differentiable."""
+    return cast(Tensor, Scatter.apply(patches))  # type: ignore[no-untyped-call]
 
 
 def is_quicker_as_product(x: Tensor) -> bool:
@@ -86,7 +94,7 @@ class HalvingConv2d(nn.Conv2d):
         if x.shape[-2:] == (2, 2):  # one patch, of which all but the middle lies outside
             middle = weight[:, :, 1:3, 1:3].flatten(1)
             return F.linear(x.flatten(1), middle, self.bias)[:, :, None, None]
-        patches: Tensor = Gather.apply(x.permute(0, 2, 3, 1))
+        patches = gather(x.permute(0, 2, 3, 1))
         kernel = weight.permute(0, 2, 3, 1).flatten(1)  # (C', 4*4*C)
         return F.linear(patches, kernel, self.bias).permute(0, 3, 1, 2)
 
@@ -102,7 +110,7 @@ class DoublingConv2d(nn.ConvTranspose2d):
             return super().forward(x, output_size)
         x, weight = in_autocast_type(x), in_autocast_type(self.weight)
         kernel = weight.permute(0, 2, 3, 1).flatten(1)  # (C, 4*4*C')
-        images: Tensor = Scatter.apply(x.permute(0, 2, 3, 1) @ kernel)
+        images = scatter(x.permute(0, 2, 3, 1) @ kernel)
         if self.bias is not None:
             images = images + self.bias.to(images.dtype)
         return images.permute(0, 3, 1, 2)

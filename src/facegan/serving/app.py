@@ -1,5 +1,6 @@
 """The HTTP face of a model: SageMaker's routes, and the one table from error class to status."""
 
+import contextlib
 import logging
 import uuid
 
@@ -19,6 +20,8 @@ from facegan.synthesis import Synthesizer
 from facegan.wire import PNG, REQUEST_CODECS, GenerateRequest
 
 log = logging.getLogger(__name__)
+
+DISCARDED_BYTES = 32 * 2**20  # of a body over the limit; beyond it the connection breaks
 
 # The nearest class of an error decides. Whatever is no FaceGANError is a fault of ours: 500.
 STATUS: dict[type[FaceGANError], int] = {
@@ -98,12 +101,22 @@ def read_body() -> bytes:
         flask.request.stream.read(1)  # a chunked body is cut at the limit; only one more read tells
         return body
     except RequestEntityTooLarge as cause:
+        discard_body()
         limit = flask.request.max_content_length
         raise RequestTooLarge(
             f"The body is larger than {limit:,} bytes.", "Split it into several requests."
         ) from cause
     except Exception as cause:  # the web server's own classes, which differ from server to server
         raise RequestError("The body could not be read to its end.", "Send it again.") from cause
+
+
+def discard_body() -> None:
+    """Read on, up to a measure: callers who send before they listen would see a broken pipe."""
+    left = min(flask.request.content_length or DISCARDED_BYTES, DISCARDED_BYTES)
+    stream = flask.request.environ["wsgi.input"]
+    with contextlib.suppress(Exception):  # whatever comes, the answer is the same
+        while left > 0 and (block := stream.read(min(left, 2**16))):
+            left -= len(block)
 
 
 def describe(synthesizer: Synthesizer, limits: ServingLimits) -> dict[str, object]:

@@ -44,9 +44,7 @@ def restore_optimizer(prefix: str, optimizer: torch.optim.Optimizer, tensors: Te
     optimizer.load_state_dict({"state": state, "param_groups": groups})
 
 
-def save_checkpoint(
-    folder: Path, tensors: Tensors, numbers: Mapping[str, Any], keep: int
-) -> Path:
+def save_checkpoint(folder: Path, tensors: Tensors, numbers: Mapping[str, Any], keep: int) -> Path:
     """Write one checkpoint below a folder, whole or not at all, and drop the oldest beyond `keep`.
 
     Raises:
@@ -98,8 +96,9 @@ def load_newest(folder: Path) -> tuple[Tensors, dict[str, Any]]:
         try:
             return load_checkpoint(checkpoint)
         except (OSError, ValueError, KeyError, SafetensorError) as cause:
-            logger.warning("The checkpoint %s is damaged (%s); trying the one before.",
-                           checkpoint, cause)
+            logger.warning(
+                "The checkpoint %s is damaged (%s); trying the one before.", checkpoint, cause
+            )
     raise RunError(f"{folder} holds no checkpoint to resume from.", "Start anew without --resume.")
 
 

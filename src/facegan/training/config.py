@@ -14,7 +14,9 @@ class TrainingConfig(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
-    total_kimg: float | None = Field(None, gt=0, le=1e6, description="thousands of images to train on")
+    total_kimg: float | None = Field(
+        None, gt=0, le=1e6, description="thousands of images to train on"
+    )
     batch_size: int | None = Field(None, ge=2, le=65536, description="images a step")
     ema_half_life_kimg: float | None = Field(
         None, ge=0, description="half-life of the generator's moving average; 0 keeps none"
@@ -24,8 +26,10 @@ class TrainingConfig(BaseModel):
         None, gt=0, description="stop after so much training time, whatever the kimg"
     )
     tick_kimg: float | None = Field(
-        None, gt=0, description="a log line, a sample grid and a checkpoint every so often "
-        "(default: a twentieth of total_kimg)"
+        None,
+        gt=0,
+        description="a log line, a sample grid and a checkpoint every so often "
+        "(default: a twentieth of total_kimg)",
     )
     keep_checkpoints: int = Field(2, ge=1, le=1000, description="how many checkpoints to keep")
     precision: Literal["auto", "bf16", "fp32"] = Field(

@@ -18,14 +18,16 @@ def choose_device(name: str) -> torch.device:
         torch.empty(1, device=device)
     except (RuntimeError, AssertionError):
         message = f"The device {name!r} cannot be used here."
-        raise ConfigError(message, "Use auto, cpu, or a GPU that torch sees (cuda, cuda:1).") from None
+        raise ConfigError(
+            message, "Use auto, cpu, or a GPU that torch sees (cuda, cuda:1)."
+        ) from None
     return device
 
 
 def has_fast_bf16(device: torch.device) -> bool:
     """Whether the device multiplies bfloat16 in hardware; emulation would be slower than fp32."""
     if device.type == "cuda":
-        return torch.cuda.is_bf16_supported(including_emulation=False)
+        return bool(torch.cuda.is_bf16_supported(including_emulation=False))
     found = torch.cpu.get_capabilities()
     return bool(found.get("avx512_bf16") or found.get("amx_bf16") or found.get("bf16"))
 

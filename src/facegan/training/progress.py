@@ -18,7 +18,9 @@ from facegan.training.trainer import Trainer, sample_images
 logger = logging.getLogger(__name__)
 
 SAMPLES = 64  # the latents drawn at every tick
-BAR_FORMAT = "{desc}: {percentage:3.0f}%|{bar}| {n:.1f}/{total:.1f} kimg [{elapsed}<{remaining}{postfix}]"
+BAR_FORMAT = (
+    "{desc}: {percentage:3.0f}%|{bar}| {n:.1f}/{total:.1f} kimg [{elapsed}<{remaining}{postfix}]"
+)
 
 
 def tick_line(figures: Mapping[str, float]) -> str:
@@ -79,8 +81,9 @@ class Progress:
 
     def append(self, figures: Mapping[str, float]) -> None:
         """Add a line to metrics.jsonl."""
-        line = json.dumps({**figures, "train_seconds": self.trainer.train_seconds,
-                           "time": round(time.time(), 3)})
+        line = json.dumps(
+            {**figures, "train_seconds": self.trainer.train_seconds, "time": round(time.time(), 3)}
+        )
         with self.folder.metrics_file.open("a") as stream:
             stream.write(line + "\n")
 

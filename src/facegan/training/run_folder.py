@@ -6,8 +6,9 @@ from pathlib import Path
 from typing import Any
 
 from facegan import __version__
-from facegan.artifact import ModelCard, pack_artifact, save_artifact, write_aside
+from facegan.artifact import ModelCard, pack_artifact, save_artifact
 from facegan.errors import ConfigError, RunError
+from facegan.files import write_aside
 from facegan.training.checkpoint import load_newest, save_checkpoint
 from facegan.training.trainer import Trainer
 
@@ -59,12 +60,13 @@ class RunFolder:
         Raises:
             RunError: it cannot be written.
         """
-        try:
-            self.path.mkdir(parents=True, exist_ok=True)
-        except OSError as cause:
-            raise RunError(f"{self.path} cannot be made: {cause.strerror}.") from cause
         content = {"version": __version__, "plan": dict(plan), "dataset": dict(dataset)}
-        write_aside(self.plan_file, (json.dumps(content, indent=2) + "\n").encode())
+        try:
+            write_aside(self.plan_file, (json.dumps(content, indent=2) + "\n").encode())
+        except OSError as cause:
+            raise RunError(
+                f"{self.plan_file} cannot be written: {cause.strerror}.", "Name another --out."
+            ) from cause
 
     def read_plan(self) -> dict[str, Any]:
         """What was asked for when the run was started.
@@ -142,4 +144,3 @@ def check_same(plan: Mapping[str, Any], asked: Mapping[str, Any]) -> None:
                 f"Leave --{name.replace('_', '-')} out to resume it; only "
                 f"{', '.join(sorted(MAY_CHANGE))} may change.",
             )
-

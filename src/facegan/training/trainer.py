@@ -43,7 +43,9 @@ class Trainer:
         on_step: Callable[["Trainer"], None] | None = None,
     ) -> None:
         if tuple(dataset.image_shape) != tuple(gan.image_shape):
-            raise ConfigError(f"The data is {dataset.image_shape}, the GAN makes {gan.image_shape}.")
+            raise ConfigError(
+                f"The data is {dataset.image_shape}, the GAN makes {gan.image_shape}."
+            )
         self.gan, self.dataset = gan, dataset
         self.config = (config or TrainingConfig()).completed_by(gan.preset)
         self.batch_size, self.total_images = self.sizes()
@@ -156,9 +158,7 @@ class Trainer:
             player.requires_grad_(name == phase.player)
         optimizer = self.optimizers[phase.player]
         optimizer.zero_grad(set_to_none=True)
-        with torch.autocast(
-            self.device.type, self.dtype, enabled=self.dtype is not torch.float32
-        ):
+        with torch.autocast(self.device.type, self.dtype, enabled=self.dtype is not torch.float32):
             terms = phase.loss(self.gan, batch)
         torch.stack(list(terms.values())).sum().backward()
         optimizer.step()
@@ -181,7 +181,9 @@ class Trainer:
 
     def tick(self) -> None:
         """Read the sums, refuse what is not finite, tell whoever listens."""
-        means = {name: total.item() / self.term_counts[name] for name, total in self.term_sums.items()}
+        means = {
+            name: total.item() / self.term_counts[name] for name, total in self.term_sums.items()
+        }
         for name, value in means.items():
             if not math.isfinite(value):
                 raise TrainingDiverged(
@@ -236,6 +238,3 @@ def sample_images(trainer: Trainer, latents: Tensor) -> Tensor:
         images: Tensor = generator.eval()(latents.to(trainer.device)).float().cpu()
     generator.train(was_training)
     return images
-
-
-

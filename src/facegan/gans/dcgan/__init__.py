@@ -12,7 +12,7 @@ from facegan.gans.family import Adam, Family, Phase
 
 
 class Dcgan(Family):
-    """Two players, a generator of transposed convolutions against a discriminator of strided ones."""
+    """A generator of transposed convolutions against a discriminator of strided ones."""
 
     name = "dcgan"
     paper = "Radford, Metz & Chintala 2015, arXiv:1511.06434"

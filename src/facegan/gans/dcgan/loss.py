@@ -1,4 +1,4 @@
-"""The losses of DCGAN's two players: the non-saturating game of Goodfellow et al., arXiv:1406.2661."""
+"""DCGAN's losses: the non-saturating game of Goodfellow et al., arXiv:1406.2661."""
 
 import torch
 from torch import Tensor

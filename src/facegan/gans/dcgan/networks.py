@@ -5,6 +5,7 @@ are initialised; each difference is one field of the preset.
 """
 
 import math
+from itertools import pairwise
 
 import torch
 from torch import Tensor, nn
@@ -51,7 +52,7 @@ class Generator(nn.Module):
         # The article feeds the projection to the first convolution as it is.
         self.start = nn.Identity() if bias else nn.Sequential(nn.BatchNorm2d(widths[0]), nn.ReLU())
         blocks: list[nn.Module] = []
-        for wide, narrow in zip(widths, widths[1:], strict=False):
+        for wide, narrow in pairwise(widths):
             blocks += [
                 DoublingConv2d(wide, narrow, bias),
                 nn.BatchNorm2d(narrow),

@@ -1,0 +1,272 @@
+"""`facegan serve` and the container's `serve`: a real gunicorn, called through AWS's own SDK."""
+
+import http.client
+import json
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+import urllib.request
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import NamedTuple
+
+import boto3
+import numpy as np
+import pytest
+from botocore import UNSIGNED
+from botocore.config import Config
+from botocore.exceptions import ClientError
+
+from facegan.artifact import Artifact
+from facegan.cli.__main__ import facegan, run_safely
+from facegan.client import FaceClient
+from facegan.cloud.invoke_endpoint import SageMakerTransport
+from facegan.synthesis import Synthesizer
+from facegan.wire import NPY, decode_images
+
+ROOT = Path(__file__).parents[2]
+CONTAINER_SERVE = ROOT / "container/inference/serve"
+START_SECONDS = 60
+
+
+class Server(NamedTuple):
+    """A running server."""
+
+    process: subprocess.Popen[str]
+    port: int
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.port}"
+
+    def stop(self) -> tuple[int, float]:
+        """Send SIGTERM; the exit code, and the seconds it took."""
+        started = time.monotonic()
+        self.process.terminate()
+        return self.process.wait(30), time.monotonic() - started
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+@contextmanager
+def running(command: list[str], port: int, **variables: str) -> Iterator[Server]:
+    """Start a server, wait until it answers /ping, and leave none behind."""
+    environment = os.environ | {"PYTHONPATH": str(ROOT / "src")} | variables
+    process = subprocess.Popen(
+        command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+    )
+    server = Server(process, port)
+    try:
+        wait_for_ping(server)
+        yield server
+    finally:
+        process.terminate()
+        process.communicate(timeout=30)
+
+
+def wait_for_ping(server: Server) -> None:
+    """Ask until the answer is 200, as SageMaker does."""
+    deadline = time.monotonic() + START_SECONDS
+    while time.monotonic() < deadline:
+        assert server.process.poll() is None, server.process.communicate()[0]
+        try:
+            with urllib.request.urlopen(server.url + "/ping", timeout=5) as reply:
+                assert (reply.status, reply.read()) == (200, b"")
+                return
+        except OSError:
+            time.sleep(0.1)
+    pytest.fail(f"no answer within {START_SECONDS} s")
+
+
+def serve_command(model: Path, port: int) -> list[str]:
+    return [sys.executable, "-m", "facegan.cli", "serve", str(model), "--port", str(port)]
+
+
+@pytest.fixture(scope="module")
+def server(model_dir: Path) -> Iterator[Server]:
+    """One `facegan serve` for all tests that leave it running."""
+    port = free_port()
+    with running(serve_command(model_dir / "model.tar.gz", port), port) as started:
+        yield started
+
+
+def serve(*arguments: object) -> int:
+    return run_safely(facegan, ["serve", *map(str, arguments)])
+
+
+def test_the_client_through_boto3_gets_the_very_faces(server: Server, artifact: Artifact) -> None:
+    """FaceClient → boto3 → HTTP → gunicorn → Flask → the same arrays as without all that."""
+    faces = FaceClient(SageMakerTransport("any", endpoint_url=server.url)).generate(seeds=[1, 2, 3])
+    np.testing.assert_array_equal(faces, Synthesizer(artifact).generate(seeds=[1, 2, 3]))
+
+
+def runtime(url: str) -> object:
+    """boto3's own client, as anyone would make it, less the signature."""
+    config = Config(signature_version=UNSIGNED, retries={"total_max_attempts": 1})
+    return boto3.client(
+        "sagemaker-runtime", endpoint_url=url, region_name="us-east-1", config=config
+    )
+
+
+def test_bare_boto3_calls_it_like_an_endpoint(server: Server, artifact: Artifact) -> None:
+    """The very call that goes to the cloud, with another address."""
+    answer = runtime(server.url).invoke_endpoint(  # type: ignore[attr-defined]
+        EndpointName="faces", ContentType="application/json", Accept=NPY, Body=b'{"seeds": [4]}'
+    )
+    faces = decode_images(answer["Body"].read(), answer["ContentType"])
+    np.testing.assert_array_equal(faces, Synthesizer(artifact).generate(seeds=[4]))
+
+
+def test_boto3_without_accept_gets_the_default(server: Server) -> None:
+    """boto3 then sends no Accept at all."""
+    answer = runtime(server.url).invoke_endpoint(  # type: ignore[attr-defined]
+        EndpointName="faces", ContentType="application/json", Body=b'{"seeds": [4]}'
+    )
+    assert answer["ContentType"] == "image/png"
+
+
+def test_boto3_sees_a_refusal_as_its_own_error(server: Server) -> None:
+    """The status and the sentence arrive."""
+    with pytest.raises(ClientError, match="not JSON") as caught:
+        runtime(server.url).invoke_endpoint(  # type: ignore[attr-defined]
+            EndpointName="faces", ContentType="application/json", Body=b"{"
+        )
+    assert caught.value.response["ResponseMetadata"]["HTTPStatusCode"] == 400
+
+
+def test_a_body_that_is_chunked_wrongly_is_refused(server: Server) -> None:
+    """The caller's mistake, told by gunicorn's parser in the midst of the body."""
+    head = (
+        b"POST /invocations HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n"
+        b"Transfer-Encoding: chunked\r\n\r\nzz\r\n{}\r\n0\r\n\r\n"
+    )
+    with socket.create_connection(("127.0.0.1", server.port), timeout=10) as connection:
+        connection.sendall(head)
+        assert connection.recv(100).startswith(b"HTTP/1.1 400")
+
+
+@pytest.mark.parametrize("is_chunked", [False, True])
+def test_a_huge_body_is_refused_over_the_wire(server: Server, is_chunked: bool) -> None:
+    """10 MB: the caller hears 413, and the next request is answered."""
+    size = 10_000_000
+    body = (b" " * 65536 for _ in range(size // 65536 + 1)) if is_chunked else b" " * size
+    for payload, status in ((body, 413), (b'{"seeds": [1]}', 200)):
+        connection = http.client.HTTPConnection("127.0.0.1", server.port, timeout=30)
+        headers = {"Content-Type": "application/json"}
+        connection.request("POST", "/invocations", payload, headers)
+        assert connection.getresponse().status == status
+        connection.close()
+
+
+def test_a_port_in_use_is_told_before_the_model_is_loaded(
+    server: Server, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Exit code 7, the port, and the flag that mends it."""
+    assert serve("no-such-model", "--port", server.port) == 7
+    told = capsys.readouterr().err
+    assert f"Port {server.port}" in told and "--port" in told and "Traceback" not in told
+
+
+@pytest.mark.parametrize("host", ["no.such.host.invalid", "192.0.2.1", "a" * 100])
+def test_a_host_that_is_not_here_is_told(host: str, capsys: pytest.CaptureFixture[str]) -> None:
+    """Exit code 7 for a name that is unknown, and for another machine's address."""
+    assert serve("model", "--host", host, "--port", free_port()) == 7
+    assert host in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("content", [None, b"no archive"])
+def test_a_bad_model_is_told_before_the_server_starts(
+    content: bytes | None, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Exit code 6, and the file's name."""
+    model = tmp_path / "model.tar.gz"
+    if content is not None:
+        model.write_bytes(content)
+    assert serve(model, "--port", free_port()) == 6
+    assert str(model) in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(("variable", "text"), [
+    ("FACEGAN_MAX_IMAGES", "many"), ("SAGEMAKER_DEFAULT_INVOCATIONS_ACCEPT", "image/gif"),
+])  # fmt: skip
+def test_a_wrong_variable_is_told_before_the_server_starts(
+    variable: str, text: str, model_dir: Path, monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:  # fmt: skip
+    """Exit code 2, and what was read."""
+    monkeypatch.setenv(variable, text)
+    assert serve(model_dir, "--port", free_port()) == 2
+    assert text in capsys.readouterr().err
+
+
+def finish_while_stopping(server: Server, answers: list[int]) -> Callable[[], None]:
+    """Send half a request now; the other half when called, while the server stops."""
+    body = b'{"seeds": [1, 2]}'
+    connection = http.client.HTTPConnection("127.0.0.1", server.port, timeout=30)
+    connection.putrequest("POST", "/invocations")
+    connection.putheader("Content-Type", "application/json")
+    connection.putheader("Content-Length", str(len(body)))
+    connection.endheaders(body[:5])
+
+    def finish() -> None:
+        time.sleep(0.5)
+        connection.send(body[5:])
+        answers.append(connection.getresponse().status)
+
+    return finish
+
+
+@pytest.mark.parametrize("signal_number", [signal.SIGTERM, signal.SIGINT])
+def test_a_signal_ends_it_with_0_and_soon(model_dir: Path, signal_number: int) -> None:
+    """Ctrl-C and SIGTERM alike: exit code 0 within 5 seconds; it had said where it listens."""
+    port = free_port()
+    with running(serve_command(model_dir, port), port) as server:
+        started = time.monotonic()
+        server.process.send_signal(signal_number)
+        assert server.process.wait(30) == 0
+        assert time.monotonic() - started < 5
+        assert server.process.stdout is not None
+        told = server.process.stdout.read()
+        assert server.url in told and "curl" in told and "facegan invoke" in told
+        assert "Traceback" not in told
+
+
+def test_the_containers_serve_is_gunicorn_itself(model_dir: Path, tmp_path: Path) -> None:
+    """PID 1 is gunicorn: SIGTERM ends the request under way and the process, with 0, in 5 s.
+
+    Started as SageMaker does, except for the base folder and the port.
+    """
+    shutil.copytree(model_dir, tmp_path / "model")
+    port = free_port()
+    variables = {
+        "SAGEMAKER_BASE_DIR": str(tmp_path),
+        "SAGEMAKER_BIND_TO_PORT": str(port),
+        "FACEGAN_MAX_IMAGES": "2",
+        "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}",
+    }
+    with running([str(CONTAINER_SERVE)], port, **variables) as server:
+        reply = FaceClient(SageMakerTransport("x", endpoint_url=server.url)).generate(seeds=[1, 2])
+        assert reply.shape == (2, 32, 32, 3)
+        too_many = json.dumps({"seeds": [1, 2, 3]}).encode()
+        with pytest.raises(ClientError, match="the limit is 2"):
+            runtime(server.url).invoke_endpoint(  # type: ignore[attr-defined]
+                EndpointName="x", ContentType="application/json", Body=too_many
+            )
+        answers: list[int] = []
+        finish = threading.Thread(target=finish_while_stopping(server, answers))
+        time.sleep(0.3)  # the first half has arrived
+        finish.start()
+        code, seconds = server.stop()
+        finish.join()
+        assert (answers, code) == ([200], 0)
+        assert seconds < 5
