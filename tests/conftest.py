@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from hypothesis import settings
 from PIL import Image
 
 from facegan.artifact import Artifact, load_artifact, pack_artifact, save_artifact
@@ -13,6 +14,9 @@ from facegan.data import ImageFolderDataset
 from facegan.gans import FAMILIES, Gan, build_gan
 
 SHAPE = (3, 32, 32)
+
+settings.register_profile("facegan", deadline=None, max_examples=60)  # a busy machine is slow
+settings.load_profile("facegan")
 
 
 @pytest.fixture(autouse=True)

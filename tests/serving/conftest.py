@@ -5,15 +5,11 @@ from collections.abc import Callable
 import pytest
 from flask import Flask
 from flask.testing import FlaskClient
-from hypothesis import settings
 from werkzeug.test import TestResponse
 
 from facegan.artifact import Artifact
 from facegan.serving import create_app
 from facegan.synthesis import Synthesizer
-
-settings.register_profile("facegan", deadline=None, max_examples=60)  # a busy machine is slow
-settings.load_profile("facegan")
 
 Post = Callable[..., TestResponse]
 

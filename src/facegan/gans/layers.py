@@ -33,7 +33,8 @@ def scatter_patches(patches: Tensor) -> Tensor:
         for j in (0, 1):
             part = blocks[:, :, :, i, :, j].permute(0, 1, 3, 2, 4, 5)
             total[:, i : i + h, :, j : j + w].add_(part)
-    return total.view(count, 2 * h + 2, 2 * w + 2, depth // 16)[:, 1:-1, 1:-1]
+    inner = total.view(count, 2 * h + 2, 2 * w + 2, depth // 16)[:, 1:-1, 1:-1]
+    return inner.contiguous()  # dense, or what follows takes its slow path
 
 
 class Gather(torch.autograd.Function):

@@ -39,6 +39,13 @@ PRESETS = {
         latent_distribution="uniform",
         recipe={"batch_size": 128, "total_kimg": 2026.0, "ema_half_life_kimg": 0.0},
     ),
+    "toy32": DcganPreset(
+        about="the quickest way we know to good 32 px faces on two CPU cores: minutes",
+        generator_learning_rate=4e-4,
+        discriminator_learning_rate=4e-4,
+        share_fakes=True,
+        recipe={"batch_size": 32, "total_kimg": 120.0, "ema_half_life_kimg": 1.0},
+    ),
     "tiny": DcganPreset(
         about="seconds on a CPU, for tests and first tries; it draws blobs",
         latent_dim=16,

@@ -1,0 +1,85 @@
+"""What the documents tell a reader to type exists and runs."""
+
+import re
+import subprocess
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from facegan.cli.__main__ import VERBS, facegan, run_safely
+
+ROOT = Path(__file__).parents[1]
+DOCUMENTS = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").rglob("*.md"))]
+
+
+def blocks(document: Path, language: str) -> list[str]:
+    return re.findall(rf"^```{language}\n(.*?)^```", document.read_text(), re.M | re.S)
+
+
+def shell_lines() -> list[str]:
+    texts = [
+        line for doc in DOCUMENTS for block in blocks(doc, "sh") for line in block.splitlines()
+    ]
+    return sorted({line.split("#")[0].strip() for line in texts} - {""})
+
+
+@pytest.mark.parametrize("line", [x for x in shell_lines() if x.startswith("facegan ")])
+def test_every_facegan_command_shown_has_its_options(
+    line: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    verb, *words = line.split()[1:]
+    if verb == "data":
+        verb, *words = f"{verb} {words[0]}".split(), *words[1:]
+        verb = list(verb)
+    run_safely(facegan, [*([verb] if isinstance(verb, str) else verb), "--help"])
+    told = capsys.readouterr().out
+    for word in words:
+        if word.startswith("--"):
+            assert word.split("=")[0] in told, f"{line}: {word} is no option"
+
+
+def test_every_make_target_mentioned_exists() -> None:
+    named = {
+        target
+        for document in DOCUMENTS
+        for target in re.findall(r"(?:^|`)make ([a-z][a-z-]+)", document.read_text(), re.M)
+    }
+    makefile = (ROOT / "Makefile").read_text()
+    planned = {"build", "push"}  # the README says that they are not written yet
+    for target in named - planned:
+        assert re.search(rf"^{target}:", makefile, re.M), f"make {target}"
+
+
+def test_make_help_lists_every_target() -> None:
+    told = subprocess.run(["make", "help"], cwd=ROOT, capture_output=True, text=True).stdout
+    phony = re.search(r"^\.PHONY: (.*)$", (ROOT / "Makefile").read_text(), re.M)
+    assert phony
+    for target in phony[1].split():
+        assert re.search(rf"^  make {target} ", told, re.M), target
+
+
+def test_help_names_every_verb(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run_safely(facegan, ["--help"]) == 0
+    told = capsys.readouterr().out
+    assert all(verb in told for verb in VERBS)
+
+
+def test_the_line_in_the_architecture_runs(images_dir: Path, tmp_path: Path) -> None:
+    (line,) = blocks(ROOT / "docs" / "architecture.md", "python")[:1]
+    names = {"images_dir": images_dir, "model_dir": tmp_path}
+    exec(compile(line, "docs/architecture.md", "exec"), names)
+    faces = names["faces"]
+    assert isinstance(faces, np.ndarray) and faces.shape == (3, 32, 32, 3)
+
+
+@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda d: str(d.relative_to(ROOT)))
+def test_no_link_inside_the_repository_is_dead(document: Path) -> None:
+    for target in re.findall(r"\]\(([^)#]+)(?:#[^)]*)?\)", document.read_text()):
+        if "://" not in target:
+            assert (document.parent / target).exists(), target
+
+
+def test_no_placeholder_is_left() -> None:
+    for document in DOCUMENTS:
+        assert "@@" not in document.read_text(), document
