@@ -1,8 +1,8 @@
 """The two players of DCGAN, sized by a preset and the data set's image shape.
 
 The article's networks and the paper's differ in where they start, what they normalise and how they
-are initialised; each difference is one field of the preset. Maps are kept channels-last in memory from
-the first to the last layer: kernels that meet two layouts take a path ten times slower.
+are initialised; each difference is one field of the preset. Maps are kept channels-last in memory
+from the first to the last layer: kernels that meet two layouts take a path ten times slower.
 """
 
 import math
