@@ -18,10 +18,11 @@ from torch.nn import functional as F  # noqa: N812
 def load_torchvision() -> None:
     """Let torchvision's Python parts load beside a torch it was not compiled for.
 
-    Importing it registers a meta kernel for its compiled ``nms``; ImageFolder needs none of that.
+    Importing it registers kernels for its compiled ``nms``; ImageFolder needs none of that.
     """
     library = torch.library.Library("torchvision", "FRAGMENT")
-    library.define("nms(Tensor dets, Tensor scores, float iou_threshold) -> Tensor")
+    for name in ("nms", "qnms"):
+        library.define(f"{name}(Tensor dets, Tensor scores, float iou_threshold) -> Tensor")
     KEPT.append(library)
 
 

@@ -31,7 +31,17 @@ def main() -> None:
     shutil.copyfile(run / "model.tar.gz", ROOT / "model.tar.gz")
     say(3, "Serving the model, and asking it for faces through boto3")
     with serving(ROOT / "model.tar.gz") as url:
-        facegan("invoke", "--endpoint-url", url, "--seeds", "0-63", "--out", ROOT / "faces.png")
+        facegan(
+            "invoke",
+            "--endpoint-url",
+            url,
+            "--seeds",
+            "0-63",
+            "--out",
+            ROOT / "faces.png",
+            "--scale",
+            3,
+        )
     summary = summarise(run, options.started_at)
     print(f"""
 Done in {summary["total_seconds"]:.0f} s ({summary["train_seconds"]:.0f} s of training: \

@@ -67,6 +67,20 @@ def test_a_folder_holds_one_png_a_seed(
     assert read_provenance(found[1].read_bytes())["facegan:seeds"] == "2"
 
 
+@pytest.mark.parametrize("out", ["faces.png", "faces/"])
+def test_a_scale_enlarges_every_pixel_and_keeps_what_a_picture_says(
+    out: str, model_dir: Path, faces: np.ndarray, tmp_path: Path
+) -> None:
+    """Nearest pixels, the same metadata."""
+    assert generate(model_dir, "--seeds", "1", "--scale", 3, "--out", f"{tmp_path}/{out}") == 0
+    (file,) = tmp_path.rglob("*.png")
+    (picture,) = decode_images(file.read_bytes(), PNG)
+    assert np.array_equal(picture, faces[1].repeat(3, axis=0).repeat(3, axis=1))
+    said = read_provenance(file.read_bytes())
+    assert said["facegan:seeds"] == "1"
+    assert "trainedAlgorithmicMedia" in said["XML:com.adobe.xmp"]
+
+
 def test_latents_draw_one_face_a_row(model_dir: Path, tmp_path: Path) -> None:
     """A file of latents, instead of seeds."""
     width = load_artifact(model_dir).card.latent_dim
@@ -103,6 +117,7 @@ def test_the_same_command_writes_the_same_bytes_over_the_old_file(
         (["--seeds", "1"], "--out"),
         (["--seeds", "1", "--out", "a.npy", "--columns", "2"], "--columns"),
         (["--seeds", "1", "--out", "a.png", "--columns", "0"], "--columns"),
+        (["--seeds", "1", "--out", "a.npy", "--scale", "2"], "--scale"),
         (["--seeds", "1", "--out", "a.png", "--truncation", "3"], "--truncation"),
         (["--latents", "missing.npy", "--out", "a.png"], "missing.npy"),
         (["--seeds", "1", "--latents", __file__, "--out", "a.png"], "either"),

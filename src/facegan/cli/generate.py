@@ -33,9 +33,8 @@ def command(model: Path, **faces: Any) -> None:
     """
     order = take_order(**faces)
 
-    from facegan.artifact import (
-        load_artifact,
-    )  # torch takes seconds: after the mistakes, not before
+    # torch takes seconds to import: after the mistakes, not before
+    from facegan.artifact import load_artifact
     from facegan.synthesis import Synthesizer
 
     deliver(order, FaceClient(InProcess(Synthesizer(load_artifact(model)))))

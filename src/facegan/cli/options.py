@@ -12,6 +12,7 @@ import click
 from facegan.client import FaceClient
 from facegan.errors import RequestError
 from facegan.files import write_aside
+from facegan.pictures import enlarge_png
 from facegan.wire import JSON, NPY, PNG, GenerateRequest, decode_faces, decode_request
 
 SUFFIXES = {".png": PNG, ".npy": NPY, ".json": JSON}
@@ -54,6 +55,7 @@ class Order:
     request: GenerateRequest
     out: Path
     content_type: str | None  # None: a folder, with one PNG a face
+    scale: int = 1  # each pixel of a PNG as scale x scale pixels
 
 
 def face_options(command: Callable[..., None]) -> Callable[..., None]:
@@ -90,6 +92,14 @@ FACE_OPTIONS = (
         help="Columns of the grid.  [default: as square as possible]",
     ),
     click.option(
+        "--scale",
+        type=click.IntRange(1, 16),
+        default=1,
+        show_default=True,
+        metavar="N",
+        help="Each pixel as NxN pixels, for small faces on large screens; PNG only.",
+    ),
+    click.option(
         "--truncation",
         "truncation_psi",
         type=click.FloatRange(0, 2),
@@ -106,6 +116,7 @@ def take_order(
     latents: Path | None,
     out: str,
     columns: int | None,
+    scale: int,
     truncation_psi: float,
 ) -> Order:
     """Check the options of :func:`face_options` against each other, before any work is done.
@@ -118,11 +129,15 @@ def take_order(
     content_type = content_type_of(out)
     if columns is not None and content_type != PNG:
         raise click.UsageError("--columns shapes the grid of a .png; leave it out here.")
+    if scale != 1 and content_type not in (PNG, None):
+        raise click.UsageError(
+            "--scale enlarges a .png, or the PNGs of a folder; leave it out here."
+        )
     numbers = None if latents is None else read_latents(latents)
     request = GenerateRequest(
         seeds=seeds, latents=numbers, truncation_psi=truncation_psi, columns=columns
     )
-    return Order(request, Path(out), content_type)
+    return Order(request, Path(out), content_type, scale)
 
 
 def content_type_of(out: str) -> str | None:
@@ -152,13 +167,18 @@ def deliver(order: Order, client: FaceClient) -> None:
     """Ask for the faces of an order, write them, and say where they are."""
     body = client.invoke(order.request, order.content_type or JSON)
     if order.content_type is not None:
-        write(order.out, body)
+        write(order.out, enlarged(body, order.scale))
     else:
         for index, face in enumerate(decode_faces(body)):
             name = f"latent{index:04d}" if face.seed is None else f"seed{face.seed:04d}"
-            write(order.out / f"{name}.png", face.png)
+            write(order.out / f"{name}.png", enlarged(face.png, order.scale))
     count = order.request.count
     click.echo(f"{order.out}: {count} face{'s' if count > 1 else ''}.")
+
+
+def enlarged(body: bytes, scale: int) -> bytes:
+    """A PNG at a scale; anything at scale 1 as it came."""
+    return body if scale == 1 else enlarge_png(body, scale)
 
 
 def write(path: Path, content: bytes) -> None:
