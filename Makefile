@@ -19,7 +19,7 @@ PIP     := $(BIN)/python -m pip install --quiet --disable-pip-version-check \
            --constraint constraints.txt $(if $(TORCH_INDEX),--extra-index-url $(TORCH_INDEX))
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test setup data train generate serve faces check format bench-train bench-toy clean
+.PHONY: help demo test setup data train generate serve faces lint check format bench-train bench-toy clean
 
 ##— Two commands —
 demo: $(VENV)/.installed    ## The whole line on this machine: data, training, serving, faces (ARGS="--minutes 1 --images 5000")
@@ -54,8 +54,10 @@ bench-toy: $(VENV)/.installed ## How fast the toy faces are drawn
 	@$(BIN)/python benchmarks/bench_toy_faces.py $(ARGS)
 
 ##— Before you commit —
-check: $(VENV)/.installed-dev ## Lint, format, types, tests
-	@$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/mypy && $(BIN)/python -m pytest
+lint: $(VENV)/.installed-dev ## Lint, format, types
+	@$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/mypy
+
+check: lint test            ## All of CI that takes seconds: lint, and the tests
 
 format: $(VENV)/.installed-dev ## Format the code and mend what the linter can
 	@$(BIN)/ruff check --fix . && $(BIN)/ruff format .

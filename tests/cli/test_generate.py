@@ -152,7 +152,7 @@ def test_a_truncation_the_family_has_not_is_refused(
 ) -> None:
     """DCGAN has no truncation; it is told, not ignored, and no file is made."""
     out = tmp_path / "a.png"
-    assert generate(model_dir, "--seeds", 1, "--truncation", 0.5, "--out", out) == 1
+    assert generate(model_dir, "--seeds", 1, "--truncation", 0.5, "--out", out) == 10
     assert "truncation" in capsys.readouterr().err
     assert not out.exists()
 

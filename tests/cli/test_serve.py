@@ -3,6 +3,7 @@
 import http.client
 import json
 import os
+import re
 import shutil
 import signal
 import socket
@@ -22,6 +23,7 @@ import pytest
 from botocore import UNSIGNED
 from botocore.config import Config
 from botocore.exceptions import ClientError
+from PIL import Image
 
 from facegan.artifact import Artifact
 from facegan.cli.__main__ import facegan, run_safely
@@ -108,6 +110,21 @@ def test_the_client_through_boto3_gets_the_very_faces(server: Server, artifact: 
     """FaceClient → boto3 → HTTP → gunicorn → Flask → the same arrays as without all that."""
     faces = FaceClient(SageMakerTransport("any", endpoint_url=server.url)).generate(seeds=[1, 2, 3])
     np.testing.assert_array_equal(faces, Synthesizer(artifact).generate(seeds=[1, 2, 3]))
+
+
+def test_the_readmes_python_fetches_faces(
+    server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As it stands there, but for the port; without a profile or variables of AWS."""
+    monkeypatch.chdir(tmp_path)
+    for name in [name for name in os.environ if name.startswith("AWS_")]:
+        monkeypatch.delenv(name)
+    readme = Path(__file__).parents[2].joinpath("README.md").read_text()
+    (block,) = re.findall(r"^```python\n(.*?)^```", readme, re.M | re.S)
+    assert "http://localhost:8080" in block
+    exec(block.replace("http://localhost:8080", server.url), {})
+    with Image.open("faces.png") as grid:
+        assert grid.size == (66, 66)
 
 
 def runtime(url: str) -> object:

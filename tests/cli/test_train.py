@@ -177,6 +177,18 @@ def test_resuming_nothing_is_refused(tmp_path: Path, capsys: pytest.CaptureFixtu
     assert "holds no run to resume" in capsys.readouterr().err
 
 
+def test_a_run_resumes_on_data_that_moved_but_not_on_other_data(
+    images_dir: Path, run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    copy, moved = tmp_path / "copy", tmp_path / "moved"
+    shutil.copytree(run, copy)
+    shutil.copytree(images_dir, moved)
+    assert train("--out", copy, "--resume", "--data", moved) == 0
+    (moved / "000.png").unlink()
+    assert train("--out", copy, "--resume", "--data", moved) == 4
+    assert "not what" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize("change", [["--preset", "article32"], ["--conv-dim", "4"]])
 def test_resuming_as_something_else_is_refused_by_name(
     run: Path, capsys: pytest.CaptureFixture[str], change: list[str]

@@ -45,7 +45,7 @@ class TrainCommand(click.Command):
 
 def chosen(args: list[str]) -> tuple[str, str]:
     """The family and preset named on a command line that is still being parsed."""
-    named = dict(pairwise(args))
+    named = dict(pairwise(part for word in args for part in word.split("=", 1)))
     return named.get("--family", DEFAULTS["family"]), named.get("--preset", DEFAULTS["preset"])
 
 
@@ -188,6 +188,7 @@ def train(folder: Any, plan: dict[str, Any], resume: bool) -> None:
     )
     trainer = Trainer(gan, dataset, config)
     if resume:
+        folder.check_dataset(dataset.digest)
         folder.resume(trainer)
     else:
         folder.start(plan, dataset.describe())

@@ -14,7 +14,8 @@ from facegan.training.trainer import Trainer
 
 PLAN_NAME = "run.json"
 # What may differ when a run is resumed: how far it goes and how it is told, not what it computes.
-MAY_CHANGE = {"total_kimg", "max_minutes", "keep_checkpoints", "device"}
+# The data may have moved; that it is the same is checked by its digest.
+MAY_CHANGE = {"total_kimg", "max_minutes", "keep_checkpoints", "device", "data"}
 
 
 class RunFolder:
@@ -74,14 +75,35 @@ class RunFolder:
         Raises:
             RunError: the folder holds no run.
         """
+        plan: dict[str, Any] = self.read_facts()["plan"]
+        return plan
+
+    def check_dataset(self, digest: str) -> None:
+        """Refuse to resume a run on other data.
+
+        Raises:
+            RunError: the pixels are not those the run was started on.
+        """
+        before = self.read_facts()["dataset"]
+        if digest != before["digest"]:
+            raise RunError(
+                f"The data is not what {self.path} was started on ({before['images']} pictures "
+                f"named {before['name']!r}).",
+                "Give that folder by --data, or start a new run.",
+            )
+
+    def read_facts(self) -> dict[str, Any]:
+        """All that run.json says."""
         try:
-            plan: dict[str, Any] = json.loads(self.plan_file.read_text())["plan"]
+            facts: dict[str, Any] = json.loads(self.plan_file.read_text())
+            if not (isinstance(facts["plan"], dict) and isinstance(facts["dataset"], dict)):
+                raise TypeError("plan and dataset must be objects")
         except (OSError, ValueError, KeyError, TypeError) as cause:
             raise RunError(
                 f"{self.path} holds no run to resume ({PLAN_NAME}: {cause}).",
                 "Start it without --resume.",
             ) from cause
-        return plan
+        return facts
 
     def save_state(self, trainer: Trainer) -> None:
         """Write a checkpoint."""
