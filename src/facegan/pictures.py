@@ -60,7 +60,8 @@ def enlarge_png(png: bytes, scale: int) -> bytes:
     """A PNG of ours with every pixel as scale x scale pixels, its metadata kept."""
     with Image.open(io.BytesIO(png)) as picture:
         pixels = np.asarray(picture.convert("RGB"))
-        facts = {key: str(text) for key, text in picture.info.items() if key.startswith("facegan:")}
+        said = {str(key): str(text) for key, text in picture.info.items()}
+    facts = {key: text for key, text in said.items() if key.startswith("facegan:")}
     return encode_png(pixels.repeat(scale, axis=0).repeat(scale, axis=1), facts)
 
 
