@@ -138,6 +138,32 @@ def test_an_unknown_device_is_refused(tiny_gan: Build, dataset: ImageFolderDatas
         Trainer(tiny_gan(), dataset, CONFIG.model_copy(update={"device": "gpu"}))
 
 
+class NoisyNetwork(nn.Conv2d):
+    """Draws noise from torch's global generator, as StyleGAN's does."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        return super().forward(x) + torch.randn_like(x)
+
+
+def test_random_numbers_of_networks_follow_the_step_and_leave_the_world_alone(
+    dataset: ImageFolderDataset,
+) -> None:
+    """So that a resumed run with noise ends with the same bits too."""
+    found = []
+    for disturbance in (1, 2):
+        family = TinyCycle()
+        torch.manual_seed(0)
+        players: dict[str, nn.Module] = {n: NoisyNetwork(3, 3, 1) for n in family.generators}
+        gan = Gan(family, "tiny", family.presets["tiny"], (3, 32, 32), players)
+        torch.manual_seed(disturbance)
+        expected = torch.get_rng_state()
+        trainer = Trainer(gan, dataset, TrainingConfig(tick_kimg=0.004))
+        trainer.run()
+        assert torch.equal(expected, torch.get_rng_state())
+        found.append(weights(trainer))
+    assert_same(*found)
+
+
 def test_the_average_halves_its_distance_in_a_half_life() -> None:
     """After 1,000 images with a half-life of 1 kimg, half of the old value is left."""
     player = nn.Linear(1, 1, bias=False)
@@ -170,7 +196,7 @@ class TinyCycle(Family):
     def build_players(self, preset: Preset, image_shape: tuple[int, ...]) -> dict[str, nn.Module]:
         return {name: nn.Conv2d(3, 3, 1) for name in self.generators}
 
-    def optimizers(self, preset: Preset) -> dict[str, Adam]:
+    def optimizers(self, preset: Preset, kimg: float = 0.0) -> dict[str, Adam]:
         return {name: Adam(0.1, 0.5, 0.9) for name in self.generators}
 
     def phases(self, preset: Preset) -> tuple[Phase, ...]:
@@ -195,3 +221,30 @@ def test_a_family_of_two_generators_trains_in_the_same_loop(dataset: ImageFolder
     ).run()
     assert seen[-1] < seen[0] / 2
     assert set(gan.averages) == {"there", "back"}
+
+
+class ScheduledCycle(TinyCycle):
+    """Its rates fall to nothing and its average quickens over the first 0.02 kimg."""
+
+    def optimizers(self, preset: Preset, kimg: float = 0.0) -> dict[str, Adam]:
+        rate = 0.1 * max(0.0, 1 - kimg / 0.02)
+        return {name: Adam(rate, 0.5, 0.9) for name in self.generators}
+
+    def ema_half_life_kimg(self, preset: Preset, kimg: float) -> float:
+        return 0.001 * (1 + kimg)
+
+
+def test_rates_and_half_lives_follow_the_familys_schedule(dataset: ImageFolderDataset) -> None:
+    family = ScheduledCycle()
+    players = family.build_players(None, (3, 32, 32))
+    gan = Gan(family, "tiny", family.presets["tiny"], (3, 32, 32), players)
+    trainer = Trainer(gan, dataset)
+    rates, before = [], {}
+    while not trainer.is_finished:
+        trainer.step()
+        rates.append(trainer.optimizers["there"].param_groups[0]["lr"])
+        if trainer.images_seen == 24:
+            before = weights(trainer)
+    assert rates[:2] == [0.1, pytest.approx(0.08)] and rates[-1] == 0.0
+    assert torch.equal(before["player.there/weight"], weights(trainer)["player.there/weight"])
+    assert trainer.averages["there"].half_life_images == pytest.approx(1.036)

@@ -205,7 +205,7 @@ def open_dataset(data: Path, resolution: int) -> Any:
     from facegan.data import ImageFolderDataset
 
     with tqdm(desc="Reading pictures", unit="img", disable=None) as bar:
-        return ImageFolderDataset(data, resolution, on_progress=lambda done: bar.update(done))
+        return ImageFolderDataset(data, resolution, on_progress=bar.update)
 
 
 def say_start(trainer: Any, dataset: Any, folder: Any) -> None:

@@ -1,5 +1,6 @@
 """What every data set is to the trainer: a digest, a shape, and uint8 images by index."""
 
+import hashlib
 from functools import lru_cache
 from typing import Protocol
 
@@ -28,8 +29,16 @@ class Dataset(Protocol):
 @lru_cache(maxsize=2)
 def epoch_order(seed: int, epoch: int, length: int) -> Tensor:
     """The order of one pass over the data: a permutation that depends on seed and epoch alone."""
-    generator = torch.Generator().manual_seed((seed * 1_000_003 + epoch) % 2**63)
-    return torch.randperm(length, generator=generator)
+    return torch.randperm(length, generator=random_numbers(seed, epoch))
+
+
+def random_numbers(*names: int) -> torch.Generator:
+    """Random numbers named by whole numbers: the same names give the same numbers.
+
+    The names are hashed, because torch's CPU generator reads no more than 32 bits of a seed.
+    """
+    digest = hashlib.sha256(repr(names).encode()).digest()
+    return torch.Generator().manual_seed(int.from_bytes(digest[:4], "big"))
 
 
 def order_of(seed: int, first: int, count: int, length: int) -> Tensor:

@@ -45,7 +45,7 @@ class ImageFolderDataset:
         self,
         folder: Path | str,
         resolution: int,
-        on_progress: Callable[[int], None] = lambda done: None,
+        on_progress: Callable[[int], object] = lambda done: None,
     ) -> None:
         self.folder, self.resolution = Path(folder), resolution
         files = find_pictures(self.folder)
@@ -141,7 +141,7 @@ def check_memory(count: int, resolution: int) -> None:
 
 
 def decode_all(
-    files: list[Path], pixels: Pixels, on_progress: Callable[[int], None]
+    files: list[Path], pixels: Pixels, on_progress: Callable[[int], object]
 ) -> dict[Path, str]:
     """Decode every file into its row; returns the reasons of those that could not be."""
     skipped: dict[Path, str] = {}

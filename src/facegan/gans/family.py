@@ -16,7 +16,8 @@ from torch import Tensor, nn
 from facegan.errors import ConfigError, nearest
 
 # One step's inputs and scratch space: "reals" (N, 3, H, W) in [-1, 1], "latents" (N, latent_dim),
-# "generator" (the step's random numbers), and whatever one phase leaves for the next.
+# "generator" (the step's random numbers, for latents), "kimg" (thousands of images seen before the
+# step), and whatever one phase leaves for the next.
 Batch = dict[str, Any]
 Terms = dict[str, Tensor]
 
@@ -140,12 +141,21 @@ class Family:
         raise NotImplementedError
 
     def build_generator(self, preset: Any, image_shape: tuple[int, ...]) -> nn.Module:
-        """The served player alone: latents (N, latent_dim) → images (N, 3, H, W) in [-1, 1]."""
+        """The served player alone: latents (N, latent_dim) → images (N, 3, H, W) in [-1, 1].
+
+        In eval mode it draws no random numbers. Where the family has truncation, its ``forward``
+        takes ``truncation_psi``. While training, networks may draw from torch's global generator:
+        the trainer seeds it for every step.
+        """
         raise NotImplementedError
 
-    def optimizers(self, preset: Any) -> dict[str, Adam]:
-        """One optimiser a player."""
+    def optimizers(self, preset: Any, kimg: float = 0.0) -> dict[str, Adam]:
+        """One optimiser a player, with its settings at a moment of the run."""
         raise NotImplementedError
+
+    def ema_half_life_kimg(self, preset: Any, kimg: float) -> float | None:
+        """The averages' half-life at a moment of the run; None leaves it to the configuration."""
+        return None
 
     def phases(self, preset: Any) -> tuple[Phase, ...]:
         """The updates of one step, in their order."""

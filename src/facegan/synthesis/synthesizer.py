@@ -61,8 +61,8 @@ class Synthesizer:
         if (seeds is None) == (latents is None):
             raise RequestError("Ask with either seeds or latents.")
         if seeds is not None:
-            return self.draw(latents_of_seeds(self.artifact, seeds))
-        return self.draw(self.check_latents(np.asarray(latents)))
+            return self.draw(latents_of_seeds(self.artifact, seeds), truncation_psi)
+        return self.draw(self.check_latents(np.asarray(latents)), truncation_psi)
 
     def check_latents(self, latents: npt.NDArray[np.generic]) -> Tensor:
         """Latents as a float32 tensor (N, latent_dim), or the reason why they are none."""
@@ -79,11 +79,13 @@ class Synthesizer:
         return torch.from_numpy(narrow)
 
     @torch.inference_mode()
-    def draw(self, latents: Tensor) -> npt.NDArray[np.uint8]:
+    def draw(self, latents: Tensor, truncation_psi: float = 1.0) -> npt.NDArray[np.uint8]:
         """Latents (N, latent_dim), already checked → uint8 images (N, H, W, 3)."""
         count = len(latents)
         padded = torch.cat([latents, latents.new_zeros(-count % CHUNK, latents.shape[1])])
-        pixels = [to_pixels(self.artifact.generator(chunk)) for chunk in padded.split(CHUNK)]
+        options = {} if truncation_psi == 1.0 else {"truncation_psi": truncation_psi}
+        chunks = padded.split(CHUNK)
+        pixels = [to_pixels(self.artifact.generator(chunk, **options)) for chunk in chunks]
         if not pixels:
             _, height, width = self.card.image_shape
             return np.empty((0, height, width, 3), np.uint8)

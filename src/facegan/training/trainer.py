@@ -2,19 +2,22 @@
 
 import math
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from facegan.data import Dataset, order_of, to_float
+from facegan.data import Dataset, order_of, random_numbers, to_float
 from facegan.errors import ConfigError, TrainingDiverged
 from facegan.gans import Batch, Gan, Phase, Terms
 from facegan.training.checkpoint import Tensors, flatten_optimizer, restore_optimizer
 from facegan.training.config import TrainingConfig
 from facegan.training.ema import MovingAverage
 from facegan.training.precision import choose_device, choose_dtype
+
+STEP, NETWORKS = 0, 1  # what a step's random numbers are for
 
 
 class Trainer:
@@ -133,23 +136,37 @@ class Trainer:
         """One step: every phase that is due, then the averages."""
         number = self.images_seen // self.batch_size
         batch = self.next_batch(number)
-        for phase in self.phases:
-            if number % phase.every == 0:
-                self.update(phase, batch)
+        self.follow_schedules()
+        with seeded_networks(self.config.seed, number):
+            for phase in self.phases:
+                if number % phase.every == 0:
+                    self.update(phase, batch)
         self.images_seen += self.batch_size
         self.tick_steps += 1
         for name, average in self.averages.items():
             average.update(self.gan.players[name], self.batch_size, self.images_seen)
 
+    def follow_schedules(self) -> None:
+        """Take rates and half-lives from the family, as functions of the images seen."""
+        family, preset = self.gan.family, self.gan.preset
+        for name, adam in family.optimizers(preset, self.kimg).items():
+            group = self.optimizers[name].param_groups[0]
+            group["lr"], group["betas"] = adam.learning_rate, (adam.beta1, adam.beta2)
+        half_life = family.ema_half_life_kimg(preset, self.kimg)
+        if half_life is not None:
+            for average in self.averages.values():
+                average.half_life_images = half_life * 1000
+
     def next_batch(self, number: int) -> Batch:
         """The inputs of a step, a function of the seed and the step's number alone."""
-        generator = torch.Generator().manual_seed((self.config.seed << 31) + number)
+        generator = random_numbers(self.config.seed, number, STEP)
         indices = order_of(self.config.seed, self.images_seen, self.batch_size, len(self.dataset))
         latents = self.gan.sample_latents(self.batch_size, generator)
         return {
             "reals": to_float(self.dataset.read(indices).to(self.device)),
             "latents": latents.to(self.device),
             "generator": generator,
+            "kimg": self.kimg,
         }
 
     def update(self, phase: Phase, batch: Batch) -> None:
@@ -228,6 +245,17 @@ class Trainer:
         players = {f"player.{name}": player for name, player in self.gan.players.items()}
         averages = {f"average.{name}": ema.averaged for name, ema in self.averages.items()}
         return players | averages
+
+
+@contextmanager
+def seeded_networks(seed: int, number: int) -> Iterator[None]:
+    """Random numbers that networks draw themselves (noise, mixing) follow the step too.
+
+    Afterwards torch's global generators are as they were.
+    """
+    with torch.random.fork_rng():
+        torch.manual_seed(random_numbers(seed, number, NETWORKS).initial_seed())
+        yield
 
 
 def sample_images(trainer: Trainer, latents: Tensor) -> Tensor:

@@ -29,7 +29,7 @@ class Dcgan(Family):
     def build_generator(self, preset: DcganPreset, image_shape: tuple[int, ...]) -> nn.Module:
         return Generator(preset, image_shape)
 
-    def optimizers(self, preset: DcganPreset) -> dict[str, Adam]:
+    def optimizers(self, preset: DcganPreset, kimg: float = 0.0) -> dict[str, Adam]:
         return {
             "generator": Adam(preset.generator_learning_rate, preset.beta1, preset.beta2),
             "discriminator": Adam(preset.discriminator_learning_rate, preset.beta1, preset.beta2),
