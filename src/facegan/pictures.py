@@ -56,6 +56,28 @@ def encode_png(image: Pixels, facts: Mapping[str, str]) -> bytes:
     return stream.getvalue()
 
 
+def encode_animation(frames: Pixels, milliseconds: int) -> bytes:
+    """Pictures (N, H, W, 3) as a lossless animated WebP that says it is generated, for ever anew.
+
+    Args:
+        frames: uint8, N >= 1.
+        milliseconds: How long each is shown.
+    """
+    first, *rest = (Image.fromarray(frame) for frame in frames)
+    stream = io.BytesIO()
+    first.save(
+        stream,
+        "WEBP",
+        save_all=True,
+        append_images=rest,
+        duration=milliseconds,
+        loop=0,
+        lossless=True,
+        xmp=XMP.encode(),
+    )
+    return stream.getvalue()
+
+
 def enlarge_png(png: bytes, scale: int) -> bytes:
     """A PNG of ours with every pixel as scale x scale pixels, its metadata kept."""
     with Image.open(io.BytesIO(png)) as picture:

@@ -81,6 +81,32 @@ def test_a_scale_enlarges_every_pixel_and_keeps_what_a_picture_says(
     assert "trainedAlgorithmicMedia" in said["XML:com.adobe.xmp"]
 
 
+def test_a_walk_meets_its_seeds_and_passes_between_them(model_dir: Path, tmp_path: Path) -> None:
+    """Two steps from each seed to the next: first, between, second, between, third."""
+    walked, seeds = tmp_path / "walk.npy", tmp_path / "seeds.npy"
+    assert generate(model_dir, "--seeds", "0-2", "--interpolate", 2, "--out", walked) == 0
+    assert generate(model_dir, "--seeds", "0-2", "--out", seeds) == 0
+    frames, stations = np.load(walked), np.load(seeds)
+    assert len(frames) == 5
+    assert np.array_equal(frames[::2], stations)
+    assert not any(np.array_equal(frame, face) for frame in frames[1::2] for face in stations)
+
+
+def test_an_animation_has_every_frame_and_says_that_it_is_generated(
+    model_dir: Path, tmp_path: Path
+) -> None:
+    out = tmp_path / "walk.webp"
+    words = ["--seeds", "0,5", "--interpolate", 4, "--scale", 2, "--out", out]
+    assert generate(model_dir, *words) == 0
+    with Image.open(out) as film:
+        assert (film.n_frames, film.size) == (5, (64, 64))
+        assert b"trainedAlgorithmicMedia" in film.info["xmp"]
+        first = np.asarray(film.convert("RGB"))
+    alone = Synthesizer(load_artifact(model_dir)).generate(seeds=[0])[0]
+    assert np.array_equal(first, alone.repeat(2, axis=0).repeat(2, axis=1))
+    assert [path.name for path in tmp_path.iterdir()] == ["walk.webp"]
+
+
 def test_latents_draw_one_face_a_row(model_dir: Path, tmp_path: Path) -> None:
     """A file of latents, instead of seeds."""
     width = load_artifact(model_dir).card.latent_dim
@@ -118,6 +144,9 @@ def test_the_same_command_writes_the_same_bytes_over_the_old_file(
         (["--seeds", "1", "--out", "a.npy", "--columns", "2"], "--columns"),
         (["--seeds", "1", "--out", "a.png", "--columns", "0"], "--columns"),
         (["--seeds", "1", "--out", "a.npy", "--scale", "2"], "--scale"),
+        (["--seeds", "1", "--out", "a.png", "--interpolate", "8"], "two or more"),
+        (["--seeds", "1,2", "--out", "a.png", "--interpolate", "0"], "--interpolate"),
+        (["--seeds", "1", "--out", "a.webp"], "two or more"),
         (["--seeds", "1", "--out", "a.png", "--truncation", "3"], "--truncation"),
         (["--latents", "missing.npy", "--out", "a.png"], "missing.npy"),
         (["--seeds", "1", "--latents", __file__, "--out", "a.png"], "either"),

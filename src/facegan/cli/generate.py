@@ -1,22 +1,40 @@
 """`facegan generate`: faces from a model file, drawn here, without a server."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from facegan.cli.options import deliver, face_options, take_order
+from facegan.cli.options import deliver, face_options, take_order, write
 from facegan.client import FaceClient, Reply
-from facegan.wire import Provenance, decode_request, encode_images
+from facegan.pictures import encode_animation
+from facegan.wire import (
+    NPY,
+    GenerateRequest,
+    Provenance,
+    decode_images,
+    decode_request,
+    encode_images,
+)
 
 if TYPE_CHECKING:
     from facegan.synthesis import Synthesizer
+
+FRAME_MILLISECONDS = 60
 
 
 @click.command("generate")
 @click.argument("model", type=click.Path(path_type=Path), metavar="MODEL")
 @face_options
-def command(model: Path, **faces: Any) -> None:
+@click.option(
+    "--interpolate",
+    "steps",
+    type=click.IntRange(min=1),
+    metavar="N",
+    help="Walk from each of --seeds to the next in N steps; --out may be an animated .webp.",
+)
+def command(model: Path, steps: int | None, **faces: Any) -> None:
     """Draw faces with MODEL, a model.tar.gz or the folder of one, without a server.
 
     \b
@@ -29,15 +47,54 @@ def command(model: Path, **faces: Any) -> None:
       facegan generate runs/first/model.tar.gz --seeds 0-3 --columns 4 --out row.png
       facegan generate runs/first/model.tar.gz --latents z.npy --out faces.npy
 
+    \b
+    A walk between faces, as an animation and as a strip:
+      facegan generate runs/first/model.tar.gz --seeds 3,8,15 --interpolate 24 --out walk.webp
+      facegan generate runs/first/model.tar.gz --seeds 3,8 --interpolate 7 --columns 8 --out way.png
+
     The files are the same, byte for byte, as `facegan invoke` gets from a server of the model.
     """
+    out = Path(faces["out"])
+    animated = out.suffix.lower() == ".webp"
+    if (steps or animated) and len(faces["seeds"] or ()) < 2:
+        raise click.UsageError("A walk or an animation needs two or more --seeds, as 3,8.")
+    scale = faces["scale"]
+    if animated:
+        faces |= {"out": str(out.with_suffix(".npy")), "scale": 1}  # the frames, not yet a file
     order = take_order(**faces)
 
     # torch takes seconds to import: after the mistakes, not before
     from facegan.artifact import load_artifact
     from facegan.synthesis import Synthesizer
 
-    deliver(order, FaceClient(InProcess(Synthesizer(load_artifact(model)))))
+    synthesizer = Synthesizer(load_artifact(model))
+    if steps:
+        order = replace(order, request=on_the_way(order.request, steps, synthesizer))
+    client = FaceClient(InProcess(synthesizer))
+    if animated:
+        deliver_animation(order.request, client, out, scale)
+    else:
+        deliver(order, client)
+
+
+def on_the_way(request: GenerateRequest, steps: int, synthesizer: "Synthesizer") -> GenerateRequest:
+    """The latents between a request's seeds, instead of the seeds."""
+    from facegan.synthesis import latents_of_seeds, walk
+
+    stations = latents_of_seeds(synthesizer.artifact, request.seeds or [])
+    return GenerateRequest(
+        latents=walk(stations, steps).numpy(),
+        truncation_psi=request.truncation_psi,
+        columns=request.columns,
+    )
+
+
+def deliver_animation(request: GenerateRequest, client: FaceClient, out: Path, scale: int) -> None:
+    """Draw the frames of a request, write them as an animated WebP, and say where it is."""
+    frames = decode_images(client.invoke(request, NPY), NPY)
+    large = frames.repeat(scale, axis=1).repeat(scale, axis=2)
+    write(out, encode_animation(large, FRAME_MILLISECONDS))
+    click.echo(f"{out}: {request.count} frames.")
 
 
 class InProcess:
