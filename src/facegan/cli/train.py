@@ -169,7 +169,7 @@ def resume_run(out: Path, asked: dict[str, Any], given: dict[str, str]) -> None:
     folder = RunFolder(out)
     plan = folder.read_plan()
     check_same(plan, {**asked, **given})
-    train(folder, {**plan, **given}, resume=True)
+    train(folder, {**plan, **asked, **given}, resume=True)
 
 
 def train(folder: Any, plan: dict[str, Any], resume: bool) -> None:
