@@ -37,6 +37,23 @@ def test_two_runs_with_one_seed_end_with_the_same_bits(
     assert_same(*map(weights, trainers))
 
 
+def test_a_resumed_run_with_augmentation_ends_with_the_same_bits(
+    tiny_gan: Build, dataset: ImageFolderDataset
+) -> None:
+    policy = {"augment": "color,translation,cutout", "augment_probability": 0.5}
+    config = CONFIG.model_copy(update=policy)
+    whole, first, second = (Trainer(tiny_gan(), dataset, config) for _ in range(3))
+    plain = Trainer(tiny_gan(), dataset, CONFIG)
+    whole.run(), plain.run()
+    for _ in range(4):
+        first.step()
+    second.load_state(*first.state())
+    second.run()
+    assert_same(weights(whole), weights(second))
+    key = "player.discriminator/head.weight"
+    assert not torch.equal(weights(whole)[key], weights(plain)[key])
+
+
 def test_another_seed_ends_elsewhere(tiny_gan: Build, dataset: ImageFolderDataset) -> None:
     one = Trainer(tiny_gan(), dataset, CONFIG)
     two = Trainer(tiny_gan(), dataset, CONFIG.model_copy(update={"seed": 1}))
@@ -192,6 +209,7 @@ class TinyCycle(Family):
     name, paper = "tinycycle", "a test"
     presets = {"tiny": CyclePreset()}
     generators = ("there", "back")
+    judges = ()
 
     def build_players(self, preset: Preset, image_shape: tuple[int, ...]) -> dict[str, nn.Module]:
         return {name: nn.Conv2d(3, 3, 1) for name in self.generators}

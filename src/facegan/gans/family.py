@@ -134,6 +134,8 @@ class Family:
     presets: Mapping[str, Preset]
     # Players whose moving average is kept, saved and served; the first is *the* generator.
     generators: tuple[str, ...] = ("generator",)
+    # Players that tell reals from fakes: what they see may be augmented.
+    judges: tuple[str, ...] = ("discriminator",)
     has_truncation: bool = False
 
     def build_players(self, preset: Any, image_shape: tuple[int, ...]) -> dict[str, nn.Module]:

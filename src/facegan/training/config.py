@@ -32,6 +32,14 @@ class TrainingConfig(BaseModel):
         "(default: a twentieth of total_kimg)",
     )
     keep_checkpoints: int = Field(2, ge=1, le=1000, description="how many checkpoints to keep")
+    augment: str = Field(
+        "",
+        description="what the discriminator sees, jittered: any of color,translation,cutout; "
+        "for small data sets",
+    )
+    augment_probability: float = Field(
+        1.0, ge=0, le=1, description="how likely each image is augmented"
+    )
     precision: Literal["auto", "bf16", "fp32"] = Field(
         "auto", description="auto: bf16 where the processor has it in hardware"
     )

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from facegan.data import Dataset, order_of, random_numbers, to_float
 from facegan.errors import ConfigError, TrainingDiverged
 from facegan.gans import Batch, Gan, Phase, Terms
+from facegan.training.augment import Augment
 from facegan.training.checkpoint import Tensors, flatten_optimizer, restore_optimizer
 from facegan.training.config import TrainingConfig
 from facegan.training.ema import MovingAverage
@@ -58,6 +59,9 @@ class Trainer:
         for player in gan.players.values():
             player.to(self.device).train()
         self.optimizers = self.build_optimizers()
+        augment = Augment(self.config.augment, self.config.augment_probability)
+        for name in gan.family.judges:
+            augment.stand_before(gan.players[name])
         self.averages = self.build_averages()
         self.images_seen = 0
         self.train_seconds = 0.0
