@@ -98,6 +98,7 @@ def test_sigterm_ends_the_step_and_leaves_a_checkpoint(images_dir: Path, tmp_pat
     assert process.returncode == 0
     assert "--resume" in told
     assert len(list((out / "checkpoints").glob("kimg-*"))) == 1
+    assert not (out / "metrics.jsonl").exists()  # no tick was due
 
 
 def test_a_damaged_newest_checkpoint_is_named_and_the_one_before_is_used(

@@ -58,6 +58,9 @@ class Progress:
         trace: TracebackType | None,
     ) -> None:
         self.bar.close()
+        if error is None and not self.trainer.is_finished:  # stopped, perhaps between two ticks
+            self.trainer.tally.figures(self.trainer.kimg)  # no checkpoint of what has diverged
+            self.folder.save_state(self.trainer)
         if self.curves:
             self.curves.close()
 

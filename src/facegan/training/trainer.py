@@ -10,13 +10,14 @@ import torch
 from torch import Tensor, nn
 
 from facegan.data import Dataset, order_of, random_numbers, to_float
-from facegan.errors import ConfigError, TrainingDiverged
-from facegan.gans import Batch, Gan, Phase, Terms
+from facegan.errors import ConfigError
+from facegan.gans import Batch, Gan, Phase
 from facegan.training.augment import Augment
 from facegan.training.checkpoint import Tensors, flatten_optimizer, restore_optimizer
 from facegan.training.config import TrainingConfig
 from facegan.training.ema import MovingAverage
 from facegan.training.precision import choose_device, choose_dtype
+from facegan.training.tally import Tally
 
 STEP, NETWORKS = 0, 1  # what a step's random numbers are for
 
@@ -67,7 +68,7 @@ class Trainer:
         self.train_seconds = 0.0
         self.stop_requested = False
         self.on_tick, self.on_step = on_tick, on_step
-        self.clear_tick()
+        self.tally = Tally()
 
     def sizes(self) -> tuple[int, int]:
         """Images a step, and images in all: whole batches."""
@@ -128,13 +129,11 @@ class Trainer:
             self.step()
             elapsed = time.perf_counter() - started
             self.train_seconds += elapsed
-            self.tick_seconds += elapsed
+            self.tally.add_step(self.batch_size, elapsed)
             if self.on_step:
                 self.on_step(self)
             if self.images_seen // tick_images > ticks_before or self.is_finished:
                 self.tick()
-        if self.tick_steps:
-            self.tick()
 
     def step(self) -> None:
         """One step: every phase that is due, then the averages."""
@@ -146,7 +145,6 @@ class Trainer:
                 if number % phase.every == 0:
                     self.update(phase, batch)
         self.images_seen += self.batch_size
-        self.tick_steps += 1
         for name, average in self.averages.items():
             average.update(self.gan.players[name], self.batch_size, self.images_seen)
 
@@ -183,38 +181,12 @@ class Trainer:
             terms = phase.loss(self.gan, batch)
         torch.stack(list(terms.values())).sum().backward()
         optimizer.step()
-        self.remember(terms)
-
-    # --- figures --------------------------------------------------------------------------------
-
-    def clear_tick(self) -> None:
-        """Start the sums of a new tick."""
-        self.tick_steps, self.tick_seconds = 0, 0.0
-        self.term_sums: dict[str, Tensor] = {}
-        self.term_counts: dict[str, int] = {}
-
-    def remember(self, terms: Terms) -> None:
-        """Add to the tick's sums, on the device: no wait for it inside a step."""
-        for name, value in terms.items():
-            value = value.detach()
-            self.term_sums[name] = self.term_sums.get(name, torch.zeros_like(value)) + value
-            self.term_counts[name] = self.term_counts.get(name, 0) + 1
+        self.tally.add_terms(terms)
 
     def tick(self) -> None:
-        """Read the sums, refuse what is not finite, tell whoever listens."""
-        means = {
-            name: total.item() / self.term_counts[name] for name, total in self.term_sums.items()
-        }
-        for name, value in means.items():
-            if not math.isfinite(value):
-                raise TrainingDiverged(
-                    f"The loss term {name!r} is {value} at {self.kimg:.1f} kimg.",
-                    "Resume from the last checkpoint with lower learning rates, "
-                    "or with --precision fp32.",
-                )
-        rate = self.tick_steps * self.batch_size / max(self.tick_seconds, 1e-9)
-        figures = {"kimg": self.kimg, "images_per_second": rate, **means}
-        self.clear_tick()
+        """Close the tally, refuse what is not finite, tell whoever listens."""
+        figures = self.tally.figures(self.kimg)
+        self.tally = Tally()
         if self.on_tick:
             self.on_tick(self, figures)
 
@@ -227,7 +199,10 @@ class Trainer:
             tensors.update({f"{name}/{key}": value for key, value in module.state_dict().items()})
         for name, optimizer in self.optimizers.items():
             tensors.update(flatten_optimizer(f"optimizer.{name}", optimizer))
-        return tensors, {"images_seen": self.images_seen, "train_seconds": self.train_seconds}
+        sums, tally = self.tally.state()
+        tensors.update({f"tally/{name}": total for name, total in sums.items()})
+        numbers = {"images_seen": self.images_seen, "train_seconds": self.train_seconds}
+        return tensors, {**numbers, "tally": tally}
 
     def load_state(self, tensors: Tensors, numbers: Mapping[str, Any]) -> None:
         """Take up where :meth:`state` left off.
@@ -236,19 +211,25 @@ class Trainer:
             RunError: the tensors are not those of this family and preset.
         """
         for name, module in self.stateful_modules().items():
-            prefix = f"{name}/"
-            mine = {k.removeprefix(prefix): v for k, v in tensors.items() if k.startswith(prefix)}
-            module.load_state_dict(mine)
+            module.load_state_dict(below(name, tensors))
         for name, optimizer in self.optimizers.items():
             restore_optimizer(f"optimizer.{name}", optimizer, tensors)
         self.images_seen = int(numbers["images_seen"])
         self.train_seconds = float(numbers["train_seconds"])
+        sums = {name: total.to(self.device) for name, total in below("tally", tensors).items()}
+        self.tally = Tally.from_state(sums, numbers["tally"])
 
     def stateful_modules(self) -> dict[str, nn.Module]:
         """Players and averages under the names they are saved by."""
         players = {f"player.{name}": player for name, player in self.gan.players.items()}
         averages = {f"average.{name}": ema.averaged for name, ema in self.averages.items()}
         return players | averages
+
+
+def below(name: str, tensors: Tensors) -> Tensors:
+    """The tensors under ``name/``, without it."""
+    prefix = f"{name}/"
+    return {k.removeprefix(prefix): v for k, v in tensors.items() if k.startswith(prefix)}
 
 
 @contextmanager

@@ -1,0 +1,60 @@
+"""A tick's sums of losses and time, gathered without waiting for the device inside a step."""
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Self
+
+import torch
+from torch import Tensor
+
+from facegan.errors import TrainingDiverged
+from facegan.gans import Terms
+
+
+@dataclass
+class Tally:
+    """What has been summed since the last tick; part of a run's state, so that nothing is lost."""
+
+    images: int = 0
+    seconds: float = 0.0
+    sums: dict[str, Tensor] = field(default_factory=dict)
+    counts: dict[str, int] = field(default_factory=dict)
+
+    def add_terms(self, terms: Terms) -> None:
+        """Add one phase's loss terms, on their device."""
+        for name, value in terms.items():
+            value = value.detach().float()
+            self.sums[name] = self.sums.get(name, torch.zeros_like(value)) + value
+            self.counts[name] = self.counts.get(name, 0) + 1
+
+    def add_step(self, images: int, seconds: float) -> None:
+        """Add one step's images and the seconds it took."""
+        self.images += images
+        self.seconds += seconds
+
+    def figures(self, kimg: float) -> dict[str, float]:
+        """kimg, images_per_second and the mean of every loss term.
+
+        Raises:
+            TrainingDiverged: a term is not finite.
+        """
+        means = {name: total.item() / self.counts[name] for name, total in self.sums.items()}
+        for name, value in means.items():
+            if not math.isfinite(value):
+                raise TrainingDiverged(
+                    f"The loss term {name!r} is {value} at {kimg:.1f} kimg.",
+                    "Resume from the last checkpoint with lower learning rates, "
+                    "or with --precision fp32.",
+                )
+        return {"kimg": kimg, "images_per_second": self.images / max(self.seconds, 1e-9), **means}
+
+    def state(self) -> tuple[dict[str, Tensor], dict[str, Any]]:
+        """The sums as tensors, and the plain numbers."""
+        numbers = {"images": self.images, "seconds": self.seconds, "counts": dict(self.counts)}
+        return dict(self.sums), numbers
+
+    @classmethod
+    def from_state(cls, sums: dict[str, Tensor], numbers: Mapping[str, Any]) -> Self:
+        """A tally as :meth:`state` left it."""
+        return cls(numbers["images"], numbers["seconds"], sums, dict(numbers["counts"]))
