@@ -19,7 +19,7 @@ PIP     := $(BIN)/python -m pip install --quiet --disable-pip-version-check \
            --constraint constraints.txt $(if $(TORCH_INDEX),--extra-index-url $(TORCH_INDEX))
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test setup data train generate serve faces lint check format bench-train bench-toy clean
+.PHONY: help demo test setup data train report generate serve faces lint check format bench-train bench-resume bench-toy clean
 
 ##— Two commands —
 demo: $(VENV)/.installed    ## The whole line on this machine: data, training, serving, faces (ARGS="--minutes 1 --images 5000")
@@ -37,6 +37,9 @@ data: $(VENV)/.installed    ## Draw synthetic cartoon faces into DATA
 train: $(VENV)/.installed   ## Train FAMILY's PRESET on the pictures in DATA, into RUN
 	@$(BIN)/facegan train --data $(DATA) --out $(RUN) --family $(FAMILY) --preset $(PRESET) $(ARGS)
 
+report: $(VENV)/.installed  ## One HTML page about the run in RUN, into RUN/report.html (ARGS="--watch 30")
+	@$(BIN)/facegan report $(RUN) $(ARGS)
+
 generate: $(VENV)/.installed ## Draw SEEDS with RUN's model, without a server, into RUN/faces.png
 	@$(BIN)/facegan generate $(RUN)/model.tar.gz --seeds $(SEEDS) --out $(RUN)/faces.png $(ARGS)
 
@@ -49,6 +52,9 @@ faces: $(VENV)/.installed   ## Ask the running server for SEEDS through boto3, i
 ##— Measured, side by side —
 bench-train: $(VENV)/.installed-bench ## Our trainer against the article's loop: images/s and their ratio
 	@$(BIN)/python benchmarks/bench_train.py $(ARGS)
+
+bench-resume: $(VENV)/.installed ## Kill training runs at random moments, resume, compare every bit
+	@$(BIN)/python benchmarks/bench_resume.py $(ARGS)
 
 bench-toy: $(VENV)/.installed ## How fast the toy faces are drawn
 	@$(BIN)/python benchmarks/bench_toy_faces.py $(ARGS)

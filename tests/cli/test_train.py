@@ -84,6 +84,29 @@ def test_a_killed_run_resumes_to_the_same_bits(images_dir: Path, run: Path, tmp_
     assert kimgs == [0.032, 0.064]
 
 
+def test_a_run_killed_before_its_first_checkpoint_starts_over(run: Path, tmp_path: Path) -> None:
+    out = tmp_path / "early"
+    out.mkdir()
+    shutil.copy(run / "run.json", out)
+    (out / "metrics.jsonl").write_text('{"kimg": 0.032}\n{"kim')  # a tick without its checkpoint
+    (out / "checkpoints" / ".partial-kimg-00000000.032").mkdir(parents=True)
+    assert train("--out", out, "--resume") == 0
+    ours, theirs = ((p / "model" / "generator.safetensors").read_bytes() for p in (out, run))
+    assert ours == theirs
+    assert len((out / "metrics.jsonl").read_text().splitlines()) == 2
+
+
+def test_a_run_whose_checkpoints_are_all_damaged_is_not_resumed(
+    run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    copy = tmp_path / "copy"
+    shutil.copytree(run, copy)
+    for blob in copy.glob("checkpoints/*/state.safetensors"):
+        blob.write_bytes(b"")
+    assert train("--out", copy, "--resume") == 4
+    assert "Every checkpoint" in capsys.readouterr().err
+
+
 def test_sigterm_ends_the_step_and_leaves_a_checkpoint(images_dir: Path, tmp_path: Path) -> None:
     out = tmp_path / "stopped"
     words = ["--data", images_dir, "--out", out, "--preset", "tiny", "--total-kimg", "1000"]

@@ -90,7 +90,7 @@ def load_newest(folder: Path) -> tuple[Tensors, dict[str, Any]]:
     """The newest checkpoint that is whole; a damaged one is named and the one before is used.
 
     Raises:
-        RunError: there is none, or every one is damaged.
+        RunError: every one is damaged.
     """
     for checkpoint in reversed(list_checkpoints(folder)):
         try:
@@ -99,7 +99,9 @@ def load_newest(folder: Path) -> tuple[Tensors, dict[str, Any]]:
             logger.warning(
                 "The checkpoint %s is damaged (%s); trying the one before.", checkpoint, cause
             )
-    raise RunError(f"{folder} holds no checkpoint to resume from.", "Start anew without --resume.")
+    raise RunError(
+        f"Every checkpoint in {folder} is damaged.", "Start a new run in another folder."
+    )
 
 
 def load_checkpoint(checkpoint: Path) -> tuple[Tensors, dict[str, Any]]:

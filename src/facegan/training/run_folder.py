@@ -9,7 +9,7 @@ from facegan import __version__
 from facegan.artifact import ModelCard, pack_artifact, save_artifact
 from facegan.errors import ConfigError, RunError
 from facegan.files import write_aside
-from facegan.training.checkpoint import load_newest, save_checkpoint
+from facegan.training.checkpoint import list_checkpoints, load_newest, save_checkpoint
 from facegan.training.trainer import Trainer
 
 PLAN_NAME = "run.json"
@@ -112,12 +112,14 @@ class RunFolder:
     def resume(self, trainer: Trainer) -> None:
         """Load the newest whole checkpoint into a trainer; log lines past it are dropped.
 
+        A run that was killed before its first checkpoint starts over, to the same bits.
+
         Raises:
-            RunError: there is none, or it is of another family or preset.
+            RunError: all are damaged, or the newest is of another family or preset.
         """
-        tensors, numbers = load_newest(self.checkpoints)
         try:
-            trainer.load_state(tensors, numbers)
+            if list_checkpoints(self.checkpoints):
+                trainer.load_state(*load_newest(self.checkpoints))
         except (RuntimeError, ValueError, KeyError) as cause:
             raise RunError(
                 f"The checkpoint in {self.checkpoints} does not fit this run: {cause}",

@@ -1,0 +1,141 @@
+"""Kill real training runs with SIGKILL at random moments, resume them, and compare every bit.
+
+A trial starts `facegan train` with a family's `tiny` preset, kills it a few times anywhere between
+its first breath and its last, resumes each time, lets it finish, and compares weights, averages,
+optimisers and log lines with a run that was left alone.
+"""
+
+import argparse
+import json
+import random
+import subprocess
+import sys
+import tempfile
+import time
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from PIL import Image
+
+from facegan.data.toy_faces import draw_faces
+from facegan.gans import FAMILIES
+from facegan.training.checkpoint import TENSORS_NAME, list_checkpoints
+
+KILLS_A_TRIAL = 5
+RUN = ["--preset", "tiny", "--total-kimg", "0.8", "--tick-kimg", "0.08", "--precision", "fp32"]
+
+
+@dataclass
+class Score:
+    """What happened to one family's runs."""
+
+    kills: int = 0
+    identical: int = 0
+    damaged: int = 0
+    seconds_lost: list[float] = field(default_factory=lambda: [0.0])
+
+
+def main() -> None:
+    options = parse_options()
+    dice = random.Random(options.seed)
+    print(f"{'family':12} {'kills':>6} {'identical':>10} {'damaged':>8} {'seconds lost, most':>19}")
+    scores = []
+    with tempfile.TemporaryDirectory() as folder:
+        data = write_pictures(Path(folder) / "data")
+        for name in FAMILIES:
+            score = torment(name, data, Path(folder), options.kills // len(FAMILIES) + 1, dice)
+            print(f"{name:12} {score.kills:6} {score.identical:10} {score.damaged:8} "
+                  f"{max(score.seconds_lost):19.2f}", flush=True)  # fmt: skip
+            scores.append(score)
+    print(json.dumps({
+        "kills": sum(score.kills for score in scores),
+        "identical": sum(score.identical for score in scores),
+        "damaged_checkpoints": sum(score.damaged for score in scores),
+        "seconds_lost_max": round(max(max(score.seconds_lost) for score in scores), 2),
+    }))  # fmt: skip
+
+
+def parse_options() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--kills", type=int, default=50, help="in all, shared by the families")
+    parser.add_argument("--seed", type=int, default=0, help="of the moments")
+    return parser.parse_args()
+
+
+def write_pictures(folder: Path) -> Path:
+    """A few toy faces to train on."""
+    folder.mkdir()
+    images, _ = draw_faces(0, 64, 32)
+    for index, image in enumerate(images.permute(0, 2, 3, 1).numpy()):
+        Image.fromarray(image).save(folder / f"{index:03d}.png")
+    return folder
+
+
+def torment(family: str, data: Path, folder: Path, kills: int, dice: random.Random) -> Score:
+    """One undisturbed run, then trials until enough kills have hit a living process."""
+    quiet = folder / f"{family}-quiet"
+    started = time.monotonic()
+    finish(start(family, data, quiet))
+    length = time.monotonic() - started
+    score = Score()
+    while score.kills < kills:
+        out = folder / f"{family}-{score.kills}"
+        hits = trial(family, data, out, length, dice, score)
+        score.kills += hits
+        score.identical += hits if outcome(out) == outcome(quiet) else 0
+    return score
+
+
+def trial(
+    family: str, data: Path, out: Path, length: float, dice: random.Random, score: Score
+) -> int:
+    """Kill a run up to five times at random moments, then let it finish; how often it was hit."""
+    hits = 0
+    while hits < KILLS_A_TRIAL and not (out / "model.tar.gz").exists():
+        process = start(family, data, out)
+        try:
+            process.wait(timeout=dice.uniform(0, length))
+        except subprocess.TimeoutExpired:
+            process.kill()
+            hits += 1
+            score.seconds_lost.append(seconds_since_checkpoint(out))
+        score.damaged += process.communicate()[1].count("is damaged")
+    score.damaged += finish(start(family, data, out)).count("is damaged")
+    return hits
+
+
+def start(family: str, data: Path, out: Path) -> "subprocess.Popen[str]":
+    """A training process: a new run, or the old one resumed."""
+    words = ["--resume"] if (out / "run.json").exists() else ["--data", data, "--family", family]
+    new = [] if words == ["--resume"] else RUN
+    command = [sys.executable, "-m", "facegan.cli", "train", "--out", out, *words, *new]
+    return subprocess.Popen(
+        [*map(str, command)], stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True
+    )
+
+
+def finish(process: "subprocess.Popen[str]") -> str:
+    """Wait for a run's end; what it said."""
+    told = process.communicate()[1]
+    if process.returncode:
+        sys.exit(f"A run failed:\n{told}")
+    return told
+
+
+def seconds_since_checkpoint(out: Path) -> float:
+    """Work that a kill has just undone: the time since the newest checkpoint, or the start."""
+    marks = list_checkpoints(out / "checkpoints")[-1:] or [out / "run.json"]
+    return max(0.0, time.time() - marks[0].stat().st_mtime) if marks[0].exists() else 0.0
+
+
+def outcome(out: Path) -> tuple[bytes, bytes, list[dict[str, float]]]:
+    """All that a run leaves, but for its times: last checkpoint, model, log lines."""
+    state = (list_checkpoints(out / "checkpoints")[-1] / TENSORS_NAME).read_bytes()
+    model = (out / "model" / "generator.safetensors").read_bytes()
+    lines = [json.loads(line) for line in (out / "metrics.jsonl").read_text().splitlines()]
+    timed = {"images_per_second", "train_seconds", "time"}
+    return state, model, [{k: v for k, v in line.items() if k not in timed} for line in lines]
+
+
+if __name__ == "__main__":
+    main()
