@@ -25,13 +25,14 @@ MAY_IMPORT = {  # room: (rooms of ours, packages of others)
         "torch safetensors numpy pydantic tqdm",
     ),
     "cloud": ("errors client", "boto3 botocore"),
+    "report": ("errors files pictures data artifact synthesis", "numpy torch PIL"),
 }
 FLOORS = [
     {"errors", "files"},
     {"environment", "pictures", "gans"},
     {"wire", "data", "artifact"},
     {"client", "synthesis"},
-    {"serving", "training", "cloud"},
+    {"serving", "training", "cloud", "report"},
 ]
 
 

@@ -55,6 +55,12 @@ def test_the_articles_initialisation_is_what_its_code_does() -> None:
     assert first.weight.std().item() == pytest.approx(math.sqrt(2 / (3 * 16)), rel=0.05)
 
 
+def test_images_lie_between_minus_one_and_one() -> None:
+    """The generator ends in tanh (arXiv:1511.06434, section 3)."""
+    gan = build_gan("dcgan", "tiny", (3, 32, 32), seed=0)
+    assert gan.players["generator"](100 * torch.randn(4, 16)).abs().max() <= 1
+
+
 class Constant(nn.Module):
     """A player that always answers the same: the sum of its input times a weight."""
 

@@ -20,6 +20,7 @@ def a_batch(gan: Gan, count: int = 8) -> Batch:
         "reals": reals,
         "latents": gan.sample_latents(count, generator),
         "generator": generator,
+        "kimg": 0.0,
     }
 
 
@@ -32,7 +33,7 @@ def test_images_have_the_asked_shape_and_range(family: str, tiny_gan: Build) -> 
     gan = tiny_gan(family)
     images = gan.players["generator"](gan.sample_latents(4, torch.Generator().manual_seed(0)))
     assert images.shape == (4, *gan.image_shape)
-    assert images.abs().max() <= 1
+    assert images.isfinite().all()  # a family need not squash: whoever makes pixels clamps
     assert images.dtype == torch.float32
 
 

@@ -7,6 +7,8 @@ import torch
 from facegan.errors import ConfigError, nearest
 from facegan.gans.dcgan import FAMILY as DCGAN
 from facegan.gans.family import Adam, Batch, Family, Gan, Phase, Preset, Terms, convert
+from facegan.gans.r3gan import FAMILY as R3GAN
+from facegan.gans.stylegan2 import FAMILY as STYLEGAN2
 
 __all__ = [
     "FAMILIES",
@@ -23,7 +25,7 @@ __all__ = [
     "find_preset",
 ]
 
-FAMILIES: dict[str, Family] = {family.name: family for family in (DCGAN,)}
+FAMILIES: dict[str, Family] = {family.name: family for family in (DCGAN, R3GAN, STYLEGAN2)}
 
 
 def find_family(name: str) -> Family:

@@ -52,7 +52,9 @@ class Trainer:
                 f"The data is {dataset.image_shape}, the GAN makes {gan.image_shape}."
             )
         self.gan, self.dataset = gan, dataset
-        self.config = (config or TrainingConfig()).completed_by(gan.preset)
+        asked = config or TrainingConfig()
+        self.config = asked.completed_by(gan.preset)
+        self.ema_is_scheduled = asked.ema_half_life_kimg is None  # a wish goes before a schedule
         self.batch_size, self.total_images = self.sizes()
         self.device = choose_device(self.config.device)
         self.dtype = choose_dtype(self.config.precision, self.device)
@@ -155,9 +157,9 @@ class Trainer:
             group = self.optimizers[name].param_groups[0]
             group["lr"], group["betas"] = adam.learning_rate, (adam.beta1, adam.beta2)
         half_life = family.ema_half_life_kimg(preset, self.kimg)
-        if half_life is not None:
+        if half_life is not None and self.ema_is_scheduled:
             for average in self.averages.values():
-                average.half_life_images = half_life * 1000
+                average.follow(half_life)
 
     def next_batch(self, number: int) -> Batch:
         """The inputs of a step, a function of the seed and the step's number alone."""

@@ -1,0 +1,44 @@
+"""R3GAN (Huang, Gokaslan, Kuleshov & Tompkin, arXiv:2501.05441): a baseline without tricks."""
+
+import torch
+from torch import Tensor, nn
+
+from facegan.gans.family import Adam, Family, Phase
+from facegan.gans.r3gan.loss import PHASES
+from facegan.gans.r3gan.networks import Discriminator, Generator
+from facegan.gans.r3gan.presets import PRESETS, R3ganPreset
+
+
+class R3gan(Family):
+    """Residual networks without normalisation under a regularised relativistic loss."""
+
+    name = "r3gan"
+    paper = "Huang, Gokaslan, Kuleshov & Tompkin 2024, arXiv:2501.05441"
+    presets = PRESETS
+
+    def build_players(
+        self, preset: R3ganPreset, image_shape: tuple[int, ...]
+    ) -> dict[str, nn.Module]:
+        return {
+            "generator": Generator(preset, image_shape),
+            "discriminator": Discriminator(preset, image_shape),
+        }
+
+    def build_generator(self, preset: R3ganPreset, image_shape: tuple[int, ...]) -> nn.Module:
+        return Generator(preset, image_shape)
+
+    def optimizers(self, preset: R3ganPreset, kimg: float = 0.0) -> dict[str, Adam]:
+        adam = Adam(preset.learning_rate(kimg), 0.0, preset.beta2(kimg))  # no momentum
+        return {"generator": adam, "discriminator": adam}
+
+    def ema_half_life_kimg(self, preset: R3ganPreset, kimg: float) -> float | None:
+        return preset.ema_half_life(kimg)
+
+    def phases(self, preset: R3ganPreset) -> tuple[Phase, ...]:
+        return PHASES
+
+    def sample_latents(self, preset: R3ganPreset, count: int, generator: torch.Generator) -> Tensor:
+        return torch.randn(count, preset.latent_dim, generator=generator)
+
+
+FAMILY = R3gan()

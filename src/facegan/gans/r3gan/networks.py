@@ -1,0 +1,232 @@
+"""The two players of R3GAN: mirrored stacks of residual blocks without normalisation.
+
+arXiv:2501.05441, the roadmap's last configuration: blocks that are wide and grouped in the middle,
+biases only under an activation, Fix-up's initialisation, resampling by a small filter. There is no
+tanh: a generator's images may leave [-1, 1], and whoever makes pixels of them clamps.
+"""
+
+import math
+from itertools import pairwise
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F  # noqa: N812  # the field's own alias
+
+from facegan.errors import ConfigError
+from facegan.gans.layers import in_autocast_type
+from facegan.gans.r3gan.presets import R3ganPreset
+
+SMALLEST = 4  # side of the first map and of the last
+SLOPE = 0.2  # of the leaky ReLU below zero
+
+
+def widths_from(preset: R3ganPreset, image_shape: tuple[int, ...]) -> list[int]:
+    """Channels at 4, 8, 16 … pixels, up to the image's side.
+
+    Raises:
+        ConfigError: the image is not square RGB, no doublings of 4 lead to its side, or the
+            channels at some side cannot be cut into groups.
+    """
+    channels, height, width = image_shape
+    stages = int(math.log2(max(height, 1) / SMALLEST)) if height >= SMALLEST else 0
+    if channels != 3 or height != width or stages < 1 or SMALLEST << stages != height:
+        raise ConfigError(
+            f"r3gan cannot make images of {width}x{height} with {channels} channels.",
+            "It makes square RGB images of 8, 16, 32 … pixels: "
+            "prepare the data at one of these resolutions.",
+        )
+    sides = [SMALLEST << stage for stage in range(stages + 1)]
+    return [width_at(preset, side) for side in sides]
+
+
+def width_at(preset: R3ganPreset, side: int) -> int:
+    """The preset's width up to its full-width resolution, halved at every doubling beyond."""
+    width = preset.width // max(1, side // preset.full_width_resolution)
+    if width == 0 or width * preset.expansion % preset.group_width:
+        raise ConfigError(
+            f"{width} channels at {side} px, times an expansion of {preset.expansion}, "
+            f"cannot be cut into groups of {preset.group_width}.",
+            "Choose another width, expansion or group_width.",
+        )
+    return width
+
+
+# --- resampling -------------------------------------------------------------------------------
+
+
+def halve_rows(x: Tensor) -> Tensor:
+    """(…, H, W) → (…, H/2, W), each row from four with weights [1, 3, 3, 1] / 8.
+
+    That is the filter [1, 2, 1] and the mean of two rows at once; zeros outside.
+    """
+    even: Tensor
+    odd: Tensor
+    even, odd = F.pad(x, (0, 0, 1, 1)).unflatten(-2, (-1, 2)).unbind(-2)
+    outer = even[..., :-1, :] + odd[..., 1:, :]
+    inner = odd[..., :-1, :] + even[..., 1:, :]
+    return (outer + 3 * inner) / 8
+
+
+def double_rows(x: Tensor) -> Tensor:
+    """(…, H, W) → (…, 2H, W): every row twice, then the filter [1, 2, 1] / 4; zeros outside."""
+    padded = F.pad(x, (0, 0, 1, 1))
+    above, below = padded[..., :-2, :], padded[..., 2:, :]
+    return torch.stack([above + 3 * x, below + 3 * x], -2).flatten(-3, -2) / 4
+
+
+def halve(x: Tensor) -> Tensor:
+    """(N, C, H, W) → (N, C, H/2, W/2). Sums of slices: quicker on CPUs than a depthwise filter."""
+    return halve_rows(halve_rows(x).mT).mT
+
+
+def double(x: Tensor) -> Tensor:
+    """(N, C, H, W) → (N, C, 2H, 2W)."""
+    return double_rows(double_rows(x).mT).mT
+
+
+# --- layers -----------------------------------------------------------------------------------
+
+
+def initialise(weight: Tensor, gain: float = 1.0) -> None:
+    """Weights from N(0, gain² / fan_in); a gain of 0 makes them 0."""
+    nn.init.normal_(weight, 0.0, gain / math.sqrt(weight[0].numel()))
+
+
+def block_gain(blocks: int) -> float:
+    """The gain inside residual branches: He's for the leaky ReLU, tamed for the depth.
+
+    Fix-up (arXiv:1901.09321, section 3.1) scales by L^(-1 / (2m - 2)): L is the number of branches
+    and m = 3 the layers in each, the last of which starts at 0.
+    """
+    layers = 3
+    return math.sqrt(2 / (1 + SLOPE**2)) * math.pow(blocks, -1 / (2 * layers - 2))
+
+
+class Conv(nn.Conv2d):
+    """A convolution that keeps the map's size, initialised with a gain."""
+
+    def __init__(
+        self,
+        channels_in: int,
+        channels_out: int,
+        size: int = 1,
+        *,
+        groups: int = 1,
+        bias: bool = False,
+        gain: float = 1.0,
+    ) -> None:
+        super().__init__(
+            channels_in, channels_out, size, padding=size // 2, groups=groups, bias=bias
+        )
+        initialise(self.weight, gain)
+        if self.bias is not None:
+            nn.init.zeros_(self.bias)
+
+
+class ResidualBlock(nn.Module):
+    """x + Conv1x1(lrelu(GroupedConv3x3(lrelu(Conv1x1(x))))); at first x itself."""
+
+    def __init__(self, channels: int, preset: R3ganPreset, gain: float) -> None:
+        super().__init__()
+        wide = channels * preset.expansion
+        groups = wide // preset.group_width
+        # The paper's biases lie inside the activations: a convolution's own bias, just before one.
+        self.branch = nn.Sequential(
+            Conv(channels, wide, bias=True, gain=gain),
+            nn.LeakyReLU(SLOPE),
+            Conv(wide, wide, 3, groups=groups, bias=True, gain=gain),
+            nn.LeakyReLU(SLOPE),
+            Conv(wide, channels, gain=0.0),
+        )
+
+    def forward(self, x: Tensor) -> Tensor:
+        out: Tensor = x + self.branch(x)
+        return out
+
+
+class Upsample(nn.Module):
+    """Twice the side. A 1x1 convolution first, on the small map, where the width changes."""
+
+    def __init__(self, channels_in: int, channels_out: int) -> None:
+        super().__init__()
+        self.change = change_width(channels_in, channels_out)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return double(self.change(in_autocast_type(x)))
+
+
+class Downsample(nn.Module):
+    """Half the side. A 1x1 convolution last, on the small map, where the width changes."""
+
+    def __init__(self, channels_in: int, channels_out: int) -> None:
+        super().__init__()
+        self.change = change_width(channels_in, channels_out)
+
+    def forward(self, x: Tensor) -> Tensor:
+        changed: Tensor = self.change(halve(x))
+        return changed
+
+
+def change_width(channels_in: int, channels_out: int) -> nn.Module:
+    """Nothing where the widths agree."""
+    return nn.Identity() if channels_in == channels_out else Conv(channels_in, channels_out)
+
+
+def blocks_of(preset: R3ganPreset, width: int, stages: int) -> list[nn.Module]:
+    """One stage's residual blocks, in a network of so many stages."""
+    gain = block_gain(stages * preset.blocks_per_stage)
+    return [ResidualBlock(width, preset, gain) for _ in range(preset.blocks_per_stage)]
+
+
+# --- players ----------------------------------------------------------------------------------
+
+
+class Generator(nn.Module):
+    """Latents (N, latent_dim) → images (N, 3, H, W), about [-1, 1] and not squashed into it."""
+
+    def __init__(self, preset: R3ganPreset, image_shape: tuple[int, ...]) -> None:
+        super().__init__()
+        widths = widths_from(preset, image_shape)
+        self.basis = nn.Parameter(torch.randn(widths[0], SMALLEST, SMALLEST))
+        self.project = nn.Linear(preset.latent_dim, widths[0], bias=False)
+        initialise(self.project.weight)
+        self.start = nn.Sequential(*blocks_of(preset, widths[0], len(widths)))
+        layers: list[nn.Module] = []
+        for before, after in pairwise(widths):
+            layers += [Upsample(before, after), *blocks_of(preset, after, len(widths))]
+        self.layers = nn.Sequential(*layers)
+        self.to_rgb = Conv(widths[-1], 3)
+
+    def forward(self, latents: Tensor) -> Tensor:
+        with torch.autocast(latents.device.type, enabled=False):  # 4x4 stays in float32
+            strengths = self.project(latents.float())[:, :, None, None]
+            x = self.start(strengths * self.basis)  # (N, C, 4, 4)
+        images: Tensor = self.to_rgb(self.layers(x))
+        return images.float()
+
+
+class Discriminator(nn.Module):
+    """Images (N, 3, H, W) → logits (N,): how real each looks, up to a constant."""
+
+    def __init__(self, preset: R3ganPreset, image_shape: tuple[int, ...]) -> None:
+        super().__init__()
+        widths = widths_from(preset, image_shape)[::-1]
+        self.from_rgb = Conv(3, widths[0])
+        layers: list[nn.Module] = []
+        for before, after in pairwise(widths):
+            layers += [*blocks_of(preset, before, len(widths)), Downsample(before, after)]
+        self.layers = nn.Sequential(*layers)
+        self.end = nn.Sequential(*blocks_of(preset, widths[-1], len(widths)))
+        # The adjoint of the generator's basis: a 4x4 kernel a channel, over the whole map.
+        self.basis = nn.Conv2d(widths[-1], widths[-1], SMALLEST, groups=widths[-1], bias=False)
+        initialise(self.basis.weight)
+        # No bias: the relativistic loss sees differences of logits only.
+        self.head = nn.Linear(widths[-1], 1, bias=False)
+        initialise(self.head.weight)
+
+    def forward(self, images: Tensor) -> Tensor:
+        x = self.layers(self.from_rgb(images))  # (N, C, 4, 4)
+        with torch.autocast(images.device.type, enabled=False):
+            strengths = self.basis(self.end(x.float())).flatten(1)
+            logits: Tensor = self.head(strengths)  # (N, 1)
+        return logits.flatten()

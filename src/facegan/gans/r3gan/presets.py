@@ -1,0 +1,127 @@
+"""R3GAN's numbers under names: the paper's three, two guesses for faces, and one for tests."""
+
+import math
+from dataclasses import dataclass
+
+from facegan.gans.family import Preset, setting
+
+LATENT_HELP = "width of a latent vector"
+GAMMA_HELP = "weight of both gradient penalties"
+
+
+@dataclass(frozen=True, kw_only=True)
+class R3ganPreset(Preset):
+    """Widths and schedules of one R3GAN. The paper's augmentation (ADA's pipe) is not here yet.
+
+    Four numbers move from their start to their end over ``schedule_kimg`` and then rest.
+    """
+
+    latent_dim: int = setting(LATENT_HELP, default=64, low=1, high=4096)
+    width: int = setting("channels of the wide stages", default=768, low=1, high=8192)
+    full_width_resolution: int = setting(
+        "the last side as wide as that; each doubling beyond halves the channels",
+        default=32,
+        low=4,
+        high=4096,
+    )
+    blocks_per_stage: int = setting("residual blocks a resolution", default=2, low=1, high=64)
+    expansion: int = setting("how many times wider a block is inside", default=2, low=1, high=16)
+    group_width: int = setting(
+        "channels a group of the 3x3 convolutions (16: cardinality 96 at width 768)",
+        default=16,
+        low=1,
+        high=8192,
+    )
+    schedule_kimg: float = setting(
+        "thousands of images over which the schedules run", default=20_000.0, low=1e-3, high=1e6
+    )
+    learning_rate_start: float = setting("Adam's step at first", default=2e-4, low=0, high=1)
+    learning_rate_end: float = setting("Adam's step at last", default=5e-5, low=0, high=1)
+    beta2_start: float = setting(
+        "Adam's second-moment decay at first", default=0.9, low=0, high=0.99999
+    )
+    beta2_end: float = setting(
+        "Adam's second-moment decay at last", default=0.99, low=0, high=0.99999
+    )
+    gamma_start: float = setting(f"{GAMMA_HELP} at first", default=2.0, low=0, high=1e6)
+    gamma_end: float = setting(f"{GAMMA_HELP} at last", default=0.2, low=0, high=1e6)
+    ema_half_life_start_kimg: float = setting(
+        "half-life of the average at first", default=0.0, low=0, high=1e6
+    )
+    ema_half_life_end_kimg: float = setting(
+        "half-life of the average at last", default=500.0, low=0, high=1e6
+    )
+
+    def scheduled(self, start: float, end: float, kimg: float) -> float:
+        """Half a cosine from start to end over the first ``schedule_kimg``, then the end."""
+        progress = min(kimg / self.schedule_kimg, 1.0)
+        return end + (start - end) * (1 + math.cos(math.pi * progress)) / 2
+
+    def learning_rate(self, kimg: float) -> float:
+        """Adam's step after so many thousand images."""
+        return self.scheduled(self.learning_rate_start, self.learning_rate_end, kimg)
+
+    def beta2(self, kimg: float) -> float:
+        """Adam's second-moment decay after so many thousand images."""
+        return self.scheduled(self.beta2_start, self.beta2_end, kimg)
+
+    def gamma(self, kimg: float) -> float:
+        """The penalties' weight after so many thousand images."""
+        return self.scheduled(self.gamma_start, self.gamma_end, kimg)
+
+    def ema_half_life(self, kimg: float) -> float:
+        """The average's half-life, in kimg, after so many thousand images."""
+        return self.scheduled(self.ema_half_life_start_kimg, self.ema_half_life_end_kimg, kimg)
+
+
+# The recipe's half-life only says that an average is kept: the schedule replaces its value.
+RECIPE = {"batch_size": 256, "total_kimg": 20_000.0, "ema_half_life_kimg": 500.0}
+
+PRESETS = {
+    "paper32": R3ganPreset(
+        about="the paper's CIFAR-10 network and schedules, without classes and augmentation; 32 px",
+        gamma_start=0.05,
+        gamma_end=0.005,
+        ema_half_life_end_kimg=5000.0,
+        recipe={**RECIPE, "batch_size": 512, "ema_half_life_kimg": 5000.0},
+    ),
+    "faces32": R3ganPreset(
+        about="paper64 less its last stage, its gamma over 4 for a quarter of the pixels: a guess",
+        gamma_start=0.5,
+        gamma_end=0.05,
+        recipe=RECIPE,
+    ),
+    "paper64": R3ganPreset(
+        about="the paper's FFHQ-64 network and schedules, without augmentation; 64 px",
+        gamma_start=2.0,
+        gamma_end=0.2,
+        recipe=RECIPE,
+    ),
+    "faces128": R3ganPreset(
+        about="between paper64 and paper256, its gamma their geometric mean: a guess",
+        gamma_start=17.0,
+        gamma_end=1.7,
+        recipe=RECIPE,
+    ),
+    "paper256": R3ganPreset(
+        about="the paper's FFHQ-256 network and schedules, without augmentation; 256 px",
+        gamma_start=150.0,
+        gamma_end=15.0,
+        recipe=RECIPE,
+    ),
+    "tiny": R3ganPreset(
+        about="seconds on a CPU, for tests and first tries; it draws blobs",
+        latent_dim=16,
+        width=8,
+        full_width_resolution=1024,
+        blocks_per_stage=1,
+        group_width=4,
+        schedule_kimg=1.0,
+        learning_rate_start=2e-3,
+        learning_rate_end=5e-4,
+        gamma_start=0.5,
+        gamma_end=0.05,
+        ema_half_life_end_kimg=0.1,
+        recipe={"batch_size": 16, "total_kimg": 1.0, "ema_half_life_kimg": 0.1},
+    ),
+}

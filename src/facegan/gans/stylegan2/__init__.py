@@ -1,0 +1,57 @@
+"""StyleGAN2 (Karras et al., arXiv:1912.04958), written from the papers; no augmentation yet."""
+
+import torch
+from torch import Tensor, nn
+
+from facegan.gans.family import Adam, Family, Phase
+from facegan.gans.stylegan2.loss import phases_of
+from facegan.gans.stylegan2.networks import Discriminator, Generator
+from facegan.gans.stylegan2.presets import PRESETS, Stylegan2Preset
+
+
+class Stylegan2(Family):
+    """A generator that paints by styles against a residual discriminator."""
+
+    name = "stylegan2"
+    paper = "Karras, Laine, Aittala, Hellsten, Lehtinen & Aila 2020, arXiv:1912.04958"
+    presets = PRESETS
+    has_truncation = True
+
+    def build_players(
+        self, preset: Stylegan2Preset, image_shape: tuple[int, ...]
+    ) -> dict[str, nn.Module]:
+        return {
+            "generator": Generator(preset, image_shape),
+            "discriminator": Discriminator(preset, image_shape),
+        }
+
+    def build_generator(self, preset: Stylegan2Preset, image_shape: tuple[int, ...]) -> nn.Module:
+        return Generator(preset, image_shape)
+
+    def optimizers(self, preset: Stylegan2Preset, kimg: float = 0.0) -> dict[str, Adam]:
+        path_interval = preset.path_length_interval if preset.path_length_weight else None
+        return {
+            "generator": lazily_regularised(preset, path_interval),
+            "discriminator": lazily_regularised(preset, preset.r1_interval),
+        }
+
+    def phases(self, preset: Stylegan2Preset) -> tuple[Phase, ...]:
+        return phases_of(preset)
+
+    def sample_latents(
+        self, preset: Stylegan2Preset, count: int, generator: torch.Generator
+    ) -> Tensor:
+        return torch.randn(count, preset.latent_dim, generator=generator)
+
+
+def lazily_regularised(preset: Stylegan2Preset, interval: int | None) -> Adam:
+    """Adam for a player that steps once more every `interval` steps.
+
+    To keep its pace over the images seen, the rate is scaled by r = n / (n + 1) and the betas are
+    raised to the r (arXiv:1912.04958, appendix B, "Lazy regularization").
+    """
+    r = interval / (interval + 1) if interval else 1.0
+    return Adam(preset.learning_rate * r, preset.beta1**r, preset.beta2**r)
+
+
+FAMILY = Stylegan2()

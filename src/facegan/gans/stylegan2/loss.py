@@ -1,0 +1,121 @@
+"""StyleGAN2's losses: the non-saturating game, lazily regularised (arXiv:1912.04958).
+
+A regulariser runs as a phase of its own every few steps and counts as many times over (section
+3.1), in float32 whatever the autocast: a square of gradients does not survive eight bits. Adaptive
+augmentation (arXiv:2006.06676) is not here: small data sets will overfit without it.
+"""
+
+from collections.abc import Callable
+from typing import cast
+
+import torch
+from torch import Tensor
+from torch.nn.functional import softplus
+
+from facegan.gans.family import Batch, Gan, Phase, Terms
+from facegan.gans.stylegan2.layers import in_own_type
+from facegan.gans.stylegan2.networks import Generator
+from facegan.gans.stylegan2.presets import Stylegan2Preset, r1_gamma
+
+PATH_BATCH_SHRINK = 2  # path lengths are measured on half a batch
+PATH_DECAY = 0.01  # a measurement's share in their running mean
+
+
+def mixed_styles(generator: Generator, latents: Tensor, probability: float) -> Tensor:
+    """A w for every layer (N, layers, style_dim), some samples' later ones of a second face.
+
+    The layer where a mixed sample changes over is uniform over all but the first
+    (style mixing, arXiv:1812.04948, section 3.1).
+    """
+    count, layers = len(latents), generator.synthesis.layers
+    w, others = generator.map(latents), generator.mapping(torch.randn_like(latents))
+    starts = torch.randint(1, layers, (count, 1), device=w.device)
+    mixed = torch.rand(count, 1, device=w.device) < probability
+    later = mixed & (torch.arange(layers, device=w.device) >= starts)  # (N, layers)
+    return torch.where(later[:, :, None], others[:, None], w[:, None])
+
+
+def draw_fakes(gan: Gan, latents: Tensor) -> Tensor:
+    """Images of the generator in training, styles mixed."""
+    generator = cast(Generator, gan.players["generator"])
+    ws = mixed_styles(generator, latents, gan.preset.style_mixing)
+    return cast(Tensor, generator.synthesis(ws))
+
+
+def draw_latents(gan: Gan, batch: Batch, count: int) -> Tensor:
+    """Latents (N, latent_dim) of a phase's own, on the batch's device."""
+    return gan.sample_latents(count, batch["generator"]).to(batch["reals"].device)
+
+
+def generator_loss(gan: Gan, batch: Batch) -> Terms:
+    """-log D(G(z)) = softplus(-logits)."""
+    logits = gan.players["discriminator"](draw_fakes(gan, batch["latents"]))
+    return {"generator": softplus(-logits).mean()}
+
+
+def discriminator_loss(gan: Gan, batch: Batch) -> Terms:
+    """-log D(x) - log(1 - D(G(z))), on fakes of latents of its own."""
+    discriminator, reals = gan.players["discriminator"], batch["reals"]
+    with torch.no_grad():
+        fakes = draw_fakes(gan, draw_latents(gan, batch, len(reals)))
+    return {
+        "reals": softplus(-discriminator(reals)).mean(),
+        "fakes": softplus(discriminator(fakes)).mean(),
+    }
+
+
+def r1_loss(gan: Gan, batch: Batch) -> Terms:
+    """R1, gamma/2 E|grad D(x)|² on reals (arXiv:1801.04406, equation 9), times its interval."""
+    preset, reals = gan.preset, batch["reals"].detach().requires_grad_()
+    with in_own_type(reals):
+        logits = gan.players["discriminator"](reals)
+        (slopes,) = torch.autograd.grad(logits.sum(), reals, create_graph=True)
+        penalty = slopes.square().sum((1, 2, 3)).mean()
+    gamma = preset.r1_gamma or r1_gamma(reals.shape[-1], len(reals))
+    return {"r1": penalty * (gamma / 2 * preset.r1_interval) + nothing(logits)}
+
+
+def path_length_loss(gan: Gan, batch: Batch) -> Terms:
+    """E(|J_w^T y| - a)², a the running mean of the lengths (section 3.2), times its interval."""
+    preset, generator = gan.preset, cast(Generator, gan.players["generator"])
+    latents = draw_latents(gan, batch, max(len(batch["reals"]) // PATH_BATCH_SHRINK, 1))
+    with in_own_type(latents):
+        ws = mixed_styles(generator, latents, preset.style_mixing)
+        lengths, images = path_lengths(generator.synthesis, ws)
+        penalty = path_penalty(lengths, generator.mean_path_length)
+    scale = preset.path_length_weight * preset.path_length_interval
+    return {"path_length": penalty * scale + nothing(images)}
+
+
+def path_lengths(synthesis: Callable[[Tensor], Tensor], ws: Tensor) -> tuple[Tensor, Tensor]:
+    """How far the images move with w along random pictures y: lengths (N,), and the images.
+
+    |J_w^T y| is the gradient of <G(w), y>, y ~ N(0, 1) (equation 4), over the root of the number of
+    pixels so that it does not grow with the resolution; over the layers, a root mean square.
+    """
+    images = synthesis(ws)
+    pictures = torch.randn_like(images) / (images.shape[2] * images.shape[3]) ** 0.5
+    (slopes,) = torch.autograd.grad((images * pictures).sum(), ws, create_graph=True)
+    return slopes.square().sum(2).mean(1).sqrt(), images
+
+
+def path_penalty(lengths: Tensor, running_mean: Tensor) -> Tensor:
+    """The mean square distance from the running mean, which follows first, in place."""
+    running_mean.lerp_(lengths.detach().mean(), PATH_DECAY)
+    return (lengths - running_mean).square().mean()
+
+
+def nothing(x: Tensor) -> Tensor:
+    """Zero, yet derivable: gives last biases, which no penalty sees, a gradient of zero."""
+    return x.sum() * 0.0
+
+
+def phases_of(preset: Stylegan2Preset) -> tuple[Phase, ...]:
+    """Each player's game, then its regulariser when due."""
+    path_length = Phase("generator", path_length_loss, preset.path_length_interval)
+    return (
+        Phase("generator", generator_loss),
+        *([path_length] if preset.path_length_weight else []),
+        Phase("discriminator", discriminator_loss),
+        Phase("discriminator", r1_loss, preset.r1_interval),
+    )

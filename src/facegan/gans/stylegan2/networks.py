@@ -1,0 +1,213 @@
+"""The two players of StyleGAN2, sized by a preset and the data set's image shape.
+
+The generator is the skip one, the discriminator the residual one (arXiv:1912.04958, figure 7).
+"""
+
+import math
+from itertools import pairwise
+from typing import cast
+
+import torch
+from torch import Tensor, nn
+
+from facegan.errors import ConfigError
+from facegan.gans.stylegan2.layers import (
+    EPSILON,
+    EqualConv2d,
+    EqualLinear,
+    ModulatedConv2d,
+    Resample,
+    activate,
+    append_minibatch_stddev,
+    in_own_type,
+)
+from facegan.gans.stylegan2.presets import Stylegan2Preset
+
+SMALLEST = 4  # side of the first map
+MEAN_W_DECAY = 0.995  # a training batch's share in the mean of w is the rest
+
+
+def sides_of(image_shape: tuple[int, ...]) -> list[int]:
+    """The sides of the maps, 4, 8 … up to the image's.
+
+    Raises:
+        ConfigError: the image is not square RGB, or no doublings lead there.
+    """
+    channels, height, width = image_shape
+    doublings = int(math.log2(max(height, 1) / SMALLEST)) if height > SMALLEST else 0
+    if channels != 3 or height != width or doublings < 1 or SMALLEST << doublings != height:
+        raise ConfigError(
+            f"stylegan2 cannot make images of {width}x{height} with {channels} channels.",
+            "It makes square RGB images of 8, 16, 32 … pixels: "
+            "prepare the data at one of these resolutions.",
+        )
+    return [SMALLEST << doubling for doubling in range(doublings + 1)]
+
+
+class Mapping(nn.Module):
+    """Latents z (N, latent_dim) → w (N, style_dim), in float32 whatever the autocast."""
+
+    def __init__(self, preset: Stylegan2Preset) -> None:
+        super().__init__()
+        widths = [preset.latent_dim] + [preset.style_dim] * preset.mapping_layers
+        rate = preset.mapping_rate
+        self.layers = nn.ModuleList(
+            EqualLinear(before, after, rate=rate) for before, after in pairwise(widths)
+        )
+
+    def forward(self, latents: Tensor) -> Tensor:
+        with in_own_type(latents):
+            x = latents.float()
+            x = x * (x.square().mean(1, keepdim=True) + EPSILON).rsqrt()
+            for layer in self.layers:
+                x = activate(layer(x))
+        return x
+
+
+class SynthesisLayer(nn.Module):
+    """A modulated convolution, then noise and bias, then the activation (figure 2c).
+
+    The noise is drawn anew while training and is the same picture always in eval mode.
+    """
+
+    noise: Tensor
+
+    def __init__(
+        self, preset: Stylegan2Preset, narrow: int, wide: int, side: int, doubles: bool = False
+    ) -> None:
+        super().__init__()
+        self.convolution = ModulatedConv2d(preset.style_dim, narrow, wide, 3, doubles=doubles)
+        self.noise_strength = nn.Parameter(torch.zeros(()))
+        self.bias = nn.Parameter(torch.zeros(wide))
+        self.register_buffer("noise", torch.randn(side, side))
+
+    def forward(self, x: Tensor, w: Tensor) -> Tensor:
+        x = self.convolution(x, w)
+        noise = self.noise
+        if self.training:
+            noise = torch.randn(len(x), 1, *noise.shape, device=x.device)
+        x = x + (noise * self.noise_strength).to(x.dtype) + self.bias.to(x.dtype)[:, None, None]
+        return activate(x)
+
+
+class ToRGB(nn.Module):
+    """Features (N, C, H, W) and w → their part of the image, float32 (N, 3, H, W)."""
+
+    def __init__(self, preset: Stylegan2Preset, width: int) -> None:
+        super().__init__()
+        self.convolution = ModulatedConv2d(preset.style_dim, width, 3, 1, demodulates=False)
+        self.bias = nn.Parameter(torch.zeros(3))
+
+    def forward(self, x: Tensor, w: Tensor) -> Tensor:
+        image: Tensor = self.convolution(x, w).float()
+        return image + self.bias[:, None, None]
+
+
+class SynthesisBlock(nn.Module):
+    """Doubles features and image; ws (N, 3, style_dim) holds a w for each of its layers."""
+
+    def __init__(self, preset: Stylegan2Preset, narrow: int, wide: int, side: int) -> None:
+        super().__init__()
+        self.enlarge = SynthesisLayer(preset, narrow, wide, side, doubles=True)
+        self.refine = SynthesisLayer(preset, wide, wide, side)
+        self.to_rgb = ToRGB(preset, wide)
+        self.enlarge_image = Resample(up=2)
+
+    def forward(self, x: Tensor, image: Tensor, ws: Tensor) -> tuple[Tensor, Tensor]:
+        x = self.refine(self.enlarge(x, ws[:, 0]), ws[:, 1])
+        return x, self.enlarge_image(image) + self.to_rgb(x, ws[:, 2])
+
+
+class Synthesis(nn.Module):
+    """A w for every layer, (N, layers, style_dim) → images (N, 3, H, W)."""
+
+    def __init__(self, preset: Stylegan2Preset, sides: list[int]) -> None:
+        super().__init__()
+        widths = [preset.width_at(side) for side in sides]
+        self.layers = 2 * len(sides)  # a block's last w, its image's, is the next one's first
+        self.constant = nn.Parameter(torch.randn(1, widths[0], SMALLEST, SMALLEST))
+        self.first = SynthesisLayer(preset, widths[0], widths[0], SMALLEST)
+        self.to_rgb = ToRGB(preset, widths[0])
+        self.blocks = nn.ModuleList(
+            SynthesisBlock(preset, narrow, wide, side)
+            for narrow, wide, side in zip(widths, widths[1:], sides[1:], strict=False)
+        )
+
+    def forward(self, ws: Tensor) -> Tensor:
+        x = self.first(self.constant.expand(len(ws), -1, -1, -1), ws[:, 0])
+        image: Tensor = self.to_rgb(x, ws[:, 1])
+        for index, block in enumerate(self.blocks):
+            x, image = block(x, image, ws[:, 2 * index + 1 : 2 * index + 4])
+        return image
+
+
+class Generator(nn.Module):
+    """Latents (N, latent_dim) → images (N, 3, H, W), float32, near [-1, 1]: nothing squashes them.
+
+    It keeps two running means besides its weights: that of w, the typical face that truncation
+    leads to, and that of the path lengths, the target of their regularisation.
+    """
+
+    mean_w: Tensor
+    mean_path_length: Tensor
+
+    def __init__(self, preset: Stylegan2Preset, image_shape: tuple[int, ...]) -> None:
+        super().__init__()
+        self.mapping = Mapping(preset)
+        self.synthesis = Synthesis(preset, sides_of(image_shape))
+        self.register_buffer("mean_w", torch.zeros(preset.style_dim))
+        self.register_buffer("mean_path_length", torch.zeros(()))
+
+    def forward(self, latents: Tensor, truncation_psi: float = 1.0) -> Tensor:
+        w = self.map(latents)
+        if truncation_psi != 1.0:
+            w = self.mean_w.lerp(w, truncation_psi)  # arXiv:1812.04948, appendix B
+        ws = w[:, None].expand(-1, self.synthesis.layers, -1)
+        return cast(Tensor, self.synthesis(ws))
+
+    def map(self, latents: Tensor) -> Tensor:
+        """z (N, latent_dim) → w (N, style_dim); while training, the mean of w follows."""
+        w: Tensor = self.mapping(latents)
+        if self.training:
+            self.mean_w.lerp_(w.detach().mean(0), 1 - MEAN_W_DECAY)
+        return w
+
+
+class DiscriminatorBlock(nn.Module):
+    """(N, C, H, W) → (N, C', H/2, W/2), with a linear way around; their sum over sqrt(2)."""
+
+    def __init__(self, narrow: int, wide: int) -> None:
+        super().__init__()
+        self.refine = EqualConv2d(narrow, narrow, 3, padding=1)
+        self.smooth = Resample(padding=2)
+        self.halve = EqualConv2d(narrow, wide, 3, stride=2)
+        self.halve_skip = Resample(down=2)
+        self.skip = EqualConv2d(narrow, wide, 1, bias=False)
+
+    def forward(self, x: Tensor) -> Tensor:
+        around: Tensor = self.skip(self.halve_skip(x))
+        x = activate(self.refine(x))
+        x = activate(self.halve(self.smooth(x)))
+        return (x + around) * math.sqrt(0.5)
+
+
+class Discriminator(nn.Module):
+    """Images (N, 3, H, W) → logits (N,): how real each looks, not squashed."""
+
+    def __init__(self, preset: Stylegan2Preset, image_shape: tuple[int, ...]) -> None:
+        super().__init__()
+        widths = [preset.width_at(side) for side in reversed(sides_of(image_shape))]
+        self.from_rgb = EqualConv2d(3, widths[0], 1)
+        pairs = pairwise(widths)
+        self.blocks = nn.Sequential(*(DiscriminatorBlock(*pair) for pair in pairs))
+        self.group = preset.minibatch_stddev_group
+        self.last = EqualConv2d(widths[-1] + 1, widths[-1], 3, padding=1)
+        self.hidden = EqualLinear(widths[-1] * SMALLEST**2, widths[-1])
+        self.head = EqualLinear(widths[-1], 1)
+
+    def forward(self, images: Tensor) -> Tensor:
+        # Images arrive channels-last from the data; the filters are quick on the other layout.
+        x = self.blocks(activate(self.from_rgb(images.contiguous())))
+        x = activate(self.last(append_minibatch_stddev(x, self.group)))
+        logits: Tensor = self.head(activate(self.hidden(x.flatten(1))))  # (N, 1)
+        return logits.flatten().float()

@@ -1,0 +1,82 @@
+"""StyleGAN2's numbers under names: NVIDIA's `auto` rules at four resolutions, and a tiny one.
+
+The rules are those of the ADA paper's code for one GPU (arXiv:2006.06676, appendix C, as its
+`--cfg=auto` chooses them); Karras et al.'s first configuration had 8 mapping layers.
+"""
+
+from dataclasses import dataclass
+
+from facegan.gans.family import Preset, setting
+
+
+def r1_gamma(resolution: int, batch_size: int) -> float:
+    """The R1 weight that fits a resolution and a batch: 0.0002 resolution² / batch size.
+
+    A rule of thumb, not an optimum: where quality matters, try a few times more and less.
+    """
+    return 0.0002 * resolution**2 / batch_size
+
+
+@dataclass(frozen=True, kw_only=True)
+class Stylegan2Preset(Preset):
+    """Widths, losses and optimisers of one StyleGAN2."""
+
+    latent_dim: int = setting("width of a latent vector", default=512, low=1, high=4096)
+    style_dim: int = setting("width of w", default=512, low=1, high=4096)
+    mapping_layers: int = setting("layers from z to w", default=2, low=1, high=16)
+    mapping_rate: float = setting(
+        "the mapping's learning rate, as a share of the others'", default=0.01, low=1e-6, high=1
+    )
+    channel_base: int = setting(
+        "channels of a layer times its side, below max_channels", default=16384, low=8, high=131072
+    )
+    max_channels: int = setting("channels of the widest layers", default=512, low=1, high=2048)
+    minibatch_stddev_group: int = setting(
+        "images compared with one another by the discriminator", default=4, low=1, high=65536
+    )
+    style_mixing: float = setting(
+        "share of the training fakes with two faces' styles", default=0.9, low=0, high=1
+    )
+    r1_gamma: float = setting(
+        "R1's weight; 0 takes 0.0002 resolution² / batch size", default=0.0, low=0, high=1e6
+    )
+    r1_interval: int = setting("steps from one R1 to the next", default=16, low=1, high=1024)
+    path_length_weight: float = setting(
+        "weight of the path lengths' regularisation; 0 leaves it out", default=2.0, low=0, high=1e6
+    )
+    path_length_interval: int = setting(
+        "steps from one path length regularisation to the next", default=4, low=1, high=1024
+    )
+    learning_rate: float = setting("Adam's step", default=0.0025, low=0, high=1)
+    beta1: float = setting("Adam's momentum", default=0.0, low=0, high=0.9999)
+    beta2: float = setting("Adam's second-moment decay", default=0.99, low=0, high=0.99999)
+
+    def width_at(self, side: int) -> int:
+        """Channels of the maps of a side."""
+        return max(min(self.channel_base // side, self.max_channels), 1)
+
+
+def paper(resolution: int) -> Stylegan2Preset:
+    """What `auto` chooses for a resolution on one GPU, below 512 pixels."""
+    batch_size = min(4096 // resolution, 32)
+    return Stylegan2Preset(
+        about=f"the ADA paper's choices for one GPU, without its augmentation, {resolution} px",
+        recipe={
+            "batch_size": batch_size,
+            "total_kimg": 25000.0,
+            "ema_half_life_kimg": batch_size * 10 / 32,
+        },
+    )
+
+
+PRESETS = {
+    **{f"paper{resolution}": paper(resolution) for resolution in (32, 64, 128, 256)},
+    "tiny": Stylegan2Preset(
+        about="seconds on a CPU, for tests and first tries; it draws blobs",
+        latent_dim=16,
+        style_dim=16,
+        channel_base=256,
+        max_channels=16,
+        recipe={"batch_size": 16, "total_kimg": 1.0, "ema_half_life_kimg": 0.1},
+    ),
+}

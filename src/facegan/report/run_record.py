@@ -1,0 +1,130 @@
+"""What a run's folder says of the run, whether it has ended or is still going on."""
+
+import json
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from facegan.artifact import CARD_NAME, Artifact, load_artifact
+from facegan.errors import ArtifactError, RunError
+
+Tick = Mapping[str, float]
+NOT_LOSSES = {"kimg", "images_per_second", "train_seconds", "time"}
+FOREIGN = "Name the folder that was given to facegan train as --out."
+
+
+@dataclass(frozen=True)
+class RunRecord:
+    """A run as it stands now."""
+
+    path: Path
+    plan: Mapping[str, Any]  # what was asked for
+    dataset: Mapping[str, Any]  # name, digest, images, resolution
+    ticks: tuple[Tick, ...]
+    samples: tuple[Path, ...]  # grids of the fixed latents, oldest first
+    artifact: Artifact | None
+    no_artifact: str  # why there is none; empty where there is
+
+    @property
+    def kimg(self) -> float:
+        """How far training has come, by its last tick."""
+        return self.ticks[-1]["kimg"] if self.ticks else 0.0
+
+    @property
+    def is_finished(self) -> bool:
+        """Whether there is a model and it is of the last tick: a resumed run has an older one."""
+        return self.artifact is not None and self.artifact.card.kimg >= self.kimg
+
+    @property
+    def terms(self) -> list[str]:
+        """The loss terms, in the order in which they first appear."""
+        return list(dict.fromkeys(name for tick in self.ticks for name in tick
+                                  if name not in NOT_LOSSES))  # fmt: skip
+
+
+def kimg_text(kimg: float) -> str:
+    """A number of kimg for people: three digits that count, no exponent."""
+    return f"{kimg:,.0f}" if kimg >= 100 else f"{kimg:.3g}"
+
+
+def read_run(path: Path) -> RunRecord:
+    """Read a run's folder.
+
+    Raises:
+        RunError: it is missing, holds no run, or its metrics.jsonl is damaged.
+    """
+    if not path.is_dir():
+        raise RunError(f"{path} does not exist or is no folder.", FOREIGN)
+    plan, dataset = read_facts(path / "run.json")
+    artifact, reason = read_artifact(path)
+    return RunRecord(
+        path=path,
+        plan=plan,
+        dataset=dataset,
+        ticks=read_ticks(path / "metrics.jsonl"),
+        samples=tuple(sorted((path / "samples").glob("kimg-*.png"))),
+        artifact=artifact,
+        no_artifact=reason,
+    )
+
+
+def read_facts(file: Path) -> tuple[dict[str, Any], dict[str, Any]]:
+    """The plan and the data set that run.json names."""
+    try:
+        facts = json.loads(file.read_text())
+        plan, dataset = facts["plan"], facts["dataset"]
+        if not (isinstance(plan, dict) and isinstance(dataset, dict)):
+            raise TypeError("plan and dataset must be objects")
+        plan["family"], plan["preset"], dataset["images"], dataset["name"]
+        dataset["resolution"] = int(dataset["resolution"])
+    except FileNotFoundError as cause:
+        raise RunError(f"{file.parent} holds no run: it has no {file.name}.", FOREIGN) from cause
+    except (OSError, ValueError, KeyError, TypeError, RecursionError) as cause:
+        raise RunError(
+            f"{file} does not describe a run ({type(cause).__name__}: {cause}).", FOREIGN
+        ) from cause
+    return plan, dataset
+
+
+def read_ticks(file: Path) -> tuple[Tick, ...]:
+    """The figures of every tick; a last line that is still being written is left for later."""
+    if not file.exists():
+        return ()
+    try:
+        lines = file.read_text().splitlines(keepends=True)
+    except (OSError, ValueError) as cause:
+        raise RunError(f"{file} cannot be read: {cause}", "Check its rights.") from cause
+    return tuple(
+        parse_tick(line, f"{file}, line {number}")
+        for number, line in enumerate(lines, 1)
+        if line.endswith("\n")
+    )
+
+
+def parse_tick(line: str, place: str) -> Tick:
+    """One line of metrics.jsonl; figures that are no finite number are left out."""
+    try:
+        values = json.loads(line)
+        figures = {name: float(value) for name, value in values.items()}
+        if not math.isfinite(figures["kimg"]):
+            raise ValueError("kimg is not finite")
+    except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as cause:
+        raise RunError(
+            f"{place} is no tick ({type(cause).__name__}: {cause}).", "Delete that line."
+        ) from cause
+    return {name: value for name, value in figures.items() if math.isfinite(value)}
+
+
+def read_artifact(path: Path) -> tuple[Artifact | None, str]:
+    """The run's model, or a sentence that says why there is none to look at."""
+    archive = path / "model.tar.gz"
+    folder = path / "model"
+    source = folder if (folder / CARD_NAME).exists() else archive
+    if not source.exists():
+        return None, "There is no model yet: it is written when training ends."
+    try:
+        return load_artifact(source), ""
+    except ArtifactError as cause:
+        return None, f"The model cannot be read. {cause}"

@@ -1,0 +1,325 @@
+"""R3GAN's own claims: the paper's sizes, its penalties and schedules worked by hand."""
+
+import math
+from dataclasses import replace
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from facegan.data import ImageFolderDataset
+from facegan.errors import ConfigError
+from facegan.gans import FAMILIES, Batch, Gan, build_gan
+from facegan.gans.r3gan.loss import discriminator_loss, generator_loss, gradient_penalties
+from facegan.gans.r3gan.networks import ResidualBlock, block_gain, double, halve, widths_from
+from facegan.gans.r3gan.presets import PRESETS
+from facegan.training import Trainer, TrainingConfig
+
+R3GAN = FAMILIES["r3gan"]
+TINY = PRESETS["tiny"]
+
+
+def parameters(module: nn.Module) -> int:
+    return sum(parameter.numel() for parameter in module.parameters())
+
+
+# --- networks ---------------------------------------------------------------------------------
+
+
+def test_paper32_has_the_papers_size_without_classes() -> None:
+    """20.7 M a player: 8 blocks of 2,583,552, and what leads into and out of them."""
+    block = 2 * 768 * 1536 + 1536 * 16 * 9 + 2 * 1536
+    gan = build_gan("r3gan", "paper32", (3, 32, 32))
+    generator, discriminator = gan.players["generator"], gan.players["discriminator"]
+    assert parameters(generator) == 8 * block + 64 * 768 + 768 * 16 + 768 * 3 == 20_732_160
+    assert parameters(discriminator) == 8 * block + 3 * 768 + 768 * 16 + 768 == 20_683_776
+
+
+def test_paper64_has_the_papers_size() -> None:
+    """22.4 M a player."""
+    gan = build_gan("r3gan", "paper64", (3, 64, 64))
+    assert parameters(gan.players["generator"]) == 22_429_824
+    assert parameters(gan.players["discriminator"]) == 22_381_440
+
+
+@pytest.mark.parametrize(
+    ("name", "side", "widths", "cardinalities"),
+    [
+        ("paper32", 32, [768] * 4, [96] * 4),
+        ("paper64", 64, [768] * 4 + [384], [96] * 4 + [48]),
+        ("paper256", 256, [768] * 4 + [384, 192, 96], [96] * 4 + [48, 24, 12]),
+    ],
+)
+def test_widths_and_cardinalities_are_the_papers(
+    name: str, side: int, widths: list[int], cardinalities: list[int]
+) -> None:
+    preset = PRESETS[name]
+    assert widths_from(preset, (3, side, side)) == widths
+    blocks = [ResidualBlock(width, preset, gain=1.0) for width in widths]
+    assert [block.branch[2].groups for block in blocks] == cardinalities
+
+
+def test_players_mirror_each_other() -> None:
+    """The same blocks at the same resolutions, two a resolution; the rest differs."""
+    gan = build_gan("r3gan", "tiny", (3, 32, 32), blocks_per_stage=2)
+    blocks = {
+        name: [m for m in player.modules() if isinstance(m, ResidualBlock)]
+        for name, player in gan.players.items()
+    }
+    assert len(blocks["generator"]) == len(blocks["discriminator"]) == 2 * 4
+
+
+def test_a_networks_biases_all_lie_under_an_activation() -> None:
+    gan = build_gan("r3gan", "tiny", (3, 64, 64), full_width_resolution=32)
+    for player in gan.players.values():
+        biased = {name for name, _ in player.named_parameters() if name.endswith("bias")}
+        assert biased and all(name.endswith(("branch.0.bias", "branch.2.bias")) for name in biased)
+
+
+@pytest.mark.parametrize("side", [8, 16, 64, 128])
+def test_tiny_makes_any_power_of_two_from_eight(side: int) -> None:
+    gan = build_gan("r3gan", "tiny", (3, side, side), seed=0)
+    images = gan.players["generator"](torch.randn(2, TINY.latent_dim))
+    assert images.shape == (2, 3, side, side)
+    logits = gan.players["discriminator"](images)
+    assert logits.shape == (2,) and logits.dtype == torch.float32
+
+
+def test_a_block_starts_as_the_identity_and_can_leave_it() -> None:
+    torch.manual_seed(0)
+    block, x = ResidualBlock(8, TINY, gain=1.0), torch.randn(2, 8, 4, 4)
+    assert torch.equal(block(x), x)
+    block(x).square().sum().backward()
+    assert block.branch[-1].weight.grad.abs().max() > 0
+
+
+def test_weights_inside_blocks_are_hes_tamed_for_the_depth() -> None:
+    """std = sqrt(2 / 1.04) * 8^(-1/4) / sqrt(fan_in) with paper32's eight blocks."""
+    block = ResidualBlock(768, PRESETS["paper32"], block_gain(8))
+    gain = math.sqrt(2 / 1.04) / 8**0.25
+    pointwise, grouped = block.branch[0], block.branch[2]
+    assert pointwise.weight.std().item() == pytest.approx(gain / math.sqrt(768), rel=0.02)
+    assert grouped.weight.std().item() == pytest.approx(gain / math.sqrt(16 * 9), rel=0.02)
+    assert not pointwise.bias.any() and not grouped.bias.any()
+
+
+def test_paper32s_players_are_built_with_that_gain() -> None:
+    for player in build_gan("r3gan", "paper32", (3, 32, 32), seed=0).players.values():
+        block = next(m for m in player.modules() if isinstance(m, ResidualBlock))
+        expected = math.sqrt(2 / 1.04) / 8**0.25 / math.sqrt(768)
+        assert block.branch[0].weight.std().item() == pytest.approx(expected, rel=0.02)
+
+
+def test_a_basis_gives_the_first_map_and_no_image_sees_another() -> None:
+    """Blocks start as identities, so an image is a linear function of its own latent."""
+    generator = build_gan("r3gan", "tiny", (3, 8, 8), seed=0).players["generator"]
+    one, two = torch.randn(2, 1, TINY.latent_dim)
+    both = generator(torch.cat([one, two]))
+    torch.testing.assert_close(both, torch.cat([generator(one), generator(two)]))
+    torch.testing.assert_close(generator(one + 2 * two), generator(one) + 2 * generator(two))
+
+
+def test_widths_that_cannot_be_grouped_are_refused_with_the_mend() -> None:
+    with pytest.raises(ConfigError, match=r"7 channels at 4 px.*groups of 4.*another width"):
+        build_gan("r3gan", "tiny", (3, 32, 32), width=7)
+
+
+# --- resampling -------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("resample", [halve, double])
+def test_resampling_keeps_a_constant_inside_the_border(resample) -> None:
+    inside = resample(torch.ones(1, 2, 8, 8))[..., 1:-1, 1:-1]
+    torch.testing.assert_close(inside, torch.ones_like(inside))
+
+
+def test_halving_is_the_filter_1331() -> None:
+    x = torch.randn(2, 3, 8, 8, dtype=torch.float64)
+    taps = torch.tensor([1.0, 3, 3, 1], dtype=torch.float64) / 8
+    kernel = torch.outer(taps, taps).expand(3, 1, 4, 4)
+    expected = nn.functional.conv2d(x, kernel, stride=2, padding=1, groups=3)
+    torch.testing.assert_close(halve(x), expected)
+
+
+def test_doubling_is_halvings_adjoint_four_times() -> None:
+    """⟨double(x), y⟩ = 4 ⟨x, halve(y)⟩: the same filter, its sum restored after the zeros."""
+    x, y = torch.randn(2, 3, 4, 4).double(), torch.randn(2, 3, 8, 8).double()
+    torch.testing.assert_close((double(x) * y).sum(), 4 * (x * halve(y)).sum())
+
+
+# --- losses -----------------------------------------------------------------------------------
+
+
+class Linear(nn.Module):
+    """D(x) = w·x, whose gradient is w everywhere."""
+
+    def __init__(self, weight: Tensor) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(weight)
+
+    def forward(self, images: Tensor) -> Tensor:
+        return (images * self.weight).sum(dim=(1, 2, 3))
+
+
+class Repeat(nn.Module):
+    """G(z): every pixel of a 1x1x2 image is the latent's first number."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.gain = nn.Parameter(torch.ones(()))
+
+    def forward(self, latents: Tensor) -> Tensor:
+        return self.gain * latents[:, :1, None, None].expand(-1, 1, 1, 2)
+
+
+def by_hand(kimg: float = 0.0) -> tuple[Gan, Batch]:
+    """w = (1, 2), γ = 4 → 1; reals sum to logits 3 and -1."""
+    preset = replace(TINY, gamma_start=4.0, gamma_end=1.0)
+    players = {"generator": Repeat(), "discriminator": Linear(torch.tensor([[[1.0, 2.0]]]))}
+    reals = torch.tensor([[[[1.0, 1.0]]], [[[-1.0, 0.0]]]])
+    latents = torch.tensor([[0.5] * 16, [-1.0] * 16])  # logits 1.5 and -3
+    generator = torch.Generator().manual_seed(0)
+    batch = {"reals": reals, "latents": latents, "generator": generator, "kimg": kimg}
+    return Gan(R3GAN, "tiny", preset, (1, 1, 2), players), batch
+
+
+def softplus(x: float) -> float:
+    return math.log1p(math.exp(x))
+
+
+def test_the_generators_term_worked_by_hand() -> None:
+    """The mean of softplus(D(x) - D(G(z))) over pairs: 3 - 1.5 and -1 + 3."""
+    gan, batch = by_hand()
+    term = generator_loss(gan, batch)["generator"]
+    assert term.item() == pytest.approx((softplus(1.5) + softplus(2.0)) / 2)
+
+
+def test_the_discriminators_term_worked_by_hand() -> None:
+    """The mean of softplus(D(G(z)) - D(x)) over pairs, on latents of its own."""
+    gan, batch = by_hand()
+    own = gan.sample_latents(2, torch.Generator().manual_seed(0))[:, 0].tolist()
+    term = discriminator_loss(gan, batch)["discriminator"]
+    expected = (softplus(3 * own[0] - 3) + softplus(3 * own[1] + 1)) / 2
+    assert term.item() == pytest.approx(expected)
+
+
+def test_the_discriminators_phase_leaves_the_generator_without_gradient() -> None:
+    gan, batch = by_hand()
+    torch.stack(list(discriminator_loss(gan, batch).values())).sum().backward()
+    assert gan.players["generator"].gain.grad is None
+    assert gan.players["discriminator"].weight.grad is not None
+    assert not batch["reals"].requires_grad
+
+
+@pytest.mark.parametrize(("kimg", "gamma"), [(0.0, 4.0), (0.5, 2.5), (7.0, 1.0)])
+def test_penalties_of_a_linear_discriminator_are_half_gamma_w_squared(
+    kimg: float, gamma: float
+) -> None:
+    """∇(w·x) = w, |w|² = 5, whatever the images; γ follows its schedule."""
+    terms = discriminator_loss(*by_hand(kimg))
+    assert terms["r1"].item() == pytest.approx(gamma / 2 * 5)
+    assert terms["r2"].item() == pytest.approx(gamma / 2 * 5)
+
+
+def test_a_penaltys_own_gradient_is_gamma_w() -> None:
+    """d/dw γ/2 |w|² = γ w: the penalty can be minimised."""
+    gan, batch = by_hand()
+    (slope,) = torch.autograd.grad(
+        discriminator_loss(gan, batch)["r1"], gan.players["discriminator"].weight
+    )
+    assert slope.flatten().tolist() == pytest.approx([4.0, 8.0])
+
+
+def test_penalties_are_of_each_image_apart() -> None:
+    """D(x) = |x|²: the gradient is 2x, its square 4 |x|², summed over channels and pixels."""
+    images = torch.randn(3, 2, 4, 4, requires_grad=True)
+    logits = images.square().sum(dim=(1, 2, 3))
+    torch.testing.assert_close(gradient_penalties(logits, images), 4 * logits)
+
+
+def test_under_bf16_the_terms_and_their_gradients_stay_finite_and_near() -> None:
+    gan = build_gan("r3gan", "tiny", (3, 32, 32), seed=0)
+    for block in gan.players["discriminator"].modules():  # as after some training
+        if isinstance(block, ResidualBlock):
+            nn.init.normal_(block.branch[-1].weight, 0.0, 0.1)
+    found = []
+    for enabled in (False, True):
+        batch = {
+            "kimg": 0.0,
+            "reals": torch.rand(8, 3, 32, 32, generator=torch.Generator().manual_seed(1)),
+            "generator": torch.Generator().manual_seed(2),
+        }
+        with torch.autocast("cpu", torch.bfloat16, enabled=enabled):
+            terms = discriminator_loss(gan, batch)
+        gan.players["discriminator"].zero_grad()
+        torch.stack(list(terms.values())).sum().backward()
+        slopes = [p.grad for p in gan.players["discriminator"].parameters()]
+        assert all(s is not None and s.isfinite().all() for s in slopes)
+        assert all(term.dtype == torch.float32 for term in terms.values())
+        found.append({name: term.item() for name, term in terms.items()})
+    assert found[1] == pytest.approx(found[0], rel=0.05)
+
+
+def test_under_autocast_all_but_the_4x4_stage_is_bf16() -> None:
+    gan = build_gan("r3gan", "tiny", (3, 16, 16), seed=0)
+    seen: dict[str, list[torch.dtype]] = {name: [] for name in gan.players}
+    for name, player in gan.players.items():
+        for block in (m for m in player.modules() if isinstance(m, ResidualBlock)):
+            block.register_forward_hook(lambda _, __, y, name=name: seen[name].append(y.dtype))
+    with torch.autocast("cpu", torch.bfloat16):
+        images = gan.players["generator"](torch.randn(2, TINY.latent_dim))
+        logits = gan.players["discriminator"](images)
+    wide, narrow = torch.float32, torch.bfloat16
+    assert seen == {"generator": [wide, narrow, narrow], "discriminator": [narrow, narrow, wide]}
+    assert images.dtype == logits.dtype == torch.float32
+
+
+# --- schedules --------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("kimg", "rate", "beta2", "gamma", "half_life"),
+    [
+        (0, 2e-4, 0.9, 2.0, 0.0),
+        (10_000, 1.25e-4, 0.945, 1.1, 250.0),
+        (20_000, 5e-5, 0.99, 0.2, 500.0),
+        (90_000, 5e-5, 0.99, 0.2, 500.0),
+    ],
+)
+def test_paper64s_schedules_at_their_ends_and_in_the_middle(
+    kimg: float, rate: float, beta2: float, gamma: float, half_life: float
+) -> None:
+    preset = PRESETS["paper64"]
+    for adam in R3GAN.optimizers(preset, kimg).values():
+        assert (adam.learning_rate, adam.beta1, adam.beta2) == pytest.approx((rate, 0.0, beta2))
+        assert adam.epsilon == 1e-8
+    assert preset.gamma(kimg) == pytest.approx(gamma)
+    assert R3GAN.ema_half_life_kimg(preset, kimg) == pytest.approx(half_life)
+
+
+def test_a_schedule_is_half_a_cosine() -> None:
+    """At a third of the way cos(π/3) = 1/2: a quarter of the change is done."""
+    assert TINY.scheduled(0.0, 1.0, TINY.schedule_kimg / 3) == pytest.approx(0.25)
+
+
+def test_every_number_may_come_as_a_string() -> None:
+    changes = {spec.name: str(getattr(TINY, spec.name)) for spec in TINY.hyperparameters()}
+    assert TINY.replaced(changes) == TINY
+    with pytest.raises(ConfigError, match="gamma_start is -1"):
+        TINY.replaced({"gamma_start": "-1"})
+
+
+def test_a_short_run_stays_finite_and_follows_its_schedules(dataset: ImageFolderDataset) -> None:
+    """Three steps of 8: before the last, 16 of the schedule's 32 images are seen."""
+    gan = build_gan("r3gan", "tiny", (3, 32, 32), seed=0, schedule_kimg=0.032)
+    seen: list[dict[str, float]] = []
+    config = TrainingConfig(total_kimg=0.024, batch_size=8, tick_kimg=0.024, precision="fp32")
+    trainer = Trainer(gan, dataset, config, on_tick=lambda _, figures: seen.append(dict(figures)))
+    trainer.run()
+    assert {"generator", "discriminator", "r1", "r2"} <= seen[0].keys()
+    assert all(math.isfinite(value) for value in seen[0].values())
+    for optimizer in trainer.optimizers.values():
+        group = optimizer.param_groups[0]
+        assert group["lr"] == pytest.approx((TINY.learning_rate_start + TINY.learning_rate_end) / 2)
+        assert group["betas"] == pytest.approx((0.0, 0.945))
+    assert trainer.averages["generator"].half_life_images == pytest.approx(50.0)
