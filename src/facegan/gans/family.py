@@ -143,7 +143,7 @@ class Family:
         raise NotImplementedError
 
     def build_generator(self, preset: Any, image_shape: tuple[int, ...]) -> nn.Module:
-        """The served player alone: latents (N, latent_dim) → images (N, 3, H, W), -1 black, 1 white.
+        """The served player: latents (N, latent_dim) → images (N, 3, H, W), -1 black, 1 white.
 
         Values may lie outside [-1, 1]; whoever makes pixels clamps them.
         In eval mode it draws no random numbers. Where the family has truncation, its ``forward``
