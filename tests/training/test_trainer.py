@@ -226,6 +226,9 @@ class TinyCycle(Family):
     def build_players(self, preset: Preset, image_shape: tuple[int, ...]) -> dict[str, nn.Module]:
         return {name: nn.Conv2d(3, 3, 1) for name in self.generators}
 
+    def build_generator(self, preset: Preset, image_shape: tuple[int, ...]) -> nn.Module:
+        return nn.Conv2d(3, 3, 1)
+
     def optimizers(self, preset: Preset, kimg: float = 0.0) -> dict[str, Adam]:
         return {name: Adam(0.1, 0.5, 0.9) for name in self.generators}
 

@@ -6,6 +6,7 @@ A family is its networks, its losses and its presets. It declares *phases* over 
 
 import dataclasses
 import math
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Self, get_type_hints
@@ -126,7 +127,7 @@ class Phase:
     every: int = 1  # 16 = lazy regularisation, as in StyleGAN2 (arXiv:1912.04958, section 3.1)
 
 
-class Family:
+class Family(ABC):
     """What a family must say of itself. One instance a family, named ``FAMILY`` in its folder."""
 
     name: str
@@ -138,10 +139,11 @@ class Family:
     judges: tuple[str, ...] = ("discriminator",)
     has_truncation: bool = False
 
+    @abstractmethod
     def build_players(self, preset: Any, image_shape: tuple[int, ...]) -> dict[str, nn.Module]:
         """Every player, freshly initialised from torch's global generator."""
-        raise NotImplementedError
 
+    @abstractmethod
     def build_generator(self, preset: Any, image_shape: tuple[int, ...]) -> nn.Module:
         """The served player: latents (N, latent_dim) → images (N, 3, H, W), -1 black, 1 white.
 
@@ -150,23 +152,22 @@ class Family:
         takes ``truncation_psi``. While training, networks may draw from torch's global generator:
         the trainer seeds it for every step.
         """
-        raise NotImplementedError
 
+    @abstractmethod
     def optimizers(self, preset: Any, kimg: float = 0.0) -> dict[str, Adam]:
         """One optimiser a player, with its settings at a moment of the run."""
-        raise NotImplementedError
 
     def ema_half_life_kimg(self, preset: Any, kimg: float) -> float | None:
         """The averages' half-life at a moment of the run; None leaves it to the configuration."""
         return None
 
+    @abstractmethod
     def phases(self, preset: Any) -> tuple[Phase, ...]:
         """The updates of one step, in their order."""
-        raise NotImplementedError
 
+    @abstractmethod
     def sample_latents(self, preset: Any, count: int, generator: torch.Generator) -> Tensor:
         """`count` latents (N, latent_dim) from the family's distribution."""
-        raise NotImplementedError
 
 
 @dataclass

@@ -11,28 +11,11 @@ from itertools import pairwise
 import torch
 from torch import Tensor, nn
 
-from facegan.errors import ConfigError
 from facegan.gans.dcgan.presets import DcganPreset
 from facegan.gans.layers import DoublingConv2d, HalvingConv2d
+from facegan.gans.shapes import pyramid
 
 WIDEST = 8  # times conv_dim, the paper's 1024 = 8 x 128
-
-
-def stages_between(small: int, image_shape: tuple[int, ...]) -> int:
-    """How many doublings lead from a small side to the image's.
-
-    Raises:
-        ConfigError: the image is not square, or no doublings lead there.
-    """
-    channels, height, width = image_shape
-    stages = int(math.log2(max(height, 1) / small)) if height >= small else 0
-    if channels != 3 or height != width or stages < 1 or small << stages != height:
-        raise ConfigError(
-            f"dcgan cannot make images of {width}x{height} with {channels} channels.",
-            f"It makes square RGB images of {small * 2}, {small * 4}, {small * 8} … pixels: "
-            "prepare the data at one of these resolutions.",
-        )
-    return stages
 
 
 def widths_from(conv_dim: int, stages: int, widest: int = WIDEST) -> list[int]:
@@ -45,7 +28,7 @@ class Generator(nn.Module):
 
     def __init__(self, preset: DcganPreset, image_shape: tuple[int, ...]) -> None:
         super().__init__()
-        stages = stages_between(preset.base_size, image_shape)
+        stages = len(pyramid("dcgan", preset.base_size, image_shape)) - 1
         widths = widths_from(preset.conv_dim, stages)[::-1]
         self.base = (preset.base_size, preset.base_size, widths[0])
         bias = preset.layout == "article"
@@ -75,7 +58,7 @@ class Discriminator(nn.Module):
         super().__init__()
         article = preset.layout == "article"
         head_size = 1 if article else 4
-        stages = stages_between(head_size, image_shape)
+        stages = len(pyramid("dcgan", head_size, image_shape)) - 1
         widths = widths_from(preset.discriminator_conv_dim, stages, 2 * WIDEST)
         normalised = range(1, stages - 1 if article else stages)
         bias = not article and not preset.discriminator_batch_norm

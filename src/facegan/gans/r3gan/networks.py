@@ -15,6 +15,7 @@ from torch.nn import functional as F  # noqa: N812  # the field's own alias
 from facegan.errors import ConfigError
 from facegan.gans.layers import in_autocast_type
 from facegan.gans.r3gan.presets import R3ganPreset
+from facegan.gans.shapes import pyramid
 
 SMALLEST = 4  # side of the first map and of the last
 SLOPE = 0.2  # of the leaky ReLU below zero
@@ -27,15 +28,7 @@ def widths_from(preset: R3ganPreset, image_shape: tuple[int, ...]) -> list[int]:
         ConfigError: the image is not square RGB, no doublings of 4 lead to its side, or the
             channels at some side cannot be cut into groups.
     """
-    channels, height, width = image_shape
-    stages = int(math.log2(max(height, 1) / SMALLEST)) if height >= SMALLEST else 0
-    if channels != 3 or height != width or stages < 1 or SMALLEST << stages != height:
-        raise ConfigError(
-            f"r3gan cannot make images of {width}x{height} with {channels} channels.",
-            "It makes square RGB images of 8, 16, 32 … pixels: "
-            "prepare the data at one of these resolutions.",
-        )
-    sides = [SMALLEST << stage for stage in range(stages + 1)]
+    sides = pyramid("r3gan", SMALLEST, image_shape)
     return [width_at(preset, side) for side in sides]
 
 

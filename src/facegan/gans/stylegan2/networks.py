@@ -10,7 +10,7 @@ from typing import cast
 import torch
 from torch import Tensor, nn
 
-from facegan.errors import ConfigError
+from facegan.gans.shapes import pyramid
 from facegan.gans.stylegan2.layers import (
     EPSILON,
     EqualConv2d,
@@ -25,23 +25,6 @@ from facegan.gans.stylegan2.presets import Stylegan2Preset
 
 SMALLEST = 4  # side of the first map
 MEAN_W_DECAY = 0.995  # a training batch's share in the mean of w is the rest
-
-
-def sides_of(image_shape: tuple[int, ...]) -> list[int]:
-    """The sides of the maps, 4, 8 … up to the image's.
-
-    Raises:
-        ConfigError: the image is not square RGB, or no doublings lead there.
-    """
-    channels, height, width = image_shape
-    doublings = int(math.log2(max(height, 1) / SMALLEST)) if height > SMALLEST else 0
-    if channels != 3 or height != width or doublings < 1 or SMALLEST << doublings != height:
-        raise ConfigError(
-            f"stylegan2 cannot make images of {width}x{height} with {channels} channels.",
-            "It makes square RGB images of 8, 16, 32 … pixels: "
-            "prepare the data at one of these resolutions.",
-        )
-    return [SMALLEST << doubling for doubling in range(doublings + 1)]
 
 
 class Mapping(nn.Module):
@@ -154,7 +137,7 @@ class Generator(nn.Module):
     def __init__(self, preset: Stylegan2Preset, image_shape: tuple[int, ...]) -> None:
         super().__init__()
         self.mapping = Mapping(preset)
-        self.synthesis = Synthesis(preset, sides_of(image_shape))
+        self.synthesis = Synthesis(preset, pyramid("stylegan2", SMALLEST, image_shape))
         self.register_buffer("mean_w", torch.zeros(preset.style_dim))
         self.register_buffer("mean_path_length", torch.zeros(()))
 
@@ -196,7 +179,9 @@ class Discriminator(nn.Module):
 
     def __init__(self, preset: Stylegan2Preset, image_shape: tuple[int, ...]) -> None:
         super().__init__()
-        widths = [preset.width_at(side) for side in reversed(sides_of(image_shape))]
+        widths = [
+            preset.width_at(side) for side in reversed(pyramid("stylegan2", SMALLEST, image_shape))
+        ]
         self.from_rgb = EqualConv2d(3, widths[0], 1)
         pairs = pairwise(widths)
         self.blocks = nn.Sequential(*(DiscriminatorBlock(*pair) for pair in pairs))
