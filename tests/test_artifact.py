@@ -107,8 +107,6 @@ def test_a_card_that_does_not_fit_is_refused(
     files: dict[str, bytes], tmp_path: Path, change: dict
 ) -> None:
     files[CARD_NAME] = json.dumps({**json.loads(files[CARD_NAME]), **change}).encode()
-    if change == {"image_shape": [3, 64, 64]}:  # one more stage: the widths no longer match
-        files[CARD_NAME] = files[CARD_NAME].replace(b'"dcgan"', b'"dcgan"')
     with pytest.raises(ArtifactError):
         load_artifact(archive_of(tmp_path / "m.tar.gz", files))
 

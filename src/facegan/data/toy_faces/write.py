@@ -1,5 +1,6 @@
 """Writes a data set of toy faces to a folder, all of it or nothing."""
 
+import contextlib
 import errno
 import json
 import multiprocessing
@@ -140,11 +141,9 @@ def _is_already_there(out: Path, spec: ToySpec) -> bool:
         raise DatasetError(f"{out} is a file.", "Name a folder that does not exist yet.")
     if out.is_mount():
         raise DatasetError(f"{out} is a mount point.", f"Name a folder in it, as {out / 'toy'}.")
-    try:
+    with contextlib.suppress(OSError, ValueError):  # no readable card: it is something else
         if json.loads((out / "dataset.json").read_text("utf-8")) == spec.card():
             return True
-    except (OSError, ValueError):
-        pass  # no readable card: whatever is there is something else
     if any(out.iterdir()):
         raise DatasetError(
             f"{out} is not empty, and holds another data set or none.",
