@@ -14,7 +14,7 @@ from facegan.environment import TrainingEnvironment
 from facegan.errors import FaceGANError
 from facegan.training import RunFolder
 
-OF_THE_PLAN = ("family", "preset", "resolution")
+OF_THE_PLAN = ("family", "labels", "preset", "resolution")
 
 
 def main() -> int:

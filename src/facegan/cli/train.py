@@ -9,6 +9,8 @@ from typing import Any
 
 import click
 
+from facegan.errors import ConfigError
+
 HELP = """Train a GAN on a folder of pictures; ends with RUN/model.tar.gz.
 
 \b
@@ -16,6 +18,8 @@ Examples:
   facegan train --data faces/ --out runs/a --resolution 32
   facegan train --data runs/toy32 --out runs/b --preset toy32 --total-kimg 50 --seed 7
   facegan train --data runs/toy32 --out runs/b --resume            (after any stop)
+  facegan train --data cats_and_dogs/ --out runs/c --family r3gan --preset paper64
+                --conditional true --labels folders
 
 Every hyperparameter below is a flag; its default is the preset's. Pictures of any size are cropped
 square around the centre and resized. Ctrl-C (or SIGTERM) ends the step, writes a checkpoint and
@@ -24,7 +28,7 @@ stops; --resume goes on to the very bits an undisturbed run would have reached.
 
 
 DEFAULTS = {"family": "dcgan", "preset": "toy32"}
-PLAN_ONLY = ("data", "family", "preset", "resolution")  # of a plan, not hyperparameters
+PLAN_ONLY = ("data", "family", "labels", "preset", "resolution")  # of a plan, not hyperparameters
 OPTIONS = (*PLAN_ONLY, "out", "resume")
 
 
@@ -117,6 +121,12 @@ def parse_flags(args: list[str]) -> dict[str, str]:
     type=click.IntRange(4, 1024),
     help="Side of the images.  [default: as the data was prepared, else 32]",
 )
+@click.option(
+    "--labels",
+    type=click.Choice(["manifest", "folders"]),
+    help="Where a conditional preset reads the classes of the pictures: dataset.json, or the names "
+    "of the folders in --data.  [default: manifest]",
+)
 @click.option("--resume", is_flag=True, help="Go on with the run in --out.")
 @click.argument("hyperparameters", nargs=-1, type=click.UNPROCESSED)
 def command(
@@ -146,7 +156,7 @@ def plan_run(asked: dict[str, Any], given: dict[str, str]) -> dict[str, Any]:
 
     Raises:
         ConfigError: an unknown name or a value out of range, before any work is done.
-        DatasetError: the data's manifest cannot be read.
+        DatasetError: the data's manifest cannot be read, or labels are wanted and there are none.
     """
     from facegan.data.image_folder import detect_resolution
     from facegan.gans import find_family, find_preset
@@ -156,9 +166,37 @@ def plan_run(asked: dict[str, Any], given: dict[str, str]) -> dict[str, Any]:
     plan.setdefault("resolution", detect_resolution(plan["data"]) or 32)
     preset = find_preset(find_family(plan["family"]), plan["preset"])
     numbers, loop = split_hyperparameters(preset, given, also=OPTIONS)
-    preset.replaced(numbers)
+    check_labels(plan, preset.replaced(numbers))
     TrainingConfig.from_hyperparameters(loop)
     return {**plan, **given}
+
+
+def check_labels(plan: dict[str, Any], preset: Any) -> None:
+    """Refuse a plan whose preset and labels do not go together, before a picture is read.
+
+    Raises:
+        ConfigError: the family cannot be conditional, or nothing would look at the labels.
+        DatasetError: the preset is conditional, and the data has no labels or wrong ones.
+    """
+    from facegan.data.image_folder import find_pictures
+    from facegan.data.labels import require_labels
+    from facegan.gans import check_conditional, find_family, told_classes
+
+    family, folder = find_family(plan["family"]), Path(plan["data"])
+    check_conditional(family, preset)
+    if preset.conditional:
+        labels = require_labels(folder, find_pictures(folder), labels_of(plan))
+        told_classes(family, preset, labels.classes)
+    elif "labels" in plan:
+        raise ConfigError(
+            f"The preset {plan['preset']!r} is not conditional: it would not look at the labels.",
+            "Leave labels out, or ask for --conditional true.",
+        )
+
+
+def labels_of(plan: dict[str, Any]) -> str:
+    """Where a plan's labels are read."""
+    return str(plan.get("labels", "manifest"))
 
 
 def resume_run(out: Path, asked: dict[str, Any], given: dict[str, str]) -> None:
@@ -182,30 +220,37 @@ def train(folder: Any, plan: dict[str, Any], resume: bool) -> None:
     preset = find_preset(find_family(plan["family"]), plan["preset"])
     numbers, loop = split_hyperparameters(preset, values)
     config = TrainingConfig.from_hyperparameters(loop)
-    dataset = open_dataset(Path(plan["data"]), int(plan["resolution"]))
+    dataset = open_dataset(Path(plan["data"]), int(plan["resolution"]), labels_of(plan))
+    is_conditional = preset.replaced(numbers).conditional
     gan = build_gan(
-        plan["family"], plan["preset"], dataset.image_shape, seed=config.seed, **numbers
+        plan["family"],
+        plan["preset"],
+        dataset.image_shape,
+        seed=config.seed,
+        classes=dataset.classes if is_conditional else None,
+        **numbers,
     )
+    facts = dataset.describe(with_labels=is_conditional)
     trainer = Trainer(gan, dataset, config)
     if resume:
-        folder.check_dataset(dataset.digest)
+        folder.check_dataset(facts)
         folder.resume(trainer)
     else:
-        folder.start(plan, dataset.describe())
+        folder.start(plan, facts)
     say_start(trainer, dataset, folder)
     with stopping_gently(trainer), bar_above_logs(), Progress(folder, trainer):
         trainer.run()
-    say_end(trainer, folder, dataset)
+    say_end(trainer, folder, facts)
 
 
-def open_dataset(data: Path, resolution: int) -> Any:
+def open_dataset(data: Path, resolution: int, labels_from: str) -> Any:
     """The pictures, decoded, with a bar."""
     from tqdm import tqdm
 
     from facegan.data import ImageFolderDataset
 
     with tqdm(desc="Reading pictures", unit="img", disable=None) as bar:
-        return ImageFolderDataset(data, resolution, on_progress=bar.update)
+        return ImageFolderDataset(data, resolution, bar.update, labels_from)
 
 
 def say_start(trainer: Any, dataset: Any, folder: Any) -> None:
@@ -219,11 +264,14 @@ def say_start(trainer: Any, dataset: Any, folder: Any) -> None:
     length = f"{trainer.total_images / 1000:g} kimg in batches of {trainer.batch_size}"
     click.echo(f"{len(dataset):,} pictures of {dataset.resolution} px from {dataset.folder}")
     click.echo(f"{gan.family.name} {gan.preset_name}: {', '.join(sizes)}")
+    if gan.classes:
+        shares = ", ".join(f"{name} {count:,}" for name, count in gan.classes.items())
+        click.echo(f"{len(gan.classes)} classes: {shortened(shares)}")
     click.echo(f"{length}, {numeric} on {trainer.device}")
     click.echo(f"Curves: tensorboard --logdir {folder.tensorboard}")
 
 
-def say_end(trainer: Any, folder: Any, dataset: Any) -> None:
+def say_end(trainer: Any, folder: Any, facts: dict[str, Any]) -> None:
     """Pack what was trained; a run that was stopped says how to go on."""
     if not trainer.is_finished:
         click.echo(
@@ -231,11 +279,16 @@ def say_end(trainer: Any, folder: Any, dataset: Any) -> None:
             f"facegan train --out {folder.path} --resume"
         )
         raise click.exceptions.Exit(0)
-    folder.finish(trainer, dataset.describe())
+    folder.finish(trainer, facts)
     click.echo(
         f"Trained {trainer.kimg:.1f} kimg in {trainer.train_seconds:.0f} s. Model: {folder.archive}"
     )
     click.echo(f"Look: {folder.samples}; draw: facegan generate {folder.archive} --seeds 0-15")
+
+
+def shortened(text: str, most: int = 200) -> str:
+    """A text cut so that it fits a line or two."""
+    return text if len(text) <= most else text[: most - 1] + "…"
 
 
 @contextlib.contextmanager

@@ -15,6 +15,7 @@ class R3gan(Family):
     name = "r3gan"
     paper = "Huang, Gokaslan, Kuleshov & Tompkin 2024, arXiv:2501.05441"
     presets = PRESETS
+    has_classes = True
 
     def build_players(
         self, preset: R3ganPreset, image_shape: tuple[int, ...]

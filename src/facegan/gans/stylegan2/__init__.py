@@ -16,6 +16,8 @@ class Stylegan2(Family):
     paper = "Karras, Laine, Aittala, Hellsten, Lehtinen & Aila 2020, arXiv:1912.04958"
     presets = PRESETS
     has_truncation = True
+    has_classes = True
+    has_style_mixing = True
 
     def build_players(
         self, preset: Stylegan2Preset, image_shape: tuple[int, ...]
