@@ -34,15 +34,23 @@ class Gallery:
             "facegan:model_sha256": card.weights_sha256,
         }
 
-    def draw(self, seeds: Sequence[int]) -> Pixels:
-        """One face a seed (N, S, S, 3), of at most `FACE_SIDE` pixels."""
-        return np.stack([shrink(face, FACE_SIDE) for face in self.synthesizer.generate(seeds)])
+    def draw(self, seeds: Sequence[int], kind: str | None = None) -> Pixels:
+        """One face a seed (N, S, S, 3), of at most `FACE_SIDE` pixels; of one class if asked."""
+        faces = self.synthesizer.generate(seeds, classes=None if kind is None else [kind])
+        return np.stack([shrink(face, FACE_SIDE) for face in faces])
+
+    def kinds(self, seeds: Sequence[int]) -> tuple[str, ...] | None:
+        """The classes that seeds name; None where the model is not conditional."""
+        return self.synthesizer.class_names(len(seeds), seeds, None)
 
     def between(self, first: int, last: int, steps: int) -> Pixels:
-        """Faces (steps, S, S, 3) on the way from one seed to another, both ends included."""
+        """Faces (steps, S, S, 3) on the way from one seed to another, both ends included.
+
+        A conditional model keeps to the class of the first.
+        """
         ends = latents_of_seeds(self.artifact, [first, last])
         latents = walk(ends, steps - 1).numpy()
-        drawn = self.synthesizer.generate(latents=latents)
+        drawn = self.synthesizer.generate(latents=latents, classes=self.kinds([first]))
         return np.stack([shrink(face, FACE_SIDE) for face in drawn])
 
     def encode(self, pixels: Pixels, seeds: Sequence[int] = ()) -> bytes:

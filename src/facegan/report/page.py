@@ -89,6 +89,7 @@ def parts(run: RunRecord, reals: Reals | str) -> list[Markup]:
     return [
         sections.header(run),
         face_sections.faces_section(run, gallery, faces),
+        *face_sections.classes_section(run, gallery),
         face_sections.moments_section(run),
         sections.curves_section(run),
         face_sections.ways_section(run, gallery),
