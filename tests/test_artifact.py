@@ -107,6 +107,7 @@ def test_a_newer_schema_asks_for_a_newer_facegan(files: dict[str, bytes], tmp_pa
         {"classes": [["a", 0], ["b", 2]]},
         {"classes": [[1, 1], ["b", 2]]},
         {"classes": ["ab", "cd"]},
+        {"classes": [["a\ud800", 1], ["b", 2]]},
         {"settings": {"conditional": True}, "classes": [["a", 1], ["b", 2]]},
     ],
 )

@@ -281,8 +281,9 @@ def parse_classes(pairs: Any) -> tuple[tuple[str, int], ...]:
     """A card's classes; ValueError or TypeError where they are no names with counts above 0."""
     classes = tuple((name, count) for name, count in pairs)
     for name, count in classes:
-        if not isinstance(name, str) or type(count) is not int or count < 1:
-            raise ValueError(f"class {name!r} with {count!r} pictures")
+        is_name = isinstance(name, str) and name.isprintable()
+        if not is_name or type(count) is not int or count < 1:
+            raise ValueError(f"class {name!a} with {count!r} pictures")
     if len(dict(classes)) < len(classes):
         raise ValueError("two classes have one name")
     return classes

@@ -101,6 +101,8 @@ def test_an_unknown_source_offers_the_nearest(tmp_path: Path) -> None:
         ({"labels": NUMBERS, "class_names": ["a", "b", "b"]}, "list of different names"),
         ({"labels": NUMBERS, "class_names": ["a", "b", ""]}, "list of different names"),
         ({"labels": NUMBERS, "class_names": {"a": 1}}, "list of different names"),
+        ({"labels": NUMBERS, "class_names": ["a", "b", "c\nd"]}, r"'c\\nd' cannot be printed"),
+        ({"labels": NUMBERS, "class_names": ["\ud800", "b", "c"]}, "cannot be printed"),
     ],
 )
 def test_wrong_labels_are_named_when_they_are_wanted_and_not_before(

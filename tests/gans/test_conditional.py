@@ -210,7 +210,7 @@ def test_r3gans_generator_reads_a_classs_vector_beside_the_latent() -> None:
     torch.testing.assert_close(told(z, labels), wide(torch.cat([z, vectors], 1)))
 
 
-def test_paper32_conditional_adds_the_papers_vectors_and_a_wider_head() -> None:
+def test_paper32_conditional_adds_a_vector_a_class_and_a_wider_head() -> None:
     """64 a class and the latent beside it in G; 768 a class and a head of 768 x 768 in D."""
     classes = dict.fromkeys("abcdefghij", 5000)
     with torch.device("meta"):

@@ -142,10 +142,16 @@ def is_list_of_names(names: Any) -> bool:
 
 
 def counted(place: Path, names: list[str], numbers: list[int]) -> Labels:
-    """Labels with the number of pictures of each class, of which none may be empty."""
+    """Labels with the number of pictures of each class, of which none may be empty.
+
+    Raises:
+        DatasetError: one is, or a name cannot be printed into a picture's metadata.
+    """
     tensor = torch.tensor(numbers, dtype=torch.int64)
     counts = torch.bincount(tensor, minlength=len(names)).tolist()
     for name, count in zip(names, counts, strict=True):
+        if not name.isprintable():
+            raise DatasetError(f"{place}: {name!a} cannot be printed.", "Rename the class.")
         if count == 0:
             raise DatasetError(
                 f"{place}: no picture is of the class {name!r}, so it cannot be learned.",

@@ -61,8 +61,9 @@ def classes_section(run: RunRecord, gallery: Gallery | None) -> list[Markup]:
     for name in list(gallery.artifact.classes)[:SHOWN_CLASSES]:
         count = gallery.artifact.classes[name]
         strip = montage(gallery.draw(range(STEPS), name), columns=STEPS, gap=0)
-        picture = image(gallery.encode(strip, range(STEPS)), f"Faces of the class {name}",
-                        class_=smoothing(run.dataset["resolution"]))  # fmt: skip
+        png = gallery.encode(strip, range(STEPS), [name] * STEPS)
+        shown = smoothing(run.dataset["resolution"])
+        picture = image(png, f"Faces of the class {name}", class_=shown)
         caption = element("figcaption", f"{name}: {count:,} of the real pictures")
         rows.append(element("figure", picture, caption))
     about = (

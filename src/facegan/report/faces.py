@@ -53,9 +53,15 @@ class Gallery:
         drawn = self.synthesizer.generate(latents=latents, classes=self.kinds([first]))
         return np.stack([shrink(face, FACE_SIDE) for face in drawn])
 
-    def encode(self, pixels: Pixels, seeds: Sequence[int] = ()) -> bytes:
-        """A PNG that says it is generated, by which model and from which seeds."""
-        return encode_png(pixels, {**self.facts, "facegan:seeds": ",".join(map(str, seeds))})
+    def encode(
+        self, pixels: Pixels, seeds: Sequence[int] = (), kinds: Sequence[str] | None = None
+    ) -> bytes:
+        """A PNG that says it is generated, by which model and from which seeds and classes."""
+        facts = {**self.facts, "facegan:seeds": ",".join(map(str, seeds))}
+        named = kinds or self.kinds(seeds)
+        if named:
+            facts["facegan:classes"] = ",".join(named)
+        return encode_png(pixels, facts)
 
 
 def shrink(pixels: Pixels, side: int) -> Pixels:

@@ -40,7 +40,7 @@ def choose_labels(
     if seeds is None:
         raise RequestError(
             "The model is conditional, and latents do not say which class to draw.",
-            f"Give classes, one for all or one a latent: {', '.join(known[:20])}.",
+            shortened(f"Give classes, one for all or one a latent: {', '.join(known)}."),
         )
     return labels_of_seeds(artifact, seeds)
 
@@ -50,12 +50,14 @@ def labels_of_seeds(artifact: Artifact, seeds: Sequence[int]) -> Tensor:
 
     Each is drawn with the random numbers that come after those of its seed's latent.
     """
-    drawn = []
+    drawn = [torch.empty(0, dtype=torch.int64)]
     for seed in seeds:
         generator = torch.Generator().manual_seed(seed)
         artifact.sample_latents(1, generator)
-        drawn.append(artifact.sample_labels(1, generator))
-    return torch.cat([labels for labels in drawn if labels is not None])
+        label = artifact.sample_labels(1, generator)
+        assert label is not None  # the model is conditional
+        drawn.append(label)
+    return torch.cat(drawn)
 
 
 def number_of(known: Sequence[str], wanted: Class) -> int:
@@ -69,11 +71,15 @@ def number_of(known: Sequence[str], wanted: Class) -> int:
     if isinstance(wanted, str) and wanted in known:
         return known.index(wanted)
     is_number = isinstance(wanted, int) or (wanted.isascii() and wanted.isdigit())
-    if is_number and len(str(wanted)) < 10 and int(wanted) < len(known):
-        return int(wanted)
-    if is_number:
-        told = f"Class {str(wanted)[:40]} is out of range."
+    if not is_number:
+        hint = nearest(str(wanted)[:100], known, "classes")
+        raise RequestError(f"Unknown class {str(wanted)[:40]!a}.", shortened(hint))
+    if len(str(wanted)) > 9 or not 0 <= int(wanted) < len(known):
+        told = f"Class {shortened(str(wanted), 40)} is out of range."
         raise RequestError(told, f"Classes run from 0 to {len(known) - 1}.")
-    raise RequestError(
-        f"Unknown class {str(wanted)[:40]!a}.", nearest(str(wanted), known, "classes")
-    )
+    return int(wanted)
+
+
+def shortened(text: str, most: int = 300) -> str:
+    """A text cut so that an answer stays readable: there may be thousands of classes."""
+    return text if len(text) <= most else text[:most] + "…"
