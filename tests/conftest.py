@@ -22,7 +22,7 @@ settings.load_profile("facegan")
 
 @pytest.fixture(autouse=True)
 def two_threads() -> None:
-    """The suite is sized for two cores; where several suites share them, OMP_NUM_THREADS=1 helps."""
+    """The suite is sized for two cores; several suites at once want OMP_NUM_THREADS=1."""
     torch.set_num_threads(min(2, int(os.environ.get("OMP_NUM_THREADS", "2"))))
 
 
