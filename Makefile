@@ -8,6 +8,7 @@ DATA    ?= runs/toy32
 RUN     ?= runs/$(FAMILY)-$(PRESET)
 PORT    ?= 8080
 SEEDS   ?= 0-15
+BUDGET_MINUTES ?= 10
 ARGS    ?=
 # Where pip finds torch, if not on its usual index (PyTorch's CPU index saves gigabytes on Linux).
 TORCH_INDEX ?=
@@ -52,6 +53,9 @@ faces: $(VENV)/.installed   ## Ask the running server for SEEDS through boto3, i
 ##— Measured, side by side —
 bench-train: $(VENV)/.installed-bench ## Our trainer against the article's loop: images/s and their ratio
 	@$(BIN)/python benchmarks/bench_train.py $(ARGS)
+
+bench-quality: $(VENV)/.installed-bench ## Quality by minutes of training, against the article and the standard DCGAN (BUDGET_MINUTES=10)
+	@$(BIN)/python benchmarks/bench_quality.py --minutes $(BUDGET_MINUTES) $(ARGS)
 
 bench-resume: $(VENV)/.installed ## Kill training runs at random moments, resume, compare every bit
 	@$(BIN)/python benchmarks/bench_resume.py $(ARGS)

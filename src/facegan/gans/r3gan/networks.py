@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F  # noqa: N812  # the field's own alias
 
 from facegan.errors import ConfigError
+from facegan.gans.autocast import in_own_type
 from facegan.gans.labels import one_hot
 from facegan.gans.layers import in_autocast_type
 from facegan.gans.r3gan.presets import R3ganPreset
@@ -179,7 +180,7 @@ class LabelEmbedding(nn.Linear):
         super().__init__(classes, width, bias=False)
         nn.init.normal_(self.weight)
 
-    def forward(self, labels: Tensor) -> Tensor:
+    def forward(self, labels: Tensor | None) -> Tensor:
         return super().forward(one_hot(labels, self.in_features))
 
 
@@ -213,7 +214,7 @@ class Generator(nn.Module):
         self.embed = embedding_of(preset, preset.latent_dim)
 
     def forward(self, latents: Tensor, labels: Tensor | None = None) -> Tensor:
-        with torch.autocast(latents.device.type, enabled=False):  # 4x4 stays in float32
+        with in_own_type(latents.device):  # 4x4 stays in float32
             x = latents.float()
             if self.embed is not None:
                 x = torch.cat([x, self.embed(labels)], 1)
@@ -250,7 +251,7 @@ class Discriminator(nn.Module):
 
     def forward(self, images: Tensor, labels: Tensor | None = None) -> Tensor:
         x = self.layers(self.from_rgb(images))  # (N, C, 4, 4)
-        with torch.autocast(images.device.type, enabled=False):
+        with in_own_type(images.device):
             strengths = self.basis(self.end(x.float())).flatten(1)
             logits: Tensor = self.head(strengths)  # (N, 1), or features (N, C)
             if self.embed is not None:

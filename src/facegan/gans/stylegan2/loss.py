@@ -15,8 +15,8 @@ import torch
 from torch import Tensor
 from torch.nn.functional import softplus
 
+from facegan.gans.autocast import in_own_type
 from facegan.gans.family import Batch, Gan, Phase, Terms
-from facegan.gans.stylegan2.layers import in_own_type
 from facegan.gans.stylegan2.networks import Generator
 from facegan.gans.stylegan2.presets import Stylegan2Preset, r1_gamma
 
@@ -76,7 +76,7 @@ def discriminator_loss(gan: Gan, batch: Batch) -> Terms:
 def r1_loss(gan: Gan, batch: Batch) -> Terms:
     """R1, gamma/2 E|grad D(x)|² on reals (arXiv:1801.04406, equation 9), times its interval."""
     preset, reals = gan.preset, batch["reals"].detach().requires_grad_()
-    with in_own_type(reals):
+    with in_own_type(reals.device):
         logits = gan.players["discriminator"](reals, batch.get("labels"))
         (slopes,) = torch.autograd.grad(logits.sum(), reals, create_graph=True)
         penalty = slopes.square().sum((1, 2, 3)).mean()
@@ -89,7 +89,7 @@ def path_length_loss(gan: Gan, batch: Batch) -> Terms:
     preset, generator = gan.preset, cast(Generator, gan.players["generator"])
     latents = draw_latents(gan, batch, max(len(batch["reals"]) // PATH_BATCH_SHRINK, 1))
     labels = batch["labels"][: len(latents)] if "labels" in batch else None
-    with in_own_type(latents):
+    with in_own_type(latents.device):
         ws = mixed_styles(generator, latents, preset.style_mixing, labels)
         lengths, images = path_lengths(generator.synthesis, ws)
         penalty = path_penalty(lengths, generator.mean_path_length)
@@ -122,10 +122,12 @@ def nothing(x: Tensor) -> Tensor:
 
 def phases_of(preset: Stylegan2Preset) -> tuple[Phase, ...]:
     """Each player's game, then its regulariser when due."""
-    path_length = Phase("generator", path_length_loss, preset.path_length_interval)
+    path_length = Phase(
+        "generator", path_length_loss, preset.path_length_interval, second_order=True
+    )
     return (
         Phase("generator", generator_loss),
         *([path_length] if preset.path_length_weight else []),
         Phase("discriminator", discriminator_loss),
-        Phase("discriminator", r1_loss, preset.r1_interval),
+        Phase("discriminator", r1_loss, preset.r1_interval, second_order=True),
     )

@@ -5,8 +5,9 @@ from itertools import pairwise
 import torch
 from torch import Tensor, nn
 
+from facegan.gans.autocast import in_own_type
 from facegan.gans.labels import one_hot
-from facegan.gans.stylegan2.layers import EPSILON, EqualLinear, activate, in_own_type
+from facegan.gans.stylegan2.layers import EPSILON, EqualLinear, activate
 from facegan.gans.stylegan2.presets import Stylegan2Preset
 
 
@@ -22,7 +23,7 @@ class LabelEmbedding(nn.Module):
         super().__init__()
         self.classes, self.layer = classes, EqualLinear(classes, width)
 
-    def forward(self, labels: Tensor) -> Tensor:
+    def forward(self, labels: Tensor | None) -> Tensor:
         return normalise(self.layer(one_hot(labels, self.classes)))
 
 
@@ -40,7 +41,7 @@ class Mapping(nn.Module):
         self.embed = LabelEmbedding(preset.classes, preset.style_dim) if preset.classes else None
 
     def forward(self, latents: Tensor, labels: Tensor | None = None) -> Tensor:
-        with in_own_type(latents):
+        with in_own_type(latents.device):
             x = normalise(latents.float())
             if self.embed is not None:
                 x = torch.cat([x, self.embed(labels)], 1)
@@ -55,8 +56,8 @@ class LabelMapping(nn.Module):
         self.embed = LabelEmbedding(preset.classes, width)
         self.layers = mapping_layers(preset, width, width)
 
-    def forward(self, labels: Tensor) -> Tensor:
-        with in_own_type(self.embed.layer.weight):
+    def forward(self, labels: Tensor | None) -> Tensor:
+        with in_own_type(self.embed.layer.weight.device):
             return run_mapping(self.layers, self.embed(labels))
 
 
