@@ -41,6 +41,7 @@ EXIT_CODES: dict[type[errors.FaceGANError], int] = {
     errors.InvocationError: 8,
     errors.CloudError: 9,
     errors.RequestError: 10,
+    errors.MetricError: 11,
 }
 
 
