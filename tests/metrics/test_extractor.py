@@ -81,14 +81,14 @@ def test_the_same_images_give_the_same_bits(embedded: Extractor) -> None:
 
 
 def test_no_images_have_no_features(embedded: Extractor) -> None:
-    assert embedded(noise(0)).shape == (0, 1280)
+    assert extract([], embedded).shape == (0, 1280)
 
 
 def test_the_protocol_names_weights_size_and_precision(embedded: Extractor) -> None:
     said = embedded.protocol
     digest = hashlib.sha256(lite0.weights_file().read_bytes()).hexdigest()
-    assert said["extractor"] == "lite0" and said["extractor_weights_sha256"] == digest
-    assert "112 px" in said["extractor_resize"] and said["extractor_precision"] == "float32"
+    assert said["name"] == "lite0" and said["weights_sha256"] == digest
+    assert "112 px" in said["resize"] and said["precision"] == "float32"
 
 
 def test_an_unknown_extractor_is_refused() -> None:
@@ -142,7 +142,7 @@ def test_inception_is_built_from_a_file_of_the_published_digest(
     monkeypatch.setattr(inception, "SHA256", digest)
     extractor = open_extractor("inception", inception_weights=inception_file)
     assert extractor(noise(2)).shape == (2, 2048)
-    assert extractor.protocol["extractor_weights_sha256"] == digest
+    assert extractor.protocol["weights_sha256"] == digest
 
 
 def test_other_weights_are_refused_before_they_are_read(inception_file: Path) -> None:

@@ -1,7 +1,7 @@
 """A feature extractor: a network that turns images into what metrics compare, and its protocol."""
 
 import hashlib
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -15,6 +15,11 @@ from facegan.metrics import inception, lite0
 
 BATCH = 64  # images at a time; features do not depend on it beyond rounding
 EXTRACTORS = ("lite0", "inception")
+Progress = Callable[[int], object]  # called with how many images were done since the last call
+
+
+def in_silence(done: int) -> None:
+    """The progress of somebody whom nobody watches."""
 
 
 @dataclass(frozen=True)
@@ -32,19 +37,21 @@ class Extractor:
     @torch.inference_mode()
     def __call__(self, images: Tensor) -> Tensor:
         """uint8 images (N, 3, H, W) → float32 features (N, width), on the CPU."""
-        features = [
-            self.network(batch.to(self.device)).float().cpu() for batch in images.split(BATCH)
-        ]
-        return torch.cat(features) if features else torch.empty(0, self.width)
+        # What the protocol calls float32 must not be TF32, which GPUs take for convolutions.
+        with torch.backends.cudnn.flags(enabled=True, deterministic=True, allow_tf32=False):
+            features = [
+                self.network(batch.to(self.device)).float().cpu() for batch in images.split(BATCH)
+            ]
+        return torch.cat(features)
 
     @cached_property
     def protocol(self) -> dict[str, Any]:
         """What a number's protocol says of the extractor."""
         return {
-            "extractor": self.name,
-            "extractor_weights_sha256": self.weights_sha256,
-            "extractor_resize": self.resize,
-            "extractor_precision": self.precision,
+            "name": self.name,
+            "weights_sha256": self.weights_sha256,
+            "resize": self.resize,
+            "precision": self.precision,
         }
 
 
@@ -77,6 +84,12 @@ def open_extractor(
     return Extractor(name, embedded, lite0.WIDTH, resize, sha256, device=device)
 
 
-def extract(batches: Iterable[Tensor], extractor: Extractor) -> Tensor:
+def extract(
+    batches: Iterable[Tensor], extractor: Extractor, progress: Progress = in_silence
+) -> Tensor:
     """The features (N, width) of a stream of uint8 batches (n, 3, H, W)."""
-    return torch.cat([extractor(batch) for batch in batches])
+    features = []
+    for batch in batches:
+        features.append(extractor(batch))
+        progress(len(batch))
+    return torch.cat(features) if features else torch.empty(0, extractor.width)
