@@ -29,7 +29,7 @@ MAY_IMPORT = {  # room: (rooms of ours, packages of others)
         "torch safetensors numpy pydantic tqdm",
     ),
     "cloud": ("errors client", "boto3 botocore"),
-    "report": ("errors files pictures data artifact synthesis", "numpy torch PIL"),
+    "report": ("errors files pictures data metrics artifact synthesis", "numpy torch PIL"),
 }
 FLOORS = [
     {"errors", "files"},

