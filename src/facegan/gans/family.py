@@ -125,6 +125,7 @@ class Phase:
     player: str
     loss: Callable[["Gan", Batch], Terms]  # named scalar terms; their sum is minimised
     every: int = 1  # 16 = lazy regularisation, as in StyleGAN2 (arXiv:1912.04958, section 3.1)
+    second_order: bool = False  # the terms hold gradients, so they are derived twice
 
 
 class Family(ABC):

@@ -79,7 +79,9 @@ def is_quicker_as_product(x: Tensor) -> bool:
 def in_autocast_type(x: Tensor) -> Tensor:
     """Cast before the gather, which makes four numbers of each."""
     kind = x.device.type
-    return x.to(torch.get_autocast_dtype(kind)) if torch.is_autocast_enabled(kind) else x
+    if not torch.amp.is_autocast_available(kind) or not torch.is_autocast_enabled(kind):
+        return x
+    return x.to(torch.get_autocast_dtype(kind))
 
 
 class HalvingConv2d(nn.Conv2d):

@@ -12,12 +12,14 @@ from torch import Tensor, nn
 from facegan.data import Dataset, order_of, random_numbers, to_float
 from facegan.errors import ConfigError
 from facegan.gans import Batch, Gan, Phase
+from facegan.gans.autocast import autocast
 from facegan.training.augment import Augment
 from facegan.training.checkpoint import Tensors, flatten_optimizer, restore_optimizer
+from facegan.training.compiled import Compiled
 from facegan.training.config import TrainingConfig
 from facegan.training.ema import MovingAverage
 from facegan.training.evaluation import Evaluation, Stopped
-from facegan.training.precision import choose_device, choose_dtype
+from facegan.training.precision import choose_device, choose_dtype, place
 from facegan.training.tally import Tally
 
 STEP, NETWORKS = 0, 1  # what a step's random numbers are for
@@ -65,12 +67,13 @@ class Trainer:
         self.dtype = choose_dtype(self.config.precision, self.device)
         self.phases = gan.family.phases(gan.preset)
         for player in gan.players.values():
-            player.to(self.device).train()
+            place(player, self.device).train()
         self.optimizers = self.build_optimizers()
         augment = Augment(self.config.augment, self.config.augment_probability)
         for name in gan.family.judges:
             augment.stand_before(gan.players[name])
         self.averages = self.build_averages()
+        self.compiled = Compiled(self.config.compile, gan.players.values(), self.device)
         self.images_seen = 0
         self.train_seconds = 0.0
         self.stop_requested = False
@@ -95,7 +98,7 @@ class Trainer:
                 lr=adam.learning_rate,
                 betas=(adam.beta1, adam.beta2),
                 eps=adam.epsilon,
-                fused=True,
+                fused=self.device.type != "meta",  # which has no kernels, only shapes
             )
             for name, adam in self.gan.family.optimizers(self.gan.preset).items()
         }
@@ -166,6 +169,7 @@ class Trainer:
         number = self.images_seen // self.batch_size
         batch = self.next_batch(number)
         self.follow_schedules()
+        self.compiled.begin_step()
         with seeded_networks(self.config.seed, number):
             for phase in self.phases:
                 if number % phase.every == 0:
@@ -203,7 +207,7 @@ class Trainer:
             player.requires_grad_(name == phase.player)
         optimizer = self.optimizers[phase.player]
         optimizer.zero_grad(set_to_none=True)
-        with torch.autocast(self.device.type, self.dtype, enabled=self.dtype is not torch.float32):
+        with autocast(self.device, self.dtype), self.compiled.during(phase):
             terms = phase.loss(self.gan, batch)
         torch.stack(list(terms.values())).sum().backward()
         optimizer.step()

@@ -53,4 +53,7 @@ def gradient_penalties(logits: Tensor, images: Tensor) -> Tensor:
     return slopes.square().sum(dim=(1, 2, 3))
 
 
-PHASES = (Phase("discriminator", discriminator_loss), Phase("generator", generator_loss))
+PHASES = (
+    Phase("discriminator", discriminator_loss, second_order=True),
+    Phase("generator", generator_loss),
+)

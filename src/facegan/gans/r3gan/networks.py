@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F  # noqa: N812  # the field's own alias
 
 from facegan.errors import ConfigError
+from facegan.gans.autocast import in_own_type
 from facegan.gans.layers import in_autocast_type
 from facegan.gans.r3gan.presets import R3ganPreset
 from facegan.gans.shapes import pyramid
@@ -191,7 +192,7 @@ class Generator(nn.Module):
         self.to_rgb = Conv(widths[-1], 3)
 
     def forward(self, latents: Tensor) -> Tensor:
-        with torch.autocast(latents.device.type, enabled=False):  # 4x4 stays in float32
+        with in_own_type(latents.device):  # 4x4 stays in float32
             strengths = self.project(latents.float())[:, :, None, None]
             x = self.start(strengths * self.basis)  # (N, C, 4, 4)
         images: Tensor = self.to_rgb(self.layers(x))
@@ -219,7 +220,7 @@ class Discriminator(nn.Module):
 
     def forward(self, images: Tensor) -> Tensor:
         x = self.layers(self.from_rgb(images))  # (N, C, 4, 4)
-        with torch.autocast(images.device.type, enabled=False):
+        with in_own_type(images.device):
             strengths = self.basis(self.end(x.float())).flatten(1)
             logits: Tensor = self.head(strengths)  # (N, 1)
         return logits.flatten()

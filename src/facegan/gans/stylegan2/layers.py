@@ -12,13 +12,10 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F  # noqa: N812  # the field's own alias
 
+from facegan.gans.autocast import in_own_type
+
 FIR = (1.0, 3.0, 3.0, 1.0)  # arXiv:1812.04948's binomial filter, one tap longer
 EPSILON = 1e-8
-
-
-def in_own_type(x: Tensor) -> torch.autocast:
-    """A context without autocast on the tensor's device."""
-    return torch.autocast(x.device.type, enabled=False)
 
 
 def activate(x: Tensor) -> Tensor:
@@ -100,7 +97,7 @@ class ModulatedConv2d(nn.Module):
 
     def forward(self, x: Tensor, w: Tensor) -> Tensor:
         weight = self.weight * self.gain
-        with in_own_type(x):
+        with in_own_type(x.device):
             styles = self.to_style(w.float())  # (N, C)
             norms = F.linear(styles.square(), weight.square().sum((2, 3)))  # (N, C')
         x = self.convolve(x * styles.to(x.dtype)[:, :, None, None], weight)
@@ -148,7 +145,7 @@ class Filter(torch.autograd.Function):
         ctx.kernel, ctx.up, ctx.down, ctx.padding = kernel, up, down, padding
         channels = x.shape[1]
         weight = kernel.to(x.dtype).expand(channels, 1, *kernel.shape)
-        with in_own_type(x):
+        with in_own_type(x.device):
             if up > 1:
                 return F.conv_transpose2d(x, weight, None, up, padding, groups=channels)
             return F.conv2d(x, weight, None, down, padding, groups=channels)

@@ -12,8 +12,8 @@ import torch
 from torch import Tensor
 from torch.nn.functional import softplus
 
+from facegan.gans.autocast import in_own_type
 from facegan.gans.family import Batch, Gan, Phase, Terms
-from facegan.gans.stylegan2.layers import in_own_type
 from facegan.gans.stylegan2.networks import Generator
 from facegan.gans.stylegan2.presets import Stylegan2Preset, r1_gamma
 
@@ -67,7 +67,7 @@ def discriminator_loss(gan: Gan, batch: Batch) -> Terms:
 def r1_loss(gan: Gan, batch: Batch) -> Terms:
     """R1, gamma/2 E|grad D(x)|² on reals (arXiv:1801.04406, equation 9), times its interval."""
     preset, reals = gan.preset, batch["reals"].detach().requires_grad_()
-    with in_own_type(reals):
+    with in_own_type(reals.device):
         logits = gan.players["discriminator"](reals)
         (slopes,) = torch.autograd.grad(logits.sum(), reals, create_graph=True)
         penalty = slopes.square().sum((1, 2, 3)).mean()
@@ -79,7 +79,7 @@ def path_length_loss(gan: Gan, batch: Batch) -> Terms:
     """E(|J_w^T y| - a)², a the running mean of the lengths (section 3.2), times its interval."""
     preset, generator = gan.preset, cast(Generator, gan.players["generator"])
     latents = draw_latents(gan, batch, max(len(batch["reals"]) // PATH_BATCH_SHRINK, 1))
-    with in_own_type(latents):
+    with in_own_type(latents.device):
         ws = mixed_styles(generator, latents, preset.style_mixing)
         lengths, images = path_lengths(generator.synthesis, ws)
         penalty = path_penalty(lengths, generator.mean_path_length)
@@ -112,10 +112,12 @@ def nothing(x: Tensor) -> Tensor:
 
 def phases_of(preset: Stylegan2Preset) -> tuple[Phase, ...]:
     """Each player's game, then its regulariser when due."""
-    path_length = Phase("generator", path_length_loss, preset.path_length_interval)
+    path_length = Phase(
+        "generator", path_length_loss, preset.path_length_interval, second_order=True
+    )
     return (
         Phase("generator", generator_loss),
         *([path_length] if preset.path_length_weight else []),
         Phase("discriminator", discriminator_loss),
-        Phase("discriminator", r1_loss, preset.r1_interval),
+        Phase("discriminator", r1_loss, preset.r1_interval, second_order=True),
     )

@@ -10,6 +10,7 @@ from typing import cast
 import torch
 from torch import Tensor, nn
 
+from facegan.gans.autocast import in_own_type
 from facegan.gans.shapes import pyramid
 from facegan.gans.stylegan2.layers import (
     EPSILON,
@@ -19,7 +20,6 @@ from facegan.gans.stylegan2.layers import (
     Resample,
     activate,
     append_minibatch_stddev,
-    in_own_type,
 )
 from facegan.gans.stylegan2.presets import Stylegan2Preset
 
@@ -39,7 +39,7 @@ class Mapping(nn.Module):
         )
 
     def forward(self, latents: Tensor) -> Tensor:
-        with in_own_type(latents):
+        with in_own_type(latents.device):
             x = latents.float()
             x = x * (x.square().mean(1, keepdim=True) + EPSILON).rsqrt()
             for layer in self.layers:

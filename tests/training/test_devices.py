@@ -1,0 +1,140 @@
+"""Where tensors are: a step and a forward pass on devices that this machine need not have."""
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor, nn
+from torch._subclasses.fake_tensor import FakeTensorMode
+from torch.func import functional_call
+from torch.overrides import TorchFunctionMode
+
+from facegan.data import ImageFolderDataset
+from facegan.errors import ConfigError
+from facegan.gans import Gan
+from facegan.training import Trainer, TrainingConfig
+
+Build = Callable[..., Gan]
+CONFIG = TrainingConfig(total_kimg=0.08, batch_size=8, precision="fp32", tick_kimg=0.04)
+
+
+def test_every_tensor_of_a_step_is_on_the_trainers_device(
+    family: str, tiny_gan: Build, dataset: ImageFolderDataset
+) -> None:
+    """On ``meta`` nothing is computed, and a tensor made on the CPU by mistake is refused."""
+    config = CONFIG.model_copy(update={"device": "meta", "augment": "color,translation,cutout"})
+    trainer = Trainer(tiny_gan(family), dataset, config)
+    trainer.step()
+    assert trainer.images_seen == 8
+    for player in trainer.gan.players.values():
+        assert all(p.device.type == "meta" for p in player.parameters())
+
+
+class IndexByOperations(TorchFunctionMode):
+    """Indexing's C++ looks for CUDA itself, which a CPU build lacks; plain operations do not."""
+
+    def __torch_function__(
+        self, func: Any, types: Any, args: Any = (), kwargs: Any = None
+    ) -> object:
+        if func is Tensor.__getitem__:
+            return index(*args)
+        return func(*args, **(kwargs or {}))
+
+
+def index(x: Tensor, key: Any) -> Tensor:
+    """x[key] for whole numbers, slices, None and one ellipsis."""
+    keys = key if isinstance(key, tuple) else (key,)
+    if ... in keys:
+        at, named = keys.index(...), sum(k is not None for k in keys) - 1
+        keys = keys[:at] + (slice(None),) * (x.dim() - named) + keys[at + 1 :]
+    dimension = 0
+    for k in keys:
+        if isinstance(k, int):
+            x = x.select(dimension, k)
+            continue
+        if k is None:
+            x = x.unsqueeze(dimension)
+        else:
+            x = torch.ops.aten.slice(x, dimension, k.start, k.stop, k.step or 1)
+        dimension += 1
+    return x
+
+
+def on_fake_cuda(module: nn.Module, *inputs: Tensor) -> Tensor:
+    """A forward pass with every parameter and buffer on a CUDA device that is not there."""
+    state = {
+        name: torch.empty(value.shape, dtype=value.dtype, device="cuda")
+        for name, value in (*module.named_parameters(), *module.named_buffers())
+    }
+    out: Tensor = functional_call(module, state, inputs)
+    return out
+
+
+def test_networks_on_cuda_make_no_tensor_elsewhere(family: str, tiny_gan: Build) -> None:
+    gan = tiny_gan(family)
+    with FakeTensorMode(), torch.no_grad(), IndexByOperations():
+        latents = torch.empty(4, gan.preset.latent_dim, device="cuda")
+        images = on_fake_cuda(gan.players["generator"].eval(), latents)
+        logits = on_fake_cuda(gan.players["discriminator"].eval(), images)
+    assert (images.device.type, images.shape) == ("cuda", (4, 3, 32, 32))
+    assert (logits.device.type, logits.shape) == ("cuda", (4,))
+
+
+def test_a_tensor_left_on_the_cpu_is_noticed() -> None:
+    """The check above can fail."""
+
+    class Forgetful(nn.Module):
+        def forward(self, x: Tensor) -> Tensor:
+            return x + torch.zeros(4, 1)
+
+    with FakeTensorMode(), torch.no_grad(), pytest.raises(RuntimeError, match="device"):
+        on_fake_cuda(Forgetful(), torch.empty(4, 3, device="cuda"))
+
+
+def test_compiled_networks_train_to_the_same_weights(
+    family: str, tiny_gan: Build, dataset: ImageFolderDataset, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """All of torch.compile but its generator of C++, which alone takes a minute and is torch's."""
+    compiled_calls: list[str] = []
+
+    def compile_without_cpp(player: nn.Module, mode: str) -> None:
+        compiled_calls.append(mode)
+        player._compiled_call_impl = torch.compile(player._call_impl, backend="aot_eager")
+
+    monkeypatch.setattr(nn.Module, "compile", compile_without_cpp)
+    plain, compiled = (
+        Trainer(tiny_gan(family), dataset, CONFIG.model_copy(update={"compile": wish}))
+        for wish in ("off", "on")
+    )
+    for trainer in (plain, compiled):
+        trainer.step()
+    assert compiled_calls == ["default"] * 2
+    states = plain.state()[0], compiled.state()[0]
+    assert states[0].keys() == states[1].keys()
+    for name, value in states[0].items():
+        torch.testing.assert_close(states[1][name], value, rtol=1e-3, atol=1e-3, msg=name)
+
+
+def test_cuda_graphs_without_cuda_are_refused(tiny_gan: Build, dataset: ImageFolderDataset) -> None:
+    with pytest.raises(ConfigError, match="CUDA graphs need a CUDA device"):
+        Trainer(tiny_gan(), dataset, CONFIG.model_copy(update={"compile": "cuda-graphs"}))
+
+
+def resident_bytes() -> int:
+    """Memory this process holds, by Linux's own account."""
+    with open("/proc/self/statm") as stream:
+        return int(stream.read().split()[1]) * 4096
+
+
+def test_memory_does_not_grow_over_2000_steps(tiny_gan: Build, dataset: ImageFolderDataset) -> None:
+    torch.set_num_threads(1)  # so small a network gains nothing by two
+    config = CONFIG.model_copy(update={"total_kimg": 4.0, "tick_kimg": 0.2, "batch_size": 2})
+    at: list[int] = []
+    trainer = Trainer(
+        tiny_gan(), dataset, config, on_tick=lambda *told: at.append(resident_bytes())
+    )
+    trainer.run()
+    assert trainer.images_seen == 2 * 2000 and len(at) == 20
+    grown = at[-1] - at[4]  # after the allocators have warmed up
+    assert grown < 2000 * 1024, f"{grown} bytes in 1,500 steps"
