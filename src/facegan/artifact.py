@@ -80,30 +80,34 @@ class Artifact:
         return self.family.has_truncation
 
 
-def save_artifact(gan: Gan, model_dir: Path | str, **facts: Any) -> ModelCard:
+def save_artifact(
+    gan: Gan, model_dir: Path | str, weights: Mapping[str, Tensor] | None = None, **facts: Any
+) -> ModelCard:
     """Write the averaged generator and its card into a folder, each file aside and then renamed.
 
     Args:
         gan: The game; its ``generator_ema`` is what is saved.
         model_dir: The folder, made if it is missing.
+        weights: Those of another moment, instead of the averaged generator's as they are now.
         facts: Further fields of :class:`ModelCard` (kimg, dataset, training, metrics).
 
     Raises:
         ArtifactError: a file cannot be written (a full disk); no partial file stays.
     """
-    weights = save_tensors({k: v.contiguous() for k, v in gan.generator_ema.state_dict().items()})
+    chosen = gan.generator_ema.state_dict() if weights is None else weights
+    blob = save_tensors({name: value.contiguous() for name, value in chosen.items()})
     card = ModelCard(
         family=gan.family.name,
         preset=gan.preset_name,
         settings=gan.preset.as_dict(),
         image_shape=gan.image_shape,
         latent_dim=gan.preset.latent_dim,
-        weights_sha256=hashlib.sha256(weights).hexdigest(),
+        weights_sha256=hashlib.sha256(blob).hexdigest(),
         versions={"facegan": __version__, "torch": torch.__version__},
         **facts,
     )
     folder = Path(model_dir)
-    write(folder / WEIGHTS_NAME, weights)
+    write(folder / WEIGHTS_NAME, blob)
     write(folder / CARD_NAME, card.to_json().encode())
     return card
 

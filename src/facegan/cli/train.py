@@ -24,7 +24,13 @@ stops; --resume goes on to the very bits an undisturbed run would have reached.
 
 
 DEFAULTS = {"family": "dcgan", "preset": "toy32"}
-PLAN_ONLY = ("data", "family", "preset", "resolution")  # of a plan, not hyperparameters
+PLAN_ONLY = (
+    "data",
+    "evaluate_data",
+    "family",
+    "preset",
+    "resolution",
+)  # of a plan, not hyperparameters
 OPTIONS = (*PLAN_ONLY, "out", "resume")
 
 
@@ -117,15 +123,19 @@ def parse_flags(args: list[str]) -> dict[str, str]:
     type=click.IntRange(4, 1024),
     help="Side of the images.  [default: as the data was prepared, else 32]",
 )
+@click.option(
+    "--evaluate-data",
+    type=click.Path(path_type=Path),
+    help="Pictures to evaluate against, with --evaluate-kimg.  [default: those of --data]",
+)
 @click.option("--resume", is_flag=True, help="Go on with the run in --out.")
 @click.argument("hyperparameters", nargs=-1, type=click.UNPROCESSED)
-def command(
-    out: Path, resume: bool, hyperparameters: tuple[str, ...], data: Path | None, **options: Any
-) -> None:
+def command(out: Path, resume: bool, hyperparameters: tuple[str, ...], **options: Any) -> None:
     given = parse_flags(list(hyperparameters))
     asked = {name: value for name, value in options.items() if value is not None}
-    if data is not None:
-        asked["data"] = str(data.resolve())
+    for name in ("data", "evaluate_data"):
+        if name in asked:
+            asked[name] = str(asked[name].resolve())
     if resume:
         resume_run(out, asked, given)
         return
@@ -149,6 +159,7 @@ def plan_run(asked: dict[str, Any], given: dict[str, str]) -> dict[str, Any]:
         DatasetError: the data's manifest cannot be read.
     """
     from facegan.data.image_folder import detect_resolution
+    from facegan.errors import ConfigError
     from facegan.gans import find_family, find_preset
     from facegan.training import TrainingConfig, split_hyperparameters
 
@@ -157,7 +168,12 @@ def plan_run(asked: dict[str, Any], given: dict[str, str]) -> dict[str, Any]:
     preset = find_preset(find_family(plan["family"]), plan["preset"])
     numbers, loop = split_hyperparameters(preset, given, also=OPTIONS)
     preset.replaced(numbers)
-    TrainingConfig.from_hyperparameters(loop)
+    config = TrainingConfig.from_hyperparameters(loop)
+    if "evaluate_data" in plan and not config.evaluate_kimg:
+        raise ConfigError(
+            f"Nothing would be evaluated against {plan['evaluate_data']}.",
+            "Say how often: --evaluate-kimg 5.",
+        )
     return {**plan, **given}
 
 
@@ -186,7 +202,8 @@ def train(folder: Any, plan: dict[str, Any], resume: bool) -> None:
     gan = build_gan(
         plan["family"], plan["preset"], dataset.image_shape, seed=config.seed, **numbers
     )
-    trainer = Trainer(gan, dataset, config)
+    evaluation = open_evaluation(plan, config, dataset) if config.evaluate_kimg else None
+    trainer = Trainer(gan, dataset, config, evaluation=evaluation)
     if resume:
         folder.check_dataset(dataset.digest)
         folder.resume(trainer)
@@ -206,6 +223,24 @@ def open_dataset(data: Path, resolution: int) -> Any:
 
     with tqdm(desc="Reading pictures", unit="img", disable=None) as bar:
         return ImageFolderDataset(data, resolution, on_progress=bar.update)
+
+
+def open_evaluation(plan: dict[str, Any], config: Any, dataset: Any) -> Any:
+    """What measures the run's quality: its extractor, and the pictures to compare with."""
+    from facegan.cli.cache import default_cache
+    from facegan.metrics import FeatureCache
+    from facegan.training.evaluation import Evaluation
+    from facegan.training.precision import choose_device
+
+    folder = plan.get("evaluate_data")
+    pictures = open_dataset(Path(folder), dataset.resolution) if folder else dataset
+    return Evaluation(
+        pictures,
+        config,
+        about=pictures.describe(),
+        cache=FeatureCache(default_cache()),
+        device=str(choose_device(config.device)),
+    )
 
 
 def say_start(trainer: Any, dataset: Any, folder: Any) -> None:
@@ -235,7 +270,19 @@ def say_end(trainer: Any, folder: Any, dataset: Any) -> None:
     click.echo(
         f"Trained {trainer.kimg:.1f} kimg in {trainer.train_seconds:.0f} s. Model: {folder.archive}"
     )
+    if trainer.evaluation:
+        say_best(trainer.evaluation, folder)
     click.echo(f"Look: {folder.samples}; draw: facegan generate {folder.archive} --seeds 0-15")
+
+
+def say_best(evaluation: Any, folder: Any) -> None:
+    """The figures of the last and of the best generator."""
+    card = evaluation.card()
+    name = evaluation.judged_by
+    click.echo(
+        f"{name} {card['last'][name]:.4g} at the end; best {card['best'][name]:.4g} "
+        f"at {card['best']['kimg']:.1f} kimg: {folder.best_archive}"
+    )
 
 
 @contextlib.contextmanager

@@ -78,8 +78,15 @@ class ImageFolderDataset:
     def describe(self) -> dict[str, Any]:
         """What a model card says of the data."""
         name = read_manifest(self.folder).get("name", self.folder.name)
-        counts = {"images": len(self), "skipped": len(self.skipped)}
-        return {"name": name, "digest": self.digest, "resolution": self.resolution, **counts}
+        return {
+            "name": name,
+            "digest": self.digest,
+            "resolution": self.resolution,
+            "images": len(self),
+            "skipped": len(self.skipped),
+            "crop": "centre square",
+            "resize_filter": "Lanczos",
+        }
 
 
 def find_pictures(folder: Path) -> list[Path]:

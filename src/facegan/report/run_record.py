@@ -9,9 +9,10 @@ from typing import Any
 
 from facegan.artifact import CARD_NAME, Artifact, load_artifact
 from facegan.errors import ArtifactError, RunError
+from facegan.metrics import EXTRACTORS, metric_names
 
 Tick = Mapping[str, float]
-NOT_LOSSES = {"kimg", "images_per_second", "train_seconds", "time"}
+NOT_LOSSES = {"kimg", "images_per_second", "train_seconds", "time"} | metric_names(EXTRACTORS)
 FOREIGN = "Name the folder that was given to facegan train as --out."
 
 

@@ -70,6 +70,7 @@ def configuration_section(run: RunRecord) -> Markup:
     if run.artifact:
         card = run.artifact.card
         tables |= {"Networks": card.settings, "Training": card.training, "Versions": card.versions}
+        tables |= {"Quality": card.metrics.get("protocol", {})}
     drawn = [
         element("div", element("h3", title), table(rows)) for title, rows in tables.items() if rows
     ]

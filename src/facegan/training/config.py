@@ -7,6 +7,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from facegan.errors import ConfigError, nearest
 from facegan.gans import Preset
+from facegan.metrics import FEWEST
 
 
 class TrainingConfig(BaseModel):
@@ -39,6 +40,21 @@ class TrainingConfig(BaseModel):
     )
     augment_probability: float = Field(
         1.0, ge=0, le=1, description="how likely each image is augmented"
+    )
+    evaluate_kimg: float | None = Field(
+        None,
+        ge=0,
+        description="KID, FD, precision and recall at the first tick after every so many kimg, "
+        "and at the end; 0: never",
+    )
+    evaluate_samples: int = Field(
+        2000,
+        ge=FEWEST,
+        le=1_000_000,
+        description="how many faces an evaluation draws, and how many pictures it takes at most",
+    )
+    evaluate_extractor: Literal["lite0", "inception"] = Field(
+        "lite0", description="lite0 is embedded; inception (FID as published) is downloaded"
     )
     precision: Literal["auto", "bf16", "fp32"] = Field(
         "auto", description="auto: bf16 where the processor has it in hardware"

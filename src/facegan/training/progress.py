@@ -13,7 +13,7 @@ from tqdm import tqdm
 
 from facegan.pictures import montage, save_png
 from facegan.training.run_folder import RunFolder
-from facegan.training.trainer import Trainer, sample_images
+from facegan.training.trainer import Trainer
 
 logger = logging.getLogger(__name__)
 
@@ -80,6 +80,8 @@ class Progress:
             for name, value in losses.items():
                 self.curves.add_scalar(name, value, trainer.images_seen)
         self.draw_samples()
+        if trainer.evaluation and trainer.evaluation.is_best_now(trainer):
+            self.folder.save_best(trainer)
         self.folder.save_state(trainer)
 
     def append(self, figures: Mapping[str, float]) -> None:
@@ -92,8 +94,7 @@ class Progress:
 
     def draw_samples(self) -> None:
         """The fixed latents as they look now, as a grid in RUN/samples."""
-        images = sample_images(self.trainer, self.latents)
-        levels = ((images.clamp(-1, 1) + 1) * 127.5).round().to(torch.uint8)
+        levels = self.trainer.draw_pixels(self.latents)
         facts = {
             "facegan:family": self.trainer.gan.family.name,
             "facegan:preset": self.trainer.gan.preset_name,
@@ -112,4 +113,4 @@ def open_curves(folder: Path, trainer: Trainer) -> Any:
         logger.info("No TensorBoard files: tensorboard is not installed.")
         return None
     writer: Any = SummaryWriter  # torch leaves it untyped
-    return writer(str(folder), purge_step=trainer.images_seen)
+    return writer(str(folder), purge_step=trainer.images_at_last_tick + 1)

@@ -1,6 +1,7 @@
 """A run's folder: what was asked for, checkpoints, and at the end the artifact."""
 
 import json
+import shutil
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -15,7 +16,7 @@ from facegan.training.trainer import Trainer
 PLAN_NAME = "run.json"
 # What may differ when a run is resumed: how far it goes and how it is told, not what it computes.
 # The data may have moved; that it is the same is checked by its digest.
-MAY_CHANGE = {"total_kimg", "max_minutes", "keep_checkpoints", "device", "data"}
+MAY_CHANGE = {"total_kimg", "max_minutes", "keep_checkpoints", "device", "data", "evaluate_data"}
 
 
 class RunFolder:
@@ -29,6 +30,7 @@ class RunFolder:
         RUN/checkpoints/kimg-*  what --resume needs
         RUN/model/              generator.safetensors, model_card.json
         RUN/model.tar.gz        the same, as SageMaker wants it
+        RUN/best.tar.gz         the best that was evaluated, where a run is evaluated
     """
 
     def __init__(self, path: Path) -> None:
@@ -40,6 +42,7 @@ class RunFolder:
         self.tensorboard = path / "tensorboard"
         self.model = path / "model"
         self.archive = path / "model.tar.gz"
+        self.best_archive = path / "best.tar.gz"
 
     def check_free(self) -> None:
         """Refuse a folder that already holds a run, or something else.
@@ -125,7 +128,8 @@ class RunFolder:
                 f"The checkpoint in {self.checkpoints} does not fit this run: {cause}",
                 "It was made by another family, preset or version.",
             ) from cause
-        self.drop_lines_after(trainer.kimg)
+        self.drop_lines_after(trainer.images_at_last_tick / 1000)
+        self.save_best(trainer)
 
     def drop_lines_after(self, kimg: float) -> None:
         """Forget the figures of steps that will be taken again."""
@@ -138,21 +142,54 @@ class RunFolder:
         ]
         write_aside(self.metrics_file, "".join(kept).encode())
 
+    def save_best(self, trainer: Trainer) -> None:
+        """Make best.tar.gz what the trainer's state says is best; without a best, there is none."""
+        best = trainer.evaluation.best if trainer.evaluation else None
+        if trainer.evaluation is None or best is None:
+            self.best_archive.unlink(missing_ok=True)
+            return
+        card = trainer.evaluation.card()
+        aside = self.path / ".best"
+        try:
+            save_artifact(
+                trainer.gan,
+                aside,
+                weights=best.weights,
+                kimg=best.figures["kimg"],
+                dataset=self.read_facts()["dataset"],
+                training=training_facts(trainer),
+                metrics={"best": card["best"], "protocol": card["protocol"]},
+            )
+            pack_artifact(aside, self.best_archive)
+        finally:
+            shutil.rmtree(aside, ignore_errors=True)
+
     def finish(self, trainer: Trainer, dataset: Mapping[str, Any]) -> ModelCard:
         """Write the artifact of a trained GAN, as a folder and as model.tar.gz."""
         speed = trainer.images_seen / max(trainer.train_seconds, 1e-9)
-        training = {
-            **trainer.config.model_dump(),
+        measured = {
             "train_seconds": round(trainer.train_seconds, 2),
             "images_per_second": round(speed, 1),
-            "device": trainer.device.type,
-            "computed_in": str(trainer.dtype).removeprefix("torch."),
         }
         card = save_artifact(
-            trainer.gan, self.model, kimg=trainer.kimg, dataset=dict(dataset), training=training
+            trainer.gan,
+            self.model,
+            kimg=trainer.kimg,
+            dataset=dict(dataset),
+            training={**training_facts(trainer), **measured},
+            metrics=trainer.evaluation.card() if trainer.evaluation else {},
         )
         pack_artifact(self.model, self.archive)
         return card
+
+
+def training_facts(trainer: Trainer) -> dict[str, Any]:
+    """How a generator was trained, for its card."""
+    return {
+        **trainer.config.model_dump(),
+        "device": trainer.device.type,
+        "computed_in": str(trainer.dtype).removeprefix("torch."),
+    }
 
 
 def check_same(plan: Mapping[str, Any], asked: Mapping[str, Any]) -> None:
