@@ -11,6 +11,7 @@ HOUSE = Path(__file__).parents[1] / "src" / "facegan"
 MAY_IMPORT = {  # room: (rooms of ours, packages of others)
     "errors": ("", ""),
     "files": ("", ""),
+    "tick_line": ("", ""),
     "environment": ("errors", ""),
     "pictures": ("files", "numpy PIL"),
     "wire": ("errors pictures", "numpy PIL pydantic pydantic_core"),
@@ -21,14 +22,14 @@ MAY_IMPORT = {  # room: (rooms of ours, packages of others)
     "client": ("errors wire", "numpy"),
     "serving": ("errors wire artifact synthesis", "flask werkzeug sagemaker_inference numpy"),
     "training": (
-        "errors files gans artifact data pictures",
+        "errors files tick_line gans artifact data pictures",
         "torch safetensors numpy pydantic tqdm",
     ),
-    "cloud": ("errors client", "boto3 botocore"),
+    "cloud": ("errors tick_line client", "boto3 botocore"),
     "report": ("errors files pictures data artifact synthesis", "numpy torch PIL"),
 }
 FLOORS = [
-    {"errors", "files"},
+    {"errors", "files", "tick_line"},
     {"environment", "pictures", "gans"},
     {"wire", "data", "artifact"},
     {"client", "synthesis"},

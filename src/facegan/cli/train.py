@@ -1,6 +1,7 @@
 """`facegan train`: from a folder of pictures to model.tar.gz, or on from where a run stopped."""
 
 import contextlib
+import json
 import signal
 from collections.abc import Iterator
 from itertools import pairwise
@@ -8,6 +9,8 @@ from pathlib import Path
 from typing import Any
 
 import click
+
+from facegan.tick_line import METRIC_DEFINITIONS
 
 HELP = """Train a GAN on a folder of pictures; ends with RUN/model.tar.gz.
 
@@ -103,6 +106,13 @@ def parse_flags(args: list[str]) -> dict[str, str]:
     return values
 
 
+def print_metric_definitions(ctx: click.Context, param: click.Parameter, asked: bool) -> None:
+    """--metric-definitions: what a SageMaker job declares to have its curves drawn."""
+    if asked:
+        click.echo(json.dumps(METRIC_DEFINITIONS, indent=2))
+        ctx.exit()
+
+
 @click.command(
     cls=TrainCommand,
     help=HELP,
@@ -118,6 +128,14 @@ def parse_flags(args: list[str]) -> dict[str, str]:
     help="Side of the images.  [default: as the data was prepared, else 32]",
 )
 @click.option("--resume", is_flag=True, help="Go on with the run in --out.")
+@click.option(
+    "--metric-definitions",
+    is_flag=True,
+    is_eager=True,
+    expose_value=False,
+    callback=print_metric_definitions,
+    help="Print the MetricDefinitions of a SageMaker training job, and stop.",
+)
 @click.argument("hyperparameters", nargs=-1, type=click.UNPROCESSED)
 def command(
     out: Path, resume: bool, hyperparameters: tuple[str, ...], data: Path | None, **options: Any

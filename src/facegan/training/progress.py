@@ -12,6 +12,7 @@ import torch
 from tqdm import tqdm
 
 from facegan.pictures import montage, save_png
+from facegan.tick_line import tick_line
 from facegan.training.run_folder import RunFolder
 from facegan.training.trainer import Trainer, sample_images
 
@@ -21,11 +22,6 @@ SAMPLES = 64  # the latents drawn at every tick
 BAR_FORMAT = (
     "{desc}: {percentage:3.0f}%|{bar}| {n:.1f}/{total:.1f} kimg [{elapsed}<{remaining}{postfix}]"
 )
-
-
-def tick_line(figures: Mapping[str, float]) -> str:
-    """One line a tick, ``name=value;`` each: what a SageMaker metric definition's regex reads."""
-    return " ".join(f"{name}={value:.6g};" for name, value in figures.items())
 
 
 class Progress:
