@@ -10,7 +10,7 @@ import sys
 from pathlib import Path
 
 from facegan.cli.train import plan_run, train
-from facegan.environment import TrainingEnvironment
+from facegan.environment import TrainingEnvironment, failure_file
 from facegan.errors import FaceGANError
 from facegan.training import RunFolder
 
@@ -23,7 +23,7 @@ def main() -> int:
     try:
         run(environment)
     except FaceGANError as error:
-        return fail(environment.failure_file, error)
+        return fail(failure_file(os.environ), error)
     return 0
 
 
@@ -32,16 +32,16 @@ def run(environment: TrainingEnvironment) -> None:
     folder = RunFolder(environment.checkpoint_dir)
     given = dict(environment.hyperparameters)
     asked = {name: given.pop(name) for name in OF_THE_PLAN if name in given}
-    plan = plan_run({"data": str(environment.channel("training")), **asked}, given)
+    plan = plan_run({"data": str(environment.training_channel), **asked}, given)
     train(folder, plan, resume=folder.plan_file.exists())
     if folder.model.is_dir():  # a run that was stopped early has none yet
         shutil.copytree(folder.model, environment.model_dir, dirs_exist_ok=True)
 
 
-def fail(failure_file: Path, error: FaceGANError) -> int:
+def fail(path: Path, error: FaceGANError) -> int:
     """Say why, where SageMaker reads it (its first 1,024 characters), and fail."""
-    failure_file.parent.mkdir(parents=True, exist_ok=True)
-    failure_file.write_text(f"{error}\n")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(f"{error}\n")
     print(f"Error: {error}", file=sys.stderr)
     return 1
 
