@@ -12,6 +12,7 @@ MAY_IMPORT = {  # room: (rooms of ours, packages of others)
     "errors": ("", ""),
     "files": ("", ""),
     "tick_line": ("", ""),
+    "failure_reason": ("errors", ""),
     "environment": ("errors", ""),
     "pictures": ("files", "numpy PIL"),
     "wire": ("errors pictures", "numpy PIL pydantic pydantic_core"),
@@ -23,14 +24,14 @@ MAY_IMPORT = {  # room: (rooms of ours, packages of others)
     "serving": ("errors wire artifact synthesis", "flask werkzeug sagemaker_inference numpy"),
     "training": (
         "errors files tick_line gans artifact data pictures",
-        "torch safetensors numpy pydantic tqdm",
+        "torch safetensors numpy pydantic tqdm tensorboard",
     ),
     "cloud": ("errors tick_line client", "boto3 botocore"),
     "report": ("errors files pictures data artifact synthesis", "numpy torch PIL"),
 }
 FLOORS = [
     {"errors", "files", "tick_line"},
-    {"environment", "pictures", "gans"},
+    {"environment", "failure_reason", "pictures", "gans"},
     {"wire", "data", "artifact"},
     {"client", "synthesis"},
     {"serving", "training", "cloud", "report"},

@@ -228,29 +228,3 @@ def test_help_teaches_the_hyperparameters_of_the_chosen_preset(
     told = capsys.readouterr().out
     assert "Examples:" in told and "--generator-learning-rate" in told and "[uniform]" in told
     assert "--total-kimg" in told and "[2026.0]" in told
-
-
-def test_the_containers_program_trains_where_sagemaker_says(
-    images_dir: Path, run: Path, tmp_path: Path
-) -> None:
-    """SAGEMAKER_BASE_DIR stands for /opt/ml; hyperparameters are strings."""
-    config = tmp_path / "input" / "config"
-    config.mkdir(parents=True)
-    hyperparameters = {"preset": "tiny", "total_kimg": "0.064", "tick_kimg": "0.032",
-                       "precision": "fp32"}  # fmt: skip
-    (config / "hyperparameters.json").write_text(json.dumps(hyperparameters))
-    (tmp_path / "input" / "data").mkdir()
-    (tmp_path / "input" / "data" / "training").symlink_to(images_dir)
-    program = Path(__file__).parents[2] / "container" / "training" / "train.py"
-    done = subprocess.run([sys.executable, program], env={"SAGEMAKER_BASE_DIR": str(tmp_path)})
-    assert done.returncode == 0
-    ours, theirs = ((p / "model" / "generator.safetensors").read_bytes() for p in (tmp_path, run))
-    assert ours == theirs
-
-
-def test_the_containers_failure_file_says_why(tmp_path: Path) -> None:
-    (tmp_path / "input" / "data" / "training").mkdir(parents=True)
-    program = Path(__file__).parents[2] / "container" / "training" / "train.py"
-    done = subprocess.run([sys.executable, program], env={"SAGEMAKER_BASE_DIR": str(tmp_path)})
-    assert done.returncode == 1
-    assert "holds no pictures" in (tmp_path / "output" / "failure").read_text()

@@ -1,5 +1,10 @@
 """Which device and which number format a run computes in, decided once and said."""
 
+import platform
+import re
+from pathlib import Path
+from typing import Any
+
 import torch
 
 from facegan.errors import ConfigError
@@ -48,3 +53,20 @@ def choose_dtype(precision: str, device: torch.device) -> torch.dtype:
             "Use --precision fp32, or leave it at auto.",
         )
     return torch.float32
+
+
+def describe_hardware(device: torch.device) -> dict[str, Any]:
+    """What a run computes on: the device's kind and its name; for a processor, its threads."""
+    if device.type == "cuda":
+        return {"device": "cuda", "hardware": torch.cuda.get_device_name(device)}
+    threads = torch.get_num_threads()
+    return {"device": device.type, "hardware": processor_name(), "threads": threads}
+
+
+def processor_name() -> str:
+    """The processor as Linux names it; its architecture elsewhere."""
+    try:
+        found = re.search(r"^model name\s*: (.+)$", Path("/proc/cpuinfo").read_text(), re.M)
+    except OSError:
+        found = None
+    return found[1] if found else platform.processor() or platform.machine()
