@@ -1,0 +1,33 @@
+"""Training jobs: one not started, one finished, and the finished one on a new instance."""
+
+import shutil
+from pathlib import Path
+
+import pytest
+from training_job import Job, make_job
+
+
+@pytest.fixture
+def job(images_dir: Path, tmp_path: Path) -> Job:
+    """A job that has not been started."""
+    return make_job(images_dir, tmp_path / "ml")
+
+
+@pytest.fixture(scope="session")
+def finished(images_dir: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Job, str]:
+    """A job that ran to its end through the toolkit, and what it said; not to be changed."""
+    job = make_job(images_dir, tmp_path_factory.mktemp("job") / "ml")
+    code, told = job.run()
+    assert code == 0, told
+    return job, told
+
+
+@pytest.fixture
+def restarted(finished: tuple[Job, str], tmp_path: Path) -> Job:
+    """The same job's folders on a new instance: all but the checkpoints is as at first."""
+    base = tmp_path / "again"
+    shutil.copytree(finished[0].base, base, symlinks=True)
+    job = Job(base)
+    job.empty_model()
+    shutil.rmtree(base / "output")
+    return job
