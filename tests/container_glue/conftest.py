@@ -1,6 +1,5 @@
-"""Training jobs: one not started, one finished, and the finished one on a new instance."""
+"""Training jobs: one not started, and one finished through the toolkit."""
 
-import shutil
 from pathlib import Path
 
 import pytest
@@ -20,14 +19,3 @@ def finished(images_dir: Path, tmp_path_factory: pytest.TempPathFactory) -> tupl
     code, told = job.run()
     assert code == 0, told
     return job, told
-
-
-@pytest.fixture
-def restarted(finished: tuple[Job, str], tmp_path: Path) -> Job:
-    """The same job's folders on a new instance: all but the checkpoints is as at first."""
-    base = tmp_path / "again"
-    shutil.copytree(finished[0].base, base, symlinks=True)
-    job = Job(base)
-    job.empty_model()
-    shutil.rmtree(base / "output")
-    return job

@@ -69,9 +69,11 @@ class Job:
         told, _ = process.communicate(timeout=120)
         return process.returncode, told
 
-    def empty_model(self) -> None:
-        """A new instance has an empty /opt/ml/model."""
-        shutil.rmtree(self.base / "model", ignore_errors=True)
+    def on_a_new_instance(self, base: Path) -> "Job":
+        """The job's input and its checkpoints, and nothing of what it had put out."""
+        shutil.copytree(self.base / "input", base / "input", symlinks=True)
+        shutil.copytree(self.base / "checkpoints", base / "checkpoints")
+        return Job(base)
 
     @property
     def failure(self) -> str:

@@ -245,7 +245,7 @@ def train(folder: Any, plan: dict[str, Any], resume: bool) -> bool:
     folder.start(plan, dataset.describe(), trainer)  # a resumed run's: where and how it goes on
     say_start(trainer, dataset, folder)
     with stopping_gently(trainer):
-        with bar_above_logs(), Progress(folder, trainer):
+        with fitting_memory(trainer), bar_above_logs(), Progress(folder, trainer):
             trainer.run()
         if trainer.is_finished:
             folder.finish(trainer, dataset.describe())
@@ -305,6 +305,28 @@ def stopping_gently(trainer: Any) -> Iterator[None]:
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
+
+
+@contextlib.contextmanager
+def fitting_memory(trainer: Any) -> Iterator[None]:
+    """A GPU that is too small is said with what makes a step smaller.
+
+    Raises:
+        RunError: the GPU's memory is used up.
+    """
+    import torch
+
+    from facegan.errors import RunError
+
+    try:
+        yield
+    except torch.OutOfMemoryError as cause:
+        side = trainer.gan.image_shape[-1]
+        raise RunError(
+            f"The memory of {trainer.device} does not hold a step of {trainer.batch_size} images "
+            f"of {side} px.",
+            "Lower batch_size, or choose a smaller preset or resolution.",
+        ) from cause
 
 
 @contextlib.contextmanager
