@@ -1,6 +1,8 @@
 """Real tiny objects every test may use: pictures, a GAN, an artifact. No network, no GPU."""
 
+import json
 import os
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
@@ -15,6 +17,7 @@ from facegan.data import ImageFolderDataset
 from facegan.gans import FAMILIES, Gan, build_gan
 
 SHAPE = (3, 32, 32)
+CLASSES = {"plain": 16, "striped": 32, "spotted": 16}
 
 settings.register_profile("facegan", deadline=None, max_examples=60)  # a busy machine is slow
 settings.load_profile("facegan")
@@ -51,6 +54,28 @@ def dataset(images_dir: Path) -> ImageFolderDataset:
     return ImageFolderDataset(images_dir, 32)
 
 
+@pytest.fixture(scope="session")
+def labelled_dir(images_dir: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The same pictures, with a manifest that sorts them into the three ``CLASSES``."""
+    folder = tmp_path_factory.mktemp("labelled") / "data"
+    shutil.copytree(images_dir, folder)
+    labels = {f"{index:03d}.png": (0, 1, 1, 2)[index % 4] for index in range(64)}
+    manifest = {"labels": labels, "class_names": list(CLASSES)}
+    (folder / "dataset.json").write_text(json.dumps(manifest))
+    return folder
+
+
+@pytest.fixture(scope="session")
+def labelled(labelled_dir: Path) -> ImageFolderDataset:
+    return ImageFolderDataset(labelled_dir, 32)
+
+
+@pytest.fixture(params=sorted(name for name, family in FAMILIES.items() if family.has_classes))
+def conditional(request: pytest.FixtureRequest) -> Gan:
+    """A tiny conditional GAN of every family that can, its weights always the same."""
+    return build_gan(request.param, "tiny-conditional", SHAPE, seed=0, classes=CLASSES)
+
+
 @pytest.fixture(params=sorted(FAMILIES))
 def family(request: pytest.FixtureRequest) -> str:
     """Every family in turn."""
@@ -79,3 +104,18 @@ def model_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="session")
 def artifact(model_dir: Path) -> Artifact:
     return load_artifact(model_dir)
+
+
+@pytest.fixture(scope="session")
+def conditional_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """An artifact folder of a model with classes and styles."""
+    folder = tmp_path_factory.mktemp("conditional")
+    save_artifact(
+        build_gan("stylegan2", "tiny-conditional", SHAPE, seed=0, classes=CLASSES), folder
+    )
+    return folder
+
+
+@pytest.fixture(scope="session")
+def conditional_artifact(conditional_dir: Path) -> Artifact:
+    return load_artifact(conditional_dir)

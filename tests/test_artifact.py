@@ -9,6 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+import torch
 
 from facegan import files as files_module
 from facegan.artifact import CARD_NAME, WEIGHTS_NAME, load_artifact, pack_artifact, save_artifact
@@ -101,6 +102,13 @@ def test_a_newer_schema_asks_for_a_newer_facegan(files: dict[str, bytes], tmp_pa
         {"image_shape": [3, 1 << 20, 1 << 20]},
         {"image_shape": "big"},
         {"image_shape": [3, 64, 64]},
+        {"classes": 3},
+        {"classes": [["a", 1], ["a", 2]]},
+        {"classes": [["a", 0], ["b", 2]]},
+        {"classes": [[1, 1], ["b", 2]]},
+        {"classes": ["ab", "cd"]},
+        {"classes": [["a\ud800", 1], ["b", 2]]},
+        {"settings": {"conditional": True}, "classes": [["a", 1], ["b", 2]]},
     ],
 )
 def test_a_card_that_does_not_fit_is_refused(
@@ -158,3 +166,38 @@ def test_a_full_disk_leaves_no_partial_file(
     with pytest.raises(ArtifactError, match="No space left"):
         save_artifact(tiny_gan(), tmp_path)
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_conditional_model_comes_back_with_its_classes_in_their_order(
+    conditional_dir: Path, tmp_path: Path
+) -> None:
+    artifact = load_artifact(conditional_dir)
+    assert list(artifact.classes.items()) == [("plain", 16), ("striped", 32), ("spotted", 16)]
+    assert artifact.preset.classes == 3
+    archive = pack_artifact(conditional_dir, tmp_path / "m.tar.gz")
+    assert load_artifact(archive).card == artifact.card
+
+
+@pytest.mark.parametrize("classes", [[], [["a", 1]], [["a", 1], ["b", 1]]])
+def test_a_conditional_card_with_too_few_classes_is_refused(
+    conditional_dir: Path, tmp_path: Path, classes: list
+) -> None:
+    """None, one, or fewer than the weights were trained on."""
+    card = json.loads((conditional_dir / CARD_NAME).read_text())
+    files = {
+        CARD_NAME: json.dumps({**card, "classes": classes}).encode(),
+        WEIGHTS_NAME: (conditional_dir / WEIGHTS_NAME).read_bytes(),
+    }
+    with pytest.raises(ArtifactError, match="cannot be rebuilt"):
+        load_artifact(archive_of(tmp_path / "m.tar.gz", files))
+
+
+def test_a_card_from_before_there_were_classes_is_still_read(
+    files: dict[str, bytes], tmp_path: Path
+) -> None:
+    card = json.loads(files[CARD_NAME])
+    del card["classes"], card["settings"]["conditional"]
+    files[CARD_NAME] = json.dumps(card).encode()
+    artifact = load_artifact(archive_of(tmp_path / "m.tar.gz", files))
+    assert artifact.classes == {}
+    assert artifact.sample_labels(3, torch.Generator()) is None

@@ -28,7 +28,7 @@ except ImportError:
         """The job failed; the text says why."""
 
 
-OF_THE_PLAN = ("family", "preset", "resolution")
+OF_THE_PLAN = ("family", "labels", "preset", "resolution")
 
 
 def main() -> None:

@@ -25,7 +25,15 @@ from torch import Tensor, nn
 from facegan import __version__
 from facegan.errors import ArtifactError, ConfigError
 from facegan.files import write_all_aside
-from facegan.gans import Family, Gan, Preset, find_family, find_preset
+from facegan.gans import (
+    Family,
+    Gan,
+    Preset,
+    draw_labels,
+    find_family,
+    find_preset,
+    told_classes,
+)
 
 SCHEMA_VERSION = 1
 WEIGHTS_NAME = "generator.safetensors"
@@ -44,6 +52,8 @@ class ModelCard:
     image_shape: tuple[int, ...]  # (3, H, W)
     latent_dim: int
     weights_sha256: str
+    # Each class of a conditional model and how many pictures it saw of it, in the labels' order.
+    classes: tuple[tuple[str, int], ...] = ()
     kimg: float = 0.0
     dataset: Mapping[str, Any] = field(default_factory=dict)  # digest, images, name
     training: Mapping[str, Any] = field(default_factory=dict)  # TrainingConfig, hardware, speed
@@ -65,7 +75,9 @@ class ModelCard:
 class Artifact:
     """A generator ready to draw, and its card."""
 
-    generator: nn.Module  # latents (N, latent_dim) → images (N, 3, H, W) in [-1, 1]; eval mode
+    # latents (N, latent_dim), and labels (N,) of a conditional model, → images (N, 3, H, W) in
+    # [-1, 1]; eval mode
+    generator: nn.Module
     card: ModelCard
     family: Family
     preset: Preset
@@ -74,10 +86,24 @@ class Artifact:
         """`count` latents (N, latent_dim) drawn with the given random numbers."""
         return self.family.sample_latents(self.preset, count, generator)
 
+    def sample_labels(self, count: int, generator: torch.Generator) -> Tensor | None:
+        """`count` labels (N,), classes as frequent as in the data; None if unconditional."""
+        return draw_labels(self.classes, count, generator) if self.classes else None
+
+    @property
+    def classes(self) -> dict[str, int]:
+        """How many pictures of each class the model was trained on; empty if unconditional."""
+        return dict(self.card.classes)
+
     @property
     def has_truncation(self) -> bool:
         """Whether the family trades variety for typicality by a truncation psi."""
         return self.family.has_truncation
+
+    @property
+    def has_style_mixing(self) -> bool:
+        """Whether a face can take some layers' styles from another."""
+        return self.family.has_style_mixing
 
 
 def save_artifact(
@@ -103,6 +129,7 @@ def save_artifact(
         image_shape=gan.image_shape,
         latent_dim=gan.preset.latent_dim,
         weights_sha256=hashlib.sha256(blob).hexdigest(),
+        classes=tuple(gan.classes.items()),
         versions={"facegan": __version__, "torch": torch.__version__},
         **facts,
     )
@@ -160,7 +187,8 @@ def load_artifact(source: Path | str) -> Artifact:
         )
     try:
         family = find_family(card.family)
-        preset = find_preset(family, card.preset).replaced(card.settings)
+        wanted = find_preset(family, card.preset).replaced(card.settings)
+        preset = told_classes(family, wanted, dict(card.classes))
         generator = family.build_generator(preset, card.image_shape)
         generator.load_state_dict(load_tensors(weights))
     except (ConfigError, SafetensorError, RuntimeError) as cause:
@@ -254,12 +282,24 @@ def parse_card(text: bytes, path: Path) -> ModelCard:
             raise ValueError(f"image_shape {card.image_shape!r}")
         if not isinstance(card.settings, dict) or not isinstance(card.versions, dict):
             raise ValueError("settings and versions must be objects")
-        return dataclasses.replace(card, image_shape=shape)
+        return dataclasses.replace(card, image_shape=shape, classes=parse_classes(card.classes))
     except (ValueError, TypeError, KeyError, RecursionError) as cause:
         raise ArtifactError(
             f"{path}: {CARD_NAME} is not a model card: {first_line(cause)}",
             "It is damaged, or was not written by facegan.",
         ) from cause
+
+
+def parse_classes(pairs: Any) -> tuple[tuple[str, int], ...]:
+    """A card's classes; ValueError or TypeError where they are no names with counts above 0."""
+    classes = tuple((name, count) for name, count in pairs)
+    for name, count in classes:
+        is_name = isinstance(name, str) and name.isprintable()
+        if not is_name or type(count) is not int or count < 1:
+            raise ValueError(f"class {name!a} with {count!r} pictures")
+    if len(dict(classes)) < len(classes):
+        raise ValueError("two classes have one name")
+    return classes
 
 
 def first_line(cause: BaseException) -> str:

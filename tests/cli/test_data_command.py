@@ -65,3 +65,20 @@ def test_help_teaches_by_example_and_loads_no_torch(arguments: list[str]) -> Non
         [sys.executable, "-c", program], capture_output=True, text=True, check=True
     )
     assert "facegan data toy --out runs/toy32 --images 20000 --resolution 32" in shown.stdout
+
+
+def test_labels_are_written_and_the_choices_are_the_factors(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The help names each without importing the renderer, so a test keeps them in step."""
+    from facegan.cli.data import toy as command
+    from facegan.data.toy_faces import FACTORS
+
+    choices = next(param.type for param in command.params if param.name == "labels").choices
+    assert list(choices) == list(FACTORS)
+    for name, factor in FACTORS.items():
+        assert f"{name:10}{', '.join(factor.classes)}" in command.help
+    assert toy(tmp_path / "toy", *SMALL, "--labels", "hair") == 0
+    assert '"class_names"' in (tmp_path / "toy" / "dataset.json").read_text()
+    assert toy(tmp_path / "other", *SMALL, "--labels", "hat") == 2
+    assert "'hair', 'glasses', 'age'" in capsys.readouterr().err

@@ -118,6 +118,116 @@ def test_latents_draw_one_face_a_row(model_dir: Path, tmp_path: Path) -> None:
     assert np.array_equal(np.load(out), expected)
 
 
+# --- classes and styles -------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        (["--classes", "spotted"], "spotted,spotted,spotted"),
+        (["--classes", "2"], "spotted,spotted,spotted"),
+        (["--classes", "0, striped,2"], "plain,striped,spotted"),
+    ],
+)
+def test_classes_go_by_name_or_number_one_for_all_or_one_a_face(
+    words: list[str], told: str, conditional_dir: Path, tmp_path: Path
+) -> None:
+    """The picture says which they were, and holds the faces of those classes."""
+    out = tmp_path / "faces.png"
+    assert generate(conditional_dir, "--seeds", "0-2", "--columns", 3, *words, "--out", out) == 0
+    assert read_provenance(out.read_bytes())["facegan:classes"] == told
+    model = Synthesizer(load_artifact(conditional_dir))
+    expected = model.generate(seeds=[0, 1, 2], classes=told.split(","))
+    (picture,) = decode_images(out.read_bytes(), PNG)
+    assert all(np.array_equal(picture[:, 34 * k : 34 * k + 32], expected[k]) for k in range(3))
+
+
+def test_without_classes_each_seed_names_its_own(conditional_dir: Path, tmp_path: Path) -> None:
+    """And asking for those gives the same file."""
+    chosen, asked = tmp_path / "chosen.png", tmp_path / "asked.png"
+    assert generate(conditional_dir, "--seeds", "0-7", "--out", chosen) == 0
+    classes = read_provenance(chosen.read_bytes())["facegan:classes"]
+    assert len(set(classes.split(","))) > 1
+    words = ["--seeds", "0-7", "--classes", classes, "--out", asked]
+    assert generate(conditional_dir, *words) == 0
+    assert chosen.read_bytes() == asked.read_bytes()
+
+
+def test_a_walk_through_a_conditional_model_keeps_to_one_class(
+    conditional_dir: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Which, it must be told: the latents between two seeds name none."""
+    words = ["--seeds", "0,1", "--interpolate", 2, "--out", tmp_path / "walk.npy"]
+    assert generate(conditional_dir, *words) == 10
+    assert "plain, striped, spotted" in capsys.readouterr().err
+    assert generate(conditional_dir, *words, "--classes", "striped") == 0
+    ends = Synthesizer(load_artifact(conditional_dir)).generate([0, 1], classes=["striped"])
+    assert np.array_equal(np.load(tmp_path / "walk.npy")[::2], ends)
+
+
+@pytest.mark.parametrize(
+    ("words", "told"), [(["--classes", "stripes"], "Did you mean striped?"),
+                        (["--classes", "7"], "from 0 to 2")])  # fmt: skip
+def test_a_class_the_model_does_not_know_is_told(
+    words: list[str], told: str, conditional_dir: Path, tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:  # fmt: skip
+    assert generate(conditional_dir, "--seeds", 1, *words, "--out", tmp_path / "a.png") == 10
+    assert told in capsys.readouterr().err
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_table_mixes_each_seed_with_each_other(
+    conditional_dir: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Originals above and beside; a blank corner; what it is stands in the picture."""
+    out = tmp_path / "table.png"
+    words = ["--seeds", "0-1", "--mix", "7,8,9", "--mix-layers", "2-4", "--truncation", 0.5]
+    assert generate(conditional_dir, *words, "--classes", "plain", "--out", out) == 0
+    (picture,) = decode_images(out.read_bytes(), PNG)
+    assert picture.shape == (3 * 34 - 2, 4 * 34 - 2, 3)
+
+    def cell(row: int, column: int) -> np.ndarray:
+        return picture[34 * row : 34 * row + 32, 34 * column : 34 * column + 32]
+
+    model = Synthesizer(load_artifact(conditional_dir))
+    alone = model.generate([0, 1, 7, 8, 9], truncation_psi=0.5, classes=["plain"])
+    mixed = model.mix([0, 1], [7, 8, 9], [2, 3, 4], 0.5, ["plain"])
+    assert (cell(0, 0) == 255).all()
+    for row in range(2):
+        assert np.array_equal(cell(row + 1, 0), alone[row])
+        for column in range(3):
+            assert np.array_equal(cell(0, column + 1), alone[2 + column])
+            assert np.array_equal(cell(row + 1, column + 1), mixed[row, column])
+    said = read_provenance(out.read_bytes())
+    assert "trainedAlgorithmicMedia" in said["XML:com.adobe.xmp"]
+    assert said["facegan:seeds"] == "0,1" and said["facegan:truncation_psi"] == "0.5"
+    assert said["facegan:mix_seeds"] == "7,8,9" and said["facegan:mix_layers"] == "2,3,4"
+    assert said["facegan:classes"] == ",".join(["plain"] * 5)
+    assert "2 faces by 3" in capsys.readouterr().out
+
+
+def test_a_table_can_be_enlarged(conditional_dir: Path, tmp_path: Path) -> None:
+    """Every pixel of it."""
+    for scale in (1, 3):
+        words = ["--seeds", 0, "--mix", 7, "--scale", scale, "--out", tmp_path / f"{scale}.png"]
+        assert generate(conditional_dir, *words) == 0
+    one, three = (decode_images((tmp_path / f"{s}.png").read_bytes(), PNG)[0] for s in (1, 3))
+    assert np.array_equal(one.repeat(3, axis=0).repeat(3, axis=1), three)
+
+
+def test_a_family_without_styles_mixes_none(
+    model_dir: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A sentence, and no file."""
+    assert generate(model_dir, "--seeds", 1, "--mix", 2, "--out", tmp_path / "a.png") == 10
+    assert "'dcgan' has no styles to mix" in capsys.readouterr().err
+    assert not list(tmp_path.iterdir())
+
+
+# --- files --------------------------------------------------------------------------------------
+
+
 def test_the_same_command_writes_the_same_bytes_over_the_old_file(
     model_dir: Path, tmp_path: Path
 ) -> None:
@@ -153,6 +263,20 @@ def test_the_same_command_writes_the_same_bytes_over_the_old_file(
         (["--latents", __file__, "--out", "a.png"], "no .npy"),
         (["--seeds", "1", "--out", __file__ + "/"], "is a file"),
         (["--seed", "1", "--out", "a.png"], "--seeds"),
+        (["--seeds", "1-3", "--out", "a.png", "--classes", "a,b"], "names 2 for 3 faces"),
+        (["--seeds", "1", "--out", "a.png", "--classes", "a,,b"], "--classes"),
+        (["--seeds", "1", "--out", "a.png", "--classes", ""], "--classes"),
+        (["--seeds", "1,2", "--interpolate", "2", "--out", "a.npy", "--classes", "a,b"], "walk"),
+        (["--seeds", "1", "--out", "a.npy", "--mix", "2"], ".png"),
+        (["--seeds", "1", "--out", "faces/", "--mix", "2"], ".png"),
+        (["--seeds", "1", "--out", "a.webp", "--mix", "2"], ".png"),
+        (["--seeds", "1", "--out", "a.png", "--mix", "x"], "--mix"),
+        (["--seeds", "1", "--out", "a.png", "--mix", "2", "--columns", "2"], "--columns"),
+        (["--seeds", "1,2", "--out", "a.png", "--mix", "2", "--interpolate", "2"], "--interpolate"),
+        (["--latents", __file__, "--out", "a.png", "--mix", "2"], "--mix goes with --seeds"),
+        (["--seeds", "1", "--out", "a.png", "--mix-layers", "2"], "--mix-layers goes with --mix"),
+        (["--seeds", "0-99", "--out", "a.png", "--mix", "0-99"], "over 4096"),
+        (["--seeds", "0-2", "--out", "a.png", "--mix", "5", "--classes", "a,b"], "for 4 faces"),
     ],
 )
 def test_a_wrong_command_line_is_told_before_the_model_is_loaded(
@@ -200,6 +324,7 @@ def test_help_teaches_by_example(capsys: pytest.CaptureFixture[str]) -> None:
     assert generate("--help") == 0
     told = capsys.readouterr().out
     assert "--seeds 0-15 --out faces.png" in told and "--out faces/" in told
+    assert "--classes long" in told and "--mix 7,8,9" in told
     assert "overwritten" in told
 
 

@@ -31,12 +31,14 @@ class Endpoint:
     refusal: tuple[int, dict[str, str], bytes] | None = None
     paths: list[str] = field(default_factory=list)
     headers: list[dict[str, str]] = field(default_factory=list)
+    bodies: list[bytes] = field(default_factory=list)
 
     def answer(
         self, path: str, headers: dict[str, str], body: bytes
     ) -> tuple[int, dict[str, str], bytes]:
         self.paths.append(path)
         self.headers.append(headers)
+        self.bodies.append(body)
         if self.refusal:
             return self.refusal
         request = decode_request(body, headers["Content-Type"])
@@ -105,6 +107,13 @@ def refusal(status: int, message: str, hint: str = "") -> tuple[int, dict[str, s
     """An error as a server of ours answers it."""
     body = json.dumps({"error": "RequestError", "message": message, "hint": hint}).encode()
     return status, {"Content-Type": JSON}, body
+
+
+def test_classes_reach_the_endpoint_as_they_were_typed(endpoint: Endpoint, out: Path) -> None:
+    """Which are names and which numbers, the model knows."""
+    words = ["--seeds", "1,2", "--classes", "long,0", "--out", out / "f.npy"]
+    assert invoke("--endpoint-url", endpoint.url, *words) == 0
+    assert json.loads(endpoint.bodies[0]) == {"seeds": [1, 2], "classes": ["long", "0"]}
 
 
 def test_a_grid_comes_without_any_aws_account(endpoint: Endpoint, out: Path) -> None:

@@ -154,6 +154,15 @@ def test_a_damaged_newest_checkpoint_is_named_and_the_one_before_is_used(
         (["stray"], 2, "What is 'stray'?"),
         (["--resolution", "33"], 2, "33x33"),
         (["--device", "tpu9"], 2, "device 'tpu9'"),
+        (["--family", "r3gan", "--preset", "tiny-conditional"], 3, "has no labels, which"),
+        (
+            ["--family", "r3gan", "--preset", "tiny-conditional", "--labels", "folders"],
+            3,
+            "000.png lies in no folder",
+        ),
+        (["--conditional", "true"], 2, "'dcgan' cannot be conditional"),
+        (["--labels", "folders"], 2, "'tiny' is not conditional"),
+        (["--labels", "names"], 2, "'manifest', 'folders'"),
     ],
 )
 def test_mistakes_get_a_sentence_and_a_code(
@@ -169,6 +178,63 @@ def test_mistakes_get_a_sentence_and_a_code(
     told = capsys.readouterr().err
     assert message in told and "Traceback" not in told
     assert not out.exists()
+
+
+def test_a_conditional_preset_without_labels_is_refused_before_a_picture_is_read(
+    images_dir: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:  # fmt: skip
+    """With what to do about it."""
+    monkeypatch.setattr("facegan.data.image_folder.decode_all", lambda *_: pytest.fail("read"))
+    words = ["--family", "stylegan2", "--preset", "tiny-conditional", "--out", tmp_path / "run"]
+    assert train("--data", images_dir, *words) == 3
+    told = capsys.readouterr().err
+    assert "--labels folders" in told and "facegan data toy" in told
+
+
+@pytest.fixture(scope="module")
+def conditional_run(labelled_dir: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    out = tmp_path_factory.mktemp("runs") / "conditional"
+    words = ["--family", "r3gan", *SHORT, "--conditional", "true"]
+    assert train("--data", labelled_dir, "--out", out, *words) == 0
+    return out
+
+
+def test_a_conditional_run_knows_its_classes(conditional_run: Path) -> None:
+    artifact = load_artifact(conditional_run / "model.tar.gz")
+    assert list(artifact.classes.items()) == [("plain", 16), ("striped", 32), ("spotted", 16)]
+    assert len(artifact.card.dataset["labels_digest"]) == 64
+
+
+def test_folders_may_be_the_classes(
+    images_dir: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for index, picture in enumerate(sorted(images_dir.glob("*.png"))):
+        folder = tmp_path / "data" / ("cats" if index % 4 else "dogs")
+        folder.mkdir(parents=True, exist_ok=True)
+        shutil.copy(picture, folder)
+    words = ["--family", "r3gan", *SHORT[2:], "--preset", "tiny-conditional"]
+    out = tmp_path / "run"
+    assert train("--data", tmp_path / "data", "--labels", "folders", "--out", out, *words) == 0
+    assert "2 classes: cats 48, dogs 16" in capsys.readouterr().out
+    assert load_artifact(out / "model").classes == {"cats": 48, "dogs": 16}
+    assert train("--out", out, "--resume", "--total-kimg", "0.08") == 0  # reads them there again
+    assert train("--out", out, "--resume", "--labels", "manifest") == 2
+    assert "labels=folders" in capsys.readouterr().err
+
+
+def test_a_conditional_run_does_not_resume_on_other_labels(
+    conditional_run: Path, labelled_dir: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    copy, moved = tmp_path / "copy", tmp_path / "moved"
+    shutil.copytree(conditional_run, copy)
+    shutil.copytree(labelled_dir, moved)
+    assert train("--out", copy, "--resume", "--data", moved) == 0
+    manifest = json.loads((moved / "dataset.json").read_text())
+    manifest["labels"]["000.png"], manifest["labels"]["001.png"] = 1, 0
+    (moved / "dataset.json").write_text(json.dumps(manifest))
+    assert train("--out", copy, "--resume", "--data", moved) == 4
+    assert "not what" in capsys.readouterr().err
 
 
 def test_without_data_it_says_how_to_draw_some(capsys: pytest.CaptureFixture[str]) -> None:

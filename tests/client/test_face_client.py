@@ -72,6 +72,15 @@ def test_wrong_seeds_are_told_before_anything_is_sent(seeds: object) -> None:
     assert not painter.asked
 
 
+@pytest.mark.parametrize("classes", ["long", 3, [1.5], [None], [-1], [0, 1]])
+def test_wrong_classes_are_told_before_anything_is_sent(classes: object) -> None:
+    """A text is one class, not a list of letters."""
+    painter = Painter()
+    with pytest.raises(RequestError, match="classes"):
+        FaceClient(painter).generate(seeds=[1, 2, 3], classes=classes)  # type: ignore[arg-type]
+    assert not painter.asked
+
+
 @pytest.mark.parametrize("latents", [[[1, 2], [3]], [["a"]], [[np.nan]], [1.0, 2.0], object()])
 def test_wrong_latents_are_told_before_anything_is_sent(latents: object) -> None:
     """Ragged, text, not finite, one-dimensional: all are told as RequestError."""

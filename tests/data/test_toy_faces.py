@@ -13,9 +13,11 @@ from hypothesis import strategies as st
 from PIL import Image
 from torch import Tensor
 
-from facegan.data.toy_faces import LABELS, draw_faces, write_toy_faces
+from facegan.data import ImageFolderDataset
+from facegan.data.toy_faces import FACTORS, LABELS, draw_faces, write_toy_faces
 from facegan.data.toy_faces import write as writing
 from facegan.data.toy_faces.canvas import LABEL_INDEX, Canvas
+from facegan.data.toy_faces.factors import labels_of_faces
 from facegan.data.toy_faces.random_draw import stream_seed
 from facegan.data.toy_faces.random_face import draw_parameters
 from facegan.data.toy_faces.render import (
@@ -298,6 +300,51 @@ def test_without_label_maps_there_are_none(tmp_path: Path) -> None:
     assert not (tmp_path / "toy" / "labels").exists()
 
 
+@pytest.mark.parametrize("factor", FACTORS)
+def test_labels_name_classes_and_leave_the_pictures_alone(tmp_path: Path, factor: str) -> None:
+    """The manifest gains each picture's class; not a pixel changes."""
+    write_toy_faces(tmp_path / "plain", 300, 8, workers=1)
+    write_toy_faces(tmp_path / "told", 300, 8, workers=1, labels=factor)
+    plain, told = (ImageFolderDataset(tmp_path / name, 8) for name in ("plain", "told"))
+    assert plain.digest == told.digest and plain.labels is None
+    assert told.labels is not None
+    assert told.labels.tolist() == labels_of_faces(factor, 300, 8, 0)
+    assert tuple(told.classes) == FACTORS[factor].classes
+    assert min(told.classes.values()) > 0 and sum(told.classes.values()) == 300
+
+
+def test_a_label_does_not_depend_on_the_faces_it_is_drawn_with() -> None:
+    assert labels_of_faces("hair", 130, 32, 5)[:45] == labels_of_faces("hair", 45, 32, 5)
+    assert labels_of_faces("hair", 130, 32, 5) == labels_of_faces("hair", 130, 64, 5)
+
+
+def shares_by_label(factor: str, part: str) -> list[float]:
+    """For each class, the mean share of its pictures' pixels that show a part."""
+    _, maps = draw_faces(0, 400, 32)
+    labels = torch.tensor(labels_of_faces(factor, 400, 32, 0))
+    shown = (maps == LABEL_INDEX[part]).float().mean((1, 2))
+    return [float(shown[labels == number].mean()) for number in range(3)]
+
+
+def test_labels_of_hair_and_glasses_tell_the_truth_about_the_pixels() -> None:
+    bald, short, long = shares_by_label("hair", "hair")
+    assert bald < 0.4 * short < 0.4 * long
+    none, clear, dark = shares_by_label("glasses", "glasses")
+    assert none == 0 < clear < dark
+
+
+def test_children_and_the_old_are_labelled_so() -> None:
+    face, labels = draw_parameters(0, 128, 0), torch.tensor(labels_of_faces("age", 128, 8, 0))
+    assert torch.equal(labels == 0, face.head.child.flatten() == 1)
+    assert torch.equal(labels == 2, face.head.old.flatten() == 1)
+
+
+def test_unknown_labels_offer_the_nearest(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match=r"labels is 'hairs'.*Did you mean hair"):
+        write_toy_faces(tmp_path / "toy", 4, 8, labels="hairs")
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_files_are_the_same_bytes_whatever_the_workers_and_the_number_of_images(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -320,7 +367,9 @@ def test_the_same_data_set_is_not_drawn_again(tmp_path: Path) -> None:
     assert reports == []
 
 
-@pytest.mark.parametrize("changed", [{"images": 5}, {"seed": 1}, {"label_maps": True}])
+@pytest.mark.parametrize(
+    "changed", [{"images": 5}, {"seed": 1}, {"label_maps": True}, {"labels": "age"}]
+)
 def test_another_data_set_is_not_overwritten(tmp_path: Path, changed: dict[str, int]) -> None:
     """The error names the folder, and the hint what to do."""
     spec = {"images": 4, "resolution": 8, "workers": 1}

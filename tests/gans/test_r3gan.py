@@ -157,7 +157,7 @@ class Linear(nn.Module):
         super().__init__()
         self.weight = nn.Parameter(weight)
 
-    def forward(self, images: Tensor) -> Tensor:
+    def forward(self, images: Tensor, labels: None = None) -> Tensor:
         return (images * self.weight).sum(dim=(1, 2, 3))
 
 
@@ -168,7 +168,7 @@ class Repeat(nn.Module):
         super().__init__()
         self.gain = nn.Parameter(torch.ones(()))
 
-    def forward(self, latents: Tensor) -> Tensor:
+    def forward(self, latents: Tensor, labels: None = None) -> Tensor:
         return self.gain * latents[:, :1, None, None].expand(-1, 1, 1, 2)
 
 

@@ -9,9 +9,11 @@ import pytest
 from parsed_page import Page
 from PIL import Image
 
+from facegan.cli.__main__ import facegan, run_safely
 from facegan.errors import DatasetError, RunError
 from facegan.report import find_reals, read_run, write_report
 
+SHORT = ["--preset", "tiny", "--total-kimg", "0.064", "--tick-kimg", "0.032"]
 HEADINGS = [
     "Faces",
     "The same latents through time",
@@ -225,3 +227,20 @@ def test_a_page_that_cannot_be_written_leaves_the_old_one(run: Path, tmp_path: P
     with pytest.raises(RunError, match="cannot be written"):
         write_report(record, "no pictures", tmp_path / "file" / "page.html")
     assert (tmp_path / "file").read_text() == "old"
+
+
+def test_a_conditional_run_shows_the_same_seeds_in_every_class(
+    labelled_dir: Path, tmp_path: Path
+) -> None:
+    words = ["train", "--data", str(labelled_dir), "--out", str(tmp_path / "run"), "--family",
+             "r3gan", *SHORT, "--conditional", "true"]  # fmt: skip
+    assert run_safely(facegan, words) == 0
+    page = page_of(tmp_path / "run")
+    assert page.texts["h2"] == [HEADINGS[0], "Classes", *HEADINGS[1:]]
+    pictures = page.pictures()
+    for name, count in (("plain", 16), ("striped", 32), ("spotted", 16)):
+        assert f"{name}: {count} of the real pictures" in page.text
+        with Image.open(io.BytesIO(pictures[f"Faces of the class {name}"])) as strip:
+            assert strip.size == (9 * 32, 32)
+            assert strip.info["facegan:classes"] == ",".join([name] * 9)
+    assert re.search(r"Seed 5, (plain|striped|spotted)", " ".join(pictures))

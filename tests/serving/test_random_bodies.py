@@ -13,7 +13,9 @@ from facegan.wire import REQUEST_CODECS
 Post = Callable[..., TestResponse]
 SCALARS = st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=8)
 VALUES = st.recursive(SCALARS, lambda inner: st.lists(inner, max_size=4), max_leaves=8)
-FIELDS = st.sampled_from(["seeds", "latents", "truncation_psi", "layout", "columns", "x"])
+FIELDS = st.sampled_from(
+    ["seeds", "latents", "truncation_psi", "classes", "layout", "columns", "x"]
+)
 NPY_HEADS = st.sampled_from([b"", b"\x93NUMPY", b"\x93NUMPY\x01\x00", b"\x93NUMPY\x02\x00v\x00"])
 
 

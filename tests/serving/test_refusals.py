@@ -54,6 +54,7 @@ MISTAKES = {
     "both": b'{"seeds": [1], "latents": [[0, 0]]}',
     "unknown field": b'{"seed": [1]}',
     "truncation of a family without": b'{"seeds": [1], "truncation_psi": 0.7}',
+    "classes of a model without": b'{"seeds": [1], "classes": [0]}',
     "nested": b"[" * 100_000,
     "NaN": b'{"latents": [[NaN]]}',
 }

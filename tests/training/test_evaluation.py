@@ -201,15 +201,15 @@ def test_a_run_stopped_while_it_is_evaluated_loses_no_figures(
 ) -> None:  # fmt: skip
     """SIGTERM comes while faces are drawn: the tick is owed, also where it is the run's last."""
     folder = RunFolder(tmp_path / "stopped")
-    latents = evaluation.seeded_latents
+    inputs = evaluation.seeded_inputs
 
-    def stopping(gan: Gan, samples: int) -> Iterator[Tensor]:
+    def stopping(gan: Gan, samples: int) -> Iterator[tuple[Tensor, Tensor | None]]:
         if trainer.kimg == evaluated:
             trainer.stop()
-        return latents(gan, samples)
+        return inputs(gan, samples)
 
     with monkeypatch.context() as patched:
-        patched.setattr(evaluation, "seeded_latents", stopping)
+        patched.setattr(evaluation, "seeded_inputs", stopping)
         trainer = begin(folder, tiny_gan(), dataset)
         go(folder, trainer)
     assert trainer.kimg == evaluated and not trainer.is_finished and trainer.owes_tick

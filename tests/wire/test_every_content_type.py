@@ -42,6 +42,7 @@ latents = hnp.arrays(
 images = hnp.arrays(np.uint8, st.tuples(*[st.integers(1, 5)] * 3, st.just(3)))
 seeds = st.lists(st.integers(0, 2**32 - 1), min_size=1, max_size=9)
 psi = st.floats(0, 2)
+kinds = st.integers(0, 2**32 - 1) | st.text(min_size=1, max_size=9)
 
 
 @pytest.mark.parametrize("content_type", REQUEST_CODECS)
@@ -57,11 +58,27 @@ def test_every_request_type_carries_latents_unchanged(
     assert np.array_equal(np.signbit(again.latents), np.signbit(numbers))
 
 
-@given(seeds=seeds, truncation_psi=psi, layout=st.sampled_from(["grid", "row", "column"]))
-def test_json_carries_every_field(seeds: list[int], truncation_psi: float, layout: str) -> None:
-    """What JSON carries comes back equal."""
-    request = GenerateRequest(seeds=seeds, truncation_psi=truncation_psi, layout=layout)  # type: ignore[arg-type]
-    assert decode_request(encode_request(request), JSON) == request
+@given(
+    seeds=seeds,
+    truncation_psi=psi,
+    layout=st.sampled_from(["grid", "row", "column"]),
+    data=st.data(),
+)
+def test_json_carries_every_field(
+    seeds: list[int], truncation_psi: float, layout: str, data: st.DataObject
+) -> None:
+    """What JSON carries comes back equal, numbers as numbers and names as names."""
+    count = data.draw(st.sampled_from([1, len(seeds)]))
+    classes = data.draw(st.none() | st.lists(kinds, min_size=count, max_size=count))
+    request = GenerateRequest(
+        seeds=seeds,
+        truncation_psi=truncation_psi,
+        layout=layout,  # type: ignore[arg-type]
+        classes=classes,
+    )
+    again = decode_request(encode_request(request), JSON)
+    assert again == request
+    assert list(map(type, again.classes or [])) == list(map(type, classes or []))
 
 
 def test_json_carries_the_columns() -> None:
@@ -77,6 +94,7 @@ def test_json_carries_the_columns() -> None:
         {"seeds": [1]},
         {"latents": [[0.5]], "truncation_psi": 0.5},
         {"latents": [[1.0]], "columns": 1},
+        {"latents": [[1.0]], "classes": [0]},
     ],
 )
 def test_a_type_that_cannot_say_a_field_refuses_it(
@@ -119,7 +137,9 @@ json_values = st.recursive(
         st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=5), inner, max_size=3)
     ),
 )
-fields = st.sampled_from(["seeds", "latents", "truncation_psi", "layout", "columns", "other"])
+fields = st.sampled_from(
+    ["seeds", "latents", "truncation_psi", "classes", "layout", "columns", "other"]
+)
 
 
 @given(values=st.dictionaries(fields, json_values))
@@ -223,6 +243,8 @@ def test_a_damaged_answer_is_an_invocation_error(content_type: str, data: st.Dat
         {"images": [{"seed": 1}]},
         {"images": [{"seed": "1", "png": ""}]},
         {"images": [{"seed": 1, "png": "*"}]},
+        {"images": [{"seed": 1, "png": "", "class": 3}]},
+        {"images": [3]},
         {"images": [{"seed": 1, "png": base64.b64encode(b"GIF89a").decode()}]},
         [],
     ],
@@ -276,3 +298,21 @@ def test_a_json_answer_names_the_model_and_every_seed() -> None:
         "preset": "tiny",
         "truncation_psi": 0.5,
     }
+
+
+def test_a_json_answer_names_the_class_of_every_face() -> None:
+    """By name; null where the model knows none."""
+    told = {}
+    for classes in (("cat", "dög, or so"), None):
+        origin = Provenance("cd", "stylegan2", "tiny", None, classes=classes)
+        body = encode_images(np.zeros((2, 4, 4, 3), np.uint8), JSON, provenance=origin)
+        told[classes] = [face.class_name for face in decode_faces(body)]
+        assert [image["class"] for image in json.loads(body)["images"]] == told[classes]
+    assert told == {("cat", "dög, or so"): ["cat", "dög, or so"], None: [None, None]}
+
+
+def test_an_answer_from_before_there_were_classes_is_read() -> None:
+    """A client may be newer than the server."""
+    body = json.loads(encode_images(np.zeros((1, 4, 4, 3), np.uint8), JSON, provenance=ORIGIN))
+    del body["images"][0]["class"]
+    assert decode_faces(json.dumps(body).encode())[0].class_name is None

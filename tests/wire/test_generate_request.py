@@ -31,6 +31,30 @@ def test_the_ends_of_the_seeds_are_seeds(seed: int) -> None:
     assert GenerateRequest(seeds=[seed]).seeds == [seed]
 
 
+@pytest.mark.parametrize("wanted", ["true", "1.5", "null", "-1", "4294967296", '""', "[0]"])
+def test_a_wrong_class_is_named_by_its_place(wanted: str) -> None:
+    """A class is a whole number or a name; whether the model knows it, the model says."""
+    told = refusal(f'{{"seeds": [1, 2], "classes": [0, {wanted}]}}').message
+    assert told == "classes[1] is neither a number from 0 nor a name."
+
+
+@pytest.mark.parametrize("wanted", ["7", '"glasses"', "{}", "true"])
+def test_classes_are_a_list(wanted: str) -> None:
+    """One class for all is still a list of one."""
+    error = refusal(f'{{"seeds": [1], "classes": {wanted}}}')
+    assert error.message == "classes: input should be a list." and '"classes": [' in error.hint
+
+
+@pytest.mark.parametrize("classes", [[], [1, 2], [1, 2, 3, 4]])
+def test_classes_are_one_for_all_or_one_an_image(classes: list[int]) -> None:
+    """Three seeds take one class or three."""
+    for fields in ({"seeds": [1, 2, 3]}, {"latents": [[0.5]] * 3}):
+        told = refusal(json.dumps({**fields, "classes": classes})).message
+        assert told == f"classes: {len(classes)} of them do not fit 3 images."
+        for fitting in ([0], ["glasses"], [0, "glasses", 2]):
+            assert GenerateRequest(**fields, classes=fitting).classes == fitting
+
+
 @pytest.mark.parametrize("psi", ["true", '"1"', "-0.1", "2.1", "1e999", "null"])
 def test_a_wrong_truncation_is_named(psi: str) -> None:
     """truncation_psi is a finite number from 0 to 2."""
@@ -64,7 +88,7 @@ def test_no_image_at_all_is_refused(fields: dict[str, Any]) -> None:
 def test_an_unknown_field_offers_the_nearest() -> None:
     """A typing error is mended, not ignored."""
     error = refusal('{"sedes": [1]}')
-    assert "'sedes'" in error.message and error.hint == "Did you mean seeds?"
+    assert "'sedes'" in error.message and error.hint.startswith("Did you mean seeds")
 
 
 def test_a_field_twice_is_refused() -> None:

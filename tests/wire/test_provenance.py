@@ -1,6 +1,7 @@
 """Every PNG says that it was generated, by which model and from which seed."""
 
 import io
+from dataclasses import replace
 from xml.etree import ElementTree
 
 import numpy as np
@@ -62,6 +63,15 @@ def test_faces_of_latents_name_no_seed() -> None:
     for face in decode_faces(body):
         assert face.seed is None
         assert read_provenance(face.png)["facegan:seeds"] == ""
+
+
+def test_the_class_of_every_face_is_told_and_none_where_there_is_none() -> None:
+    """Names in any writing; a montage lists them as it lists the seeds."""
+    origin = replace(ORIGIN, classes=("long", "kahl", "短い"))
+    told = {kind: read_provenance(png)["facegan:classes"] for kind, png in pictures(origin).items()}
+    assert told["grid"] == "long,kahl,短い"
+    assert (told["single"], told["json1"], told["json2"]) == ("long", "kahl", "短い")
+    assert "facegan:classes" not in read_provenance(pictures(ORIGIN)["grid"])
 
 
 def test_same_images_same_bytes() -> None:

@@ -34,9 +34,20 @@ def command() -> None:
     help="Which faces. Picture k of a seed is the same in a data set of any length.",
 )
 @click.option("--label-maps", is_flag=True, help="Also write what each pixel shows, in 14 classes.")
+@click.option(
+    "--labels",
+    type=click.Choice(["hair", "glasses", "age"]),
+    help="Also say what kind of face each picture shows, for conditional presets.",
+)
 @click.option("--workers", type=int, help="Processes to draw with.  [default: one a core]")
 def toy(
-    out: Path, images: int, resolution: int, seed: int, label_maps: bool, workers: int | None
+    out: Path,
+    images: int,
+    resolution: int,
+    seed: int,
+    label_maps: bool,
+    labels: str | None,
+    workers: int | None,
 ) -> None:
     """Draw synthetic cartoon faces, with no photo of a person in them.
 
@@ -50,11 +61,19 @@ def toy(
     beard and glasses: the part on top at each pixel; a clear lens shows what is behind it.
 
     \b
+    --labels writes the class of each whole picture into dataset.json:
+      hair      bald, short, long
+      glasses   none, clear, dark
+      age       child, adult, old
+
+    \b
     Examples
       Enough for a first GAN:
         facegan data toy --out runs/toy32 --images 20000 --resolution 32
       Other faces, larger, with label maps:
         facegan data toy --out runs/toy64 --images 5000 --resolution 64 --seed 7 --label-maps
+      The first again, with a class for each face:
+        facegan data toy --out runs/hair32 --images 20000 --resolution 32 --labels hair
 
     A folder that already holds this very data set is left as it is. An interrupted run leaves no
     OUT; remove any OUT.partial-* that a killed one left beside it.
@@ -68,7 +87,7 @@ def toy(
         def advance(count: int) -> None:
             bar.update(count)
 
-        drawn = write_toy_faces(out, images, resolution, seed, label_maps, workers, advance)
+        drawn = write_toy_faces(out, images, resolution, seed, label_maps, workers, advance, labels)
     if drawn:
         click.echo(f"{images:,} synthetic cartoon faces of {resolution} pixels are in {out}")
     else:

@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from facegan.cli.options import deliver, face_options, take_order, write
+from facegan.cli.mixing import deliver_table, plan_table
+from facegan.cli.options import deliver, face_options, seeds_option, take_order, write
 from facegan.client import FaceClient, Reply
 from facegan.pictures import encode_animation
 from facegan.wire import (
@@ -34,7 +35,25 @@ FRAME_MILLISECONDS = 60
     metavar="N",
     help="Walk from each of --seeds to the next in N steps; --out may be an animated .webp.",
 )
-def command(model: Path, steps: int | None, **faces: Any) -> None:
+@click.option(
+    "--mix",
+    callback=seeds_option,
+    metavar="SEEDS",
+    help="Mix each of --seeds with each of these: a table, coarse features by row, fine by column.",
+)
+@click.option(
+    "--mix-layers",
+    callback=seeds_option,
+    metavar="LAYERS",
+    help="Which layers follow the columns, from 0, the coarsest.  [default: the finer half]",
+)
+def command(
+    model: Path,
+    steps: int | None,
+    mix: list[int] | None,
+    mix_layers: list[int] | None,
+    **faces: Any,
+) -> None:
     """Draw faces with MODEL, a model.tar.gz or the folder of one, without a server.
 
     \b
@@ -52,22 +71,28 @@ def command(model: Path, steps: int | None, **faces: Any) -> None:
       facegan generate runs/first/model.tar.gz --seeds 3,8,15 --interpolate 24 --out walk.webp
       facegan generate runs/first/model.tar.gz --seeds 3,8 --interpolate 7 --columns 8 --out way.png
 
+    \b
+    Faces of one class, of a conditional model; a table of mixed styles, of a stylegan2:
+      facegan generate runs/hair/model.tar.gz --seeds 0-15 --classes long --out long.png
+      facegan generate runs/style/model.tar.gz --seeds 0-3 --mix 7,8,9 --scale 2 --out mixed.png
+
     The files are the same, byte for byte, as `facegan invoke` gets from a server of the model.
     """
+    if mix is not None or mix_layers is not None:
+        table = plan_table(mix, mix_layers, steps, faces)
+        deliver_table(table, open_model(model))
+        return
     out = Path(faces["out"])
     animated = out.suffix.lower() == ".webp"
     if (steps or animated) and len(faces["seeds"] or ()) < 2:
         raise click.UsageError("A walk or an animation needs two or more --seeds, as 3,8.")
+    if steps and len(faces["classes"] or [""]) != 1:
+        raise click.UsageError("A walk is of one class: give --classes one.")
     scale = faces["scale"]
     if animated:
         faces |= {"out": str(out.with_suffix(".npy")), "scale": 1}  # the frames, not yet a file
     order = take_order(**faces)
-
-    # torch takes seconds to import: after the mistakes, not before
-    from facegan.artifact import load_artifact
-    from facegan.synthesis import Synthesizer
-
-    synthesizer = Synthesizer(load_artifact(model))
+    synthesizer = open_model(model)
     if steps:
         order = replace(order, request=on_the_way(order.request, steps, synthesizer))
     client = FaceClient(InProcess(synthesizer))
@@ -75,6 +100,14 @@ def command(model: Path, steps: int | None, **faces: Any) -> None:
         deliver_animation(order.request, client, out, scale)
     else:
         deliver(order, client)
+
+
+def open_model(model: Path) -> "Synthesizer":
+    """The model, ready to draw. torch takes seconds to import: call it after the mistakes."""
+    from facegan.artifact import load_artifact
+    from facegan.synthesis import Synthesizer
+
+    return Synthesizer(load_artifact(model))
 
 
 def on_the_way(request: GenerateRequest, steps: int, synthesizer: "Synthesizer") -> GenerateRequest:
@@ -85,6 +118,7 @@ def on_the_way(request: GenerateRequest, steps: int, synthesizer: "Synthesizer")
     return GenerateRequest(
         latents=walk(stations, steps).numpy(),
         truncation_psi=request.truncation_psi,
+        classes=request.classes,
         columns=request.columns,
     )
 
@@ -106,14 +140,15 @@ class InProcess:
     def send(self, body: bytes, content_type: str, accept: str) -> Reply:
         """See :class:`facegan.client.Transport`; a wrong request is raised as RequestError."""
         asked = decode_request(body, content_type)
-        images = self.synthesizer.generate(asked.seeds, asked.latents, asked.truncation_psi)
-        card = self.synthesizer.card
+        model, card = self.synthesizer, self.synthesizer.card
+        images = model.generate(asked.seeds, asked.latents, asked.truncation_psi, asked.classes)
         origin = Provenance(
             model_sha256=card.weights_sha256,
             family=card.family,
             preset=card.preset,
             seeds=None if asked.seeds is None else tuple(asked.seeds),
             truncation_psi=asked.truncation_psi,
+            classes=model.class_names(asked.count, asked.seeds, asked.classes),
         )
         answer = encode_images(
             images, accept, provenance=origin, layout=asked.layout, columns=asked.columns

@@ -21,7 +21,7 @@ RANGE = re.compile(r"(\d{1,10})(?:-(\d{1,10}))?")
 
 
 def seeds_option(ctx: click.Context, param: click.Parameter, text: str | None) -> list[int] | None:
-    """The value of --seeds."""
+    """The value of --seeds, and of other options that take whole numbers."""
     try:
         return None if text is None else parse_seeds(text)
     except ValueError as cause:
@@ -46,6 +46,16 @@ def parse_seeds(text: str) -> list[int]:
             raise ValueError(f"{text!r} names more than {MAX_FACES} seeds.")
         seeds.extend(range(first, last + 1))
     return seeds
+
+
+def classes_option(
+    ctx: click.Context, param: click.Parameter, text: str | None
+) -> list[str] | None:
+    """The value of --classes: the model knows which are names and which numbers."""
+    names = None if text is None else [name.strip() for name in text.split(",")]
+    if names and not all(names):
+        raise click.BadParameter("Write long, 2 or 0,1,1.", ctx, param)
+    return names
 
 
 @dataclass(frozen=True)
@@ -108,6 +118,13 @@ FACE_OPTIONS = (
         metavar="PSI",
         help="0 to 2; below 1, more typical and less varied faces. Some families take only 1.",
     ),
+    click.option(
+        "--classes",
+        callback=classes_option,
+        metavar="CLASSES",
+        help="Of a conditional model, by name or number: one for all faces, or one a face, as "
+        "long or 0,1,1.  [default: each seed names its own]",
+    ),
 )
 
 
@@ -118,6 +135,7 @@ def take_order(
     columns: int | None,
     scale: int,
     truncation_psi: float,
+    classes: list[str] | None,
 ) -> Order:
     """Check the options of :func:`face_options` against each other, before any work is done.
 
@@ -133,9 +151,17 @@ def take_order(
         raise click.UsageError(
             "--scale enlarges a .png, or the PNGs of a folder; leave it out here."
         )
-    numbers = None if latents is None else read_latents(latents)
+    numbers: Any = None if latents is None else read_latents(latents)
+    faces = len(seeds) if seeds is not None else len(numbers)
+    if classes is not None and len(classes) not in (1, faces):
+        told = f"--classes names {len(classes)} for {faces} faces: give one for all, or one a face."
+        raise click.UsageError(told)
     request = GenerateRequest(
-        seeds=seeds, latents=numbers, truncation_psi=truncation_psi, columns=columns
+        seeds=seeds,
+        latents=numbers,
+        truncation_psi=truncation_psi,
+        classes=classes,
+        columns=columns,
     )
     return Order(request, Path(out), content_type, scale)
 

@@ -10,6 +10,7 @@ from typing import Any
 
 import click
 
+from facegan.errors import ConfigError
 from facegan.tick_line import METRIC_DEFINITIONS
 
 HELP = """Train a GAN on a folder of pictures; ends with RUN/model.tar.gz.
@@ -19,6 +20,8 @@ Examples:
   facegan train --data faces/ --out runs/a --resolution 32
   facegan train --data runs/toy32 --out runs/b --preset toy32 --total-kimg 50 --seed 7
   facegan train --data runs/toy32 --out runs/b --resume            (after any stop)
+  facegan train --data cats_and_dogs/ --out runs/c --family r3gan --preset paper64
+                --conditional true --labels folders
 
 Every hyperparameter below is a flag; its default is the preset's. Pictures of any size are cropped
 square around the centre and resized. Ctrl-C (or SIGTERM) ends the step, writes a checkpoint and
@@ -27,7 +30,7 @@ stops; --resume goes on to the very bits an undisturbed run would have reached.
 
 
 FAMILY, RESOLUTION = "dcgan", 32  # where nothing is named and the data does not say
-OPTIONS = ("data", "evaluate_data", "family", "preset", "resolution", "out", "resume")
+OPTIONS = ("data", "evaluate_data", "family", "labels", "preset", "resolution", "out", "resume")
 
 
 class TrainCommand(click.Command):
@@ -138,6 +141,12 @@ def print_metric_definitions(ctx: click.Context, param: click.Parameter, asked: 
     type=click.Path(path_type=Path),
     help="Pictures to evaluate against, with --evaluate-kimg.  [default: those of --data]",
 )
+@click.option(
+    "--labels",
+    type=click.Choice(["manifest", "folders"]),
+    help="Where a conditional preset reads the classes of the pictures: dataset.json, or the names "
+    "of the folders in --data.  [default: manifest]",
+)
 @click.option("--resume", is_flag=True, help="Go on with the run in --out.")
 @click.option(
     "--metric-definitions",
@@ -184,11 +193,10 @@ def plan_run(
     Raises:
         ConfigError: an unknown name, a value out of range, or images that the family cannot make,
             before any work is done.
-        DatasetError: the data's manifest cannot be read.
+        DatasetError: the data's manifest cannot be read, or labels are wanted and there are none.
     """
     from facegan.data.image_folder import detect_resolution
-    from facegan.errors import ConfigError
-    from facegan.gans import convert, find_family
+    from facegan.gans import convert, find_family, find_preset
     from facegan.training.plan import resolve_plan
 
     family = find_family(asked.get("family", FAMILY))
@@ -202,6 +210,7 @@ def plan_run(
             f"Nothing would be evaluated against {plan['evaluate_data']}.",
             "Say how often: --evaluate-kimg 5.",
         )
+    check_labels(plan, find_preset(family, preset).replaced(numbers))
     check_shape(family.name, preset, side, numbers)
     return plan
 
@@ -218,6 +227,34 @@ def check_shape(family: str, preset: str, resolution: int, numbers: dict[str, An
 
     with torch.device("meta"):
         build_gan(family, preset, (3, resolution, resolution), **numbers)
+
+
+def check_labels(plan: dict[str, Any], preset: Any) -> None:
+    """Refuse a plan whose preset and labels do not go together, before a picture is read.
+
+    Raises:
+        ConfigError: the family cannot be conditional, or nothing would look at the labels.
+        DatasetError: the preset is conditional, and the data has no labels or wrong ones.
+    """
+    from facegan.data.image_folder import find_pictures
+    from facegan.data.labels import require_labels
+    from facegan.gans import check_conditional, find_family, told_classes
+
+    family, folder = find_family(plan["family"]), Path(plan["data"])
+    check_conditional(family, preset)
+    if preset.conditional:
+        labels = require_labels(folder, find_pictures(folder), labels_of(plan))
+        told_classes(family, preset, labels.classes)
+    elif "labels" in plan:
+        raise ConfigError(
+            f"The preset {plan['preset']!r} is not conditional: it would not look at the labels.",
+            "Leave labels out, or ask for --conditional true.",
+        )
+
+
+def labels_of(plan: dict[str, Any]) -> str:
+    """Where a plan's labels are read."""
+    return str(plan.get("labels", "manifest"))
 
 
 def resume_run(out: Path, asked: dict[str, Any], given: dict[str, str]) -> None:
@@ -237,40 +274,47 @@ def train(folder: Any, plan: dict[str, Any], resume: bool) -> bool:
     Returns:
         Whether the run is finished and has its artifact; False where it was stopped before.
     """
-    from facegan.gans import build_gan
+    from facegan.gans import build_gan, find_family, find_preset
     from facegan.training import Trainer
     from facegan.training.plan import resolve_plan
     from facegan.training.progress import Progress
 
     numbers, config = resolve_plan(plan)
-    dataset = open_dataset(Path(plan["data"]), int(plan["resolution"]))
+    dataset = open_dataset(Path(plan["data"]), int(plan["resolution"]), labels_of(plan))
+    preset = find_preset(find_family(plan["family"]), plan["preset"]).replaced(numbers)
     gan = build_gan(
-        plan["family"], plan["preset"], dataset.image_shape, seed=config.seed, **numbers
+        plan["family"],
+        plan["preset"],
+        dataset.image_shape,
+        seed=config.seed,
+        classes=dataset.classes if preset.conditional else None,
+        **numbers,
     )
+    facts = dataset.describe(with_labels=preset.conditional)
     evaluation = open_evaluation(plan, config, dataset) if config.evaluate_kimg else None
     trainer = Trainer(gan, dataset, config, evaluation=evaluation)
     if resume:
-        folder.check_dataset(dataset.digest)
+        folder.check_dataset(facts)
         folder.resume(trainer)
-    folder.start(plan, dataset.describe(), trainer)  # a resumed run's: where and how it goes on
+    folder.start(plan, facts, trainer)  # a resumed run's: where and how it goes on
     say_start(trainer, dataset, folder)
     with stopping_gently(trainer):
         with fitting_memory(trainer), bar_above_logs(), Progress(folder, trainer):
             trainer.run()
         if trainer.is_finished:
-            folder.finish(trainer, dataset.describe())
+            folder.finish(trainer, facts)
             say_end(trainer, folder)
     return trainer.is_finished
 
 
-def open_dataset(data: Path, resolution: int) -> Any:
+def open_dataset(data: Path, resolution: int, labels_from: str = "manifest") -> Any:
     """The pictures, decoded, with a bar."""
     from tqdm import tqdm
 
     from facegan.data import ImageFolderDataset
 
     with tqdm(desc="Reading pictures", unit="img", disable=None) as bar:
-        return ImageFolderDataset(data, resolution, on_progress=bar.update)
+        return ImageFolderDataset(data, resolution, bar.update, labels_from)
 
 
 def open_evaluation(plan: dict[str, Any], config: Any, dataset: Any) -> Any:
@@ -302,6 +346,9 @@ def say_start(trainer: Any, dataset: Any, folder: Any) -> None:
     length = f"{trainer.total_images / 1000:g} kimg in batches of {trainer.batch_size}"
     click.echo(f"{len(dataset):,} pictures of {dataset.resolution} px from {dataset.folder}")
     click.echo(f"{gan.family.name} {gan.preset_name}: {', '.join(sizes)}")
+    if gan.classes:
+        shares = ", ".join(f"{name} {count:,}" for name, count in gan.classes.items())
+        click.echo(f"{len(gan.classes)} classes: {shortened(shares)}")
     click.echo(f"{length}, {numeric} on {trainer.device}")
     click.echo(f"Curves: tensorboard --logdir {folder.tensorboard}")
 
@@ -329,6 +376,11 @@ def say_best(evaluation: Any, folder: Any) -> None:
 def say_stopped(folder: Any) -> None:
     """How to go on."""
     click.echo(f"Stopped. Go on with: facegan train --out {folder.path} --resume")
+
+
+def shortened(text: str, most: int = 200) -> str:
+    """A text cut so that it fits a line or two."""
+    return text if len(text) <= most else text[: most - 1] + "…"
 
 
 @contextlib.contextmanager

@@ -22,6 +22,8 @@ from facegan.wire import (
     encode_request,
 )
 
+Classes = Sequence[int | str]  # numbers and names: one a face, or one for all
+
 HINTS = {  # for endpoints that give none
     404: "Check the URL or the endpoint's name.",
     413: "Ask for fewer faces at once.",
@@ -32,7 +34,8 @@ HINTS = {  # for endpoints that give none
 class FaceClient:
     """A caller's view of an endpoint.
 
-    Every method takes seeds or latents, not both, and raises:
+    Every method takes seeds or latents, not both; and of a conditional model classes, by number or
+    name, one a face or one for all, without which each seed names its own. All raise:
 
     * RequestError: the request is wrong; nothing was sent.
     * InvocationError: the endpoint refused it, failed, could not be reached, or answered nonsense.
@@ -49,9 +52,10 @@ class FaceClient:
         seeds: Sequence[int] | None = None,
         latents: npt.ArrayLike | None = None,
         truncation_psi: float = 1.0,
+        classes: Classes | None = None,
     ) -> npt.NDArray[np.uint8]:
         """Faces as uint8 (N, H, W, 3): one a seed (0 … 2**32 - 1), or one a latent (N, width)."""
-        asked = request_of(seeds, latents, truncation_psi=truncation_psi)
+        asked = request_of(seeds, latents, classes, truncation_psi=truncation_psi)
         return decode_images(self.invoke(asked, NPY), NPY)
 
     def grid(
@@ -60,9 +64,11 @@ class FaceClient:
         latents: npt.ArrayLike | None = None,
         truncation_psi: float = 1.0,
         columns: int | None = None,
+        classes: Classes | None = None,
     ) -> bytes:
         """One PNG of all faces; as square as possible where `columns` is None."""
-        asked = request_of(seeds, latents, truncation_psi=truncation_psi, columns=columns)
+        options = {"truncation_psi": truncation_psi, "columns": columns}
+        asked = request_of(seeds, latents, classes, **options)
         return self.invoke(asked, PNG)
 
     def faces(
@@ -70,9 +76,10 @@ class FaceClient:
         seeds: Sequence[int] | None = None,
         latents: npt.ArrayLike | None = None,
         truncation_psi: float = 1.0,
+        classes: Classes | None = None,
     ) -> list[Face]:
-        """One PNG a face, each beside its seed."""
-        asked = request_of(seeds, latents, truncation_psi=truncation_psi)
+        """One PNG a face, each beside its seed, and its class if the model is conditional."""
+        asked = request_of(seeds, latents, classes, truncation_psi=truncation_psi)
         return decode_faces(self.invoke(asked, JSON))
 
     def invoke(self, request: GenerateRequest, accept: str) -> bytes:
@@ -89,20 +96,27 @@ class FaceClient:
 
 
 def request_of(
-    seeds: Sequence[int] | None, latents: npt.ArrayLike | None, **others: Any
+    seeds: Sequence[int] | None,
+    latents: npt.ArrayLike | None,
+    classes: Classes | None,
+    **others: Any,
 ) -> GenerateRequest:
     """A request from a caller's numbers."""
-    return GenerateRequest(seeds=list_of(seeds), latents=array_of(latents), **others)
+    named = {"seeds": list_of("seeds", seeds), "classes": list_of("classes", classes)}
+    return GenerateRequest(latents=array_of(latents), **named, **others)
 
 
-def list_of(seeds: Sequence[int] | None) -> list[int] | None:
-    """Seeds as a list; ranges and NumPy's integers are seeds too."""
-    if seeds is None:
+def list_of(name: str, values: Sequence[Any] | None) -> list[Any] | None:
+    """Seeds or classes as a list; ranges and NumPy's integers are some too."""
+    if values is None:
         return None
     try:
-        return [int(seed) if isinstance(seed, np.integer) else seed for seed in seeds]
+        if isinstance(values, str):
+            raise TypeError("a text is one class, not a list of letters")
+        return [int(value) if isinstance(value, np.integer) else value for value in values]
     except TypeError as cause:
-        raise RequestError(f"seeds: {seeds!a} is no list of seeds.", "Give [7], not 7.") from cause
+        hint = "Give [7], not 7."
+        raise RequestError(f"{name}: {values!a} is no list of {name}.", hint) from cause
 
 
 def array_of(latents: npt.ArrayLike | None) -> npt.NDArray[Any] | None:

@@ -1,6 +1,7 @@
 """What every data set is to the trainer: a digest, a shape, and uint8 images by index."""
 
 import hashlib
+from collections.abc import Mapping
 from functools import lru_cache
 from typing import Protocol
 
@@ -18,6 +19,14 @@ class Dataset(Protocol):
     @property
     def digest(self) -> str:
         """sha256 of the pixels, in order: what a checkpoint and a model card name the data by."""
+
+    @property
+    def labels(self) -> Tensor | None:
+        """int64 (N,): each image's class, by its place in ``classes``; None without labels."""
+
+    @property
+    def classes(self) -> Mapping[str, int]:
+        """How many images are of each class, in the order of the labels; empty without labels."""
 
     def __len__(self) -> int:
         """How many images there are."""

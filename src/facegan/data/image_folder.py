@@ -1,11 +1,11 @@
 """Any folder of pictures as a data set: every picture a square of one resolution, read once."""
 
 import hashlib
-import json
 import logging
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -15,12 +15,13 @@ import torch
 from PIL import Image, ImageOps
 from torch import Tensor
 
+from facegan.data.labels import Labels, read_labels
+from facegan.data.manifest import images_root, read_manifest
 from facegan.errors import DatasetError
 
 logger = logging.getLogger(__name__)
 
 SUFFIXES = (".jpg", ".jpeg", ".png", ".webp")
-MANIFEST = "dataset.json"
 Pixels = npt.NDArray[np.uint8]
 
 
@@ -35,6 +36,8 @@ class ImageFolderDataset:
         folder: JPEG, PNG and WebP files at any depth; or a folder that ``facegan data`` wrote.
         resolution: The side of every image, in pixels.
         on_progress: Called with 1 for every file done.
+        labels_from: Where labels are read if anyone asks for them: "manifest" or "folders", see
+            :mod:`facegan.data.labels`.
 
     Raises:
         DatasetError: the folder is missing, holds no pictures, or none that can be read, or they
@@ -46,8 +49,10 @@ class ImageFolderDataset:
         folder: Path | str,
         resolution: int,
         on_progress: Callable[[int], object] = lambda done: None,
+        labels_from: str = "manifest",
     ) -> None:
         self.folder, self.resolution = Path(folder), resolution
+        self.labels_from = labels_from
         files = find_pictures(self.folder)
         check_memory(len(files), resolution)
         pixels = np.empty((len(files), resolution, resolution, 3), np.uint8)
@@ -75,13 +80,33 @@ class ImageFolderDataset:
         """The uint8 images (N, 3, H, W) at N indices."""
         return torch.from_numpy(self.images[indices.numpy()]).permute(0, 3, 1, 2)
 
-    def describe(self) -> dict[str, Any]:
+    @cached_property
+    def labelled(self) -> Labels | None:
+        """The labels, read when they are first asked for: only conditional games need them.
+
+        Raises:
+            DatasetError: they are not what they should be.
+        """
+        return read_labels(self.folder, self.files, self.labels_from)
+
+    @property
+    def labels(self) -> Tensor | None:
+        """int64 (N,): each image's class, by its place in ``classes``; None without labels."""
+        return self.labelled.numbers if self.labelled else None
+
+    @property
+    def classes(self) -> Mapping[str, int]:
+        """How many images are of each class; empty without labels."""
+        return self.labelled.classes if self.labelled else {}
+
+    def describe(self, with_labels: bool = False) -> dict[str, Any]:
         """What a model card says of the data."""
         name = read_manifest(self.folder).get("name", self.folder.name)
+        facts = {"name": name, "digest": self.digest, "resolution": self.resolution}
+        if with_labels and self.labelled:
+            facts["labels_digest"] = self.labelled.digest
         return {
-            "name": name,
-            "digest": self.digest,
-            "resolution": self.resolution,
+            **facts,
             "images": len(self),
             "skipped": len(self.skipped),
             "crop": "centre square",
@@ -101,8 +126,7 @@ def find_pictures(folder: Path) -> list[Path]:
             f"The data folder {folder} {problem}.",
             "Name a folder of pictures, or draw one: facegan data toy --out DIR.",
         )
-    below = read_manifest(folder).get("images_folder", ".")
-    files = sorted(picture_files(folder / below))
+    files = sorted(picture_files(images_root(folder)))
     if not files:
         raise DatasetError(
             f"The data folder {folder} holds no pictures.",
@@ -115,18 +139,6 @@ def picture_files(folder: Path) -> Iterator[Path]:
     """The files with a picture's suffix at any depth; links to folders are not followed."""
     for parent, _, names in os.walk(folder):
         yield from (Path(parent, name) for name in names if name.lower().endswith(SUFFIXES))
-
-
-def read_manifest(folder: Path) -> dict[str, Any]:
-    """The folder's own dataset.json where ``facegan data`` wrote one, else nothing."""
-    try:
-        manifest = json.loads((folder / MANIFEST).read_text())
-    except FileNotFoundError:
-        return {}
-    except (OSError, ValueError) as cause:
-        raise DatasetError(f"{folder / MANIFEST} cannot be read: {cause}") from cause
-    ours = isinstance(manifest, dict) and manifest.get("format") == "facegan-dataset"
-    return manifest if ours else {}
 
 
 def detect_resolution(folder: Path | str) -> int | None:

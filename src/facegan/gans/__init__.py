@@ -1,5 +1,7 @@
 """The families of GANs: a table from name to family, and the one function that builds a game."""
 
+from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 import torch
@@ -7,6 +9,7 @@ import torch
 from facegan.errors import ConfigError, nearest
 from facegan.gans.dcgan import FAMILY as DCGAN
 from facegan.gans.family import Adam, Batch, Family, Gan, Phase, Preset, Terms, convert
+from facegan.gans.labels import draw_labels, even_labels
 from facegan.gans.r3gan import FAMILY as R3GAN
 from facegan.gans.stylegan2 import FAMILY as STYLEGAN2
 
@@ -20,9 +23,13 @@ __all__ = [
     "Preset",
     "Terms",
     "build_gan",
+    "check_conditional",
     "convert",
+    "draw_labels",
+    "even_labels",
     "find_family",
     "find_preset",
+    "told_classes",
 ]
 
 FAMILIES: dict[str, Family] = {family.name: family for family in (DCGAN, R3GAN, STYLEGAN2)}
@@ -51,12 +58,45 @@ def find_preset(family: Family, name: str) -> Preset:
     return family.presets[name]
 
 
+def check_conditional(family: Family, preset: Preset) -> None:
+    """Refuse a conditional preset of a family whose networks take no labels.
+
+    Raises:
+        ConfigError: that; the hint names families that can.
+    """
+    if preset.conditional and not family.has_classes:
+        able = " or ".join(name for name, other in FAMILIES.items() if other.has_classes)
+        raise ConfigError(
+            f"The family {family.name!r} cannot be conditional: its networks take no labels.",
+            f"Leave conditional out, or choose {able}.",
+        )
+
+
+def told_classes(family: Family, preset: Preset, classes: Mapping[str, int]) -> Preset:
+    """The preset with the number of classes its networks are built for; 0 where it wants none.
+
+    Raises:
+        ConfigError: the preset is conditional, but the family is not, or there are no two classes.
+    """
+    check_conditional(family, preset)
+    if not preset.conditional:
+        return preset
+    if len(classes) < 2:
+        raise ConfigError(
+            f"A conditional {family.name} needs labels of two classes or more; "
+            f"the data has {len(classes)}.",
+            "Label the pictures, or choose a preset that is not conditional.",
+        )
+    return replace(preset, classes=len(classes))
+
+
 def build_gan(
     family: str,
     preset: str,
     image_shape: tuple[int, ...],
     *,
     seed: int | None = None,
+    classes: Mapping[str, int] | None = None,
     **hyperparameters: Any,
 ) -> Gan:
     """Build a family's players from a preset, with some of its numbers changed.
@@ -66,16 +106,21 @@ def build_gan(
         preset: A name in the family's presets.
         image_shape: (3, H, W) of the data set; the family says which it can make.
         seed: Of the initial weights; None takes them from torch's global random numbers.
+        classes: How many pictures of the data are of each class, in the order of the labels; a
+            preset that is not conditional does not look at them.
         hyperparameters: Preset fields to change, as values or strings.
 
     Raises:
         ConfigError: an unknown family, preset or hyperparameter, a value out of range, or an image
-            shape the family cannot make.
+            shape the family cannot make; a conditional preset of a family that cannot, or without
+            two classes.
     """
     found = find_family(family)
-    numbers = find_preset(found, preset).replaced(hyperparameters)
+    wanted = find_preset(found, preset).replaced(hyperparameters)
+    numbers = told_classes(found, wanted, classes or {})
     with torch.random.fork_rng(enabled=seed is not None):
         if seed is not None:
             torch.manual_seed(seed)
         players = found.build_players(numbers, image_shape)
-    return Gan(found, preset, numbers, tuple(image_shape), players)
+    known = dict(classes or {}) if numbers.conditional else {}
+    return Gan(found, preset, numbers, tuple(image_shape), players, classes=known)

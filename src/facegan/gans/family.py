@@ -15,10 +15,12 @@ import torch
 from torch import Tensor, nn
 
 from facegan.errors import ConfigError, nearest
+from facegan.gans.labels import draw_labels
 
 # One step's inputs and scratch space: "reals" (N, 3, H, W) in [-1, 1], "latents" (N, latent_dim),
 # "generator" (the step's random numbers, for latents), "kimg" (thousands of images seen before the
-# step), and whatever one phase leaves for the next.
+# step), in a conditional game "labels" (int64 (N,), of the reals), and whatever one phase leaves
+# for the next.
 Batch = dict[str, Any]
 Terms = dict[str, Tensor]
 
@@ -48,6 +50,11 @@ class Preset:
     # What the trainer does unless it is told otherwise: names and values of TrainingConfig.
     recipe: Mapping[str, Any] = field(default_factory=dict)
     latent_dim: int = setting("width of a latent vector", default=100, low=1, high=4096)
+    conditional: bool = setting(
+        "learn the classes of a labelled data set apart; some families cannot", default=False
+    )
+    # How many there are: no wish but a fact of the data, filled in when networks are built.
+    classes: int = 0
 
     def __post_init__(self) -> None:
         for spec in self.hyperparameters():
@@ -141,6 +148,11 @@ class Family(ABC):
     # Players that tell reals from fakes: what they see may be augmented.
     judges: tuple[str, ...] = ("discriminator",)
     has_truncation: bool = False
+    # Networks of a conditional preset take `labels` (int64 (N,)) after latents or images.
+    has_classes: bool = False
+    # The generator has `styles`, as `forward` but → (N, layers, style_dim), and `synthesis`, which
+    # makes images of them.
+    has_style_mixing: bool = False
 
     def default_preset(self, resolution: int) -> str:
         """The preset for images of that side, where none is named.
@@ -166,8 +178,8 @@ class Family(ABC):
 
         Values may lie outside [-1, 1]; whoever makes pixels clamps them.
         In eval mode it draws no random numbers. Where the family has truncation, its ``forward``
-        takes ``truncation_psi``. While training, networks may draw from torch's global generator:
-        the trainer seeds it for every step.
+        takes ``truncation_psi``; where the preset is conditional, ``labels``. While training,
+        networks may draw from torch's global generator: the trainer seeds it for every step.
         """
 
     @abstractmethod
@@ -197,6 +209,8 @@ class Gan:
     image_shape: tuple[int, ...]  # (3, H, W)
     players: dict[str, nn.Module]
     averages: dict[str, nn.Module] = field(default_factory=dict)  # kept by the trainer
+    # name → pictures of the data, in the order of the labels; empty in an unconditional game
+    classes: Mapping[str, int] = field(default_factory=dict)
 
     @property
     def generator_ema(self) -> nn.Module:
@@ -207,3 +221,7 @@ class Gan:
     def sample_latents(self, count: int, generator: torch.Generator) -> Tensor:
         """`count` latents (N, latent_dim) drawn with the given random numbers."""
         return self.family.sample_latents(self.preset, count, generator)
+
+    def sample_labels(self, count: int, generator: torch.Generator) -> Tensor | None:
+        """`count` labels (N,), classes as frequent as in the data; None if unconditional."""
+        return draw_labels(self.classes, count, generator) if self.classes else None

@@ -28,6 +28,7 @@ BESIDE = 36  # faces of either kind, side by side: seeds 64 … 99
 WAYS = ((0, 1), (2, 3), (4, 5))
 STEPS = 9
 MOMENTS = 8
+SHOWN_CLASSES = 12
 CHECKED, NEAREST = 8, 3
 
 
@@ -37,8 +38,10 @@ def faces_section(run: RunRecord, gallery: Gallery | None, faces: Pixels | None)
     if gallery is None or faces is None:
         return section(title, absent(run.no_artifact))
     shown = smoothing(run.dataset["resolution"])
+    kinds = gallery.kinds(range(FACES))
+    names = [f"Seed {k}, {kinds[k]}" if kinds else f"Seed {k}" for k in range(FACES)]
     pictures = [
-        image(gallery.encode(face, [seed]), f"Seed {seed}", title=f"Seed {seed}", class_=shown)
+        image(gallery.encode(face, [seed]), names[seed], title=names[seed], class_=shown)
         for seed, face in enumerate(faces)
     ]
     about = f"Seeds 0 to {FACES - 1}, as they come: none was picked or left out."
@@ -48,6 +51,28 @@ def faces_section(run: RunRecord, gallery: Gallery | None, faces: Pixels | None)
         kimg = gallery.artifact.card.kimg
         about += f" The model is of {kimg_text(kimg)} kimg; the run is at {kimg_text(run.kimg)}."
     return section(title, paragraph(about), element("div", pictures, class_="faces"))
+
+
+def classes_section(run: RunRecord, gallery: Gallery | None) -> list[Markup]:
+    """The same seeds in each class; no section where the model is not conditional."""
+    if gallery is None or not gallery.artifact.classes:
+        return []
+    rows = []
+    for name in list(gallery.artifact.classes)[:SHOWN_CLASSES]:
+        count = gallery.artifact.classes[name]
+        strip = montage(gallery.draw(range(STEPS), name), columns=STEPS, gap=0)
+        png = gallery.encode(strip, range(STEPS), [name] * STEPS)
+        shown = smoothing(run.dataset["resolution"])
+        picture = image(png, f"Faces of the class {name}", class_=shown)
+        caption = element("figcaption", f"{name}: {count:,} of the real pictures")
+        rows.append(element("figure", picture, caption))
+    about = (
+        f"Seeds 0 to {STEPS - 1} in each of {len(gallery.artifact.classes)} classes: from row to "
+        "row only what the classes differ in should change."
+    )
+    if len(rows) < len(gallery.artifact.classes):
+        about += f" The first {SHOWN_CLASSES} are shown."
+    return [section("Classes", paragraph(about), element("div", rows, class_="way"))]
 
 
 def moments_section(run: RunRecord) -> Markup:

@@ -34,20 +34,34 @@ class Gallery:
             "facegan:model_sha256": card.weights_sha256,
         }
 
-    def draw(self, seeds: Sequence[int]) -> Pixels:
-        """One face a seed (N, S, S, 3), of at most `FACE_SIDE` pixels."""
-        return np.stack([shrink(face, FACE_SIDE) for face in self.synthesizer.generate(seeds)])
+    def draw(self, seeds: Sequence[int], kind: str | None = None) -> Pixels:
+        """One face a seed (N, S, S, 3), of at most `FACE_SIDE` pixels; of one class if asked."""
+        faces = self.synthesizer.generate(seeds, classes=None if kind is None else [kind])
+        return np.stack([shrink(face, FACE_SIDE) for face in faces])
+
+    def kinds(self, seeds: Sequence[int]) -> tuple[str, ...] | None:
+        """The classes that seeds name; None where the model is not conditional."""
+        return self.synthesizer.class_names(len(seeds), seeds, None)
 
     def between(self, first: int, last: int, steps: int) -> Pixels:
-        """Faces (steps, S, S, 3) on the way from one seed to another, both ends included."""
+        """Faces (steps, S, S, 3) on the way from one seed to another, both ends included.
+
+        A conditional model keeps to the class of the first.
+        """
         ends = latents_of_seeds(self.artifact, [first, last])
         latents = walk(ends, steps - 1).numpy()
-        drawn = self.synthesizer.generate(latents=latents)
+        drawn = self.synthesizer.generate(latents=latents, classes=self.kinds([first]))
         return np.stack([shrink(face, FACE_SIDE) for face in drawn])
 
-    def encode(self, pixels: Pixels, seeds: Sequence[int] = ()) -> bytes:
-        """A PNG that says it is generated, by which model and from which seeds."""
-        return encode_png(pixels, {**self.facts, "facegan:seeds": ",".join(map(str, seeds))})
+    def encode(
+        self, pixels: Pixels, seeds: Sequence[int] = (), kinds: Sequence[str] | None = None
+    ) -> bytes:
+        """A PNG that says it is generated, by which model and from which seeds and classes."""
+        facts = {**self.facts, "facegan:seeds": ",".join(map(str, seeds))}
+        named = kinds or self.kinds(seeds)
+        if named:
+            facts["facegan:classes"] = ",".join(named)
+        return encode_png(pixels, facts)
 
 
 def shrink(pixels: Pixels, side: int) -> Pixels:

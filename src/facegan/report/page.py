@@ -90,6 +90,7 @@ def parts(run: RunRecord, reals: Reals | str) -> list[Markup]:
     return [
         sections.header(run),
         face_sections.faces_section(run, gallery, faces),
+        *face_sections.classes_section(run, gallery),
         face_sections.moments_section(run),
         *quality_sections(run),
         sections.curves_section(run),

@@ -130,6 +130,7 @@ def describe(synthesizer: Synthesizer, limits: ServingLimits) -> dict[str, objec
             "preset": card.preset,
             "resolution": card.resolution,
             "latent_dim": card.latent_dim,
+            "classes": [name for name, _ in card.classes],
             "weights_sha256": card.weights_sha256,
         },
         "routes": ["GET /ping", "POST /invocations", "POST /endpoints/NAME/invocations"],

@@ -52,6 +52,7 @@ class Faces:
     images: Images  # uint8 (N, H, W, 3)
     request: GenerateRequest
     card: ModelCard
+    classes: tuple[str, ...] | None = None  # of a conditional model: one an image
 
     @property
     def provenance(self) -> Provenance:
@@ -63,6 +64,7 @@ class Faces:
             preset=self.card.preset,
             seeds=None if seeds is None else tuple(seeds),
             truncation_psi=self.request.truncation_psi,
+            classes=self.classes,
         )
 
 
@@ -107,12 +109,14 @@ class FaceHandler(DefaultInferenceHandler):  # type: ignore[misc]  # the toolkit
         Raises:
             RequestError: it does not fit the model.
         """
-        return Faces(self.draw(data, model), data, model.card)
+        classes = model.class_names(data.count, data.seeds, data.classes)
+        return Faces(self.draw(data, model), data, model.card, classes)
 
     def draw(self, request: GenerateRequest, model: Synthesizer) -> Images:
         """The images (N, H, W, 3) of a request; one at a time, as torch uses all cores for each."""
         with self.drawing:
-            return model.generate(request.seeds, request.latents, request.truncation_psi)
+            asked = request.seeds, request.latents, request.truncation_psi, request.classes
+            return model.generate(*asked)
 
     def default_output_fn(self, prediction: Faces, accept: str) -> tuple[bytes, str]:
         """Write faces as the content type the caller likes best, and name it.

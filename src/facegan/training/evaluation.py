@@ -12,7 +12,7 @@ from tqdm import tqdm
 
 from facegan.data import Dataset
 from facegan.errors import RunError
-from facegan.gans import Gan
+from facegan.gans import Gan, draw_labels
 from facegan.metrics import Comparison, FeatureCache, metric_name, open_extractor
 from facegan.training.checkpoint import Tensors
 from facegan.training.config import TrainingConfig
@@ -20,7 +20,8 @@ from facegan.training.config import TrainingConfig
 if TYPE_CHECKING:
     from facegan.training.trainer import Trainer
 
-Draw = Callable[[Tensor], Tensor]  # latents (N, latent_dim) → uint8 images (N, 3, H, W)
+# Latents (N, latent_dim), and labels (N,) of a conditional game → uint8 images (N, 3, H, W).
+Draw = Callable[[Tensor, Tensor | None], Tensor]
 DRAWN_AT_ONCE = 64
 
 
@@ -106,7 +107,7 @@ class Evaluation:
         with bar("Real pictures", self.comparison.count, is_stopped) as progress:
             self.comparison.reals(progress)
         with bar("Evaluating", self.comparison.samples, is_stopped) as progress:
-            fakes = (draw(z) for z in seeded_latents(gan, self.comparison.samples))
+            fakes = (draw(*inputs) for inputs in seeded_inputs(gan, self.comparison.samples))
             return self.comparison.scores(fakes, progress)
 
     def card(self) -> dict[str, Any]:
@@ -145,12 +146,16 @@ def comparable(protocol: Mapping[str, Any]) -> dict[str, Any]:
     return {**protocol, "data": protocol["data"]["digest"]}
 
 
-def seeded_latents(gan: Gan, samples: int) -> Iterator[Tensor]:
-    """The latents of seeds 0 … samples - 1, a batch at a time, each with numbers of its own."""
+def seeded_inputs(gan: Gan, samples: int) -> Iterator[tuple[Tensor, Tensor | None]]:
+    """What seeds 0 … samples - 1 draw from, a batch at a time: latents, and labels of a
+    conditional game, each seed's with random numbers of its own.
+    """
     for first in range(0, samples, DRAWN_AT_ONCE):
         seeds = range(first, min(first + DRAWN_AT_ONCE, samples))
-        numbers = (torch.Generator().manual_seed(seed) for seed in seeds)
-        yield torch.cat([gan.sample_latents(1, generator) for generator in numbers])
+        numbers = [torch.Generator().manual_seed(seed) for seed in seeds]
+        latents = torch.cat([gan.sample_latents(1, generator) for generator in numbers])
+        labels = [draw_labels(gan.classes, 1, generator) for generator in numbers if gan.classes]
+        yield latents, torch.cat(labels) if labels else None
 
 
 @contextmanager

@@ -7,7 +7,12 @@ from facegan.gans import find_family, find_preset
 from facegan.training.config import TrainingConfig, split_hyperparameters
 
 IDENTITY = ("family", "preset", "resolution")
-PLAN_ONLY = ("data", "evaluate_data", *IDENTITY)  # of a plan; all else in it are hyperparameters
+PLAN_ONLY = (
+    "data",
+    "evaluate_data",
+    "labels",
+    *IDENTITY,
+)  # of a plan; all else in it are hyperparameters
 
 
 def resolve_plan(

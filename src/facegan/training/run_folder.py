@@ -138,14 +138,14 @@ class RunFolder:
         recorded = {**facts.get("settings", {}), **facts.get("training", {})}
         return {**settings_of(facts["plan"]), **recorded}
 
-    def check_dataset(self, digest: str) -> None:
-        """Refuse to resume a run on other data.
+    def check_dataset(self, dataset: Mapping[str, Any]) -> None:
+        """Refuse to resume a run on other data than its plan describes.
 
         Raises:
-            RunError: the pixels are not those the run was started on.
+            RunError: the pixels or labels are not those the run was started on.
         """
         before = self.read_facts()["dataset"]
-        if digest != before["digest"]:
+        if any(dataset.get(name) != before.get(name) for name in ("digest", "labels_digest")):
             raise RunError(
                 f"The data is not what {self.path} was started on ({before['images']} pictures "
                 f"named {before['name']!r}).",

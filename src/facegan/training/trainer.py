@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from facegan.data import Dataset, order_of, random_numbers, to_float
 from facegan.errors import ConfigError
-from facegan.gans import Batch, Gan, Phase
+from facegan.gans import Batch, Gan, Phase, even_labels
 from facegan.gans.autocast import autocast
 from facegan.training.augment import Augment
 from facegan.training.checkpoint import Tensors, flatten_optimizer, restore_optimizer
@@ -41,7 +41,8 @@ class Trainer:
             against the data itself.
 
     Raises:
-        ConfigError: the shapes of GAN and data differ, or the device or precision is not there.
+        ConfigError: the shapes or classes of GAN and data differ, or the device or precision is not
+            there.
         MetricError: evaluation was asked for, and cannot be done.
     """
 
@@ -57,6 +58,10 @@ class Trainer:
         if tuple(dataset.image_shape) != tuple(gan.image_shape):
             raise ConfigError(
                 f"The data is {dataset.image_shape}, the GAN makes {gan.image_shape}."
+            )
+        if gan.classes and list(gan.classes) != list(dataset.classes):
+            raise ConfigError(
+                f"The data's classes are {list(dataset.classes)}, the GAN's {list(gan.classes)}."
             )
         self.gan, self.dataset = gan, dataset
         asked = config or TrainingConfig()
@@ -194,12 +199,15 @@ class Trainer:
         generator = random_numbers(self.config.seed, number, STEP)
         indices = order_of(self.config.seed, self.images_seen, self.batch_size, len(self.dataset))
         latents = self.gan.sample_latents(self.batch_size, generator)
-        return {
+        batch = {
             "reals": to_float(self.dataset.read(indices).to(self.device)),
             "latents": latents.to(self.device),
             "generator": generator,
             "kimg": self.kimg,
         }
+        if self.gan.classes and self.dataset.labels is not None:
+            batch["labels"] = self.dataset.labels[indices].to(self.device)
+        return batch
 
     def update(self, phase: Phase, batch: Batch) -> None:
         """One player's update; the others stand still."""
@@ -225,9 +233,9 @@ class Trainer:
         if self.on_tick:
             self.on_tick(self, figures)
 
-    def draw_pixels(self, latents: Tensor) -> Tensor:
+    def draw_pixels(self, latents: Tensor, labels: Tensor | None = None) -> Tensor:
         """What the averaged generator makes of latents, as uint8 (N, 3, H, W) on the CPU."""
-        images = sample_images(self, latents)
+        images = sample_images(self, latents, labels)
         return ((images.clamp(-1, 1) + 1) * 127.5).round().to(torch.uint8)
 
     # --- state ----------------------------------------------------------------------------------
@@ -291,11 +299,17 @@ def seeded_networks(seed: int, number: int) -> Iterator[None]:
         yield
 
 
-def sample_images(trainer: Trainer, latents: Tensor) -> Tensor:
-    """What the averaged generator makes of fixed latents: float (N, 3, H, W), on the CPU."""
-    generator = trainer.gan.generator_ema
+def sample_images(trainer: Trainer, latents: Tensor, labels: Tensor | None = None) -> Tensor:
+    """What the averaged generator makes of fixed latents: float (N, 3, H, W), on the CPU.
+
+    A conditional game shows its classes evenly where no labels (N,) are given.
+    """
+    generator, classes = trainer.gan.generator_ema, trainer.gan.classes
+    inputs = [latents]
+    if classes:
+        inputs.append(even_labels(classes, len(latents)) if labels is None else labels)
     was_training = generator.training
     with torch.no_grad():
-        images: Tensor = generator.eval()(latents.to(trainer.device)).float().cpu()
+        images: Tensor = generator.eval()(*(x.to(trainer.device) for x in inputs)).float().cpu()
     generator.train(was_training)
     return images

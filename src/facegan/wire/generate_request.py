@@ -20,6 +20,7 @@ from facegan.errors import RequestError, nearest
 
 MAX_SEED = 2**32 - 1
 EXAMPLE = 'Example: {"seeds": [1, 2, 3], "truncation_psi": 1.0}'
+CLASSES_EXAMPLE = 'Example: {"seeds": [1, 2], "classes": [0, "glasses"]}; or one class for all.'
 LATENTS_EXAMPLE = 'Example: {"latents": [[0.3, -1.2, …], …]}, each as long as the model asks.'
 
 Layout = Literal["grid", "row", "column", "single"]
@@ -39,6 +40,7 @@ class GenerateRequest(BaseModel):
         seeds: N whole numbers, 0 … 2**32 - 1; or None.
         latents: (N, width) finite numbers, float32 or float64; or None.
         truncation_psi: 0 … 2; 1 is the model as it is (StyleGAN's truncation trick).
+        classes: Of a conditional model, by number (0 …) or name: N, or one for all; or None.
         layout: How a PNG arranges the images; "single" is exactly one.
         columns: Columns of the grid; as square as possible where None.
 
@@ -51,6 +53,7 @@ class GenerateRequest(BaseModel):
     seeds: Annotated[list[Seed], Field(fail_fast=True)] | None = None
     latents: npt.NDArray[np.floating[Any]] | None = None
     truncation_psi: Annotated[Number, Field(ge=0, le=2)] = 1.0
+    classes: list[int | str] | None = None
     layout: Layout = "grid"
     columns: Columns | None = None
 
@@ -78,6 +81,20 @@ class GenerateRequest(BaseModel):
             return None
         return check_array(value if isinstance(value, np.ndarray) else array_of_lists(value))
 
+    @field_validator("classes", mode="before")
+    @classmethod
+    def check_classes(cls, value: Any) -> list[int | str] | None:
+        """A list of numbers and names, as it is: whether the model knows them, it alone can say."""
+        if value is None:
+            return None
+        if not isinstance(value, list):
+            raise RequestError("classes: input should be a list.", CLASSES_EXAMPLE)
+        for index, wanted in enumerate(value):
+            if not is_class(wanted):
+                told = f"classes[{index}] is neither a number from 0 nor a name."
+                raise RequestError(told, CLASSES_EXAMPLE)
+        return list(value)
+
     @model_validator(mode="after")
     def check_whole(self) -> Self:
         """What no field can know alone."""
@@ -85,6 +102,9 @@ class GenerateRequest(BaseModel):
             raise RequestError("Give either seeds or latents, not both or neither.", EXAMPLE)
         if self.count == 0:
             raise RequestError("Give at least one seed or latent.", EXAMPLE)
+        if self.classes is not None and len(self.classes) not in (1, self.count):
+            told = f"classes: {len(self.classes)} of them do not fit {self.count} images."
+            raise RequestError(told, CLASSES_EXAMPLE)
         if self.layout == "single" and self.count != 1:
             raise RequestError(f'layout: "single" takes one image, not {self.count}.', EXAMPLE)
         if self.columns is not None and self.layout != "grid":
@@ -108,6 +128,13 @@ class GenerateRequest(BaseModel):
             np.array_equal(getattr(self, name), getattr(other, name))
             for name in type(self).model_fields
         )
+
+
+def is_class(value: Any) -> bool:
+    """Whether it can name a class: a whole number from 0 to 2**32 - 1, or a text of 1 to 1,000."""
+    if isinstance(value, str):
+        return 0 < len(value) <= 1000
+    return type(value) is int and 0 <= value <= MAX_SEED
 
 
 def array_of_lists(value: Any) -> npt.NDArray[np.float64]:

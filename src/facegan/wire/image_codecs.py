@@ -35,6 +35,7 @@ class Face(NamedTuple):
 
     seed: int | None  # None where it was drawn from a latent
     png: bytes
+    class_name: str | None = None  # None where the model is not conditional
 
 
 def encode_images(
@@ -50,7 +51,7 @@ def encode_images(
     Args:
         images: uint8 (N, H, W, 3), N ≥ 1.
         accept: A content type of ``IMAGE_CODECS``, as :func:`negotiate` returns it.
-        provenance: What every PNG says about its origin; one seed an image, or None.
+        provenance: What every PNG says about its origin; one seed and class an image, or None.
         layout: "grid", "row", "column" or "single"; shapes image/png only.
         columns: Columns of a grid; as square as possible where None.
 
@@ -102,7 +103,8 @@ def encode_json(sheet: Sheet) -> bytes:
         own = origin.of_image(index)
         png = encode_png(Sheet(image[np.newaxis], own))
         seed = own.seeds[0] if own.seeds else None
-        faces.append({"seed": seed, "png": base64.b64encode(png).decode()})
+        kind = own.classes[0] if own.classes else None
+        faces.append({"seed": seed, "class": kind, "png": base64.b64encode(png).decode()})
     model = {
         "sha256": origin.model_sha256,
         "family": origin.family,
@@ -120,11 +122,17 @@ def decode_faces(body: bytes) -> list[Face]:
     """
     try:
         images = json.loads(body)["images"]
-        return [
-            Face(seed_of(image), base64.b64decode(image["png"], validate=True)) for image in images
-        ]
-    except (ValueError, TypeError, KeyError, IndexError, RecursionError) as cause:
+        return [face_of(image) for image in images]
+    except (ValueError, TypeError, KeyError, IndexError, AttributeError, RecursionError) as cause:
         raise InvocationError(f"The {JSON} answer holds no list of images.", BROKEN) from cause
+
+
+def face_of(image: dict[str, Any]) -> Face:
+    """One image of a JSON answer."""
+    kind = image.get("class")
+    if not (kind is None or isinstance(kind, str)):
+        raise ValueError(f"class {kind!r}")
+    return Face(seed_of(image), base64.b64decode(image["png"], validate=True), kind)
 
 
 def seed_of(image: dict[str, Any]) -> int | None:

@@ -23,18 +23,24 @@ class Provenance:
     preset: str
     seeds: tuple[int, ...] | None  # one a picture; None where they were drawn from latents
     truncation_psi: float = 1.0
+    classes: tuple[str, ...] | None = None  # names, one a picture; None of unconditional models
 
     def of_image(self, index: int) -> "Provenance":
         """The provenance of one picture of several."""
-        return self if self.seeds is None else replace(self, seeds=(self.seeds[index],))
+        seeds = None if self.seeds is None else (self.seeds[index],)
+        classes = None if self.classes is None else (self.classes[index],)
+        return replace(self, seeds=seeds, classes=classes)
 
     def facts(self) -> dict[str, str]:
         """What a PNG says in plain text; the list of seeds is empty for latents."""
-        return {
+        facts = {
             "facegan:model_sha256": self.model_sha256,
             "facegan:seeds": ",".join(map(str, self.seeds or ())),
             "facegan:truncation_psi": repr(float(self.truncation_psi)),
         }
+        if self.classes is not None:
+            facts["facegan:classes"] = ",".join(self.classes)
+        return facts
 
 
 def read_provenance(png: bytes) -> dict[str, str]:

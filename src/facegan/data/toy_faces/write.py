@@ -22,6 +22,7 @@ from PIL import Image
 from PIL.PngImagePlugin import PngInfo
 
 from facegan.data.toy_faces.canvas import LABELS
+from facegan.data.toy_faces.factors import find_factor, labels_of_faces
 from facegan.data.toy_faces.render import RENDERER_VERSION, check_spec, chunk_size, draw_chunk
 from facegan.errors import ConfigError, DatasetError
 
@@ -55,6 +56,7 @@ class ToySpec:
     resolution: int
     seed: int
     label_maps: bool
+    labels: str | None = None  # a name in FACTORS
 
     def card(self) -> dict[str, Any]:
         """What ``dataset.json`` says."""
@@ -72,6 +74,17 @@ class ToySpec:
             "images_folder": "images",
             "labels_folder": "labels" if self.label_maps else None,
             "label_names": list(LABELS) if self.label_maps else None,
+            **(self.labels_by_path() if self.labels else {}),
+        }
+
+    def labels_by_path(self) -> dict[str, Any]:
+        """Which class each picture is of, and what the classes are called."""
+        assert self.labels is not None  # the caller asked for some
+        found = labels_of_faces(self.labels, self.images, self.resolution, self.seed)
+        paths = [image_path(Path(), index).as_posix() for index in range(self.images)]
+        return {
+            "class_names": list(find_factor(self.labels).classes),
+            "labels": dict(zip(paths, found, strict=True)),
         }
 
     @property
@@ -92,6 +105,7 @@ def write_toy_faces(
     label_maps: bool = False,
     workers: int | None = None,
     on_progress: Callable[[int], None] | None = None,
+    labels: str | None = None,
 ) -> bool:
     """Draw a data set of synthetic cartoon faces into a folder.
 
@@ -107,6 +121,8 @@ def write_toy_faces(
         label_maps: Also write what is on top at each pixel, see ``LABELS``.
         workers: Processes to draw with; None is one a core.
         on_progress: Called with the number of images written since its last call.
+        labels: Also say of each picture what kind of face it shows, by a name in ``FACTORS``; the
+            pictures are the same.
 
     Returns:
         False where this very data set was already there and nothing was drawn, else True.
@@ -118,7 +134,9 @@ def write_toy_faces(
     check_spec(images, resolution, seed)
     if workers is not None and workers < 1:
         raise ConfigError(f"workers is {workers}; at least 1 must draw.")
-    spec = ToySpec(images, resolution, seed, label_maps)
+    if labels is not None:
+        find_factor(labels)
+    spec = ToySpec(images, resolution, seed, label_maps, labels)
     out = out.resolve()
     if _is_already_there(out, spec):
         return False

@@ -3,7 +3,8 @@
 arXiv:2501.05441, section 2: RpGAN (arXiv:1807.00734) with R1 + R2 converges locally where the
 classic losses need tricks. The paper draws the reals of the two updates apart; a step here has one
 batch of reals, and both updates pair it with fakes of their own. Fakes are independent draws, so
-any pairing of reals with fakes is as good as another.
+any pairing of reals with fakes is as good as another; in a conditional game, any within a class:
+a fake has its real's label, for how real two classes look beside each other is not the question.
 """
 
 import torch
@@ -18,12 +19,12 @@ def discriminator_loss(gan: Gan, batch: Batch) -> Terms:
 
     One pass over reals and fakes together: without batch norm, no image sees another.
     """
-    reals = batch["reals"]
+    reals, labels = batch["reals"], batch.get("labels")
     latents = gan.sample_latents(len(reals), batch["generator"])
     with torch.no_grad():
-        fakes = gan.players["generator"](latents.to(reals.device))
+        fakes = gan.players["generator"](latents.to(reals.device), labels)
     images = torch.cat([reals, fakes]).requires_grad_()
-    logits = gan.players["discriminator"](images)
+    logits = gan.players["discriminator"](images, None if labels is None else labels.repeat(2))
     of_reals, of_fakes = logits.chunk(2)
     r1, r2 = gradient_penalties(logits, images).chunk(2)
     # A batch made by hand may lack the moment: then it is the run's first.
@@ -37,9 +38,9 @@ def discriminator_loss(gan: Gan, batch: Batch) -> Terms:
 
 def generator_loss(gan: Gan, batch: Batch) -> Terms:
     """softplus(-(D(G(z)) - D(x))): the same pairing with the players' roles exchanged."""
-    discriminator = gan.players["discriminator"]
-    of_fakes = discriminator(gan.players["generator"](batch["latents"]))
-    of_reals = discriminator(batch["reals"])
+    discriminator, labels = gan.players["discriminator"], batch.get("labels")
+    of_fakes = discriminator(gan.players["generator"](batch["latents"], labels), labels)
+    of_reals = discriminator(batch["reals"], labels)
     return {"generator": softplus(of_reals - of_fakes).mean()}
 
 

@@ -14,6 +14,7 @@ from torch.nn import functional as F  # noqa: N812  # the field's own alias
 
 from facegan.errors import ConfigError
 from facegan.gans.autocast import in_own_type
+from facegan.gans.labels import one_hot
 from facegan.gans.layers import in_autocast_type
 from facegan.gans.r3gan.presets import R3ganPreset
 from facegan.gans.shapes import pyramid
@@ -172,17 +173,37 @@ def blocks_of(preset: R3ganPreset, width: int, stages: int) -> list[nn.Module]:
     return [ResidualBlock(width, preset, gain) for _ in range(preset.blocks_per_stage)]
 
 
+class LabelEmbedding(nn.Linear):
+    """Labels (N,) → (N, width): a vector a class, N(0, 1) at first as a latent is."""
+
+    def __init__(self, classes: int, width: int) -> None:
+        super().__init__(classes, width, bias=False)
+        nn.init.normal_(self.weight)
+
+    def forward(self, labels: Tensor) -> Tensor:
+        return super().forward(one_hot(labels, self.in_features))
+
+
+def embedding_of(preset: R3ganPreset, width: int) -> LabelEmbedding | None:
+    """A vector a class; None in an unconditional game."""
+    return LabelEmbedding(preset.classes, width) if preset.classes else None
+
+
 # --- players ----------------------------------------------------------------------------------
 
 
 class Generator(nn.Module):
-    """Latents (N, latent_dim) → images (N, 3, H, W), about [-1, 1] and not squashed into it."""
+    """Latents (N, latent_dim) → images (N, 3, H, W), about [-1, 1] and not squashed into it.
+
+    A conditional one takes labels (N,) too; each class has a vector as wide as a latent beside it.
+    """
 
     def __init__(self, preset: R3ganPreset, image_shape: tuple[int, ...]) -> None:
         super().__init__()
         widths = widths_from(preset, image_shape)
         self.basis = nn.Parameter(torch.randn(widths[0], SMALLEST, SMALLEST))
-        self.project = nn.Linear(preset.latent_dim, widths[0], bias=False)
+        parts = 2 if preset.classes else 1
+        self.project = nn.Linear(parts * preset.latent_dim, widths[0], bias=False)
         initialise(self.project.weight)
         self.start = nn.Sequential(*blocks_of(preset, widths[0], len(widths)))
         layers: list[nn.Module] = []
@@ -190,17 +211,26 @@ class Generator(nn.Module):
             layers += [Upsample(before, after), *blocks_of(preset, after, len(widths))]
         self.layers = nn.Sequential(*layers)
         self.to_rgb = Conv(widths[-1], 3)
+        self.embed = embedding_of(preset, preset.latent_dim)
 
-    def forward(self, latents: Tensor) -> Tensor:
+    def forward(self, latents: Tensor, labels: Tensor | None = None) -> Tensor:
         with in_own_type(latents.device):  # 4x4 stays in float32
-            strengths = self.project(latents.float())[:, :, None, None]
+            x = latents.float()
+            if self.embed is not None:
+                x = torch.cat([x, self.embed(labels)], 1)
+            strengths = self.project(x)[:, :, None, None]
             x = self.start(strengths * self.basis)  # (N, C, 4, 4)
         images: Tensor = self.to_rgb(self.layers(x))
         return images.float()
 
 
 class Discriminator(nn.Module):
-    """Images (N, 3, H, W) → logits (N,): how real each looks, up to a constant."""
+    """Images (N, 3, H, W) → logits (N,): how real each looks, up to a constant.
+
+    A conditional one takes labels (N,) too, and projects: a logit is the product of the image's
+    features with its class's vector (arXiv:1802.05637, equation 3, without the part that no label
+    enters), over the root of their width.
+    """
 
     def __init__(self, preset: R3ganPreset, image_shape: tuple[int, ...]) -> None:
         super().__init__()
@@ -215,12 +245,15 @@ class Discriminator(nn.Module):
         self.basis = nn.Conv2d(widths[-1], widths[-1], SMALLEST, groups=widths[-1], bias=False)
         initialise(self.basis.weight)
         # No bias: the relativistic loss sees differences of logits only.
-        self.head = nn.Linear(widths[-1], 1, bias=False)
+        self.head = nn.Linear(widths[-1], widths[-1] if preset.classes else 1, bias=False)
         initialise(self.head.weight)
+        self.embed = embedding_of(preset, widths[-1])
 
-    def forward(self, images: Tensor) -> Tensor:
+    def forward(self, images: Tensor, labels: Tensor | None = None) -> Tensor:
         x = self.layers(self.from_rgb(images))  # (N, C, 4, 4)
         with in_own_type(images.device):
             strengths = self.basis(self.end(x.float())).flatten(1)
-            logits: Tensor = self.head(strengths)  # (N, 1)
+            logits: Tensor = self.head(strengths)  # (N, 1), or features (N, C)
+            if self.embed is not None:
+                logits = (logits * self.embed(labels)).sum(1) / math.sqrt(logits.shape[1])
         return logits.flatten()

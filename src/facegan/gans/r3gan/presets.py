@@ -1,7 +1,7 @@
 """R3GAN's numbers under names: the paper's three, two guesses for faces, and one for tests."""
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from facegan.gans.family import Preset, setting
 
@@ -125,3 +125,13 @@ PRESETS = {
         recipe={"batch_size": 16, "total_kimg": 1.0, "ema_half_life_kimg": 0.1},
     ),
 }
+PRESETS["paper32-conditional"] = replace(
+    PRESETS["paper32"],
+    about="the paper's CIFAR-10 network and schedules, with classes and without augmentation",
+    conditional=True,
+)
+PRESETS["tiny-conditional"] = replace(
+    PRESETS["tiny"],
+    about="tiny, told the classes of a labelled data set apart",
+    conditional=True,
+)

@@ -17,6 +17,8 @@ class Stylegan2(Family):
     presets = PRESETS
     default_presets = {side: f"paper{side}" for side in (32, 64, 128, 256)}
     has_truncation = True
+    has_classes = True
+    has_style_mixing = True
 
     def build_players(
         self, preset: Stylegan2Preset, image_shape: tuple[int, ...]

@@ -3,6 +3,9 @@
 A regulariser runs as a phase of its own every few steps and counts as many times over (section
 3.1), in float32 whatever the autocast: a square of gradients does not survive eight bits. Adaptive
 augmentation (arXiv:2006.06676) is not here: small data sets will overfit without it.
+
+In a conditional game fakes take the labels of the step's reals. Those are a sample of the data's,
+so fakes are of each class as often as reals are, and in no batch can their numbers tell them apart.
 """
 
 from collections.abc import Callable
@@ -21,24 +24,27 @@ PATH_BATCH_SHRINK = 2  # path lengths are measured on half a batch
 PATH_DECAY = 0.01  # a measurement's share in their running mean
 
 
-def mixed_styles(generator: Generator, latents: Tensor, probability: float) -> Tensor:
+def mixed_styles(
+    generator: Generator, latents: Tensor, probability: float, labels: Tensor | None = None
+) -> Tensor:
     """A w for every layer (N, layers, style_dim), some samples' later ones of a second face.
 
     The layer where a mixed sample changes over is uniform over all but the first
-    (style mixing, arXiv:1812.04948, section 3.1).
+    (style mixing, arXiv:1812.04948, section 3.1). Both faces are of one class.
     """
     count, layers = len(latents), generator.synthesis.layers
-    w, others = generator.map(latents), generator.mapping(torch.randn_like(latents))
+    w = generator.map(latents, labels)
+    others = generator.mapping(torch.randn_like(latents), labels)
     starts = torch.randint(1, layers, (count, 1), device=w.device)
     mixed = torch.rand(count, 1, device=w.device) < probability
     later = mixed & (torch.arange(layers, device=w.device) >= starts)  # (N, layers)
     return torch.where(later[:, :, None], others[:, None], w[:, None])
 
 
-def draw_fakes(gan: Gan, latents: Tensor) -> Tensor:
+def draw_fakes(gan: Gan, latents: Tensor, labels: Tensor | None) -> Tensor:
     """Images of the generator in training, styles mixed."""
     generator = cast(Generator, gan.players["generator"])
-    ws = mixed_styles(generator, latents, gan.preset.style_mixing)
+    ws = mixed_styles(generator, latents, gan.preset.style_mixing, labels)
     return cast(Tensor, generator.synthesis(ws))
 
 
@@ -49,18 +55,21 @@ def draw_latents(gan: Gan, batch: Batch, count: int) -> Tensor:
 
 def generator_loss(gan: Gan, batch: Batch) -> Terms:
     """-log D(G(z)) = softplus(-logits)."""
-    logits = gan.players["discriminator"](draw_fakes(gan, batch["latents"]))
+    labels = batch.get("labels")
+    fakes = draw_fakes(gan, batch["latents"], labels)
+    logits = gan.players["discriminator"](fakes, labels)
     return {"generator": softplus(-logits).mean()}
 
 
 def discriminator_loss(gan: Gan, batch: Batch) -> Terms:
     """-log D(x) - log(1 - D(G(z))), on fakes of latents of its own."""
     discriminator, reals = gan.players["discriminator"], batch["reals"]
+    labels = batch.get("labels")
     with torch.no_grad():
-        fakes = draw_fakes(gan, draw_latents(gan, batch, len(reals)))
+        fakes = draw_fakes(gan, draw_latents(gan, batch, len(reals)), labels)
     return {
-        "reals": softplus(-discriminator(reals)).mean(),
-        "fakes": softplus(discriminator(fakes)).mean(),
+        "reals": softplus(-discriminator(reals, labels)).mean(),
+        "fakes": softplus(discriminator(fakes, labels)).mean(),
     }
 
 
@@ -68,7 +77,7 @@ def r1_loss(gan: Gan, batch: Batch) -> Terms:
     """R1, gamma/2 E|grad D(x)|² on reals (arXiv:1801.04406, equation 9), times its interval."""
     preset, reals = gan.preset, batch["reals"].detach().requires_grad_()
     with in_own_type(reals.device):
-        logits = gan.players["discriminator"](reals)
+        logits = gan.players["discriminator"](reals, batch.get("labels"))
         (slopes,) = torch.autograd.grad(logits.sum(), reals, create_graph=True)
         penalty = slopes.square().sum((1, 2, 3)).mean()
     gamma = preset.r1_gamma or r1_gamma(reals.shape[-1], len(reals))
@@ -79,8 +88,9 @@ def path_length_loss(gan: Gan, batch: Batch) -> Terms:
     """E(|J_w^T y| - a)², a the running mean of the lengths (section 3.2), times its interval."""
     preset, generator = gan.preset, cast(Generator, gan.players["generator"])
     latents = draw_latents(gan, batch, max(len(batch["reals"]) // PATH_BATCH_SHRINK, 1))
+    labels = batch["labels"][: len(latents)] if "labels" in batch else None
     with in_own_type(latents.device):
-        ws = mixed_styles(generator, latents, preset.style_mixing)
+        ws = mixed_styles(generator, latents, preset.style_mixing, labels)
         lengths, images = path_lengths(generator.synthesis, ws)
         penalty = path_penalty(lengths, generator.mean_path_length)
     scale = preset.path_length_weight * preset.path_length_interval

@@ -10,10 +10,8 @@ from typing import cast
 import torch
 from torch import Tensor, nn
 
-from facegan.gans.autocast import in_own_type
 from facegan.gans.shapes import pyramid
 from facegan.gans.stylegan2.layers import (
-    EPSILON,
     EqualConv2d,
     EqualLinear,
     ModulatedConv2d,
@@ -21,30 +19,11 @@ from facegan.gans.stylegan2.layers import (
     activate,
     append_minibatch_stddev,
 )
+from facegan.gans.stylegan2.mapping import LabelMapping, Mapping
 from facegan.gans.stylegan2.presets import Stylegan2Preset
 
 SMALLEST = 4  # side of the first map
 MEAN_W_DECAY = 0.995  # a training batch's share in the mean of w is the rest
-
-
-class Mapping(nn.Module):
-    """Latents z (N, latent_dim) → w (N, style_dim), in float32 whatever the autocast."""
-
-    def __init__(self, preset: Stylegan2Preset) -> None:
-        super().__init__()
-        widths = [preset.latent_dim] + [preset.style_dim] * preset.mapping_layers
-        rate = preset.mapping_rate
-        self.layers = nn.ModuleList(
-            EqualLinear(before, after, rate=rate) for before, after in pairwise(widths)
-        )
-
-    def forward(self, latents: Tensor) -> Tensor:
-        with in_own_type(latents.device):
-            x = latents.float()
-            x = x * (x.square().mean(1, keepdim=True) + EPSILON).rsqrt()
-            for layer in self.layers:
-                x = activate(layer(x))
-        return x
 
 
 class SynthesisLayer(nn.Module):
@@ -141,16 +120,26 @@ class Generator(nn.Module):
         self.register_buffer("mean_w", torch.zeros(preset.style_dim))
         self.register_buffer("mean_path_length", torch.zeros(()))
 
-    def forward(self, latents: Tensor, truncation_psi: float = 1.0) -> Tensor:
-        w = self.map(latents)
+    def forward(
+        self, latents: Tensor, labels: Tensor | None = None, truncation_psi: float = 1.0
+    ) -> Tensor:
+        return cast(Tensor, self.synthesis(self.styles(latents, labels, truncation_psi)))
+
+    def styles(
+        self, latents: Tensor, labels: Tensor | None = None, truncation_psi: float = 1.0
+    ) -> Tensor:
+        """z (N, latent_dim), and labels (N,) of a conditional game → a w for every layer."""
+        w = self.map(latents, labels)
         if truncation_psi != 1.0:
             w = self.mean_w.lerp(w, truncation_psi)  # arXiv:1812.04948, appendix B
-        ws = w[:, None].expand(-1, self.synthesis.layers, -1)
-        return cast(Tensor, self.synthesis(ws))
+        return w[:, None].expand(-1, self.synthesis.layers, -1)
 
-    def map(self, latents: Tensor) -> Tensor:
-        """z (N, latent_dim) → w (N, style_dim); while training, the mean of w follows."""
-        w: Tensor = self.mapping(latents)
+    def map(self, latents: Tensor, labels: Tensor | None = None) -> Tensor:
+        """z (N, latent_dim) → w (N, style_dim); while training, the mean of w follows.
+
+        There is one mean, over all classes: the typical picture is of none of them.
+        """
+        w: Tensor = self.mapping(latents, labels)
         if self.training:
             self.mean_w.lerp_(w.detach().mean(0), 1 - MEAN_W_DECAY)
         return w
@@ -175,7 +164,12 @@ class DiscriminatorBlock(nn.Module):
 
 
 class Discriminator(nn.Module):
-    """Images (N, 3, H, W) → logits (N,): how real each looks, not squashed."""
+    """Images (N, 3, H, W) → logits (N,): how real each looks, not squashed.
+
+    A conditional one takes labels (N,) too, and projects: a logit is the product of the image's
+    features with its mapped label (arXiv:1802.05637, equation 3, without the part that no label
+    enters), over the root of their width.
+    """
 
     def __init__(self, preset: Stylegan2Preset, image_shape: tuple[int, ...]) -> None:
         super().__init__()
@@ -188,11 +182,14 @@ class Discriminator(nn.Module):
         self.group = preset.minibatch_stddev_group
         self.last = EqualConv2d(widths[-1] + 1, widths[-1], 3, padding=1)
         self.hidden = EqualLinear(widths[-1] * SMALLEST**2, widths[-1])
-        self.head = EqualLinear(widths[-1], 1)
+        self.head = EqualLinear(widths[-1], widths[-1] if preset.classes else 1)
+        self.map_label = LabelMapping(preset, widths[-1]) if preset.classes else None
 
-    def forward(self, images: Tensor) -> Tensor:
+    def forward(self, images: Tensor, labels: Tensor | None = None) -> Tensor:
         # Images arrive channels-last from the data; the filters are quick on the other layout.
         x = self.blocks(activate(self.from_rgb(images.contiguous())))
         x = activate(self.last(append_minibatch_stddev(x, self.group)))
-        logits: Tensor = self.head(activate(self.hidden(x.flatten(1))))  # (N, 1)
-        return logits.flatten().float()
+        logits: Tensor = self.head(activate(self.hidden(x.flatten(1)))).float()  # (N, 1 or C)
+        if self.map_label is not None:
+            logits = (logits * self.map_label(labels)).sum(1) / math.sqrt(logits.shape[1])
+        return logits.flatten()

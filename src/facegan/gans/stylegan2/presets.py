@@ -4,7 +4,7 @@ The rules are those of the ADA paper's code for one GPU (arXiv:2006.06676, appen
 `--cfg=auto` chooses them); Karras et al.'s first configuration had 8 mapping layers.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from facegan.gans.family import Preset, setting
 
@@ -80,3 +80,8 @@ PRESETS = {
         recipe={"batch_size": 16, "total_kimg": 1.0, "ema_half_life_kimg": 0.1},
     ),
 }
+PRESETS["tiny-conditional"] = replace(
+    PRESETS["tiny"],
+    about="tiny, told the classes of a labelled data set apart",
+    conditional=True,
+)

@@ -1,0 +1,160 @@
+"""Which class each picture is of: said by dataset.json, or by folders' names where that is asked.
+
+Two sources, and nothing is guessed from how files happen to lie:
+
+* ``manifest``: ``"labels"`` of dataset.json gives every picture the number of its class, from 0:
+  ``{"a.png": 1, …}``, or ``[["a.png", 1], …]`` as StyleGAN's tools write it. Paths start at the
+  pictures' folder. ``"class_names"`` names the classes; without it they are called 0, 1, 2 …
+* ``folders``: the folders in the data folder are the classes, in the order of their names.
+"""
+
+import hashlib
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from facegan.data.manifest import MANIFEST, images_root, load_manifest
+from facegan.errors import ConfigError, DatasetError, nearest
+
+SOURCES = ("manifest", "folders")
+MEND = (
+    f'Write "labels": {{"a.png": 0, "b.png": 1, …}} into {MANIFEST}, sort the pictures into a '
+    "folder a class and add --labels folders, or draw labelled faces: facegan data toy --labels."
+)
+
+
+@dataclass(frozen=True)
+class Labels:
+    """A data set's labels."""
+
+    numbers: Tensor  # int64 (N,): each picture's class, by its place in `classes`
+    classes: dict[str, int]  # name → how many pictures
+
+    @property
+    def digest(self) -> str:
+        """sha256 of the names and of every picture's label, in order."""
+        names = json.dumps(list(self.classes)).encode()
+        return hashlib.sha256(names + self.numbers.numpy().tobytes()).hexdigest()
+
+
+def read_labels(folder: Path, files: list[Path], source: str) -> Labels | None:
+    """The labels of some of a folder's pictures; None where its manifest gives none.
+
+    Raises:
+        ConfigError: the source is neither ``manifest`` nor ``folders``.
+        DatasetError: a picture has no label, a class no picture, or the labels are no such list.
+    """
+    if source not in SOURCES:
+        raise ConfigError(f"labels is {source!r}.", nearest(source, SOURCES, "sources"))
+    root = images_root(folder)
+    paths = [file.relative_to(root) for file in files]
+    if source == "folders":
+        return labels_of_folders(folder, paths)
+    manifest = load_manifest(folder)
+    if manifest.get("labels") is None:
+        return None
+    return labels_of_manifest(folder / MANIFEST, manifest, paths)
+
+
+def require_labels(folder: Path, files: list[Path], source: str) -> Labels:
+    """The same where they are needed.
+
+    Raises:
+        DatasetError: also where there are none; the hint says how to get some.
+    """
+    labels = read_labels(folder, files, source)
+    if labels is None:
+        raise DatasetError(
+            f"The data folder {folder} has no labels, which a conditional preset needs.", MEND
+        )
+    return labels
+
+
+def labels_of_folders(folder: Path, paths: list[Path]) -> Labels:
+    """A class a folder, the first of each path."""
+    for path in paths:
+        if len(path.parts) < 2:
+            raise DatasetError(
+                f"{path} lies in no folder of {folder}, so it has no class.",
+                "Sort every picture into the folder of its class.",
+            )
+    names = sorted({path.parts[0] for path in paths})
+    number_of = {name: number for number, name in enumerate(names)}
+    return counted(folder, names, [number_of[path.parts[0]] for path in paths])
+
+
+def labels_of_manifest(file: Path, manifest: dict[str, Any], paths: list[Path]) -> Labels:
+    """The labels that a manifest gives to pictures; those of other files do not matter."""
+    number_of = numbers_by_path(file, manifest["labels"])
+    numbers = []
+    for path in paths:
+        if path.as_posix() not in number_of:
+            raise DatasetError(f"{file}: the picture {path} has no label.", MEND)
+        numbers.append(number_of[path.as_posix()])
+    return counted(file, class_names(file, manifest.get("class_names"), numbers), numbers)
+
+
+def numbers_by_path(file: Path, labels: Any) -> dict[str, int]:
+    """Both forms of a manifest's labels as one mapping."""
+    pairs = list(labels.items()) if isinstance(labels, dict) else labels
+    try:
+        found = {str(path): number for path, number in pairs}
+    except (TypeError, ValueError):
+        raise DatasetError(f"{file}: labels is no mapping and no list of pairs.", MEND) from None
+    if len(found) < len(pairs):
+        raise DatasetError(f"{file}: a picture has two labels.", "Give each picture one.")
+    for path, number in found.items():
+        if type(number) is not int or number < 0:
+            raise DatasetError(f"{file}: the label of {path} is {number!r}.", "Count from 0.")
+    return found
+
+
+def class_names(file: Path, names: Any, numbers: list[int]) -> list[str]:
+    """The manifest's names of the classes; their numbers where it has none.
+
+    Raises:
+        DatasetError: they are no list of different names, or end before the last class.
+    """
+    last = max(numbers)
+    if names is None:  # more classes than pictures cannot be: do not believe a huge number
+        names = [str(number) for number in range(min(last, len(numbers)) + 1)]
+    if not is_list_of_names(names):
+        raise DatasetError(f"{file}: class_names is no list of different names.", "Name each once.")
+    if last >= len(names):
+        raise DatasetError(
+            f"{file}: a picture is of class {last}, but the classes end with {len(names) - 1}.",
+            "Count the classes from 0, without gaps.",
+        )
+    return list(names)
+
+
+def is_list_of_names(names: Any) -> bool:
+    """Whether it is a list of texts, none empty and none twice."""
+    return (
+        isinstance(names, list)
+        and all(isinstance(name, str) and name for name in names)
+        and len(set(names)) == len(names)
+    )
+
+
+def counted(place: Path, names: list[str], numbers: list[int]) -> Labels:
+    """Labels with the number of pictures of each class, of which none may be empty.
+
+    Raises:
+        DatasetError: one is, or a name cannot be printed into a picture's metadata.
+    """
+    tensor = torch.tensor(numbers, dtype=torch.int64)
+    counts = torch.bincount(tensor, minlength=len(names)).tolist()
+    for name, count in zip(names, counts, strict=True):
+        if not name.isprintable():
+            raise DatasetError(f"{place}: {name!a} cannot be printed.", "Rename the class.")
+        if count == 0:
+            raise DatasetError(
+                f"{place}: no picture is of the class {name!r}, so it cannot be learned.",
+                "Count the classes without gaps, and name those only that have pictures.",
+            )
+    return Labels(tensor, dict(zip(names, counts, strict=True)))

@@ -1,0 +1,77 @@
+"""StyleGAN2's mappings: from latents (and labels) to w, and from labels to what a judge seeks."""
+
+from itertools import pairwise
+
+import torch
+from torch import Tensor, nn
+
+from facegan.gans.autocast import in_own_type
+from facegan.gans.labels import one_hot
+from facegan.gans.stylegan2.layers import EPSILON, EqualLinear, activate
+from facegan.gans.stylegan2.presets import Stylegan2Preset
+
+
+def normalise(x: Tensor) -> Tensor:
+    """(N, C) with a mean square of one a row."""
+    return x * (x.square().mean(1, keepdim=True) + EPSILON).rsqrt()
+
+
+class LabelEmbedding(nn.Module):
+    """Labels (N,) → (N, width), a normalised vector a class."""
+
+    def __init__(self, classes: int, width: int) -> None:
+        super().__init__()
+        self.classes, self.layer = classes, EqualLinear(classes, width)
+
+    def forward(self, labels: Tensor) -> Tensor:
+        return normalise(self.layer(one_hot(labels, self.classes)))
+
+
+class Mapping(nn.Module):
+    """Latents z (N, latent_dim) → w (N, style_dim), in float32 whatever the autocast.
+
+    A conditional one takes labels (N,) too: z and the class's vector, both normalised, enter side
+    by side (arXiv:2006.06676).
+    """
+
+    def __init__(self, preset: Stylegan2Preset) -> None:
+        super().__init__()
+        entry = preset.latent_dim + (preset.style_dim if preset.classes else 0)
+        self.layers = mapping_layers(preset, entry, preset.style_dim)
+        self.embed = LabelEmbedding(preset.classes, preset.style_dim) if preset.classes else None
+
+    def forward(self, latents: Tensor, labels: Tensor | None = None) -> Tensor:
+        with in_own_type(latents.device):
+            x = normalise(latents.float())
+            if self.embed is not None:
+                x = torch.cat([x, self.embed(labels)], 1)
+            return run_mapping(self.layers, x)
+
+
+class LabelMapping(nn.Module):
+    """Labels (N,) → what the discriminator looks for in pictures of that class, (N, width)."""
+
+    def __init__(self, preset: Stylegan2Preset, width: int) -> None:
+        super().__init__()
+        self.embed = LabelEmbedding(preset.classes, width)
+        self.layers = mapping_layers(preset, width, width)
+
+    def forward(self, labels: Tensor) -> Tensor:
+        with in_own_type(labels.device):
+            return run_mapping(self.layers, self.embed(labels))
+
+
+def mapping_layers(preset: Stylegan2Preset, entry: int, width: int) -> nn.ModuleList:
+    """The preset's number of layers, which learn at its slower rate."""
+    widths = [entry] + [width] * preset.mapping_layers
+    rate = preset.mapping_rate
+    return nn.ModuleList(
+        EqualLinear(before, after, rate=rate) for before, after in pairwise(widths)
+    )
+
+
+def run_mapping(layers: nn.ModuleList, x: Tensor) -> Tensor:
+    """Each layer and its activation."""
+    for layer in layers:
+        x = activate(layer(x))
+    return x

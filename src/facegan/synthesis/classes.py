@@ -1,0 +1,85 @@
+"""Which class each face of a conditional model is of: as it is asked for, or as its seed says."""
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+from facegan.artifact import Artifact
+from facegan.errors import RequestError, nearest
+
+Class = int | str  # by its number, or by its name
+
+
+def choose_labels(
+    artifact: Artifact, count: int, seeds: Sequence[int] | None, classes: Sequence[Class] | None
+) -> Tensor | None:
+    """The labels (N,) of N faces; None where the model is not conditional.
+
+    Args:
+        artifact: The model.
+        count: N.
+        seeds: Those of the faces; None where they are of latents.
+        classes: One a face, or one for all; None leaves each to its seed.
+
+    Raises:
+        RequestError: classes of a model that knows none, unknown ones, as many as neither one nor
+            N, or none for faces that have no seeds.
+    """
+    known = tuple(artifact.classes)
+    if not known:
+        if classes is not None:
+            raise RequestError("The model is not conditional.", "Leave classes out.")
+        return None
+    if classes is not None:
+        numbers = [number_of(known, wanted) for wanted in classes]
+        if len(numbers) not in (1, count):
+            told = f"{len(numbers)} classes do not fit {count} faces."
+            raise RequestError(told, "Give one class for all, or one a face.")
+        return torch.tensor(numbers).expand(count).clone()
+    if seeds is None:
+        raise RequestError(
+            "The model is conditional, and latents do not say which class to draw.",
+            shortened(f"Give classes, one for all or one a latent: {', '.join(known)}."),
+        )
+    return labels_of_seeds(artifact, seeds)
+
+
+def labels_of_seeds(artifact: Artifact, seeds: Sequence[int]) -> Tensor:
+    """The labels (N,) of N seeds of a conditional model, classes as frequent as in its data.
+
+    Each is drawn with the random numbers that come after those of its seed's latent.
+    """
+    drawn = [torch.empty(0, dtype=torch.int64)]
+    for seed in seeds:
+        generator = torch.Generator().manual_seed(seed)
+        artifact.sample_latents(1, generator)
+        label = artifact.sample_labels(1, generator)
+        assert label is not None  # the model is conditional
+        drawn.append(label)
+    return torch.cat(drawn)
+
+
+def number_of(known: Sequence[str], wanted: Class) -> int:
+    """The place of a class among those known.
+
+    A text is a name, or else a number in digits: on a command line all words are texts.
+
+    Raises:
+        RequestError: there is no such class; the message offers the nearest names.
+    """
+    if isinstance(wanted, str) and wanted in known:
+        return known.index(wanted)
+    is_number = isinstance(wanted, int) or (wanted.isascii() and wanted.isdigit())
+    if not is_number:
+        hint = nearest(str(wanted)[:100], known, "classes")
+        raise RequestError(f"Unknown class {str(wanted)[:40]!a}.", shortened(hint))
+    if len(str(wanted)) > 9 or not 0 <= int(wanted) < len(known):
+        told = f"Class {shortened(str(wanted), 40)} is out of range."
+        raise RequestError(told, f"Classes run from 0 to {len(known) - 1}.")
+    return int(wanted)
+
+
+def shortened(text: str, most: int = 300) -> str:
+    """A text cut so that an answer stays readable: there may be thousands of classes."""
+    return text if len(text) <= most else text[:most] + "…"
