@@ -33,8 +33,8 @@ MAY_IMPORT = {  # room: (rooms of ours, packages of others)
 }
 FLOORS = [
     {"errors", "files"},
-    {"environment", "pictures", "gans"},
-    {"wire", "data", "artifact", "metrics"},
+    {"environment", "pictures", "gans", "metrics"},
+    {"wire", "data", "artifact"},
     {"client", "synthesis"},
     {"serving", "training", "cloud", "report"},
 ]

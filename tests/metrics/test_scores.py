@@ -46,8 +46,8 @@ def test_kid_is_the_unbiased_estimate_with_the_cubic_kernel() -> None:
         within = k_xx.sum() - np.trace(k_xx) + k_yy.sum() - np.trace(k_yy)
         found.append(within / (15 * 14) - 2 * k_xy.mean())
     computed = scores(fakes, reals, "lite0")
-    assert computed["kid_lite0"] == pytest.approx(np.mean(found), rel=1e-9)
-    assert computed["kid_lite0_std"] == pytest.approx(np.std(found), rel=1e-9)
+    assert computed["kid_lite0"] == pytest.approx(np.mean(found), rel=1e-4)
+    assert computed["kid_lite0_std"] == pytest.approx(np.std(found), rel=1e-4)
 
 
 def test_a_set_against_itself_and_against_its_like() -> None:
