@@ -11,6 +11,8 @@ HOUSE = Path(__file__).parents[1] / "src" / "facegan"
 MAY_IMPORT = {  # room: (rooms of ours, packages of others)
     "errors": ("", ""),
     "files": ("", ""),
+    "tick_line": ("", ""),
+    "failure_reason": ("errors", ""),
     "environment": ("errors", ""),
     "pictures": ("files", "numpy PIL"),
     "wire": ("errors pictures", "numpy PIL pydantic pydantic_core"),
@@ -25,15 +27,15 @@ MAY_IMPORT = {  # room: (rooms of ours, packages of others)
     "client": ("errors wire", "numpy"),
     "serving": ("errors wire artifact synthesis", "flask werkzeug sagemaker_inference numpy"),
     "training": (
-        "errors files gans artifact data metrics pictures",
-        "torch safetensors numpy pydantic tqdm",
+        "errors files tick_line gans artifact data metrics pictures",
+        "torch safetensors numpy pydantic tqdm tensorboard",
     ),
-    "cloud": ("errors client", "boto3 botocore"),
+    "cloud": ("errors tick_line client", "boto3 botocore"),
     "report": ("errors files pictures data metrics artifact synthesis", "numpy torch PIL"),
 }
 FLOORS = [
-    {"errors", "files"},
-    {"environment", "pictures", "gans", "metrics"},
+    {"errors", "files", "tick_line"},
+    {"environment", "failure_reason", "pictures", "gans", "metrics"},
     {"wire", "data", "artifact"},
     {"client", "synthesis"},
     {"serving", "training", "cloud", "report"},

@@ -24,7 +24,7 @@ from torch import Tensor, nn
 
 from facegan import __version__
 from facegan.errors import ArtifactError, ConfigError
-from facegan.files import write_aside
+from facegan.files import write_all_aside
 from facegan.gans import Family, Gan, Preset, find_family, find_preset
 
 SCHEMA_VERSION = 1
@@ -83,7 +83,7 @@ class Artifact:
 def save_artifact(
     gan: Gan, model_dir: Path | str, weights: Mapping[str, Tensor] | None = None, **facts: Any
 ) -> ModelCard:
-    """Write the averaged generator and its card into a folder, each file aside and then renamed.
+    """Write the averaged generator and its card into a folder, both or neither.
 
     Args:
         gan: The game; its ``generator_ema`` is what is saved.
@@ -107,9 +107,18 @@ def save_artifact(
         **facts,
     )
     folder = Path(model_dir)
-    write(folder / WEIGHTS_NAME, blob)
-    write(folder / CARD_NAME, card.to_json().encode())
+    write({folder / WEIGHTS_NAME: blob, folder / CARD_NAME: card.to_json().encode()})
     return card
+
+
+def copy_artifact(model_dir: Path | str, target: Path | str) -> None:
+    """Copy an artifact's two files into another folder, both or neither.
+
+    Raises:
+        ArtifactError: the folder holds no artifact, or the other cannot be written.
+    """
+    files = read_folder(Path(model_dir))
+    write({Path(target) / name: content for name, content in files.items()})
 
 
 def pack_artifact(model_dir: Path | str, archive: Path | str) -> Path:
@@ -129,7 +138,7 @@ def pack_artifact(model_dir: Path | str, archive: Path | str) -> Path:
             tar.addfile(member, io.BytesIO(content))
     body = bytearray(packed.getvalue())
     body[4:8] = bytes(4)  # gzip's own time stamp
-    write(Path(archive), bytes(body))
+    write({Path(archive): bytes(body)})
     return Path(archive)
 
 
@@ -258,15 +267,16 @@ def first_line(cause: BaseException) -> str:
     return (str(cause).splitlines() or [type(cause).__name__])[0]
 
 
-def write(path: Path, content: bytes) -> None:
-    """Write a file whole or not at all.
+def write(contents: Mapping[Path, bytes]) -> None:
+    """Write files, all or none.
 
     Raises:
-        ArtifactError: it cannot be written.
+        ArtifactError: one cannot be written.
     """
     try:
-        write_aside(path, content)
+        write_all_aside(contents)
     except OSError as cause:
+        names = " and ".join(map(str, contents))
         raise ArtifactError(
-            f"{path} cannot be written: {cause.strerror}.", "Free some space, or check the folder."
+            f"{names} cannot be written: {cause.strerror}.", "Free some space, or check the folder."
         ) from cause

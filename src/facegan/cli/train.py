@@ -1,6 +1,7 @@
 """`facegan train`: from a folder of pictures to model.tar.gz, or on from where a run stopped."""
 
 import contextlib
+import json
 import signal
 from collections.abc import Iterator
 from itertools import pairwise
@@ -8,6 +9,8 @@ from pathlib import Path
 from typing import Any
 
 import click
+
+from facegan.tick_line import METRIC_DEFINITIONS
 
 HELP = """Train a GAN on a folder of pictures; ends with RUN/model.tar.gz.
 
@@ -23,15 +26,8 @@ stops; --resume goes on to the very bits an undisturbed run would have reached.
 """
 
 
-DEFAULTS = {"family": "dcgan", "preset": "toy32"}
-PLAN_ONLY = (
-    "data",
-    "evaluate_data",
-    "family",
-    "preset",
-    "resolution",
-)  # of a plan, not hyperparameters
-OPTIONS = (*PLAN_ONLY, "out", "resume")
+FAMILY, RESOLUTION = "dcgan", 32  # where nothing is named and the data does not say
+OPTIONS = ("data", "evaluate_data", "family", "preset", "resolution", "out", "resume")
 
 
 class TrainCommand(click.Command):
@@ -51,8 +47,13 @@ class TrainCommand(click.Command):
 
 def chosen(args: list[str]) -> tuple[str, str]:
     """The family and preset named on a command line that is still being parsed."""
+    from facegan.gans import find_family
+
     named = dict(pairwise(part for word in args for part in word.split("=", 1)))
-    return named.get("--family", DEFAULTS["family"]), named.get("--preset", DEFAULTS["preset"])
+    family = find_family(named.get("--family", FAMILY))
+    resolution = named.get("--resolution", "")
+    side = int(resolution) if resolution.isdecimal() else RESOLUTION
+    return family.name, named.get("--preset") or family.default_preset(side)
 
 
 def hyperparameter_rows(family: str, preset: str) -> Iterator[tuple[str, list[tuple[str, str]]]]:
@@ -109,6 +110,13 @@ def parse_flags(args: list[str]) -> dict[str, str]:
     return values
 
 
+def print_metric_definitions(ctx: click.Context, param: click.Parameter, asked: bool) -> None:
+    """--metric-definitions: what a SageMaker job declares to have its curves drawn."""
+    if asked:
+        click.echo(json.dumps(METRIC_DEFINITIONS, indent=2))
+        ctx.exit()
+
+
 @click.command(
     cls=TrainCommand,
     help=HELP,
@@ -117,7 +125,9 @@ def parse_flags(args: list[str]) -> dict[str, str]:
 @click.option("--data", type=click.Path(path_type=Path), help="Folder of pictures.")
 @click.option("--out", type=click.Path(path_type=Path), required=True, help="The run's folder.")
 @click.option("--family", help="Which family of GANs.  [default: dcgan]")
-@click.option("--preset", help="Which of the family's presets.  [default: toy32]")
+@click.option(
+    "--preset", help="Which of the family's presets.  [default: the family's for the resolution]"
+)
 @click.option(
     "--resolution",
     type=click.IntRange(4, 1024),
@@ -129,6 +139,14 @@ def parse_flags(args: list[str]) -> dict[str, str]:
     help="Pictures to evaluate against, with --evaluate-kimg.  [default: those of --data]",
 )
 @click.option("--resume", is_flag=True, help="Go on with the run in --out.")
+@click.option(
+    "--metric-definitions",
+    is_flag=True,
+    is_eager=True,
+    expose_value=False,
+    callback=print_metric_definitions,
+    help="Print the MetricDefinitions of a SageMaker training job, and stop.",
+)
 @click.argument("hyperparameters", nargs=-1, type=click.UNPROCESSED)
 def command(out: Path, resume: bool, hyperparameters: tuple[str, ...], **options: Any) -> None:
     given = parse_flags(list(hyperparameters))
@@ -148,56 +166,83 @@ def command(out: Path, resume: bool, hyperparameters: tuple[str, ...], **options
 
     folder = RunFolder(out)
     folder.check_free()
-    train(folder, plan_run(asked, given), resume=False)
+    if not train(folder, plan_run(asked, given), resume=False):
+        say_stopped(folder)
 
 
-def plan_run(asked: dict[str, Any], given: dict[str, str]) -> dict[str, Any]:
+def plan_run(
+    asked: dict[str, Any], given: dict[str, str], also: tuple[str, ...] = OPTIONS
+) -> dict[str, Any]:
     """All that a run is: data, family, preset, resolution and hyperparameters, checked.
 
+    Args:
+        asked: What is no hyperparameter: ``data``, and where they are named, ``family``,
+            ``preset`` and ``resolution``.
+        given: Hyperparameters by name.
+        also: Further names worth offering for a mistyped one.
+
     Raises:
-        ConfigError: an unknown name or a value out of range, before any work is done.
+        ConfigError: an unknown name, a value out of range, or images that the family cannot make,
+            before any work is done.
         DatasetError: the data's manifest cannot be read.
     """
     from facegan.data.image_folder import detect_resolution
     from facegan.errors import ConfigError
-    from facegan.gans import find_family, find_preset
-    from facegan.training import TrainingConfig, split_hyperparameters
+    from facegan.gans import convert, find_family
+    from facegan.training.plan import resolve_plan
 
-    plan = {**DEFAULTS, **asked}
-    plan.setdefault("resolution", detect_resolution(plan["data"]) or 32)
-    preset = find_preset(find_family(plan["family"]), plan["preset"])
-    numbers, loop = split_hyperparameters(preset, given, also=OPTIONS)
-    preset.replaced(numbers)
-    config = TrainingConfig.from_hyperparameters(loop)
+    family = find_family(asked.get("family", FAMILY))
+    side = asked.get("resolution") or detect_resolution(asked["data"]) or RESOLUTION
+    side = convert("resolution", int, side)
+    preset = asked.get("preset") or family.default_preset(side)
+    plan = {**asked, "family": family.name, "preset": preset, "resolution": side, **given}
+    numbers, config = resolve_plan(plan, also)
     if "evaluate_data" in plan and not config.evaluate_kimg:
         raise ConfigError(
             f"Nothing would be evaluated against {plan['evaluate_data']}.",
             "Say how often: --evaluate-kimg 5.",
         )
-    return {**plan, **given}
+    check_shape(family.name, preset, side, numbers)
+    return plan
+
+
+def check_shape(family: str, preset: str, resolution: int, numbers: dict[str, Any]) -> None:
+    """Refuse a resolution that the family cannot make; no weights are made, no pictures read.
+
+    Raises:
+        ConfigError: it says which resolutions the family can make.
+    """
+    import torch
+
+    from facegan.gans import build_gan
+
+    with torch.device("meta"):
+        build_gan(family, preset, (3, resolution, resolution), **numbers)
 
 
 def resume_run(out: Path, asked: dict[str, Any], given: dict[str, str]) -> None:
     """Read what the run was started with, and refuse to go on with something else."""
     from facegan.training import RunFolder
-    from facegan.training.run_folder import check_same
 
     folder = RunFolder(out)
-    plan = folder.read_plan()
-    check_same(plan, {**asked, **given})
-    train(folder, {**plan, **asked, **given}, resume=True)
+    plan = {**folder.read_plan(), **asked, **given}
+    folder.check_same(plan)
+    if not train(folder, plan, resume=True):
+        say_stopped(folder)
 
 
-def train(folder: Any, plan: dict[str, Any], resume: bool) -> None:
-    """Build data, GAN and trainer from a plan, and run them to the artifact."""
-    from facegan.gans import build_gan, find_family, find_preset
-    from facegan.training import Trainer, TrainingConfig, split_hyperparameters
+def train(folder: Any, plan: dict[str, Any], resume: bool) -> bool:
+    """Build data, GAN and trainer from a plan, and run them to the artifact.
+
+    Returns:
+        Whether the run is finished and has its artifact; False where it was stopped before.
+    """
+    from facegan.gans import build_gan
+    from facegan.training import Trainer
+    from facegan.training.plan import resolve_plan
     from facegan.training.progress import Progress
 
-    values = {name: value for name, value in plan.items() if name not in PLAN_ONLY}
-    preset = find_preset(find_family(plan["family"]), plan["preset"])
-    numbers, loop = split_hyperparameters(preset, values)
-    config = TrainingConfig.from_hyperparameters(loop)
+    numbers, config = resolve_plan(plan)
     dataset = open_dataset(Path(plan["data"]), int(plan["resolution"]))
     gan = build_gan(
         plan["family"], plan["preset"], dataset.image_shape, seed=config.seed, **numbers
@@ -207,12 +252,15 @@ def train(folder: Any, plan: dict[str, Any], resume: bool) -> None:
     if resume:
         folder.check_dataset(dataset.digest)
         folder.resume(trainer)
-    else:
-        folder.start(plan, dataset.describe())
+    folder.start(plan, dataset.describe(), trainer)  # a resumed run's: where and how it goes on
     say_start(trainer, dataset, folder)
-    with stopping_gently(trainer), bar_above_logs(), Progress(folder, trainer):
-        trainer.run()
-    say_end(trainer, folder, dataset)
+    with stopping_gently(trainer):
+        with fitting_memory(trainer), bar_above_logs(), Progress(folder, trainer):
+            trainer.run()
+        if trainer.is_finished:
+            folder.finish(trainer, dataset.describe())
+            say_end(trainer, folder)
+    return trainer.is_finished
 
 
 def open_dataset(data: Path, resolution: int) -> Any:
@@ -258,15 +306,8 @@ def say_start(trainer: Any, dataset: Any, folder: Any) -> None:
     click.echo(f"Curves: tensorboard --logdir {folder.tensorboard}")
 
 
-def say_end(trainer: Any, folder: Any, dataset: Any) -> None:
-    """Pack what was trained; a run that was stopped says how to go on."""
-    if not trainer.is_finished:
-        click.echo(
-            f"Stopped at {trainer.kimg:.1f} kimg. Go on with: "
-            f"facegan train --out {folder.path} --resume"
-        )
-        raise click.exceptions.Exit(0)
-    folder.finish(trainer, dataset.describe())
+def say_end(trainer: Any, folder: Any) -> None:
+    """What was trained, and what to do with it."""
     click.echo(
         f"Trained {trainer.kimg:.1f} kimg in {trainer.train_seconds:.0f} s. Model: {folder.archive}"
     )
@@ -285,6 +326,11 @@ def say_best(evaluation: Any, folder: Any) -> None:
     )
 
 
+def say_stopped(folder: Any) -> None:
+    """How to go on."""
+    click.echo(f"Stopped. Go on with: facegan train --out {folder.path} --resume")
+
+
 @contextlib.contextmanager
 def stopping_gently(trainer: Any) -> Iterator[None]:
     """Ctrl-C and SIGTERM end the step and write a checkpoint; a second Ctrl-C stops at once."""
@@ -299,6 +345,28 @@ def stopping_gently(trainer: Any) -> Iterator[None]:
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
+
+
+@contextlib.contextmanager
+def fitting_memory(trainer: Any) -> Iterator[None]:
+    """A GPU that is too small is said with what makes a step smaller.
+
+    Raises:
+        RunError: the GPU's memory is used up.
+    """
+    import torch
+
+    from facegan.errors import RunError
+
+    try:
+        yield
+    except torch.OutOfMemoryError as cause:
+        side = trainer.gan.image_shape[-1]
+        raise RunError(
+            f"The memory of {trainer.device} does not hold a step of {trainer.batch_size} images "
+            f"of {side} px.",
+            "Lower batch_size, or choose a smaller preset or resolution.",
+        ) from cause
 
 
 @contextlib.contextmanager

@@ -134,11 +134,27 @@ class Family(ABC):
     name: str
     paper: str
     presets: Mapping[str, Preset]
+    # Resolution → the preset for it where none is named.
+    default_presets: Mapping[int, str]
     # Players whose moving average is kept, saved and served; the first is *the* generator.
     generators: tuple[str, ...] = ("generator",)
     # Players that tell reals from fakes: what they see may be augmented.
     judges: tuple[str, ...] = ("discriminator",)
     has_truncation: bool = False
+
+    def default_preset(self, resolution: int) -> str:
+        """The preset for images of that side, where none is named.
+
+        Raises:
+            ConfigError: the family has none; it says for which it has, and which there are.
+        """
+        if resolution not in self.default_presets:
+            sides = ", ".join(map(str, sorted(self.default_presets)))
+            raise ConfigError(
+                f"{self.name} has no default preset for {resolution} px (it has for {sides}).",
+                f"Name one by preset: {', '.join(self.presets)}.",
+            )
+        return self.default_presets[resolution]
 
     @abstractmethod
     def build_players(self, preset: Any, image_shape: tuple[int, ...]) -> dict[str, nn.Module]:

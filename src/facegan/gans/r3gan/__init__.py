@@ -15,6 +15,7 @@ class R3gan(Family):
     name = "r3gan"
     paper = "Huang, Gokaslan, Kuleshov & Tompkin 2024, arXiv:2501.05441"
     presets = PRESETS
+    default_presets = {32: "faces32", 64: "paper64", 128: "faces128", 256: "paper256"}
 
     def build_players(
         self, preset: R3ganPreset, image_shape: tuple[int, ...]
