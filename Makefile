@@ -20,7 +20,7 @@ PIP     := $(BIN)/python -m pip install --quiet --disable-pip-version-check \
            --constraint constraints.txt $(if $(TORCH_INDEX),--extra-index-url $(TORCH_INDEX))
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test setup data train evaluate report generate serve faces lint check format bench-train bench-resume bench-toy clean
+.PHONY: help demo test setup data train evaluate report generate serve faces lint check format bench-train bench-quality bench-resume bench-toy clean
 
 ##— Two commands —
 demo: $(VENV)/.installed    ## The whole line on this machine: data, training, serving, faces (ARGS="--minutes 1 --images 5000")

@@ -35,8 +35,8 @@ MAY_IMPORT = {  # room: (rooms of ours, packages of others)
 }
 FLOORS = [
     {"errors", "files", "tick_line"},
-    {"environment", "failure_reason", "pictures", "gans"},
-    {"wire", "data", "artifact", "metrics"},
+    {"environment", "failure_reason", "pictures", "gans", "metrics"},
+    {"wire", "data", "artifact"},
     {"client", "synthesis"},
     {"serving", "training", "cloud", "report"},
 ]

@@ -1,7 +1,9 @@
 """`facegan evaluate` as a user types it: numbers with their protocol, mistakes with a sentence."""
 
 import json
+import os
 import shutil
+import subprocess
 import sys
 from pathlib import Path
 
@@ -153,3 +155,24 @@ def test_mistakes_of_an_evaluated_run_are_found_before_it_starts(
     assert train("--data", images_dir, "--out", out, "--preset", "tiny", *said) == code
     assert message in capsys.readouterr().err
     assert not out.exists()
+
+
+def test_a_training_jobs_channel_evaluation_holds_the_pictures_to_compare_with(
+    images_dir: Path, tmp_path: Path
+) -> None:
+    """SAGEMAKER_BASE_DIR stands for /opt/ml."""
+    config, data = tmp_path / "input" / "config", tmp_path / "input" / "data"
+    config.mkdir(parents=True)
+    flags = zip(EVALUATED[::2], EVALUATED[1::2], strict=True)
+    settings = {flag.removeprefix("--").replace("-", "_"): value for flag, value in flags}
+    (config / "hyperparameters.json").write_text(json.dumps(settings))
+    (data / "evaluation").mkdir(parents=True)
+    (data / "training").symlink_to(images_dir)
+    for picture in sorted(images_dir.iterdir())[:20]:
+        shutil.copy(picture, data / "evaluation")
+    program = Path(__file__).parents[2] / "container" / "training" / "train.py"
+    variables = {**os.environ, "SAGEMAKER_BASE_DIR": str(tmp_path)}
+    assert subprocess.run([sys.executable, program], env=variables).returncode == 0
+    metrics = load_artifact(tmp_path / "model").card.metrics
+    assert metrics["protocol"]["pictures"] == 20
+    assert metrics["last"]["kimg"] == 0.064

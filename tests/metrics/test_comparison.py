@@ -1,6 +1,7 @@
 """Comparisons: protocols, counts, and a cache that is never trusted blindly."""
 
 import json
+import sys
 from pathlib import Path
 
 import pytest
@@ -64,6 +65,14 @@ def test_too_few_are_refused_before_any_work(
     with pytest.raises(MetricError, match="at least 4"):
         Comparison(Noise(pictures), pooled, samples)
     assert calls(pooled) == 0
+
+
+def test_missing_torch_fidelity_is_said_before_any_work(
+    pooled: Extractor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "torch_fidelity", None)  # as import does where there is none
+    with pytest.raises(MetricError, match="Metrics need torch-fidelity"):
+        Comparison(Noise(60), pooled, samples=30)
 
 
 def test_a_stream_that_ends_early_is_not_scored(pooled: Extractor) -> None:

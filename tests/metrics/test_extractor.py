@@ -186,9 +186,9 @@ def test_without_a_network_both_mends_are_said(
 # --- torchvision ---------------------------------------------------------------------------------
 
 
-def test_importing_the_room_loads_neither_torch_fidelity_nor_torchvision() -> None:
+def test_importing_metrics_and_training_loads_neither_torch_fidelity_nor_torchvision() -> None:
     program = (
-        "import sys, facegan.metrics\n"
+        "import sys, facegan.metrics, facegan.training\n"
         "assert not {'torch_fidelity', 'torchvision'} & set(sys.modules)\n"
     )
     subprocess.run([sys.executable, "-c", program], check=True)

@@ -6,7 +6,8 @@ import torch
 from torch import Tensor
 
 from facegan.errors import MetricError
-from facegan.metrics import metric_name, metric_names, scores
+from facegan.metrics import EXTRACTORS, metric_name, metric_names, scores
+from facegan.tick_line import FIGURES
 
 
 def normal(count: int, width: int, seed: int, mean: float = 0, deviation: float = 1) -> Tensor:
@@ -46,8 +47,8 @@ def test_kid_is_the_unbiased_estimate_with_the_cubic_kernel() -> None:
         within = k_xx.sum() - np.trace(k_xx) + k_yy.sum() - np.trace(k_yy)
         found.append(within / (15 * 14) - 2 * k_xy.mean())
     computed = scores(fakes, reals, "lite0")
-    assert computed["kid_lite0"] == pytest.approx(np.mean(found), rel=1e-9)
-    assert computed["kid_lite0_std"] == pytest.approx(np.std(found), rel=1e-9)
+    assert computed["kid_lite0"] == pytest.approx(np.mean(found), rel=1e-4)
+    assert computed["kid_lite0_std"] == pytest.approx(np.std(found), rel=1e-4)
 
 
 def test_a_set_against_itself_and_against_its_like() -> None:
@@ -87,7 +88,11 @@ def test_only_inception_makes_fid() -> None:
     assert set(scores(fakes, reals, "inception")) == published
     assert not published & set(scores(fakes, reals, "lite0"))
     assert metric_name("fd", "lite0") == "fd_lite0"
-    assert metric_names(["lite0", "inception"]) > published
+    assert metric_names(EXTRACTORS) > published
+
+
+def test_every_metric_is_one_that_sagemaker_draws() -> None:
+    assert metric_names(EXTRACTORS) <= set(FIGURES)
 
 
 @pytest.mark.parametrize(("samples", "pictures", "kind"), [(3, 9, "samples"), (9, 3, "pictures")])

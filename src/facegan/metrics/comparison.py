@@ -10,6 +10,7 @@ from torch import Tensor
 
 from facegan.metrics.cache import FeatureCache
 from facegan.metrics.extractor import BATCH, Extractor, Progress, extract, in_silence
+from facegan.metrics.fidelity import load_fidelity
 from facegan.metrics.scores import (
     KID_SUBSETS,
     NEIGHBOURS,
@@ -70,7 +71,8 @@ class Comparison:
         cache: Where features are kept from one process to the next.
 
     Raises:
-        MetricError: too few pictures or samples; it says how many are needed.
+        MetricError: too few pictures or samples, it says how many are needed; or torch-fidelity
+            is not installed.
     """
 
     def __init__(
@@ -85,6 +87,7 @@ class Comparison:
         self.pictures, self.extractor, self.samples = pictures, extractor, samples
         self.count = min(len(pictures), most_pictures)
         check_counts(samples, self.count)
+        load_fidelity()  # now, rather than after minutes of drawing
         self.about = {**(about or {}), "digest": pictures.digest}
         self.cache = cache or FeatureCache(None)
         self.kept: Tensor | None = None

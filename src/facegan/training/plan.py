@@ -7,12 +7,8 @@ from facegan.gans import find_family, find_preset
 from facegan.training.config import TrainingConfig, split_hyperparameters
 
 IDENTITY = ("family", "preset", "resolution")
-PLAN_ONLY = (
-    "data",
-    "evaluate_data",
-    "labels",
-    *IDENTITY,
-)  # of a plan; all else in it are hyperparameters
+# Of a plan; all else in it are hyperparameters.
+PLAN_ONLY = ("data", "evaluate_data", "labels", *IDENTITY)
 
 
 def resolve_plan(
