@@ -87,10 +87,15 @@ def test_the_training_job_in_the_documents_is_one_that_aws_accepts(
     fake = SimpleNamespace(create_training_job=lambda **arguments: asked.update(arguments))
     monkeypatch.setattr(boto3, "client", lambda name: fake)
     (job,) = blocks(ROOT / "docs" / "sagemaker.md", "python")
-    places = {"image": "i", "bucket": "s3://b", "pictures": "s3://b/p", "role": "arn:aws:iam::1:r"}
+    places = {
+        "image": "i",
+        "bucket": "s3://b",
+        "pictures": "s3://b/p",
+        "role": "arn:aws:iam::123456789012:role/r",
+    }
     exec(compile(job, "docs/sagemaker.md", "exec"), places)
     shape = service.meta.service_model.operation_model("CreateTrainingJob").input_shape
-    assert not ParamValidator().validate(asked, shape).has_errors()
+    assert ParamValidator().validate(asked, shape).generate_report() == ""
     numbers = asked["HyperParameters"]
     named = {name: numbers.pop(name) for name in ("family", "resolution")}
     assert plan_run({"data": "faces", **named}, numbers)["preset"] == "paper64"
