@@ -94,4 +94,5 @@ $(VENV)/.installed: $(VENV)/bin/python pyproject.toml constraints.txt
 
 $(VENV)/.installed-dev: $(VENV)/.installed
 	@$(PIP) --editable '.[dev]'
+	@$(PIP) --editable '.[container]' || echo "sagemaker-training cannot be built here (it needs Linux and a C compiler): its tests are skipped."
 	@touch $@
