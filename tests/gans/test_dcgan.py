@@ -86,6 +86,16 @@ def test_the_discriminators_terms_worked_by_hand() -> None:
     assert terms["fakes"].item() == pytest.approx(math.log(1 + math.exp(-2)))
 
 
+def test_a_target_below_one_is_the_cross_entropy_with_it() -> None:
+    """Logit 1 against a target of 0.9: -0.9 log D - 0.1 log(1 - D)."""
+    gan = by_hand(2.0)
+    gan.preset = gan.preset.replaced({"real_target": 0.9})
+    image = torch.tensor([[0.25, 0.25]])
+    chance = 1 / (1 + math.exp(-1))
+    wanted = -0.9 * math.log(chance) - 0.1 * math.log(1 - chance)
+    assert discriminator_terms(gan, image, image)["reals"].item() == pytest.approx(wanted)
+
+
 def test_the_generators_term_worked_by_hand() -> None:
     """Non-saturating: the loss is softplus(-logit), its gradient -sigmoid(-logit)."""
     gan = by_hand(2.0)

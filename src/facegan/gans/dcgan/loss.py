@@ -29,10 +29,15 @@ def discriminator_loss_on_new_fakes(gan: Gan, batch: Batch) -> Terms:
 
 
 def discriminator_terms(gan: Gan, reals: Tensor, fakes: Tensor) -> Terms:
-    """The two halves by name. Apart, so that batch norm sees reals and fakes as two batches."""
-    discriminator = gan.players["discriminator"]
+    """The two halves by name. Apart, so that batch norm sees reals and fakes as two batches.
+
+    A target t below 1 for reals is one-sided label smoothing (Salimans et al., arXiv:1606.03498,
+    section 3.4): -t log D(x) - (1 - t) log(1 - D(x)) = softplus(-logits) + (1 - t) logits.
+    """
+    discriminator, target = gan.players["discriminator"], gan.preset.real_target
+    of_reals = discriminator(reals)
     return {
-        "reals": softplus(-discriminator(reals)).mean(),
+        "reals": (softplus(-of_reals) + (1 - target) * of_reals).mean(),
         "fakes": softplus(discriminator(fakes)).mean(),
     }
 
