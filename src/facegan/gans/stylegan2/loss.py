@@ -1,8 +1,7 @@
 """StyleGAN2's losses: the non-saturating game, lazily regularised (arXiv:1912.04958).
 
 A regulariser runs as a phase of its own every few steps and counts as many times over (section
-3.1), in float32 whatever the autocast: a square of gradients does not survive eight bits. Adaptive
-augmentation (arXiv:2006.06676) is not here: small data sets will overfit without it.
+3.1), in float32 whatever the autocast: a square of gradients does not survive eight bits.
 """
 
 from collections.abc import Callable
@@ -12,7 +11,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import softplus
 
-from facegan.gans.family import Batch, Gan, Phase, Terms
+from facegan.gans.family import Batch, Gan, Phase, Terms, leave_verdicts
 from facegan.gans.stylegan2.layers import in_own_type
 from facegan.gans.stylegan2.networks import Generator
 from facegan.gans.stylegan2.presets import Stylegan2Preset, r1_gamma
@@ -58,10 +57,9 @@ def discriminator_loss(gan: Gan, batch: Batch) -> Terms:
     discriminator, reals = gan.players["discriminator"], batch["reals"]
     with torch.no_grad():
         fakes = draw_fakes(gan, draw_latents(gan, batch, len(reals)))
-    return {
-        "reals": softplus(-discriminator(reals)).mean(),
-        "fakes": softplus(discriminator(fakes)).mean(),
-    }
+    of_reals, of_fakes = discriminator(reals), discriminator(fakes)
+    leave_verdicts(batch, of_reals, of_fakes)
+    return {"reals": softplus(-of_reals).mean(), "fakes": softplus(of_fakes).mean()}
 
 
 def r1_loss(gan: Gan, batch: Batch) -> Terms:
