@@ -13,7 +13,7 @@ from facegan.data import Dataset, order_of, random_numbers, to_float
 from facegan.errors import ConfigError
 from facegan.gans import Batch, Gan, Phase, even_labels
 from facegan.gans.autocast import autocast
-from facegan.training.augment import Augment
+from facegan.training.augment import Augment, Strength, parse_policy
 from facegan.training.checkpoint import Tensors, flatten_optimizer, restore_optimizer
 from facegan.training.compiled import Compiled
 from facegan.training.config import TrainingConfig
@@ -28,7 +28,8 @@ STEP, NETWORKS = 0, 1  # what a step's random numbers are for
 class Trainer:
     """Plays a GAN's game on a data set.
 
-    The state of a run is its players, averages and optimisers, and one number: the images seen.
+    The state of a run is its players, averages and optimisers, the strength of its augmentation,
+    and one number: the images seen.
     Step k's latents, images and other random numbers are a function of (seed, k), so that nothing
     else needs to be saved for a resumed run to end with the same bits.
 
@@ -74,9 +75,7 @@ class Trainer:
         for player in gan.players.values():
             place(player, self.device).train()
         self.optimizers = self.build_optimizers()
-        augment = Augment(self.config.augment, self.config.augment_probability)
-        for name in gan.family.judges:
-            augment.stand_before(gan.players[name])
+        self.strength = self.build_augmentation()
         self.averages = self.build_averages()
         self.compiled = Compiled(self.config.compile, gan.players.values(), self.device)
         self.images_seen = 0
@@ -115,6 +114,17 @@ class Trainer:
         averages = {name: MovingAverage(self.gan.players[name], half_life) for name in names}
         self.gan.averages.update({name: average.module for name, average in averages.items()})
         return averages
+
+    def build_augmentation(self) -> Strength:
+        """Put the augmentation before every judge; what is returned says how strong it is."""
+        config, gan = self.config, self.gan
+        wish = config.augment_probability if parse_policy(config.augment) else 0.0
+        how = wish, config.augment_target, config.augment_speed_kimg
+        strength = Strength(gan, *how, self.device)
+        augment = Augment(config.augment, strength.probability)
+        for name in gan.family.judges:
+            augment.stand_before(gan.players[name])
+        return strength
 
     # --- the loop -------------------------------------------------------------------------------
 
@@ -179,6 +189,7 @@ class Trainer:
             for phase in self.phases:
                 if number % phase.every == 0:
                     self.update(phase, batch)
+        self.tally.add_terms(self.strength.look(batch, number))
         self.images_seen += self.batch_size
         for name, average in self.averages.items():
             average.update(self.gan.players[name], self.batch_size, self.images_seen)
@@ -189,6 +200,7 @@ class Trainer:
         for name, adam in family.optimizers(preset, self.kimg).items():
             group = self.optimizers[name].param_groups[0]
             group["lr"], group["betas"] = adam.learning_rate, (adam.beta1, adam.beta2)
+        self.strength.follow_schedule(self.kimg)
         half_life = family.ema_half_life_kimg(preset, self.kimg)
         if half_life is not None and self.ema_is_scheduled:
             for average in self.averages.values():
@@ -247,6 +259,7 @@ class Trainer:
             tensors.update({f"{name}/{key}": value for key, value in module.state_dict().items()})
         for name, optimizer in self.optimizers.items():
             tensors.update(flatten_optimizer(f"optimizer.{name}", optimizer))
+        tensors.update({f"augment/{name}": t for name, t in self.strength.state().items()})
         sums, tally = self.tally.state()
         tensors.update({f"tally/{name}": total for name, total in sums.items()})
         numbers: dict[str, Any] = {
@@ -268,6 +281,7 @@ class Trainer:
             module.load_state_dict(below(name, tensors))
         for name, optimizer in self.optimizers.items():
             restore_optimizer(f"optimizer.{name}", optimizer, tensors)
+        self.strength.load_state(below("augment", tensors))
         self.images_seen = int(numbers["images_seen"])
         self.train_seconds = float(numbers["train_seconds"])
         sums = {name: total.to(self.device) for name, total in below("tally", tensors).items()}

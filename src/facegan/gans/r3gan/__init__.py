@@ -36,6 +36,9 @@ class R3gan(Family):
     def ema_half_life_kimg(self, preset: R3ganPreset, kimg: float) -> float | None:
         return preset.ema_half_life(kimg)
 
+    def augment_probability(self, preset: R3ganPreset, kimg: float) -> float | None:
+        return preset.augment_probability(kimg)
+
     def phases(self, preset: R3ganPreset) -> tuple[Phase, ...]:
         return PHASES
 

@@ -1,4 +1,4 @@
-"""StyleGAN2 (Karras et al., arXiv:1912.04958), written from the papers; no augmentation yet."""
+"""StyleGAN2 (Karras et al., arXiv:1912.04958), written from the papers."""
 
 import torch
 from torch import Tensor, nn
