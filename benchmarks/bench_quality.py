@@ -19,8 +19,6 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from facegan.metrics import extract, open_extractor
-from facegan.metrics.scores import kernel_distance
 from PIL import Image
 from reference_article import ReferenceLoop
 from reference_dcgan import StandardLoop
@@ -29,6 +27,8 @@ from torch import Tensor, nn
 from facegan.data import ImageFolderDataset
 from facegan.data.toy_faces import draw_faces
 from facegan.gans import build_gan
+from facegan.metrics import extract, open_extractor
+from facegan.metrics.scores import kernel_distance
 from facegan.pictures import montage, save_png
 from facegan.synthesis import to_pixels
 from facegan.training import Trainer, TrainingConfig

@@ -14,19 +14,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F  # noqa: N812
 
-
-def load_torchvision() -> None:
-    """Let torchvision's Python parts load beside a torch it was not compiled for.
-
-    Importing it registers kernels for its compiled ``nms``; ImageFolder needs none of that.
-    """
-    library = torch.library.Library("torchvision", "FRAGMENT")
-    for name in ("nms", "qnms"):
-        library.define(f"{name}(Tensor dets, Tensor scores, float iou_threshold) -> Tensor")
-    KEPT.append(library)
-
-
-KEPT: list[object] = []  # a library's definitions end with the object
+from facegan.metrics.fidelity import load_torchvision
 
 
 class ArticleGenerator(nn.Module):

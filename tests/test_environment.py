@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from facegan.environment import ServingEnvironment, TrainingEnvironment
+from facegan.environment import ServingEnvironment, TrainingEnvironment, failure_file
 from facegan.errors import ConfigError
 
 
@@ -74,30 +74,63 @@ def test_training_finds_its_folders(tmp_path: Path) -> None:
     read = training(tmp_path)
     assert read.model_dir == tmp_path / "model"
     assert read.checkpoint_dir == tmp_path / "checkpoints"
+    assert read.tensorboard_dir == tmp_path / "output/tensorboard"
     assert read.output_data_dir == tmp_path / "output/data"
-    assert read.failure_file == tmp_path / "output/failure"
-    assert read.channel() == tmp_path / "input/data/training"
+    assert read.training_channel == tmp_path / "input/data/training"
+    assert failure_file({"SAGEMAKER_BASE_DIR": str(tmp_path)}) == tmp_path / "output/failure"
 
 
 def test_variables_move_single_folders(tmp_path: Path) -> None:
     """sagemaker-training sets them in script mode; a variable beats the folder."""
     (tmp_path / "input/data/training").mkdir(parents=True)
     read = training(tmp_path, SM_MODEL_DIR="/m", SM_CHANNEL_TRAINING="/faces")
-    assert (read.model_dir, read.channel()) == (Path("/m"), Path("/faces"))
+    assert (read.model_dir, read.training_channel) == (Path("/m"), Path("/faces"))
+
+
+@pytest.mark.parametrize("name", ["training", "train"])
+def test_the_pictures_come_by_either_of_sagemakers_names(tmp_path: Path, name: str) -> None:
+    """The SDK's examples say training, the built-in algorithms train."""
+    (tmp_path / "input/data" / name).mkdir(parents=True)
+    assert training(tmp_path).training_channel.name == name
+
+
+def test_two_channels_for_the_pictures_are_refused(tmp_path: Path) -> None:
+    """Nobody can say which was meant."""
+    for name in ("training", "train"):
+        (tmp_path / "input/data" / name).mkdir(parents=True)
+    with pytest.raises(ConfigError, match="channels 'training' and 'train'"):
+        _ = training(tmp_path).training_channel
 
 
 def test_a_missing_channel_is_named_with_those_there_are(tmp_path: Path) -> None:
-    """A job with a channel `train` learns that ours is `training`."""
-    (tmp_path / "input/data/train").mkdir(parents=True)
-    with pytest.raises(ConfigError, match=r"'training'.*there is: train"):
-        training(tmp_path).channel()
+    """A job with another channel learns what ours is called."""
+    (tmp_path / "input/data/faces").mkdir(parents=True)
+    with pytest.raises(ConfigError, match=r"'training'.*there is: faces"):
+        _ = training(tmp_path).training_channel
+
+
+def test_a_job_may_name_other_folders_to_be_synced(tmp_path: Path) -> None:
+    """CheckpointConfig.LocalPath and TensorBoardOutputConfig.LocalPath."""
+    write_config(tmp_path, "checkpointconfig", {"S3Uri": "s3://b/k", "LocalPath": "/mine"})
+    write_config(tmp_path, "tensorboardoutputconfig", {"LocalPath": "/curves"})
+    read = training(tmp_path)
+    assert (read.checkpoint_dir, read.tensorboard_dir) == (Path("/mine"), Path("/curves"))
+
+
+def test_folders_to_be_synced_have_defaults(tmp_path: Path) -> None:
+    """A configuration without a LocalPath means SageMaker's own."""
+    write_config(tmp_path, "checkpointconfig", {"S3Uri": "s3://b/k"})
+    write_config(tmp_path, "tensorboardoutputconfig", {"LocalPath": None})
+    read = training(tmp_path)
+    assert read.checkpoint_dir == tmp_path / "checkpoints"
+    assert read.tensorboard_dir == tmp_path / "output/tensorboard"
 
 
 def test_hyperparameters_are_strings_without_the_toolkits_own(tmp_path: Path) -> None:
     """The SDK writes some strings as JSON, and adds names of its own."""
     write_config(tmp_path, "hyperparameters", {
         "preset": '"toy32"', "total_kimg": "50", "share_fakes": "true",
-        "sagemaker_program": '"train.py"',
+        "sagemaker_program": '"train.py"', "_tuning_objective_metric": "kid_lite0",
     })  # fmt: skip
     assert training(tmp_path).hyperparameters == {
         "preset": "toy32", "total_kimg": "50", "share_fakes": "true",
@@ -126,6 +159,7 @@ WRONG_FILES = [
     ("resourceconfig", {"current_host": "a"}, "resourceconfig.json: hosts is None"),
     ("resourceconfig", {"hosts": ["a"], "current_host": "b"}, "current_host is 'b'"),
     ("resourceconfig", {"hosts": ["a"], "current_host": ["a"]}, "current_host is"),
+    ("checkpointconfig", {"LocalPath": 7}, "checkpointconfig.json: LocalPath is 7"),
 ]
 
 

@@ -3,11 +3,16 @@
 import re
 import subprocess
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
+import boto3
 import numpy as np
 import pytest
+from botocore.validate import ParamValidator
 
 from facegan.cli.__main__ import VERBS, facegan, run_safely
+from facegan.cli.train import plan_run
 
 ROOT = Path(__file__).parents[1]
 DOCUMENTS = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").rglob("*.md"))]
@@ -71,6 +76,29 @@ def test_the_line_in_the_architecture_runs(images_dir: Path, tmp_path: Path) -> 
     exec(compile(line, "docs/architecture.md", "exec"), names)
     faces = names["faces"]
     assert isinstance(faces, np.ndarray) and faces.shape == (3, 32, 32, 3)
+
+
+def test_the_training_job_in_the_documents_is_one_that_aws_accepts(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """By botocore's own model of CreateTrainingJob, and by our reading of its hyperparameters."""
+    asked: dict[str, Any] = {}
+    service = boto3.client("sagemaker", region_name="us-east-1")
+    fake = SimpleNamespace(create_training_job=lambda **arguments: asked.update(arguments))
+    monkeypatch.setattr(boto3, "client", lambda name: fake)
+    (job,) = blocks(ROOT / "docs" / "sagemaker.md", "python")
+    places = {
+        "image": "i",
+        "bucket": "s3://b",
+        "pictures": "s3://b/p",
+        "role": "arn:aws:iam::123456789012:role/r",
+    }
+    exec(compile(job, "docs/sagemaker.md", "exec"), places)
+    shape = service.meta.service_model.operation_model("CreateTrainingJob").input_shape
+    assert ParamValidator().validate(asked, shape).generate_report() == ""
+    numbers = asked["HyperParameters"]
+    named = {name: numbers.pop(name) for name in ("family", "resolution")}
+    assert plan_run({"data": "faces", **named}, numbers)["preset"] == "paper64"
 
 
 @pytest.mark.parametrize("document", DOCUMENTS, ids=lambda d: str(d.relative_to(ROOT)))

@@ -1,50 +1,106 @@
-"""SAGEMAKER_PROGRAM: from a training job's environment to a run, and its model in /opt/ml/model.
+"""What SageMaker starts: from a training job's environment to a run, its model in /opt/ml/model.
+
+The image sets SAGEMAKER_TRAINING_MODULE=train:main, so that sagemaker-training's command `train`
+calls main() in its own process: PID 1, which hears SIGTERM. (Its script mode would not pass the
+signal on, and would lose the traceback.) `python train.py` does the same without the toolkit.
 
 The run's folder is SageMaker's checkpoint folder, which outlives a spot interruption: a job that
 is started again finds its run there and resumes it.
 """
 
+import contextlib
+import logging
 import os
-import shutil
+import signal
 import sys
 from pathlib import Path
+from typing import Any
 
 from facegan.cli.train import plan_run, train
-from facegan.environment import TrainingEnvironment
-from facegan.errors import FaceGANError
-from facegan.training import RunFolder
+from facegan.environment import TrainingEnvironment, failure_file
+from facegan.failure_reason import failure_reason
+
+try:  # the one exception that the toolkit reports by its text alone
+    from sagemaker_training.errors import ClientError as JobFailed
+except ImportError:
+
+    class JobFailed(Exception):  # type: ignore[no-redef]
+        """The job failed; the text says why."""
+
 
 OF_THE_PLAN = ("family", "labels", "preset", "resolution")
 
 
-def main() -> int:
-    """Train, and return the container's exit code."""
-    environment = TrainingEnvironment.from_mapping(os.environ)
+def main() -> None:
+    """Run the job to its end.
+
+    Raises:
+        SystemExit: with code 0; it was stopped, and goes on when it is started again.
+        JobFailed: it cannot go on; why is in the failure file. (The toolkit would take any
+            SystemExit for success.)
+    """
+    logging.basicConfig(level=logging.INFO, format="%(message)s", force=True)  # not the toolkit's
+    signal.signal(signal.SIGTERM, leave)
+    reason_file = failure_file(os.environ)
     try:
-        run(environment)
-    except FaceGANError as error:
-        return fail(environment.failure_file, error)
-    return 0
+        reason_file.unlink(missing_ok=True)
+        run(TrainingEnvironment.from_mapping(os.environ))
+    except Exception as error:
+        reason = failure_reason(error)
+        with contextlib.suppress(OSError):  # on a full disk the log has to do
+            reason_file.parent.mkdir(parents=True, exist_ok=True)
+            reason_file.write_text(reason + "\n")
+        raise JobFailed(reason) from None
 
 
 def run(environment: TrainingEnvironment) -> None:
     """Start the run, or go on with the one in the checkpoint folder."""
-    folder = RunFolder(environment.checkpoint_dir)
+    from facegan.artifact import copy_artifact
+    from facegan.training import RunFolder  # torch: seconds, in which SIGTERM is already heard
+
+    plan = plan_of(environment)
+    folder = RunFolder(environment.checkpoint_dir, environment.tensorboard_dir)
+    resume = folder.holds_run()
+    if resume:
+        folder.check_same(plan)
+    is_finished = train(folder, plan, resume)
+    folder.copy_record(environment.output_data_dir)
+    if not is_finished:
+        print("Stopped. Started again with the same checkpoints, the job goes on where it was.")
+        leave()
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)  # what is left takes a moment
+    copy_artifact(folder.model, environment.model_dir)
+    draw_report(folder.path, environment.output_data_dir / "report.html")
+
+
+def plan_of(environment: TrainingEnvironment) -> dict[str, Any]:
+    """What the job asks for: the channel's pictures and the hyperparameters, checked."""
     given = dict(environment.hyperparameters)
     asked = {name: given.pop(name) for name in OF_THE_PLAN if name in given}
-    plan = plan_run({"data": str(environment.channel("training")), **asked}, given)
-    train(folder, plan, resume=folder.plan_file.exists())
-    if folder.model.is_dir():  # a run that was stopped early has none yet
-        shutil.copytree(folder.model, environment.model_dir, dirs_exist_ok=True)
+    asked |= {"data": str(environment.training_channel)}
+    if "evaluation" in environment.channels:  # held-out pictures, for evaluate_kimg
+        asked |= {"evaluate_data": str(environment.channel("evaluation"))}
+    return plan_run(asked, given, also=OF_THE_PLAN)
 
 
-def fail(failure_file: Path, error: FaceGANError) -> int:
-    """Say why, where SageMaker reads it (its first 1,024 characters), and fail."""
-    failure_file.parent.mkdir(parents=True, exist_ok=True)
-    failure_file.write_text(f"{error}\n")
-    print(f"Error: {error}", file=sys.stderr)
-    return 1
+def draw_report(run_dir: Path, page: Path) -> None:
+    """Put the run's page beside its record; the model is in place, and no page is worth it."""
+    from facegan.report import read_run, write_report
+
+    reals = "Left out, so that the job ends soon; facegan report RUN --data DIR shows them."
+    try:
+        write_report(read_run(run_dir), reals, page)
+    except Exception:
+        logging.warning("The report could not be written.", exc_info=True)
+
+
+def leave(*signal_and_frame: object) -> None:
+    """Stop before the end, without a model and without a failure."""
+    sys.exit(0)
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    try:
+        main()
+    except JobFailed as failed:
+        sys.exit(f"Error: {failed}")

@@ -24,7 +24,7 @@ from torch import Tensor, nn
 
 from facegan import __version__
 from facegan.errors import ArtifactError, ConfigError
-from facegan.files import write_aside
+from facegan.files import write_all_aside
 from facegan.gans import (
     Family,
     Gan,
@@ -106,33 +106,46 @@ class Artifact:
         return self.family.has_style_mixing
 
 
-def save_artifact(gan: Gan, model_dir: Path | str, **facts: Any) -> ModelCard:
-    """Write the averaged generator and its card into a folder, each file aside and then renamed.
+def save_artifact(
+    gan: Gan, model_dir: Path | str, weights: Mapping[str, Tensor] | None = None, **facts: Any
+) -> ModelCard:
+    """Write the averaged generator and its card into a folder, both or neither.
 
     Args:
         gan: The game; its ``generator_ema`` is what is saved.
         model_dir: The folder, made if it is missing.
+        weights: Those of another moment, instead of the averaged generator's as they are now.
         facts: Further fields of :class:`ModelCard` (kimg, dataset, training, metrics).
 
     Raises:
         ArtifactError: a file cannot be written (a full disk); no partial file stays.
     """
-    weights = save_tensors({k: v.contiguous() for k, v in gan.generator_ema.state_dict().items()})
+    chosen = gan.generator_ema.state_dict() if weights is None else weights
+    blob = save_tensors({name: value.contiguous() for name, value in chosen.items()})
     card = ModelCard(
         family=gan.family.name,
         preset=gan.preset_name,
         settings=gan.preset.as_dict(),
         image_shape=gan.image_shape,
         latent_dim=gan.preset.latent_dim,
-        weights_sha256=hashlib.sha256(weights).hexdigest(),
+        weights_sha256=hashlib.sha256(blob).hexdigest(),
         classes=tuple(gan.classes.items()),
         versions={"facegan": __version__, "torch": torch.__version__},
         **facts,
     )
     folder = Path(model_dir)
-    write(folder / WEIGHTS_NAME, weights)
-    write(folder / CARD_NAME, card.to_json().encode())
+    write({folder / WEIGHTS_NAME: blob, folder / CARD_NAME: card.to_json().encode()})
     return card
+
+
+def copy_artifact(model_dir: Path | str, target: Path | str) -> None:
+    """Copy an artifact's two files into another folder, both or neither.
+
+    Raises:
+        ArtifactError: the folder holds no artifact, or the other cannot be written.
+    """
+    files = read_folder(Path(model_dir))
+    write({Path(target) / name: content for name, content in files.items()})
 
 
 def pack_artifact(model_dir: Path | str, archive: Path | str) -> Path:
@@ -152,7 +165,7 @@ def pack_artifact(model_dir: Path | str, archive: Path | str) -> Path:
             tar.addfile(member, io.BytesIO(content))
     body = bytearray(packed.getvalue())
     body[4:8] = bytes(4)  # gzip's own time stamp
-    write(Path(archive), bytes(body))
+    write({Path(archive): bytes(body)})
     return Path(archive)
 
 
@@ -294,15 +307,16 @@ def first_line(cause: BaseException) -> str:
     return (str(cause).splitlines() or [type(cause).__name__])[0]
 
 
-def write(path: Path, content: bytes) -> None:
-    """Write a file whole or not at all.
+def write(contents: Mapping[Path, bytes]) -> None:
+    """Write files, all or none.
 
     Raises:
-        ArtifactError: it cannot be written.
+        ArtifactError: one cannot be written.
     """
     try:
-        write_aside(path, content)
+        write_all_aside(contents)
     except OSError as cause:
+        names = " and ".join(map(str, contents))
         raise ArtifactError(
-            f"{path} cannot be written: {cause.strerror}.", "Free some space, or check the folder."
+            f"{names} cannot be written: {cause.strerror}.", "Free some space, or check the folder."
         ) from cause

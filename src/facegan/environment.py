@@ -14,6 +14,10 @@ from typing import Any, Self
 from facegan.errors import ConfigError
 
 MIB = 2**20
+# The pictures' channel: the SDK's own name for it, then the built-in algorithms'.
+TRAINING_CHANNELS = ("training", "train")
+# Hyperparameters that are not the algorithm's: the toolkits', and one that tuning jobs add.
+FOREIGN_HYPERPARAMETERS = ("sagemaker_", "_tuning_objective_metric")
 MAX_PAYLOAD_MIB = 100  # the most a batch transform job sends (CreateTransformJob.MaxPayloadInMB)
 
 
@@ -57,7 +61,7 @@ class TrainingEnvironment:
     base_dir: Path
     model_dir: Path  # becomes model.tar.gz
     checkpoint_dir: Path  # synced with S3 while training, restored at a restart
-    output_dir: Path  # holds the `failure` file
+    tensorboard_dir: Path  # synced with S3 while training, where the job asks for it
     output_data_dir: Path  # becomes output.tar.gz
     channels: Mapping[str, Path] = field(default_factory=dict)
     hyperparameters: Mapping[str, str] = field(default_factory=dict)
@@ -75,16 +79,18 @@ class TrainingEnvironment:
             ConfigError: a configuration file is not what SageMaker writes; it names the file.
         """
         read = Variables(variables)
-        base = read.base_dir
-        hosts, current_host = read_hosts(base / "input/config/resourceconfig.json")
+        base, config = read.base_dir, read.base_dir / "input/config"
+        hosts, current_host = read_hosts(config / "resourceconfig.json")
         return cls(
             base_dir=base,
             model_dir=read.path("SM_MODEL_DIR", base / "model"),
-            checkpoint_dir=base / "checkpoints",
-            output_dir=base / "output",
+            checkpoint_dir=synced_folder(config / "checkpointconfig.json", base / "checkpoints"),
+            tensorboard_dir=synced_folder(
+                config / "tensorboardoutputconfig.json", base / "output/tensorboard"
+            ),
             output_data_dir=read.path("SM_OUTPUT_DATA_DIR", base / "output/data"),
             channels=find_channels(base / "input/data", variables),
-            hyperparameters=read_hyperparameters(base / "input/config/hyperparameters.json"),
+            hyperparameters=read_hyperparameters(config / "hyperparameters.json"),
             hosts=hosts,
             current_host=current_host,
         )
@@ -95,16 +101,27 @@ class TrainingEnvironment:
         return self.base_dir / "input/data"
 
     @property
-    def failure_file(self) -> Path:
-        """Its first 1024 characters become the job's FailureReason."""
-        return self.output_dir / "failure"
-
-    @property
     def host_rank(self) -> int:
         """This host's place among all, from 0."""
         return self.hosts.index(self.current_host)
 
-    def channel(self, name: str = "training") -> Path:
+    @property
+    def training_channel(self) -> Path:
+        """The folder of the pictures: the channel ``training``, or ``train``.
+
+        Raises:
+            ConfigError: the job has neither, or both.
+        """
+        there = [name for name in TRAINING_CHANNELS if name in self.channels]
+        if len(there) > 1:
+            raise ConfigError(
+                f"The job has the channels {' and '.join(map(repr, there))}, and both mean the "
+                "pictures to train on.",
+                "Give it one of them.",
+            )
+        return self.channel(there[0] if there else TRAINING_CHANNELS[0])
+
+    def channel(self, name: str) -> Path:
         """The folder of one input channel.
 
         Raises:
@@ -114,7 +131,8 @@ class TrainingEnvironment:
             there = ", ".join(sorted(self.channels)) or "none"
             raise ConfigError(
                 f"There is no channel {name!r} in {self.channels_dir}; there is: {there}.",
-                f"Give the job an input channel named {name!r}, or set SM_CHANNEL_{name.upper()}.",
+                f"Give the job an input channel named {name!r} in File or FastFile mode, or set "
+                f"SM_CHANNEL_{name.upper()}.",
             )
         return self.channels[name]
 
@@ -162,6 +180,25 @@ def payload_mib(read: Variables) -> int:
     return told or MAX_PAYLOAD_MIB
 
 
+def failure_file(variables: Mapping[str, str]) -> Path:
+    """Where a job says why it failed; the first 1,024 characters become its FailureReason."""
+    return Variables(variables).base_dir / "output/failure"
+
+
+def synced_folder(config: Path, default: Path) -> Path:
+    """A folder that SageMaker keeps in step with S3: its ``LocalPath`` where the job names one.
+
+    The files are those that AWS's own smdebug reads (smdebug/core/config_constants.py).
+
+    Raises:
+        ConfigError: the file is no JSON object, or its LocalPath no text.
+    """
+    named = read_json(config, default={}).get("LocalPath") or str(default)
+    if not isinstance(named, str):
+        raise ConfigError(f"{config}: LocalPath is {named!r}.", "It must be a folder's name.")
+    return Path(named)
+
+
 def find_channels(folder: Path, variables: Mapping[str, str]) -> dict[str, Path]:
     """Every input channel by name: the folders that are there, then those that variables name."""
     prefix = "SM_CHANNEL_"
@@ -188,8 +225,11 @@ def read_hyperparameters(path: Path) -> dict[str, str]:
                 f"{path}: the hyperparameter {name!r} is {value!r}, which is no string.",
                 "SageMaker writes all values as strings; quote it.",
             )
-    own = {name: text for name, text in values.items() if not name.startswith("sagemaker_")}
-    return {name: unquoted(text) for name, text in own.items()}
+    return {
+        name: unquoted(text)
+        for name, text in values.items()
+        if not name.startswith(FOREIGN_HYPERPARAMETERS)
+    }
 
 
 def unquoted(text: str) -> str:

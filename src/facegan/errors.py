@@ -8,6 +8,7 @@
     ├─ RunError                 a run folder is taken, a checkpoint cannot be written or read
     ├─ TrainingDiverged         a loss term is not finite (names the term and the kimg)
     ├─ ArtifactError            a model file is missing, damaged, hostile, or of a newer schema
+    ├─ MetricError              too few pictures, or an extractor's weights or package are missing
     ├─ ServeError               the server cannot start (a port in use, a missing extra)
     ├─ RequestError             the caller's request is wrong
     │  ├─ UnsupportedContentType
@@ -59,6 +60,10 @@ class TrainingDiverged(FaceGANError):
 
 class ArtifactError(FaceGANError):
     """A model file is missing, damaged, hostile, or of a newer schema."""
+
+
+class MetricError(FaceGANError):
+    """A metric cannot be computed: too few pictures, missing weights, a missing package."""
 
 
 class ServeError(FaceGANError):

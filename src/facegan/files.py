@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+from collections.abc import Mapping
 from pathlib import Path
 
 
@@ -13,15 +14,31 @@ def write_aside(path: Path, content: bytes) -> None:
     Raises:
         OSError: it cannot be written (a full disk, a folder that is a file); no partial file stays.
     """
-    partial = path.with_name(f".{path.name}.partial")
+    write_all_aside({path: content})
+
+
+def write_all_aside(contents: Mapping[Path, bytes]) -> None:
+    """Write several files aside, and rename them only when all are on the disk.
+
+    Raises:
+        OSError: one cannot be written; none is replaced, and no partial file stays.
+    """
+    partials = {path: path.with_name(f".{path.name}.partial") for path in contents}
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with partial.open("wb") as stream:
-            stream.write(content)
-            stream.flush()
-            os.fsync(stream.fileno())
-        os.replace(partial, path)
-    except OSError:
-        with contextlib.suppress(OSError):
-            partial.unlink()
-        raise
+        for path, partial in partials.items():
+            path.parent.mkdir(parents=True, exist_ok=True)
+            write_synced(partial, contents[path])
+        for path, partial in partials.items():
+            os.replace(partial, path)
+    finally:
+        for partial in partials.values():
+            with contextlib.suppress(OSError):
+                partial.unlink(missing_ok=True)
+
+
+def write_synced(path: Path, content: bytes) -> None:
+    """Write a file and wait until it is on the disk."""
+    with path.open("wb") as stream:
+        stream.write(content)
+        stream.flush()
+        os.fsync(stream.fileno())

@@ -10,11 +10,13 @@ import time
 from pathlib import Path
 
 import pytest
+import torch
 from PIL import Image
 
 from facegan.artifact import load_artifact
 from facegan.cli.__main__ import facegan, run_safely
-from facegan.training import checkpoint as checkpoint_module
+from facegan.gans import FAMILIES
+from facegan.training import Trainer
 
 SHORT = ["--preset", "tiny", "--total-kimg", "0.064", "--tick-kimg", "0.032",
          "--precision", "fp32"]  # fmt: skip
@@ -136,21 +138,6 @@ def test_a_damaged_newest_checkpoint_is_named_and_the_one_before_is_used(
     assert f"{newest.name} is damaged" in caplog.text
     ours, theirs = ((p / "model" / "generator.safetensors").read_bytes() for p in (copy, run))
     assert ours == theirs
-
-
-def test_a_full_disk_stops_the_run_and_names_the_checkpoint(
-    images_dir: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
-    capsys: pytest.CaptureFixture[str],
-) -> None:  # fmt: skip
-    def full(path: Path, content: bytes) -> None:
-        raise OSError(28, "No space left on device")
-
-    monkeypatch.setattr(checkpoint_module, "write_synced", full)
-    out = tmp_path / "full"
-    assert train("--data", images_dir, "--out", out, *SHORT) == 4
-    told = capsys.readouterr().err
-    assert "No space left on device" in told and "--resume" in told
-    assert list((out / "checkpoints").iterdir()) == []
 
 
 @pytest.mark.parametrize(
@@ -296,27 +283,86 @@ def test_help_teaches_the_hyperparameters_of_the_chosen_preset(
     assert "--total-kimg" in told and "[2026.0]" in told
 
 
-def test_the_containers_program_trains_where_sagemaker_says(
-    images_dir: Path, run: Path, tmp_path: Path
+def test_every_family_trains_without_naming_a_preset(
+    family: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """SAGEMAKER_BASE_DIR stands for /opt/ml; hyperparameters are strings."""
-    config = tmp_path / "input" / "config"
-    config.mkdir(parents=True)
-    hyperparameters = {"preset": "tiny", "total_kimg": "0.064", "tick_kimg": "0.032",
-                       "precision": "fp32"}  # fmt: skip
-    (config / "hyperparameters.json").write_text(json.dumps(hyperparameters))
-    (tmp_path / "input" / "data").mkdir()
-    (tmp_path / "input" / "data" / "training").symlink_to(images_dir)
-    program = Path(__file__).parents[2] / "container" / "training" / "train.py"
-    done = subprocess.run([sys.executable, program], env={"SAGEMAKER_BASE_DIR": str(tmp_path)})
-    assert done.returncode == 0
-    ours, theirs = ((p / "model" / "generator.safetensors").read_bytes() for p in (tmp_path, run))
-    assert ours == theirs
+    """The family says which: its help is that preset's."""
+    preset = FAMILIES[family].default_preset(32)
+    assert train("--family", family, "--help") == 0
+    assert f"Hyperparameters of {family}, with the values of {preset}" in capsys.readouterr().out
 
 
-def test_the_containers_failure_file_says_why(tmp_path: Path) -> None:
-    (tmp_path / "input" / "data" / "training").mkdir(parents=True)
-    program = Path(__file__).parents[2] / "container" / "training" / "train.py"
-    done = subprocess.run([sys.executable, program], env={"SAGEMAKER_BASE_DIR": str(tmp_path)})
-    assert done.returncode == 1
-    assert "holds no pictures" in (tmp_path / "output" / "failure").read_text()
+def test_a_resolution_without_a_default_preset_lists_what_there_is(
+    images_dir: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = ["--data", images_dir, "--out", tmp_path / "r", "--family", "stylegan2"]
+    assert train(*words, "--resolution", "48") == 2
+    told = capsys.readouterr().err
+    assert "no default preset for 48 px (it has for 32, 64, 128, 256)" in told
+    assert "paper32" in told and "tiny" in told
+
+
+def test_a_resolution_the_family_cannot_make_is_refused_before_a_picture_is_read(
+    images_dir: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str], family: str,
+) -> None:  # fmt: skip
+    monkeypatch.setattr("facegan.data.ImageFolderDataset", None)
+    words = ["--data", images_dir, "--out", tmp_path / "r", "--family", family, "--preset", "tiny"]
+    assert train(*words, "--resolution", "48") == 2
+    told = capsys.readouterr().err
+    assert "cannot make images of 48x48" in told and "8, 16, 32" in told
+
+
+def test_a_run_says_what_it_is_and_runs_on_before_it_ends(run: Path) -> None:
+    facts = json.loads((run / "run.json").read_text())
+    assert facts["plan"] | {"family": "dcgan", "preset": "tiny"} == facts["plan"]
+    assert facts["settings"]["conv_dim"] == 8  # the preset's, though nobody asked
+    assert facts["training"]["batch_size"] == 16 and facts["training"]["hardware"]
+    assert facts["training"]["computed_in"] == "float32"
+    assert set(facts["versions"]) == {"facegan", "torch"}
+
+
+def test_a_resumed_run_remembers_what_was_changed(run: Path, tmp_path: Path) -> None:
+    """A second --resume goes as far as the first."""
+    copy = tmp_path / "copy"
+    shutil.copytree(run, copy)
+    assert train("--out", copy, "--resume", "--total-kimg", "0.096") == 0
+    assert train("--out", copy, "--resume") == 0
+    assert load_artifact(copy / "model").card.kimg == 0.096
+
+
+def test_resuming_on_other_hardware_says_that_bits_may_differ(
+    run: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    copy = tmp_path / "copy"
+    shutil.copytree(run, copy)
+    facts = json.loads((copy / "run.json").read_text())
+    facts["training"]["threads"] = 96
+    (copy / "run.json").write_text(json.dumps(facts))
+    assert train("--out", copy, "--resume") == 0
+    assert "started with threads 96" in caplog.text and "hardware" not in caplog.text
+
+
+def test_a_damaged_line_of_figures_is_named(
+    run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    copy = tmp_path / "copy"
+    shutil.copytree(run, copy)
+    with (copy / "metrics.jsonl").open("a") as stream:
+        stream.write("{}\n")
+    assert train("--out", copy, "--resume") == 4
+    told = capsys.readouterr().err
+    assert "metrics.jsonl holds a line that is no tick" in told and "Traceback" not in told
+
+
+def test_a_step_that_does_not_fit_the_memory_says_what_to_lower(
+    images_dir: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:  # fmt: skip
+    def step(trainer: Trainer) -> None:
+        raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB.")
+
+    monkeypatch.setattr(Trainer, "step", step)
+    assert train("--data", images_dir, "--out", tmp_path / "r", *SHORT) == 4
+    told = capsys.readouterr().err
+    assert "does not hold a step of 16 images of 32 px" in told and "Lower batch_size" in told

@@ -81,9 +81,21 @@ def by_hand(weight: float) -> Gan:
 def test_the_discriminators_terms_worked_by_hand() -> None:
     """On a two-pixel image with logits 1 and -2: softplus(-1) and softplus(-2)."""
     reals, fakes = torch.tensor([[0.25, 0.25]]), torch.tensor([[-0.5, -0.5]])
-    terms = discriminator_terms(by_hand(2.0), reals, fakes)
+    terms = discriminator_terms(by_hand(2.0), {"reals": reals}, fakes)
     assert terms["reals"].item() == pytest.approx(math.log(1 + math.exp(-1)))
     assert terms["fakes"].item() == pytest.approx(math.log(1 + math.exp(-2)))
+
+
+def test_a_target_below_one_is_the_cross_entropy_with_it() -> None:
+    """Logit 1 against a target of 0.9: -0.9 log D - 0.1 log(1 - D)."""
+    gan = by_hand(2.0)
+    gan.preset = gan.preset.replaced({"real_target": 0.9})
+    image = torch.tensor([[0.25, 0.25]])
+    chance = 1 / (1 + math.exp(-1))
+    wanted = -0.9 * math.log(chance) - 0.1 * math.log(1 - chance)
+    assert discriminator_terms(gan, {"reals": image}, image)["reals"].item() == pytest.approx(
+        wanted
+    )
 
 
 def test_the_generators_term_worked_by_hand() -> None:

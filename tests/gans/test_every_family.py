@@ -29,6 +29,14 @@ def test_it_has_a_tiny_preset_and_a_paper(family: str) -> None:
     assert FAMILIES[family].paper
 
 
+def test_its_default_presets_make_their_resolutions(family: str) -> None:
+    assert FAMILIES[family].default_presets
+    for side, preset in FAMILIES[family].default_presets.items():
+        assert FAMILIES[family].default_preset(side) == preset
+        with torch.device("meta"):  # shapes alone
+            assert build_gan(family, preset, (3, side, side)).image_shape == (3, side, side)
+
+
 def test_images_have_the_asked_shape_and_range(family: str, tiny_gan: Build) -> None:
     gan = tiny_gan(family)
     images = gan.players["generator"](gan.sample_latents(4, torch.Generator().manual_seed(0)))

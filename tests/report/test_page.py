@@ -115,6 +115,23 @@ def test_a_run_in_progress_says_what_it_lacks(unfinished: Path) -> None:
     assert [len(str(line["points"]).split()) for line in page.all("polyline")] == [2] * 4
 
 
+def test_a_run_in_progress_tells_its_numbers_and_hardware_already(unfinished: Path) -> None:
+    """From run.json: the model's card comes at the end."""
+    training = json.loads((unfinished / "run.json").read_text())["training"]
+    page = page_of(unfinished)
+    assert training["hardware"] in page.texts["dd"]
+    assert {"Networks", "Training", "Versions"} <= set(page.texts["h3"])
+    assert "conv dim" in page.texts["th"]
+
+
+def test_a_run_of_an_older_version_has_a_page(unfinished: Path) -> None:
+    """Its run.json says no more than what was asked for."""
+    facts = json.loads((unfinished / "run.json").read_text())
+    old = {name: facts[name] for name in ("version", "plan", "dataset")}
+    (unfinished / "run.json").write_text(json.dumps(old))
+    assert page_of(unfinished).texts["h2"] == HEADINGS
+
+
 def test_a_run_without_a_tick_has_a_page(unfinished: Path) -> None:
     (unfinished / "metrics.jsonl").unlink()
     for sample in (unfinished / "samples").iterdir():

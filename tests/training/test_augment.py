@@ -7,9 +7,18 @@ import torch
 from torch import Tensor, nn
 
 from facegan.errors import ConfigError
-from facegan.training.augment import OPERATIONS, Augment, cut_out, jitter_colour, translate
+from facegan.training.augment import Augment
+from facegan.training.augment.diff_augment import cut_out, jitter_colour, translate
+from facegan.training.augment.draws import Draws
+from facegan.training.augment.policy import OPERATIONS, parse_policy
 
-POLICIES = [",".join(names) for count in range(4) for names in combinations(OPERATIONS, count)]
+DIFF_AUGMENT, ADA = ("color", "translation", "cutout"), ("blit", "geom", "recolor", "cutout")
+POLICIES = [
+    ",".join(names)
+    for group in (DIFF_AUGMENT, ADA)
+    for count in range(1, len(group) + 1)
+    for names in combinations(group, count)
+]
 
 
 @pytest.fixture(autouse=True)
@@ -21,29 +30,65 @@ def pictures(count: int = 4, side: int = 8, dtype: torch.dtype = torch.float64) 
     return torch.rand(count, 3, side, side, dtype=dtype) * 2 - 1
 
 
+def augment(policy: str, probability: float = 1.0) -> Augment:
+    return Augment(policy, torch.tensor(probability))
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64, torch.bfloat16])
 @pytest.mark.parametrize("policy", POLICIES)
-def test_shape_and_type_stay(policy: str) -> None:
-    images = pictures(dtype=torch.float32)
-    augmented = Augment(policy)(images)
-    assert augmented.shape == images.shape and augmented.dtype == images.dtype
-    assert torch.equal(augmented, images) == (policy == "")
+def test_shape_and_type_stay_and_something_changes(policy: str, dtype: torch.dtype) -> None:
+    images = pictures(dtype=torch.float32).to(dtype)
+    augmented = augment(policy)(images)
+    assert augmented.shape == images.shape and augmented.dtype == dtype
+    assert not torch.equal(augmented, images)
 
 
-@pytest.mark.parametrize("operation", OPERATIONS.values())
-def test_gradients_flow_through_it_at_second_order_too(operation) -> None:
+@pytest.mark.parametrize("side", [8, 7])
+@pytest.mark.parametrize("policy", POLICIES)
+def test_a_probability_of_0_changes_no_bit(policy: str, side: int) -> None:
+    images = pictures(64, side, torch.float32)
+    assert torch.equal(augment(policy, 0.0)(images), images)
+
+
+@pytest.mark.parametrize("policy", OPERATIONS)
+def test_gradients_flow_through_it_at_second_order_too(policy: str) -> None:
     def fixed(images: Tensor) -> Tensor:
         torch.manual_seed(3)
-        return operation(images).square()
+        return augment(policy)(images).square()
 
-    images = pictures(2, 4).requires_grad_()
+    images = pictures(2, 3).requires_grad_()
     assert torch.autograd.gradcheck(fixed, images)
     assert torch.autograd.gradgradcheck(fixed, images)
+
+
+@pytest.mark.parametrize("probability", [0.3, 1.0])
+@pytest.mark.parametrize("policy", ["color", "translation", "recolor:0.5", "cutout"])
+def test_a_probability_leaves_the_others_as_they_are(policy: str, probability: float) -> None:
+    """Of recolor's five every one is half as likely; a flip of luma does nothing half the time."""
+    likely = probability / 2
+    expected = {"recolor:0.5": (1 - likely) ** 4 * (1 - likely / 2), "translation": None}
+    images = pictures(4000, 16, torch.float32)
+    same = (augment(policy, probability)(images) == images).flatten(1).all(1).double().mean()
+    share = expected.get(policy, 1 - probability)
+    if share is None:  # a shift by 0 rows of -2 … 2 and 0 columns
+        share = 1 - probability * 24 / 25
+    assert same.item() == pytest.approx(share, abs=0.03)
+
+
+def test_the_probability_is_read_at_every_call() -> None:
+    """So that a schedule, or a rule on the device, needs to rebuild nothing."""
+    probability = torch.tensor(0.0)
+    changes = Augment("color", probability)
+    images = pictures()
+    assert torch.equal(changes(images), images)
+    probability.fill_(1.0)
+    assert not torch.equal(changes(images), images)
 
 
 def test_colour_moves_by_no_more_than_it_says() -> None:
     """A grey picture keeps its greyness and moves by brightness alone: at most 0.5."""
     grey = torch.full((500, 3, 2, 2), 0.25)
-    moved = jitter_colour(grey) - grey
+    moved = jitter_colour(grey, Draws.of(grey)) - grey
     assert moved.abs().max() <= 0.5 + 1e-6
     assert moved.min() < -0.45 and moved.max() > 0.45
     torch.testing.assert_close(moved, moved[:, :1, :1, :1].expand_as(moved))
@@ -52,40 +97,58 @@ def test_colour_moves_by_no_more_than_it_says() -> None:
 def test_translation_shifts_whole_pixels_by_up_to_an_eighth() -> None:
     images = torch.zeros(400, 3, 16, 16)
     images[:, :, 8, 8] = 1.0
-    places = translate(images)[:, 0].flatten(1).argmax(1)
+    moved = translate(images, Draws.of(images))
+    places = moved[:, 0].flatten(1).argmax(1)
     rows, columns = places // 16 - 8, places % 16 - 8
     assert set(rows.tolist()) == set(columns.tolist()) == {-2, -1, 0, 1, 2}
-    assert torch.equal(translate(images).sum((1, 2, 3)), torch.full((400,), 3.0))
+    assert torch.equal(moved.sum((1, 2, 3)), torch.full((400,), 3.0))
 
 
 def test_translation_brings_in_nothing() -> None:
     ones = torch.ones(200, 3, 16, 16)
-    sums = translate(ones)[:, 0].sum((1, 2))
+    sums = translate(ones, Draws.of(ones))[:, 0].sum((1, 2))
     assert set(sums.tolist()) == {float(a * b) for a in (14, 15, 16) for b in (14, 15, 16)}
 
 
 def test_cutout_hides_a_square_of_half_the_side_or_less_at_an_edge() -> None:
-    hidden = (cut_out(torch.ones(400, 3, 16, 16)) == 0)[:, 0]
+    ones = torch.ones(400, 3, 16, 16)
+    hidden = (cut_out(ones, Draws.of(ones)) == 0)[:, 0]
     heights = hidden.any(2).sum(1)
     widths = hidden.any(1).sum(1)
     assert heights.max() == widths.max() == 8 and heights.min() >= 4
     assert torch.equal(hidden.sum((1, 2)), heights * widths)
 
 
-def test_a_probability_leaves_the_others_as_they_are() -> None:
-    images = pictures(1000, 4)
-    same = (Augment("color", 0.3)(images) == images).flatten(1).all(1)
-    assert same.double().mean().item() == pytest.approx(0.7, abs=0.05)
-
-
 def test_it_stands_before_a_discriminator_only_while_it_trains() -> None:
     discriminator = nn.Flatten()
-    Augment("color").stand_before(discriminator)
+    augment("color").stand_before(discriminator)
     images = pictures()
     assert not torch.equal(discriminator(images), images.flatten(1))
     assert torch.equal(discriminator.eval()(images), images.flatten(1))
 
 
-def test_an_unknown_operation_offers_the_nearest() -> None:
-    with pytest.raises(ConfigError, match=r"'colour'.*Did you mean color"):
-        Augment("colour")
+@pytest.mark.parametrize("policy", ["", "none", " none "])
+def test_nothing_stands_before_a_discriminator_where_nothing_is_asked_for(policy: str) -> None:
+    discriminator = nn.Flatten()
+    augment(policy).stand_before(discriminator)
+    assert not discriminator._forward_pre_hooks
+
+
+def test_a_policy_is_names_and_shares() -> None:
+    assert parse_policy("blit, geom,recolor:0.5") == {"blit": 1.0, "geom": 1.0, "recolor": 0.5}
+
+
+@pytest.mark.parametrize(
+    ("policy", "message"),
+    [
+        ("colour", r"'colour'.*Did you mean color"),
+        ("blits,geom", r"'blits'.*Did you mean blit"),
+        ("recolor:2", r"gives recolor the share '2'.*recolor:0.5"),
+        ("recolor:", r"gives recolor the share ''"),
+        ("geom:nan", r"gives geom the share 'nan'"),
+        (":0.5", r"unknown operation ''"),
+    ],
+)
+def test_a_policy_that_cannot_be_read_is_refused(policy: str, message: str) -> None:
+    with pytest.raises(ConfigError, match=message):
+        parse_policy(policy)

@@ -14,6 +14,7 @@ from facegan import __version__, errors
 VERBS = {
     "data": "facegan.cli.data",
     "train": "facegan.cli.train",
+    "evaluate": "facegan.cli.evaluate",
     "report": "facegan.cli.report",
     "generate": "facegan.cli.generate",
     "serve": "facegan.cli.serve",
@@ -24,6 +25,7 @@ VERBS = {
 SUMMARIES = {
     "data": "Make or prepare a data set (toy: synthetic cartoon faces).",
     "train": "Train a GAN on a folder of pictures; ends with model.tar.gz.",
+    "evaluate": "Measure a model: FID, KID, precision and recall.",
     "report": "Write one HTML page about a run: faces, curves, what was set.",
     "generate": "Draw faces with a model, here, without a server.",
     "serve": "Serve a model over HTTP as SageMaker would.",
@@ -41,6 +43,7 @@ EXIT_CODES: dict[type[errors.FaceGANError], int] = {
     errors.InvocationError: 8,
     errors.CloudError: 9,
     errors.RequestError: 10,
+    errors.MetricError: 11,
 }
 
 

@@ -1,6 +1,7 @@
 """`facegan train`: from a folder of pictures to model.tar.gz, or on from where a run stopped."""
 
 import contextlib
+import json
 import signal
 from collections.abc import Iterator
 from itertools import pairwise
@@ -10,6 +11,7 @@ from typing import Any
 import click
 
 from facegan.errors import ConfigError
+from facegan.tick_line import METRIC_DEFINITIONS
 
 HELP = """Train a GAN on a folder of pictures; ends with RUN/model.tar.gz.
 
@@ -27,9 +29,8 @@ stops; --resume goes on to the very bits an undisturbed run would have reached.
 """
 
 
-DEFAULTS = {"family": "dcgan", "preset": "toy32"}
-PLAN_ONLY = ("data", "family", "labels", "preset", "resolution")  # of a plan, not hyperparameters
-OPTIONS = (*PLAN_ONLY, "out", "resume")
+FAMILY, RESOLUTION = "dcgan", 32  # where nothing is named and the data does not say
+OPTIONS = ("data", "evaluate_data", "family", "labels", "preset", "resolution", "out", "resume")
 
 
 class TrainCommand(click.Command):
@@ -49,8 +50,13 @@ class TrainCommand(click.Command):
 
 def chosen(args: list[str]) -> tuple[str, str]:
     """The family and preset named on a command line that is still being parsed."""
+    from facegan.gans import find_family
+
     named = dict(pairwise(part for word in args for part in word.split("=", 1)))
-    return named.get("--family", DEFAULTS["family"]), named.get("--preset", DEFAULTS["preset"])
+    family = find_family(named.get("--family", FAMILY))
+    resolution = named.get("--resolution", "")
+    side = int(resolution) if resolution.isdecimal() else RESOLUTION
+    return family.name, named.get("--preset") or family.default_preset(side)
 
 
 def hyperparameter_rows(family: str, preset: str) -> Iterator[tuple[str, list[tuple[str, str]]]]:
@@ -107,6 +113,13 @@ def parse_flags(args: list[str]) -> dict[str, str]:
     return values
 
 
+def print_metric_definitions(ctx: click.Context, param: click.Parameter, asked: bool) -> None:
+    """--metric-definitions: what a SageMaker job declares to have its curves drawn."""
+    if asked:
+        click.echo(json.dumps(METRIC_DEFINITIONS, indent=2))
+        ctx.exit()
+
+
 @click.command(
     cls=TrainCommand,
     help=HELP,
@@ -115,11 +128,18 @@ def parse_flags(args: list[str]) -> dict[str, str]:
 @click.option("--data", type=click.Path(path_type=Path), help="Folder of pictures.")
 @click.option("--out", type=click.Path(path_type=Path), required=True, help="The run's folder.")
 @click.option("--family", help="Which family of GANs.  [default: dcgan]")
-@click.option("--preset", help="Which of the family's presets.  [default: toy32]")
+@click.option(
+    "--preset", help="Which of the family's presets.  [default: the family's for the resolution]"
+)
 @click.option(
     "--resolution",
     type=click.IntRange(4, 1024),
     help="Side of the images.  [default: as the data was prepared, else 32]",
+)
+@click.option(
+    "--evaluate-data",
+    type=click.Path(path_type=Path),
+    help="Pictures to evaluate against, with --evaluate-kimg.  [default: those of --data]",
 )
 @click.option(
     "--labels",
@@ -128,14 +148,21 @@ def parse_flags(args: list[str]) -> dict[str, str]:
     "of the folders in --data.  [default: manifest]",
 )
 @click.option("--resume", is_flag=True, help="Go on with the run in --out.")
+@click.option(
+    "--metric-definitions",
+    is_flag=True,
+    is_eager=True,
+    expose_value=False,
+    callback=print_metric_definitions,
+    help="Print the MetricDefinitions of a SageMaker training job, and stop.",
+)
 @click.argument("hyperparameters", nargs=-1, type=click.UNPROCESSED)
-def command(
-    out: Path, resume: bool, hyperparameters: tuple[str, ...], data: Path | None, **options: Any
-) -> None:
+def command(out: Path, resume: bool, hyperparameters: tuple[str, ...], **options: Any) -> None:
     given = parse_flags(list(hyperparameters))
     asked = {name: value for name, value in options.items() if value is not None}
-    if data is not None:
-        asked["data"] = str(data.resolve())
+    for name in ("data", "evaluate_data"):
+        if name in asked:
+            asked[name] = str(asked[name].resolve())
     if resume:
         resume_run(out, asked, given)
         return
@@ -148,27 +175,58 @@ def command(
 
     folder = RunFolder(out)
     folder.check_free()
-    train(folder, plan_run(asked, given), resume=False)
+    if not train(folder, plan_run(asked, given), resume=False):
+        say_stopped(folder)
 
 
-def plan_run(asked: dict[str, Any], given: dict[str, str]) -> dict[str, Any]:
+def plan_run(
+    asked: dict[str, Any], given: dict[str, str], also: tuple[str, ...] = OPTIONS
+) -> dict[str, Any]:
     """All that a run is: data, family, preset, resolution and hyperparameters, checked.
 
+    Args:
+        asked: What is no hyperparameter: ``data``, and where they are named, ``family``,
+            ``preset`` and ``resolution``.
+        given: Hyperparameters by name.
+        also: Further names worth offering for a mistyped one.
+
     Raises:
-        ConfigError: an unknown name or a value out of range, before any work is done.
+        ConfigError: an unknown name, a value out of range, or images that the family cannot make,
+            before any work is done.
         DatasetError: the data's manifest cannot be read, or labels are wanted and there are none.
     """
     from facegan.data.image_folder import detect_resolution
-    from facegan.gans import find_family, find_preset
-    from facegan.training import TrainingConfig, split_hyperparameters
+    from facegan.gans import convert, find_family, find_preset
+    from facegan.training.plan import resolve_plan
 
-    plan = {**DEFAULTS, **asked}
-    plan.setdefault("resolution", detect_resolution(plan["data"]) or 32)
-    preset = find_preset(find_family(plan["family"]), plan["preset"])
-    numbers, loop = split_hyperparameters(preset, given, also=OPTIONS)
-    check_labels(plan, preset.replaced(numbers))
-    TrainingConfig.from_hyperparameters(loop)
-    return {**plan, **given}
+    family = find_family(asked.get("family", FAMILY))
+    side = asked.get("resolution") or detect_resolution(asked["data"]) or RESOLUTION
+    side = convert("resolution", int, side)
+    preset = asked.get("preset") or family.default_preset(side)
+    plan = {**asked, "family": family.name, "preset": preset, "resolution": side, **given}
+    numbers, config = resolve_plan(plan, also)
+    if "evaluate_data" in plan and not config.evaluate_kimg:
+        raise ConfigError(
+            f"Nothing would be evaluated against {plan['evaluate_data']}.",
+            "Say how often: --evaluate-kimg 5.",
+        )
+    check_labels(plan, find_preset(family, preset).replaced(numbers))
+    check_shape(family.name, preset, side, numbers)
+    return plan
+
+
+def check_shape(family: str, preset: str, resolution: int, numbers: dict[str, Any]) -> None:
+    """Refuse a resolution that the family cannot make; no weights are made, no pictures read.
+
+    Raises:
+        ConfigError: it says which resolutions the family can make.
+    """
+    import torch
+
+    from facegan.gans import build_gan
+
+    with torch.device("meta"):
+        build_gan(family, preset, (3, resolution, resolution), **numbers)
 
 
 def check_labels(plan: dict[str, Any], preset: Any) -> None:
@@ -202,48 +260,54 @@ def labels_of(plan: dict[str, Any]) -> str:
 def resume_run(out: Path, asked: dict[str, Any], given: dict[str, str]) -> None:
     """Read what the run was started with, and refuse to go on with something else."""
     from facegan.training import RunFolder
-    from facegan.training.run_folder import check_same
 
     folder = RunFolder(out)
-    plan = folder.read_plan()
-    check_same(plan, {**asked, **given})
-    train(folder, {**plan, **asked, **given}, resume=True)
+    plan = {**folder.read_plan(), **asked, **given}
+    folder.check_same(plan)
+    if not train(folder, plan, resume=True):
+        say_stopped(folder)
 
 
-def train(folder: Any, plan: dict[str, Any], resume: bool) -> None:
-    """Build data, GAN and trainer from a plan, and run them to the artifact."""
+def train(folder: Any, plan: dict[str, Any], resume: bool) -> bool:
+    """Build data, GAN and trainer from a plan, and run them to the artifact.
+
+    Returns:
+        Whether the run is finished and has its artifact; False where it was stopped before.
+    """
     from facegan.gans import build_gan, find_family, find_preset
-    from facegan.training import Trainer, TrainingConfig, split_hyperparameters
+    from facegan.training import Trainer
+    from facegan.training.plan import resolve_plan
     from facegan.training.progress import Progress
 
-    values = {name: value for name, value in plan.items() if name not in PLAN_ONLY}
-    preset = find_preset(find_family(plan["family"]), plan["preset"])
-    numbers, loop = split_hyperparameters(preset, values)
-    config = TrainingConfig.from_hyperparameters(loop)
+    numbers, config = resolve_plan(plan)
     dataset = open_dataset(Path(plan["data"]), int(plan["resolution"]), labels_of(plan))
-    is_conditional = preset.replaced(numbers).conditional
+    preset = find_preset(find_family(plan["family"]), plan["preset"]).replaced(numbers)
     gan = build_gan(
         plan["family"],
         plan["preset"],
         dataset.image_shape,
         seed=config.seed,
-        classes=dataset.classes if is_conditional else None,
+        classes=dataset.classes if preset.conditional else None,
         **numbers,
     )
-    facts = dataset.describe(with_labels=is_conditional)
-    trainer = Trainer(gan, dataset, config)
+    facts = dataset.describe(with_labels=preset.conditional)
+    evaluation = open_evaluation(plan, config, dataset) if config.evaluate_kimg else None
+    trainer = Trainer(gan, dataset, config, evaluation=evaluation)
     if resume:
         folder.check_dataset(facts)
         folder.resume(trainer)
-    else:
-        folder.start(plan, facts)
+    folder.start(plan, facts, trainer)  # a resumed run's: where and how it goes on
     say_start(trainer, dataset, folder)
-    with stopping_gently(trainer), bar_above_logs(), Progress(folder, trainer):
-        trainer.run()
-    say_end(trainer, folder, facts)
+    with stopping_gently(trainer):
+        with fitting_memory(trainer), bar_above_logs(), Progress(folder, trainer):
+            trainer.run()
+        if trainer.is_finished:
+            folder.finish(trainer, facts)
+            say_end(trainer, folder)
+    return trainer.is_finished
 
 
-def open_dataset(data: Path, resolution: int, labels_from: str) -> Any:
+def open_dataset(data: Path, resolution: int, labels_from: str = "manifest") -> Any:
     """The pictures, decoded, with a bar."""
     from tqdm import tqdm
 
@@ -251,6 +315,24 @@ def open_dataset(data: Path, resolution: int, labels_from: str) -> Any:
 
     with tqdm(desc="Reading pictures", unit="img", disable=None) as bar:
         return ImageFolderDataset(data, resolution, bar.update, labels_from)
+
+
+def open_evaluation(plan: dict[str, Any], config: Any, dataset: Any) -> Any:
+    """What measures the run's quality: its extractor, and the pictures to compare with."""
+    from facegan.cli.cache import default_cache
+    from facegan.metrics import FeatureCache
+    from facegan.training.evaluation import Evaluation
+    from facegan.training.precision import choose_device
+
+    folder = plan.get("evaluate_data")
+    pictures = open_dataset(Path(folder), dataset.resolution) if folder else dataset
+    return Evaluation(
+        pictures,
+        config,
+        about=pictures.describe(),
+        cache=FeatureCache(default_cache()),
+        device=str(choose_device(config.device)),
+    )
 
 
 def say_start(trainer: Any, dataset: Any, folder: Any) -> None:
@@ -271,19 +353,29 @@ def say_start(trainer: Any, dataset: Any, folder: Any) -> None:
     click.echo(f"Curves: tensorboard --logdir {folder.tensorboard}")
 
 
-def say_end(trainer: Any, folder: Any, facts: dict[str, Any]) -> None:
-    """Pack what was trained; a run that was stopped says how to go on."""
-    if not trainer.is_finished:
-        click.echo(
-            f"Stopped at {trainer.kimg:.1f} kimg. Go on with: "
-            f"facegan train --out {folder.path} --resume"
-        )
-        raise click.exceptions.Exit(0)
-    folder.finish(trainer, facts)
+def say_end(trainer: Any, folder: Any) -> None:
+    """What was trained, and what to do with it."""
     click.echo(
         f"Trained {trainer.kimg:.1f} kimg in {trainer.train_seconds:.0f} s. Model: {folder.archive}"
     )
+    if trainer.evaluation:
+        say_best(trainer.evaluation, folder)
     click.echo(f"Look: {folder.samples}; draw: facegan generate {folder.archive} --seeds 0-15")
+
+
+def say_best(evaluation: Any, folder: Any) -> None:
+    """The figures of the last and of the best generator."""
+    card = evaluation.card()
+    name = evaluation.judged_by
+    click.echo(
+        f"{name} {card['last'][name]:.4g} at the end; best {card['best'][name]:.4g} "
+        f"at {card['best']['kimg']:.1f} kimg: {folder.best_archive}"
+    )
+
+
+def say_stopped(folder: Any) -> None:
+    """How to go on."""
+    click.echo(f"Stopped. Go on with: facegan train --out {folder.path} --resume")
 
 
 def shortened(text: str, most: int = 200) -> str:
@@ -305,6 +397,28 @@ def stopping_gently(trainer: Any) -> Iterator[None]:
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
+
+
+@contextlib.contextmanager
+def fitting_memory(trainer: Any) -> Iterator[None]:
+    """A GPU that is too small is said with what makes a step smaller.
+
+    Raises:
+        RunError: the GPU's memory is used up.
+    """
+    import torch
+
+    from facegan.errors import RunError
+
+    try:
+        yield
+    except torch.OutOfMemoryError as cause:
+        side = trainer.gan.image_shape[-1]
+        raise RunError(
+            f"The memory of {trainer.device} does not hold a step of {trainer.batch_size} images "
+            f"of {side} px.",
+            "Lower batch_size, or choose a smaller preset or resolution.",
+        ) from cause
 
 
 @contextlib.contextmanager

@@ -105,7 +105,13 @@ class ImageFolderDataset:
         facts = {"name": name, "digest": self.digest, "resolution": self.resolution}
         if with_labels and self.labelled:
             facts["labels_digest"] = self.labelled.digest
-        return {**facts, "images": len(self), "skipped": len(self.skipped)}
+        return {
+            **facts,
+            "images": len(self),
+            "skipped": len(self.skipped),
+            "crop": "centre square",
+            "resize_filter": "Lanczos",
+        }
 
 
 def find_pictures(folder: Path) -> list[Path]:

@@ -20,9 +20,19 @@ from facegan.gans.labels import draw_labels
 # One step's inputs and scratch space: "reals" (N, 3, H, W) in [-1, 1], "latents" (N, latent_dim),
 # "generator" (the step's random numbers, for latents), "kimg" (thousands of images seen before the
 # step), in a conditional game "labels" (int64 (N,), of the reals), and whatever one phase leaves
-# for the next.
+# for the next. The loss that teaches a judge leaves its verdicts, "real_logits" and "fake_logits":
+# see :func:`leave_verdicts`.
 Batch = dict[str, Any]
 Terms = dict[str, Tensor]
+
+
+def leave_verdicts(batch: Batch, real_logits: Tensor, fake_logits: Tensor) -> None:
+    """Leave in the batch how real the discriminator took reals and fakes to be.
+
+    Logits (N,) as its own loss takes them: above 0 where it is right about a real and wrong about a
+    fake. Adaptive augmentation and the warnings about a lost game go by their signs.
+    """
+    batch["real_logits"], batch["fake_logits"] = real_logits.detach(), fake_logits.detach()
 
 
 def setting(
@@ -141,6 +151,8 @@ class Family(ABC):
     name: str
     paper: str
     presets: Mapping[str, Preset]
+    # Resolution → the preset for it where none is named.
+    default_presets: Mapping[int, str]
     # Players whose moving average is kept, saved and served; the first is *the* generator.
     generators: tuple[str, ...] = ("generator",)
     # Players that tell reals from fakes: what they see may be augmented.
@@ -151,6 +163,20 @@ class Family(ABC):
     # The generator has `styles`, as `forward` but → (N, layers, style_dim), and `synthesis`, which
     # makes images of them.
     has_style_mixing: bool = False
+
+    def default_preset(self, resolution: int) -> str:
+        """The preset for images of that side, where none is named.
+
+        Raises:
+            ConfigError: the family has none; it says for which it has, and which there are.
+        """
+        if resolution not in self.default_presets:
+            sides = ", ".join(map(str, sorted(self.default_presets)))
+            raise ConfigError(
+                f"{self.name} has no default preset for {resolution} px (it has for {sides}).",
+                f"Name one by preset: {', '.join(self.presets)}.",
+            )
+        return self.default_presets[resolution]
 
     @abstractmethod
     def build_players(self, preset: Any, image_shape: tuple[int, ...]) -> dict[str, nn.Module]:
@@ -172,6 +198,10 @@ class Family(ABC):
 
     def ema_half_life_kimg(self, preset: Any, kimg: float) -> float | None:
         """The averages' half-life at a moment of the run; None leaves it to the configuration."""
+        return None
+
+    def augment_probability(self, preset: Any, kimg: float) -> float | None:
+        """How likely an image is augmented at a moment of the run; None: there is no schedule."""
         return None
 
     @abstractmethod

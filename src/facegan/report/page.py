@@ -10,6 +10,7 @@ from facegan.report import face_sections, sections
 from facegan.report.faces import Gallery
 from facegan.report.markup import Markup, element
 from facegan.report.neighbours import Reals
+from facegan.report.quality import quality_sections
 from facegan.report.run_record import RunRecord, kimg_text
 from facegan.report.style import STYLE, style_of_moments
 
@@ -91,6 +92,7 @@ def parts(run: RunRecord, reals: Reals | str) -> list[Markup]:
         face_sections.faces_section(run, gallery, faces),
         *face_sections.classes_section(run, gallery),
         face_sections.moments_section(run),
+        *quality_sections(run),
         sections.curves_section(run),
         face_sections.ways_section(run, gallery),
         face_sections.or_said(

@@ -9,9 +9,10 @@ from typing import Any
 
 from facegan.artifact import CARD_NAME, Artifact, load_artifact
 from facegan.errors import ArtifactError, RunError
+from facegan.metrics import EXTRACTORS, metric_names
 
 Tick = Mapping[str, float]
-NOT_LOSSES = {"kimg", "images_per_second", "train_seconds", "time"}
+NOT_LOSSES = {"kimg", "images_per_second", "train_seconds", "time"} | metric_names(EXTRACTORS)
 FOREIGN = "Name the folder that was given to facegan train as --out."
 
 
@@ -26,6 +27,7 @@ class RunRecord:
     samples: tuple[Path, ...]  # grids of the fixed latents, oldest first
     artifact: Artifact | None
     no_artifact: str  # why there is none; empty where there is
+    started: Mapping[str, Any]  # what run.json tells besides: settings, training, versions
 
     @property
     def kimg(self) -> float:
@@ -36,6 +38,16 @@ class RunRecord:
     def is_finished(self) -> bool:
         """Whether there is a model and it is of the last tick: a resumed run has an older one."""
         return self.artifact is not None and self.artifact.card.kimg >= self.kimg
+
+    @property
+    def numbers(self) -> dict[str, Mapping[str, Any]]:
+        """What the run computes with: ``settings``, ``training`` and ``versions``, as far as known.
+
+        The model's card is of the moment when training ended, ``run.json`` of its start.
+        """
+        card = self.artifact.card if self.artifact else None
+        names = ("settings", "training", "versions")
+        return {name: getattr(card, name, None) or self.started.get(name, {}) for name in names}
 
     @property
     def terms(self) -> list[str]:
@@ -57,23 +69,24 @@ def read_run(path: Path) -> RunRecord:
     """
     if not path.is_dir():
         raise RunError(f"{path} does not exist or is no folder.", FOREIGN)
-    plan, dataset = read_facts(path / "run.json")
+    facts = read_facts(path / "run.json")
     artifact, reason = read_artifact(path)
     return RunRecord(
         path=path,
-        plan=plan,
-        dataset=dataset,
+        plan=facts["plan"],
+        dataset=facts["dataset"],
         ticks=read_ticks(path / "metrics.jsonl"),
         samples=tuple(sorted((path / "samples").glob("kimg-*.png"))),
         artifact=artifact,
         no_artifact=reason,
+        started={name: rows for name, rows in facts.items() if isinstance(rows, dict)},
     )
 
 
-def read_facts(file: Path) -> tuple[dict[str, Any], dict[str, Any]]:
-    """The plan and the data set that run.json names."""
+def read_facts(file: Path) -> dict[str, Any]:
+    """What run.json tells, with a plan and a data set that are whole."""
     try:
-        facts = json.loads(file.read_text())
+        facts: dict[str, Any] = json.loads(file.read_text())
         plan, dataset = facts["plan"], facts["dataset"]
         if not (isinstance(plan, dict) and isinstance(dataset, dict)):
             raise TypeError("plan and dataset must be objects")
@@ -85,7 +98,7 @@ def read_facts(file: Path) -> tuple[dict[str, Any], dict[str, Any]]:
         raise RunError(
             f"{file} does not describe a run ({type(cause).__name__}: {cause}).", FOREIGN
         ) from cause
-    return plan, dataset
+    return facts
 
 
 def read_ticks(file: Path) -> tuple[Tick, ...]:

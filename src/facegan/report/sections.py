@@ -28,14 +28,15 @@ def header(run: RunRecord) -> Markup:
 
 def figures_of(run: RunRecord) -> dict[str, str]:
     """The figures at the head of the page; a dash where one is not known yet."""
-    training = run.artifact.card.training if run.artifact else {}
+    training = run.numbers["training"]
+    hardware = training.get("hardware", training.get("device", "–"))
     seconds = run.ticks[-1].get("train_seconds", 0.0) if run.ticks else 0.0
     return {
         "kimg": kimg_text(run.kimg),
         "images per second": f"{run.kimg * 1000 / seconds:,.0f}" if seconds else "–",
         "minutes of training": f"{seconds / 60:,.1f}",
         "resolution": f"{run.dataset['resolution']} px",
-        "hardware": str(training.get("device", "–")),
+        "hardware": str(hardware),
         "number format": str(training.get("computed_in", run.plan.get("precision", "–"))),
     }
 
@@ -66,16 +67,18 @@ def curves_section(run: RunRecord) -> Markup:
 
 def configuration_section(run: RunRecord) -> Markup:
     """Everything that was set, and on what it ran."""
-    tables = {"Asked for": run.plan, "Data": run.dataset}
-    if run.artifact:
-        card = run.artifact.card
-        tables |= {"Networks": card.settings, "Training": card.training, "Versions": card.versions}
+    tables = {
+        "Asked for": run.plan,
+        "Data": run.dataset,
+        "Networks": run.numbers["settings"],
+        "Training": run.numbers["training"],
+        "Versions": run.numbers["versions"],
+        "Quality": run.artifact.card.metrics.get("protocol", {}) if run.artifact else {},
+    }
     drawn = [
         element("div", element("h3", title), table(rows)) for title, rows in tables.items() if rows
     ]
-    notes = [] if run.artifact else [absent("The presets' values are in the model's card, "
-                                            "which is written when training ends.")]  # fmt: skip
-    return section("Configuration", *notes, element("div", drawn, class_="tables"))
+    return section("Configuration", element("div", drawn, class_="tables"))
 
 
 def table(rows: Mapping[str, Any]) -> Markup:

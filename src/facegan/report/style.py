@@ -80,6 +80,8 @@ table { border-collapse: collapse; width: 100%; font-size: 0.88rem; }
 td, th { padding: 0.25rem 0; text-align: left; border-bottom: 1px solid var(--hair); }
 th { font-weight: 400; color: var(--muted); padding-right: 1rem; vertical-align: top; }
 th { min-width: 40%; }
+.figures th { min-width: 0; }
+.figures th[scope=col] { text-align: right; padding-right: 0; }
 td { overflow-wrap: anywhere; text-align: right; font-variant-numeric: tabular-nums; }
 code { font: 0.85rem/1.5 ui-monospace, SFMono-Regular, Menlo, Consolas, monospace; }
 pre { margin: 0.2rem 0 1rem; padding: 0.7rem 0.9rem; border-radius: 8px; }

@@ -16,6 +16,8 @@ from safetensors.torch import save as save_tensors
 from torch import Tensor
 
 from facegan.errors import RunError
+from facegan.files import write_synced
+from facegan.training.writing import writing
 
 logger = logging.getLogger(__name__)
 
@@ -53,37 +55,29 @@ def save_checkpoint(folder: Path, tensors: Tensors, numbers: Mapping[str, Any], 
     kimg = numbers["images_seen"] / 1000
     final = folder / f"kimg-{kimg:012.3f}"
     partial = folder / f".partial-{final.name}"
+    blob = save_tensors({name: value.cpu().contiguous() for name, value in tensors.items()})
+    facts = {**numbers, "sha256": hashlib.sha256(blob).hexdigest()}
+    shutil.rmtree(partial, ignore_errors=True)
     try:
+        with writing(final):
+            partial.mkdir(parents=True)
+            write_synced(partial / TENSORS_NAME, blob)
+            write_synced(partial / NUMBERS_NAME, json.dumps(facts, indent=2).encode())
+            shutil.rmtree(final, ignore_errors=True)
+            os.replace(partial, final)
+    finally:
         shutil.rmtree(partial, ignore_errors=True)
-        partial.mkdir(parents=True)
-        blob = save_tensors({name: value.cpu().contiguous() for name, value in tensors.items()})
-        facts = {**numbers, "sha256": hashlib.sha256(blob).hexdigest()}
-        write_synced(partial / TENSORS_NAME, blob)
-        write_synced(partial / NUMBERS_NAME, json.dumps(facts, indent=2).encode())
-        shutil.rmtree(final, ignore_errors=True)
-        os.replace(partial, final)
-    except OSError as cause:
-        shutil.rmtree(partial, ignore_errors=True)
-        raise RunError(
-            f"The checkpoint {final} cannot be written: {cause.strerror}.",
-            "Earlier checkpoints are intact: free some space, then train again with --resume.",
-        ) from cause
     for old in list_checkpoints(folder)[:-keep]:
         shutil.rmtree(old, ignore_errors=True)
     return final
 
 
-def write_synced(path: Path, content: bytes) -> None:
-    """Write a file and wait until it is on the disk."""
-    with path.open("wb") as stream:
-        stream.write(content)
-        stream.flush()
-        os.fsync(stream.fileno())
-
-
 def list_checkpoints(folder: Path) -> list[Path]:
-    """The checkpoints below a folder, oldest first."""
-    return sorted(folder.glob("kimg-*"))
+    """The checkpoints below a folder, oldest first.
+
+    SageMaker's agent leaves marks of its own among what it syncs (``*.sagemaker-uploaded``).
+    """
+    return sorted(path for path in folder.glob("kimg-*") if path.suffix[1:].isdigit())
 
 
 def load_newest(folder: Path) -> tuple[Tensors, dict[str, Any]]:

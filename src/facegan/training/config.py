@@ -1,12 +1,30 @@
 """The trainer's hyperparameters: typed, bounded, and read from strings as SageMaker sends them."""
 
 from collections.abc import Mapping
-from typing import Any, Literal, Self
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, PlainValidator, ValidationError, field_validator
 
 from facegan.errors import ConfigError, nearest
 from facegan.gans import Preset
+from facegan.metrics import FEWEST
+from facegan.training.augment.policy import NOTHING, parse_policy
+
+ADAPTIVE_ONLY = ("augment_target", "augment_speed_kimg")
+
+
+def read_probability(value: Any) -> float | str:
+    """A number from 0 to 1, or the name of a rule that finds one."""
+    if value in ("adaptive", "scheduled"):
+        return str(value)
+    try:
+        number = float(value)
+    except (TypeError, ValueError):
+        number = -1.0
+    if 0 <= number <= 1:
+        return number
+    hint = "It must be a number from 0 to 1, adaptive or scheduled."
+    raise ConfigError(f"augment_probability is {value!r}.", hint)
 
 
 class TrainingConfig(BaseModel):
@@ -33,12 +51,35 @@ class TrainingConfig(BaseModel):
     )
     keep_checkpoints: int = Field(2, ge=1, le=1000, description="how many checkpoints to keep")
     augment: str = Field(
-        "",
-        description="what the discriminator sees, jittered: any of color,translation,cutout; "
-        "for small data sets",
+        NOTHING,
+        description="change what the discriminator is shown, for small data sets: any of "
+        "color,translation,cutout (DiffAugment) and blit,geom,recolor (ADA)",
     )
-    augment_probability: float = Field(
-        1.0, ge=0, le=1, description="how likely each image is augmented"
+    augment_probability: Annotated[float | str, PlainValidator(read_probability)] = Field(
+        1.0,
+        description="how likely each of these is done to an image: 0 to 1, adaptive (by what the "
+        "discriminator makes of the reals) or scheduled (by the family)",
+    )
+    augment_target: float = Field(
+        0.6, gt=-1, lt=1, description="adaptive: the mean sign of the reals' logits to keep"
+    )
+    augment_speed_kimg: float = Field(
+        500.0, gt=0, description="adaptive: how many kimg from never to always"
+    )
+    evaluate_kimg: float | None = Field(
+        None,
+        ge=0,
+        description="KID, FD, precision and recall at the first tick after every so many kimg, "
+        "and at the end; 0: never",
+    )
+    evaluate_samples: int = Field(
+        2000,
+        ge=FEWEST,
+        le=1_000_000,
+        description="how many faces an evaluation draws, and how many pictures it takes at most",
+    )
+    evaluate_extractor: Literal["lite0", "inception"] = Field(
+        "lite0", description="lite0 is embedded; inception (FID as published) is downloaded"
     )
     precision: Literal["auto", "bf16", "fp32"] = Field(
         "auto", description="auto: bf16 where the processor has it in hardware"
@@ -48,6 +89,13 @@ class TrainingConfig(BaseModel):
         description="torch.compile the networks: a minute at the start, quicker steps on GPUs",
     )
     device: str = Field("auto", description="auto, cpu, cuda, cuda:1 …")
+
+    @field_validator("augment")
+    @classmethod
+    def check_augment(cls, policy: str) -> str:
+        """Refuse a policy that cannot be read; ConfigError says why."""
+        parse_policy(policy)
+        return policy
 
     @classmethod
     def from_hyperparameters(cls, values: Mapping[str, Any]) -> Self:
@@ -62,12 +110,32 @@ class TrainingConfig(BaseModel):
             raise config_error(cause.errors()[0], tuple(cls.model_fields)) from None
 
     def completed_by(self, preset: Preset) -> Self:
-        """The same with the preset's recipe where nothing was asked for."""
-        given = {name: value for name, value in self if value is not None}
-        merged = self.from_hyperparameters({**preset.recipe, **given})
+        """The same with the preset's recipe where nothing was asked for.
+
+        Raises:
+            ConfigError: something was asked for that would change nothing.
+        """
+        asked = self.model_dump(exclude_unset=True, exclude_none=True)
+        merged = self.from_hyperparameters({**preset.recipe, **asked})
+        refuse_vain_wishes(asked, merged)
         if merged.tick_kimg is None and merged.total_kimg is not None:
             return merged.model_copy(update={"tick_kimg": merged.total_kimg / 20})
         return merged
+
+
+def refuse_vain_wishes(asked: Mapping[str, Any], merged: TrainingConfig) -> None:
+    """Refuse details of an augmentation that will not take place.
+
+    Raises:
+        ConfigError: names the detail and what it needs.
+    """
+    for name in asked:
+        if name.startswith("augment_") and not parse_policy(merged.augment):
+            hint = "Say what is to be done by augment, such as blit,geom,recolor."
+            raise ConfigError(f"{name} is given, but nothing is augmented.", hint)
+        if name in ADAPTIVE_ONLY and merged.augment_probability != "adaptive":
+            hint = "Give augment_probability=adaptive, or leave it out."
+            raise ConfigError(f"{name} is given, but augmentation is not adaptive.", hint)
 
 
 def config_error(problem: Any, known: tuple[str, ...]) -> ConfigError:

@@ -1,5 +1,8 @@
 """Which device and which number format a run computes in, decided once and said."""
 
+import platform
+import re
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -60,3 +63,20 @@ def place(player: nn.Module, device: torch.device) -> nn.Module:
     channels_last: Any = player.to  # torch's own types forget this argument
     moved: nn.Module = channels_last(device, memory_format=torch.channels_last)
     return moved
+
+
+def describe_hardware(device: torch.device) -> dict[str, Any]:
+    """What a run computes on: the device's kind and its name; for a processor, its threads."""
+    if device.type == "cuda":
+        return {"device": "cuda", "hardware": torch.cuda.get_device_name(device)}
+    threads = torch.get_num_threads()
+    return {"device": device.type, "hardware": processor_name(), "threads": threads}
+
+
+def processor_name() -> str:
+    """The processor as Linux names it; its architecture elsewhere."""
+    try:
+        found = re.search(r"^model name\s*: (.+)$", Path("/proc/cpuinfo").read_text(), re.M)
+    except OSError:
+        found = None
+    return found[1] if found else platform.processor() or platform.machine()

@@ -4,16 +4,18 @@ import json
 import logging
 import time
 from collections.abc import Mapping
-from pathlib import Path
 from types import TracebackType
-from typing import Any, Self
+from typing import Self
 
 import torch
 from tqdm import tqdm
 
 from facegan.pictures import montage, save_png
+from facegan.tick_line import tick_line
+from facegan.training.curves import open_curves
 from facegan.training.run_folder import RunFolder
-from facegan.training.trainer import Trainer, sample_images
+from facegan.training.trainer import Trainer
+from facegan.training.writing import writing
 
 logger = logging.getLogger(__name__)
 
@@ -21,11 +23,6 @@ SAMPLES = 64  # the latents drawn at every tick
 BAR_FORMAT = (
     "{desc}: {percentage:3.0f}%|{bar}| {n:.1f}/{total:.1f} kimg [{elapsed}<{remaining}{postfix}]"
 )
-
-
-def tick_line(figures: Mapping[str, float]) -> str:
-    """One line a tick, ``name=value;`` each: what a SageMaker metric definition's regex reads."""
-    return " ".join(f"{name}={value:.6g};" for name, value in figures.items())
 
 
 class Progress:
@@ -38,7 +35,7 @@ class Progress:
     def __init__(self, folder: RunFolder, trainer: Trainer) -> None:
         self.folder, self.trainer = folder, trainer
         self.latents = trainer.gan.sample_latents(SAMPLES, torch.Generator().manual_seed(0))
-        self.curves = open_curves(folder.tensorboard, trainer)
+        self.curves = open_curves(folder.tensorboard, trainer.images_at_last_tick)
         self.bar = tqdm(
             total=trainer.total_images / 1000,
             initial=trainer.kimg,
@@ -58,11 +55,11 @@ class Progress:
         trace: TracebackType | None,
     ) -> None:
         self.bar.close()
+        if self.curves:
+            self.curves.close()
         if error is None and not self.trainer.is_finished:  # stopped, perhaps between two ticks
             self.trainer.tally.figures(self.trainer.kimg)  # no checkpoint of what has diverged
             self.folder.save_state(self.trainer)
-        if self.curves:
-            self.curves.close()
 
     def step(self, trainer: Trainer) -> None:
         """Move the bar."""
@@ -80,6 +77,8 @@ class Progress:
             for name, value in losses.items():
                 self.curves.add_scalar(name, value, trainer.images_seen)
         self.draw_samples()
+        if trainer.evaluation and trainer.evaluation.is_best_now(trainer):
+            self.folder.save_best(trainer)
         self.folder.save_state(trainer)
 
     def append(self, figures: Mapping[str, float]) -> None:
@@ -87,13 +86,12 @@ class Progress:
         line = json.dumps(
             {**figures, "train_seconds": self.trainer.train_seconds, "time": round(time.time(), 3)}
         )
-        with self.folder.metrics_file.open("a") as stream:
+        with writing(self.folder.metrics_file), self.folder.metrics_file.open("a") as stream:
             stream.write(line + "\n")
 
     def draw_samples(self) -> None:
         """The fixed latents as they look now, as a grid in RUN/samples."""
-        images = sample_images(self.trainer, self.latents)
-        levels = ((images.clamp(-1, 1) + 1) * 127.5).round().to(torch.uint8)
+        levels = self.trainer.draw_pixels(self.latents)
         facts = {
             "facegan:family": self.trainer.gan.family.name,
             "facegan:preset": self.trainer.gan.preset_name,
@@ -101,15 +99,5 @@ class Progress:
         }
         name = f"kimg-{self.trainer.kimg:012.3f}.png"
         grid = montage(levels.permute(0, 2, 3, 1).numpy())
-        save_png(self.folder.samples / name, grid, facts)
-
-
-def open_curves(folder: Path, trainer: Trainer) -> Any:
-    """A TensorBoard writer that forgets the steps a resumed run takes again; None without one."""
-    try:
-        from torch.utils.tensorboard import SummaryWriter
-    except ImportError:
-        logger.info("No TensorBoard files: tensorboard is not installed.")
-        return None
-    writer: Any = SummaryWriter  # torch leaves it untyped
-    return writer(str(folder), purge_step=trainer.images_seen)
+        with writing(self.folder.samples / name):
+            save_png(self.folder.samples / name, grid, facts)

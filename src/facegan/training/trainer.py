@@ -13,11 +13,12 @@ from facegan.data import Dataset, order_of, random_numbers, to_float
 from facegan.errors import ConfigError
 from facegan.gans import Batch, Gan, Phase, even_labels
 from facegan.gans.autocast import autocast
-from facegan.training.augment import Augment
+from facegan.training.augment import Augment, Strength, parse_policy
 from facegan.training.checkpoint import Tensors, flatten_optimizer, restore_optimizer
 from facegan.training.compiled import Compiled
 from facegan.training.config import TrainingConfig
 from facegan.training.ema import MovingAverage
+from facegan.training.evaluation import Evaluation, Stopped
 from facegan.training.precision import choose_device, choose_dtype, place
 from facegan.training.tally import Tally
 
@@ -27,7 +28,8 @@ STEP, NETWORKS = 0, 1  # what a step's random numbers are for
 class Trainer:
     """Plays a GAN's game on a data set.
 
-    The state of a run is its players, averages and optimisers, and one number: the images seen.
+    The state of a run is its players, averages and optimisers, the strength of its augmentation,
+    and one number: the images seen.
     Step k's latents, images and other random numbers are a function of (seed, k), so that nothing
     else needs to be saved for a resumed run to end with the same bits.
 
@@ -36,10 +38,13 @@ class Trainer:
         dataset: uint8 images of the GAN's image shape.
         config: What to do; the preset's recipe fills in what it leaves open.
         on_tick: Called with the tick's figures after every tick, while the trainer stands still.
+        evaluation: Measures quality at ticks; without one, where the configuration asks for it,
+            against the data itself.
 
     Raises:
         ConfigError: the shapes or classes of GAN and data differ, or the device or precision is not
             there.
+        MetricError: evaluation was asked for, and cannot be done.
     """
 
     def __init__(
@@ -49,6 +54,7 @@ class Trainer:
         config: TrainingConfig | None = None,
         on_tick: Callable[["Trainer", Mapping[str, float]], None] | None = None,
         on_step: Callable[["Trainer"], None] | None = None,
+        evaluation: Evaluation | None = None,
     ) -> None:
         if tuple(dataset.image_shape) != tuple(gan.image_shape):
             raise ConfigError(
@@ -69,9 +75,7 @@ class Trainer:
         for player in gan.players.values():
             place(player, self.device).train()
         self.optimizers = self.build_optimizers()
-        augment = Augment(self.config.augment, self.config.augment_probability)
-        for name in gan.family.judges:
-            augment.stand_before(gan.players[name])
+        self.strength = self.build_augmentation()
         self.averages = self.build_averages()
         self.compiled = Compiled(self.config.compile, gan.players.values(), self.device)
         self.images_seen = 0
@@ -79,6 +83,9 @@ class Trainer:
         self.stop_requested = False
         self.on_tick, self.on_step = on_tick, on_step
         self.tally = Tally()
+        if evaluation is None and self.config.evaluate_kimg:
+            evaluation = Evaluation(dataset, self.config, device=str(self.device))
+        self.evaluation = evaluation
 
     def sizes(self) -> tuple[int, int]:
         """Images a step, and images in all: whole batches."""
@@ -108,6 +115,17 @@ class Trainer:
         self.gan.averages.update({name: average.module for name, average in averages.items()})
         return averages
 
+    def build_augmentation(self) -> Strength:
+        """Put the augmentation before every judge; what is returned says how strong it is."""
+        config, gan = self.config, self.gan
+        wish = config.augment_probability if parse_policy(config.augment) else 0.0
+        how = wish, config.augment_target, config.augment_speed_kimg
+        strength = Strength(gan, *how, self.device)
+        augment = Augment(config.augment, strength.probability)
+        for name in gan.family.judges:
+            augment.stand_before(gan.players[name])
+        return strength
+
     # --- the loop -------------------------------------------------------------------------------
 
     @property
@@ -116,11 +134,28 @@ class Trainer:
         return self.images_seen / 1000
 
     @property
-    def is_finished(self) -> bool:
+    def has_trained_all(self) -> bool:
         """Whether the images or the minutes are used up."""
         minutes = self.config.max_minutes
         out_of_time = minutes is not None and self.train_seconds >= minutes * 60
         return self.images_seen >= self.total_images or out_of_time
+
+    @property
+    def is_finished(self) -> bool:
+        """Whether nothing is left to train, and no tick to be made."""
+        return self.has_trained_all and not self.owes_tick
+
+    @property
+    def owes_tick(self) -> bool:
+        """Whether a tick is due; a run that was stopped while it was evaluated resumes with it."""
+        tick_images = (self.config.tick_kimg or 1.0) * 1000
+        passed = self.images_seen // tick_images > self.images_at_last_tick // tick_images
+        return self.tally.images > 0 and (passed or self.has_trained_all)
+
+    @property
+    def images_at_last_tick(self) -> int:
+        """How many images had been seen when the last tick was made."""
+        return self.images_seen - self.tally.images
 
     def stop(self) -> None:
         """Ask the run to end after the step in progress; safe in a signal handler."""
@@ -132,17 +167,16 @@ class Trainer:
         Raises:
             TrainingDiverged: a loss term is not finite.
         """
-        tick_images = (self.config.tick_kimg or 1.0) * 1000
         while not (self.is_finished or self.stop_requested):
-            ticks_before = self.images_seen // tick_images
-            started = time.perf_counter()
-            self.step()
-            elapsed = time.perf_counter() - started
-            self.train_seconds += elapsed
-            self.tally.add_step(self.batch_size, elapsed)
-            if self.on_step:
-                self.on_step(self)
-            if self.images_seen // tick_images > ticks_before or self.is_finished:
+            if not self.owes_tick:
+                started = time.perf_counter()
+                self.step()
+                elapsed = time.perf_counter() - started
+                self.train_seconds += elapsed
+                self.tally.add_step(self.batch_size, elapsed)
+                if self.on_step:
+                    self.on_step(self)
+            if self.owes_tick:
                 self.tick()
 
     def step(self) -> None:
@@ -155,6 +189,7 @@ class Trainer:
             for phase in self.phases:
                 if number % phase.every == 0:
                     self.update(phase, batch)
+        self.tally.add_terms(self.strength.look(batch, number))
         self.images_seen += self.batch_size
         for name, average in self.averages.items():
             average.update(self.gan.players[name], self.batch_size, self.images_seen)
@@ -165,6 +200,7 @@ class Trainer:
         for name, adam in family.optimizers(preset, self.kimg).items():
             group = self.optimizers[name].param_groups[0]
             group["lr"], group["betas"] = adam.learning_rate, (adam.beta1, adam.beta2)
+        self.strength.follow_schedule(self.kimg)
         half_life = family.ema_half_life_kimg(preset, self.kimg)
         if half_life is not None and self.ema_is_scheduled:
             for average in self.averages.values():
@@ -198,11 +234,21 @@ class Trainer:
         self.tally.add_terms(terms)
 
     def tick(self) -> None:
-        """Close the tally, refuse what is not finite, tell whoever listens."""
+        """Close the tally, refuse what is not finite, evaluate, tell whoever listens."""
         figures = self.tally.figures(self.kimg)
+        if self.evaluation and self.evaluation.is_due(self):
+            try:
+                figures |= self.evaluation.run(self)
+            except Stopped:
+                return  # the tick is still owed
         self.tally = Tally()
         if self.on_tick:
             self.on_tick(self, figures)
+
+    def draw_pixels(self, latents: Tensor, labels: Tensor | None = None) -> Tensor:
+        """What the averaged generator makes of latents, as uint8 (N, 3, H, W) on the CPU."""
+        images = sample_images(self, latents, labels)
+        return ((images.clamp(-1, 1) + 1) * 127.5).round().to(torch.uint8)
 
     # --- state ----------------------------------------------------------------------------------
 
@@ -213,9 +259,16 @@ class Trainer:
             tensors.update({f"{name}/{key}": value for key, value in module.state_dict().items()})
         for name, optimizer in self.optimizers.items():
             tensors.update(flatten_optimizer(f"optimizer.{name}", optimizer))
+        tensors.update({f"augment/{name}": t for name, t in self.strength.state().items()})
         sums, tally = self.tally.state()
         tensors.update({f"tally/{name}": total for name, total in sums.items()})
-        numbers = {"images_seen": self.images_seen, "train_seconds": self.train_seconds}
+        numbers: dict[str, Any] = {
+            "images_seen": self.images_seen,
+            "train_seconds": self.train_seconds,
+        }
+        if self.evaluation:
+            best, numbers["evaluation"] = self.evaluation.state()
+            tensors.update({f"best/{name}": value for name, value in best.items()})
         return tensors, {**numbers, "tally": tally}
 
     def load_state(self, tensors: Tensors, numbers: Mapping[str, Any]) -> None:
@@ -228,10 +281,13 @@ class Trainer:
             module.load_state_dict(below(name, tensors))
         for name, optimizer in self.optimizers.items():
             restore_optimizer(f"optimizer.{name}", optimizer, tensors)
+        self.strength.load_state(below("augment", tensors))
         self.images_seen = int(numbers["images_seen"])
         self.train_seconds = float(numbers["train_seconds"])
         sums = {name: total.to(self.device) for name, total in below("tally", tensors).items()}
         self.tally = Tally.from_state(sums, numbers["tally"])
+        if self.evaluation:
+            self.evaluation.load_state(below("best", tensors), numbers["evaluation"])
 
     def stateful_modules(self) -> dict[str, nn.Module]:
         """Players and averages under the names they are saved by."""

@@ -5,7 +5,7 @@ from torch import Tensor
 from torch.nn.functional import softplus
 
 from facegan.gans.dcgan.presets import DcganPreset
-from facegan.gans.family import Batch, Gan, Phase, Terms
+from facegan.gans.family import Batch, Gan, Phase, Terms, leave_verdicts
 
 
 def generator_loss(gan: Gan, batch: Batch) -> Terms:
@@ -17,7 +17,7 @@ def generator_loss(gan: Gan, batch: Batch) -> Terms:
 
 def discriminator_loss(gan: Gan, batch: Batch) -> Terms:
     """-log D(x) - log(1 - D(G(z))) = softplus(-logits of reals) + softplus(logits of fakes)."""
-    return discriminator_terms(gan, batch["reals"], batch["fakes"])
+    return discriminator_terms(gan, batch, batch["fakes"])
 
 
 def discriminator_loss_on_new_fakes(gan: Gan, batch: Batch) -> Terms:
@@ -25,15 +25,21 @@ def discriminator_loss_on_new_fakes(gan: Gan, batch: Batch) -> Terms:
     latents = gan.sample_latents(len(batch["reals"]), batch["generator"])
     with torch.no_grad():
         fakes = gan.players["generator"](latents.to(batch["reals"].device))
-    return discriminator_terms(gan, batch["reals"], fakes)
+    return discriminator_terms(gan, batch, fakes)
 
 
-def discriminator_terms(gan: Gan, reals: Tensor, fakes: Tensor) -> Terms:
-    """The two halves by name. Apart, so that batch norm sees reals and fakes as two batches."""
-    discriminator = gan.players["discriminator"]
+def discriminator_terms(gan: Gan, batch: Batch, fakes: Tensor) -> Terms:
+    """The two halves by name. Apart, so that batch norm sees reals and fakes as two batches.
+
+    A target t below 1 for reals is one-sided label smoothing (Salimans et al., arXiv:1606.03498,
+    section 3.4): -t log D(x) - (1 - t) log(1 - D(x)) = softplus(-logits) + (1 - t) logits.
+    """
+    discriminator, target = gan.players["discriminator"], gan.preset.real_target
+    of_reals, of_fakes = discriminator(batch["reals"]), discriminator(fakes)
+    leave_verdicts(batch, of_reals, of_fakes)
     return {
-        "reals": softplus(-discriminator(reals)).mean(),
-        "fakes": softplus(discriminator(fakes)).mean(),
+        "reals": (softplus(-of_reals) + (1 - target) * of_reals).mean(),
+        "fakes": softplus(of_fakes).mean(),
     }
 
 

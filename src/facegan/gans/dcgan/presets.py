@@ -25,6 +25,12 @@ class DcganPreset(Preset):
     )
     beta1: float = setting("Adam's momentum", default=0.5, low=0, high=0.9999)
     beta2: float = setting("Adam's second-moment decay", default=0.999, low=0, high=0.99999)
+    real_target: float = setting(
+        "what the discriminator should say of reals; 0.9 keeps it from certainty",
+        default=1.0,
+        low=0.5,
+        high=1,
+    )
     share_fakes: bool = setting(
         "one batch of fakes serves both players' updates (quicker; changes the algorithm)",
         default=False,

@@ -15,6 +15,7 @@ class R3gan(Family):
     name = "r3gan"
     paper = "Huang, Gokaslan, Kuleshov & Tompkin 2024, arXiv:2501.05441"
     presets = PRESETS
+    default_presets = {32: "faces32", 64: "paper64", 128: "faces128", 256: "paper256"}
     has_classes = True
 
     def build_players(
@@ -34,6 +35,9 @@ class R3gan(Family):
 
     def ema_half_life_kimg(self, preset: R3ganPreset, kimg: float) -> float | None:
         return preset.ema_half_life(kimg)
+
+    def augment_probability(self, preset: R3ganPreset, kimg: float) -> float | None:
+        return preset.augment_probability(kimg)
 
     def phases(self, preset: R3ganPreset) -> tuple[Phase, ...]:
         return PHASES

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import softplus
 
-from facegan.gans.family import Batch, Gan, Phase, Terms
+from facegan.gans.family import Batch, Gan, Phase, Terms, leave_verdicts
 
 
 def discriminator_loss(gan: Gan, batch: Batch) -> Terms:
@@ -26,6 +26,7 @@ def discriminator_loss(gan: Gan, batch: Batch) -> Terms:
     images = torch.cat([reals, fakes]).requires_grad_()
     logits = gan.players["discriminator"](images, None if labels is None else labels.repeat(2))
     of_reals, of_fakes = logits.chunk(2)
+    leave_verdicts(batch, of_reals - of_fakes, of_fakes - of_reals)  # nothing else has a zero
     r1, r2 = gradient_penalties(logits, images).chunk(2)
     # A batch made by hand may lack the moment: then it is the run's first.
     weight = gan.preset.gamma(batch["kimg"]) / 2

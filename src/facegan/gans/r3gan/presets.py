@@ -11,9 +11,9 @@ GAMMA_HELP = "weight of both gradient penalties"
 
 @dataclass(frozen=True, kw_only=True)
 class R3ganPreset(Preset):
-    """Widths and schedules of one R3GAN. The paper's augmentation (ADA's pipe) is not here yet.
+    """Widths and schedules of one R3GAN.
 
-    Four numbers move from their start to their end over ``schedule_kimg`` and then rest.
+    Five numbers move from their start to their end over ``schedule_kimg`` and then rest.
     """
 
     latent_dim: int = setting(LATENT_HELP, default=64, low=1, high=4096)
@@ -51,6 +51,12 @@ class R3ganPreset(Preset):
     ema_half_life_end_kimg: float = setting(
         "half-life of the average at last", default=500.0, low=0, high=1e6
     )
+    augment_probability_start: float = setting(
+        "augment_probability at first, where that is scheduled", default=0.0, low=0, high=1
+    )
+    augment_probability_end: float = setting(
+        "augment_probability at last, where that is scheduled", default=0.3, low=0, high=1
+    )
 
     def scheduled(self, start: float, end: float, kimg: float) -> float:
         """Half a cosine from start to end over the first ``schedule_kimg``, then the end."""
@@ -73,16 +79,27 @@ class R3ganPreset(Preset):
         """The average's half-life, in kimg, after so many thousand images."""
         return self.scheduled(self.ema_half_life_start_kimg, self.ema_half_life_end_kimg, kimg)
 
+    def augment_probability(self, kimg: float) -> float:
+        """How likely an image is augmented after so many thousand images."""
+        return self.scheduled(self.augment_probability_start, self.augment_probability_end, kimg)
+
 
 # The recipe's half-life only says that an average is kept: the schedule replaces its value.
-RECIPE = {"batch_size": 256, "total_kimg": 20_000.0, "ema_half_life_kimg": 500.0}
+RECIPE = {
+    "batch_size": 256,
+    "total_kimg": 20_000.0,
+    "ema_half_life_kimg": 500.0,
+    "augment": "blit,geom,recolor:0.5,cutout",
+    "augment_probability": "scheduled",
+}
 
 PRESETS = {
     "paper32": R3ganPreset(
-        about="the paper's CIFAR-10 network and schedules, without classes and augmentation; 32 px",
+        about="the paper's CIFAR-10 network and schedules, without classes; 32 px",
         gamma_start=0.05,
         gamma_end=0.005,
         ema_half_life_end_kimg=5000.0,
+        augment_probability_end=0.55,
         recipe={**RECIPE, "batch_size": 512, "ema_half_life_kimg": 5000.0},
     ),
     "faces32": R3ganPreset(
@@ -92,7 +109,7 @@ PRESETS = {
         recipe=RECIPE,
     ),
     "paper64": R3ganPreset(
-        about="the paper's FFHQ-64 network and schedules, without augmentation; 64 px",
+        about="the paper's FFHQ-64 network and schedules; 64 px",
         gamma_start=2.0,
         gamma_end=0.2,
         recipe=RECIPE,
@@ -104,7 +121,7 @@ PRESETS = {
         recipe=RECIPE,
     ),
     "paper256": R3ganPreset(
-        about="the paper's FFHQ-256 network and schedules, without augmentation; 256 px",
+        about="the paper's FFHQ-256 network and schedules; 256 px",
         gamma_start=150.0,
         gamma_end=15.0,
         recipe=RECIPE,

@@ -1,4 +1,4 @@
-"""StyleGAN2 (Karras et al., arXiv:1912.04958), written from the papers; no augmentation yet."""
+"""StyleGAN2 (Karras et al., arXiv:1912.04958), written from the papers."""
 
 import torch
 from torch import Tensor, nn
@@ -15,6 +15,7 @@ class Stylegan2(Family):
     name = "stylegan2"
     paper = "Karras, Laine, Aittala, Hellsten, Lehtinen & Aila 2020, arXiv:1912.04958"
     presets = PRESETS
+    default_presets = {side: f"paper{side}" for side in (32, 64, 128, 256)}
     has_truncation = True
     has_classes = True
     has_style_mixing = True

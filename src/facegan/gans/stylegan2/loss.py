@@ -1,8 +1,7 @@
 """StyleGAN2's losses: the non-saturating game, lazily regularised (arXiv:1912.04958).
 
 A regulariser runs as a phase of its own every few steps and counts as many times over (section
-3.1), in float32 whatever the autocast: a square of gradients does not survive eight bits. Adaptive
-augmentation (arXiv:2006.06676) is not here: small data sets will overfit without it.
+3.1), in float32 whatever the autocast: a square of gradients does not survive eight bits.
 
 In a conditional game fakes take the labels of the step's reals. Those are a sample of the data's,
 so fakes are of each class as often as reals are, and in no batch can their numbers tell them apart.
@@ -16,7 +15,7 @@ from torch import Tensor
 from torch.nn.functional import softplus
 
 from facegan.gans.autocast import in_own_type
-from facegan.gans.family import Batch, Gan, Phase, Terms
+from facegan.gans.family import Batch, Gan, Phase, Terms, leave_verdicts
 from facegan.gans.stylegan2.networks import Generator
 from facegan.gans.stylegan2.presets import Stylegan2Preset, r1_gamma
 
@@ -67,10 +66,9 @@ def discriminator_loss(gan: Gan, batch: Batch) -> Terms:
     labels = batch.get("labels")
     with torch.no_grad():
         fakes = draw_fakes(gan, draw_latents(gan, batch, len(reals)), labels)
-    return {
-        "reals": softplus(-discriminator(reals, labels)).mean(),
-        "fakes": softplus(discriminator(fakes, labels)).mean(),
-    }
+    of_reals, of_fakes = discriminator(reals, labels), discriminator(fakes, labels)
+    leave_verdicts(batch, of_reals, of_fakes)
+    return {"reals": softplus(-of_reals).mean(), "fakes": softplus(of_fakes).mean()}
 
 
 def r1_loss(gan: Gan, batch: Batch) -> Terms:

@@ -60,11 +60,13 @@ def paper(resolution: int) -> Stylegan2Preset:
     """What `auto` chooses for a resolution on one GPU, below 512 pixels."""
     batch_size = min(4096 // resolution, 32)
     return Stylegan2Preset(
-        about=f"the ADA paper's choices for one GPU, without its augmentation, {resolution} px",
+        about=f"the ADA paper's choices for one GPU, adaptive augmentation, {resolution} px",
         recipe={
             "batch_size": batch_size,
             "total_kimg": 25000.0,
             "ema_half_life_kimg": batch_size * 10 / 32,
+            "augment": "blit,geom,recolor",  # "bgc" in the paper's figure 4
+            "augment_probability": "adaptive",
         },
     )
 

@@ -1,0 +1,195 @@
+"""`facegan evaluate`: FID, KID, precision and recall of a model, with the protocol beside them."""
+
+import json
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from facegan.cli.cache import default_cache
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from facegan.metrics import Comparison
+    from facegan.synthesis import Synthesizer
+
+DRAWN_AT_ONCE = 64
+
+
+@click.command("evaluate")
+@click.argument("model", type=click.Path(path_type=Path), metavar="MODEL")
+@click.option(
+    "--data",
+    type=click.Path(path_type=Path),
+    required=True,
+    metavar="DIR",
+    help="Real pictures: those it was trained on or, better, others of their kind.",
+)
+@click.option(
+    "--samples",
+    type=click.IntRange(min=1),
+    default=10_000,
+    show_default=True,
+    metavar="N",
+    help="How many faces to draw: those of seeds 0 to N - 1.",
+)
+@click.option(
+    "--pictures",
+    type=click.IntRange(min=1),
+    default=50_000,
+    show_default=True,
+    metavar="N",
+    help="How many real pictures at most, chosen at random, the same ones always.",
+)
+@click.option(
+    "--extractor",
+    type=click.Choice(["lite0", "inception"]),
+    help="What looks at the images; inception makes the published numbers.  "
+    "[default: inception where --inception-weights are given, else lite0]",
+)
+@click.option(
+    "--inception-weights",
+    type=click.Path(path_type=Path),
+    metavar="FILE",
+    help="The published weights; without them --extractor inception downloads them.",
+)
+@click.option(
+    "--cache",
+    type=click.Path(path_type=Path, file_okay=False),
+    metavar="DIR",
+    help="Where features of real pictures are kept.  [default: facegan in your cache folder]",
+)
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object instead of a table.")
+def command(
+    model: Path,
+    data: Path,
+    samples: int,
+    pictures: int,
+    extractor: str | None,
+    inception_weights: Path | None,
+    cache: Path | None,
+    as_json: bool,
+) -> None:
+    """Measure MODEL, a model.tar.gz or the folder of one, against real pictures.
+
+    \b
+    Examples:
+      facegan evaluate runs/first/model.tar.gz --data runs/toy32
+      facegan evaluate runs/first/model.tar.gz --data held-out/ --samples 2000 --json
+      facegan evaluate runs/first/best.tar.gz --data faces/ --samples 50000 \\
+          --extractor inception                     (FID and KID as papers have them)
+
+    Without Inception the numbers are called fd_lite0, kid_lite0, precision_lite0, recall_lite0:
+    they compare models with one another, and not with anybody's FID. Numbers of different
+    protocols (samples, pictures, crop, extractor) cannot be compared at all; the protocol is
+    printed beside them.
+    """
+    if inception_weights and extractor == "lite0":
+        raise click.UsageError("--inception-weights are for --extractor inception; leave one out.")
+
+    # torch takes seconds to import: after the mistakes, not before
+    from facegan.artifact import load_artifact
+    from facegan.cli.train import open_dataset
+    from facegan.errors import MetricError
+    from facegan.metrics import Comparison, FeatureCache, open_extractor
+    from facegan.synthesis import Synthesizer
+    from facegan.training.precision import choose_device
+
+    synthesizer = Synthesizer(load_artifact(model))
+    sees = open_extractor(
+        extractor or ("inception" if inception_weights else "lite0"),
+        inception_weights,
+        str(choose_device("auto")),
+    )
+    dataset = open_dataset(data, synthesizer.card.resolution)
+    if dataset.image_shape != synthesizer.card.image_shape:
+        raise MetricError(f"The model draws {synthesizer.card.image_shape}, which is not square.")
+    kept = FeatureCache(cache or default_cache())
+    about = dataset.describe()
+    comparison = Comparison(dataset, sees, samples, pictures, about=about, cache=kept)
+    found = measure(comparison, synthesizer)
+    click.echo(found.as_json() if as_json else found.as_table(comparison.caution))
+
+
+@dataclass(frozen=True)
+class Measurement:
+    """A model's numbers and how they were made."""
+
+    metrics: dict[str, float]
+    protocol: dict[str, Any]
+    model: dict[str, Any]
+
+    def as_json(self) -> str:
+        """One JSON object."""
+        return json.dumps(asdict(self))
+
+    def as_table(self, caution: str) -> str:
+        """The numbers a line each, and the protocol in a few sentences."""
+        lines = [*self.rows(), "", *self.sentences(), *([caution] if caution else [])]
+        return "\n".join(lines)
+
+    def rows(self) -> Iterator[str]:
+        """Each number; KID with its deviation."""
+        deviation = next(value for name, value in self.metrics.items() if name.endswith("_std"))
+        for name, value in self.metrics.items():
+            if name.startswith("kid") and not name.endswith("_std"):
+                yield f"{name:<18}{value:.5g} ± {deviation:.2g}"
+            elif not name.endswith("_std"):
+                yield f"{name:<18}{value:.5g}"
+
+    def sentences(self) -> Iterator[str]:
+        """The protocol for people."""
+        said = self.protocol
+        data, extractor = said["data"], said["extractor"]
+        yield f"samples     {said['samples']:,}: {said['samples_are']}"
+        yield (
+            f"pictures    {said['pictures']:,} of {data['images']:,} of {data['name']}, "
+            f"{data['crop']}, {data['resize_filter']} to {data['resolution']} px "
+            f"(SHA-256 {data['digest'][:12]}…)"
+        )
+        yield (
+            f"extractor   {extractor['name']} in {extractor['precision']}, {extractor['resize']} "
+            f"(SHA-256 {extractor['weights_sha256'][:12]}…)"
+        )
+        yield (
+            f"computed    {said['computed_by']}: KID over {said['kid_subsets']} subsets of "
+            f"{said['kid_subset_size']:,}; precision and recall with k = {said['neighbours']} "
+            f"among {said['neighbours_among']:,} of either"
+        )
+        if extractor["name"] != "inception":
+            yield "These numbers compare models with one another; they are not FID or KID."
+
+
+def measure(comparison: "Comparison", synthesizer: "Synthesizer") -> Measurement:
+    """Extract, draw and compare, each with a bar."""
+    from tqdm import tqdm
+
+    with tqdm(total=comparison.count, desc="Real pictures", unit="img", disable=None) as bar:
+        comparison.reals(bar.update)
+        bar.update(comparison.count - bar.n)  # the cache had them
+    with tqdm(total=comparison.samples, desc="Samples", unit="img", disable=None) as bar:
+        metrics = comparison.scores(draw(synthesizer, comparison.samples), bar.update)
+    last = comparison.samples - 1
+    card = synthesizer.card
+    return Measurement(
+        metrics=metrics,
+        protocol=comparison.protocol(f"seeds 0 to {last}, truncation psi 1").as_dict(),
+        model={
+            "family": card.family,
+            "preset": card.preset,
+            "kimg": card.kimg,
+            "weights_sha256": card.weights_sha256,
+        },
+    )
+
+
+def draw(synthesizer: "Synthesizer", samples: int) -> Iterator["Tensor"]:
+    """The faces of seeds 0 … samples - 1 as uint8 batches (n, 3, H, W)."""
+    import torch
+
+    for first in range(0, samples, DRAWN_AT_ONCE):
+        seeds = range(first, min(first + DRAWN_AT_ONCE, samples))
+        yield torch.from_numpy(synthesizer.generate(seeds)).permute(0, 3, 1, 2)

@@ -1,0 +1,148 @@
+"""Generated images against real ones: every number with the protocol that it was made by."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict, dataclass
+from importlib.metadata import version
+from typing import Any, Protocol
+
+import torch
+from torch import Tensor
+
+from facegan.metrics.cache import FeatureCache
+from facegan.metrics.extractor import BATCH, Extractor, Progress, extract, in_silence
+from facegan.metrics.fidelity import load_fidelity
+from facegan.metrics.scores import (
+    KID_SUBSETS,
+    NEIGHBOURS,
+    check_counts,
+    kid_subset_size,
+    metric_name,
+    scores,
+)
+
+MOST_PICTURES = 50_000  # as FID's papers have it
+PICTURES_SEED = 0
+
+
+class Pictures(Protocol):
+    """Real images: any data set of the room `data` is one."""
+
+    @property
+    def digest(self) -> str:
+        """What names these pixels in this order."""
+
+    def __len__(self) -> int:
+        """How many there are."""
+
+    def read(self, indices: Tensor) -> Tensor:
+        """uint8 images (N, 3, H, W)."""
+
+
+@dataclass(frozen=True)
+class MetricProtocol:
+    """All that a number depends on; numbers of different protocols cannot be compared."""
+
+    samples: int
+    samples_are: str  # where they come from: seeds, truncation
+    pictures: int  # chosen at random, with a seed of their own
+    pictures_seed: int
+    data: Mapping[str, Any]  # digest, crop, resize filter …
+    extractor: Mapping[str, Any]  # name, weights, size, precision
+    kid_subsets: int
+    kid_subset_size: int
+    neighbours: int  # k of precision and recall
+    neighbours_among: int  # of either set
+    computed_by: str
+
+    def as_dict(self) -> dict[str, Any]:
+        """For JSON."""
+        return asdict(self)
+
+
+class Comparison:
+    """Real pictures as features, to compare any number of models with.
+
+    Args:
+        pictures: The real ones.
+        extractor: What sees them.
+        samples: How many generated images every comparison takes.
+        most_pictures: How many real ones at most; which ones is a function of their number.
+        about: What the protocol says of the data, besides its digest.
+        cache: Where features are kept from one process to the next.
+
+    Raises:
+        MetricError: too few pictures or samples, it says how many are needed; or torch-fidelity
+            is not installed.
+    """
+
+    def __init__(
+        self,
+        pictures: Pictures,
+        extractor: Extractor,
+        samples: int,
+        most_pictures: int = MOST_PICTURES,
+        about: Mapping[str, Any] | None = None,
+        cache: FeatureCache | None = None,
+    ) -> None:
+        self.pictures, self.extractor, self.samples = pictures, extractor, samples
+        self.count = min(len(pictures), most_pictures)
+        check_counts(samples, self.count)
+        load_fidelity()  # now, rather than after minutes of drawing
+        self.about = {**(about or {}), "digest": pictures.digest}
+        self.cache = cache or FeatureCache(None)
+        self.kept: Tensor | None = None
+
+    def reals(self, progress: Progress = in_silence) -> Tensor:
+        """The pictures' features (count, width): kept, read from the cache, or extracted."""
+        if self.kept is None:
+            key = {
+                "digest": self.pictures.digest,
+                "pictures": self.count,
+                "pictures_seed": PICTURES_SEED,
+                **self.extractor.protocol,
+            }
+            self.kept = self.cache.get(key, lambda: self.extract_reals(progress))
+        return self.kept
+
+    def extract_reals(self, progress: Progress) -> Tensor:
+        """The features of pictures in a random order, so that the first are like all."""
+        numbers = torch.Generator().manual_seed(PICTURES_SEED)
+        chosen = torch.randperm(len(self.pictures), generator=numbers)[: self.count]
+        batches = (self.pictures.read(indices) for indices in chosen.split(BATCH))
+        return extract(batches, self.extractor, progress)
+
+    def scores(self, fakes: Iterable[Tensor], progress: Progress = in_silence) -> dict[str, float]:
+        """The metrics, by name, of a stream of uint8 batches (n, 3, H, W): `samples` in all."""
+        reals = self.reals()
+        features = extract(fakes, self.extractor, progress)
+        if len(features) != self.samples:
+            raise ValueError(f"{len(features)} samples came, not {self.samples}")
+        return scores(features, reals, self.extractor.name)
+
+    def protocol(self, samples_are: str) -> MetricProtocol:
+        """How the numbers are made."""
+        return MetricProtocol(
+            samples=self.samples,
+            samples_are=samples_are,
+            pictures=self.count,
+            pictures_seed=PICTURES_SEED,
+            data=self.about,
+            extractor=self.extractor.protocol,
+            kid_subsets=KID_SUBSETS,
+            kid_subset_size=kid_subset_size(self.samples, self.count),
+            neighbours=NEIGHBOURS,
+            neighbours_among=min(self.samples, self.count),
+            computed_by=f"torch-fidelity {version('torch-fidelity')}",
+        )
+
+    @property
+    def caution(self) -> str:
+        """What to keep in mind where the sets are small; empty where nothing need be said."""
+        smaller, width = min(self.samples, self.count), self.extractor.width
+        if smaller > width:
+            return ""
+        distance = metric_name("fd", self.extractor.name)
+        return (
+            f"{distance} of {smaller:,} images in {width:,} dimensions is far too large: compare "
+            "it at equal numbers only, or trust KID, which is not biased."
+        )

@@ -1,0 +1,114 @@
+"""Which operations a run takes from DiffAugment and ADA, and the hook that puts them in place."""
+
+from collections.abc import Callable, Mapping
+
+import torch
+from torch import Tensor, nn
+
+from facegan.errors import ConfigError, nearest
+from facegan.training.augment.ada import BLIT, GEOM, move, recolor
+from facegan.training.augment.diff_augment import an_image, cut_out, jitter_colour, translate
+from facegan.training.augment.draws import Draws
+
+Chances = Mapping[str, Tensor]  # an operation's name → its probability, without dimensions
+Stage = Callable[[Tensor, Draws, Chances], Tensor]
+
+NOTHING = "none"
+
+
+def on_some(name: str, operation: Callable[[Tensor, Draws], Tensor]) -> Stage:
+    """An operation on images, done to those that chance chooses."""
+
+    def stage(images: Tensor, draws: Draws, chances: Chances) -> Tensor:
+        chosen = an_image(draws.chosen(chances[name]))
+        return torch.where(chosen, operation(images, draws), images)
+
+    return stage
+
+
+def move_once(images: Tensor, draws: Draws, chances: Chances) -> Tensor:
+    """Blitting and geometry, in one reading of the picture."""
+    groups = {"blit": BLIT, "geom": GEOM}
+    moves = [(t, chances[name]) for name in groups if name in chances for t in groups[name]]
+    return move(images, draws, moves)
+
+
+STAGES: dict[tuple[str, ...], Stage] = {  # in the papers' orders
+    ("color",): on_some("color", jitter_colour),
+    ("translation",): on_some("translation", translate),
+    ("blit", "geom"): move_once,
+    ("recolor",): lambda images, draws, chances: recolor(images, draws, chances["recolor"]),
+    ("cutout",): on_some("cutout", cut_out),
+}
+OPERATIONS = tuple(name for names in STAGES for name in names)
+
+
+def parse_policy(policy: str) -> dict[str, float]:
+    """The operations a text names, and each one's share of the probability: 1 where none is given.
+
+    Args:
+        policy: Names in ``OPERATIONS`` parted by commas, some with a share: "blit,recolor:0.5".
+
+    Raises:
+        ConfigError: an unknown operation (the nearest are offered), or a share not within 0 to 1.
+    """
+    shares = {}
+    for part in policy.split(","):
+        name, colon, share = (word.strip() for word in part.partition(":"))
+        if name in ("", NOTHING) and not colon:
+            continue
+        if name not in OPERATIONS:
+            hint = nearest(name, OPERATIONS, "operations")
+            raise ConfigError(f"augment names an unknown operation {name!r}.", hint)
+        shares[name] = parse_share(name, share) if colon else 1.0
+    return shares
+
+
+def parse_share(name: str, text: str) -> float:
+    """What stands behind a name's colon."""
+    try:
+        share = float(text)
+    except ValueError:
+        share = -1.0
+    if not 0 <= share <= 1:
+        hint = f"Write {name}:0.5 to make it half as likely as the others."
+        raise ConfigError(f"augment gives {name} the share {text!r}.", hint)
+    return share
+
+
+class Augment:
+    """A policy: each operation is done to each image with the same probability, independently.
+
+    Args:
+        policy: What :func:`parse_policy` reads.
+        probability: A tensor without dimensions, on the images' device; its owner may change it.
+
+    Raises:
+        ConfigError: the policy cannot be read.
+    """
+
+    def __init__(self, policy: str, probability: Tensor) -> None:
+        self.shares = parse_policy(policy)
+        self.probability = probability
+        self.stages = [
+            stage for names, stage in STAGES.items() if not self.shares.keys().isdisjoint(names)
+        ]
+
+    def __call__(self, images: Tensor) -> Tensor:
+        """Images (N, 3, H, W), augmented; float in, the same float type out."""
+        draws = Draws.of(images)
+        chances = {name: self.probability * share for name, share in self.shares.items()}
+        augmented = images if images.dtype == torch.float64 else images.float()
+        for stage in self.stages:
+            augmented = stage(augmented, draws, chances)
+        return augmented.to(images.dtype)
+
+    def stand_before(self, discriminator: nn.Module) -> None:
+        """Augment whatever the discriminator is shown, while it trains."""
+
+        def hook(module: nn.Module, inputs: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
+            images, *rest = inputs
+            return (self(images) if module.training else images, *rest)
+
+        if self.stages:
+            discriminator.register_forward_pre_hook(hook)

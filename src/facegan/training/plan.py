@@ -1,0 +1,47 @@
+"""What a run was asked to be, and all the numbers that comes to."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from facegan.gans import find_family, find_preset
+from facegan.training.config import TrainingConfig, split_hyperparameters
+
+IDENTITY = ("family", "preset", "resolution")
+# Of a plan; all else in it are hyperparameters.
+PLAN_ONLY = ("data", "evaluate_data", "labels", *IDENTITY)
+
+
+def resolve_plan(
+    plan: Mapping[str, Any], also: tuple[str, ...] = ()
+) -> tuple[dict[str, Any], TrainingConfig]:
+    """A plan's changes of its preset's numbers, and the trainer's configuration.
+
+    Args:
+        plan: ``family``, ``preset`` and hyperparameters, the values possibly strings.
+        also: Further names worth offering for a mistyped one.
+
+    Raises:
+        ConfigError: an unknown name (the nearest are offered) or a value out of range.
+    """
+    preset = find_preset(find_family(plan["family"]), plan["preset"])
+    given = {name: value for name, value in plan.items() if name not in PLAN_ONLY}
+    numbers, loop = split_hyperparameters(preset, given, also)
+    preset.replaced(numbers)
+    return numbers, TrainingConfig.from_hyperparameters(loop)
+
+
+def settings_of(plan: Mapping[str, Any]) -> dict[str, Any]:
+    """Every number a plan comes to, by name: the preset's where the plan is silent.
+
+    Raises:
+        ConfigError: as :func:`resolve_plan`.
+    """
+    numbers, config = resolve_plan(plan)
+    preset = find_preset(find_family(plan["family"]), plan["preset"]).replaced(numbers)
+    return {
+        "family": plan["family"],
+        "preset": plan["preset"],
+        "resolution": int(plan["resolution"]),
+        **preset.as_dict(),
+        **config.completed_by(preset).model_dump(),
+    }
