@@ -15,6 +15,7 @@ import torch
 from torch import Tensor, nn
 
 from facegan.errors import ConfigError, nearest
+from facegan.gans.sharing import draw
 
 # One step's inputs and scratch space: "reals" (N, 3, H, W) in [-1, 1], "latents" (N, latent_dim),
 # "generator" (the step's random numbers, for latents), "kimg" (thousands of images seen before the
@@ -149,8 +150,8 @@ class Family(ABC):
 
         Values may lie outside [-1, 1]; whoever makes pixels clamps them.
         In eval mode it draws no random numbers. Where the family has truncation, its ``forward``
-        takes ``truncation_psi``. While training, networks may draw from torch's global generator:
-        the trainer seeds it for every step.
+        takes ``truncation_psi``. While training, networks may draw from torch's global generator,
+        through ``gans/sharing.py``: the trainer seeds it for every step.
         """
 
     @abstractmethod
@@ -160,6 +161,10 @@ class Family(ABC):
     def ema_half_life_kimg(self, preset: Any, kimg: float) -> float | None:
         """The averages' half-life at a moment of the run; None leaves it to the configuration."""
         return None
+
+    def images_together(self, preset: Any, batch_size: int) -> int:
+        """A process's part of a batch must hold a multiple of so many images."""
+        return 1
 
     @abstractmethod
     def phases(self, preset: Any) -> tuple[Phase, ...]:
@@ -188,5 +193,5 @@ class Gan:
         return self.averages.get(name, self.players[name])
 
     def sample_latents(self, count: int, generator: torch.Generator) -> Tensor:
-        """`count` latents (N, latent_dim) drawn with the given random numbers."""
-        return self.family.sample_latents(self.preset, count, generator)
+        """`count` latents (N, latent_dim): in a step, this process's of those of all processes."""
+        return draw(lambda rows: self.family.sample_latents(self.preset, rows, generator), count)

@@ -11,13 +11,14 @@ import torch
 from torch import Tensor, nn
 
 from facegan.errors import ConfigError, nearest
+from facegan.gans import sharing
 
 Operation = Callable[[Tensor], Tensor]
 
 
 def uniform(images: Tensor, low: float, high: float) -> Tensor:
     """One random number an image, (N, 1, 1, 1), on the images' device."""
-    return torch.rand(len(images), 1, 1, 1, device=images.device) * (high - low) + low
+    return sharing.rand(len(images), 1, 1, 1, device=images.device) * (high - low) + low
 
 
 def jitter_colour(images: Tensor) -> Tensor:
@@ -45,7 +46,7 @@ def translate(images: Tensor, share: float = 0.125) -> Tensor:
 def shifted_places(count: int, side: int, share: float, device: torch.device) -> Tensor:
     """For each image, which row (or column) comes to stand at each place: (N, side)."""
     most = int(side * share + 0.5)
-    shift = torch.randint(-most, most + 1, (count, 1), device=device)
+    shift = sharing.randint(-most, most + 1, count, 1, device=device)
     return torch.arange(side, device=device) - shift
 
 
@@ -62,7 +63,7 @@ def cut_out(images: Tensor, share: float = 0.5) -> Tensor:
 def hidden_places(count: int, side: int, share: float, device: torch.device) -> Tensor:
     """For each image, which rows (or columns) the square covers: booleans (N, side)."""
     size = int(side * share + 0.5)
-    first = torch.randint(0, side + 1 - size % 2, (count, 1), device=device) - size // 2
+    first = sharing.randint(0, side + 1 - size % 2, count, 1, device=device) - size // 2
     place = torch.arange(side, device=device)
     return (place >= first) & (place < first + size)
 

@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import softplus
 
+from facegan.gans import sharing
 from facegan.gans.family import Batch, Gan, Phase, Terms
 from facegan.gans.stylegan2.layers import in_own_type
 from facegan.gans.stylegan2.networks import Generator
@@ -28,9 +29,9 @@ def mixed_styles(generator: Generator, latents: Tensor, probability: float) -> T
     (style mixing, arXiv:1812.04948, section 3.1).
     """
     count, layers = len(latents), generator.synthesis.layers
-    w, others = generator.map(latents), generator.mapping(torch.randn_like(latents))
-    starts = torch.randint(1, layers, (count, 1), device=w.device)
-    mixed = torch.rand(count, 1, device=w.device) < probability
+    w, others = generator.map(latents), generator.mapping(sharing.randn_like(latents))
+    starts = sharing.randint(1, layers, count, 1, device=w.device)
+    mixed = sharing.rand(count, 1, device=w.device) < probability
     later = mixed & (torch.arange(layers, device=w.device) >= starts)  # (N, layers)
     return torch.where(later[:, :, None], others[:, None], w[:, None])
 
@@ -71,7 +72,7 @@ def r1_loss(gan: Gan, batch: Batch) -> Terms:
         logits = gan.players["discriminator"](reals)
         (slopes,) = torch.autograd.grad(logits.sum(), reals, create_graph=True)
         penalty = slopes.square().sum((1, 2, 3)).mean()
-    gamma = preset.r1_gamma or r1_gamma(reals.shape[-1], len(reals))
+    gamma = preset.r1_gamma or r1_gamma(reals.shape[-1], sharing.whole_count(len(reals)))
     return {"r1": penalty * (gamma / 2 * preset.r1_interval) + nothing(logits)}
 
 
@@ -94,14 +95,14 @@ def path_lengths(synthesis: Callable[[Tensor], Tensor], ws: Tensor) -> tuple[Ten
     pixels so that it does not grow with the resolution; over the layers, a root mean square.
     """
     images = synthesis(ws)
-    pictures = torch.randn_like(images) / (images.shape[2] * images.shape[3]) ** 0.5
+    pictures = sharing.randn_like(images) / (images.shape[2] * images.shape[3]) ** 0.5
     (slopes,) = torch.autograd.grad((images * pictures).sum(), ws, create_graph=True)
     return slopes.square().sum(2).mean(1).sqrt(), images
 
 
 def path_penalty(lengths: Tensor, running_mean: Tensor) -> Tensor:
     """The mean square distance from the running mean, which follows first, in place."""
-    running_mean.lerp_(lengths.detach().mean(), PATH_DECAY)
+    running_mean.lerp_(sharing.mean_over_processes(lengths.detach().mean()), PATH_DECAY)
     return (lengths - running_mean).square().mean()
 
 
