@@ -1,5 +1,6 @@
 """Real tiny objects every test may use: pictures, a GAN, an artifact. No network, no GPU."""
 
+import os
 from collections.abc import Callable
 from pathlib import Path
 
@@ -21,8 +22,8 @@ settings.load_profile("facegan")
 
 @pytest.fixture(autouse=True)
 def two_threads() -> None:
-    """The suite is sized for two cores."""
-    torch.set_num_threads(2)
+    """The suite is sized for two cores; several suites at once want OMP_NUM_THREADS=1."""
+    torch.set_num_threads(min(2, int(os.environ.get("OMP_NUM_THREADS", "2"))))
 
 
 @pytest.fixture(scope="session")

@@ -21,7 +21,7 @@ MAY_IMPORT = {  # room: (rooms of ours, packages of others)
     "client": ("errors wire", "numpy"),
     "serving": ("errors wire artifact synthesis", "flask werkzeug sagemaker_inference numpy"),
     "training": (
-        "errors files gans artifact data pictures",
+        "errors files environment gans artifact data pictures",
         "torch safetensors numpy pydantic tqdm",
     ),
     "cloud": ("errors client", "boto3 botocore"),

@@ -12,12 +12,14 @@ from torch import Tensor, nn
 from facegan.data import Dataset, order_of, random_numbers, to_float
 from facegan.errors import ConfigError
 from facegan.gans import Batch, Gan, Phase
+from facegan.gans.sharing import shared
 from facegan.training.augment import Augment
 from facegan.training.checkpoint import Tensors, flatten_optimizer, restore_optimizer
 from facegan.training.config import TrainingConfig
 from facegan.training.ema import MovingAverage
 from facegan.training.precision import choose_device, choose_dtype
 from facegan.training.tally import Tally
+from facegan.training.world import ALONE, World
 
 STEP, NETWORKS = 0, 1  # what a step's random numbers are for
 
@@ -34,9 +36,11 @@ class Trainer:
         dataset: uint8 images of the GAN's image shape.
         config: What to do; the preset's recipe fills in what it leaves open.
         on_tick: Called with the tick's figures after every tick, while the trainer stands still.
+        world: The processes that share the run; whatever one calls, all must call.
 
     Raises:
-        ConfigError: the shapes of GAN and data differ, or the device or precision is not there.
+        ConfigError: the shapes of GAN and data differ, the device or precision is not there, or
+            the batch cannot be divided among the processes.
     """
 
     def __init__(
@@ -46,6 +50,7 @@ class Trainer:
         config: TrainingConfig | None = None,
         on_tick: Callable[["Trainer", Mapping[str, float]], None] | None = None,
         on_step: Callable[["Trainer"], None] | None = None,
+        world: World = ALONE,
     ) -> None:
         if tuple(dataset.image_shape) != tuple(gan.image_shape):
             raise ConfigError(
@@ -56,7 +61,10 @@ class Trainer:
         self.config = asked.completed_by(gan.preset)
         self.ema_is_scheduled = asked.ema_half_life_kimg is None  # a wish goes before a schedule
         self.batch_size, self.total_images = self.sizes()
-        self.device = choose_device(self.config.device)
+        self.world, self.share = world, world.share_of(gan, self.batch_size)
+        self.device = choose_device(self.config.device, world)
+        if self.device.type == "cuda":
+            torch.cuda.set_device(self.device)  # NCCL's, and that of random numbers
         self.dtype = choose_dtype(self.config.precision, self.device)
         self.phases = gan.family.phases(gan.preset)
         for player in gan.players.values():
@@ -68,7 +76,7 @@ class Trainer:
         self.averages = self.build_averages()
         self.images_seen = 0
         self.train_seconds = 0.0
-        self.stop_requested = False
+        self.stop_wished = self.stop_requested = False
         self.on_tick, self.on_step = on_tick, on_step
         self.tally = Tally()
 
@@ -115,34 +123,42 @@ class Trainer:
         return self.images_seen >= self.total_images or out_of_time
 
     def stop(self) -> None:
-        """Ask the run to end after the step in progress; safe in a signal handler."""
-        self.stop_requested = True
+        """Ask the run to end after the step in progress; safe in a signal handler.
+
+        A process alone does. Several end after the same step, once they have agreed on it.
+        """
+        self.stop_wished = True
+        self.stop_requested = self.stop_requested or self.world.size == 1
 
     def run(self) -> None:
         """Train until the images or the minutes are used up, or :meth:`stop` was called.
 
         Raises:
             TrainingDiverged: a loss term is not finite.
+            RunError: the processes no longer have the same weights.
         """
         tick_images = (self.config.tick_kimg or 1.0) * 1000
+        self.check_alike()
+        self.stop_requested, _ = self.world.agree(self.stop_wished, 0.0)
         while not (self.is_finished or self.stop_requested):
             ticks_before = self.images_seen // tick_images
             started = time.perf_counter()
             self.step()
             elapsed = time.perf_counter() - started
-            self.train_seconds += elapsed
-            self.tally.add_step(self.batch_size, elapsed)
             if self.on_step:
                 self.on_step(self)
+            self.stop_requested, elapsed = self.world.agree(self.stop_wished, elapsed)
+            self.train_seconds += elapsed
+            self.tally.add_step(self.batch_size, elapsed)
             if self.images_seen // tick_images > ticks_before or self.is_finished:
                 self.tick()
 
     def step(self) -> None:
         """One step: every phase that is due, then the averages."""
         number = self.images_seen // self.batch_size
-        batch = self.next_batch(number)
         self.follow_schedules()
-        with seeded_networks(self.config.seed, number):
+        with shared(self.share), seeded_networks(self.config.seed, number):
+            batch = self.next_batch(number)
             for phase in self.phases:
                 if number % phase.every == 0:
                     self.update(phase, batch)
@@ -162,12 +178,13 @@ class Trainer:
                 average.follow(half_life)
 
     def next_batch(self, number: int) -> Batch:
-        """The inputs of a step, a function of the seed and the step's number alone."""
+        """The inputs of a step, a function of the seed and the step's number alone: own rows."""
         generator = random_numbers(self.config.seed, number, STEP)
         indices = order_of(self.config.seed, self.images_seen, self.batch_size, len(self.dataset))
-        latents = self.gan.sample_latents(self.batch_size, generator)
+        latents = self.gan.sample_latents(self.batch_size // self.world.size, generator)
+        own = self.dataset.read(self.share.rows(indices))
         return {
-            "reals": to_float(self.dataset.read(indices).to(self.device)),
+            "reals": to_float(own.to(self.device)),
             "latents": latents.to(self.device),
             "generator": generator,
             "kimg": self.kimg,
@@ -182,15 +199,30 @@ class Trainer:
         with torch.autocast(self.device.type, self.dtype, enabled=self.dtype is not torch.float32):
             terms = phase.loss(self.gan, batch)
         torch.stack(list(terms.values())).sum().backward()
+        terms = {name: value.detach().float() for name, value in terms.items()}
+        slopes = [p.grad for p in self.gan.players[phase.player].parameters() if p.grad is not None]
+        self.world.average([*slopes, *terms.values()])
         optimizer.step()
         self.tally.add_terms(terms)
 
     def tick(self) -> None:
-        """Close the tally, refuse what is not finite, tell whoever listens."""
+        """Close the tally, refuse what is not finite or not alike, tell whoever listens."""
+        self.check_alike()
         figures = self.tally.figures(self.kimg)
         self.tally = Tally()
         if self.on_tick:
             self.on_tick(self, figures)
+
+    def check_alike(self) -> None:
+        """Refuse to go on where the processes' weights are no longer the same bits.
+
+        Raises:
+            RunError: they are not; a process is named.
+        """
+        if self.world.size > 1:
+            weights = [p for player in self.gan.players.values() for p in player.parameters()]
+            sums = [w.detach().contiguous().view(torch.int32).sum() for w in weights]
+            self.world.check_alike(torch.stack(sums).cpu(), "weights")
 
     # --- state ----------------------------------------------------------------------------------
 
