@@ -1,13 +1,21 @@
 """`facegan train`: from a folder of pictures to model.tar.gz, or on from where a run stopped."""
 
 import contextlib
+import json
+import os
 import signal
+import sys
 from collections.abc import Iterator
+from dataclasses import asdict
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
 import click
+
+from facegan.cli.launch import ONE_HOST, Cluster, launch
+from facegan.cli.worker import Order, take_part
+from facegan.environment import WorkerEnvironment
 
 HELP = """Train a GAN on a folder of pictures; ends with RUN/model.tar.gz.
 
@@ -16,6 +24,7 @@ Examples:
   facegan train --data faces/ --out runs/a --resolution 32
   facegan train --data runs/toy32 --out runs/b --preset toy32 --total-kimg 50 --seed 7
   facegan train --data runs/toy32 --out runs/b --resume            (after any stop)
+  facegan train --data runs/toy32 --out runs/c --processes 2       (the same faces, shared work)
 
 Every hyperparameter below is a flag; its default is the preset's. Pictures of any size are cropped
 square around the centre and resized. Ctrl-C (or SIGTERM) ends the step, writes a checkpoint and
@@ -25,7 +34,7 @@ stops; --resume goes on to the very bits an undisturbed run would have reached.
 
 DEFAULTS = {"family": "dcgan", "preset": "toy32"}
 PLAN_ONLY = ("data", "family", "preset", "resolution")  # of a plan, not hyperparameters
-OPTIONS = (*PLAN_ONLY, "out", "resume")
+OPTIONS = (*PLAN_ONLY, "out", "processes", "resume")
 
 
 class TrainCommand(click.Command):
@@ -118,27 +127,90 @@ def parse_flags(args: list[str]) -> dict[str, str]:
     help="Side of the images.  [default: as the data was prepared, else 32]",
 )
 @click.option("--resume", is_flag=True, help="Go on with the run in --out.")
+@click.option(
+    "--processes",
+    type=click.IntRange(1, 1024),
+    help="Share every batch among so many processes.  [default: one per GPU; 1 without]",
+)
 @click.argument("hyperparameters", nargs=-1, type=click.UNPROCESSED)
 def command(
-    out: Path, resume: bool, hyperparameters: tuple[str, ...], data: Path | None, **options: Any
+    out: Path,
+    resume: bool,
+    processes: int | None,
+    hyperparameters: tuple[str, ...],
+    data: Path | None,
+    **options: Any,
 ) -> None:
     given = parse_flags(list(hyperparameters))
     asked = {name: value for name, value in options.items() if value is not None}
     if data is not None:
         asked["data"] = str(data.resolve())
-    if resume:
-        resume_run(out, asked, given)
-        return
-    if "data" not in asked:
+    if "data" not in asked and not resume:
         raise click.UsageError(
             "Missing option '--data': the folder of pictures to train on. "
             "Draw one with: facegan data toy --out DIR"
         )
+
+    def decide() -> Order:
+        plan = resumed_plan(out, asked, given) if resume else new_plan(out, asked, given)
+        return Order(str(out), plan, resume)
+
+    if environment := WorkerEnvironment.from_mapping(os.environ):
+        take_part(environment, decide)  # torchrun has started this process and others
+    else:
+        train_shared(decide(), processes)
+
+
+def new_plan(out: Path, asked: dict[str, Any], given: dict[str, str]) -> dict[str, Any]:
+    """The plan of a run that starts in a folder of its own."""
     from facegan.training import RunFolder
 
-    folder = RunFolder(out)
-    folder.check_free()
-    train(folder, plan_run(asked, given), resume=False)
+    RunFolder(out).check_free()
+    return plan_run(asked, given)
+
+
+def train_shared(order: Order, processes: int | None, cluster: Cluster = ONE_HOST) -> None:
+    """Train in this process, or in several where there are more GPUs, hosts or wishes.
+
+    Args:
+        order: The run.
+        processes: How many on each host; None is one per GPU.
+        cluster: The hosts.
+
+    Raises:
+        FaceGANError: whatever ended the run, in whichever process.
+    """
+    from facegan.training import RunFolder
+
+    each = processes or count_gpus(order.plan)
+    if each * len(cluster.hosts) == 1:
+        train(RunFolder(Path(order.out)), order.plan, order.resume)
+        return
+    check_shares(order.plan, each * len(cluster.hosts))
+    words = json.dumps(asdict(order))
+    launch([sys.executable, "-m", "facegan.cli.worker", words], each, cluster)
+
+
+def count_gpus(plan: dict[str, Any]) -> int:
+    """How many GPUs a plan can use; at least one device."""
+    import torch
+
+    uses_all = plan.get("device", "auto") in ("auto", "cuda")
+    return max(torch.cuda.device_count(), 1) if uses_all else 1
+
+
+def check_shares(plan: dict[str, Any], processes: int) -> None:
+    """Refuse a batch that the processes cannot share, before they are started."""
+    from facegan.gans import find_family, find_preset
+    from facegan.training import TrainingConfig, split_hyperparameters
+    from facegan.training.world import check_batch
+
+    family = find_family(plan["family"])
+    values = {name: value for name, value in plan.items() if name not in PLAN_ONLY}
+    numbers, loop = split_hyperparameters(find_preset(family, plan["preset"]), values)
+    preset = find_preset(family, plan["preset"]).replaced(numbers)
+    batch_size = TrainingConfig.from_hyperparameters(loop).completed_by(preset).batch_size
+    check_batch(family, preset, batch_size or 0, processes)
 
 
 def plan_run(asked: dict[str, Any], given: dict[str, str]) -> dict[str, Any]:
@@ -161,51 +233,69 @@ def plan_run(asked: dict[str, Any], given: dict[str, str]) -> dict[str, Any]:
     return {**plan, **given}
 
 
-def resume_run(out: Path, asked: dict[str, Any], given: dict[str, str]) -> None:
-    """Read what the run was started with, and refuse to go on with something else."""
+def resumed_plan(out: Path, asked: dict[str, Any], given: dict[str, str]) -> dict[str, Any]:
+    """The plan of a run that goes on: what it was started with, and nothing else."""
     from facegan.training import RunFolder
     from facegan.training.run_folder import check_same
 
     folder = RunFolder(out)
     plan = folder.read_plan()
     check_same(plan, {**asked, **given})
-    train(folder, {**plan, **asked, **given}, resume=True)
+    return {**plan, **asked, **given}
 
 
-def train(folder: Any, plan: dict[str, Any], resume: bool) -> None:
-    """Build data, GAN and trainer from a plan, and run them to the artifact."""
+def train(folder: Any, plan: dict[str, Any], resume: bool, world: Any = None) -> bool:
+    """Build data, GAN and trainer from a plan, and run them to the artifact.
+
+    Args:
+        folder: The run's; the first process alone looks into it.
+        plan: What :func:`plan_run` made.
+        resume: Whether to go on with what is in the folder.
+        world: The processes that share the run; None for this one alone.
+
+    Returns:
+        Whether the run is finished.
+    """
     from facegan.gans import build_gan, find_family, find_preset
     from facegan.training import Trainer, TrainingConfig, split_hyperparameters
     from facegan.training.progress import Progress
+    from facegan.training.world import ALONE
 
+    world = world or ALONE
     values = {name: value for name, value in plan.items() if name not in PLAN_ONLY}
     preset = find_preset(find_family(plan["family"]), plan["preset"])
     numbers, loop = split_hyperparameters(preset, values)
     config = TrainingConfig.from_hyperparameters(loop)
-    dataset = open_dataset(Path(plan["data"]), int(plan["resolution"]))
+    dataset = open_dataset(Path(plan["data"]), int(plan["resolution"]), world)
     gan = build_gan(
         plan["family"], plan["preset"], dataset.image_shape, seed=config.seed, **numbers
     )
-    trainer = Trainer(gan, dataset, config)
+    trainer = Trainer(gan, dataset, config, world=world)
     if resume:
-        folder.check_dataset(dataset.digest)
+        if world.leads:
+            folder.check_dataset(dataset.digest)
         folder.resume(trainer)
-    else:
+    elif world.leads:
         folder.start(plan, dataset.describe())
+    if not world.leads:
+        with stopping_gently(trainer):
+            trainer.run()
+        return bool(trainer.is_finished)
     say_start(trainer, dataset, folder)
     with stopping_gently(trainer), bar_above_logs(), Progress(folder, trainer):
         trainer.run()
     say_end(trainer, folder, dataset)
+    return bool(trainer.is_finished)
 
 
-def open_dataset(data: Path, resolution: int) -> Any:
-    """The pictures, decoded, with a bar."""
+def open_dataset(data: Path, resolution: int, world: Any) -> Any:
+    """The pictures, decoded, with a bar where the first process decodes them."""
     from tqdm import tqdm
 
-    from facegan.data import ImageFolderDataset
+    from facegan.training.shards import open_together
 
-    with tqdm(desc="Reading pictures", unit="img", disable=None) as bar:
-        return ImageFolderDataset(data, resolution, on_progress=bar.update)
+    with tqdm(desc="Reading pictures", unit="img", disable=None if world.leads else True) as bar:
+        return open_together(world, data, resolution, bar.update)
 
 
 def say_start(trainer: Any, dataset: Any, folder: Any) -> None:
@@ -219,8 +309,15 @@ def say_start(trainer: Any, dataset: Any, folder: Any) -> None:
     length = f"{trainer.total_images / 1000:g} kimg in batches of {trainer.batch_size}"
     click.echo(f"{len(dataset):,} pictures of {dataset.resolution} px from {dataset.folder}")
     click.echo(f"{gan.family.name} {gan.preset_name}: {', '.join(sizes)}")
-    click.echo(f"{length}, {numeric} on {trainer.device}")
+    click.echo(f"{length}, {numeric} on {trainer.device}{among(trainer.world)}")
     click.echo(f"Curves: tensorboard --logdir {folder.tensorboard}")
+
+
+def among(world: Any) -> str:
+    """How a run is shared, if it is."""
+    hosts = len(set(world.hosts))
+    on = f" on {hosts} hosts" if hosts > 1 else ""
+    return f", shared by {world.size} processes{on}" if world.size > 1 else ""
 
 
 def say_end(trainer: Any, folder: Any, dataset: Any) -> None:
@@ -230,7 +327,7 @@ def say_end(trainer: Any, folder: Any, dataset: Any) -> None:
             f"Stopped at {trainer.kimg:.1f} kimg. Go on with: "
             f"facegan train --out {folder.path} --resume"
         )
-        raise click.exceptions.Exit(0)
+        return
     folder.finish(trainer, dataset.describe())
     click.echo(
         f"Trained {trainer.kimg:.1f} kimg in {trainer.train_seconds:.0f} s. Model: {folder.archive}"

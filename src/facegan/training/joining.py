@@ -5,7 +5,7 @@ import os
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import timedelta
 
 import torch
@@ -14,13 +14,13 @@ from torch.distributed import PrefixStore, Store, TCPStore
 
 from facegan.environment import WorkerEnvironment
 from facegan.errors import FaceGANError, PeerLost, RunError
-from facegan.training.watch import GO_ON, Watch, beat_of, told
+from facegan.training.watch import GO_ON, Watch, beat_of, tell, told
 from facegan.training.world import World
 
 START_SECONDS = 120.0  # from the first process's start to the last one's
 # A collective waits for as long as it takes, for instance while the first rank evaluates: it is the
 # watch that finds out who is lost.
-FOREVER = timedelta(days=28)
+FOREVER, SHORT = timedelta(days=28), timedelta(seconds=5)
 
 
 @contextmanager
@@ -56,6 +56,16 @@ def joined(
         raise
     watch.stop()
     dist.destroy_process_group()
+
+
+def tell_all(address: str, port: int, run: str, error: FaceGANError) -> None:
+    """Tell the processes that meet there why their run ends; a launcher may know what they do not.
+
+    If nobody listens any more, that is as well.
+    """
+    with suppress(RuntimeError):
+        store = TCPStore(address, port, is_master=False, wait_for_workers=False, timeout=SHORT)
+        tell(PrefixStore(f"facegan/{run}/0", store), error.message, error.hint)
 
 
 def open_store(environment: WorkerEnvironment, holds: bool = False) -> Store:

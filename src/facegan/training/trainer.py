@@ -76,7 +76,7 @@ class Trainer:
         self.averages = self.build_averages()
         self.images_seen = 0
         self.train_seconds = 0.0
-        self.stop_wished = self.stop_requested = False
+        self.stop_requested = self.stop_agreed = False  # here, and by all processes
         self.on_tick, self.on_step = on_tick, on_step
         self.tally = Tally()
 
@@ -125,10 +125,9 @@ class Trainer:
     def stop(self) -> None:
         """Ask the run to end after the step in progress; safe in a signal handler.
 
-        A process alone does. Several end after the same step, once they have agreed on it.
+        All processes end after the same step, whichever was asked.
         """
-        self.stop_wished = True
-        self.stop_requested = self.stop_requested or self.world.size == 1
+        self.stop_requested = True
 
     def run(self) -> None:
         """Train until the images or the minutes are used up, or :meth:`stop` was called.
@@ -139,19 +138,25 @@ class Trainer:
         """
         tick_images = (self.config.tick_kimg or 1.0) * 1000
         self.check_alike()
-        self.stop_requested, _ = self.world.agree(self.stop_wished, 0.0)
-        while not (self.is_finished or self.stop_requested):
+        self.agree(0.0)
+        while not (self.is_finished or self.stop_agreed):
             ticks_before = self.images_seen // tick_images
             started = time.perf_counter()
             self.step()
             elapsed = time.perf_counter() - started
             if self.on_step:
                 self.on_step(self)
-            self.stop_requested, elapsed = self.world.agree(self.stop_wished, elapsed)
+            elapsed = self.agree(elapsed)
             self.train_seconds += elapsed
             self.tally.add_step(self.batch_size, elapsed)
             if self.images_seen // tick_images > ticks_before or self.is_finished:
                 self.tick()
+                self.agree(0.0)  # a tick takes long, and its listener may have asked to stop
+
+    def agree(self, seconds: float) -> float:
+        """Learn whether any process was asked to stop; returns the leader's seconds."""
+        self.stop_agreed, seconds = self.world.agree(self.stop_requested, seconds)
+        return seconds
 
     def step(self) -> None:
         """One step: every phase that is due, then the averages."""
@@ -180,11 +185,11 @@ class Trainer:
     def next_batch(self, number: int) -> Batch:
         """The inputs of a step, a function of the seed and the step's number alone: own rows."""
         generator = random_numbers(self.config.seed, number, STEP)
-        indices = order_of(self.config.seed, self.images_seen, self.batch_size, len(self.dataset))
+        order = order_of(self.config.seed, self.images_seen, self.batch_size, len(self.dataset))
+        indices = self.share.rows(order)
         latents = self.gan.sample_latents(self.batch_size // self.world.size, generator)
-        own = self.dataset.read(self.share.rows(indices))
         return {
-            "reals": to_float(own.to(self.device)),
+            "reals": to_float(self.dataset.read(indices).to(self.device)),
             "latents": latents.to(self.device),
             "generator": generator,
             "kimg": self.kimg,

@@ -42,9 +42,19 @@ class World:
         return self.rank == 0
 
     @property
+    def host_leader(self) -> int:
+        """The first rank of this process's host."""
+        return self.hosts.index(self.hosts[self.rank])
+
+    @property
+    def leads_host(self) -> bool:
+        """Whether this process does what is done once a host."""
+        return self.rank == self.host_leader
+
+    @property
     def host_leaders(self) -> list[int]:
         """The first rank of every host, in the order of their ranks."""
-        return sorted({host: rank for rank, host in reversed([*enumerate(self.hosts)])}.values())
+        return [self.hosts.index(host) for host in dict.fromkeys(self.hosts)]
 
     def name(self, rank: int) -> str:
         """A rank as people know it."""
