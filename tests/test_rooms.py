@@ -27,7 +27,7 @@ MAY_IMPORT = {  # room: (rooms of ours, packages of others)
     "client": ("errors wire", "numpy"),
     "serving": ("errors wire artifact synthesis", "flask werkzeug sagemaker_inference numpy"),
     "training": (
-        "errors files tick_line gans artifact data metrics pictures",
+        "errors files environment tick_line gans artifact data metrics pictures",
         "torch safetensors numpy pydantic tqdm tensorboard",
     ),
     "cloud": ("errors tick_line client", "boto3 botocore"),

@@ -6,6 +6,7 @@ at the real environment: callers hand it in.
 """
 
 import json
+import socket
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -18,6 +19,7 @@ MIB = 2**20
 TRAINING_CHANNELS = ("training", "train")
 # Hyperparameters that are not the algorithm's: the toolkits', and one that tuning jobs add.
 FOREIGN_HYPERPARAMETERS = ("sagemaker_", "_tuning_objective_metric")
+LAUNCHER_ROLE = "facegan"  # what our launcher calls the processes it starts
 MAX_PAYLOAD_MIB = 100  # the most a batch transform job sends (CreateTransformJob.MaxPayloadInMB)
 
 
@@ -135,6 +137,52 @@ class TrainingEnvironment:
                 f"SM_CHANNEL_{name.upper()}.",
             )
         return self.channels[name]
+
+
+@dataclass(frozen=True, kw_only=True)
+class WorkerEnvironment:
+    """A process's place among those that torch's elastic launcher started for one run."""
+
+    rank: int
+    size: int
+    local_rank: int
+    host: str  # as people know it
+    host_rank: int
+    address: str  # where all meet
+    port: int
+    run: str  # a name of this attempt alone
+    launcher_holds_store: bool  # else the first rank does
+    error_file: Path | None  # where the launcher looks for the reason of a failure
+    is_ours: bool  # started by facegan's launcher, which tells the reason itself
+
+    @classmethod
+    def from_mapping(cls, variables: Mapping[str, str]) -> Self | None:
+        """Read what the launcher tells its processes; None for a process that nobody launched.
+
+        Names: docs.pytorch.org, "torchrun", Environment Variables; ``FACEGAN_HOST_NAME`` is ours.
+
+        Raises:
+            ConfigError: a variable is missing or no number; it is named.
+        """
+        if "RANK" not in variables or "WORLD_SIZE" not in variables:
+            return None
+        read = Variables(variables)
+        size = read.number("WORLD_SIZE", 1, 1, 65536)
+        attempt = [read.text(f"TORCHELASTIC_{x}", "0") for x in ("RUN_ID", "RESTART_COUNT")]
+        error_file = read.text("TORCHELASTIC_ERROR_FILE", "")
+        return cls(
+            rank=read.number("RANK", 0, 0, size - 1),
+            size=size,
+            local_rank=read.number("LOCAL_RANK", 0, 0, size - 1),
+            host=read.text("FACEGAN_HOST_NAME", socket.gethostname()),
+            host_rank=read.number("GROUP_RANK", 0, 0, size - 1),
+            address=read.text("MASTER_ADDR", "localhost"),
+            port=read.number("MASTER_PORT", -1, 0, 65535),
+            run="/".join(attempt),
+            launcher_holds_store=read.text("TORCHELASTIC_USE_AGENT_STORE", "") == "True",
+            error_file=Path(error_file) if error_file else None,
+            is_ours=read.text("ROLE_NAME", "") == LAUNCHER_ROLE,
+        )
 
 
 @dataclass(frozen=True)

@@ -6,6 +6,7 @@
     ├─ ConfigError              a family, preset or hyperparameter is unknown or out of range
     ├─ DatasetError             an empty folder, an unreadable picture (names the file)
     ├─ RunError                 a run folder is taken, a checkpoint cannot be written or read
+    │  └─ PeerLost              another process of the run failed or was lost (names it)
     ├─ TrainingDiverged         a loss term is not finite (names the term and the kimg)
     ├─ ArtifactError            a model file is missing, damaged, hostile, or of a newer schema
     ├─ MetricError              too few pictures, or an extractor's weights or package are missing
@@ -52,6 +53,10 @@ class DatasetError(FaceGANError):
 
 class RunError(FaceGANError):
     """A run folder is taken, or something in it cannot be written or read."""
+
+
+class PeerLost(RunError):
+    """Another process of the run failed or was lost."""
 
 
 class TrainingDiverged(FaceGANError):

@@ -251,11 +251,11 @@ def test_the_filter_keeps_float32_under_autocast() -> None:
 
 
 def test_minibatch_stddev_worked_by_hand() -> None:
-    """Groups of two of four images: n and n + 2. Deviations (1, 3) and (0, 2), means 2 and 1."""
-    x = torch.tensor([[0.0, 0.0], [5.0, 1.0], [2.0, 6.0], [5.0, 5.0]]).view(4, 1, 1, 2)
+    """Groups of two neighbours of four. Deviations (1, 3) and (0, 2), means 2 and 1."""
+    x = torch.tensor([[0.0, 0.0], [2.0, 6.0], [5.0, 1.0], [5.0, 5.0]]).view(4, 1, 1, 2)
     out = append_minibatch_stddev(x, 2)
     assert torch.equal(out[:, :1], x)
-    expected = torch.tensor([2.0, 1.0, 2.0, 1.0]).view(4, 1, 1, 1).expand(4, 1, 1, 2)
+    expected = torch.tensor([2.0, 2.0, 1.0, 1.0]).view(4, 1, 1, 1).expand(4, 1, 1, 2)
     torch.testing.assert_close(out[:, 1:], expected, rtol=0, atol=1e-3)
 
 

@@ -2,14 +2,20 @@
 
 import contextlib
 import json
+import os
 import signal
+import sys
 from collections.abc import Iterator
+from dataclasses import asdict
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
 import click
 
+from facegan.cli.launch import ONE_HOST, Cluster, launch
+from facegan.cli.worker import Order, take_part
+from facegan.environment import WorkerEnvironment
 from facegan.errors import ConfigError
 from facegan.tick_line import METRIC_DEFINITIONS
 
@@ -22,6 +28,7 @@ Examples:
   facegan train --data runs/toy32 --out runs/b --resume            (after any stop)
   facegan train --data cats_and_dogs/ --out runs/c --family r3gan --preset paper64
                 --conditional true --labels folders
+  facegan train --data runs/toy32 --out runs/c --processes 2       (the same faces, shared work)
 
 Every hyperparameter below is a flag; its default is the preset's. Pictures of any size are cropped
 square around the centre and resized. Ctrl-C (or SIGTERM) ends the step, writes a checkpoint and
@@ -30,7 +37,10 @@ stops; --resume goes on to the very bits an undisturbed run would have reached.
 
 
 FAMILY, RESOLUTION = "dcgan", 32  # where nothing is named and the data does not say
-OPTIONS = ("data", "evaluate_data", "family", "labels", "preset", "resolution", "out", "resume")
+OPTIONS = (
+    *("data", "evaluate_data", "family", "labels", "out", "preset", "processes", "resolution"),
+    "resume",
+)
 
 
 class TrainCommand(click.Command):
@@ -149,6 +159,11 @@ def print_metric_definitions(ctx: click.Context, param: click.Parameter, asked: 
 )
 @click.option("--resume", is_flag=True, help="Go on with the run in --out.")
 @click.option(
+    "--processes",
+    type=click.IntRange(1, 1024),
+    help="Share every batch among so many processes.  [default: one per GPU; 1 without]",
+)
+@click.option(
     "--metric-definitions",
     is_flag=True,
     is_eager=True,
@@ -157,26 +172,83 @@ def print_metric_definitions(ctx: click.Context, param: click.Parameter, asked: 
     help="Print the MetricDefinitions of a SageMaker training job, and stop.",
 )
 @click.argument("hyperparameters", nargs=-1, type=click.UNPROCESSED)
-def command(out: Path, resume: bool, hyperparameters: tuple[str, ...], **options: Any) -> None:
+def command(
+    out: Path,
+    resume: bool,
+    processes: int | None,
+    hyperparameters: tuple[str, ...],
+    **options: Any,
+) -> None:
     given = parse_flags(list(hyperparameters))
     asked = {name: value for name, value in options.items() if value is not None}
     for name in ("data", "evaluate_data"):
         if name in asked:
             asked[name] = str(asked[name].resolve())
-    if resume:
-        resume_run(out, asked, given)
-        return
-    if "data" not in asked:
+    if "data" not in asked and not resume:
         raise click.UsageError(
             "Missing option '--data': the folder of pictures to train on. "
             "Draw one with: facegan data toy --out DIR"
         )
+
+    def decide() -> Order:
+        plan = resumed_plan(out, asked, given) if resume else new_plan(out, asked, given)
+        return Order(str(out), plan, resume)
+
+    if environment := WorkerEnvironment.from_mapping(os.environ):
+        take_part(environment, decide)  # torchrun has started this process and others
+    else:
+        train_shared(decide(), processes)
+
+
+def new_plan(out: Path, asked: dict[str, Any], given: dict[str, str]) -> dict[str, Any]:
+    """The plan of a run that starts in a folder of its own."""
     from facegan.training import RunFolder
 
-    folder = RunFolder(out)
-    folder.check_free()
-    if not train(folder, plan_run(asked, given), resume=False):
-        say_stopped(folder)
+    RunFolder(out).check_free()
+    return plan_run(asked, given)
+
+
+def train_shared(order: Order, processes: int | None, cluster: Cluster = ONE_HOST) -> bool:
+    """Train in this process, or in several where there are more GPUs, hosts or wishes.
+
+    Args:
+        order: The run.
+        processes: How many on each host; None is one per GPU.
+        cluster: The hosts.
+
+    Returns:
+        Whether the run is finished and has its artifact; False where it was stopped before.
+
+    Raises:
+        FaceGANError: whatever ended the run, in whichever process.
+    """
+    each = processes or count_gpus(order.plan)
+    if each * len(cluster.hosts) == 1:
+        return train(order.folder, order.plan, order.resume)
+    check_shares(order.plan, each * len(cluster.hosts))
+    words = json.dumps(asdict(order))
+    launch([sys.executable, "-m", "facegan.cli.worker", words], each, cluster)
+    return order.folder.archive.exists()  # the processes have told how they ended
+
+
+def count_gpus(plan: dict[str, Any]) -> int:
+    """How many GPUs a plan can use; at least one device."""
+    import torch
+
+    uses_all = plan.get("device", "auto") in ("auto", "cuda")
+    return max(torch.cuda.device_count(), 1) if uses_all else 1
+
+
+def check_shares(plan: dict[str, Any], processes: int) -> None:
+    """Refuse a batch that the processes cannot share, before they are started."""
+    from facegan.gans import find_family, find_preset
+    from facegan.training.plan import resolve_plan
+    from facegan.training.world import check_batch
+
+    family = find_family(plan["family"])
+    numbers, config = resolve_plan(plan)
+    preset = find_preset(family, plan["preset"]).replaced(numbers)
+    check_batch(family, preset, config.completed_by(preset).batch_size or 0, processes)
 
 
 def plan_run(
@@ -257,19 +329,24 @@ def labels_of(plan: dict[str, Any]) -> str:
     return str(plan.get("labels", "manifest"))
 
 
-def resume_run(out: Path, asked: dict[str, Any], given: dict[str, str]) -> None:
-    """Read what the run was started with, and refuse to go on with something else."""
+def resumed_plan(out: Path, asked: dict[str, Any], given: dict[str, str]) -> dict[str, Any]:
+    """The plan of a run that goes on: what it was started with, and nothing else."""
     from facegan.training import RunFolder
 
     folder = RunFolder(out)
     plan = {**folder.read_plan(), **asked, **given}
     folder.check_same(plan)
-    if not train(folder, plan, resume=True):
-        say_stopped(folder)
+    return plan
 
 
-def train(folder: Any, plan: dict[str, Any], resume: bool) -> bool:
+def train(folder: Any, plan: dict[str, Any], resume: bool, world: Any = None) -> bool:
     """Build data, GAN and trainer from a plan, and run them to the artifact.
+
+    Args:
+        folder: The run's; the first process alone looks into it.
+        plan: What :func:`plan_run` made.
+        resume: Whether to go on with what is in the folder.
+        world: The processes that share the run; None for this one alone.
 
     Returns:
         Whether the run is finished and has its artifact; False where it was stopped before.
@@ -277,10 +354,11 @@ def train(folder: Any, plan: dict[str, Any], resume: bool) -> bool:
     from facegan.gans import build_gan, find_family, find_preset
     from facegan.training import Trainer
     from facegan.training.plan import resolve_plan
-    from facegan.training.progress import Progress
+    from facegan.training.world import ALONE
 
+    world = world or ALONE
     numbers, config = resolve_plan(plan)
-    dataset = open_dataset(Path(plan["data"]), int(plan["resolution"]), labels_of(plan))
+    dataset = open_dataset(Path(plan["data"]), int(plan["resolution"]), labels_of(plan), world)
     preset = find_preset(find_family(plan["family"]), plan["preset"]).replaced(numbers)
     gan = build_gan(
         plan["family"],
@@ -291,30 +369,48 @@ def train(folder: Any, plan: dict[str, Any], resume: bool) -> bool:
         **numbers,
     )
     facts = dataset.describe(with_labels=preset.conditional)
-    evaluation = open_evaluation(plan, config, dataset) if config.evaluate_kimg else None
-    trainer = Trainer(gan, dataset, config, evaluation=evaluation)
+    is_evaluated = config.evaluate_kimg and world.leads
+    evaluation = open_evaluation(plan, config, dataset) if is_evaluated else None
+    trainer = Trainer(gan, dataset, config, evaluation=evaluation, world=world)
     if resume:
-        folder.check_dataset(facts)
+        if world.leads:
+            folder.check_dataset(facts)
         folder.resume(trainer)
-    folder.start(plan, facts, trainer)  # a resumed run's: where and how it goes on
-    say_start(trainer, dataset, folder)
-    with stopping_gently(trainer):
-        with fitting_memory(trainer), bar_above_logs(), Progress(folder, trainer):
+    with stopping_gently(trainer), fitting_memory(trainer):
+        if world.leads:
+            run_to_artifact(trainer, folder, plan, facts)
+        else:
             trainer.run()
-        if trainer.is_finished:
-            folder.finish(trainer, facts)
-            say_end(trainer, folder)
-    return trainer.is_finished
+    return bool(trainer.is_finished)
 
 
-def open_dataset(data: Path, resolution: int, labels_from: str = "manifest") -> Any:
-    """The pictures, decoded, with a bar."""
+def run_to_artifact(trainer: Any, folder: Any, plan: dict[str, Any], facts: dict[str, Any]) -> None:
+    """What the first process does: train and tell, to the artifact or to where it is stopped."""
+    from facegan.training.progress import Progress
+
+    folder.start(plan, facts, trainer)  # a resumed run's: where and how it goes on
+    say_start(trainer, folder)
+    with bar_above_logs(), Progress(folder, trainer):
+        trainer.run()
+    if trainer.is_finished:
+        folder.finish(trainer, facts)
+        say_end(trainer, folder)
+    else:
+        click.echo(f"Stopped. Go on with: facegan train --out {folder.path} --resume")
+
+
+def open_dataset(
+    data: Path, resolution: int, labels_from: str = "manifest", world: Any = None
+) -> Any:
+    """The pictures, decoded, with a bar where the first process decodes them."""
     from tqdm import tqdm
 
-    from facegan.data import ImageFolderDataset
+    from facegan.training.shards import open_together
+    from facegan.training.world import ALONE
 
-    with tqdm(desc="Reading pictures", unit="img", disable=None) as bar:
-        return ImageFolderDataset(data, resolution, bar.update, labels_from)
+    leads = world is None or world.leads
+    with tqdm(desc="Reading pictures", unit="img", disable=None if leads else True) as bar:
+        return open_together(world or ALONE, data, resolution, bar.update, labels_from)
 
 
 def open_evaluation(plan: dict[str, Any], config: Any, dataset: Any) -> Any:
@@ -335,9 +431,9 @@ def open_evaluation(plan: dict[str, Any], config: Any, dataset: Any) -> Any:
     )
 
 
-def say_start(trainer: Any, dataset: Any, folder: Any) -> None:
+def say_start(trainer: Any, folder: Any) -> None:
     """What is about to happen, in a few lines."""
-    gan = trainer.gan
+    gan, dataset = trainer.gan, trainer.dataset
     sizes = [
         f"{name} {sum(p.numel() for p in player.parameters()):,} parameters"
         for name, player in gan.players.items()
@@ -349,8 +445,15 @@ def say_start(trainer: Any, dataset: Any, folder: Any) -> None:
     if gan.classes:
         shares = ", ".join(f"{name} {count:,}" for name, count in gan.classes.items())
         click.echo(f"{len(gan.classes)} classes: {shortened(shares)}")
-    click.echo(f"{length}, {numeric} on {trainer.device}")
+    click.echo(f"{length}, {numeric} on {trainer.device}{among(trainer.world)}")
     click.echo(f"Curves: tensorboard --logdir {folder.tensorboard}")
+
+
+def among(world: Any) -> str:
+    """How a run is shared, if it is."""
+    hosts = len(set(world.hosts))
+    on = f" on {hosts} hosts" if hosts > 1 else ""
+    return f", shared by {world.size} processes{on}" if world.size > 1 else ""
 
 
 def say_end(trainer: Any, folder: Any) -> None:
@@ -371,11 +474,6 @@ def say_best(evaluation: Any, folder: Any) -> None:
         f"{name} {card['last'][name]:.4g} at the end; best {card['best'][name]:.4g} "
         f"at {card['best']['kimg']:.1f} kimg: {folder.best_archive}"
     )
-
-
-def say_stopped(folder: Any) -> None:
-    """How to go on."""
-    click.echo(f"Stopped. Go on with: facegan train --out {folder.path} --resume")
 
 
 def shortened(text: str, most: int = 200) -> str:

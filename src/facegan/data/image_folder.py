@@ -23,6 +23,9 @@ logger = logging.getLogger(__name__)
 
 SUFFIXES = (".jpg", ".jpeg", ".png", ".webp")
 Pixels = npt.NDArray[np.uint8]
+OnProgress = Callable[[int], object]
+# Files and a resolution → pixels (N, H, W, 3) of those that can be read, and why others cannot.
+ReadPixels = Callable[[list[Path], int, OnProgress], tuple[Pixels, dict[Path, str]]]
 
 
 class ImageFolderDataset:
@@ -38,6 +41,7 @@ class ImageFolderDataset:
         on_progress: Called with 1 for every file done.
         labels_from: Where labels are read if anyone asks for them: "manifest" or "folders", see
             :mod:`facegan.data.labels`.
+        read_pixels: Reads the files another way, for instance where that was done before.
 
     Raises:
         DatasetError: the folder is missing, holds no pictures, or none that can be read, or they
@@ -50,22 +54,19 @@ class ImageFolderDataset:
         resolution: int,
         on_progress: Callable[[int], object] = lambda done: None,
         labels_from: str = "manifest",
+        read_pixels: ReadPixels | None = None,
     ) -> None:
         self.folder, self.resolution = Path(folder), resolution
         self.labels_from = labels_from
         files = find_pictures(self.folder)
-        check_memory(len(files), resolution)
-        pixels = np.empty((len(files), resolution, resolution, 3), np.uint8)
-        self.skipped = decode_all(files, pixels, on_progress)
-        kept = [index for index, file in enumerate(files) if file not in self.skipped]
-        if not kept:
+        self.images, self.skipped = (read_pixels or decode_files)(files, resolution, on_progress)
+        self.files = [file for file in files if file not in self.skipped]
+        if not self.files:
             file, reason = next(iter(self.skipped.items()))
             raise DatasetError(
                 f"None of the {len(files)} pictures in {folder} can be read.",
                 f"The first is {file}: {reason}",
             )
-        self.files = [files[index] for index in kept]
-        self.images = pixels if len(kept) == len(files) else pixels[kept]
         self.digest = hashlib.sha256(self.images.data).hexdigest()
 
     @property
@@ -157,6 +158,17 @@ def check_memory(count: int, resolution: int) -> None:
             f"this machine has {available / 2**30:.1f} GiB.",
             "Train at a lower resolution or on fewer pictures.",
         )
+
+
+def decode_files(
+    files: list[Path], resolution: int, on_progress: OnProgress
+) -> tuple[Pixels, dict[Path, str]]:
+    """The pixels of every file that can be read, and the reasons of those that cannot."""
+    check_memory(len(files), resolution)
+    pixels = np.empty((len(files), resolution, resolution, 3), np.uint8)
+    skipped = decode_all(files, pixels, on_progress)
+    kept = [index for index, file in enumerate(files) if file not in skipped]
+    return (pixels[kept] if skipped else pixels), skipped
 
 
 def decode_all(

@@ -16,6 +16,7 @@ from torch import Tensor, nn
 
 from facegan.errors import ConfigError, nearest
 from facegan.gans.labels import draw_labels
+from facegan.gans.sharing import draw
 
 # One step's inputs and scratch space: "reals" (N, 3, H, W) in [-1, 1], "latents" (N, latent_dim),
 # "generator" (the step's random numbers, for latents), "kimg" (thousands of images seen before the
@@ -189,7 +190,8 @@ class Family(ABC):
         Values may lie outside [-1, 1]; whoever makes pixels clamps them.
         In eval mode it draws no random numbers. Where the family has truncation, its ``forward``
         takes ``truncation_psi``; where the preset is conditional, ``labels``. While training,
-        networks may draw from torch's global generator: the trainer seeds it for every step.
+        networks may draw from torch's global generator, through ``gans/sharing.py``: the trainer
+        seeds it for every step.
         """
 
     @abstractmethod
@@ -203,6 +205,10 @@ class Family(ABC):
     def augment_probability(self, preset: Any, kimg: float) -> float | None:
         """How likely an image is augmented at a moment of the run; None: there is no schedule."""
         return None
+
+    def images_together(self, preset: Any, batch_size: int) -> int:
+        """A process's part of a batch must hold a multiple of so many images."""
+        return 1
 
     @abstractmethod
     def phases(self, preset: Any) -> tuple[Phase, ...]:
@@ -233,8 +239,8 @@ class Gan:
         return self.averages.get(name, self.players[name])
 
     def sample_latents(self, count: int, generator: torch.Generator) -> Tensor:
-        """`count` latents (N, latent_dim) drawn with the given random numbers."""
-        return self.family.sample_latents(self.preset, count, generator)
+        """`count` latents (N, latent_dim): in a step, this process's of those of all processes."""
+        return draw(lambda rows: self.family.sample_latents(self.preset, rows, generator), count)
 
     def sample_labels(self, count: int, generator: torch.Generator) -> Tensor | None:
         """`count` labels (N,), classes as frequent as in the data; None if unconditional."""

@@ -10,8 +10,6 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors import SafetensorError
-from safetensors.torch import load as load_tensors
 from safetensors.torch import save as save_tensors
 from torch import Tensor
 
@@ -80,16 +78,18 @@ def list_checkpoints(folder: Path) -> list[Path]:
     return sorted(path for path in folder.glob("kimg-*") if path.suffix[1:].isdigit())
 
 
-def load_newest(folder: Path) -> tuple[Tensors, dict[str, Any]]:
+def read_newest(folder: Path) -> tuple[bytes, dict[str, Any]]:
     """The newest checkpoint that is whole; a damaged one is named and the one before is used.
+
+    Its tensors are left as bytes, to be sent to other processes as they are.
 
     Raises:
         RunError: every one is damaged.
     """
     for checkpoint in reversed(list_checkpoints(folder)):
         try:
-            return load_checkpoint(checkpoint)
-        except (OSError, ValueError, KeyError, SafetensorError) as cause:
+            return read_checkpoint(checkpoint)
+        except (OSError, ValueError, KeyError) as cause:
             logger.warning(
                 "The checkpoint %s is damaged (%s); trying the one before.", checkpoint, cause
             )
@@ -98,10 +98,10 @@ def load_newest(folder: Path) -> tuple[Tensors, dict[str, Any]]:
     )
 
 
-def load_checkpoint(checkpoint: Path) -> tuple[Tensors, dict[str, Any]]:
+def read_checkpoint(checkpoint: Path) -> tuple[bytes, dict[str, Any]]:
     """One checkpoint, its checksum verified."""
     numbers = json.loads((checkpoint / NUMBERS_NAME).read_text())
     blob = (checkpoint / TENSORS_NAME).read_bytes()
     if hashlib.sha256(blob).hexdigest() != numbers["sha256"]:
         raise ValueError("its checksum does not match")
-    return load_tensors(blob), numbers
+    return blob, numbers

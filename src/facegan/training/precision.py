@@ -9,16 +9,19 @@ import torch
 from torch import nn
 
 from facegan.errors import ConfigError
+from facegan.training.world import ALONE, World
 
 
-def choose_device(name: str) -> torch.device:
-    """The device a name asks for; "auto" takes the first GPU where there is one.
+def choose_device(name: str, world: World = ALONE) -> torch.device:
+    """The device a name asks for; "auto" takes a GPU where there is one, a process its own.
 
     Raises:
         ConfigError: no such device here.
     """
     if name == "auto":
-        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+        name = "cuda" if torch.cuda.is_available() else "cpu"
+    if name == "cuda" and world.size > 1:
+        name = f"cuda:{world.local_rank}"
     try:
         device = torch.device(name)
         torch.empty(1, device=device)

@@ -7,11 +7,13 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from safetensors.torch import load as load_tensors
+
 from facegan import __version__
 from facegan.artifact import ModelCard, pack_artifact, save_artifact
 from facegan.errors import ConfigError, RunError
 from facegan.files import write_aside
-from facegan.training.checkpoint import list_checkpoints, load_newest, save_checkpoint
+from facegan.training.checkpoint import list_checkpoints, read_newest, save_checkpoint
 from facegan.training.plan import IDENTITY, settings_of
 from facegan.training.run_facts import check_owner, describe, owner, warn_of_other_hardware
 from facegan.training.trainer import Trainer
@@ -174,25 +176,35 @@ class RunFolder:
     def resume(self, trainer: Trainer) -> None:
         """Load the newest whole checkpoint into a trainer; log lines past it are dropped.
 
-        A run that was killed before its first checkpoint starts over, to the same bits.
+        A run that was killed before its first checkpoint starts over, to the same bits. Of several
+        processes the first reads, and sends the others what it has read.
 
         Raises:
             RunError: all are damaged, or the newest is of another family or preset.
         """
-        warn_of_other_hardware(self.read_facts().get("training", {}), trainer)
-        if list_checkpoints(self.checkpoints):
-            tensors, numbers = load_newest(self.checkpoints)
-            check_owner(self.checkpoints, numbers, trainer)
-            try:
-                trainer.load_state(tensors, numbers)
-            except (RuntimeError, ValueError, KeyError) as cause:
-                raise RunError(
-                    f"The checkpoint in {self.checkpoints} does not fit this run: "
-                    f"{' '.join(str(cause).split())[:300]}",
-                    "It was made with other settings, or by another version.",
-                ) from cause
-        self.drop_lines_after(trainer.images_at_last_tick / 1000)
-        self.save_best(trainer)
+        blob, numbers = b"", None
+        if trainer.world.leads:
+            warn_of_other_hardware(self.read_facts().get("training", {}), trainer)
+            if list_checkpoints(self.checkpoints):
+                blob, numbers = read_newest(self.checkpoints)
+        numbers = trainer.world.broadcast_facts(numbers)
+        if numbers is not None:
+            self.load_state(trainer, trainer.world.broadcast(blob), numbers)
+        if trainer.world.leads:
+            self.drop_lines_after(trainer.images_at_last_tick / 1000)
+            self.save_best(trainer)
+
+    def load_state(self, trainer: Trainer, blob: bytes, numbers: Mapping[str, Any]) -> None:
+        """Load a checkpoint's content into a trainer."""
+        check_owner(self.checkpoints, numbers, trainer)
+        try:
+            trainer.load_state(load_tensors(blob), numbers)
+        except (RuntimeError, ValueError, KeyError) as cause:
+            raise RunError(
+                f"The checkpoint in {self.checkpoints} does not fit this run: "
+                f"{' '.join(str(cause).split())[:300]}",
+                "It was made with other settings, or by another version.",
+            ) from cause
 
     def drop_lines_after(self, kimg: float) -> None:
         """Forget the figures of steps that will be taken again, and a line that was cut short.

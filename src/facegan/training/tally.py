@@ -22,9 +22,8 @@ class Tally:
     counts: dict[str, int] = field(default_factory=dict)
 
     def add_terms(self, terms: Terms) -> None:
-        """Add one phase's loss terms, on their device."""
+        """Add one phase's loss terms, float32 on their device."""
         for name, value in terms.items():
-            value = value.detach().float()
             self.sums[name] = self.sums.get(name, torch.zeros_like(value)) + value
             self.counts[name] = self.counts.get(name, 0) + 1
 

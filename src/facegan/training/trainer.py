@@ -13,6 +13,7 @@ from facegan.data import Dataset, order_of, random_numbers, to_float
 from facegan.errors import ConfigError
 from facegan.gans import Batch, Gan, Phase, even_labels
 from facegan.gans.autocast import autocast
+from facegan.gans.sharing import shared
 from facegan.training.augment import Augment, Strength, parse_policy
 from facegan.training.checkpoint import Tensors, flatten_optimizer, restore_optimizer
 from facegan.training.compiled import Compiled
@@ -21,6 +22,7 @@ from facegan.training.ema import MovingAverage
 from facegan.training.evaluation import Evaluation, Stopped
 from facegan.training.precision import choose_device, choose_dtype, place
 from facegan.training.tally import Tally
+from facegan.training.world import ALONE, World
 
 STEP, NETWORKS = 0, 1  # what a step's random numbers are for
 
@@ -40,10 +42,11 @@ class Trainer:
         on_tick: Called with the tick's figures after every tick, while the trainer stands still.
         evaluation: Measures quality at ticks; without one, where the configuration asks for it,
             against the data itself.
+        world: The processes that share the run; whatever one calls, all must call.
 
     Raises:
-        ConfigError: the shapes or classes of GAN and data differ, or the device or precision is not
-            there.
+        ConfigError: the shapes or classes of GAN and data differ, the device or precision is not
+            there, or the batch cannot be divided among the processes.
         MetricError: evaluation was asked for, and cannot be done.
     """
 
@@ -55,6 +58,7 @@ class Trainer:
         on_tick: Callable[["Trainer", Mapping[str, float]], None] | None = None,
         on_step: Callable[["Trainer"], None] | None = None,
         evaluation: Evaluation | None = None,
+        world: World = ALONE,
     ) -> None:
         if tuple(dataset.image_shape) != tuple(gan.image_shape):
             raise ConfigError(
@@ -69,7 +73,10 @@ class Trainer:
         self.config = asked.completed_by(gan.preset)
         self.ema_is_scheduled = asked.ema_half_life_kimg is None  # a wish goes before a schedule
         self.batch_size, self.total_images = self.sizes()
-        self.device = choose_device(self.config.device)
+        self.world, self.share = world, world.share_of(gan, self.batch_size)
+        self.device = choose_device(self.config.device, world)
+        if self.device.type == "cuda":
+            torch.cuda.set_device(self.device)  # NCCL's, and that of random numbers
         self.dtype = choose_dtype(self.config.precision, self.device)
         self.phases = gan.family.phases(gan.preset)
         for player in gan.players.values():
@@ -80,10 +87,10 @@ class Trainer:
         self.compiled = Compiled(self.config.compile, gan.players.values(), self.device)
         self.images_seen = 0
         self.train_seconds = 0.0
-        self.stop_requested = False
+        self.stop_requested = self.stop_agreed = False  # here, and by all processes
         self.on_tick, self.on_step = on_tick, on_step
         self.tally = Tally()
-        if evaluation is None and self.config.evaluate_kimg:
+        if evaluation is None and self.config.evaluate_kimg and world.leads:
             evaluation = Evaluation(dataset, self.config, device=str(self.device))
         self.evaluation = evaluation
 
@@ -158,7 +165,10 @@ class Trainer:
         return self.images_seen - self.tally.images
 
     def stop(self) -> None:
-        """Ask the run to end after the step in progress; safe in a signal handler."""
+        """Ask the run to end after the step in progress; safe in a signal handler.
+
+        All processes end after the same step, whichever was asked.
+        """
         self.stop_requested = True
 
     def run(self) -> None:
@@ -166,30 +176,40 @@ class Trainer:
 
         Raises:
             TrainingDiverged: a loss term is not finite.
+            RunError: the processes no longer have the same weights.
         """
-        while not (self.is_finished or self.stop_requested):
+        self.check_alike()
+        self.agree(0.0)
+        while not (self.is_finished or self.stop_agreed):
             if not self.owes_tick:
                 started = time.perf_counter()
                 self.step()
                 elapsed = time.perf_counter() - started
-                self.train_seconds += elapsed
-                self.tally.add_step(self.batch_size, elapsed)
                 if self.on_step:
                     self.on_step(self)
+                elapsed = self.agree(elapsed)
+                self.train_seconds += elapsed
+                self.tally.add_step(self.batch_size, elapsed)
             if self.owes_tick:
                 self.tick()
+                self.agree(0.0)  # a tick takes long, and its listener may have asked to stop
+
+    def agree(self, seconds: float) -> float:
+        """Learn whether any process was asked to stop; returns the leader's seconds."""
+        self.stop_agreed, seconds = self.world.agree(self.stop_requested, seconds)
+        return seconds
 
     def step(self) -> None:
         """One step: every phase that is due, then the averages."""
         number = self.images_seen // self.batch_size
-        batch = self.next_batch(number)
         self.follow_schedules()
         self.compiled.begin_step()
-        with seeded_networks(self.config.seed, number):
+        with shared(self.share), seeded_networks(self.config.seed, number):
+            batch = self.next_batch(number)
             for phase in self.phases:
                 if number % phase.every == 0:
                     self.update(phase, batch)
-        self.tally.add_terms(self.strength.look(batch, number))
+            self.tally.add_terms(self.strength.look(batch, number))
         self.images_seen += self.batch_size
         for name, average in self.averages.items():
             average.update(self.gan.players[name], self.batch_size, self.images_seen)
@@ -207,10 +227,11 @@ class Trainer:
                 average.follow(half_life)
 
     def next_batch(self, number: int) -> Batch:
-        """The inputs of a step, a function of the seed and the step's number alone."""
+        """The inputs of a step, a function of the seed and the step's number alone: own rows."""
         generator = random_numbers(self.config.seed, number, STEP)
-        indices = order_of(self.config.seed, self.images_seen, self.batch_size, len(self.dataset))
-        latents = self.gan.sample_latents(self.batch_size, generator)
+        order = order_of(self.config.seed, self.images_seen, self.batch_size, len(self.dataset))
+        indices = self.share.rows(order)
+        latents = self.gan.sample_latents(self.batch_size // self.world.size, generator)
         batch = {
             "reals": to_float(self.dataset.read(indices).to(self.device)),
             "latents": latents.to(self.device),
@@ -230,11 +251,15 @@ class Trainer:
         with autocast(self.device, self.dtype), self.compiled.during(phase):
             terms = phase.loss(self.gan, batch)
         torch.stack(list(terms.values())).sum().backward()
+        terms = {name: value.detach().float() for name, value in terms.items()}
+        slopes = [p.grad for p in self.gan.players[phase.player].parameters() if p.grad is not None]
+        self.world.average([*slopes, *terms.values()])
         optimizer.step()
         self.tally.add_terms(terms)
 
     def tick(self) -> None:
-        """Close the tally, refuse what is not finite, evaluate, tell whoever listens."""
+        """Close the tally, refuse what is not finite or not alike, evaluate, tell who listens."""
+        self.check_alike()
         figures = self.tally.figures(self.kimg)
         if self.evaluation and self.evaluation.is_due(self):
             try:
@@ -249,6 +274,17 @@ class Trainer:
         """What the averaged generator makes of latents, as uint8 (N, 3, H, W) on the CPU."""
         images = sample_images(self, latents, labels)
         return ((images.clamp(-1, 1) + 1) * 127.5).round().to(torch.uint8)
+
+    def check_alike(self) -> None:
+        """Refuse to go on where the processes' weights are no longer the same bits.
+
+        Raises:
+            RunError: they are not; a process is named.
+        """
+        if self.world.size > 1:
+            weights = [p for player in self.gan.players.values() for p in player.parameters()]
+            sums = [w.detach().contiguous().view(torch.int32).sum() for w in weights]
+            self.world.check_alike(torch.stack(sums).cpu(), "weights")
 
     # --- state ----------------------------------------------------------------------------------
 

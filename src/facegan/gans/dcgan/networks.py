@@ -11,6 +11,7 @@ from itertools import pairwise
 import torch
 from torch import Tensor, nn
 
+from facegan.gans.batch_norm import BatchNorm2d
 from facegan.gans.dcgan.presets import DcganPreset
 from facegan.gans.layers import DoublingConv2d, HalvingConv2d
 from facegan.gans.shapes import pyramid
@@ -34,12 +35,12 @@ class Generator(nn.Module):
         bias = preset.layout == "article"
         self.project = nn.Linear(preset.latent_dim, math.prod(self.base), bias=bias)
         # The article feeds the projection to the first convolution as it is.
-        self.start = nn.Identity() if bias else nn.Sequential(nn.BatchNorm2d(widths[0]), nn.ReLU())
+        self.start = nn.Identity() if bias else nn.Sequential(BatchNorm2d(widths[0]), nn.ReLU())
         blocks: list[nn.Module] = []
         for wide, narrow in pairwise(widths):
             blocks += [
                 DoublingConv2d(wide, narrow, bias),
-                nn.BatchNorm2d(narrow),
+                BatchNorm2d(narrow),
                 nn.ReLU(),
             ]
         self.blocks = nn.Sequential(*blocks)
@@ -66,7 +67,7 @@ class Discriminator(nn.Module):
         for stage, (narrow, wide) in enumerate(zip([3, *widths], widths, strict=False)):
             blocks.append(HalvingConv2d(narrow, wide, bias))
             if preset.discriminator_batch_norm and stage in normalised:
-                blocks.append(nn.BatchNorm2d(wide))
+                blocks.append(BatchNorm2d(wide))
             blocks.append(nn.LeakyReLU(0.2))
         self.blocks = nn.Sequential(*blocks)
         self.head = nn.Linear(widths[-1] * head_size**2, 1, bias=article or bias)

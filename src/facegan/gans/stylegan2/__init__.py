@@ -1,10 +1,13 @@
 """StyleGAN2 (Karras et al., arXiv:1912.04958), written from the papers."""
 
+import math
+
 import torch
 from torch import Tensor, nn
 
 from facegan.gans.family import Adam, Family, Phase
-from facegan.gans.stylegan2.loss import phases_of
+from facegan.gans.stylegan2.layers import largest_group
+from facegan.gans.stylegan2.loss import PATH_BATCH_SHRINK, phases_of
 from facegan.gans.stylegan2.networks import Discriminator, Generator
 from facegan.gans.stylegan2.presets import PRESETS, Stylegan2Preset
 
@@ -37,6 +40,11 @@ class Stylegan2(Family):
             "generator": lazily_regularised(preset, path_interval),
             "discriminator": lazily_regularised(preset, preset.r1_interval),
         }
+
+    def images_together(self, preset: Stylegan2Preset, batch_size: int) -> int:
+        """Whole groups for the minibatch stddev, and an even number where lengths are measured."""
+        shrink = PATH_BATCH_SHRINK if preset.path_length_weight else 1
+        return math.lcm(largest_group(batch_size, preset.minibatch_stddev_group), shrink)
 
     def phases(self, preset: Stylegan2Preset) -> tuple[Phase, ...]:
         return phases_of(preset)

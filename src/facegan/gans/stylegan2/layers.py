@@ -168,11 +168,12 @@ def append_minibatch_stddev(x: Tensor, limit: int) -> Tensor:
     """(N, C, H, W) → (N, C + 1, H, W): how much the images of a group differ, as a channel.
 
     The standard deviation over the group at every place, averaged over all places
-    (arXiv:1710.10196, section 3). Image n is in the group n modulo the number of groups.
+    (arXiv:1710.10196, section 3). A group is a run of neighbours, so that a process that holds a
+    part of the batch holds whole groups.
     """
     count, _, height, width = x.shape
     group = largest_group(count, limit)
-    members = x.float().view(group, count // group, -1)
-    deviations = (members.var(0, unbiased=False) + EPSILON).sqrt().mean(1)  # (N / group,)
-    channel = deviations.repeat(group).to(x.dtype).view(count, 1, 1, 1)
+    members = x.float().view(count // group, group, -1)
+    deviations = (members.var(1, unbiased=False) + EPSILON).sqrt().mean(1)  # (N / group,)
+    channel = deviations.repeat_interleave(group).to(x.dtype).view(count, 1, 1, 1)
     return torch.cat([x, channel.expand(count, 1, height, width)], 1)

@@ -14,6 +14,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import softplus
 
+from facegan.gans import sharing
 from facegan.gans.autocast import in_own_type
 from facegan.gans.family import Batch, Gan, Phase, Terms, leave_verdicts
 from facegan.gans.stylegan2.networks import Generator
@@ -33,9 +34,9 @@ def mixed_styles(
     """
     count, layers = len(latents), generator.synthesis.layers
     w = generator.map(latents, labels)
-    others = generator.mapping(torch.randn_like(latents), labels)
-    starts = torch.randint(1, layers, (count, 1), device=w.device)
-    mixed = torch.rand(count, 1, device=w.device) < probability
+    others = generator.mapping(sharing.randn_like(latents), labels)
+    starts = sharing.randint(1, layers, count, 1, device=w.device)
+    mixed = sharing.rand(count, 1, device=w.device) < probability
     later = mixed & (torch.arange(layers, device=w.device) >= starts)  # (N, layers)
     return torch.where(later[:, :, None], others[:, None], w[:, None])
 
@@ -78,7 +79,7 @@ def r1_loss(gan: Gan, batch: Batch) -> Terms:
         logits = gan.players["discriminator"](reals, batch.get("labels"))
         (slopes,) = torch.autograd.grad(logits.sum(), reals, create_graph=True)
         penalty = slopes.square().sum((1, 2, 3)).mean()
-    gamma = preset.r1_gamma or r1_gamma(reals.shape[-1], len(reals))
+    gamma = preset.r1_gamma or r1_gamma(reals.shape[-1], sharing.whole_count(len(reals)))
     return {"r1": penalty * (gamma / 2 * preset.r1_interval) + nothing(logits)}
 
 
@@ -86,7 +87,7 @@ def path_length_loss(gan: Gan, batch: Batch) -> Terms:
     """E(|J_w^T y| - a)², a the running mean of the lengths (section 3.2), times its interval."""
     preset, generator = gan.preset, cast(Generator, gan.players["generator"])
     latents = draw_latents(gan, batch, max(len(batch["reals"]) // PATH_BATCH_SHRINK, 1))
-    labels = batch["labels"][: len(latents)] if "labels" in batch else None
+    labels = batch["labels"][::PATH_BATCH_SHRINK] if "labels" in batch else None
     with in_own_type(latents.device):
         ws = mixed_styles(generator, latents, preset.style_mixing, labels)
         lengths, images = path_lengths(generator.synthesis, ws)
@@ -102,14 +103,14 @@ def path_lengths(synthesis: Callable[[Tensor], Tensor], ws: Tensor) -> tuple[Ten
     pixels so that it does not grow with the resolution; over the layers, a root mean square.
     """
     images = synthesis(ws)
-    pictures = torch.randn_like(images) / (images.shape[2] * images.shape[3]) ** 0.5
+    pictures = sharing.randn_like(images) / (images.shape[2] * images.shape[3]) ** 0.5
     (slopes,) = torch.autograd.grad((images * pictures).sum(), ws, create_graph=True)
     return slopes.square().sum(2).mean(1).sqrt(), images
 
 
 def path_penalty(lengths: Tensor, running_mean: Tensor) -> Tensor:
     """The mean square distance from the running mean, which follows first, in place."""
-    running_mean.lerp_(lengths.detach().mean(), PATH_DECAY)
+    running_mean.lerp_(sharing.mean_over_processes(lengths.detach().mean()), PATH_DECAY)
     return (lengths - running_mean).square().mean()
 
 

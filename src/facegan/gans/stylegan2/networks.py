@@ -10,6 +10,7 @@ from typing import cast
 import torch
 from torch import Tensor, nn
 
+from facegan.gans import sharing
 from facegan.gans.shapes import pyramid
 from facegan.gans.stylegan2.layers import (
     EqualConv2d,
@@ -47,7 +48,7 @@ class SynthesisLayer(nn.Module):
         x = self.convolution(x, w)
         noise = self.noise
         if self.training:
-            noise = torch.randn(len(x), 1, *noise.shape, device=x.device)
+            noise = sharing.randn(len(x), 1, *noise.shape, device=x.device)
         x = x + (noise * self.noise_strength).to(x.dtype) + self.bias.to(x.dtype)[:, None, None]
         return activate(x)
 
@@ -141,7 +142,7 @@ class Generator(nn.Module):
         """
         w: Tensor = self.mapping(latents, labels)
         if self.training:
-            self.mean_w.lerp_(w.detach().mean(0), 1 - MEAN_W_DECAY)
+            self.mean_w.lerp_(sharing.mean_over_processes(w.detach().mean(0)), 1 - MEAN_W_DECAY)
         return w
 
 

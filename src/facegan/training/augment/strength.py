@@ -12,6 +12,7 @@ from torch import Tensor
 
 from facegan.errors import ConfigError
 from facegan.gans import Batch, Gan, Terms
+from facegan.gans.sharing import mean_over_processes, whole_count
 
 STEPS_PER_LOOK = 4
 
@@ -61,19 +62,19 @@ class Strength:
             What a tick should tell, on the device: real_sign and fake_sign, -1 to 1, and augment_p
             where it moves.
         """
-        signs = {
-            f"{kind}_sign": batch[f"{kind}_logits"].float().sign()
+        images = whole_count(len(batch["reals"]))
+        figures = {
+            f"{kind}_sign": mean_over_processes(batch[f"{kind}_logits"].float().sign().mean())
             for kind in ("real", "fake")
             if f"{kind}_logits" in batch
         }
-        if "real_sign" in signs:
-            of_reals = signs["real_sign"]
-            self.signs += torch.stack([of_reals.sum(), torch.ones_like(of_reals).sum()])
-        figures = {name: values.mean() for name, values in signs.items()}
+        if "real_sign" in figures:
+            one = torch.ones_like(figures["real_sign"])
+            self.signs += torch.stack([figures["real_sign"], one]) * images
         if isinstance(self.wish, str):
             figures["augment_p"] = self.probability.clone()
         if self.wish == "adaptive" and (step + 1) % STEPS_PER_LOOK == 0:
-            self.adapt(len(batch["reals"]) * STEPS_PER_LOOK)
+            self.adapt(images * STEPS_PER_LOOK)
         return figures
 
     def adapt(self, images: int) -> None:

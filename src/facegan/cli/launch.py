@@ -1,0 +1,217 @@
+"""Starts the processes of a run by torch's elastic agent, and tells their end in one sentence.
+
+The agent starts and watches this host's processes. A signal to stop is passed on to them, and they
+are waited for: they end the step, write a checkpoint and leave. When one fails, the agent ends the
+others, and what is raised here is what that one said of itself.
+"""
+
+import json
+import logging
+import os
+import signal
+import tempfile
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from facegan import errors
+from facegan.environment import LAUNCHER_ROLE
+from facegan.errors import FaceGANError, PeerLost, RunError
+
+PORT = 7777  # where several hosts meet, on the first of them
+MEETING_SECONDS = 900  # from the first host's start to the last one's: each loads its data before
+RUN = "facegan"
+KILLED = (
+    "If nobody did that on purpose, the machine may have run out of memory. With --resume the run "
+    "goes on from its last checkpoint."
+)
+SPOKEN = "What it said stands above."
+
+
+@dataclass(frozen=True)
+class Cluster:
+    """The hosts of a run, and which of them this is."""
+
+    hosts: tuple[str, ...] = ("localhost",)
+    rank: int = 0
+    interface: str = ""  # the network's, where torch must be told
+
+    @property
+    def here(self) -> str:
+        """This host's name."""
+        return self.hosts[self.rank]
+
+
+ONE_HOST = Cluster()
+
+
+def launch(command: Sequence[str], processes: int, cluster: Cluster = ONE_HOST) -> None:
+    """Run a program in some processes on this host, until all of them have ended.
+
+    SIGTERM and SIGINT make all of them stop gently; a second SIGINT ends them at once.
+
+    Args:
+        command: The program and its arguments, the same for all.
+        processes: How many on this host; every host has as many.
+        cluster: The hosts, each of which launches its own.
+
+    Raises:
+        FaceGANError: the process that failed first, as it said it.
+        PeerLost: one was killed, or another host's failed or was lost.
+        RunError: the hosts do not find one another.
+    """
+    import torch.distributed as dist
+
+    prepare_environment(processes, cluster)
+    port = PORT if len(cluster.hosts) > 1 else free_port()
+    with tempfile.TemporaryDirectory(prefix="facegan-") as folder:
+        agent = build_agent(command, processes, cluster, port, folder)
+        with passing_signals_on(agent) as signals:
+            try:
+                failures = agent.run().failures
+            except dist.DistError as cause:
+                raise RunError(
+                    f"The {len(cluster.hosts)} hosts {', '.join(cluster.hosts)} did not all come "
+                    f"to {cluster.hosts[0]}:{port} within {MEETING_SECONDS // 60} minutes.",
+                    "Have all been started, and can they reach one another?",
+                ) from cause
+    if failures and not (signals and were_stopped(failures)):
+        error = reason(failures, cluster)
+        tell_other_hosts(error, cluster)
+        raise error
+
+
+def prepare_environment(processes: int, cluster: Cluster) -> None:
+    """What the processes inherit; what the user has set stays."""
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    wishes = {
+        # Two processes with the threads of all cores each slow one another many times over.
+        "OMP_NUM_THREADS": str(max(1, (cores or 1) // processes)),
+        # torch's own account of broken connections: pages, where a sentence will do.
+        "TORCH_CPP_LOG_LEVEL": "FATAL",
+        "TORCHELASTIC_SIGNALS_TO_HANDLE": "SIGQUIT",  # the others are handled here
+    }
+    if len(cluster.hosts) > 1:
+        wishes["FACEGAN_HOST_NAME"] = cluster.here
+        if cluster.interface:
+            names = ("GLOO_SOCKET_IFNAME", "NCCL_SOCKET_IFNAME")
+            wishes |= dict.fromkeys(names, cluster.interface)
+    for name, value in wishes.items():
+        os.environ.setdefault(name, value)
+    # The agent's log repeats what is said here.
+    elastic = logging.getLogger("torch.distributed.elastic")
+    elastic.propagate = False
+    elastic.addHandler(logging.NullHandler())
+
+
+def free_port() -> int:
+    """A port that nobody listens at."""
+    from torch.distributed.elastic.utils.distributed import get_free_port
+
+    return int(get_free_port())
+
+
+def build_agent(
+    command: Sequence[str], processes: int, cluster: Cluster, port: int, folder: str
+) -> Any:
+    """torch's agent for this host, which will start the program and never start it again."""
+    from torch.distributed.elastic.agent.server.api import WorkerSpec
+    from torch.distributed.elastic.agent.server.local_elastic_agent import LocalElasticAgent
+    from torch.distributed.elastic.multiprocessing import DefaultLogsSpecs
+    from torch.distributed.elastic.rendezvous import RendezvousParameters
+    from torch.distributed.elastic.rendezvous.registry import get_rendezvous_handler
+
+    count = len(cluster.hosts)
+    meeting = RendezvousParameters(
+        backend="static",
+        endpoint=f"{cluster.hosts[0]}:{port}",
+        run_id=RUN,
+        min_nodes=count,
+        max_nodes=count,
+        rank=cluster.rank,
+        timeout=MEETING_SECONDS,
+    )
+    program, *arguments = command
+    spec = WorkerSpec(
+        role=LAUNCHER_ROLE,
+        local_world_size=processes,
+        entrypoint=program,
+        args=tuple(arguments),
+        rdzv_handler=get_rendezvous_handler(meeting),
+        max_restarts=0,
+        master_addr=cluster.hosts[0],
+        master_port=port,
+    )
+    return LocalElasticAgent(spec, DefaultLogsSpecs(log_dir=folder), shutdown_timeout=5)
+
+
+@contextmanager
+def passing_signals_on(agent: Any) -> Iterator[list[int]]:
+    """Pass SIGTERM and SIGINT on to the processes, as SIGTERM; the list tells which have come."""
+    come: list[int] = []
+
+    def pass_on(number: int, frame: Any) -> None:
+        workers = [worker.id for worker in agent.get_worker_group().workers if worker.id]
+        if (number == signal.SIGINT and come) or not workers:
+            raise KeyboardInterrupt
+        come.append(number)
+        for process in workers:
+            with suppress(ProcessLookupError):
+                os.kill(process, signal.SIGTERM)
+
+    before = {number: signal.signal(number, pass_on) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield come
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+# --- the end ------------------------------------------------------------------------------------
+
+
+def were_stopped(failures: Mapping[int, Any]) -> bool:
+    """Whether all that failed were asked to stop before they could do so gently."""
+    return all(failure.exitcode == -signal.SIGTERM for failure in failures.values())
+
+
+def reason(failures: Mapping[int, Any], cluster: Cluster) -> FaceGANError:
+    """Why the run failed: what the first to fail by itself said, else the first to miss another."""
+    accounts = [account(rank, failure, cluster) for rank, failure in failures.items()]
+    return min(accounts, key=lambda one: one[:2])[2]
+
+
+def account(rank: int, failure: Any, cluster: Cluster) -> tuple[bool, float, FaceGANError]:
+    """Whether a process failed because of another, when, and what it said or what can be said."""
+    if isinstance(failure.message, dict):
+        told = failure.message["extraInfo"]
+        error = getattr(errors, told["kind"])(failure.message["message"], told["hint"])
+        return isinstance(error, PeerLost), told["moment"], error
+    name = f"Rank {rank} on {cluster.here}"
+    if failure.exitcode < 0:
+        error = PeerLost(f"{name} was killed by {failure.signal_name()}.", KILLED)
+    else:
+        error = PeerLost(f"{name} failed with exit code {failure.exitcode}.", SPOKEN)
+    return failure.exitcode == -signal.SIGTERM, failure.timestamp, error
+
+
+def write_account(file: Path, error: FaceGANError) -> None:
+    """Leave a process's error where its agent looks for it, in the form that it can read."""
+    now = time.time()
+    facts = {"kind": type(error).__name__, "hint": error.hint, "moment": now, "timestamp": now}
+    file.write_text(json.dumps({"message": {"message": error.message, "extraInfo": facts}}))
+
+
+def tell_other_hosts(error: FaceGANError, cluster: Cluster) -> None:
+    """Let the other hosts' processes hear why this one's ended, in case nobody could tell."""
+    if len(cluster.hosts) == 1:
+        return
+    from facegan.training.joining import tell_all
+    from facegan.training.watch import BEAT
+
+    tell_all(cluster.hosts[0], PORT, RUN, error)
+    if cluster.rank == 0:
+        time.sleep(3 * BEAT)  # the store is held here, and the others ask it every second

@@ -1,0 +1,215 @@
+"""Opens a run's pictures for all its processes: decoded once a host, whole where hosts hold shards.
+
+The first process of a host decodes; its others see the same pixels, through a file that has no name
+any more. Where hosts turn out to hold different pictures (SageMaker's ShardedByS3Key), each sends
+what it has to all others, once: from then on every process reads any picture, and a run on shards
+is a run on one folder that holds them all, in the order of the hosts.
+"""
+
+import hashlib
+import tempfile
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO, Any
+
+import numpy as np
+import torch
+import torch.distributed as dist
+from torch import Tensor
+
+from facegan.data import Dataset, ImageFolderDataset
+from facegan.data.image_folder import Pixels, find_pictures, picture_files
+from facegan.data.manifest import read_manifest
+from facegan.errors import DatasetError
+from facegan.training.world import World
+
+OnProgress = Callable[[int], object]
+Shard = dict[str, Any]  # what a host tells of its pictures
+MESSAGE_BYTES = 2**26  # of pixels sent at a time
+
+
+def open_together(
+    world: World,
+    folder: Path,
+    resolution: int,
+    on_progress: OnProgress = lambda done: None,
+    labels_from: str = "manifest",
+) -> Dataset:
+    """The pictures, in every process, from a folder that has the same name on every host.
+
+    Args:
+        world: Who shares the run.
+        folder: The same pictures on every host, or a part of them on each, which may be none.
+        resolution: The side of every image, in pixels.
+        on_progress: Called with 1 for every file that this process has decoded.
+        labels_from: Where labels are read; the pictures of shards have none.
+
+    Raises:
+        DatasetError: no host has pictures, or hosts have different ones of a prepared data set; see
+            also :class:`ImageFolderDataset`.
+    """
+    if world.size == 1:
+        return ImageFolderDataset(folder, resolution, on_progress, labels_from)
+    own = None
+    if world.leads_host:
+        own = open_own(world, folder, resolution, on_progress, labels_from)
+    told = world.gather_facts(describe(own, folder) if world.leads_host else None)
+    shards = [told[rank] for rank in world.host_leaders]
+    if not any(shard["length"] for shard in shards):
+        find_pictures(folder)  # says that there are none
+    if len({shard["digest"] for shard in shards}) > 1:
+        check_shards(world, shards, folder)
+        return join_shards(world, own, shards, folder, resolution)
+    if len(shards) == world.size and own:
+        return own
+    skipped = {folder / name: reason for name, reason in shards[0]["skipped"].items()}
+    images = map_on_host(world, shards[0]["length"], resolution, lambda file: write(own, file))
+    return ImageFolderDataset(
+        folder, resolution, labels_from=labels_from, read_pixels=lambda *_: (images, skipped)
+    )
+
+
+def open_own(
+    world: World, folder: Path, resolution: int, on_progress: OnProgress, labels_from: str
+) -> ImageFolderDataset | None:
+    """This host's pictures; None where it has none, but others may."""
+    others = len(world.host_leaders) > 1
+    if others and folder.is_dir() and not any(picture_files(folder)):
+        return None
+    return ImageFolderDataset(folder, resolution, on_progress, labels_from)
+
+
+def describe(own: ImageFolderDataset | None, folder: Path) -> Shard:
+    """What the first process of a host tells the others of its pictures."""
+    if own is None:
+        return {"digest": "", "length": 0, "skipped": {}, "prepared": False}
+    skipped = {str(file.relative_to(folder)): reason for file, reason in own.skipped.items()}
+    prepared = bool(read_manifest(folder))
+    return {"digest": own.digest, "length": len(own), "skipped": skipped, "prepared": prepared}
+
+
+def write(own: ImageFolderDataset | None, file: IO[bytes]) -> None:
+    """Write a host's pixels."""
+    if own is not None:
+        file.write(own.images.data)
+
+
+def map_on_host(
+    world: World, length: int, resolution: int, write: Callable[[IO[bytes]], None]
+) -> Pixels:
+    """Pixels (N, H, W, 3) that the first process of each host writes, and all of the host see.
+
+    Raises:
+        DatasetError: they cannot be written.
+    """
+    path = ""
+    try:
+        if world.leads_host:
+            path = write_aside(write)
+        paths = world.gather_facts(path)
+        shape = (length, resolution, resolution, 3)
+        images = np.memmap(paths[world.host_leader], np.uint8, "r", shape=shape)
+        world.wait()
+    finally:
+        if path:
+            Path(path).unlink()
+    return images
+
+
+def write_aside(write: Callable[[IO[bytes]], None]) -> str:
+    """Write a temporary file; its path."""
+    with tempfile.NamedTemporaryFile(prefix="facegan-pixels-", delete=False) as file:
+        try:
+            write(file)
+        except OSError as cause:
+            Path(file.name).unlink()
+            raise DatasetError(
+                f"The pixels cannot be written to {file.name}: {cause.strerror}.",
+                "Name another folder for temporary files by the variable TMPDIR.",
+            ) from cause
+    return file.name
+
+
+# --- shards -------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class JoinedShards:
+    """The pictures of all hosts, in the hosts' order, as a data set."""
+
+    folder: Path
+    resolution: int
+    images: Pixels  # (N, H, W, 3)
+    digest: str
+    skipped: int
+
+    @property
+    def image_shape(self) -> tuple[int, int, int]:
+        """(3, H, W) of every image."""
+        return (3, self.resolution, self.resolution)
+
+    @property
+    def labels(self) -> None:
+        """Shards have no labels."""
+
+    @property
+    def classes(self) -> dict[str, int]:
+        """Shards have no classes."""
+        return {}
+
+    def __len__(self) -> int:
+        return len(self.images)
+
+    def read(self, indices: Tensor) -> Tensor:
+        """The uint8 images (N, 3, H, W) at N indices."""
+        return torch.from_numpy(self.images[indices.numpy()]).permute(0, 3, 1, 2)
+
+    def describe(self, with_labels: bool = False) -> dict[str, Any]:
+        """What a model card says of the data."""
+        counts = {"images": len(self), "skipped": self.skipped}
+        facts = {"name": self.folder.name, "digest": self.digest, "resolution": self.resolution}
+        return {**facts, **counts}
+
+
+def check_shards(world: World, shards: list[Shard], folder: Path) -> None:
+    """Refuse shards of a prepared data set: its manifest is on one host only, and tells of all.
+
+    Raises:
+        DatasetError: a host has a manifest.
+    """
+    for rank, shard in zip(world.host_leaders, shards, strict=True):
+        if shard["prepared"]:
+            raise DatasetError(
+                f"The hosts hold different parts of the prepared data set in {folder}; its "
+                f"dataset.json is on {world.hosts[rank]}.",
+                "Give every host all of it (FullyReplicated), or shard plain pictures.",
+            )
+
+
+def join_shards(
+    world: World,
+    own: ImageFolderDataset | None,
+    shards: list[Shard],
+    folder: Path,
+    resolution: int,
+) -> JoinedShards:
+    """Every host's pictures on every host."""
+    group = dist.new_group(world.host_leaders, backend="gloo")  # a call that all make
+
+    def write(file: IO[bytes]) -> None:
+        for rank, shard in zip(world.host_leaders, shards, strict=True):
+            step = max(MESSAGE_BYTES // (resolution**2 * 3), 1)
+            for first in range(0, shard["length"], step):
+                count = min(step, shard["length"] - first)
+                block = torch.empty(count, resolution, resolution, 3, dtype=torch.uint8)
+                if own is not None and rank == world.rank:
+                    block = torch.from_numpy(own.images[first : first + count])
+                dist.broadcast(block, rank, group=group)
+                file.write(block.numpy().data)
+
+    length = sum(shard["length"] for shard in shards)
+    images = map_on_host(world, length, resolution, write)
+    digest = hashlib.sha256("".join(shard["digest"] for shard in shards).encode()).hexdigest()
+    skipped = sum(len(shard["skipped"]) for shard in shards)
+    return JoinedShards(folder, resolution, images, digest, skipped)
