@@ -119,3 +119,10 @@ def test_what_was_trained_is_saved_with_its_classes(
     with torch.no_grad():
         expected = trainer.gan.generator_ema(latents, labels)
         assert torch.equal(expected, artifact.generator(latents, labels))
+
+
+def test_every_tensor_of_a_conditional_step_is_on_the_trainers_device(
+    conditional: Gan, labelled: ImageFolderDataset
+) -> None:
+    """Labels too; and no value is looked at, which ``meta`` has none of, and a GPU waits for."""
+    Trainer(conditional, labelled, CONFIG.model_copy(update={"device": "meta"})).step()

@@ -282,12 +282,14 @@ def plan_run(
             f"Nothing would be evaluated against {plan['evaluate_data']}.",
             "Say how often: --evaluate-kimg 5.",
         )
-    check_labels(plan, find_preset(family, preset).replaced(numbers))
-    check_shape(family.name, preset, side, numbers)
+    classes = check_labels(plan, find_preset(family, preset).replaced(numbers))
+    check_shape(family.name, preset, side, numbers, classes)
     return plan
 
 
-def check_shape(family: str, preset: str, resolution: int, numbers: dict[str, Any]) -> None:
+def check_shape(
+    family: str, preset: str, resolution: int, numbers: dict[str, Any], classes: dict[str, int]
+) -> None:
     """Refuse a resolution that the family cannot make; no weights are made, no pictures read.
 
     Raises:
@@ -298,11 +300,14 @@ def check_shape(family: str, preset: str, resolution: int, numbers: dict[str, An
     from facegan.gans import build_gan
 
     with torch.device("meta"):
-        build_gan(family, preset, (3, resolution, resolution), **numbers)
+        build_gan(family, preset, (3, resolution, resolution), classes=classes, **numbers)
 
 
-def check_labels(plan: dict[str, Any], preset: Any) -> None:
+def check_labels(plan: dict[str, Any], preset: Any) -> dict[str, int]:
     """Refuse a plan whose preset and labels do not go together, before a picture is read.
+
+    Returns:
+        How many pictures are of each class; empty where the preset is not conditional.
 
     Raises:
         ConfigError: the family cannot be conditional, or nothing would look at the labels.
@@ -317,11 +322,13 @@ def check_labels(plan: dict[str, Any], preset: Any) -> None:
     if preset.conditional:
         labels = require_labels(folder, find_pictures(folder), labels_of(plan))
         told_classes(family, preset, labels.classes)
-    elif "labels" in plan:
+        return labels.classes
+    if "labels" in plan:
         raise ConfigError(
             f"The preset {plan['preset']!r} is not conditional: it would not look at the labels.",
             "Leave labels out, or ask for --conditional true.",
         )
+    return {}
 
 
 def labels_of(plan: dict[str, Any]) -> str:

@@ -22,6 +22,12 @@ def even_labels(classes: Mapping[str, int], count: int) -> Tensor:
     return torch.arange(count) * len(classes) // max(count, 1)
 
 
-def one_hot(labels: Tensor, classes: int) -> Tensor:
-    """Labels (N,) → float32 (N, classes), 1 at the label and 0 elsewhere."""
+def one_hot(labels: Tensor | None, classes: int) -> Tensor:
+    """Labels (N,) → float32 (N, classes), 1 at the label and 0 elsewhere.
+
+    Raises:
+        TypeError: there are none; a conditional network cannot do without.
+    """
+    if labels is None:
+        raise TypeError("A conditional network was called without labels.")
     return (labels[:, None] == torch.arange(classes, device=labels.device)).float()

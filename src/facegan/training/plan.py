@@ -31,7 +31,7 @@ def resolve_plan(
 
 
 def settings_of(plan: Mapping[str, Any]) -> dict[str, Any]:
-    """Every number a plan comes to, by name: the preset's where the plan is silent.
+    """Every setting a plan comes to, by name: the preset's where the plan is silent.
 
     Raises:
         ConfigError: as :func:`resolve_plan`.
@@ -42,6 +42,7 @@ def settings_of(plan: Mapping[str, Any]) -> dict[str, Any]:
         "family": plan["family"],
         "preset": plan["preset"],
         "resolution": int(plan["resolution"]),
+        "labels": plan.get("labels", "manifest"),
         **preset.as_dict(),
         **config.completed_by(preset).model_dump(),
     }

@@ -180,7 +180,7 @@ class LabelEmbedding(nn.Linear):
         super().__init__(classes, width, bias=False)
         nn.init.normal_(self.weight)
 
-    def forward(self, labels: Tensor) -> Tensor:
+    def forward(self, labels: Tensor | None) -> Tensor:
         return super().forward(one_hot(labels, self.in_features))
 
 

@@ -87,7 +87,8 @@ def path_length_loss(gan: Gan, batch: Batch) -> Terms:
     """E(|J_w^T y| - a)², a the running mean of the lengths (section 3.2), times its interval."""
     preset, generator = gan.preset, cast(Generator, gan.players["generator"])
     latents = draw_latents(gan, batch, max(len(batch["reals"]) // PATH_BATCH_SHRINK, 1))
-    labels = batch["labels"][::PATH_BATCH_SHRINK] if "labels" in batch else None
+    # Every other label, as a process that holds a part of the batch takes every other of its own.
+    labels = batch["labels"][::PATH_BATCH_SHRINK][: len(latents)] if "labels" in batch else None
     with in_own_type(latents.device):
         ws = mixed_styles(generator, latents, preset.style_mixing, labels)
         lengths, images = path_lengths(generator.synthesis, ws)

@@ -23,7 +23,7 @@ class LabelEmbedding(nn.Module):
         super().__init__()
         self.classes, self.layer = classes, EqualLinear(classes, width)
 
-    def forward(self, labels: Tensor) -> Tensor:
+    def forward(self, labels: Tensor | None) -> Tensor:
         return normalise(self.layer(one_hot(labels, self.classes)))
 
 
@@ -56,8 +56,8 @@ class LabelMapping(nn.Module):
         self.embed = LabelEmbedding(preset.classes, width)
         self.layers = mapping_layers(preset, width, width)
 
-    def forward(self, labels: Tensor) -> Tensor:
-        with in_own_type(labels.device):
+    def forward(self, labels: Tensor | None) -> Tensor:
+        with in_own_type(self.embed.layer.weight.device):
             return run_mapping(self.layers, self.embed(labels))
 
 
