@@ -60,7 +60,7 @@ def begin(folder: RunFolder, gan: Gan, dataset: ImageFolderDataset) -> Trainer:
     if folder.plan_file.exists():
         folder.resume(trainer)
     else:
-        folder.start({}, dataset.describe())
+        folder.start({"family": "dcgan", "preset": "tiny"}, dataset.describe(), trainer)
     return trainer
 
 
