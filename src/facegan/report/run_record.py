@@ -12,6 +12,7 @@ from facegan.errors import ArtifactError, RunError
 
 Tick = Mapping[str, float]
 NOT_LOSSES = {"kimg", "images_per_second", "train_seconds", "time"}
+GAUGES = ("real_sign", "fake_sign", "variety", "augment_p")  # of the game's balance, -1 to 1
 FOREIGN = "Name the folder that was given to facegan train as --out."
 
 
@@ -41,7 +42,7 @@ class RunRecord:
     def terms(self) -> list[str]:
         """The loss terms, in the order in which they first appear."""
         return list(dict.fromkeys(name for tick in self.ticks for name in tick
-                                  if name not in NOT_LOSSES))  # fmt: skip
+                                  if name not in NOT_LOSSES and name not in GAUGES))  # fmt: skip
 
 
 def kimg_text(kimg: float) -> str:

@@ -9,11 +9,13 @@ from types import TracebackType
 from typing import Any, Self
 
 import torch
+from torch import Tensor
 from tqdm import tqdm
 
 from facegan.pictures import montage, save_png
 from facegan.training.run_folder import RunFolder
 from facegan.training.trainer import Trainer, sample_images
+from facegan.training.symptoms import Variety, Watch
 
 logger = logging.getLogger(__name__)
 
@@ -38,6 +40,7 @@ class Progress:
     def __init__(self, folder: RunFolder, trainer: Trainer) -> None:
         self.folder, self.trainer = folder, trainer
         self.latents = trainer.gan.sample_latents(SAMPLES, torch.Generator().manual_seed(0))
+        self.watch, self.variety = Watch(), Variety(trainer.dataset)
         self.curves = open_curves(folder.tensorboard, trainer)
         self.bar = tqdm(
             total=trainer.total_images / 1000,
@@ -59,7 +62,7 @@ class Progress:
     ) -> None:
         self.bar.close()
         if error is None and not self.trainer.is_finished:  # stopped, perhaps between two ticks
-            self.trainer.tally.figures(self.trainer.kimg)  # no checkpoint of what has diverged
+            self.trainer.figures()  # no checkpoint of what has diverged
             self.folder.save_state(self.trainer)
         if self.curves:
             self.curves.close()
@@ -69,7 +72,8 @@ class Progress:
         self.bar.update(trainer.kimg - self.bar.n)
 
     def tick(self, trainer: Trainer, figures: Mapping[str, float]) -> None:
-        """Write a tick's figures everywhere, its pictures, and a checkpoint."""
+        """Write a tick's pictures, its figures everywhere, and a checkpoint."""
+        figures = {**figures, **self.variety.figures(self.draw_samples())}
         losses = {name: value for name, value in figures.items() if name != "kimg"}
         shown = {name: f"{value:.3g}" for name, value in losses.items()}
         rate = shown.pop("images_per_second")
@@ -79,7 +83,8 @@ class Progress:
         if self.curves:
             for name, value in losses.items():
                 self.curves.add_scalar(name, value, trainer.images_seen)
-        self.draw_samples()
+        for warning in self.watch.look(figures):
+            logger.warning("%s", warning)
         self.folder.save_state(trainer)
 
     def append(self, figures: Mapping[str, float]) -> None:
@@ -90,8 +95,8 @@ class Progress:
         with self.folder.metrics_file.open("a") as stream:
             stream.write(line + "\n")
 
-    def draw_samples(self) -> None:
-        """The fixed latents as they look now, as a grid in RUN/samples."""
+    def draw_samples(self) -> Tensor:
+        """The fixed latents as they look now, uint8 (N, 3, H, W); as a grid in RUN/samples too."""
         images = sample_images(self.trainer, self.latents)
         levels = ((images.clamp(-1, 1) + 1) * 127.5).round().to(torch.uint8)
         facts = {
@@ -102,6 +107,7 @@ class Progress:
         name = f"kimg-{self.trainer.kimg:012.3f}.png"
         grid = montage(levels.permute(0, 2, 3, 1).numpy())
         save_png(self.folder.samples / name, grid, facts)
+        return levels
 
 
 def open_curves(folder: Path, trainer: Trainer) -> Any:

@@ -17,7 +17,7 @@ from facegan.training.checkpoint import Tensors, flatten_optimizer, restore_opti
 from facegan.training.config import TrainingConfig
 from facegan.training.ema import MovingAverage
 from facegan.training.precision import choose_device, choose_dtype
-from facegan.training.tally import Tally
+from facegan.training.tally import Tally, refuse_broken_weights
 
 STEP, NETWORKS = 0, 1  # what a step's random numbers are for
 
@@ -132,7 +132,7 @@ class Trainer:
         """Train until the images or the minutes are used up, or :meth:`stop` was called.
 
         Raises:
-            TrainingDiverged: a loss term is not finite.
+            TrainingDiverged: a loss term or a weight is not finite.
         """
         tick_images = (self.config.tick_kimg or 1.0) * 1000
         while not (self.is_finished or self.stop_requested):
@@ -199,10 +199,20 @@ class Trainer:
 
     def tick(self) -> None:
         """Close the tally, refuse what is not finite, tell whoever listens."""
-        figures = self.tally.figures(self.kimg)
+        figures = self.figures()
         self.tally = Tally()
         if self.on_tick:
             self.on_tick(self, figures)
+
+    def figures(self) -> dict[str, float]:
+        """What the tally says so far.
+
+        Raises:
+            TrainingDiverged: a loss term or a weight is not finite.
+        """
+        figures = self.tally.figures(self.kimg)
+        refuse_broken_weights(self.gan.players, self.kimg)
+        return figures
 
     # --- state ----------------------------------------------------------------------------------
 
