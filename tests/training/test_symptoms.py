@@ -10,13 +10,14 @@ from typing import Any
 
 import pytest
 import torch
+from safetensors.torch import load
 from torch import Tensor, nn
 
 from facegan.data import ImageFolderDataset
 from facegan.errors import TrainingDiverged
 from facegan.gans import Gan
 from facegan.training import RunFolder, Trainer, TrainingConfig
-from facegan.training.checkpoint import list_checkpoints, load_newest
+from facegan.training.checkpoint import list_checkpoints, read_newest
 from facegan.training.progress import Progress
 from facegan.training.symptoms import Variety, Watch, distance_to_nearest
 
@@ -124,7 +125,7 @@ def test_data_that_does_not_vary_is_no_measure(dataset: Pictures) -> None:
 
 def run(trainer: Trainer, path: Path) -> RunFolder:
     folder = RunFolder(path)
-    folder.start({}, {})
+    folder.start({}, {}, trainer)
     with Progress(folder, trainer):
         trainer.run()
     return folder
@@ -176,9 +177,9 @@ def spoil(trainer: Trainer, step: int, how: Callable[[], Any]) -> None:
 
 
 def only_good_checkpoints(folder: RunFolder, kimg: float) -> bool:
-    tensors, numbers = load_newest(folder.checkpoints)
+    blob, numbers = read_newest(folder.checkpoints)
     assert numbers["images_seen"] / 1000 == kimg
-    return all(value.isfinite().all() for value in tensors.values())
+    return all(value.isfinite().all() for value in load(blob).values())
 
 
 def test_a_run_that_diverges_keeps_the_checkpoint_from_before(
