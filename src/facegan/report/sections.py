@@ -7,7 +7,7 @@ from typing import Any
 
 from facegan.report.curves import line_chart
 from facegan.report.markup import Markup, absent, element, join, paragraph, section
-from facegan.report.run_record import RunRecord, kimg_text
+from facegan.report.run_record import GAUGES, RunRecord, kimg_text
 
 
 def header(run: RunRecord) -> Markup:
@@ -45,10 +45,10 @@ def curves_section(run: RunRecord) -> Markup:
     """How the losses went, and the speed."""
     if not run.ticks:
         return section("Losses and speed", absent("No tick has been written yet."))
-    losses = {
-        term: [(tick["kimg"], tick[term]) for tick in run.ticks if term in tick]
-        for term in run.terms
-    }
+    losses, gauges = (
+        {name: [(tick["kimg"], tick[name]) for tick in run.ticks if name in tick] for name in names}
+        for names in (run.terms, GAUGES)
+    )
     speed = [
         (tick["train_seconds"] / 60, tick["images_per_second"])
         for tick in run.ticks
@@ -56,11 +56,14 @@ def curves_section(run: RunRecord) -> Markup:
     ]
     charts = [
         line_chart("Loss terms", "kimg", losses),
+        *([line_chart("Balance", "kimg", gauges)] if any(gauges.values()) else []),
         line_chart("Images per second", "minutes of training", {"images per second": speed}),
     ]
     about = (
         "A point is the mean over a tick. A falling loss does not say that faces get better: the "
-        "players are measured against each other."
+        "players are measured against each other. Balance: real_sign and fake_sign are the mean "
+        "signs of the discriminator's logits, 1 and -1 where it is always right; variety is how "
+        "far fakes are from one another, 1 being as far as reals."
     )
     return section("Losses and speed", paragraph(about), element("div", charts, class_="charts"))
 
