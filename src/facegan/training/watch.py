@@ -68,15 +68,18 @@ class Watch:
         self.silence = SILENCE
         self.error: PeerLost | None = None
         self.found, self.over = threading.Event(), threading.Event()
+        self.threads = [threading.Thread(target=w, daemon=True) for w in (self.talk, self.guard)]
 
     def start(self) -> None:
         """Speak and listen from now on."""
-        for work in (self.talk, self.guard):
-            threading.Thread(target=work, name=f"watch-{work.__name__}", daemon=True).start()
+        for thread in self.threads:
+            thread.start()
 
     def stop(self) -> None:
         """The run has ended: speak and listen no more."""
         self.over.set()
+        for thread in self.threads:  # one that Python ended inside torch would abort the process
+            thread.join(GRACE)
 
     def announce(self, error: BaseException) -> None:
         """Tell the others why this process ends."""
