@@ -9,7 +9,10 @@ import shutil
 import sys
 from pathlib import Path
 
-from facegan.cli.train import plan_run, train
+from facegan.cli.launch import Cluster
+from facegan.cli.processes import train_shared
+from facegan.cli.train import plan_run
+from facegan.cli.worker import Order
 from facegan.environment import TrainingEnvironment
 from facegan.errors import FaceGANError
 from facegan.training import RunFolder
@@ -31,10 +34,13 @@ def run(environment: TrainingEnvironment) -> None:
     """Start the run, or go on with the one in the checkpoint folder."""
     folder = RunFolder(environment.checkpoint_dir)
     given = dict(environment.hyperparameters)
+    processes = given.pop("processes", None)
     asked = {name: given.pop(name) for name in OF_THE_PLAN if name in given}
     plan = plan_run({"data": str(environment.channel("training")), **asked}, given)
-    train(folder, plan, resume=folder.plan_file.exists())
-    if folder.model.is_dir():  # a run that was stopped early has none yet
+    order = Order(str(folder.path), plan, resume=folder.plan_file.exists())
+    cluster = Cluster(environment.hosts, environment.host_rank, environment.network_interface)
+    train_shared(order, processes, cluster)
+    if folder.model.is_dir():  # a run that was stopped early has none yet, other hosts never
         shutil.copytree(folder.model, environment.model_dir, dirs_exist_ok=True)
 
 

@@ -24,6 +24,7 @@ from facegan.errors import FaceGANError, PeerLost, RunError
 PORT = 7777  # where several hosts meet, on the first of them
 MEETING_SECONDS = 900  # from the first host's start to the last one's: each loads its data before
 RUN = "facegan"
+STOPPED = "stopped"  # a file beside a process's error file
 KILLED = (
     "If nobody did that on purpose, the machine may have run out of memory. With --resume the run "
     "goes on from its last checkpoint."
@@ -48,7 +49,7 @@ class Cluster:
 ONE_HOST = Cluster()
 
 
-def launch(command: Sequence[str], processes: int, cluster: Cluster = ONE_HOST) -> None:
+def launch(command: Sequence[str], processes: int, cluster: Cluster = ONE_HOST) -> bool:
     """Run a program in some processes on this host, until all of them have ended.
 
     SIGTERM and SIGINT make all of them stop gently; a second SIGINT ends them at once.
@@ -57,6 +58,9 @@ def launch(command: Sequence[str], processes: int, cluster: Cluster = ONE_HOST) 
         command: The program and its arguments, the same for all.
         processes: How many on this host; every host has as many.
         cluster: The hosts, each of which launches its own.
+
+    Returns:
+        Whether the run came to its end; False where it was stopped before.
 
     Raises:
         FaceGANError: the process that failed first, as it said it.
@@ -78,10 +82,14 @@ def launch(command: Sequence[str], processes: int, cluster: Cluster = ONE_HOST) 
                     f"to {cluster.hosts[0]}:{port} within {MEETING_SECONDS // 60} minutes.",
                     "Have all been started, and can they reach one another?",
                 ) from cause
-    if failures and not (signals and were_stopped(failures)):
+        is_finished = not any(Path(folder).rglob(STOPPED))
+    if failures and signals and were_stopped(failures):
+        return False
+    if failures:
         error = reason(failures, cluster)
         tell_other_hosts(error, cluster)
         raise error
+    return is_finished
 
 
 def prepare_environment(processes: int, cluster: Cluster) -> None:
@@ -196,6 +204,11 @@ def account(rank: int, failure: Any, cluster: Cluster) -> tuple[bool, float, Fac
     else:
         error = PeerLost(f"{name} failed with exit code {failure.exitcode}.", SPOKEN)
     return failure.exitcode == -signal.SIGTERM, failure.timestamp, error
+
+
+def note_stop(error_file: Path) -> None:
+    """Let the agent's host know that a process has stopped gently, which is no failure."""
+    error_file.with_name(STOPPED).touch()
 
 
 def write_account(file: Path, error: FaceGANError) -> None:

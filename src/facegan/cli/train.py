@@ -1,19 +1,16 @@
 """`facegan train`: from a folder of pictures to model.tar.gz, or on from where a run stopped."""
 
 import contextlib
-import json
 import os
 import signal
-import sys
 from collections.abc import Iterator
-from dataclasses import asdict
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
 import click
 
-from facegan.cli.launch import ONE_HOST, Cluster, launch
+from facegan.cli.processes import train_shared
 from facegan.cli.worker import Order, take_part
 from facegan.environment import WorkerEnvironment
 
@@ -156,7 +153,9 @@ def command(
         return Order(str(out), plan, resume)
 
     if environment := WorkerEnvironment.from_mapping(os.environ):
-        take_part(environment, decide)  # torchrun has started this process and others
+        if processes is not None:
+            raise click.UsageError("torchrun says how many processes there are; not --processes.")
+        take_part(environment, decide)
     else:
         train_shared(decide(), processes)
 
@@ -167,50 +166,6 @@ def new_plan(out: Path, asked: dict[str, Any], given: dict[str, str]) -> dict[st
 
     RunFolder(out).check_free()
     return plan_run(asked, given)
-
-
-def train_shared(order: Order, processes: int | None, cluster: Cluster = ONE_HOST) -> None:
-    """Train in this process, or in several where there are more GPUs, hosts or wishes.
-
-    Args:
-        order: The run.
-        processes: How many on each host; None is one per GPU.
-        cluster: The hosts.
-
-    Raises:
-        FaceGANError: whatever ended the run, in whichever process.
-    """
-    from facegan.training import RunFolder
-
-    each = processes or count_gpus(order.plan)
-    if each * len(cluster.hosts) == 1:
-        train(RunFolder(Path(order.out)), order.plan, order.resume)
-        return
-    check_shares(order.plan, each * len(cluster.hosts))
-    words = json.dumps(asdict(order))
-    launch([sys.executable, "-m", "facegan.cli.worker", words], each, cluster)
-
-
-def count_gpus(plan: dict[str, Any]) -> int:
-    """How many GPUs a plan can use; at least one device."""
-    import torch
-
-    uses_all = plan.get("device", "auto") in ("auto", "cuda")
-    return max(torch.cuda.device_count(), 1) if uses_all else 1
-
-
-def check_shares(plan: dict[str, Any], processes: int) -> None:
-    """Refuse a batch that the processes cannot share, before they are started."""
-    from facegan.gans import find_family, find_preset
-    from facegan.training import TrainingConfig, split_hyperparameters
-    from facegan.training.world import check_batch
-
-    family = find_family(plan["family"])
-    values = {name: value for name, value in plan.items() if name not in PLAN_ONLY}
-    numbers, loop = split_hyperparameters(find_preset(family, plan["preset"]), values)
-    preset = find_preset(family, plan["preset"]).replaced(numbers)
-    batch_size = TrainingConfig.from_hyperparameters(loop).completed_by(preset).batch_size
-    check_batch(family, preset, batch_size or 0, processes)
 
 
 def plan_run(asked: dict[str, Any], given: dict[str, str]) -> dict[str, Any]:

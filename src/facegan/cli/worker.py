@@ -17,7 +17,7 @@ from typing import Any
 import click
 
 from facegan.cli.__main__ import exit_code
-from facegan.cli.launch import write_account
+from facegan.cli.launch import note_stop, write_account
 from facegan.environment import WorkerEnvironment
 from facegan.errors import FaceGANError, RunError
 
@@ -61,7 +61,10 @@ def take_part(environment: WorkerEnvironment, decide: Callable[[], Order]) -> bo
         if not world.leads:
             logging.getLogger().setLevel(logging.WARNING)
         order = Order(**world.broadcast_facts(asdict(decide()) if world.leads else None))
-        return train(RunFolder(Path(order.out)), order.plan, order.resume, world)
+        is_finished = train(RunFolder(Path(order.out)), order.plan, order.resume, world)
+    if not is_finished and environment.is_ours and environment.error_file:
+        note_stop(environment.error_file)
+    return is_finished
 
 
 @contextmanager

@@ -94,14 +94,16 @@ class Watch:
     def explain(self, error: BaseException) -> PeerLost | None:
         """Who is to blame for an error of this process; None where it is its own.
 
-        A broken connection says that somebody is gone but not who: wait until it is heard.
+        A broken connection says that somebody is gone but not who: wait until it is heard. On a
+        single host there is no need to: the launcher sees who is gone.
         """
         if isinstance(error, FaceGANError) or not isinstance(error, RuntimeError):
             return None
         if not (self.found.is_set() or is_broken_connection(error)):
             return None
         self.listens_to, self.silence = list(range(self.world.size)), SUSPICION
-        self.found.wait(SUSPICION + 5 * BEAT)
+        if self.launcher is None or len(self.world.host_leaders) > 1:
+            self.found.wait(SUSPICION + 5 * BEAT)
         return self.error or PeerLost(f"Another process was lost: {first_line(error)}", GO_ON)
 
     # --- the threads ------------------------------------------------------------------------------
