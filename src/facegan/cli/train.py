@@ -155,7 +155,7 @@ def command(
     if environment := WorkerEnvironment.from_mapping(os.environ):
         if processes is not None:
             raise click.UsageError("torchrun says how many processes there are; not --processes.")
-        take_part(environment, decide)
+        take_part(environment, decide, asked.get("data"))
     else:
         train_shared(decide(), processes)
 

@@ -3,10 +3,10 @@
 import torch
 
 from facegan.errors import ConfigError
-from facegan.training.world import World
+from facegan.training.world import ALONE, World
 
 
-def choose_device(name: str, world: World) -> torch.device:
+def choose_device(name: str, world: World = ALONE) -> torch.device:
     """The device a name asks for; "auto" takes a GPU where there is one, a process its own.
 
     Raises:

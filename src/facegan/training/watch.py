@@ -19,7 +19,7 @@ from facegan.errors import FaceGANError, PeerLost
 from facegan.training.world import World
 
 BEAT = 1.0  # seconds from one sign of life to the next
-SILENCE = 30.0  # of a process that is then lost; a busy machine may keep one from speaking for long
+SILENCE = 20.0  # of a process that is then lost; long work in C may keep one from speaking
 SUSPICION = 4.0  # the same, once a broken connection says that somebody is gone
 GRACE = 3.0  # for the main thread to end by itself
 FAILURE = "failure"  # where the store keeps who ended the run, and why
@@ -101,6 +101,8 @@ class Watch:
             return None
         if not (self.found.is_set() or is_broken_connection(error)):
             return None
+        with contextlib.suppress(RuntimeError):
+            self.listen()  # one that failed by itself has told before it went
         self.listens_to, self.silence = list(range(self.world.size)), SUSPICION
         if self.launcher is None or len(self.world.host_leaders) > 1:
             self.found.wait(SUSPICION + 5 * BEAT)
