@@ -23,7 +23,9 @@ def test_every_tensor_of_a_step_is_on_the_trainers_device(
     family: str, tiny_gan: Build, dataset: ImageFolderDataset
 ) -> None:
     """On ``meta`` nothing is computed, and a tensor made on the CPU by mistake is refused."""
-    config = CONFIG.model_copy(update={"device": "meta", "augment": "color,translation,cutout"})
+    policy = "color,translation,blit,geom,recolor,cutout"
+    augmented = {"augment": policy, "augment_probability": "adaptive"}
+    config = CONFIG.model_copy(update={"device": "meta", **augmented})
     trainer = Trainer(tiny_gan(family), dataset, config)
     trainer.step()
     assert trainer.images_seen == 8

@@ -19,7 +19,7 @@ from facegan.gans import Gan
 from facegan.training import RunFolder, Trainer, TrainingConfig
 from facegan.training.checkpoint import list_checkpoints, read_newest
 from facegan.training.progress import Progress
-from facegan.training.symptoms import Variety, Watch, distance_to_nearest
+from facegan.training.symptoms import Doctor, Variety, distance_to_nearest
 
 Build = Callable[..., Gan]
 CONFIG = TrainingConfig(total_kimg=0.08, batch_size=8, precision="fp32", tick_kimg=0.016)
@@ -27,8 +27,8 @@ HEALTHY = {"kimg": 1.0, "real_sign": 0.8, "fake_sign": -0.8, "variety": 0.7, "au
 
 
 def warnings_of(*ticks: dict[str, float]) -> list[list[str]]:
-    watch = Watch()
-    return [watch.look(HEALTHY | tick) for tick in ticks]
+    doctor = Doctor()
+    return [doctor.look(HEALTHY | tick) for tick in ticks]
 
 
 @pytest.mark.parametrize(
@@ -71,8 +71,8 @@ def test_but_not_for_ever() -> None:
 
 
 def test_a_family_without_verdicts_is_judged_by_its_fakes() -> None:
-    watch = Watch()
-    told = [watch.look({"kimg": 1.0, "variety": value}) for value in (0.5, 0.0, 0.0, 0.0)]
+    doctor = Doctor()
+    told = [doctor.look({"kimg": 1.0, "variety": value}) for value in (0.5, 0.0, 0.0, 0.0)]
     assert len(told[-1]) == 1 and "vary" in told[-1][0]
 
 

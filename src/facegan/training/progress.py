@@ -15,7 +15,7 @@ from facegan.pictures import montage, save_png
 from facegan.tick_line import tick_line
 from facegan.training.curves import open_curves
 from facegan.training.run_folder import RunFolder
-from facegan.training.symptoms import Variety, Watch
+from facegan.training.symptoms import Doctor, Variety
 from facegan.training.trainer import Trainer
 from facegan.training.writing import writing
 
@@ -37,7 +37,7 @@ class Progress:
     def __init__(self, folder: RunFolder, trainer: Trainer) -> None:
         self.folder, self.trainer = folder, trainer
         self.latents = trainer.gan.sample_latents(SAMPLES, torch.Generator().manual_seed(0))
-        self.watch, self.variety = Watch(), Variety(trainer.dataset)
+        self.doctor, self.variety = Doctor(), Variety(trainer.dataset)
         self.curves = open_curves(folder.tensorboard, trainer.images_at_last_tick)
         self.bar = tqdm(
             total=trainer.total_images / 1000,
@@ -80,7 +80,7 @@ class Progress:
         if self.curves:
             for name, value in losses.items():
                 self.curves.add_scalar(name, value, trainer.images_seen)
-        for warning in self.watch.look(figures):
+        for warning in self.doctor.look(figures):
             logger.warning("%s", warning)
         if trainer.evaluation and trainer.evaluation.is_best_now(trainer):
             self.folder.save_best(trainer)

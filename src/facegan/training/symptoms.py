@@ -52,7 +52,7 @@ SYMPTOMS = (
 )
 
 
-class Watch:
+class Doctor:
     """Looks at a run's ticks, and says what has lasted, each thing once."""
 
     def __init__(self) -> None:
