@@ -38,7 +38,12 @@ def run(environment: TrainingEnvironment) -> None:
     asked = {name: given.pop(name) for name in OF_THE_PLAN if name in given}
     plan = plan_run({"data": str(environment.channel("training")), **asked}, given)
     order = Order(str(folder.path), plan, resume=folder.plan_file.exists())
-    cluster = Cluster(environment.hosts, environment.host_rank, environment.network_interface)
+    cluster = Cluster(
+        environment.hosts,
+        environment.host_rank,
+        environment.network_interface,
+        environment.meeting_port,
+    )
     train_shared(order, processes, cluster)
     if folder.model.is_dir():  # a run that was stopped early has none yet, other hosts never
         shutil.copytree(folder.model, environment.model_dir, dirs_exist_ok=True)
