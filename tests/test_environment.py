@@ -5,7 +5,12 @@ from pathlib import Path
 
 import pytest
 
-from facegan.environment import ServingEnvironment, TrainingEnvironment, failure_file
+from facegan.environment import (
+    ServingEnvironment,
+    TrainingEnvironment,
+    WorkerEnvironment,
+    failure_file,
+)
 from facegan.errors import ConfigError
 
 
@@ -168,4 +173,42 @@ def test_a_wrong_file_is_named(tmp_path: Path, name: str, content: object, told:
     """The message names the file, and what is wrong in it."""
     write_config(tmp_path, name, content)
     with pytest.raises(ConfigError, match=told):
+        training(tmp_path)
+
+
+# --- processes ----------------------------------------------------------------------------------
+
+TORCHRUN = {"RANK": "3", "WORLD_SIZE": "4", "LOCAL_RANK": "1", "GROUP_RANK": "1",
+            "MASTER_ADDR": "algo-1", "MASTER_PORT": "29500", "TORCHELASTIC_RUN_ID": "job",
+            "TORCHELASTIC_RESTART_COUNT": "2", "TORCHELASTIC_USE_AGENT_STORE": "True",
+            "TORCHELASTIC_ERROR_FILE": "/tmp/error.json", "ROLE_NAME": "facegan",
+            "FACEGAN_HOST_NAME": "algo-2"}  # fmt: skip
+
+
+def test_a_process_that_nobody_launched_is_alone() -> None:
+    assert WorkerEnvironment.from_mapping({"MASTER_PORT": "1"}) is None
+
+
+def test_a_launched_process_reads_its_place() -> None:
+    assert WorkerEnvironment.from_mapping(TORCHRUN) == WorkerEnvironment(
+        rank=3, size=4, local_rank=1, host="algo-2", host_rank=1, address="algo-1", port=29500,
+        run="job/2", launcher_holds_store=True, error_file=Path("/tmp/error.json"), is_ours=True,
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("name", "text"), [("RANK", "4"), ("WORLD_SIZE", "two"), ("MASTER_PORT", "")]
+)
+def test_a_wrong_place_is_named_with_its_variable(name: str, text: str) -> None:
+    with pytest.raises(ConfigError, match=name):
+        WorkerEnvironment.from_mapping({**TORCHRUN, name: text})
+
+
+def test_the_hosts_network_is_read(tmp_path: Path) -> None:
+    hosts = {"hosts": ["algo-1"], "current_host": "algo-1", "network_interface_name": "eth0"}
+    write_config(tmp_path, "resourceconfig", hosts)
+    read = training(tmp_path, FACEGAN_MEETING_PORT="8888")
+    assert (read.network_interface, read.meeting_port) == ("eth0", 8888)
+    write_config(tmp_path, "resourceconfig", {**hosts, "network_interface_name": 0})
+    with pytest.raises(ConfigError, match="network_interface_name is 0"):
         training(tmp_path)

@@ -67,7 +67,12 @@ def run(environment: TrainingEnvironment) -> None:
     if resume:
         folder.check_same(plan)
     order = Order(str(folder.path), plan, resume, str(folder.tensorboard))
-    cluster = Cluster(environment.hosts, environment.host_rank, environment.network_interface)
+    cluster = Cluster(
+        environment.hosts,
+        environment.host_rank,
+        environment.network_interface,
+        environment.meeting_port,
+    )
     is_finished = train_shared(order, environment.hyperparameters.get("processes"), cluster)
     if environment.host_rank:
         return  # the first host writes for all

@@ -70,13 +70,14 @@ class TrainingEnvironment:
     hosts: tuple[str, ...] = ("algo-1",)
     current_host: str = "algo-1"
     network_interface: str = ""  # that the hosts reach one another by
+    meeting_port: int = 7777  # where they meet, on the first of them
 
     @classmethod
     def from_mapping(cls, variables: Mapping[str, str]) -> Self:
         """Read the variables of a training container and the files they lead to.
 
         ``SAGEMAKER_BASE_DIR`` moves /opt/ml; ``SM_MODEL_DIR``, ``SM_OUTPUT_DATA_DIR`` and
-        ``SM_CHANNEL_<NAME>`` move one folder each.
+        ``SM_CHANNEL_<NAME>`` move one folder each, ``FACEGAN_MEETING_PORT`` the hosts' port.
 
         Raises:
             ConfigError: a configuration file is not what SageMaker writes; it names the file.
@@ -97,6 +98,7 @@ class TrainingEnvironment:
             hosts=hosts,
             current_host=current_host,
             network_interface=read_interface(base / "input/config/resourceconfig.json"),
+            meeting_port=read.number("FACEGAN_MEETING_PORT", cls.meeting_port, 1, 65535),
         )
 
     @property

@@ -9,6 +9,7 @@ import json
 import logging
 import os
 import signal
+import sys
 import tempfile
 import time
 from collections.abc import Iterator, Mapping, Sequence
@@ -21,7 +22,6 @@ from facegan import errors
 from facegan.environment import LAUNCHER_ROLE
 from facegan.errors import FaceGANError, PeerLost, RunError
 
-PORT = 7777  # where several hosts meet, on the first of them
 MEETING_SECONDS = 900  # from the first host's start to the last one's: each loads its data before
 RUN = "facegan"
 ROUNDING = 2.0  # seconds that the agent's clock may be late by
@@ -40,6 +40,7 @@ class Cluster:
     hosts: tuple[str, ...] = ("localhost",)
     rank: int = 0
     interface: str = ""  # the network's, where torch must be told
+    port: int = 0  # where they meet, on the first of them; 0 is any that is free, for one host
 
     @property
     def here(self) -> str:
@@ -71,27 +72,27 @@ def launch(command: Sequence[str], processes: int, cluster: Cluster = ONE_HOST) 
     import torch.distributed as dist
 
     prepare_environment(processes, cluster)
-    port = PORT if len(cluster.hosts) > 1 else free_port()
     with tempfile.TemporaryDirectory(prefix="facegan-") as folder:
-        agent = build_agent(command, processes, cluster, port, folder)
-        with passing_signals_on(agent) as signals:
-            try:
+        agent = build_agent(command, processes, cluster, folder)
+        try:
+            with passing_signals_on(agent) as signals:
                 failures = agent.run().failures
-            except dist.DistError as cause:
-                raise RunError(
-                    f"The {len(cluster.hosts)} hosts {', '.join(cluster.hosts)} did not all come "
-                    f"to {cluster.hosts[0]}:{port} within {MEETING_SECONDS // 60} minutes.",
-                    "Have all been started, and can they reach one another?",
-                ) from cause
+        except dist.DistError as cause:
+            hosts = ", ".join(cluster.hosts)
+            raise RunError(
+                f"The {len(cluster.hosts)} hosts {hosts} did not meet at {cluster.hosts[0]}:"
+                f"{cluster.port} within {MEETING_SECONDS // 60} minutes.",
+                "Have all been started, can they reach one another, and is the port free?",
+            ) from cause
         is_finished = not any(Path(folder).rglob(STOPPED))
-    if failures and signals and were_stopped(failures):
+    if not failures:
+        return is_finished
+    if signals and were_stopped(failures):
         return False
-    if failures:
-        error = reason(failures, cluster)
-        if len(cluster.hosts) > 1 and not isinstance(error, PeerLost):
-            tell_other_hosts(error, cluster)
-        raise error
-    return is_finished
+    error = reason(failures, cluster)
+    if len(cluster.hosts) > 1 and not isinstance(error, PeerLost):
+        tell_other_hosts(error, cluster)
+    raise error
 
 
 def prepare_environment(processes: int, cluster: Cluster) -> None:
@@ -116,24 +117,17 @@ def prepare_environment(processes: int, cluster: Cluster) -> None:
     elastic.addHandler(logging.NullHandler())
 
 
-def free_port() -> int:
-    """A port that nobody listens at."""
-    from torch.distributed.elastic.utils.distributed import get_free_port
-
-    return int(get_free_port())
-
-
-def build_agent(
-    command: Sequence[str], processes: int, cluster: Cluster, port: int, folder: str
-) -> Any:
+def build_agent(command: Sequence[str], processes: int, cluster: Cluster, folder: str) -> Any:
     """torch's agent for this host, which will start the program and never start it again."""
     from torch.distributed.elastic.agent.server.api import WorkerSpec
     from torch.distributed.elastic.agent.server.local_elastic_agent import LocalElasticAgent
     from torch.distributed.elastic.multiprocessing import DefaultLogsSpecs
     from torch.distributed.elastic.rendezvous import RendezvousParameters
     from torch.distributed.elastic.rendezvous.registry import get_rendezvous_handler
+    from torch.distributed.elastic.utils.distributed import get_free_port
 
     count = len(cluster.hosts)
+    port = cluster.port or get_free_port()
     meeting = RendezvousParameters(
         backend="static",
         endpoint=f"{cluster.hosts[0]}:{port}",
@@ -164,8 +158,9 @@ def passing_signals_on(agent: Any) -> Iterator[list[int]]:
 
     def pass_on(number: int, frame: Any) -> None:
         workers = [worker.id for worker in agent.get_worker_group().workers if worker.id]
-        if (number == signal.SIGINT and come) or not workers:
-            raise KeyboardInterrupt
+        if not workers or (number == signal.SIGINT and come):
+            handler = before[signal.Signals(number)]
+            handler(number, frame) if callable(handler) else sys.exit(128 + number)
         come.append(number)
         for process in workers:
             with suppress(ProcessLookupError):
@@ -225,6 +220,6 @@ def tell_other_hosts(error: FaceGANError, cluster: Cluster) -> None:
     from facegan.training.joining import tell_all
     from facegan.training.watch import BEAT
 
-    tell_all(cluster.hosts[0], PORT, RUN, error)
+    tell_all(cluster.hosts[0], cluster.port, RUN, error)
     if cluster.rank == 0:
         time.sleep(3 * BEAT)  # the store is held here, and the others ask it every second

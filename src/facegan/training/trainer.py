@@ -283,7 +283,7 @@ class Trainer:
         """
         if self.world.size > 1:
             weights = [p for player in self.gan.players.values() for p in player.parameters()]
-            sums = [w.detach().contiguous().view(torch.int32).sum() for w in weights]
+            sums = [w.detach().reshape(-1).view(torch.int32).sum() for w in weights]
             self.world.check_alike(torch.stack(sums).cpu(), "weights")
 
     def figures(self) -> dict[str, float]:

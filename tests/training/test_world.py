@@ -1,0 +1,221 @@
+"""Real processes: what they train together, and how they end when one of them does."""
+
+import json
+import os
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from unittest import mock
+
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from safetensors.torch import load_file
+from shared_run import train_all
+from torch.distributed.elastic.utils.distributed import get_free_port
+
+from facegan.artifact import load_artifact
+from facegan.cli.__main__ import facegan, run_safely
+from facegan.cli.launch import launch
+from facegan.errors import ConfigError, DatasetError, RunError
+from facegan.gans import FAMILIES
+from facegan.training.checkpoint import TENSORS_NAME, list_checkpoints
+from facegan.training.world import check_batch
+
+TINY = ["--preset", "tiny", "--tick-kimg", "0.08", "--precision", "fp32"]
+
+
+@pytest.fixture(autouse=True)
+def own_environment() -> Iterator[None]:
+    """What a launcher sets for its processes is gone after the test."""
+    with mock.patch.dict(os.environ):
+        yield
+
+
+def test_processes_change_nothing_but_the_last_bits(tmp_path: Path) -> None:
+    """Every family, in double precision: weights, averages, moments, buffers and loss terms."""
+    file = tmp_path / "two.safetensors"
+    program = Path(__file__).with_name("shared_run.py")
+    assert launch([sys.executable, str(program), str(file)], 2)
+    two, one = load_file(file), train_all()
+    assert two.keys() == one.keys()
+    for name, value in one.items():
+        torch.testing.assert_close(two[name], value, rtol=1e-8, atol=1e-11, msg=name)
+    assert {name.split("/")[0] for name in one} == {*FAMILIES, "r3gan+"}
+
+
+def test_killed_and_stopped_and_resumed_they_end_as_if_undisturbed(
+    images_dir: Path, tmp_path: Path
+) -> None:
+    """kill -9 of a process; SIGTERM to the launcher; torchrun for the undisturbed run."""
+    out, quiet = tmp_path / "out", tmp_path / "quiet"
+    two = ["--total-kimg", "1000", "--processes", "2"]
+    first = start("train", "--data", images_dir, "--out", out, *TINY, *two)
+    wait_for_tick(out, 1)
+    os.kill(workers_of(first)[1], signal.SIGKILL)
+    killed = time.monotonic()
+    complaint = first.communicate(timeout=60)[1]
+    assert first.returncode == 4 and time.monotonic() - killed < 20
+    assert "Rank 1 on localhost was killed by SIGKILL." in complaint and "--resume" in complaint
+    assert "Traceback" not in complaint and "frame #" not in complaint
+
+    second = start("train", "--out", out, "--resume", *two)
+    wait_for_tick(out, len(ticks(out)) + 1)
+    second.send_signal(signal.SIGTERM)
+    said, complaint = second.communicate(timeout=60)
+    assert second.returncode == 0 and "Stopped at" in said, complaint
+
+    images = list_checkpoints(out / "checkpoints")[-1].name.removeprefix("kimg-")
+    torchrun = [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node", "2", "-m",
+                "facegan.cli", "train"]  # fmt: skip
+    words = ["--data", images_dir, "--out", quiet, *TINY, "--total-kimg", images]
+    subprocess.run([*torchrun, *map(str, words)], check=True, capture_output=True)
+    assert state_of(out) == state_of(quiet)
+    assert ticks(out) == ticks(quiet)[: len(ticks(out))]
+
+
+def start(*words: object) -> "subprocess.Popen[str]":
+    command = [sys.executable, "-m", "facegan.cli", *map(str, words)]
+    return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+
+
+def ticks(out: Path) -> list[dict[str, float]]:
+    """A run's log lines without their times."""
+    file = out / "metrics.jsonl"
+    lines = file.read_text().splitlines() if file.exists() else []
+    timed = {"images_per_second", "train_seconds", "time"}
+    return [{k: v for k, v in json.loads(line).items() if k not in timed} for line in lines]
+
+
+def wait_for_tick(out: Path, count: int) -> None:
+    """Wait until so many ticks have been made, with their checkpoint."""
+    until = time.monotonic() + 120
+    while len(ticks(out)) < count or not list_checkpoints(out / "checkpoints"):
+        assert time.monotonic() < until, "no tick came"
+        time.sleep(0.02)
+
+
+def workers_of(process: "subprocess.Popen[str]") -> list[int]:
+    """The processes that a launcher has started, in the order of their ranks."""
+    children = Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text()
+    return sorted(int(child) for child in children.split())
+
+
+def state_of(out: Path) -> dict[str, bytes]:
+    """What the last checkpoint holds, but for the sums of a tick that was not made."""
+    tensors = load_file(list_checkpoints(out / "checkpoints")[-1] / TENSORS_NAME)
+    return {k: v.numpy().tobytes() for k, v in tensors.items() if not k.startswith("tally/")}
+
+
+# --- hosts --------------------------------------------------------------------------------------
+
+HOSTS = ["127.0.0.1", "127.0.0.2", "localhost"]
+PROGRAM = Path(__file__).parents[2] / "container" / "training" / "train.py"
+
+
+def test_three_hosts_with_unequal_shards_train_as_one_with_all_pictures(
+    images_dir: Path, tmp_path: Path
+) -> None:
+    """41, 0 and 23 pictures, as ShardedByS3Key may leave them; SageMaker's files say who is who."""
+    os.environ |= {"FACEGAN_MEETING_PORT": str(get_free_port()), "OMP_NUM_THREADS": "1"}
+    pictures = sorted(images_dir.iterdir())
+    shards = [pictures[:41], [], pictures[41:]]
+    jobs = [start_host(tmp_path / host, host, shard)
+            for host, shard in zip(HOSTS, shards, strict=True)]  # fmt: skip
+    assert [job.wait(timeout=120) for job in jobs] == [0, 0, 0]
+    leader = tmp_path / HOSTS[0]
+    alone = tmp_path / "alone"
+    words = ["--data", images_dir, "--out", alone, *TINY, "--total-kimg", "0.03"]
+    assert run_safely(facegan, ["train", *map(str, words), "--batch-size", "15"]) == 0
+    facts = [json.loads((run / "run.json").read_text())["dataset"]
+             for run in (alone, leader / "checkpoints")]  # fmt: skip
+    assert facts[0]["digest"] == facts[1]["digest"] and facts[1]["images"] == 64
+    one, three = (load_artifact(path).generator.state_dict()
+                  for path in (alone / "model", leader / "model"))  # fmt: skip
+    for name, value in one.items():
+        torch.testing.assert_close(three[name], value, rtol=1e-3, atol=1e-4)
+    assert not (tmp_path / HOSTS[2] / "model").exists()
+
+
+def start_host(base: Path, host: str, pictures: list[Path]) -> "subprocess.Popen[bytes]":
+    """One host of a training job, its /opt/ml under a folder of its own."""
+    config, data = base / "input" / "config", base / "input" / "data" / "training"
+    config.mkdir(parents=True), data.mkdir(parents=True)
+    for picture in pictures:
+        shutil.copy(picture, data)
+    cluster = {"hosts": HOSTS, "current_host": host}
+    asked = {"preset": "tiny", "total_kimg": "0.03", "batch_size": "15", "precision": "fp32",
+             "processes": "1"}  # fmt: skip
+    (config / "resourceconfig.json").write_text(json.dumps(cluster))
+    (config / "hyperparameters.json").write_text(json.dumps(asked))
+    environment = {**os.environ, "SAGEMAKER_BASE_DIR": str(base)}
+    return subprocess.Popen([sys.executable, PROGRAM], env=environment)
+
+
+# --- the batch ----------------------------------------------------------------------------------
+
+
+def test_a_batch_that_does_not_divide_is_refused_with_the_nearest_that_do(
+    images_dir: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = ["--data", images_dir, "--out", tmp_path / "out", "--preset", "tiny", "--processes", 3]
+    assert run_safely(facegan, ["train", *map(str, words)]) == 2
+    told = capsys.readouterr().err
+    assert "batch of 16 images cannot be divided among 3 processes" in told
+    assert "batch_size to 15 or 18" in told
+    assert not (tmp_path / "out").exists()
+
+
+@given(batch=st.integers(2, 200), processes=st.integers(1, 12))
+def test_the_batches_that_are_offered_can_be_shared(batch: int, processes: int) -> None:
+    for family in FAMILIES.values():
+        preset = family.presets["tiny"]
+        try:
+            check_batch(family, preset, batch, processes)
+        except ConfigError as refusal:
+            smaller, larger = re.search(r"to (?:(\d+) or )?(\d+),", refusal.hint).groups()
+            assert int(smaller or 0) < batch < int(larger)
+            for size in (smaller, larger):
+                check_batch(family, preset, int(size or larger), processes)
+        else:
+            assert batch % processes == 0
+
+
+# --- the launcher -------------------------------------------------------------------------------
+
+
+def run_two(program: str) -> bool:
+    """Two processes of a small program, which knows its RANK as r."""
+    program = f"import os, time; r = int(os.environ['RANK']); {program}"
+    return launch([sys.executable, "-c", program], 2)
+
+
+def test_a_rank_that_dies_at_start_ends_the_other_and_is_named() -> None:
+    started = time.monotonic()
+    with pytest.raises(RunError, match="Rank 1 on localhost failed with exit code 3"):
+        run_two("time.sleep(60 * (1 - r)); os._exit(3)")
+    assert time.monotonic() - started < 20
+
+
+def test_the_cause_is_told_as_it_was_said_and_not_its_consequences() -> None:
+    """Rank 1 fails by itself but ends last; rank 0 has lost it and ends first."""
+    say = ("import signal; from pathlib import Path; from facegan.errors import *; "
+           "from facegan.cli.launch import write_account as tell; "
+           "signal.signal(signal.SIGTERM, signal.SIG_IGN); "
+           "file = Path(os.environ['TORCHELASTIC_ERROR_FILE']); time.sleep(0.5 * (1 - r)); "
+           "tell(file, DatasetError('No pictures.', 'Draw some.') if r else PeerLost('Gone.')); "
+           "time.sleep(2 * r); os._exit(1)")  # fmt: skip
+    with pytest.raises(DatasetError, match=r"No pictures\. Draw some\."):
+        run_two(say)
+
+
+def test_processes_share_the_cores() -> None:
+    os.environ.pop("OMP_NUM_THREADS", None)
+    cores = len(os.sched_getaffinity(0))
+    assert run_two(f"assert int(os.environ['OMP_NUM_THREADS']) == max({cores} // 2, 1)")
