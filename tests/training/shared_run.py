@@ -64,7 +64,7 @@ def train_all(world: World = ALONE) -> dict[str, Tensor]:
                 for _ in range(5):
                     run.step()
                 run.check_alike()
-                prefix = f"{name}{'+' if config.augment else ''}"
+                prefix = f"{name}{'+' if config is AUGMENTED else ''}"
                 found |= {f"{prefix}/{key}": value for key, value in run.state()[0].items()}
     return found
 

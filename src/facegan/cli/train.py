@@ -360,7 +360,10 @@ def run_to_artifact(trainer: Any, folder: Any, plan: dict[str, Any], facts: dict
         folder.finish(trainer, facts)
         say_end(trainer, folder)
     else:
-        click.echo(f"Stopped. Go on with: facegan train --out {folder.path} --resume")
+        click.echo(
+            f"Stopped at {trainer.kimg:.1f} kimg. Go on with: "
+            f"facegan train --out {folder.path} --resume"
+        )
 
 
 def open_dataset(
