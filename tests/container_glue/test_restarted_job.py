@@ -4,6 +4,8 @@ import importlib
 import logging
 import shutil
 import signal
+import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import ModuleType
@@ -157,6 +159,29 @@ def test_a_job_without_pictures_says_so(job: Job, start: Start) -> None:
 def test_a_broken_configuration_has_a_failure_file_too(job: Job, start: Start) -> None:
     (job.base / "input" / "config" / "hyperparameters.json").write_text("{")
     assert "hyperparameters.json cannot be read as JSON" in start(job)
+
+
+def test_a_failure_of_before_is_forgotten(job: Job, start: Start) -> None:
+    job.configure({**HYPERPARAMETERS, "seed": "one"})
+    assert "seed is 'one'" in start(job)
+    job.configure(HYPERPARAMETERS)
+    assert start(job) == "complete"
+    assert job.failure == ""
+
+
+def test_the_program_needs_no_toolkit(job: Job) -> None:
+    """`python train.py`, as on a machine that cannot build sagemaker-training."""
+    job.configure({**HYPERPARAMETERS, "resolution": "33"})
+    program = (
+        "import runpy, sys; sys.modules['sagemaker_training'] = None; "
+        f"runpy.run_path({str(CONTAINER / 'train.py')!r}, run_name='__main__')"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", program], env=job.environment, capture_output=True, text=True
+    )
+    assert done.returncode == 1
+    assert done.stderr.startswith("Error: dcgan cannot make images of 33x33")
+    assert "Traceback" not in done.stderr and "8, 16, 32" in job.failure
 
 
 def test_a_report_that_cannot_be_drawn_costs_no_model(

@@ -8,7 +8,7 @@ import time
 from pathlib import Path
 
 import pytest
-from training_job import CONTAINER, HYPERPARAMETERS, NEEDS_TOOLKIT, Job
+from training_job import HYPERPARAMETERS, NEEDS_TOOLKIT, Job
 
 from facegan.artifact import load_artifact
 from facegan.cli.__main__ import facegan, run_safely
@@ -157,13 +157,3 @@ def test_our_reading_of_the_environment_agrees_with_the_toolkits(finished: tuple
         {name: str(path) for name, path in ours.channels.items()}, list(ours.hosts),
         ours.current_host, sorted(ours.hyperparameters),
     ]  # fmt: skip
-
-
-def test_the_program_runs_without_the_toolkit_too(job: Job, finished: tuple[Job, str]) -> None:
-    (job.base / "output").mkdir()
-    (job.base / "output" / "failure").write_text("of an earlier start")
-    program = [sys.executable, str(CONTAINER / "train.py")]
-    done = subprocess.run(program, env=job.environment, capture_output=True, text=True)
-    assert done.returncode == 0, done.stderr
-    assert job.model["generator.safetensors"] == finished[0].model["generator.safetensors"]
-    assert job.failure == ""
