@@ -24,7 +24,6 @@ CONFIG = TrainingConfig(
     total_kimg=0.16, tick_kimg=0.016, batch_size=16, precision="fp32",
     evaluate_kimg=0.04, evaluate_samples=12, keep_checkpoints=20,
 )  # fmt: skip
-PLAN = {"family": "dcgan", "preset": "tiny", "resolution": 32}
 EVALUATED = [0.048, 0.08, 0.128, 0.16]  # the first tick after every 0.04 kimg
 
 
@@ -61,7 +60,7 @@ def begin(folder: RunFolder, gan: Gan, dataset: ImageFolderDataset) -> Trainer:
     if folder.plan_file.exists():
         folder.resume(trainer)
     else:
-        folder.start(PLAN, dataset.describe(), trainer)
+        folder.start({"family": "dcgan", "preset": "tiny"}, dataset.describe(), trainer)
     return trainer
 
 

@@ -12,7 +12,9 @@ from facegan.errors import ArtifactError, RunError
 from facegan.metrics import EXTRACTORS, metric_names
 
 Tick = Mapping[str, float]
-NOT_LOSSES = {"kimg", "images_per_second", "train_seconds", "time"} | metric_names(EXTRACTORS)
+VERDICTS = ("real_sign", "fake_sign", "augment_p")
+NOT_LOSSES = {"kimg", "images_per_second", "train_seconds", "time", *VERDICTS}
+NOT_LOSSES |= metric_names(EXTRACTORS)
 FOREIGN = "Name the folder that was given to facegan train as --out."
 
 

@@ -5,9 +5,10 @@ import math
 from torch import nn
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
-# The average never looks back further than this share of the run so far; otherwise the first
-# ticks would show the initial weights (StyleGAN2's ramp-up, arXiv:2006.06676, appendix B).
-RAMP_UP = 0.1
+# The half-life is never longer than this share of the run so far; otherwise the first ticks would
+# show the initial weights. (The ADA paper's ramp-up, arXiv:2006.06676, appendix B, is 0.05 of runs
+# of 25,000 kimg; runs of minutes gain by looking back further.)
+RAMP_UP = 0.2
 
 
 class MovingAverage:

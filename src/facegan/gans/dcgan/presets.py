@@ -49,8 +49,9 @@ PRESETS = {
         about="the quickest way we know to good 32 px faces on two CPU cores: minutes",
         generator_learning_rate=4e-4,
         discriminator_learning_rate=4e-4,
+        real_target=0.9,
         share_fakes=True,
-        recipe={"batch_size": 32, "total_kimg": 120.0, "ema_half_life_kimg": 1.0},
+        recipe={"batch_size": 32, "total_kimg": 120.0, "ema_half_life_kimg": 8.0},
     ),
     "tiny": DcganPreset(
         about="seconds on a CPU, for tests and first tries; it draws blobs",
