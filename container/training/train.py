@@ -16,7 +16,10 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from facegan.cli.train import plan_run, train
+from facegan.cli.launch import Cluster
+from facegan.cli.processes import train_shared
+from facegan.cli.train import plan_run
+from facegan.cli.worker import Order
 from facegan.environment import TrainingEnvironment, failure_file
 from facegan.failure_reason import failure_reason
 
@@ -63,7 +66,11 @@ def run(environment: TrainingEnvironment) -> None:
     resume = folder.holds_run()
     if resume:
         folder.check_same(plan)
-    is_finished = train(folder, plan, resume)
+    order = Order(str(folder.path), plan, resume, str(folder.tensorboard))
+    cluster = Cluster(environment.hosts, environment.host_rank, environment.network_interface)
+    is_finished = train_shared(order, environment.hyperparameters.get("processes"), cluster)
+    if environment.host_rank:
+        return  # the first host writes for all
     folder.copy_record(environment.output_data_dir)
     if not is_finished:
         print("Stopped. Started again with the same checkpoints, the job goes on where it was.")
@@ -76,11 +83,12 @@ def run(environment: TrainingEnvironment) -> None:
 def plan_of(environment: TrainingEnvironment) -> dict[str, Any]:
     """What the job asks for: the channel's pictures and the hyperparameters, checked."""
     given = dict(environment.hyperparameters)
+    given.pop("processes", None)  # how a run is shared is no part of what it is
     asked = {name: given.pop(name) for name in OF_THE_PLAN if name in given}
     asked |= {"data": str(environment.training_channel)}
     if "evaluation" in environment.channels:  # held-out pictures, for evaluate_kimg
         asked |= {"evaluate_data": str(environment.channel("evaluation"))}
-    return plan_run(asked, given, also=OF_THE_PLAN)
+    return plan_run(asked, given, also=(*OF_THE_PLAN, "processes"))
 
 
 def draw_report(run_dir: Path, page: Path) -> None:

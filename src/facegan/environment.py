@@ -69,6 +69,7 @@ class TrainingEnvironment:
     hyperparameters: Mapping[str, str] = field(default_factory=dict)
     hosts: tuple[str, ...] = ("algo-1",)
     current_host: str = "algo-1"
+    network_interface: str = ""  # that the hosts reach one another by
 
     @classmethod
     def from_mapping(cls, variables: Mapping[str, str]) -> Self:
@@ -95,6 +96,7 @@ class TrainingEnvironment:
             hyperparameters=read_hyperparameters(config / "hyperparameters.json"),
             hosts=hosts,
             current_host=current_host,
+            network_interface=read_interface(base / "input/config/resourceconfig.json"),
         )
 
     @property
@@ -302,6 +304,18 @@ def read_hosts(path: Path) -> tuple[tuple[str, ...], str]:
     if not isinstance(current, str) or current not in hosts:
         raise ConfigError(f"{path}: current_host is {current!r}.", f"It must be one of {hosts}.")
     return tuple(sorted(hosts)), current
+
+
+def read_interface(path: Path) -> str:
+    """The network interface that a job's hosts share; empty on a machine without the file.
+
+    Raises:
+        ConfigError: the file names something else.
+    """
+    name = read_json(path, default={}).get("network_interface_name", "")
+    if not isinstance(name, str):
+        raise ConfigError(f"{path}: network_interface_name is {name!r}.", "It must be a name.")
+    return name
 
 
 def read_json(path: Path, default: dict[str, Any]) -> dict[str, Any]:

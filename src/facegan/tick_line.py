@@ -24,6 +24,7 @@ FIGURES = {
     "augment_p": "how likely augmentation is, where it moves",
     "real_sign": "mean sign of the discriminator's logits on reals; 1 where it has learnt them",
     "fake_sign": "the same on fakes",
+    "variety": "how far samples are from one another, in shares of how far reals are",
     # quality: the published names only over Inception's features, others say whose they are
     "fid": "Fréchet Inception distance",
     "kid": "kernel Inception distance",

@@ -92,7 +92,9 @@ def test_every_moment_can_be_chosen_and_the_last_one_is(page: Page) -> None:
 def test_a_curve_has_a_point_a_tick(page: Page, finished: Path) -> None:
     ticks = len((finished / "metrics.jsonl").read_text().splitlines())
     lines = [str(line["points"]).split() for line in page.all("polyline")]
-    assert [len(points) for points in lines] == [ticks] * 6  # three terms, two verdicts, the speed
+    assert [len(points) for points in lines] == [
+        ticks
+    ] * 7  # terms, balance and the speed, 3 + 3 + 1
     assert len({line["stroke"] for line in page.all("polyline")[:3]}) == 3
 
 
@@ -112,7 +114,7 @@ def test_a_run_in_progress_says_what_it_lacks(unfinished: Path) -> None:
     assert page.texts["h2"] == HEADINGS
     assert page.text.count("There is no model yet") == 4
     assert "In progress" in page.text and "Real pictures" in page.pictures()
-    assert [len(str(line["points"]).split()) for line in page.all("polyline")] == [2] * 6
+    assert [len(str(line["points"]).split()) for line in page.all("polyline")] == [2] * 7
 
 
 def test_a_run_in_progress_tells_its_numbers_and_hardware_already(unfinished: Path) -> None:
@@ -234,7 +236,7 @@ def test_figures_that_are_not_finite_are_left_out(run: Path) -> None:
     with (run / "metrics.jsonl").open("a") as metrics:
         metrics.write('{"kimg": 0.2, "generator": NaN, "reals": Infinity, "fakes": 1}\n')
     points = [str(line["points"]).split() for line in page_of(run).all("polyline")]
-    assert sorted(len(p) for p in points) == [4, 4, 4, 4, 4, 5]
+    assert sorted(len(p) for p in points) == [4] * 6 + [5]
     assert not re.search("nan|inf", str(points))
 
 

@@ -24,6 +24,8 @@ from facegan.errors import FaceGANError, PeerLost, RunError
 PORT = 7777  # where several hosts meet, on the first of them
 MEETING_SECONDS = 900  # from the first host's start to the last one's: each loads its data before
 RUN = "facegan"
+ROUNDING = 2.0  # seconds that the agent's clock may be late by
+STOPPED = "stopped"  # a file beside a process's error file
 KILLED = (
     "If nobody did that on purpose, the machine may have run out of memory. With --resume the run "
     "goes on from its last checkpoint."
@@ -48,7 +50,7 @@ class Cluster:
 ONE_HOST = Cluster()
 
 
-def launch(command: Sequence[str], processes: int, cluster: Cluster = ONE_HOST) -> None:
+def launch(command: Sequence[str], processes: int, cluster: Cluster = ONE_HOST) -> bool:
     """Run a program in some processes on this host, until all of them have ended.
 
     SIGTERM and SIGINT make all of them stop gently; a second SIGINT ends them at once.
@@ -58,10 +60,13 @@ def launch(command: Sequence[str], processes: int, cluster: Cluster = ONE_HOST) 
         processes: How many on this host; every host has as many.
         cluster: The hosts, each of which launches its own.
 
+    Returns:
+        Whether the run came to its end; False where it was stopped before.
+
     Raises:
         FaceGANError: the process that failed first, as it said it.
-        PeerLost: one was killed, or another host's failed or was lost.
-        RunError: the hosts do not find one another.
+        PeerLost: another host's failed or was lost.
+        RunError: one was killed, or the hosts do not find one another.
     """
     import torch.distributed as dist
 
@@ -78,10 +83,15 @@ def launch(command: Sequence[str], processes: int, cluster: Cluster = ONE_HOST) 
                     f"to {cluster.hosts[0]}:{port} within {MEETING_SECONDS // 60} minutes.",
                     "Have all been started, and can they reach one another?",
                 ) from cause
-    if failures and not (signals and were_stopped(failures)):
+        is_finished = not any(Path(folder).rglob(STOPPED))
+    if failures and signals and were_stopped(failures):
+        return False
+    if failures:
         error = reason(failures, cluster)
-        tell_other_hosts(error, cluster)
+        if len(cluster.hosts) > 1 and not isinstance(error, PeerLost):
+            tell_other_hosts(error, cluster)
         raise error
+    return is_finished
 
 
 def prepare_environment(processes: int, cluster: Cluster) -> None:
@@ -93,12 +103,11 @@ def prepare_environment(processes: int, cluster: Cluster) -> None:
         # torch's own account of broken connections: pages, where a sentence will do.
         "TORCH_CPP_LOG_LEVEL": "FATAL",
         "TORCHELASTIC_SIGNALS_TO_HANDLE": "SIGQUIT",  # the others are handled here
+        "FACEGAN_HOST_NAME": cluster.here,
     }
-    if len(cluster.hosts) > 1:
-        wishes["FACEGAN_HOST_NAME"] = cluster.here
-        if cluster.interface:
-            names = ("GLOO_SOCKET_IFNAME", "NCCL_SOCKET_IFNAME")
-            wishes |= dict.fromkeys(names, cluster.interface)
+    if len(cluster.hosts) > 1 and cluster.interface:
+        names = ("GLOO_SOCKET_IFNAME", "NCCL_SOCKET_IFNAME")
+        wishes |= dict.fromkeys(names, cluster.interface)
     for name, value in wishes.items():
         os.environ.setdefault(name, value)
     # The agent's log repeats what is said here.
@@ -184,18 +193,24 @@ def reason(failures: Mapping[int, Any], cluster: Cluster) -> FaceGANError:
     return min(accounts, key=lambda one: one[:2])[2]
 
 
-def account(rank: int, failure: Any, cluster: Cluster) -> tuple[bool, float, FaceGANError]:
-    """Whether a process failed because of another, when, and what it said or what can be said."""
+def account(rank: int, failure: Any, cluster: Cluster) -> tuple[int, float, FaceGANError]:
+    """How near to the cause a process is, when it ended, and what it said or what can be said."""
     if isinstance(failure.message, dict):
         told = failure.message["extraInfo"]
         error = getattr(errors, told["kind"])(failure.message["message"], told["hint"])
-        return isinstance(error, PeerLost), told["moment"], error
+        return int(isinstance(error, PeerLost)), told["moment"], error
     name = f"Rank {rank} on {cluster.here}"
     if failure.exitcode < 0:
-        error = PeerLost(f"{name} was killed by {failure.signal_name()}.", KILLED)
+        error = RunError(f"{name} was killed by {failure.signal_name()}.", KILLED)
     else:
-        error = PeerLost(f"{name} failed with exit code {failure.exitcode}.", SPOKEN)
-    return failure.exitcode == -signal.SIGTERM, failure.timestamp, error
+        error = RunError(f"{name} failed with exit code {failure.exitcode}.", SPOKEN)
+    by_agent = failure.exitcode == -signal.SIGTERM  # because of another; 30 s later, by SIGKILL
+    return 2 if by_agent else 1, failure.timestamp - ROUNDING, error
+
+
+def note_stop(error_file: Path) -> None:
+    """Let the agent's host know that a process has stopped gently, which is no failure."""
+    error_file.with_name(STOPPED).touch()
 
 
 def write_account(file: Path, error: FaceGANError) -> None:
@@ -206,9 +221,7 @@ def write_account(file: Path, error: FaceGANError) -> None:
 
 
 def tell_other_hosts(error: FaceGANError, cluster: Cluster) -> None:
-    """Let the other hosts' processes hear why this one's ended, in case nobody could tell."""
-    if len(cluster.hosts) == 1:
-        return
+    """Let the other hosts' processes hear why this one's ended, in case it could not tell."""
     from facegan.training.joining import tell_all
     from facegan.training.watch import BEAT
 

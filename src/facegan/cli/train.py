@@ -4,16 +4,14 @@ import contextlib
 import json
 import os
 import signal
-import sys
 from collections.abc import Iterator
-from dataclasses import asdict
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
 import click
 
-from facegan.cli.launch import ONE_HOST, Cluster, launch
+from facegan.cli.processes import train_shared
 from facegan.cli.worker import Order, take_part
 from facegan.environment import WorkerEnvironment
 from facegan.errors import ConfigError
@@ -195,7 +193,9 @@ def command(
         return Order(str(out), plan, resume)
 
     if environment := WorkerEnvironment.from_mapping(os.environ):
-        take_part(environment, decide)  # torchrun has started this process and others
+        if processes is not None:
+            raise click.UsageError("torchrun says how many processes there are; not --processes.")
+        take_part(environment, decide, asked.get("data"))
     else:
         train_shared(decide(), processes)
 
@@ -206,49 +206,6 @@ def new_plan(out: Path, asked: dict[str, Any], given: dict[str, str]) -> dict[st
 
     RunFolder(out).check_free()
     return plan_run(asked, given)
-
-
-def train_shared(order: Order, processes: int | None, cluster: Cluster = ONE_HOST) -> bool:
-    """Train in this process, or in several where there are more GPUs, hosts or wishes.
-
-    Args:
-        order: The run.
-        processes: How many on each host; None is one per GPU.
-        cluster: The hosts.
-
-    Returns:
-        Whether the run is finished and has its artifact; False where it was stopped before.
-
-    Raises:
-        FaceGANError: whatever ended the run, in whichever process.
-    """
-    each = processes or count_gpus(order.plan)
-    if each * len(cluster.hosts) == 1:
-        return train(order.folder, order.plan, order.resume)
-    check_shares(order.plan, each * len(cluster.hosts))
-    words = json.dumps(asdict(order))
-    launch([sys.executable, "-m", "facegan.cli.worker", words], each, cluster)
-    return order.folder.archive.exists()  # the processes have told how they ended
-
-
-def count_gpus(plan: dict[str, Any]) -> int:
-    """How many GPUs a plan can use; at least one device."""
-    import torch
-
-    uses_all = plan.get("device", "auto") in ("auto", "cuda")
-    return max(torch.cuda.device_count(), 1) if uses_all else 1
-
-
-def check_shares(plan: dict[str, Any], processes: int) -> None:
-    """Refuse a batch that the processes cannot share, before they are started."""
-    from facegan.gans import find_family, find_preset
-    from facegan.training.plan import resolve_plan
-    from facegan.training.world import check_batch
-
-    family = find_family(plan["family"])
-    numbers, config = resolve_plan(plan)
-    preset = find_preset(family, plan["preset"]).replaced(numbers)
-    check_batch(family, preset, config.completed_by(preset).batch_size or 0, processes)
 
 
 def plan_run(

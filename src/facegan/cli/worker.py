@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from facegan.cli.__main__ import exit_code
-from facegan.cli.launch import write_account
+from facegan.cli.launch import note_stop, write_account
 from facegan.environment import WorkerEnvironment
 from facegan.errors import FaceGANError, RunError
 
@@ -48,15 +48,19 @@ def main() -> None:
     environment = WorkerEnvironment.from_mapping(os.environ)
     if environment is None:
         sys.exit("This is started by facegan train --processes.")
-    take_part(environment, lambda: Order(**json.loads(sys.argv[1])))
+    order = Order(**json.loads(sys.argv[1]))
+    take_part(environment, lambda: order, order.plan["data"])
 
 
-def take_part(environment: WorkerEnvironment, decide: Callable[[], Order]) -> bool:
+def take_part(
+    environment: WorkerEnvironment, decide: Callable[[], Order], data: str | None = None
+) -> bool:
     """Train together with the run's other processes.
 
     Args:
         environment: This process's place among them.
         decide: What to do; asked of the first process alone, for all.
+        data: The folder of pictures on this host; None where it is that of the first.
 
     Returns:
         Whether the run is finished.
@@ -71,7 +75,11 @@ def take_part(environment: WorkerEnvironment, decide: Callable[[], Order]) -> bo
         if not world.leads:
             logging.getLogger().setLevel(logging.WARNING)
         order = Order(**world.broadcast_facts(asdict(decide()) if world.leads else None))
-        return train(order.folder, order.plan, order.resume, world)
+        plan = {**order.plan, "data": data or order.plan["data"]}
+        is_finished = train(order.folder, plan, order.resume, world)
+    if not is_finished and environment.is_ours and environment.error_file:
+        note_stop(environment.error_file)
+    return is_finished
 
 
 @contextmanager

@@ -12,9 +12,8 @@ from facegan.errors import ArtifactError, RunError
 from facegan.metrics import EXTRACTORS, metric_names
 
 Tick = Mapping[str, float]
-VERDICTS = ("real_sign", "fake_sign", "augment_p")
-NOT_LOSSES = {"kimg", "images_per_second", "train_seconds", "time", *VERDICTS}
-NOT_LOSSES |= metric_names(EXTRACTORS)
+NOT_LOSSES = {"kimg", "images_per_second", "train_seconds", "time"} | metric_names(EXTRACTORS)
+GAUGES = ("real_sign", "fake_sign", "variety", "augment_p")  # of the game's balance, -1 to 1
 FOREIGN = "Name the folder that was given to facegan train as --out."
 
 
@@ -55,7 +54,7 @@ class RunRecord:
     def terms(self) -> list[str]:
         """The loss terms, in the order in which they first appear."""
         return list(dict.fromkeys(name for tick in self.ticks for name in tick
-                                  if name not in NOT_LOSSES))  # fmt: skip
+                                  if name not in NOT_LOSSES and name not in GAUGES))  # fmt: skip
 
 
 def kimg_text(kimg: float) -> str:

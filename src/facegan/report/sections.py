@@ -2,12 +2,12 @@
 
 import math
 import shlex
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
-from facegan.report.curves import Points, line_chart
+from facegan.report.curves import line_chart
 from facegan.report.markup import Markup, absent, element, join, paragraph, section
-from facegan.report.run_record import VERDICTS, RunRecord, kimg_text
+from facegan.report.run_record import GAUGES, RunRecord, kimg_text
 
 
 def header(run: RunRecord) -> Markup:
@@ -45,29 +45,27 @@ def curves_section(run: RunRecord) -> Markup:
     """How the losses went, and the speed."""
     if not run.ticks:
         return section("Losses and speed", absent("No tick has been written yet."))
+    losses, gauges = (
+        {name: [(tick["kimg"], tick[name]) for tick in run.ticks if name in tick] for name in names}
+        for names in (run.terms, GAUGES)
+    )
     speed = [
         (tick["train_seconds"] / 60, tick["images_per_second"])
         for tick in run.ticks
         if "train_seconds" in tick and "images_per_second" in tick
     ]
     charts = [
-        line_chart("Loss terms", "kimg", over_kimg(run, run.terms)),
-        line_chart("The discriminator's verdicts", "kimg", over_kimg(run, VERDICTS)),
+        line_chart("Loss terms", "kimg", losses),
+        *([line_chart("Balance", "kimg", gauges)] if any(gauges.values()) else []),
         line_chart("Images per second", "minutes of training", {"images per second": speed}),
     ]
     about = (
         "A point is the mean over a tick. A falling loss does not say that faces get better: the "
-        "players are measured against each other. The verdicts are the mean signs of the "
-        "discriminator's logits: 1 for reals and -1 for fakes where it is never wrong, 0 where it "
-        "cannot tell; augment_p is how likely augmentation is, where that moves."
+        "players are measured against each other. Balance: real_sign and fake_sign are the mean "
+        "signs of the discriminator's logits, 1 and -1 where it is always right; variety is how "
+        "far fakes are from one another, 1 being as far as reals."
     )
     return section("Losses and speed", paragraph(about), element("div", charts, class_="charts"))
-
-
-def over_kimg(run: RunRecord, names: Iterable[str]) -> dict[str, Points]:
-    """Some figures of every tick that has them, by name."""
-    found = {n: [(tick["kimg"], tick[n]) for tick in run.ticks if n in tick] for n in names}
-    return {name: points for name, points in found.items() if points}
 
 
 def configuration_section(run: RunRecord) -> Markup:

@@ -8,12 +8,14 @@ from types import TracebackType
 from typing import Self
 
 import torch
+from torch import Tensor
 from tqdm import tqdm
 
 from facegan.pictures import montage, save_png
 from facegan.tick_line import tick_line
 from facegan.training.curves import open_curves
 from facegan.training.run_folder import RunFolder
+from facegan.training.symptoms import Variety, Watch
 from facegan.training.trainer import Trainer
 from facegan.training.writing import writing
 
@@ -35,6 +37,7 @@ class Progress:
     def __init__(self, folder: RunFolder, trainer: Trainer) -> None:
         self.folder, self.trainer = folder, trainer
         self.latents = trainer.gan.sample_latents(SAMPLES, torch.Generator().manual_seed(0))
+        self.watch, self.variety = Watch(), Variety(trainer.dataset)
         self.curves = open_curves(folder.tensorboard, trainer.images_at_last_tick)
         self.bar = tqdm(
             total=trainer.total_images / 1000,
@@ -58,7 +61,7 @@ class Progress:
         if self.curves:
             self.curves.close()
         if error is None and not self.trainer.is_finished:  # stopped, perhaps between two ticks
-            self.trainer.tally.figures(self.trainer.kimg)  # no checkpoint of what has diverged
+            self.trainer.figures()  # no checkpoint of what has diverged
             self.folder.save_state(self.trainer)
 
     def step(self, trainer: Trainer) -> None:
@@ -66,7 +69,8 @@ class Progress:
         self.bar.update(trainer.kimg - self.bar.n)
 
     def tick(self, trainer: Trainer, figures: Mapping[str, float]) -> None:
-        """Write a tick's figures everywhere, its pictures, and a checkpoint."""
+        """Write a tick's pictures, its figures everywhere, and a checkpoint."""
+        figures = {**figures, **self.variety.figures(self.draw_samples())}
         losses = {name: value for name, value in figures.items() if name != "kimg"}
         shown = {name: f"{value:.3g}" for name, value in losses.items()}
         rate = shown.pop("images_per_second")
@@ -76,7 +80,8 @@ class Progress:
         if self.curves:
             for name, value in losses.items():
                 self.curves.add_scalar(name, value, trainer.images_seen)
-        self.draw_samples()
+        for warning in self.watch.look(figures):
+            logger.warning("%s", warning)
         if trainer.evaluation and trainer.evaluation.is_best_now(trainer):
             self.folder.save_best(trainer)
         self.folder.save_state(trainer)
@@ -89,8 +94,8 @@ class Progress:
         with writing(self.folder.metrics_file), self.folder.metrics_file.open("a") as stream:
             stream.write(line + "\n")
 
-    def draw_samples(self) -> None:
-        """The fixed latents as they look now, as a grid in RUN/samples."""
+    def draw_samples(self) -> Tensor:
+        """The fixed latents as they look now, uint8 (N, 3, H, W); as a grid in RUN/samples too."""
         levels = self.trainer.draw_pixels(self.latents)
         facts = {
             "facegan:family": self.trainer.gan.family.name,
@@ -101,3 +106,4 @@ class Progress:
         grid = montage(levels.permute(0, 2, 3, 1).numpy())
         with writing(self.folder.samples / name):
             save_png(self.folder.samples / name, grid, facts)
+        return levels

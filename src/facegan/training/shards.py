@@ -210,6 +210,6 @@ def join_shards(
 
     length = sum(shard["length"] for shard in shards)
     images = map_on_host(world, length, resolution, write)
-    digest = hashlib.sha256("".join(shard["digest"] for shard in shards).encode()).hexdigest()
+    digest = hashlib.sha256(images.data).hexdigest()
     skipped = sum(len(shard["skipped"]) for shard in shards)
     return JoinedShards(folder, resolution, images, digest, skipped)

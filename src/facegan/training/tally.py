@@ -6,10 +6,15 @@ from dataclasses import dataclass, field
 from typing import Any, Self
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from facegan.errors import TrainingDiverged
 from facegan.gans import Terms
+
+DIVERGED = (
+    "The checkpoints are from before, and resuming would only come here again: start a new run "
+    "with lower learning rates, or with --precision fp32."
+)
 
 
 @dataclass
@@ -41,11 +46,8 @@ class Tally:
         means = {name: total.item() / self.counts[name] for name, total in self.sums.items()}
         for name, value in means.items():
             if not math.isfinite(value):
-                raise TrainingDiverged(
-                    f"The loss term {name!r} is {value} at {kimg:.1f} kimg.",
-                    "Resume from the last checkpoint with lower learning rates, "
-                    "or with --precision fp32.",
-                )
+                message = f"The loss term {name!r} is {value} at {kimg:.1f} kimg."
+                raise TrainingDiverged(message, DIVERGED)
         return {"kimg": kimg, "images_per_second": self.images / max(self.seconds, 1e-9), **means}
 
     def state(self) -> tuple[dict[str, Tensor], dict[str, Any]]:
@@ -57,3 +59,15 @@ class Tally:
     def from_state(cls, sums: dict[str, Tensor], numbers: Mapping[str, Any]) -> Self:
         """A tally as :meth:`state` left it."""
         return cls(numbers["images"], numbers["seconds"], sums, dict(numbers["counts"]))
+
+
+def refuse_broken_weights(players: Mapping[str, nn.Module], kimg: float) -> None:
+    """Refuse what a step's last update has broken after its terms were still finite.
+
+    Raises:
+        TrainingDiverged: a weight is not finite.
+    """
+    for name, player in players.items():
+        if not torch.stack([p.isfinite().all() for p in player.parameters()]).all():
+            message = f"The {name}'s weights are not finite at {kimg:.1f} kimg."
+            raise TrainingDiverged(message, DIVERGED)

@@ -21,7 +21,7 @@ from facegan.training.config import TrainingConfig
 from facegan.training.ema import MovingAverage
 from facegan.training.evaluation import Evaluation, Stopped
 from facegan.training.precision import choose_device, choose_dtype, place
-from facegan.training.tally import Tally
+from facegan.training.tally import Tally, refuse_broken_weights
 from facegan.training.world import ALONE, World
 
 STEP, NETWORKS = 0, 1  # what a step's random numbers are for
@@ -175,7 +175,7 @@ class Trainer:
         """Train until the images or the minutes are used up, or :meth:`stop` was called.
 
         Raises:
-            TrainingDiverged: a loss term is not finite.
+            TrainingDiverged: a loss term or a weight is not finite.
             RunError: the processes no longer have the same weights.
         """
         self.check_alike()
@@ -260,7 +260,7 @@ class Trainer:
     def tick(self) -> None:
         """Close the tally, refuse what is not finite or not alike, evaluate, tell who listens."""
         self.check_alike()
-        figures, is_stopped = self.tally.figures(self.kimg), False
+        figures, is_stopped = self.figures(), False
         if self.evaluation and self.evaluation.is_due(self):
             try:
                 figures |= self.evaluation.run(self)
@@ -287,6 +287,16 @@ class Trainer:
             weights = [p for player in self.gan.players.values() for p in player.parameters()]
             sums = [w.detach().contiguous().view(torch.int32).sum() for w in weights]
             self.world.check_alike(torch.stack(sums).cpu(), "weights")
+
+    def figures(self) -> dict[str, float]:
+        """What the tally says so far.
+
+        Raises:
+            TrainingDiverged: a loss term or a weight is not finite.
+        """
+        figures = self.tally.figures(self.kimg)
+        refuse_broken_weights(self.gan.players, self.kimg)
+        return figures
 
     # --- state ----------------------------------------------------------------------------------
 

@@ -19,7 +19,7 @@ from facegan.errors import FaceGANError, PeerLost
 from facegan.training.world import World
 
 BEAT = 1.0  # seconds from one sign of life to the next
-SILENCE = 30.0  # of a process that is then lost; a busy machine may keep one from speaking for long
+SILENCE = 20.0  # of a process that is then lost; long work in C may keep one from speaking
 SUSPICION = 4.0  # the same, once a broken connection says that somebody is gone
 GRACE = 3.0  # for the main thread to end by itself
 FAILURE = "failure"  # where the store keeps who ended the run, and why
@@ -68,15 +68,18 @@ class Watch:
         self.silence = SILENCE
         self.error: PeerLost | None = None
         self.found, self.over = threading.Event(), threading.Event()
+        self.threads = [threading.Thread(target=w, daemon=True) for w in (self.talk, self.guard)]
 
     def start(self) -> None:
         """Speak and listen from now on."""
-        for work in (self.talk, self.guard):
-            threading.Thread(target=work, name=f"watch-{work.__name__}", daemon=True).start()
+        for thread in self.threads:
+            thread.start()
 
     def stop(self) -> None:
         """The run has ended: speak and listen no more."""
         self.over.set()
+        for thread in self.threads:  # one that Python ended inside torch would abort the process
+            thread.join(GRACE)
 
     def announce(self, error: BaseException) -> None:
         """Tell the others why this process ends."""
@@ -91,14 +94,18 @@ class Watch:
     def explain(self, error: BaseException) -> PeerLost | None:
         """Who is to blame for an error of this process; None where it is its own.
 
-        A broken connection says that somebody is gone but not who: wait until it is heard.
+        A broken connection says that somebody is gone but not who: wait until it is heard. On a
+        single host there is no need to: the launcher sees who is gone.
         """
         if isinstance(error, FaceGANError) or not isinstance(error, RuntimeError):
             return None
         if not (self.found.is_set() or is_broken_connection(error)):
             return None
+        with contextlib.suppress(RuntimeError):
+            self.listen()  # one that failed by itself has told before it went
         self.listens_to, self.silence = list(range(self.world.size)), SUSPICION
-        self.found.wait(SUSPICION + 5 * BEAT)
+        if self.launcher is None or len(self.world.host_leaders) > 1:
+            self.found.wait(SUSPICION + 5 * BEAT)
         return self.error or PeerLost(f"Another process was lost: {first_line(error)}", GO_ON)
 
     # --- the threads ------------------------------------------------------------------------------

@@ -23,10 +23,11 @@ SCALE_OCTAVES, CONTRAST_OCTAVES, SATURATION_OCTAVES = 0.2, 0.5, 1.0
 BRIGHTNESS = 0.2
 
 
-def matrix(like: Tensor, *rows: Sequence[Tensor | float]) -> Tensor:
-    """Rows of numbers, or of tensors (N,) such as one, as matrices (N, rows, columns)."""
-    numbers = [torch.zeros_like(like) + entry for row in rows for entry in row]
-    return torch.stack(numbers, 1).view(len(like), len(rows), -1)
+def matrix(like: Tensor, *rows: Sequence[Tensor | int]) -> Tensor:
+    """Rows of 0, of 1, and of tensors (N,) such as one, as matrices (N, rows, columns)."""
+    constants = torch.zeros_like(like), torch.ones_like(like)
+    entries = [e if isinstance(e, Tensor) else constants[e] for row in rows for e in row]
+    return torch.stack(entries, 1).view(len(like), len(rows), -1)
 
 
 # --- pixel blitting: pixels go elsewhere, and stay what they are ---------------------------------
