@@ -260,12 +260,14 @@ class Trainer:
     def tick(self) -> None:
         """Close the tally, refuse what is not finite or not alike, evaluate, tell who listens."""
         self.check_alike()
-        figures = self.figures()
+        figures, is_stopped = self.figures(), False
         if self.evaluation and self.evaluation.is_due(self):
             try:
                 figures |= self.evaluation.run(self)
             except Stopped:
-                return  # the tick is still owed
+                is_stopped = True
+        if self.world.agree(is_stopped, 0.0)[0]:
+            return  # the tick is still owed, by all processes
         self.tally = Tally()
         if self.on_tick:
             self.on_tick(self, figures)
