@@ -20,7 +20,7 @@ PIP     := $(BIN)/python -m pip install --quiet --disable-pip-version-check \
            --constraint constraints.txt $(if $(TORCH_INDEX),--extra-index-url $(TORCH_INDEX))
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test setup data train evaluate report generate serve faces lint check format bench-train bench-quality bench-resume bench-toy clean
+.PHONY: help demo test setup data train evaluate report generate serve faces lint check format bench-train bench-quality bench-resume bench-distributed bench-toy clean
 
 ##— Two commands —
 demo: $(VENV)/.installed    ## The whole line on this machine: data, training, serving, faces (ARGS="--minutes 1 --images 5000")
@@ -62,6 +62,9 @@ bench-quality: $(VENV)/.installed ## Quality by minutes of training, against the
 
 bench-resume: $(VENV)/.installed ## Kill training runs at random moments, resume, compare every bit
 	@$(BIN)/python benchmarks/bench_resume.py $(ARGS)
+
+bench-distributed: $(VENV)/.installed ## Two processes against one: time of a step, difference of the weights
+	@$(BIN)/python benchmarks/bench_distributed.py $(ARGS)
 
 bench-toy: $(VENV)/.installed ## How fast the toy faces are drawn
 	@$(BIN)/python benchmarks/bench_toy_faces.py $(ARGS)
