@@ -19,7 +19,7 @@ PIP     := $(BIN)/python -m pip install --quiet --disable-pip-version-check \
            --constraint constraints.txt $(if $(TORCH_INDEX),--extra-index-url $(TORCH_INDEX))
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test setup data train report generate serve faces lint check format bench-train bench-resume bench-toy clean
+.PHONY: help demo test setup data train report generate serve faces lint check format bench-train bench-resume bench-distributed bench-toy clean
 
 ##— Two commands —
 demo: $(VENV)/.installed    ## The whole line on this machine: data, training, serving, faces (ARGS="--minutes 1 --images 5000")
@@ -56,6 +56,9 @@ bench-train: $(VENV)/.installed-bench ## Our trainer against the article's loop:
 bench-resume: $(VENV)/.installed ## Kill training runs at random moments, resume, compare every bit
 	@$(BIN)/python benchmarks/bench_resume.py $(ARGS)
 
+bench-distributed: $(VENV)/.installed ## Two processes against one: time a step, difference of the weights
+	@$(BIN)/python benchmarks/bench_distributed.py $(ARGS)
+
 bench-toy: $(VENV)/.installed ## How fast the toy faces are drawn
 	@$(BIN)/python benchmarks/bench_toy_faces.py $(ARGS)
 
@@ -72,7 +75,7 @@ clean:                      ## Delete the environment and the caches; runs/ stay
 	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache build src/*.egg-info
 
 help:                       ## This list
-	@awk -F':.*## ' '/^##—/ {print "\n" substr($$0, 3)} /^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' Makefile
+	@awk -F':.*## ' '/^##—/ {print "\n" substr($$0, 3)} /^[a-z-]+:.*## / {printf "  make %-18s %s\n", $$1, $$2}' Makefile
 
 # --- the environment --------------------------------------------------------------------------
 
