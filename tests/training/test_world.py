@@ -161,7 +161,7 @@ def start_host(base: Path, host: str, pictures: list[Path]) -> "subprocess.Popen
 
 def test_shards_of_a_prepared_data_set_are_refused_by_the_host_that_has_its_manifest() -> None:
     shards = [{"prepared": False}, {"prepared": True}]
-    with pytest.raises(DatasetError, match="dataset.json is on algo-2"):
+    with pytest.raises(DatasetError, match=r"dataset\.json is on algo-2"):
         check_shards(World(0, 2, 0, ("algo-1", "algo-2")), shards, Path("data"))
 
 
