@@ -82,7 +82,7 @@ clean:                      ## Delete the environment and the caches; runs/ stay
 	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache build src/*.egg-info
 
 help:                       ## This list
-	@awk -F':.*## ' '/^##—/ {print "\n" substr($$0, 3)} /^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' Makefile
+	@awk -F':.*## ' '/^##—/ {print "\n" substr($$0, 3)} /^[a-z-]+:.*## / {printf "  make %-18s %s\n", $$1, $$2}' Makefile
 
 # --- the environment --------------------------------------------------------------------------
 

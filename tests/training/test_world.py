@@ -26,7 +26,8 @@ from facegan.cli.launch import launch
 from facegan.errors import ConfigError, DatasetError, RunError
 from facegan.gans import FAMILIES
 from facegan.training.checkpoint import TENSORS_NAME, list_checkpoints
-from facegan.training.world import check_batch
+from facegan.training.shards import check_shards
+from facegan.training.world import World, check_batch
 
 TINY = ["--preset", "tiny", "--tick-kimg", "0.08", "--precision", "fp32"]
 
@@ -156,6 +157,12 @@ def start_host(base: Path, host: str, pictures: list[Path]) -> "subprocess.Popen
     (config / "hyperparameters.json").write_text(json.dumps(asked))
     environment = {**os.environ, "SAGEMAKER_BASE_DIR": str(base)}
     return subprocess.Popen([sys.executable, PROGRAM], env=environment)
+
+
+def test_shards_of_a_prepared_data_set_are_refused_by_the_host_that_has_its_manifest() -> None:
+    shards = [{"prepared": False}, {"prepared": True}]
+    with pytest.raises(DatasetError, match=r"dataset\.json is on algo-2"):
+        check_shards(World(0, 2, 0, ("algo-1", "algo-2")), shards, Path("data"))
 
 
 # --- the batch ----------------------------------------------------------------------------------

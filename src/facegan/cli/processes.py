@@ -1,12 +1,14 @@
 """Decides how many processes share a run, and trains in this one or has the others started."""
 
 import json
+import os
 import sys
 from dataclasses import asdict
 from typing import Any
 
 from facegan.cli.launch import ONE_HOST, Cluster, launch
-from facegan.cli.worker import Order
+from facegan.cli.worker import Order, take_part
+from facegan.environment import WorkerEnvironment
 from facegan.errors import ConfigError
 
 
@@ -27,6 +29,8 @@ def train_shared(order: Order, processes: int | str | None, cluster: Cluster = O
     from facegan.cli.train import train
     from facegan.gans import convert
 
+    if environment := WorkerEnvironment.from_mapping(os.environ):  # torchrun was here before
+        return take_part(environment, lambda: order, order.plan["data"])
     each = count_gpus(order.plan) if processes is None else convert("processes", int, processes)
     if each < 1:
         raise ConfigError(f"processes is {each}.", "At least one must train.")

@@ -118,7 +118,7 @@ def build_gan(
     found = find_family(family)
     wanted = find_preset(found, preset).replaced(hyperparameters)
     numbers = told_classes(found, wanted, classes or {})
-    with torch.random.fork_rng(enabled=seed is not None):
+    with torch.random.fork_rng(devices=[], enabled=seed is not None):  # players are born on the CPU
         if seed is not None:
             torch.manual_seed(seed)
         players = found.build_players(numbers, image_shape)

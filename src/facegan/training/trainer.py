@@ -204,7 +204,7 @@ class Trainer:
         number = self.images_seen // self.batch_size
         self.follow_schedules()
         self.compiled.begin_step()
-        with shared(self.share), seeded_networks(self.config.seed, number):
+        with shared(self.share), seeded_networks(self.config.seed, number, self.device):
             batch = self.next_batch(number)
             for phase in self.phases:
                 if number % phase.every == 0:
@@ -351,12 +351,12 @@ def below(name: str, tensors: Tensors) -> Tensors:
 
 
 @contextmanager
-def seeded_networks(seed: int, number: int) -> Iterator[None]:
+def seeded_networks(seed: int, number: int, device: torch.device) -> Iterator[None]:
     """Random numbers that networks draw themselves (noise, mixing) follow the step too.
 
-    Afterwards torch's global generators are as they were.
+    Afterwards torch's global generators are as they were; other GPUs than the one are not touched.
     """
-    with torch.random.fork_rng():
+    with torch.random.fork_rng([device] if device.type == "cuda" else []):
         torch.manual_seed(random_numbers(seed, number, NETWORKS).initial_seed())
         yield
 
