@@ -133,7 +133,7 @@ def outcome(out: Path) -> tuple[bytes, bytes, list[dict[str, float]]]:
     state = (list_checkpoints(out / "checkpoints")[-1] / TENSORS_NAME).read_bytes()
     model = (out / "model" / "generator.safetensors").read_bytes()
     lines = [json.loads(line) for line in (out / "metrics.jsonl").read_text().splitlines()]
-    timed = {"images_per_second", "train_seconds", "time"}
+    timed = {"images_per_second", "wait_share", "train_seconds", "time"}
     return state, model, [{k: v for k, v in line.items() if k not in timed} for line in lines]
 
 

@@ -13,6 +13,7 @@ from collections.abc import Mapping
 FIGURES = {
     "kimg": "thousands of images shown so far",
     "images_per_second": "speed of training, pictures and checkpoints not counted",
+    "wait_share": "share of a step's time that went by until it had its pictures",
     # loss terms, as the families name them
     "generator": "the generator's game",
     "discriminator": "the discriminator's game, where it is one term",

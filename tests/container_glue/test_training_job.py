@@ -53,7 +53,7 @@ def test_a_job_prints_the_lines_that_its_metric_definitions_read(
     read = {d["Name"]: re.findall(d["Regex"], finished[1]) for d in METRIC_DEFINITIONS}
     assert [float(kimg) for kimg in read["kimg"]] == [0.032, 0.064]
     assert {name for name, values in read.items() if values} == {
-        "kimg", "images_per_second", "generator", "reals", "fakes",
+        "kimg", "images_per_second", "wait_share", "generator", "reals", "fakes",
         "real_sign", "fake_sign", "variety",
     }  # fmt: skip
 

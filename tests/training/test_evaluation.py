@@ -46,7 +46,7 @@ def quick(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def lines(folder: RunFolder) -> list[dict[str, float]]:
     """What metrics.jsonl says, without the times."""
-    timed = {"time", "train_seconds", "images_per_second"}
+    timed = {"time", "train_seconds", "images_per_second", "wait_share"}
     text = folder.metrics_file.read_text()
     return [
         {name: value for name, value in json.loads(line).items() if name not in timed}

@@ -125,7 +125,7 @@ def test_ticks_come_when_due_with_their_figures(
     seen: list[dict[str, float]] = []
     Trainer(tiny_gan(), dataset, CONFIG, on_tick=lambda _, f: seen.append(dict(f))).run()
     assert [f["kimg"] for f in seen] == [0.04, 0.08]
-    assert all(f["images_per_second"] > 0 for f in seen)
+    assert all(f["images_per_second"] > 0 and 0 < f["wait_share"] < 1 for f in seen)
     assert {"generator", "reals", "fakes"} <= seen[0].keys()
 
 
@@ -147,7 +147,8 @@ def test_stopping_ends_the_step_and_loses_nothing_of_the_tick(
         state, steps = trainer.state(), steps + 1
     assert steps == 10
     for one, two in zip(whole, parts, strict=True):
-        assert one.pop("images_per_second") > 0 and two.pop("images_per_second") > 0
+        for measured in ("images_per_second", "wait_share"):
+            assert one.pop(measured) > 0 and two.pop(measured) > 0
         assert one == two
 
 

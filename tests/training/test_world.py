@@ -90,7 +90,7 @@ def ticks(out: Path) -> list[dict[str, float]]:
     """A run's log lines without their times."""
     file = out / "metrics.jsonl"
     lines = file.read_text().splitlines() if file.exists() else []
-    timed = {"images_per_second", "train_seconds", "time"}
+    timed = {"images_per_second", "wait_share", "train_seconds", "time"}
     return [{k: v for k, v in json.loads(line).items() if k not in timed} for line in lines]
 
 

@@ -13,6 +13,7 @@ WIDTH, HEIGHT = 480, 300
 LEFT, RIGHT, TOP, BOTTOM = 52, 14, 14, 44  # margins for the numbers and the axis' title
 COLOURS = 8  # defined by the page's style as --curve-0 …, for light and for dark
 DOTS = 80  # more points than this are drawn as a line alone
+SMALLEST = 1e-300  # a spread below it, divided, would be rounded to zero
 LOG_SPAN = 100  # terms further apart than this are drawn over a logarithmic axis
 
 
@@ -59,7 +60,8 @@ def value_axis(curves: Sequence[Points]) -> Axis:
         decades = math.floor(math.log10(low)), math.ceil(math.log10(high) + 1e-9)
         return Axis(10.0 ** decades[0], 10.0 ** decades[1], start, end, is_log=True)
     low, high = min(low, 0.0), max(high, 0.0)
-    step = round_step((high - low or 1.0) / 5)
+    spread = high - low if high - low > SMALLEST else 1.0
+    step = round_step(spread / 5)
     return Axis(
         math.floor(low / step + 1e-9) * step, (math.ceil(high / step) or 1) * step, start, end
     )

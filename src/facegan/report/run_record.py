@@ -12,7 +12,8 @@ from facegan.errors import ArtifactError, RunError
 from facegan.metrics import EXTRACTORS, metric_names
 
 Tick = Mapping[str, float]
-NOT_LOSSES = {"kimg", "images_per_second", "train_seconds", "time"} | metric_names(EXTRACTORS)
+TIMES = {"kimg", "images_per_second", "wait_share", "train_seconds", "time"}
+NOT_LOSSES = TIMES | metric_names(EXTRACTORS)
 GAUGES = ("real_sign", "fake_sign", "variety", "augment_p")  # of the game's balance, -1 to 1
 FOREIGN = "Name the folder that was given to facegan train as --out."
 

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from facegan.errors import ConfigError
 from facegan.training.world import ALONE, World
@@ -66,6 +66,13 @@ def place(player: nn.Module, device: torch.device) -> nn.Module:
     channels_last: Any = player.to  # torch's own types forget this argument
     moved: nn.Module = channels_last(device, memory_format=torch.channels_last)
     return moved
+
+
+def send(x: Tensor, device: torch.device) -> Tensor:
+    """A tensor on its way to a device: to a GPU from pinned memory, so that nobody waits for it."""
+    if device.type != "cuda":
+        return x.to(device)
+    return x.pin_memory().to(device, non_blocking=True)
 
 
 def describe_hardware(device: torch.device) -> dict[str, Any]:

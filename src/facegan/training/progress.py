@@ -73,7 +73,7 @@ class Progress:
         figures = {**figures, **self.variety.figures(self.draw_samples())}
         losses = {name: value for name, value in figures.items() if name != "kimg"}
         shown = {name: f"{value:.3g}" for name, value in losses.items()}
-        rate = shown.pop("images_per_second")
+        rate, _ = shown.pop("images_per_second"), shown.pop("wait_share")
         self.bar.set_postfix_str(" ".join([f"{rate} images/s", *map("=".join, shown.items())]))
         logger.info("%s", tick_line(figures))
         self.append(figures)

@@ -23,6 +23,7 @@ class Tally:
 
     images: int = 0
     seconds: float = 0.0
+    waited: float = 0.0  # of these seconds: until a step had its pictures
     sums: dict[str, Tensor] = field(default_factory=dict)
     counts: dict[str, int] = field(default_factory=dict)
 
@@ -32,13 +33,14 @@ class Tally:
             self.sums[name] = self.sums.get(name, torch.zeros_like(value)) + value
             self.counts[name] = self.counts.get(name, 0) + 1
 
-    def add_step(self, images: int, seconds: float) -> None:
-        """Add one step's images and the seconds it took."""
+    def add_step(self, images: int, seconds: float, waited: float) -> None:
+        """Add one step's images, the seconds it took, and those it waited for its pictures."""
         self.images += images
         self.seconds += seconds
+        self.waited += waited
 
     def figures(self, kimg: float) -> dict[str, float]:
-        """kimg, images_per_second and the mean of every loss term.
+        """kimg, images_per_second, wait_share and the mean of every loss term.
 
         Raises:
             TrainingDiverged: a term is not finite.
@@ -48,17 +50,20 @@ class Tally:
             if not math.isfinite(value):
                 message = f"The loss term {name!r} is {value} at {kimg:.1f} kimg."
                 raise TrainingDiverged(message, DIVERGED)
-        return {"kimg": kimg, "images_per_second": self.images / max(self.seconds, 1e-9), **means}
+        seconds = max(self.seconds, 1e-9)
+        rates = {"images_per_second": self.images / seconds, "wait_share": self.waited / seconds}
+        return {"kimg": kimg, **rates, **means}
 
     def state(self) -> tuple[dict[str, Tensor], dict[str, Any]]:
         """The sums as tensors, and the plain numbers."""
-        numbers = {"images": self.images, "seconds": self.seconds, "counts": dict(self.counts)}
-        return dict(self.sums), numbers
+        plain = {"images": self.images, "seconds": self.seconds, "waited": self.waited}
+        return dict(self.sums), {**plain, "counts": dict(self.counts)}
 
     @classmethod
     def from_state(cls, sums: dict[str, Tensor], numbers: Mapping[str, Any]) -> Self:
         """A tally as :meth:`state` left it."""
-        return cls(numbers["images"], numbers["seconds"], sums, dict(numbers["counts"]))
+        plain = numbers["images"], numbers["seconds"], numbers.get("waited", 0.0)
+        return cls(*plain, sums, dict(numbers["counts"]))
 
 
 def refuse_broken_weights(players: Mapping[str, nn.Module], kimg: float) -> None:

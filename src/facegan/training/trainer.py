@@ -20,7 +20,7 @@ from facegan.training.compiled import Compiled
 from facegan.training.config import TrainingConfig
 from facegan.training.ema import MovingAverage
 from facegan.training.evaluation import Evaluation, Stopped
-from facegan.training.precision import choose_device, choose_dtype, place
+from facegan.training.precision import choose_device, choose_dtype, place, send
 from facegan.training.tally import Tally, refuse_broken_weights
 from facegan.training.world import ALONE, World
 
@@ -87,6 +87,7 @@ class Trainer:
         self.compiled = Compiled(self.config.compile, gan.players.values(), self.device)
         self.images_seen = 0
         self.train_seconds = 0.0
+        self.waited = 0.0  # for the pictures of the step in progress
         self.stop_requested = self.stop_agreed = False  # here, and by all processes
         self.on_tick, self.on_step = on_tick, on_step
         self.tally = Tally()
@@ -189,7 +190,7 @@ class Trainer:
                     self.on_step(self)
                 elapsed = self.agree(elapsed)
                 self.train_seconds += elapsed
-                self.tally.add_step(self.batch_size, elapsed)
+                self.tally.add_step(self.batch_size, elapsed, self.waited)
             if self.owes_tick:
                 self.tick()
                 self.agree(0.0)  # a tick takes long, and its listener may have asked to stop
@@ -233,14 +234,21 @@ class Trainer:
         indices = self.share.rows(order)
         latents = self.gan.sample_latents(self.batch_size // self.world.size, generator)
         batch = {
-            "reals": to_float(self.dataset.read(indices).to(self.device)),
-            "latents": latents.to(self.device),
+            "reals": to_float(self.next_reals(indices)),
+            "latents": send(latents, self.device),
             "generator": generator,
             "kimg": self.kimg,
         }
         if self.gan.classes and self.dataset.labels is not None:
-            batch["labels"] = self.dataset.labels[indices].to(self.device)
+            batch["labels"] = send(self.dataset.labels[indices], self.device)
         return batch
+
+    def next_reals(self, indices: Tensor) -> Tensor:
+        """The uint8 pictures (N, 3, H, W) at N indices, on the device; what it takes is noted."""
+        started = time.perf_counter()
+        reals = send(self.dataset.read(indices), self.device)
+        self.waited = time.perf_counter() - started
+        return reals
 
     def update(self, phase: Phase, batch: Batch) -> None:
         """One player's update; the others stand still."""
