@@ -1,8 +1,8 @@
 """Gathers the wishes of many callers into batches for one model, and gives each its own images.
 
 One thread computes; callers wait. While a batch is drawn the next one gathers, so a lone caller
-waits for nobody and batches grow by themselves as load does: no timer, nothing to tune. Large wishes
-are drawn in slices, and whoever comes in between is served in between.
+waits for nobody and batches grow by themselves as load does: no timer, nothing to tune. Large
+wishes are drawn in slices, and whoever comes in between is served in between.
 """
 
 import logging
@@ -128,7 +128,7 @@ class Batcher:
         job = Job(rows, deadline, is_wanted)
         self.enter(job)
         try:
-            if not job.over.wait(max(0.0, deadline - time.monotonic())):
+            if not job.over.wait(seconds_until(deadline)):
                 self.drop(job, DeadlineMissed("The images were not drawn in time.", "Ask again."))
         finally:
             with self.changed:
@@ -299,3 +299,8 @@ def reason_to_drop(job: Job) -> FaceGANError | None:
     if not job.is_wanted():
         return CallerGone("The caller has hung up.")
     return None
+
+
+def seconds_until(deadline: float) -> float:
+    """The time left, as far ahead as a lock can wait."""
+    return min(max(0.0, deadline - time.monotonic()), threading.TIMEOUT_MAX)

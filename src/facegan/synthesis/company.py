@@ -66,7 +66,7 @@ def find_company(function: Draw, resolution: int, *inputs: Tensor) -> Company:
 
 
 def parts(function: Draw, size: int, inputs: tuple[Tensor, ...]) -> list[Tensor]:
-    """What a function makes of MOST rows in parts of one size; rows beyond the last are repeated."""
+    """What a function makes of MOST rows in parts of one size; the last one overlaps."""
     whole, rest = divmod(MOST, size)
     starts = [index * size for index in range(whole)] + ([MOST - size] if rest else [])
     drawn = [function(*(x[start : start + size] for x in inputs)) for start in starts]

@@ -16,6 +16,7 @@ from facegan.synthesis.company import MOST, Company, find_company
 from facegan.synthesis.latents import latents_of_seeds, walk
 from facegan.synthesis.rows import Rows
 
+
 def to_pixels(images: Tensor) -> Tensor:
     """Float images (N, 3, H, W) in [-1, 1] → uint8 (N, H, W, 3), rounded to the nearest level."""
     levels = ((images.float().clamp(-1, 1) + 1) * 127.5).round()
