@@ -1,6 +1,7 @@
 """How gunicorn runs the app, in the container and under `facegan serve` alike."""
 
 import os
+import resource
 from pathlib import Path
 from typing import Any
 
@@ -20,8 +21,10 @@ def gunicorn_settings(host: str, port: int, threads: int) -> dict[str, Any]:
         # One copy of the model. torch lets other threads run while it computes, as zlib does while
         # it packs a PNG, so a second process would double the memory and fight for the same cores.
         "workers": 1,
-        "worker_class": "gthread",
+        "worker_class": "facegan.serving.worker.PatientWorker",
         "threads": threads,
+        # Open connections; half of the files that may be open, as the model and logs need some too.
+        "worker_connections": max(threads + 16, min(1000, open_files() // 2)),
         # The worker's heartbeat, not a request's deadline; SageMaker gives up after 60 s as well.
         "timeout": 60,
         # SageMaker sends SIGKILL 30 s after SIGTERM: requests under way end before that.
@@ -35,3 +38,9 @@ def gunicorn_settings(host: str, port: int, threads: int) -> dict[str, Any]:
         # A ping every few seconds would fill the log, which CloudWatch bills by the byte.
         "accesslog": None,
     }
+
+
+def open_files() -> int:
+    """How many files this process may have open."""
+    soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    return soft if soft != resource.RLIM_INFINITY else 2**20
