@@ -13,4 +13,6 @@ app = create_app(
     Synthesizer(load_artifact(here.model_dir)),
     limits=ServingLimits(max_images=here.max_images, max_body_bytes=here.max_body_bytes),
     default_accept=here.default_accept,
+    threads=here.threads,
+    emf=here.emf,
 )

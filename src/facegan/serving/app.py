@@ -2,7 +2,6 @@
 
 import contextlib
 import logging
-import uuid
 
 import flask
 from werkzeug.exceptions import HTTPException, RequestEntityTooLarge
@@ -14,8 +13,10 @@ from facegan.errors import (
     RequestTooLarge,
     UnsupportedContentType,
 )
+from facegan.serving.contract import install_contract, routes_of
 from facegan.serving.handler import OFFERED, FaceHandler
 from facegan.serving.limits import ServingLimits
+from facegan.serving.telemetry import install_telemetry, note
 from facegan.synthesis import Synthesizer
 from facegan.wire import PNG, REQUEST_CODECS, GenerateRequest
 
@@ -38,6 +39,8 @@ def create_app(
     *,
     limits: ServingLimits | None = None,
     default_accept: str = PNG,
+    threads: int = 16,
+    emf: bool = False,
 ) -> flask.Flask:
     """The WSGI app that serves one model, ready as soon as it is returned.
 
@@ -49,6 +52,8 @@ def create_app(
         synthesizer: Draws the faces.
         limits: What one request may cost; see :class:`ServingLimits`.
         default_accept: The reply's content type where the caller has no wish.
+        threads: Requests under way at the same time, told to batch transform jobs.
+        emf: Whether to write CloudWatch's embedded metrics to the log.
 
     Raises:
         ConfigError: `default_accept` is not a type that can be written.
@@ -60,8 +65,8 @@ def create_app(
 
     app = flask.Flask("facegan.serving", static_folder=None)
     app.config["MAX_CONTENT_LENGTH"] = limits.max_body_bytes
-    app.before_request(name_request)
-    app.after_request(tell_request_id)
+    install_telemetry(app, emf=emf)
+    install_contract(app, synthesizer.card, limits, threads, STATUS)
     app.register_error_handler(FaceGANError, refuse)
     app.register_error_handler(HTTPException, refuse_http)
     app.register_error_handler(Exception, refuse_unforeseen)
@@ -133,7 +138,7 @@ def describe(synthesizer: Synthesizer, limits: ServingLimits) -> dict[str, objec
             "classes": [name for name, _ in card.classes],
             "weights_sha256": card.weights_sha256,
         },
-        "routes": ["GET /ping", "POST /invocations", "POST /endpoints/NAME/invocations"],
+        "routes": routes_of(flask.current_app),
         "content_types": list(REQUEST_CODECS),
         "accept": list(OFFERED),
         "max_images": limits.max_images,
@@ -142,22 +147,14 @@ def describe(synthesizer: Synthesizer, limits: ServingLimits) -> dict[str, objec
     }
 
 
-def name_request() -> None:
-    """Give each request an id, which ties a reply to its line in the log."""
-    flask.g.request_id = uuid.uuid4().hex
-
-
-def tell_request_id(response: flask.Response) -> flask.Response:
-    """Send the id along."""
-    response.headers["X-Request-Id"] = flask.g.request_id
-    return response
-
-
 def refuse(error: FaceGANError) -> flask.Response:
     """An error of our tree, under its status."""
     status = next(STATUS[cls] for cls in type(error).__mro__ if cls in STATUS)
-    level = logging.INFO if status < 500 else logging.ERROR
-    log.log(level, "%s: %d %s", flask.g.request_id, status, error, exc_info=status >= 500)
+    # A caller's mistake has its class in the request's own line; its text may quote the caller.
+    level = logging.DEBUG if status < 500 else logging.ERROR
+    log.log(
+        level, "%d at request %s: %s", status, flask.g.request_id, error, exc_info=status >= 500
+    )
     return refusal(status, type(error).__name__, error.message, error.hint)
 
 
@@ -173,13 +170,14 @@ def refuse_http(error: HTTPException) -> flask.Response:
 
 def refuse_unforeseen(error: Exception) -> flask.Response:
     """A fault of ours: the trace is for the log, its id for the caller."""
-    log.error("%s: 500", flask.g.request_id, exc_info=error)
+    log.error("500 at request %s", flask.g.request_id, exc_info=error)
     hint = f"The server's log tells why, at the request id {flask.g.request_id}."
     return refusal(500, "InternalError", "The server failed while it answered.", hint)
 
 
 def refusal(status: int, error: str, message: str, hint: str) -> flask.Response:
     """The one shape of every refusal."""
+    note(error=error)
     response = flask.jsonify({"error": error, "message": message, "hint": hint})
     response.status_code = status
     return response

@@ -3,6 +3,7 @@
 import contextlib
 import errno
 import re
+import select
 import socket
 
 BLOCK_BYTES = 256 * 1024  # read at once from one connection, so that others get their turn
@@ -58,11 +59,27 @@ class GatheringSocket(socket.socket):
 
     def recv(self, size: int, flags: int = 0) -> bytes:
         """What was gathered first, then what comes."""
+        if flags & socket.MSG_PEEK:
+            return self.peek(size, flags)
         if not self.gathered:
             return b"" if self.has_ended or self.is_cut else super().recv(size, flags)
         block = bytes(self.gathered[:size])
         del self.gathered[:size]
         return block
+
+    def peek(self, size: int, flags: int) -> bytes:
+        """What a read would get, without waiting for it: so one asks whether a caller is there.
+
+        Raises:
+            BlockingIOError: nothing, and the caller is there.
+        """
+        if self.gathered:
+            return bytes(self.gathered[:size])
+        poll = select.poll()  # a socket with patience would wait, whatever its flags
+        poll.register(self, select.POLLIN)
+        if not poll.poll(0):
+            raise BlockingIOError
+        return super().recv(size, flags)
 
     def sendall(self, data: bytes, flags: int = 0) -> None:  # type: ignore[override]
         """Write all; a caller who does not read is as good as gone.
