@@ -1,4 +1,4 @@
-"""Fuzzes the server for minutes instead of seconds: the random tests, then the decoders by atheris."""
+"""Fuzzes the server for minutes: the suite's random tests at length, and decoders by atheris."""
 
 import argparse
 import importlib.util
@@ -22,7 +22,7 @@ def run_random_tests(minutes: float) -> int:
 
 
 def run_atheris(decoder: str, minutes: float, corpus: Path) -> int:
-    """One decoder, guided by what its inputs reach; crashes and slow inputs are left in `corpus`."""
+    """One decoder, guided by what its inputs reach; what breaks it is left in `corpus`."""
     folder = corpus / decoder
     folder.mkdir(parents=True, exist_ok=True)
     limits = [f"-max_total_time={int(minutes * 60)}", "-timeout=10", "-rss_limit_mb=2048"]

@@ -36,8 +36,10 @@ FACTS_OF_HEADERS = {  # what is logged of them; cut to 128 characters, as caller
 class Telemetry:
     """Counts for one app; the observer of its batcher, and of the worker in front of it."""
 
-    def __init__(self, metrics: Metrics, emf: EmbeddedMetrics | None = None) -> None:
-        self.metrics, self.emf = metrics, emf
+    def __init__(self, emf: EmbeddedMetrics | None = None) -> None:
+        self.is_ready: Callable[[], bool] = lambda: True  # what /ping would say
+        self.metrics = Metrics(lambda: self.is_ready())
+        self.emf = emf
 
     def queued(self, images: int) -> None:
         """So many images wait now."""
@@ -55,6 +57,11 @@ class Telemetry:
             self.emf.sample("BatchSize", images)
             self.emf.sample("BatchTime", seconds * 1000)
 
+    def drawn(self, waited_seconds: float, seconds: float) -> None:
+        """The wish of the request under way was drawn."""
+        self.metrics.queue_seconds.observe(waited_seconds)
+        note(queue_ms=round(waited_seconds * 1000, 2), model_ms=round(seconds * 1000, 2))
+
     def rejected(self, reason: str) -> None:
         """A wish was not taken, or was dropped."""
         self.metrics.rejections.labels(reason).inc()
@@ -71,8 +78,6 @@ class Telemetry:
     def answered(self, route: str, facts: dict[str, object], status: int, seconds: float) -> None:
         """A request was answered, to its last byte."""
         self.metrics.request(route, status, seconds)
-        if isinstance(waited := facts.get("queue_ms"), float):
-            self.metrics.queue_seconds.observe(waited / 1000)
         if self.emf and route not in QUIET:
             self.emf.count("Requests")
             self.emf.sample("Latency", seconds * 1000)
@@ -84,9 +89,7 @@ class Telemetry:
             log.log(level, "%s %s", status, route, extra={"facts": facts})
 
 
-def install_telemetry(
-    app: flask.Flask, *, is_ready: Callable[[], bool] = lambda: True, emf: bool = False
-) -> Telemetry:
+def install_telemetry(app: flask.Flask, *, emf: bool = False) -> Telemetry:
     """Watch an app: call it before other handlers are registered, so that it sees all of them.
 
     Adds ``GET /metrics``, X-Request-Id to every reply, and SageMaker's custom attributes to the
@@ -94,14 +97,13 @@ def install_telemetry(
 
     Args:
         app: The app.
-        is_ready: What /ping would say.
         emf: Whether to write CloudWatch's embedded metrics, a line a minute.
 
     Returns:
-        The observer to hand to the batcher.
+        The observer to hand to the batcher. Set its ``is_ready`` once it can be told.
     """
-    metrics = Metrics(is_ready)
-    telemetry = Telemetry(metrics, EmbeddedMetrics() if emf else None)
+    telemetry = Telemetry(EmbeddedMetrics() if emf else None)
+    metrics = telemetry.metrics
     if telemetry.emf:
         telemetry.emf.write_regularly()
     app.extensions["facegan.telemetry"] = telemetry
