@@ -1,18 +1,27 @@
 """The OpenAPI document: valid, complete, and no request made from it is a fault of ours."""
 
+import contextlib
 import os
 
 import pytest
 import schemathesis
 from flask import Flask
 from flask.testing import FlaskClient
-from hypothesis import HealthCheck, settings
+from hypothesis import HealthCheck, given, settings
+from hypothesis.errors import Unsatisfiable
 from openapi_spec_validator import validate
+from schemathesis import GenerationMode
+from schemathesis.specs.openapi import checks
 
 from facegan.serving.app import STATUS
 from facegan.wire import IMAGE_CODECS, REQUEST_CODECS
 from facegan.wire.generate_request import GenerateRequest
 
+CHECKS = [
+    schemathesis.checks.not_a_server_error,
+    checks.content_type_conformance,
+    checks.response_schema_conformance,
+]
 EXAMPLES = int(os.environ.get("FACEGAN_FUZZ_EXAMPLES", "25"))
 
 
@@ -55,22 +64,22 @@ def test_its_examples_are_answered(client: FlaskClient, document: dict) -> None:
             assert reply.status_code == 200, reply.text
 
 
-@pytest.fixture(scope="module")
-def api(app: Flask) -> schemathesis.schemas.BaseSchema:
-    return schemathesis.openapi.from_wsgi("/openapi.json", app)
+@pytest.mark.parametrize("mode", GenerationMode)
+@pytest.mark.parametrize("path", ["/invocations", "/ping", "/execution-parameters", "/"])
+def test_a_request_made_from_the_document_is_no_fault_of_ours(
+    app: Flask, path: str, mode: GenerationMode
+) -> None:
+    """Right and wrong ones: no fault, and replies of a type and a form that the document names.
 
+    Hypothesis is driven by hand, as schemathesis' pytest plugin (4.32) fails with pytest 9.2.
+    """
+    api = schemathesis.openapi.from_wsgi("/openapi.json", app)
+    operation = api[path]["POST" if path == "/invocations" else "GET"]
 
-schema = schemathesis.pytest.from_fixture("api")
+    @settings(max_examples=EXAMPLES, suppress_health_check=list(HealthCheck), database=None)
+    @given(case=operation.as_strategy(generation_mode=mode))
+    def ask(case: schemathesis.Case) -> None:
+        case.call_and_validate(checks=CHECKS)
 
-
-@schema.parametrize()
-@settings(max_examples=EXAMPLES, deadline=None, suppress_health_check=list(HealthCheck))
-def test_a_request_made_from_the_document_is_no_fault_of_ours(case: schemathesis.Case) -> None:
-    """Right and wrong ones: replies of a status and a type that the document names."""
-    case.call_and_validate(
-        checks=[
-            schemathesis.checks.not_a_server_error,
-            schemathesis.specs.openapi.checks.content_type_conformance,
-            schemathesis.specs.openapi.checks.response_schema_conformance,
-        ]
-    )
+    with contextlib.suppress(Unsatisfiable):  # nothing can be wrong about a bare GET
+        ask()
