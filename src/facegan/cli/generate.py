@@ -16,7 +16,7 @@ from facegan.wire import (
     Provenance,
     decode_images,
     decode_request,
-    encode_images,
+    encode_reply,
 )
 
 if TYPE_CHECKING:
@@ -140,17 +140,9 @@ class InProcess:
     def send(self, body: bytes, content_type: str, accept: str) -> Reply:
         """See :class:`facegan.client.Transport`; a wrong request is raised as RequestError."""
         asked = decode_request(body, content_type)
-        model, card = self.synthesizer, self.synthesizer.card
+        model = self.synthesizer
         images = model.generate(asked.seeds, asked.latents, asked.truncation_psi, asked.classes)
-        origin = Provenance(
-            model_sha256=card.weights_sha256,
-            family=card.family,
-            preset=card.preset,
-            seeds=None if asked.seeds is None else tuple(asked.seeds),
-            truncation_psi=asked.truncation_psi,
-            classes=model.class_names(asked.count, asked.seeds, asked.classes),
-        )
-        answer = encode_images(
-            images, accept, provenance=origin, layout=asked.layout, columns=asked.columns
-        )
+        classes = model.class_names(asked.count, asked.seeds, asked.classes)
+        origin = Provenance.of_request(asked, model.card, classes)
+        answer = encode_reply(images, asked, accept, origin)
         return Reply(200, accept, answer)

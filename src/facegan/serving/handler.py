@@ -10,24 +10,27 @@ and hands all requests the context of the first.
 import threading
 from dataclasses import dataclass
 
+import numpy as np
+
 # Drags in scipy (0.1 s) with its decoder, which unpickles .npy bodies and is never called here.
 from sagemaker_inference.default_inference_handler import DefaultInferenceHandler
 
 from facegan.artifact import ModelCard, load_artifact
-from facegan.errors import ConfigError
+from facegan.errors import ConfigError, RequestError
 from facegan.serving.limits import ServingLimits
-from facegan.synthesis import Synthesizer
+from facegan.synthesis import Synthesizer, latents_of_seeds, walk
 from facegan.wire import (
     IMAGE_CODECS,
     PNG,
     GenerateRequest,
+    Images,
     Provenance,
     bare_type,
+    check_reply_type,
     decode_request,
-    encode_images,
+    encode_reply,
     negotiate,
 )
-from facegan.wire.image_codecs import Images
 
 OFFERED = tuple(IMAGE_CODECS)  # the content types of replies
 
@@ -52,20 +55,39 @@ class Faces:
     images: Images  # uint8 (N, H, W, 3)
     request: GenerateRequest
     card: ModelCard
-    classes: tuple[str, ...] | None = None  # of a conditional model: one an image
+    classes: tuple[str, ...] | None = None  # of a conditional model: one a seed or latent
+    mix_layers: tuple[int, ...] | None = None  # those that were mixed
 
     @property
     def provenance(self) -> Provenance:
         """What every picture says of its origin."""
-        seeds = self.request.seeds
-        return Provenance(
-            model_sha256=self.card.weights_sha256,
-            family=self.card.family,
-            preset=self.card.preset,
-            seeds=None if seeds is None else tuple(seeds),
-            truncation_psi=self.request.truncation_psi,
-            classes=self.classes,
-        )
+        return Provenance.of_request(self.request, self.card, self.classes, self.mix_layers)
+
+
+def draw(request: GenerateRequest, model: Synthesizer) -> Images:
+    """The images (N, H, W, 3) of a request."""
+    psi, classes = request.truncation_psi, request.classes
+    if request.mix is not None:
+        mixed = model.mix(request.seeds or [], request.mix, request.mix_layers, psi, classes)
+        return mixed.reshape(-1, *mixed.shape[2:])
+    if request.interpolate is None:
+        return model.generate(request.seeds, request.latents, psi, classes)
+    # One class for all: the walk's latents name none.
+    names = set(model.class_names(request.classified, request.everyone, classes) or ())
+    if len(names) > 1:
+        raise RequestError("An interpolation is of one class.", "Give classes, one for all.")
+    if request.seeds is not None:
+        stations = latents_of_seeds(model.artifact, request.seeds)
+    else:
+        stations = model.check_latents(np.asarray(request.latents))
+    way = walk(stations, request.interpolate).numpy()
+    return model.generate(None, way, psi, list(names) or None)
+
+
+def layers_of(model: Synthesizer, layers: list[int] | None) -> tuple[int, ...]:
+    """The layers that are mixed: those named, or the finer half."""
+    count = model.style_layers
+    return tuple(range(count // 2, count)) if layers is None else tuple(sorted(set(layers)))
 
 
 class FaceHandler(DefaultInferenceHandler):  # type: ignore[misc]  # the toolkit has no types
@@ -109,14 +131,14 @@ class FaceHandler(DefaultInferenceHandler):  # type: ignore[misc]  # the toolkit
         Raises:
             RequestError: it does not fit the model.
         """
-        classes = model.class_names(data.count, data.seeds, data.classes)
-        return Faces(self.draw(data, model), data, model.card, classes)
+        classes = model.class_names(data.classified, data.everyone, data.classes)
+        layers = None if data.mix is None else layers_of(model, data.mix_layers)
+        return Faces(self.draw(data, model), data, model.card, classes, layers)
 
     def draw(self, request: GenerateRequest, model: Synthesizer) -> Images:
         """The images (N, H, W, 3) of a request; one at a time, as torch uses all cores for each."""
         with self.drawing:
-            asked = request.seeds, request.latents, request.truncation_psi, request.classes
-            return model.generate(*asked)
+            return draw(request, model)
 
     def default_output_fn(self, prediction: Faces, accept: str) -> tuple[bytes, str]:
         """Write faces as the content type the caller likes best, and name it.
@@ -126,13 +148,9 @@ class FaceHandler(DefaultInferenceHandler):  # type: ignore[misc]  # the toolkit
             RequestTooLarge: the reply outgrew the limit.
         """
         content_type = negotiate(accept, OFFERED, self.default_accept)
-        body = encode_images(
-            prediction.images,
-            content_type,
-            provenance=prediction.provenance,
-            layout=prediction.request.layout,
-            columns=prediction.request.columns,
-        )
+        request, origin = prediction.request, prediction.provenance
+        check_reply_type(request, content_type, prediction.card.image_shape)
+        body = encode_reply(prediction.images, request, content_type, origin)
         self.limits.check_reply(len(body), prediction.request.count)
         return body, content_type
 
@@ -155,5 +173,6 @@ class FaceHandler(DefaultInferenceHandler):  # type: ignore[misc]  # the toolkit
         """
         reply_type = negotiate(accept, OFFERED, self.default_accept)
         request = self.default_input_fn(body, content_type)
+        check_reply_type(request, reply_type, model.card.image_shape)
         self.limits.check_before_drawing(request.count, model.card.image_shape, reply_type)
         return self.default_output_fn(self.default_predict_fn(request, model), reply_type)

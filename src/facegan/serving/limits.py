@@ -1,10 +1,9 @@
 """What one request may cost, told before the work is done."""
 
-import math
 from dataclasses import dataclass
 
 from facegan.errors import ConfigError, RequestTooLarge
-from facegan.wire import NPY
+from facegan.wire import least_bytes
 
 SAGEMAKER_BODY_BYTES = 6 * 2**20  # real-time InvokeEndpoint: the body's limit in botocore's model
 
@@ -40,13 +39,15 @@ class ServingLimits:
     def check_before_drawing(
         self, count: int, image_shape: tuple[int, ...], content_type: str
     ) -> None:
-        """Refuse a reply whose size is known without drawing it: raw pixels.
+        """Refuse a reply that cannot fit whatever it shows, before anything is drawn.
+
+        Of raw pixels the size is known. Of all else the bound is far below what faces take, so
+        that nothing is refused which would have fitted: such replies are measured when written.
 
         Raises:
             RequestTooLarge: `count` images (3, H, W) would not fit into a reply.
         """
-        if content_type == NPY:
-            self.check_reply(count * math.prod(image_shape), count)
+        self.check_reply(least_bytes(count, image_shape, content_type), count)
 
     def check_reply(self, size: int, count: int) -> None:
         """Refuse a reply of `size` bytes that shows `count` images.
