@@ -20,12 +20,12 @@ from facegan.wire import (
     encode_images,
     encode_lines,
     error_line,
+    json_lines,
     read_answers,
     read_faces,
     request_lines,
     stream_images,
 )
-from facegan.wire import json_lines
 from facegan.wire.json_lines import MAX_LINES
 
 ORIGIN = Provenance("ab", "dcgan", "tiny", (3, 8, 9))
