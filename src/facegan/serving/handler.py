@@ -7,18 +7,18 @@ them, compares content types letter by letter, loads the model in the first requ
 and hands all requests the context of the first.
 """
 
+import math
 import threading
+from collections.abc import Callable
 from dataclasses import dataclass
-
-import numpy as np
 
 # Drags in scipy (0.1 s) with its decoder, which unpickles .npy bodies and is never called here.
 from sagemaker_inference.default_inference_handler import DefaultInferenceHandler
 
-from facegan.artifact import ModelCard, load_artifact
-from facegan.errors import ConfigError, RequestError
+from facegan.artifact import load_artifact
+from facegan.errors import ConfigError
 from facegan.serving.limits import ServingLimits
-from facegan.synthesis import Synthesizer, latents_of_seeds, walk
+from facegan.synthesis import Rows, Synthesizer
 from facegan.wire import (
     IMAGE_CODECS,
     PNG,
@@ -54,40 +54,41 @@ class Faces:
 
     images: Images  # uint8 (N, H, W, 3)
     request: GenerateRequest
-    card: ModelCard
-    classes: tuple[str, ...] | None = None  # of a conditional model: one a seed or latent
-    mix_layers: tuple[int, ...] | None = None  # those that were mixed
-
-    @property
-    def provenance(self) -> Provenance:
-        """What every picture says of its origin."""
-        return Provenance.of_request(self.request, self.card, self.classes, self.mix_layers)
+    provenance: Provenance  # what every picture says of its origin
 
 
-def draw(request: GenerateRequest, model: Synthesizer) -> Images:
-    """The images (N, H, W, 3) of a request."""
-    psi, classes = request.truncation_psi, request.classes
-    if request.mix is not None:
-        mixed = model.mix(request.seeds or [], request.mix, request.mix_layers, psi, classes)
-        return mixed.reshape(-1, *mixed.shape[2:])
-    if request.interpolate is None:
-        return model.generate(request.seeds, request.latents, psi, classes)
-    # One class for all: the walk's latents name none.
-    names = set(model.class_names(request.classified, request.everyone, classes) or ())
-    if len(names) > 1:
-        raise RequestError("An interpolation is of one class.", "Give classes, one for all.")
-    if request.seeds is not None:
-        stations = latents_of_seeds(model.artifact, request.seeds)
-    else:
-        stations = model.check_latents(np.asarray(request.latents))
-    way = walk(stations, request.interpolate).numpy()
-    return model.generate(None, way, psi, list(names) or None)
+def rows_of(request: GenerateRequest, model: Synthesizer) -> Rows:
+    """What a model draws from for a request.
+
+    Raises:
+        RequestError: it does not fit the model.
+    """
+    return model.rows(
+        request.seeds,
+        request.latents,
+        request.truncation_psi,
+        request.classes,
+        interpolate=request.interpolate,
+        mix=request.mix,
+        mix_layers=request.mix_layers,
+    )
 
 
-def layers_of(model: Synthesizer, layers: list[int] | None) -> tuple[int, ...]:
-    """The layers that are mixed: those named, or the finer half."""
-    count = model.style_layers
-    return tuple(range(count // 2, count)) if layers is None else tuple(sorted(set(layers)))
+def provenance_of(request: GenerateRequest, model: Synthesizer, rows: Rows) -> Provenance:
+    """Where the images of a request's rows come from."""
+    classes = model.class_names(request.classified, request.everyone, request.classes)
+    return Provenance.of_request(request, model.card, classes, rows.mixed_layers)
+
+
+@dataclass(frozen=True)
+class Patience:
+    """How long a caller waits, by ``time.monotonic()``, and whether it still does."""
+
+    deadline: float = math.inf
+    is_wanted: Callable[[], bool] = lambda: True
+
+
+Paint = Callable[[Synthesizer, Rows, Patience], Images]
 
 
 class FaceHandler(DefaultInferenceHandler):  # type: ignore[misc]  # the toolkit has no types
@@ -96,14 +97,21 @@ class FaceHandler(DefaultInferenceHandler):  # type: ignore[misc]  # the toolkit
     Args:
         limits: What one request may cost.
         default_accept: The reply's content type where the caller has no wish.
+        paint: Draws rows; without one, the model itself does, for one caller at a time.
 
     Raises:
         ConfigError: `default_accept` is not a type that can be written.
     """
 
-    def __init__(self, limits: ServingLimits | None = None, default_accept: str = PNG) -> None:
+    def __init__(
+        self,
+        limits: ServingLimits | None = None,
+        default_accept: str = PNG,
+        paint: Paint | None = None,
+    ) -> None:
         self.limits = limits or ServingLimits()
         self.default_accept = writable_type(default_accept)
+        self.paint = paint or self.paint_alone
         self.drawing = threading.Lock()
 
     def default_model_fn(self, model_dir: str) -> Synthesizer:
@@ -125,20 +133,23 @@ class FaceHandler(DefaultInferenceHandler):  # type: ignore[misc]  # the toolkit
         self.limits.check_count(request.count)
         return request
 
-    def default_predict_fn(self, data: GenerateRequest, model: Synthesizer) -> Faces:
-        """Draw what a request asks for.
+    def default_predict_fn(
+        self, data: GenerateRequest, model: Synthesizer, context: object = None
+    ) -> Faces:
+        """Draw what a request asks for; the context may be the caller's :class:`Patience`.
 
         Raises:
             RequestError: it does not fit the model.
+            ServingUnavailable: the model is too busy to draw it in time.
         """
-        classes = model.class_names(data.classified, data.everyone, data.classes)
-        layers = None if data.mix is None else layers_of(model, data.mix_layers)
-        return Faces(self.draw(data, model), data, model.card, classes, layers)
+        patience = context if isinstance(context, Patience) else Patience()
+        rows = rows_of(data, model)
+        return Faces(self.paint(model, rows, patience), data, provenance_of(data, model, rows))
 
-    def draw(self, request: GenerateRequest, model: Synthesizer) -> Images:
-        """The images (N, H, W, 3) of a request; one at a time, as torch uses all cores for each."""
+    def paint_alone(self, model: Synthesizer, rows: Rows, patience: Patience) -> Images:
+        """Draw for one caller at a time, as torch uses all cores for each."""
         with self.drawing:
-            return draw(request, model)
+            return model.draw_rows(rows)
 
     def default_output_fn(self, prediction: Faces, accept: str) -> tuple[bytes, str]:
         """Write faces as the content type the caller likes best, and name it.
@@ -147,15 +158,38 @@ class FaceHandler(DefaultInferenceHandler):  # type: ignore[misc]  # the toolkit
             NotAcceptable: the caller accepts none that can be written.
             RequestTooLarge: the reply outgrew the limit.
         """
-        content_type = negotiate(accept, OFFERED, self.default_accept)
+        content_type = self.reply_type(accept)
         request, origin = prediction.request, prediction.provenance
-        check_reply_type(request, content_type, prediction.card.image_shape)
+        check_reply_type(request, content_type, shape_of(prediction.images))
         body = encode_reply(prediction.images, request, content_type, origin)
         self.limits.check_reply(len(body), prediction.request.count)
         return body, content_type
 
+    def reply_type(self, accept: str | None) -> str:
+        """The content type that a caller likes best.
+
+        Raises:
+            NotAcceptable: none that can be written.
+        """
+        return negotiate(accept, OFFERED, self.default_accept)
+
+    def check(self, request: GenerateRequest, reply_type: str, model: Synthesizer) -> None:
+        """Refuse, before anything is drawn, what cannot be answered as a content type.
+
+        Raises:
+            RequestError: the type cannot do what is asked.
+            RequestTooLarge: such a reply could not fit.
+        """
+        check_reply_type(request, reply_type, model.card.image_shape)
+        self.limits.check_before_drawing(request.count, model.card.image_shape, reply_type)
+
     def answer(
-        self, model: Synthesizer, body: bytes, content_type: str, accept: str | None
+        self,
+        model: Synthesizer,
+        body: bytes,
+        content_type: str,
+        accept: str | None,
+        patience: Patience | None = None,
     ) -> tuple[bytes, str]:
         """One request from end to end, everything refused as early as it can be.
 
@@ -164,15 +198,23 @@ class FaceHandler(DefaultInferenceHandler):  # type: ignore[misc]  # the toolkit
             body: The request's body.
             content_type: Its Content-Type header, parameters and all.
             accept: Its Accept header, or None.
+            patience: How long the caller waits; None is for ever.
 
         Returns:
             The reply's body and its content type.
 
         Raises:
             RequestError: the caller asked for what cannot be read, drawn or written.
+            ServingUnavailable: the model is too busy to draw it in time.
         """
-        reply_type = negotiate(accept, OFFERED, self.default_accept)
+        reply_type = self.reply_type(accept)
         request = self.default_input_fn(body, content_type)
-        check_reply_type(request, reply_type, model.card.image_shape)
-        self.limits.check_before_drawing(request.count, model.card.image_shape, reply_type)
-        return self.default_output_fn(self.default_predict_fn(request, model), reply_type)
+        self.check(request, reply_type, model)
+        faces = self.default_predict_fn(request, model, patience)
+        return self.default_output_fn(faces, reply_type)
+
+
+def shape_of(images: Images) -> tuple[int, int, int]:
+    """(3, H, W) of images (N, H, W, 3)."""
+    _, height, width, channels = images.shape
+    return channels, height, width

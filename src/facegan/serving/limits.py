@@ -18,6 +18,11 @@ class ServingLimits:
 
     max_images: int = 64
     max_body_bytes: int = SAGEMAKER_BODY_BYTES  # of a request, and of a reply
+    # Who comes after is told at once to come again. Fewer than the server has threads: those left
+    # answer them, and /ping.
+    max_waiting_requests: int = 64
+    max_waiting_images: int = 512
+    deadline_seconds: int = 50  # SageMaker gives up after 60
 
     def __post_init__(self) -> None:
         for name, value in vars(self).items():
@@ -34,6 +39,24 @@ class ServingLimits:
             raise RequestTooLarge(
                 f"The request asks for {count} images; the limit is {self.max_images}.",
                 "Split it into several requests.",
+            )
+
+    @property
+    def max_images_of_lines(self) -> int:
+        """How many images the lines of one body may ask for together."""
+        return 16 * self.max_images
+
+    def check_lines(self, count: int) -> None:
+        """Refuse lines that ask for too many images together.
+
+        Raises:
+            RequestTooLarge: `count` is over :attr:`max_images_of_lines`.
+        """
+        if count > self.max_images_of_lines:
+            raise RequestTooLarge(
+                f"The lines ask for {count} images; the limit is {self.max_images_of_lines}.",
+                "Send fewer lines at a time; of a transform job, lower MaxPayloadInMB or set "
+                "BatchStrategy to SingleRecord.",
             )
 
     def check_before_drawing(
