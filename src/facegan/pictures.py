@@ -11,7 +11,7 @@ from xml.sax.saxutils import quoteattr
 
 import numpy as np
 import numpy.typing as npt
-from PIL import Image
+from PIL import Image, ImageSequence
 
 from facegan import __version__
 from facegan.files import write_aside
@@ -182,6 +182,28 @@ def enlarge_png(png: bytes, scale: int) -> bytes:
         said = {str(key): str(text) for key, text in picture.info.items()}
     facts = {key: text for key, text in said.items() if key.startswith("facegan:")}
     return encode_png(pixels.repeat(scale, axis=0).repeat(scale, axis=1), facts)
+
+
+def enlarge_animation(webp: bytes, scale: int) -> bytes:
+    """A lossless animation with every pixel as scale x scale pixels; all else is kept."""
+    stream = io.BytesIO()
+    with Image.open(io.BytesIO(webp)) as film:
+        large, times = [], []
+        for frame in ImageSequence.Iterator(film):
+            pixels = np.asarray(frame.convert("RGB"))
+            large.append(Image.fromarray(pixels.repeat(scale, axis=0).repeat(scale, axis=1)))
+            times.append(int(frame.info["duration"]))
+        large[0].save(
+            stream,
+            "WEBP",
+            save_all=True,
+            append_images=large[1:],
+            duration=times,
+            loop=0,
+            lossless=True,
+            xmp=film.info["xmp"],
+        )
+    return stream.getvalue()
 
 
 def save_png(path: Path, image: Pixels, facts: Mapping[str, str]) -> None:

@@ -21,6 +21,7 @@ from facegan.errors import (
     UnsupportedContentType,
 )
 from facegan.serving.batcher import Batcher
+from facegan.serving.event_stream import install_event_stream
 from facegan.serving.handler import OFFERED, FaceHandler, Paint, Patience
 from facegan.serving.limits import ServingLimits
 from facegan.serving.streaming import answer
@@ -99,19 +100,23 @@ def create_app(
     @app.post("/endpoints/<endpoint_name>/invocations")
     def invoke(endpoint_name: str = "") -> flask.Response:
         """Draw faces. A local server is every endpoint's name."""
-        headers = flask.request.headers
+        return respond(flask.request.headers.get("Accept"))
+
+    def respond(accept: str | None) -> flask.Response:
+        """Answer the request under way."""
         patience = patience_of(flask.request.environ, limits.deadline_seconds)
         body, content_type = answer(
             handler,
             synthesizer,
             read_body(),
-            headers.get("Content-Type", ""),
-            headers.get("Accept"),
+            flask.request.headers.get("Content-Type", ""),
+            accept,
             patience,
             flask.g.request_id,
         )
         return flask.Response(body, content_type=content_type)
 
+    install_event_stream(app, respond)
     return app
 
 
@@ -182,7 +187,12 @@ def describe(synthesizer: Synthesizer, limits: ServingLimits) -> dict[str, objec
             "classes": [name for name, _ in card.classes],
             "weights_sha256": card.weights_sha256,
         },
-        "routes": ["GET /ping", "POST /invocations", "POST /endpoints/NAME/invocations"],
+        "routes": [
+            "GET /ping",
+            "POST /invocations",
+            "POST /endpoints/NAME/invocations",
+            "POST /endpoints/NAME/invocations-response-stream",
+        ],
         "content_types": list(REQUEST_TYPES),
         "accept": list(OFFERED),
         "max_images": limits.max_images,

@@ -63,15 +63,7 @@ def rows_of(request: GenerateRequest, model: Synthesizer) -> Rows:
     Raises:
         RequestError: it does not fit the model.
     """
-    return model.rows(
-        request.seeds,
-        request.latents,
-        request.truncation_psi,
-        request.classes,
-        interpolate=request.interpolate,
-        mix=request.mix,
-        mix_layers=request.mix_layers,
-    )
+    return model.rows(**request.wish)
 
 
 def provenance_of(request: GenerateRequest, model: Synthesizer, rows: Rows) -> Provenance:

@@ -72,8 +72,8 @@ class ServingLimits:
         """
         self.check_reply(least_bytes(count, image_shape, content_type), count)
 
-    def check_reply(self, size: int, count: int) -> None:
-        """Refuse a reply of `size` bytes that shows `count` images.
+    def check_reply(self, size: int, count: int, what: str = "images") -> None:
+        """Refuse a reply of `size` bytes that shows `count` images, or answers as many lines.
 
         Raises:
             RequestTooLarge: SageMaker would cut it off.
@@ -82,5 +82,5 @@ class ServingLimits:
             fitting = count * self.max_body_bytes // size
             raise RequestTooLarge(
                 f"The reply would be {size:,} bytes; the limit is {self.max_body_bytes:,}.",
-                f"Ask for about {fitting} images at a time." if fitting else "",
+                f"Ask for about {fitting} {what} at a time." if fitting else "",
             )

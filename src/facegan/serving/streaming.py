@@ -144,7 +144,7 @@ def answer_lines(body: bytes, model: Synthesizer, draw: Draw, limits: ServingLim
         for piece in answer_window(window, model, draw):
             pieces.append(piece)
             size += len(piece)
-            limits.check_reply(size, len(pieces))
+            limits.check_reply(size, len(pieces), "lines")
     return b"".join(pieces)
 
 

@@ -27,6 +27,7 @@ from facegan.wire.request_codecs import (
     encode_request,
 )
 from facegan.wire.sheet import Images, Sheet, check_reply_type
+from facegan.wire.zip_codec import file_names
 
 __all__ = [
     "CSV",
@@ -57,6 +58,7 @@ __all__ = [
     "encode_reply",
     "encode_request",
     "error_line",
+    "file_names",
     "least_bytes",
     "negotiate",
     "read_answers",

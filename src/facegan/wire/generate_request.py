@@ -98,6 +98,20 @@ class GenerateRequest(BaseModel):
         return self.given + len(self.mix or [])
 
     @property
+    def wish(self) -> dict[str, Any]:
+        """The fields that a model draws by; the others say how its images are written."""
+        names = (
+            "seeds",
+            "latents",
+            "truncation_psi",
+            "classes",
+            "interpolate",
+            "mix",
+            "mix_layers",
+        )
+        return {name: getattr(self, name) for name in names}
+
+    @property
     def arranged_columns(self) -> int | None:
         """Columns of a grid: those asked for, or one a seed of `mix`."""
         if self.mix is not None and self.columns is None and self.layout == "grid":

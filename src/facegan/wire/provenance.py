@@ -132,13 +132,6 @@ class Provenance:
             facts["facegan:mix_layers"] = listed(self.mix_layers or ())
         return facts
 
-    def file_name(self, index: int) -> str:
-        """A name for a file of the one picture that this is the provenance of, the index-th."""
-        if self.seeds is None:
-            return f"latent{index:04d}.png" if self.share is None else f"frame{index:04d}.png"
-        name = f"seed{self.seeds[0]:04d}"
-        return f"{name}.png" if self.mix is None else f"{name}-mix{self.mix[0]:04d}.png"
-
 
 def one(values: tuple[T, ...] | None, index: int) -> tuple[T] | None:
     """One of several values, as the only one."""

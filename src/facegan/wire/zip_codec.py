@@ -4,6 +4,8 @@ import io
 import json
 import zipfile
 from collections import Counter
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 
@@ -12,7 +14,6 @@ from facegan.pictures import SOURCE_TYPE
 from facegan.wire.content_types import ZIP
 from facegan.wire.face_codecs import facts_of, images_of, model_of
 from facegan.wire.picture_codecs import encode_png
-from facegan.wire.provenance import Provenance
 from facegan.wire.sheet import BROKEN, Images, Sheet
 
 LIST = "provenance.json"  # the file of a zip that says what the others are
@@ -22,12 +23,12 @@ NO_DATE = (1980, 1, 1, 0, 0, 0)  # the earliest that zip knows: the same request
 def encode_zip(sheet: Sheet) -> bytes:
     """A PNG an image, named by its seed, and a list of them; packed, but not pressed again."""
     origins = [sheet.provenance.of_image(index) for index in range(len(sheet.images))]
-    names = file_names(origins)
-    files = [{"file": n, **facts_of(o)} for n, o in zip(names, origins, strict=True)]
+    facts = [facts_of(origin) for origin in origins]
+    names = file_names(facts)
     told = {
         "digital_source_type": SOURCE_TYPE,
         "model": model_of(sheet.provenance),
-        "images": files,
+        "images": [{"file": name, **fact} for name, fact in zip(names, facts, strict=True)],
     }
     stream = io.BytesIO()
     with zipfile.ZipFile(stream, "w") as archive:
@@ -37,16 +38,27 @@ def encode_zip(sheet: Sheet) -> bytes:
     return stream.getvalue()
 
 
-def file_names(origins: list[Provenance]) -> list[str]:
-    """A name for each image: of its seed, and if that is asked for again, with a number."""
+def file_names(faces: Sequence[Mapping[str, Any]]) -> list[str]:
+    """A name for each face's file: of its seed, and if that is asked for again, with a number.
+
+    Args:
+        faces: What JSON says of each: "seed", and perhaps "share" and "mixed_with".
+    """
     seen: Counter[str] = Counter()
     names = []
-    for index, origin in enumerate(origins):
-        name = origin.file_name(index)
-        seen[name] += 1
-        again = f"-{seen[name]}.png" if seen[name] > 1 else ".png"
-        names.append(name.removesuffix(".png") + again)
+    for index, face in enumerate(faces):
+        stem = stem_of(index, face)
+        seen[stem] += 1
+        names.append(f"{stem}-{seen[stem]}.png" if seen[stem] > 1 else f"{stem}.png")
     return names
+
+
+def stem_of(index: int, face: Mapping[str, Any]) -> str:
+    """What the index-th face is called: by its seed, or by its place."""
+    if face["seed"] is None:
+        return f"{'latent' if face.get('share') is None else 'frame'}{index:04d}"
+    mixed = face.get("mixed_with")
+    return f"seed{face['seed']:04d}" + ("" if mixed is None else f"-mix{mixed:04d}")
 
 
 def add_file(archive: zipfile.ZipFile, name: str, content: bytes) -> None:
