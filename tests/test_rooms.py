@@ -14,7 +14,7 @@ MAY_IMPORT = {  # room: (rooms of ours, packages of others)
     "tick_line": ("", ""),
     "failure_reason": ("errors", ""),
     "environment": ("errors", ""),
-    "pictures": ("files", "numpy PIL"),
+    "pictures": ("files", "numpy PIL isal"),
     "wire": ("errors pictures", "numpy PIL pydantic pydantic_core"),
     "gans": ("errors", "torch"),
     "data": ("errors", "torch numpy PIL"),

@@ -21,11 +21,13 @@ from facegan.errors import (
 )
 from facegan.serving.batcher import Batcher
 from facegan.serving.contract import install_contract, routes_of
+from facegan.serving.event_stream import install_event_stream
 from facegan.serving.handler import OFFERED, FaceHandler, Paint, Patience
 from facegan.serving.limits import ServingLimits
+from facegan.serving.streaming import answer
 from facegan.serving.telemetry import install_telemetry, note
 from facegan.synthesis import Synthesizer
-from facegan.wire import PNG, REQUEST_CODECS, GenerateRequest
+from facegan.wire import PNG, REQUEST_TYPES, GenerateRequest
 
 log = logging.getLogger(__name__)
 
@@ -104,17 +106,23 @@ def create_app(
     @app.post("/endpoints/<endpoint_name>/invocations")
     def invoke(endpoint_name: str = "") -> flask.Response:
         """Draw faces. A local server is every endpoint's name."""
-        headers = flask.request.headers
+        return respond(flask.request.headers.get("Accept"))
+
+    def respond(accept: str | None) -> flask.Response:
+        """Answer the request under way."""
         patience = patience_of(flask.request.environ, limits.deadline_seconds)
-        body, content_type = handler.answer(
+        body, content_type = answer(
+            handler,
             synthesizer,
             read_body(),
-            headers.get("Content-Type", ""),
-            headers.get("Accept"),
+            flask.request.headers.get("Content-Type", ""),
+            accept,
             patience,
+            flask.g.request_id,
         )
         return flask.Response(body, content_type=content_type)
 
+    install_event_stream(app, respond)
     return app
 
 
@@ -186,7 +194,7 @@ def describe(synthesizer: Synthesizer, limits: ServingLimits) -> dict[str, objec
             "weights_sha256": card.weights_sha256,
         },
         "routes": routes_of(flask.current_app),
-        "content_types": list(REQUEST_CODECS),
+        "content_types": list(REQUEST_TYPES),
         "accept": list(OFFERED),
         "max_images": limits.max_images,
         "example": f"curl {url}/invocations -H 'Content-Type: application/json' "

@@ -9,11 +9,10 @@ from facegan.artifact import ModelCard
 from facegan.errors import FaceGANError
 from facegan.serving.limits import ServingLimits
 from facegan.serving.openapi import openapi_document
-from facegan.wire import REQUEST_CODECS
+from facegan.wire import JSON_LINES, REQUEST_TYPES
 
 MIB = 2**20
 TRANSFORM_MIB = 100  # CreateTransformJob: MaxConcurrentTransforms * MaxPayloadInMB is at most this
-JSON_LINES = "application/jsonlines"
 
 
 def install_contract(
@@ -54,7 +53,7 @@ def execution_parameters(limits: ServingLimits, threads: int) -> dict[str, int |
     payload = max(1, limits.max_body_bytes // MIB)
     return {
         "MaxConcurrentTransforms": max(1, min(threads, TRANSFORM_MIB // payload)),
-        "BatchStrategy": "MULTI_RECORD" if JSON_LINES in REQUEST_CODECS else "SINGLE_RECORD",
+        "BatchStrategy": "MULTI_RECORD" if JSON_LINES in REQUEST_TYPES else "SINGLE_RECORD",
         "MaxPayloadInMB": payload,
     }
 
