@@ -1,10 +1,11 @@
 """Whatever bytes a stranger sends, the fault is never the server's."""
 
 import json
+import os
 from collections.abc import Callable
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from werkzeug.test import TestResponse
 
@@ -12,12 +13,14 @@ from facegan.wire import IMAGE_CODECS, REQUEST_TYPES, GenerateRequest
 
 Post = Callable[..., TestResponse]
 SCALARS = st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=8)
+EXAMPLES = settings(max_examples=int(os.environ.get("FACEGAN_FUZZ_EXAMPLES", "60")))
 VALUES = st.recursive(SCALARS, lambda inner: st.lists(inner, max_size=4), max_leaves=8)
 FIELDS = st.sampled_from([*GenerateRequest.model_fields, "x"])
 NPY_HEADS = st.sampled_from([b"", b"\x93NUMPY", b"\x93NUMPY\x01\x00", b"\x93NUMPY\x02\x00v\x00"])
 
 
 @pytest.mark.parametrize("content_type", REQUEST_TYPES)
+@EXAMPLES
 @given(head=NPY_HEADS, tail=st.binary(max_size=200))
 def test_random_bytes_are_never_a_fault_of_ours(
     post: Post, content_type: str, head: bytes, tail: bytes
@@ -26,6 +29,7 @@ def test_random_bytes_are_never_a_fault_of_ours(
     assert post(head + tail, content_type).status_code < 500
 
 
+@EXAMPLES
 @given(values=st.dictionaries(FIELDS, VALUES, max_size=4))
 def test_random_json_is_never_a_fault_of_ours(post: Post, values: dict[str, object]) -> None:
     """No 5xx for any JSON that looks like a request."""
@@ -47,6 +51,7 @@ LIKELY = st.fixed_dictionaries(
 )
 
 
+@EXAMPLES
 @given(values=LIKELY, accept=st.sampled_from([*IMAGE_CODECS, "*/*"]))
 def test_likely_requests_are_answered_or_refused_in_every_format(
     post: Post, values: dict[str, object], accept: str
@@ -58,6 +63,7 @@ def test_likely_requests_are_answered_or_refused_in_every_format(
         assert reply.get_json()["message"]
 
 
+@EXAMPLES
 @given(accept=st.text(st.characters(codec="latin-1", exclude_characters="\r\n\x00"), max_size=60))
 def test_a_random_accept_is_never_a_fault_of_ours(post: Post, accept: str) -> None:
     """No 5xx for any Accept header."""

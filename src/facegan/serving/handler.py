@@ -18,6 +18,7 @@ from sagemaker_inference.default_inference_handler import DefaultInferenceHandle
 from facegan.artifact import load_artifact
 from facegan.errors import ConfigError
 from facegan.serving.limits import ServingLimits
+from facegan.serving.telemetry import note
 from facegan.synthesis import Rows, Synthesizer
 from facegan.wire import (
     IMAGE_CODECS,
@@ -201,6 +202,7 @@ class FaceHandler(DefaultInferenceHandler):  # type: ignore[misc]  # the toolkit
         """
         reply_type = self.reply_type(accept)
         request = self.default_input_fn(body, content_type)
+        note(images=request.count, bytes_in=len(body))
         self.check(request, reply_type, model)
         faces = self.default_predict_fn(request, model, patience)
         return self.default_output_fn(faces, reply_type)
