@@ -17,7 +17,7 @@ from werkzeug.test import TestResponse
 from facegan.artifact import Artifact
 from facegan.errors import InvocationError, Overloaded, RequestError
 from facegan.serving import create_app
-from facegan.serving.event_stream import payload_part
+from facegan.serving.event_stream import payload_parts
 from facegan.serving.limits import ServingLimits
 from facegan.serving.streaming import answer_lines, draw_together, stream_faces, windows
 from facegan.synthesis import Rows, Synthesizer
@@ -270,8 +270,10 @@ def test_random_lines_are_never_a_fault_of_ours(post: Post, body: bytes) -> None
 def test_botocore_reads_our_messages(piece: bytes) -> None:
     """Lengths, headers and checksums are as it wants them."""
     buffer = botocore.eventstream.EventStreamBuffer()
-    buffer.add_data(payload_part(piece) * 2)
-    for message in buffer:
+    buffer.add_data(b"".join(payload_parts([piece, piece])))
+    messages = list(buffer)
+    assert len(messages) == 2
+    for message in messages:
         assert message.payload == piece
         assert message.headers[":event-type"] == "PayloadPart"
 

@@ -58,8 +58,9 @@ def command(model: Path, host: str, port: int, threads: int) -> None:
     \b
     The routes are SageMaker's, so what works here works against an endpoint:
       GET  /ping                          200 when ready
-      POST /invocations                   faces, as Accept says: image/png, application/json
-                                          or application/x-npy
+      POST /invocations                   faces, as Accept says: image/png, image/jpeg,
+                                          image/webp, application/json, application/jsonlines,
+                                          application/x-npy or application/zip
       POST /endpoints/NAME/invocations    the same, under boto3's path
       GET  /                              what is served, and how to ask
 

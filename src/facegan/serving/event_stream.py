@@ -6,7 +6,7 @@ On AWS SageMaker itself puts what a container streams into these messages; the c
 
 import struct
 import zlib
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 
 import flask
 
@@ -38,15 +38,15 @@ def install_event_stream(app: flask.Flask, respond: Callable[[str | None], flask
 
 def payload_parts(pieces: Iterable[bytes]) -> Iterator[bytes]:
     """A body in pieces, each as a message."""
-    return (payload_part(piece) for piece in pieces)
+    return (message(piece, HEADERS) for piece in pieces)
 
 
-def payload_part(piece: bytes) -> bytes:
-    """One message: lengths, their checksum, headers, the piece, and the checksum of it all."""
-    headers = b"".join(header(name, value) for name, value in HEADERS.items())
-    lengths = struct.pack(">II", 16 + len(headers) + len(piece), len(headers))
-    message = lengths + checksum(lengths) + headers + piece
-    return message + checksum(message)
+def message(content: bytes, headers: Mapping[str, str]) -> bytes:
+    """One message: lengths, their checksum, headers, the content, and the checksum of it all."""
+    head = b"".join(header(name, value) for name, value in headers.items())
+    lengths = struct.pack(">II", 16 + len(head) + len(content), len(head))
+    whole = lengths + checksum(lengths) + head + content
+    return whole + checksum(whole)
 
 
 def header(name: str, value: str) -> bytes:
