@@ -27,7 +27,8 @@ MAY_IMPORT = {  # room: (rooms of ours, packages of others)
     "client": ("errors wire", "numpy"),
     "serving": (
         "errors wire artifact synthesis",
-        "flask werkzeug gunicorn sagemaker_inference prometheus_client numpy pydantic pydantic_core",
+        "flask werkzeug gunicorn sagemaker_inference prometheus_client numpy pydantic"
+        " pydantic_core",
     ),
     "training": (
         "errors files environment tick_line gans artifact data metrics pictures",
