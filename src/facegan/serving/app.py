@@ -25,7 +25,7 @@ from facegan.serving.event_stream import install_event_stream
 from facegan.serving.handler import OFFERED, FaceHandler, Paint, Patience
 from facegan.serving.limits import ServingLimits
 from facegan.serving.streaming import answer
-from facegan.serving.telemetry import install_telemetry, note
+from facegan.serving.telemetry import install_telemetry, note, request_id
 from facegan.synthesis import Synthesizer
 from facegan.wire import PNG, REQUEST_TYPES, GenerateRequest
 
@@ -118,7 +118,7 @@ def create_app(
             flask.request.headers.get("Content-Type", ""),
             accept,
             patience,
-            flask.g.request_id,
+            request_id(),
         )
         return flask.Response(body, content_type=content_type)
 
@@ -207,9 +207,7 @@ def refuse(error: FaceGANError) -> flask.Response:
     status = next(STATUS[cls] for cls in type(error).__mro__ if cls in STATUS)
     # A caller's mistake has its class in the request's own line; its text may quote the caller.
     level = logging.DEBUG if status < 500 or status == 503 else logging.ERROR
-    log.log(
-        level, "%d at request %s: %s", status, flask.g.request_id, error, exc_info=status == 500
-    )
+    log.log(level, "%d at request %s: %s", status, request_id(), error, exc_info=status == 500)
     response = refusal(status, type(error).__name__, error.message, error.hint)
     if isinstance(error, ServingUnavailable):
         seconds = error.retry_seconds if isinstance(error, Overloaded) else 1.0
@@ -229,8 +227,8 @@ def refuse_http(error: HTTPException) -> flask.Response:
 
 def refuse_unforeseen(error: Exception) -> flask.Response:
     """A fault of ours: the trace is for the log, its id for the caller."""
-    log.error("500 at request %s", flask.g.request_id, exc_info=error)
-    hint = f"The server's log tells why, at the request id {flask.g.request_id}."
+    log.error("500 at request %s", request_id(), exc_info=error)
+    hint = f"The server's log tells why, at the request id {request_id()}."
     return refusal(500, "InternalError", "The server failed while it answered.", hint)
 
 

@@ -1,6 +1,5 @@
 """How gunicorn runs the app, in the container and under `facegan serve` alike."""
 
-import logging.config
 import os
 import resource
 from pathlib import Path
@@ -8,7 +7,7 @@ from typing import Any
 
 from gunicorn.glogging import Logger
 
-from facegan.serving.telemetry.logs import logging_settings
+from facegan.serving.telemetry.logs import set_up_logging
 
 MEMORY_FOLDER = Path("/dev/shm")
 
@@ -57,7 +56,7 @@ def log_of(log_format: str, log_level: str) -> type[Logger]:
     class ProcessLog(Logger):  # type: ignore[misc]  # gunicorn has no types
         def setup(self, cfg: Any) -> None:
             super().setup(cfg)
-            logging.config.dictConfig(logging_settings(log_format, log_level))
+            set_up_logging(log_format, log_level)
 
     return ProcessLog
 
