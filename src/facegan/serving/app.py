@@ -11,20 +11,26 @@ from collections.abc import Mapping
 import flask
 from werkzeug.exceptions import HTTPException, RequestEntityTooLarge
 
+from facegan.artifact import ModelCard
 from facegan.errors import (
     FaceGANError,
+    MemoryExceeded,
+    ModelLoaded,
     NotAcceptable,
     Overloaded,
     RequestError,
     RequestTooLarge,
     ServingUnavailable,
+    UnknownModel,
     UnsupportedContentType,
 )
 from facegan.serving.batcher import Batcher
-from facegan.serving.handler import OFFERED, FaceHandler, Paint, Patience
+from facegan.serving.handler import OFFERED, Patience
 from facegan.serving.limits import ServingLimits
+from facegan.serving.own_handler import OwnRefusal
+from facegan.serving.served import Served, ServingSettings, serve
 from facegan.synthesis import Synthesizer
-from facegan.wire import PNG, REQUEST_CODECS, GenerateRequest
+from facegan.wire import PNG, REQUEST_CODECS
 
 log = logging.getLogger(__name__)
 
@@ -33,17 +39,20 @@ DISCARDED_BYTES = 32 * 2**20  # of a body over the limit; beyond it the connecti
 # The nearest class of an error decides. Whatever is no FaceGANError is a fault of ours: 500.
 STATUS: dict[type[FaceGANError], int] = {
     RequestError: 400,
+    UnknownModel: 404,
     NotAcceptable: 406,
+    ModelLoaded: 409,
     RequestTooLarge: 413,
     UnsupportedContentType: 415,
     Overloaded: 429,
     ServingUnavailable: 503,
+    MemoryExceeded: 507,
     FaceGANError: 500,
 }
 
 
 def create_app(
-    synthesizer: Synthesizer,
+    model: Synthesizer | Served,
     *,
     limits: ServingLimits | None = None,
     default_accept: str = PNG,
@@ -56,7 +65,7 @@ def create_app(
     the path that boto3's sagemaker-runtime client posts to; ``GET /`` is for people.
 
     Args:
-        synthesizer: Draws the faces.
+        model: Draws the faces; or a model that is served already, as :func:`open_model` returns it.
         limits: What one request may cost; see :class:`ServingLimits`.
         default_accept: The reply's content type where the caller has no wish.
         batcher: Gathers callers' wishes; without one, one by the limits.
@@ -65,16 +74,32 @@ def create_app(
         ConfigError: `default_accept` is not a type that can be written.
     """
     limits = limits or ServingLimits()
-    # A model that answers /ping has drawn: what can fail or is slow the first time is behind it.
-    batcher = batcher or Batcher(
-        synthesizer.draw_rows,
-        most=synthesizer.company.most,
-        max_images=limits.max_waiting_images,
-        max_jobs=limits.max_waiting_requests,
-    )
-    handler = FaceHandler(limits, default_accept, painter(batcher))
-    handler.default_predict_fn(GenerateRequest(seeds=[0]), synthesizer)
+    make_batcher = None if batcher is None else lambda _: batcher
+    settings = ServingSettings(limits, default_accept, make_batcher)
+    served = model if isinstance(model, Served) else serve(model, settings)
+    app = bare_app(limits)
 
+    @app.get("/")
+    def hint() -> flask.Response:
+        """What this is, for someone who opens it in a browser."""
+        return flask.jsonify(describe(served.synthesizer, limits))
+
+    @app.get("/ping")
+    def ping() -> flask.Response:
+        """200 while requests are answered; 503 where the model is broken, or the server ends."""
+        return tell_health(served.is_healthy and not served.is_closing)
+
+    @app.post("/invocations")
+    @app.post("/endpoints/<endpoint_name>/invocations")
+    def invoke(endpoint_name: str = "") -> flask.Response:
+        """Draw faces. A local server is every endpoint's name."""
+        return answer_with(served, limits)
+
+    return app
+
+
+def bare_app(limits: ServingLimits) -> flask.Flask:
+    """An app without routes, whose every refusal has the one shape."""
     app = flask.Flask("facegan.serving", static_folder=None)
     app.config["MAX_CONTENT_LENGTH"] = limits.max_body_bytes
     app.before_request(name_request)
@@ -82,39 +107,22 @@ def create_app(
     app.register_error_handler(FaceGANError, refuse)
     app.register_error_handler(HTTPException, refuse_http)
     app.register_error_handler(Exception, refuse_unforeseen)
-
-    @app.get("/")
-    def hint() -> flask.Response:
-        """What this is, for someone who opens it in a browser."""
-        return flask.jsonify(describe(synthesizer, limits))
-
-    @app.get("/ping")
-    def ping() -> flask.Response:
-        """200 while requests are answered; 503 where the model is broken, or the server ends."""
-        is_well = batcher.is_healthy and not batcher.is_closing
-        return flask.Response(status=200 if is_well else 503, mimetype="text/plain")
-
-    @app.post("/invocations")
-    @app.post("/endpoints/<endpoint_name>/invocations")
-    def invoke(endpoint_name: str = "") -> flask.Response:
-        """Draw faces. A local server is every endpoint's name."""
-        headers = flask.request.headers
-        patience = patience_of(flask.request.environ, limits.deadline_seconds)
-        body, content_type = handler.answer(
-            synthesizer,
-            read_body(),
-            headers.get("Content-Type", ""),
-            headers.get("Accept"),
-            patience,
-        )
-        return flask.Response(body, content_type=content_type)
-
     return app
 
 
-def painter(batcher: Batcher) -> Paint:
-    """Draw through a batcher."""
-    return lambda _, rows, patience: batcher.draw(rows, patience.deadline, patience.is_wanted)
+def tell_health(is_well: bool) -> flask.Response:
+    """The answer to a ping."""
+    return flask.Response(status=200 if is_well else 503, mimetype="text/plain")
+
+
+def answer_with(served: Served, limits: ServingLimits) -> flask.Response:
+    """Answer the request at hand with a model."""
+    headers = flask.request.headers
+    patience = patience_of(flask.request.environ, limits.deadline_seconds)
+    body, content_type = served.answer(
+        read_body(), headers.get("Content-Type", ""), headers.get("Accept"), patience
+    )
+    return flask.Response(body, content_type=content_type)
 
 
 def patience_of(environ: Mapping[str, object], seconds: float) -> Patience:
@@ -165,26 +173,30 @@ def discard_body() -> None:
             left -= len(block)
 
 
-def describe(synthesizer: Synthesizer, limits: ServingLimits) -> dict[str, object]:
-    """What is served and how to ask for it."""
-    card = synthesizer.card
+def describe(synthesizer: Synthesizer | None, limits: ServingLimits) -> dict[str, object]:
+    """What is served and how to ask for it; a model of its owner's own code knows only itself."""
     url = flask.request.host_url.rstrip("/")
     return {
         "what": "facegan: a generative adversarial network that draws faces",
-        "model": {
-            "family": card.family,
-            "preset": card.preset,
-            "resolution": card.resolution,
-            "latent_dim": card.latent_dim,
-            "classes": [name for name, _ in card.classes],
-            "weights_sha256": card.weights_sha256,
-        },
+        "model": None if synthesizer is None else facts_of(synthesizer.card),
         "routes": ["GET /ping", "POST /invocations", "POST /endpoints/NAME/invocations"],
         "content_types": list(REQUEST_CODECS),
         "accept": list(OFFERED),
         "max_images": limits.max_images,
         "example": f"curl {url}/invocations -H 'Content-Type: application/json' "
         "-d '{\"seeds\": [1, 2, 3, 4]}' -o faces.png",
+    }
+
+
+def facts_of(card: ModelCard) -> dict[str, object]:
+    """What a caller wants to know of a model."""
+    return {
+        "family": card.family,
+        "preset": card.preset,
+        "resolution": card.resolution,
+        "latent_dim": card.latent_dim,
+        "classes": [name for name, _ in card.classes],
+        "weights_sha256": card.weights_sha256,
     }
 
 
@@ -201,7 +213,7 @@ def tell_request_id(response: flask.Response) -> flask.Response:
 
 def refuse(error: FaceGANError) -> flask.Response:
     """An error of our tree, under its status."""
-    status = next(STATUS[cls] for cls in type(error).__mro__ if cls in STATUS)
+    status = status_of(error)
     level = logging.INFO if status < 500 else logging.ERROR
     log.log(level, "%s: %d %s", flask.g.request_id, status, error, exc_info=status == 500)
     response = refusal(status, type(error).__name__, error.message, error.hint)
@@ -209,6 +221,13 @@ def refuse(error: FaceGANError) -> flask.Response:
         seconds = error.retry_seconds if isinstance(error, Overloaded) else 1.0
         response.headers["Retry-After"] = str(math.ceil(seconds))
     return response
+
+
+def status_of(error: FaceGANError) -> int:
+    """The status of an error: its owner's choice, or that of the nearest class in the table."""
+    if isinstance(error, OwnRefusal):
+        return error.status
+    return next(STATUS[cls] for cls in type(error).__mro__ if cls in STATUS)
 
 
 def refuse_http(error: HTTPException) -> flask.Response:

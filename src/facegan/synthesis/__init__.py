@@ -1,6 +1,8 @@
 """From latents to images: the one place where a generator's floats become pixels."""
 
 from facegan.synthesis.classes import Class, labels_of_seeds
+from facegan.synthesis.footprint import Footprint, foresee, is_out_of_memory
+from facegan.synthesis.foreign import foreign_synthesizer
 from facegan.synthesis.latents import MAX_SEED, latents_of_seeds, slerp, walk
 from facegan.synthesis.rows import Rows
 from facegan.synthesis.synthesizer import Synthesizer, to_pixels
@@ -8,8 +10,12 @@ from facegan.synthesis.synthesizer import Synthesizer, to_pixels
 __all__ = [
     "MAX_SEED",
     "Class",
+    "Footprint",
     "Rows",
     "Synthesizer",
+    "foreign_synthesizer",
+    "foresee",
+    "is_out_of_memory",
     "labels_of_seeds",
     "latents_of_seeds",
     "slerp",
