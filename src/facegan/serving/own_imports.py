@@ -76,7 +76,7 @@ class PrivateImports:
             package = ModuleType(self.package)
             package.__path__ = [str(self.folder)]
             sys.modules[self.package] = package
-            sys.meta_path.insert(0, self.finder)  # type: ignore[arg-type]  # a finder by duck
+            sys.meta_path.insert(0, self.finder)
             return importlib.import_module(f"{self.package}.{stem}")
         name = f"{self.package}_{stem}"  # not its plain one, which may be a package's
         spec = importlib.util.spec_from_file_location(name, self.folder / f"{stem}.py")
@@ -121,7 +121,7 @@ class PrivateImports:
     def forget(self) -> None:
         """Let Python forget the modules, so that their memory can be freed."""
         if self.finder in sys.meta_path:
-            sys.meta_path.remove(self.finder)  # type: ignore[arg-type]
+            sys.meta_path.remove(self.finder)
         mine = (self.package, f"{self.package}_")
         for name in [*sys.modules]:
             if name == self.package or name.startswith((f"{mine[0]}.", mine[1])):
