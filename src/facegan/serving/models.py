@@ -109,12 +109,12 @@ class ModelRegistry:
             with self.lock:
                 del self.entries[name]
             if is_out_of_memory(error):
-                raise no_room(f"Memory ran out while the model {name!a} was loaded.") from error
+                raise no_room(f"Memory ran out while {shown(name)} was loaded.") from error
             raise
         with self.lock:
             entry.loaded = Loaded(name, url, served, entry.footprint)
             entry.used = time.monotonic()
-        log.info("Loaded %a: %s; %s.", name, mib(entry.footprint.weights), self.tell())
+        log.info("Loaded %s: %s; %s.", shown(name), mib(entry.footprint.weights), self.tell())
         return entry.loaded
 
     def reserve(self, name: str, footprint: Footprint) -> Entry:
@@ -139,7 +139,7 @@ class ModelRegistry:
         while self.needed([*staying.values(), *self.leaving], footprint) > self.budget:
             if not (self.is_evicting and idle):
                 needed, budget = footprint.weights + footprint.activations, self.budget
-                raise no_room(f"The model {name!a} needs {mib(needed)} of {mib(budget)} for all.")
+                raise no_room(f"{shown(name)} needs {mib(needed)} of {mib(budget)} for all.")
             del staying[idle.pop()]
         names = [key for key in self.entries if key not in staying]
         return [self.take_out(key) for key in names]
@@ -167,7 +167,7 @@ class ModelRegistry:
             self.take_out(name)
         self.let_go(entry)
         is_gone = entry.gone.wait(seconds)
-        log.info("Unloaded %a%s.", name, "" if is_gone else ", which is still in use")
+        log.info("Unloaded %s%s.", shown(name), "" if is_gone else ", which is still in use")
         return is_gone
 
     def take_out(self, name: str) -> Entry:

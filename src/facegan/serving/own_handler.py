@@ -156,7 +156,8 @@ class OwnHandler(DefaultInferenceHandler):  # type: ignore[misc]  # the toolkit 
             return self.ours.default_output_fn(as_faces(prediction, data, model), accept)
         with self.guarded("output_fn"):
             body, content_type = reply_of(self.own.output_fn(prediction, accept, context), accept)
-        self.ours.limits.check_reply(len(body), max(1, getattr(data, "count", 1)))
+        count = data.count if isinstance(data, GenerateRequest) else 1
+        self.ours.limits.check_reply(len(body), count)
         return body, content_type
 
     @contextlib.contextmanager
