@@ -222,8 +222,7 @@ def test_mapped_weights_draw_the_same_bits(family: str, tmp_path: Path) -> None:
     with torch.inference_mode():
         drawn = [net(latents) for net in (gan.generator_ema.eval(), *loaded)]
     assert torch.equal(drawn[0], drawn[1]) and torch.equal(drawn[0], drawn[2])
-    numbers = [*loaded[1].parameters(), *loaded[1].buffers()]
-    assert not any(x.is_meta or x.requires_grad for x in numbers)
+    assert not any(parameter.requires_grad for parameter in loaded[1].parameters())
 
 
 def test_mapped_weights_outlive_their_file(model_dir: Path, tmp_path: Path) -> None:

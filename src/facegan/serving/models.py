@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TypeVar
 
 from facegan.errors import Draining, MemoryExceeded, ModelLoaded, RequestError, UnknownModel
 from facegan.serving.model_paths import model_folder
@@ -24,6 +25,7 @@ log = logging.getLogger(__name__)
 
 UNLOAD_SECONDS = 20.0  # for those who still draw
 MIB = 2**20
+T = TypeVar("T")
 NOTHING = Footprint(0, 0)
 
 
@@ -102,7 +104,7 @@ class ModelRegistry:
         if name in self.entries:  # told before its folder is looked at
             raise taken(name)
         model_dir = model_folder(url, self.folder)
-        entry = self.reserve(name, self.size_of(model_dir))
+        entry = self.reserve(name, on_own_thread(lambda: self.size_of(model_dir)))
         try:
             served = on_own_thread(lambda: self.open_model(model_dir))
         except BaseException as error:
@@ -265,8 +267,8 @@ class ModelRegistry:
             return f"{len(self.entries)} models, {mib(needed)} of {mib(self.budget)}"
 
 
-def on_own_thread(load: Callable[[], Served]) -> Served:
-    """Load on a thread that ends with it, and with it torch's helpers (OpenMP's, one set each)."""
+def on_own_thread(load: Callable[[], T]) -> T:
+    """Run on a thread that ends with it, and with it torch's helpers (OpenMP's, one set each)."""
     with ThreadPoolExecutor(1, thread_name_prefix="load") as executor:
         return executor.submit(load).result()
 

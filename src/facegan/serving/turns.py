@@ -2,9 +2,9 @@
 
 torch runs each batch on all cores, so two at once would only fight for them. A lock would do for
 that, but not for fairness: who has let go may be the first to take it again. And every thread that
-computes has helpers of its own (OpenMP's): those of the last turn still spin while those of the
-next want the cores. A model's batcher has one batch under way at most, so a queue of batches goes
-round the models that have work: each waits for one batch of every other.
+computes has helpers of its own (OpenMP's): those of the last turn may still spin while those of
+the next want the cores. A model's batcher has one batch under way at most, so a queue of batches
+goes round the models that have work: each waits for one batch of every other.
 """
 
 from collections.abc import Callable

@@ -78,13 +78,16 @@ def weights_bytes(path: Path) -> int:
 
 
 def activation_bytes(empty: Artifact) -> int:
-    """What one batch takes beside the weights, by a walk through the network without numbers."""
+    """What one batch takes beside the weights, by drawing one image with no numbers in particular.
+
+    The network's memory has not been written to, so reading it takes none.
+    """
     count = 1 if empty.card.resolution >= LARGE else MOST
-    latents = torch.empty(count, empty.card.latent_dim, device="meta")
     options: dict[str, Any] = {}
     if empty.classes:
-        options["labels"] = torch.zeros(count, dtype=torch.int64, device="meta")
-    return LIVE * widest_step(empty.generator.eval(), latents, **options)
+        options["labels"] = torch.zeros(1, dtype=torch.int64)
+    latents = torch.zeros(1, empty.card.latent_dim)
+    return LIVE * count * widest_step(empty.generator.eval(), latents, **options)
 
 
 @torch.inference_mode()

@@ -124,8 +124,7 @@ class Resample(nn.Module):
 
     def __init__(self, up: int = 1, down: int = 1, padding: int = 1, gain: float = 1.0) -> None:
         super().__init__()
-        # By name: it is no weight, so whoever builds networks on "meta" could not fill it later.
-        taps = torch.tensor(FIR, device="cpu") / sum(FIR)
+        taps = torch.tensor(FIR) / sum(FIR)
         kernel = torch.outer(taps, taps) * gain * up**2
         self.register_buffer("kernel", kernel, persistent=False)
         self.up, self.down, self.padding = up, down, padding
