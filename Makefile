@@ -9,6 +9,7 @@ RUN     ?= runs/$(FAMILY)-$(PRESET)
 PORT    ?= 8080
 SEEDS   ?= 0-15
 BUDGET_MINUTES ?= 10
+FUZZ_MINUTES ?= 10
 ARGS    ?=
 # Where pip finds torch, if not on its usual index (PyTorch's CPU index saves gigabytes on Linux).
 TORCH_INDEX ?=
@@ -20,7 +21,7 @@ PIP     := $(BIN)/python -m pip install --quiet --disable-pip-version-check \
            --constraint constraints.txt $(if $(TORCH_INDEX),--extra-index-url $(TORCH_INDEX))
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test setup data train evaluate report generate serve faces lint check format bench-train bench-quality bench-resume bench-distributed bench-toy clean
+.PHONY: help demo test setup data train evaluate report generate serve faces lint check format bench-train bench-quality bench-resume bench-distributed bench-toy fuzz clean
 
 ##— Two commands —
 demo: $(VENV)/.installed    ## The whole line on this machine: data, training, serving, faces (ARGS="--minutes 1 --images 5000")
@@ -68,6 +69,10 @@ bench-distributed: $(VENV)/.installed ## Two processes against one: time of a st
 
 bench-toy: $(VENV)/.installed ## How fast the toy faces are drawn
 	@$(BIN)/python benchmarks/bench_toy_faces.py $(ARGS)
+
+##— Hostile callers —
+fuzz: $(VENV)/.installed-dev ## Random requests, sockets and bodies for FUZZ_MINUTES, on top of those in the tests
+	@$(BIN)/python tests/fuzz/fuzz.py --minutes $(FUZZ_MINUTES) $(ARGS)
 
 ##— Before you commit —
 lint: $(VENV)/.installed-dev ## Lint, format, types

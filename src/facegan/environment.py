@@ -22,6 +22,7 @@ FOREIGN_HYPERPARAMETERS = ("sagemaker_", "_tuning_objective_metric")
 LAUNCHER_ROLE = "facegan"  # what our launcher calls the processes it starts
 SWITCHES = {"true": True, "1": True, "yes": True, "on": True,
             "false": False, "0": False, "no": False, "off": False}  # fmt: skip
+LOG_LEVELS = ("debug", "info", "warning", "error")
 MAX_PAYLOAD_MIB = 100  # the most a batch transform job sends (CreateTransformJob.MaxPayloadInMB)
 
 
@@ -32,7 +33,9 @@ class ServingEnvironment:
     model_dir: Path
     host: str = "0.0.0.0"
     port: int = 8080
-    threads: int = 16
+    threads: int = 96  # more than may wait for the model: those left refuse, and answer /ping
+    device: str = "auto"
+    precision: str = "auto"
     default_accept: str = "image/png"
     max_images: int = 64
     max_body_bytes: int = 6 * MIB
@@ -41,6 +44,9 @@ class ServingEnvironment:
     model_memory_bytes: int | None = None  # for all of them; None: what the container has
     is_evicting: bool = False  # whether idle ones make room for new ones
     own_code: bool = True  # whether code that lies in a model may run
+    log_format: str | None = None  # "json" or "text"; None leaves it to who serves
+    log_level: str = "INFO"
+    emf: bool = False  # CloudWatch's embedded metrics in the log
 
     @classmethod
     def from_mapping(cls, variables: Mapping[str, str]) -> Self:
@@ -49,8 +55,7 @@ class ServingEnvironment:
         ``SAGEMAKER_BASE_DIR`` moves /opt/ml, ``SM_MODEL_DIR`` the one model alone.
 
         Raises:
-            ConfigError: a number is none, or out of its range, or a switch neither true nor false;
-                it names the variable.
+            ConfigError: a number is none, or outside, or a word unknown; it names the variable.
         """
         read = Variables(variables)
         memory = read.number("FACEGAN_MODEL_MEMORY_MB", 0, 0, 2**30)
@@ -59,6 +64,8 @@ class ServingEnvironment:
             host=read.text("FACEGAN_HOST", cls.host),
             port=read.number("SAGEMAKER_BIND_TO_PORT", cls.port, 1, 65535),
             threads=read.number("FACEGAN_THREADS", cls.threads, 1, 1024),
+            device=read.text("FACEGAN_DEVICE", cls.device),
+            precision=read.text("FACEGAN_PRECISION", cls.precision),
             default_accept=read.text("SAGEMAKER_DEFAULT_INVOCATIONS_ACCEPT", cls.default_accept),
             max_images=read.number("FACEGAN_MAX_IMAGES", cls.max_images, 1, 65536),
             max_body_bytes=MIB * payload_mib(read),
@@ -67,7 +74,15 @@ class ServingEnvironment:
             model_memory_bytes=MIB * memory if memory else None,
             is_evicting=read.switch("FACEGAN_EVICT", cls.is_evicting),
             own_code=read.switch("FACEGAN_OWN_CODE", cls.own_code),
+            log_format=read.choice("FACEGAN_LOG_FORMAT", ("json", "text")),
+            log_level=(read.choice("LOG_LEVEL", LOG_LEVELS) or cls.log_level).upper(),
+            emf=read.choice("FACEGAN_EMF", ("true", "false")) == "true",
         )
+
+    @property
+    def max_waiting_requests(self) -> int:
+        """How many may wait for the model: two thirds of the threads; the rest refuse others."""
+        return max(1, self.threads * 2 // 3)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -221,6 +236,18 @@ class Variables:
     def path(self, name: str, default: Path) -> Path:
         """A variable that names a file or folder."""
         return Path(self.text(name, str(default)))
+
+    def choice(self, name: str, words: tuple[str, ...]) -> str | None:
+        """One of a few words, in lower case; None where the variable is not set.
+
+        Raises:
+            ConfigError: it is none of them.
+        """
+        text = self.text(name, "")
+        if text and text.lower() not in words:
+            hint = "Set it to " + " or ".join(words) + ", or unset it."
+            raise ConfigError(f"The variable {name} is {text!r}.", hint)
+        return text.lower() or None
 
     def number(self, name: str, default: int, low: int, high: int) -> int:
         """A whole number in a range.

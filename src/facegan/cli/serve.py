@@ -1,5 +1,6 @@
 """`facegan serve`: a model behind HTTP on this machine, as SageMaker would serve it."""
 
+import logging
 import os
 import socket
 from dataclasses import replace
@@ -22,6 +23,13 @@ except ImportError as cause:
     ) from cause
 
 
+FOR_PEOPLE = {  # gunicorn's settings where nobody asked for a form of the log
+    "loglevel": "warning",
+    "accesslog": "-",
+    "access_log_format": '%(t)s "%(r)s" %(s)s, %(B)s bytes in %(M)s ms',
+}
+
+
 @click.command("serve")
 @click.argument("model", type=click.Path(path_type=Path))
 @click.option(
@@ -39,7 +47,7 @@ except ImportError as cause:
 )
 @click.option(
     "--threads",
-    default=16,
+    default=96,
     show_default=True,
     type=click.IntRange(1, 1024),
     help="Requests under way at the same time.",
@@ -50,8 +58,9 @@ def command(model: Path, host: str, port: int, threads: int) -> None:
     \b
     The routes are SageMaker's, so what works here works against an endpoint:
       GET  /ping                          200 when ready
-      POST /invocations                   faces, as Accept says: image/png, application/json
-                                          or application/x-npy
+      POST /invocations                   faces, as Accept says: image/png, image/jpeg,
+                                          image/webp, application/json, application/jsonlines,
+                                          application/x-npy or application/zip
       POST /endpoints/NAME/invocations    the same, under boto3's path
       GET  /                              what is served, and how to ask
 
@@ -68,6 +77,9 @@ def command(model: Path, host: str, port: int, threads: int) -> None:
       FACEGAN_MAX_IMAGES                     images in one request  [64]
       SAGEMAKER_MAX_PAYLOAD_IN_MB            size of a request or a reply  [6]
       SAGEMAKER_DEFAULT_INVOCATIONS_ACCEPT   the reply's type where a caller has no wish
+      FACEGAN_LOG_FORMAT                     json or text: a line a request, as the container has
+      LOG_LEVEL                              debug, info, warning or error  [info]
+      FACEGAN_EMF                            true: CloudWatch's embedded metrics, a line a minute
     """
     from facegan.environment import ServingEnvironment
 
@@ -95,27 +107,40 @@ class FaceServer(BaseApplication):  # type: ignore[misc]  # gunicorn has no type
         """gunicorn asks for its settings."""
         from facegan.serving.gunicorn_settings import gunicorn_settings
 
-        own = {
-            "loglevel": "warning",
-            "accesslog": "-",  # a person is watching
-            "access_log_format": '%(t)s "%(r)s" %(s)s, %(B)s bytes in %(M)s ms',
-            "when_ready": lambda arbiter: self.say_ready(),
-        }
         here = self.environment
-        settings = gunicorn_settings(here.host, here.port, here.threads) | own
+        own: dict[str, Any] = {"when_ready": lambda arbiter: self.say_ready()}
+        if here.log_format is None:
+            own |= FOR_PEOPLE
+        settings = gunicorn_settings(
+            here.host, here.port, here.threads, here.log_format, here.log_level
+        )
+        settings |= own
         for name, value in settings.items():
             self.cfg.set(name, value)
 
     def load(self) -> Any:
         """gunicorn's worker asks for the app."""
         from facegan.serving.app import create_app
+        from facegan.serving.cores import usable_cores
         from facegan.serving.limits import ServingLimits
-        from facegan.synthesis import Synthesizer
+        from facegan.serving.telemetry.logs import REQUESTS
+        from facegan.synthesis import Engine, Synthesizer, use_at_most
 
+        use_at_most(usable_cores())
         here = self.environment
-        limits = ServingLimits(max_images=here.max_images, max_body_bytes=here.max_body_bytes)
+        limits = ServingLimits(
+            max_images=here.max_images,
+            max_body_bytes=here.max_body_bytes,
+            max_waiting_requests=here.max_waiting_requests,
+        )
+        if here.log_format is None:  # gunicorn writes a line a request already
+            logging.getLogger(REQUESTS).setLevel(logging.WARNING)
         return create_app(
-            Synthesizer(self.artifact), limits=limits, default_accept=here.default_accept
+            Synthesizer(self.artifact, Engine.choose(here.device, here.precision)),
+            limits=limits,
+            default_accept=here.default_accept,
+            threads=here.threads,
+            emf=here.emf,
         )
 
     def say_ready(self) -> None:

@@ -5,7 +5,6 @@ import logging
 import math
 import socket
 import time
-import uuid
 from collections.abc import Mapping
 
 import flask
@@ -25,12 +24,15 @@ from facegan.errors import (
     UnsupportedContentType,
 )
 from facegan.serving.batcher import Batcher
+from facegan.serving.contract import install_contract, routes_of
+from facegan.serving.event_stream import install_event_stream
 from facegan.serving.handler import OFFERED, Patience
 from facegan.serving.limits import ServingLimits
 from facegan.serving.own_handler import OwnRefusal
 from facegan.serving.served import Served, ServingSettings, serve
+from facegan.serving.telemetry import Telemetry, install_telemetry, note
 from facegan.synthesis import Synthesizer
-from facegan.wire import PNG, REQUEST_CODECS
+from facegan.wire import PNG, REQUEST_TYPES
 
 log = logging.getLogger(__name__)
 
@@ -57,6 +59,8 @@ def create_app(
     limits: ServingLimits | None = None,
     default_accept: str = PNG,
     batcher: Batcher | None = None,
+    threads: int = 16,
+    emf: bool = False,
 ) -> flask.Flask:
     """The WSGI app that serves one model, ready as soon as it is returned.
 
@@ -69,58 +73,61 @@ def create_app(
         limits: What one request may cost; see :class:`ServingLimits`.
         default_accept: The reply's content type where the caller has no wish.
         batcher: Gathers callers' wishes; without one, one by the limits.
+        threads: Requests under way at the same time, told to batch transform jobs.
+        emf: Whether to write CloudWatch's embedded metrics to the log.
 
     Raises:
         ConfigError: `default_accept` is not a type that can be written.
     """
     limits = limits or ServingLimits()
+    app, telemetry = watched_app(limits, emf)
     make_batcher = None if batcher is None else lambda _: batcher
     settings = ServingSettings(limits, default_accept, make_batcher)
     served = model if isinstance(model, Served) else serve(model, settings)
-    app = bare_app(limits)
+    served.watch(telemetry)
+    telemetry.is_ready = lambda: served.is_healthy and not served.is_closing
+    install_contract(app, served.card, limits, threads, STATUS)
 
     @app.get("/")
     def hint() -> flask.Response:
         """What this is, for someone who opens it in a browser."""
-        return flask.jsonify(describe(served.synthesizer, limits))
-
-    @app.get("/ping")
-    def ping() -> flask.Response:
-        """200 while requests are answered; 503 where the model is broken, or the server ends."""
-        return tell_health(served.is_healthy and not served.is_closing)
+        return flask.jsonify(describe(served, limits))
 
     @app.post("/invocations")
     @app.post("/endpoints/<endpoint_name>/invocations")
     def invoke(endpoint_name: str = "") -> flask.Response:
         """Draw faces. A local server is every endpoint's name."""
-        return answer_with(served, limits)
+        return respond(served, limits, flask.request.headers.get("Accept"))
 
+    install_event_stream(app, lambda accept: respond(served, limits, accept))
     return app
 
 
-def bare_app(limits: ServingLimits) -> flask.Flask:
-    """An app without routes, whose every refusal has the one shape."""
+def watched_app(limits: ServingLimits, emf: bool) -> tuple[flask.Flask, Telemetry]:
+    """An app that is watched, whose every refusal has the one shape, and which answers pings."""
     app = flask.Flask("facegan.serving", static_folder=None)
     app.config["MAX_CONTENT_LENGTH"] = limits.max_body_bytes
-    app.before_request(name_request)
-    app.after_request(tell_request_id)
+    telemetry = install_telemetry(app, emf=emf)
     app.register_error_handler(FaceGANError, refuse)
     app.register_error_handler(HTTPException, refuse_http)
     app.register_error_handler(Exception, refuse_unforeseen)
-    return app
+
+    @app.get("/ping")
+    def ping() -> flask.Response:
+        """200 while requests are answered; 503 where the model is broken, or the server ends."""
+        return flask.Response(status=200 if telemetry.is_ready() else 503, mimetype="text/plain")
+
+    return app, telemetry
 
 
-def tell_health(is_well: bool) -> flask.Response:
-    """The answer to a ping."""
-    return flask.Response(status=200 if is_well else 503, mimetype="text/plain")
-
-
-def answer_with(served: Served, limits: ServingLimits) -> flask.Response:
-    """Answer the request at hand with a model."""
-    headers = flask.request.headers
-    patience = patience_of(flask.request.environ, limits.deadline_seconds)
+def respond(served: Served, limits: ServingLimits, accept: str | None) -> flask.Response:
+    """Answer the request under way with a model."""
     body, content_type = served.answer(
-        read_body(), headers.get("Content-Type", ""), headers.get("Accept"), patience
+        read_body(),
+        flask.request.headers.get("Content-Type", ""),
+        accept,
+        patience_of(flask.request.environ, limits.deadline_seconds),
+        flask.g.request_id,
     )
     return flask.Response(body, content_type=content_type)
 
@@ -173,14 +180,15 @@ def discard_body() -> None:
             left -= len(block)
 
 
-def describe(synthesizer: Synthesizer | None, limits: ServingLimits) -> dict[str, object]:
+def describe(served: Served, limits: ServingLimits) -> dict[str, object]:
     """What is served and how to ask for it; a model of its owner's own code knows only itself."""
+    synthesizer = served.synthesizer
     url = flask.request.host_url.rstrip("/")
     return {
         "what": "facegan: a generative adversarial network that draws faces",
         "model": None if synthesizer is None else facts_of(synthesizer.card),
-        "routes": ["GET /ping", "POST /invocations", "POST /endpoints/NAME/invocations"],
-        "content_types": list(REQUEST_CODECS),
+        "routes": routes_of(flask.current_app),
+        "content_types": list(REQUEST_TYPES),
         "accept": list(OFFERED),
         "max_images": limits.max_images,
         "example": f"curl {url}/invocations -H 'Content-Type: application/json' "
@@ -200,22 +208,14 @@ def facts_of(card: ModelCard) -> dict[str, object]:
     }
 
 
-def name_request() -> None:
-    """Give each request an id, which ties a reply to its line in the log."""
-    flask.g.request_id = uuid.uuid4().hex
-
-
-def tell_request_id(response: flask.Response) -> flask.Response:
-    """Send the id along."""
-    response.headers["X-Request-Id"] = flask.g.request_id
-    return response
-
-
 def refuse(error: FaceGANError) -> flask.Response:
     """An error of our tree, under its status."""
     status = status_of(error)
-    level = logging.INFO if status < 500 else logging.ERROR
-    log.log(level, "%s: %d %s", flask.g.request_id, status, error, exc_info=status == 500)
+    # A caller's mistake has its class in the request's own line; its text may quote the caller.
+    level = logging.DEBUG if status < 500 or status == 503 else logging.ERROR
+    log.log(
+        level, "%d at request %s: %s", status, flask.g.request_id, error, exc_info=status == 500
+    )
     response = refusal(status, type(error).__name__, error.message, error.hint)
     if isinstance(error, ServingUnavailable):
         seconds = error.retry_seconds if isinstance(error, Overloaded) else 1.0
@@ -242,13 +242,14 @@ def refuse_http(error: HTTPException) -> flask.Response:
 
 def refuse_unforeseen(error: Exception) -> flask.Response:
     """A fault of ours: the trace is for the log, its id for the caller."""
-    log.error("%s: 500", flask.g.request_id, exc_info=error)
+    log.error("500 at request %s", flask.g.request_id, exc_info=error)
     hint = f"The server's log tells why, at the request id {flask.g.request_id}."
     return refusal(500, "InternalError", "The server failed while it answered.", hint)
 
 
 def refusal(status: int, error: str, message: str, hint: str) -> flask.Response:
     """The one shape of every refusal."""
+    note(error=error)
     response = flask.jsonify({"error": error, "message": message, "hint": hint})
     response.status_code = status
     return response

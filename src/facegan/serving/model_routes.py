@@ -19,7 +19,8 @@ from facegan.errors import (
     RequestError,
     UnsupportedContentType,
 )
-from facegan.serving.app import answer_with, bare_app, read_body, tell_health
+from facegan.serving.app import read_body, respond, watched_app
+from facegan.serving.contract import routes_of
 from facegan.serving.limits import ServingLimits
 from facegan.serving.model_paths import check_name
 from facegan.serving.models import Loaded, ModelRegistry
@@ -29,8 +30,6 @@ from facegan.wire import JSON, bare_type
 PAGE = 100  # models in one answer
 MAX_PAGE = 1000
 EXAMPLE = 'Example: {"model_name": "faces", "url": "/opt/ml/models/faces/model"}'
-ROUTES = ["GET /ping", "POST /models", "GET /models", "GET /models/NAME", "DELETE /models/NAME",
-          "POST /models/NAME/invoke"]  # fmt: skip
 
 
 class OpaqueName(BaseConverter):
@@ -40,25 +39,26 @@ class OpaqueName(BaseConverter):
     part_isolating = False
 
 
-def create_models_app(registry: ModelRegistry, *, limits: ServingLimits) -> flask.Flask:
+def create_models_app(
+    registry: ModelRegistry, *, limits: ServingLimits, emf: bool = False
+) -> flask.Flask:
     """The WSGI app that serves the models of a registry; it is ready without any.
 
     Args:
         registry: The models.
         limits: What one request may cost; those of the registry's models, too.
+        emf: Whether to write CloudWatch's embedded metrics to the log.
     """
-    app = bare_app(limits)
+    app, telemetry = watched_app(limits, emf)
+    registry.observer = telemetry
+    telemetry.is_ready = lambda: registry.is_healthy and not registry.is_closing
 
     @app.get("/")
     def hint() -> flask.Response:
         """What this is, for someone who opens it in a browser."""
         what = "facegan: many models that draw faces"
-        return flask.jsonify({"what": what, "models": registry.tell(), "routes": ROUTES})
-
-    @app.get("/ping")
-    def ping() -> flask.Response:
-        """200 also without a model; 503 where one is broken, or the server ends."""
-        return tell_health(registry.is_healthy and not registry.is_closing)
+        told = {"what": what, "models": registry.tell(), "routes": routes_of(app)}
+        return flask.jsonify(told)
 
     install_models(app, registry, limits)
     return app
@@ -117,7 +117,7 @@ def answer_within(loaded: Loaded, limits: ServingLimits) -> flask.Response:
         MemoryExceeded: there was no memory for it.
     """
     try:
-        return answer_with(loaded.served, limits)
+        return respond(loaded.served, limits, flask.request.headers.get("Accept"))
     except FaceGANError:
         raise
     except Exception as error:

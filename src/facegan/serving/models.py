@@ -16,7 +16,15 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TypeVar
 
-from facegan.errors import Draining, MemoryExceeded, ModelLoaded, RequestError, UnknownModel
+from facegan.errors import (
+    Draining,
+    MemoryExceeded,
+    ModelLoaded,
+    Overloaded,
+    RequestError,
+    UnknownModel,
+)
+from facegan.serving.batcher import BatchObserver, Unobserved
 from facegan.serving.model_paths import model_folder
 from facegan.serving.served import Served
 from facegan.synthesis import Footprint, foresee, is_out_of_memory
@@ -69,6 +77,8 @@ class ModelRegistry:
         is_evicting: Whether those used longest ago make room for new ones. SageMaker does that
             itself when it is told that there is no room, and must not find a model gone.
         size_of: What a model will take, before it is loaded.
+        max_users: How many may borrow models at the same time. Each model has a bound of its own;
+            this one is of all, so that threads are left to refuse, to load and to unload.
     """
 
     def __init__(
@@ -79,6 +89,7 @@ class ModelRegistry:
         budget: int,
         is_evicting: bool = False,
         size_of: Callable[[Path], Footprint] = foresee,
+        max_users: int = 64,
     ) -> None:
         self.folder, self.open_model, self.size_of = folder, open_model, size_of
         self.budget, self.is_evicting = budget, is_evicting
@@ -87,6 +98,8 @@ class ModelRegistry:
         self.numbers = itertools.count(1)
         self.lock = threading.Lock()
         self.is_closing = False
+        self.max_users, self.users = max_users, 0
+        self.observer: BatchObserver = Unobserved()  # of all models' batches
 
     # --- load and unload ------------------------------------------------------------------------
 
@@ -113,6 +126,7 @@ class ModelRegistry:
             if is_out_of_memory(error):
                 raise no_room(f"Memory ran out while {shown(name)} was loaded.") from error
             raise
+        served.watch(self.observer)
         with self.lock:
             entry.loaded = Loaded(name, url, served, entry.footprint)
             entry.used = time.monotonic()
@@ -221,17 +235,24 @@ class ModelRegistry:
 
         Raises:
             UnknownModel: no such model is loaded.
+            Overloaded: too many have borrowed one.
         """
         with self.lock:
             loaded = self.get(name)
+            if self.users >= self.max_users:
+                self.observer.rejected("overload")
+                told = f"The server is busy: {self.users} requests are under way."
+                raise Overloaded(told, "Ask again in a second.")
             entry = self.entries[name]
             entry.users += 1
+            self.users += 1
             entry.used = time.monotonic()
         try:
             yield loaded
         finally:
             with self.lock:
                 entry.users -= 1
+                self.users -= 1
                 is_last = entry.is_leaving and not entry.users
             if is_last:
                 self.let_go(entry)

@@ -27,12 +27,12 @@ from facegan.errors import (
     UnsupportedContentType,
 )
 from facegan.serving.batcher import Batcher, Images
-from facegan.serving.handler import OFFERED, FaceHandler, Faces, Patience
+from facegan.serving.handler import FaceHandler, Faces, Patience
 from facegan.serving.own_code import OwnCode
 from facegan.serving.own_context import OwnContext
 from facegan.serving.queueing import OneAtATime
 from facegan.synthesis import Rows, Synthesizer
-from facegan.wire import CSV, JSON, GenerateRequest, bare_type, negotiate
+from facegan.wire import CSV, JSON, GenerateRequest, Provenance, bare_type
 from facegan.wire.negotiation import parse_range
 
 log = logging.getLogger(__name__)
@@ -115,15 +115,14 @@ class OwnHandler(DefaultInferenceHandler):  # type: ignore[misc]  # the toolkit 
     def reply_type(self, accept: str | None) -> str:
         """The content type of the reply: negotiated where we write it, else the caller's wish."""
         if self.own.output_fn is None:
-            return negotiate(accept, OFFERED, self.ours.default_accept)
+            return self.ours.reply_type(accept)
         return favourite(accept, self.ours.default_accept)
 
     def check(self, request: GenerateRequest, model: Synthesizer, reply_type: str) -> None:
         """Refuse what is too large before it is drawn."""
-        limits = self.ours.limits
-        limits.check_count(request.count)
+        self.ours.limits.check_count(request.count)
         if self.own.output_fn is None:
-            limits.check_before_drawing(request.count, model.card.image_shape, reply_type)
+            self.ours.check(request, reply_type, model)
 
     def read(self, body: bytes, content_type: str, context: OwnContext) -> Any:
         """Call input_fn. What ours is to draw becomes a GenerateRequest."""
@@ -194,7 +193,7 @@ class BatchedSynthesizer(Synthesizer):
     """A model whose every drawing goes through its batcher, for an owner's predict_fn."""
 
     def __init__(self, synthesizer: Synthesizer, batcher: Batcher) -> None:
-        super().__init__(synthesizer.artifact)
+        super().__init__(synthesizer.artifact, synthesizer.engine)
         self.batcher = batcher
 
     def draw_rows(self, rows: Rows) -> Images:
@@ -248,7 +247,8 @@ def as_faces(prediction: Any, data: Any, model: Any) -> Faces:
             "Return uint8 images (N, H, W, 3) of a model of ours; or write output_fn.",
         )
     asked = data if isinstance(data, GenerateRequest) and data.count == len(images) else None
-    return Faces(images, asked or anonymous(len(images), model), model.card)
+    request = asked or anonymous(len(images), model)
+    return Faces(images, request, Provenance.of_request(request, model.card))
 
 
 def array_of(value: Any) -> npt.NDArray[Any]:

@@ -1,5 +1,6 @@
 """What an owner's model_fn may return, where the drawing is left to us."""
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -7,7 +8,7 @@ from facegan.artifact import CARD_NAME, Artifact, read_card
 from facegan.errors import FaceGANError, OwnCodeError
 from facegan.serving.own_code import FOLDER, PROGRAM, OwnCode
 from facegan.serving.own_context import OwnContext
-from facegan.synthesis import Synthesizer, foreign_synthesizer
+from facegan.synthesis import Synthesizer, foreign_artifact
 
 
 def run_model_fn(own: OwnCode, model_dir: Path) -> Any:
@@ -25,7 +26,9 @@ def run_model_fn(own: OwnCode, model_dir: Path) -> Any:
     return made
 
 
-def as_synthesizer(made: Any, own: OwnCode, model_dir: Path) -> Synthesizer:
+def as_synthesizer(
+    made: Any, own: OwnCode, model_dir: Path, synthesizer_of: Callable[[Artifact], Synthesizer]
+) -> Synthesizer:
     """A model that our predict_fn can draw with.
 
     Args:
@@ -33,6 +36,7 @@ def as_synthesizer(made: Any, own: OwnCode, model_dir: Path) -> Synthesizer:
             latents (N, latent_dim) to images (N, 3, H, W) in [-1, 1].
         own: The code that made it.
         model_dir: Its folder; a card in it tells the latents' width.
+        synthesizer_of: Puts an artifact on its device.
 
     Raises:
         OwnCodeError: it is none of these, or makes no images.
@@ -40,7 +44,7 @@ def as_synthesizer(made: Any, own: OwnCode, model_dir: Path) -> Synthesizer:
     if isinstance(made, Synthesizer):
         return made
     if isinstance(made, Artifact):
-        return Synthesizer(made)
+        return synthesizer_of(made)
     if not callable(made):
         raise OwnCodeError(
             f"{FOLDER}/{PROGRAM}: model_fn returned {type(made).__name__}, which cannot be drawn.",
@@ -51,7 +55,7 @@ def as_synthesizer(made: Any, own: OwnCode, model_dir: Path) -> Synthesizer:
     try:
         with own.blamed("the model that model_fn returned"):
             width = read_card(model_dir).latent_dim if has_card else None
-            return foreign_synthesizer(made, width, own.digest)
+            return synthesizer_of(foreign_artifact(made, width, own.digest))
     except OwnCodeError as error:
         if isinstance(cause := error.__cause__, FaceGANError):  # ours tells more than its line
             raise OwnCodeError(f"{FOLDER}/{PROGRAM}: {cause.message}", cause.hint) from cause

@@ -1,19 +1,20 @@
 """A model and all that answers for it, from its folder to replies, its owner's code included."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Protocol
 
-from facegan.artifact import load_artifact
-from facegan.serving.batcher import Batcher
+from facegan.artifact import Artifact, ModelCard, load_artifact
+from facegan.serving.batcher import Batcher, BatchObserver
 from facegan.serving.handler import FaceHandler, Paint, Patience, writable_type
 from facegan.serving.limits import ServingLimits
 from facegan.serving.own_code import OwnCode, find_own_code
 from facegan.serving.own_handler import OwnHandler
 from facegan.serving.own_model import as_synthesizer, run_model_fn
+from facegan.serving.streaming import answer
 from facegan.serving.turns import Turns
-from facegan.synthesis import Synthesizer
+from facegan.synthesis import Engine, Synthesizer
 from facegan.wire import PNG, GenerateRequest
 
 MakeBatcher = Callable[[Synthesizer], Batcher]
@@ -40,6 +41,7 @@ class ServingSettings:
     limits: ServingLimits = field(default_factory=ServingLimits)
     default_accept: str = PNG
     make_batcher: MakeBatcher | None = None  # without one, one by the limits
+    make_engine: Callable[[], Engine] | None = None  # of each model its own; without, the CPU's
     own_code: bool = True  # whether a model's own code may run
     private_imports: bool = False  # whether several models' code must be kept apart
 
@@ -48,6 +50,10 @@ class ServingSettings:
         if self.make_batcher is not None:
             return self.make_batcher(synthesizer)
         return plain_batcher(synthesizer, self.limits)
+
+    def synthesizer_of(self, artifact: Artifact) -> Synthesizer:
+        """A model on its device."""
+        return Synthesizer(artifact, self.make_engine() if self.make_engine else None)
 
 
 def settings_of_many(settings: ServingSettings) -> ServingSettings:
@@ -84,10 +90,30 @@ class Served:
     own: OwnCode | None = None
 
     def answer(
-        self, body: bytes, content_type: str, accept: str | None, patience: Patience | None = None
-    ) -> tuple[bytes, str]:
-        """A reply's body and its content type; see :meth:`FaceHandler.answer`."""
+        self,
+        body: bytes,
+        content_type: str,
+        accept: str | None,
+        patience: Patience | None = None,
+        request_id: str = "",
+    ) -> tuple[bytes | Iterator[bytes], str]:
+        """A reply's body, whole or as a stream, and its content type; see :func:`answer`."""
+        patience = patience or Patience()
+        if isinstance(self.handler, FaceHandler):
+            request = self.model, body, content_type, accept, patience, request_id
+            return answer(self.handler, *request)
         return self.handler.answer(self.model, body, content_type, accept, patience)
+
+    @property
+    def card(self) -> ModelCard | None:
+        """The model's card, if all that callers meet is ours."""
+        is_ours = self.synthesizer is not None and isinstance(self.handler, FaceHandler)
+        return self.synthesizer.card if is_ours and self.synthesizer else None
+
+    def watch(self, observer: BatchObserver) -> None:
+        """Tell an observer of the batches from now on."""
+        if self.batcher is not None:
+            self.batcher.observer = observer
 
     @property
     def is_healthy(self) -> bool:
@@ -149,7 +175,7 @@ def open_model(model_dir: Path, settings: ServingSettings) -> Served:
     """
     own = find_own_code(model_dir, settings.own_code, settings.private_imports)
     if own is None:
-        return serve(Synthesizer(load_artifact(model_dir, mapped=True)), settings)
+        return serve(settings.synthesizer_of(load_artifact(model_dir, mapped=True)), settings)
     try:
         return serve_own(model_dir, own, settings)
     except BaseException:
@@ -161,15 +187,17 @@ def serve_own(model_dir: Path, own: OwnCode, settings: ServingSettings) -> Serve
     """Serve a model by its owner's functions, and ours where there are none of theirs."""
     made = run_model_fn(own, model_dir)
     if made is None:
-        made = Synthesizer(load_artifact(model_dir, mapped=True))
-    if own.predict_fn is None:
-        made = as_synthesizer(made, own, model_dir)
+        made = load_artifact(model_dir, mapped=True)
+    if own.predict_fn is None or own.model_fn is None:
+        made = as_synthesizer(made, own, model_dir, settings.synthesizer_of)
     synthesizer = made if isinstance(made, Synthesizer) else None
     if synthesizer is None:
         ours = FaceHandler(settings.limits, settings.default_accept)
         return Served(made, OwnHandler(own, ours, model_dir), own=own)
     served = serve(synthesizer, settings)
     assert isinstance(served.handler, FaceHandler) and served.batcher is not None
+    if not (own.input_fn or own.predict_fn or own.output_fn):
+        return replace(served, own=own)
     handler = OwnHandler(own, served.handler, model_dir)
     model = handler.model_for_predict_fn(synthesizer, served.batcher)
     return Served(model, handler, synthesizer, served.batcher, own)

@@ -9,7 +9,6 @@ from torch import Tensor, nn
 
 from facegan.artifact import Artifact, ModelCard
 from facegan.errors import ConfigError
-from facegan.synthesis.synthesizer import Synthesizer
 
 Network = Callable[[Tensor], Tensor]
 PROBES = 2
@@ -46,8 +45,8 @@ class Called(nn.Module):
         return self.function(latents)
 
 
-def foreign_synthesizer(network: Network, latent_dim: int | None, digest: str) -> Synthesizer:
-    """Draw with a network that takes latents.
+def foreign_artifact(network: Network, latent_dim: int | None, digest: str) -> Artifact:
+    """A network that takes latents, as an artifact.
 
     Args:
         network: float32 latents (N, latent_dim) → images (N, 3, H, W), -1 black, 1 white, each
@@ -75,7 +74,7 @@ def foreign_synthesizer(network: Network, latent_dim: int | None, digest: str) -
         weights_sha256=digest,
     )
     nothing = cast(Any, None)  # no family of ours: what is asked of it is answered above
-    return Synthesizer(ForeignArtifact(module, card, nothing, nothing))
+    return ForeignArtifact(module, card, nothing, nothing)
 
 
 @torch.inference_mode()
