@@ -1,5 +1,6 @@
 """An artifact comes back as it was, and nothing damaged or hostile comes in."""
 
+import hashlib
 import io
 import json
 import os
@@ -10,6 +11,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from safetensors.torch import load, save
 
 from facegan import files as files_module
 from facegan.artifact import CARD_NAME, WEIGHTS_NAME, load_artifact, pack_artifact, save_artifact
@@ -51,6 +53,29 @@ def test_the_card_says_all_that_a_reader_needs(model_dir: Path) -> None:
 def test_folder_and_archive_hold_the_same_model(model_dir: Path) -> None:
     one, two = load_artifact(model_dir), load_artifact(model_dir / "model.tar.gz")
     assert one.card == two.card
+
+
+@pytest.mark.skipif(not Path("/proc/self/maps").exists(), reason="Linux lists its maps")
+def test_the_weights_of_a_folder_are_mapped(model_dir: Path) -> None:
+    """Their pages belong to the file: they can be dropped and shared, and start at no cost."""
+    weight = next(load_artifact(model_dir).generator.parameters())
+    maps = [line.split() for line in Path("/proc/self/maps").read_text().splitlines()]
+    places = [words[0].split("-") for words in maps if words[-1].endswith(WEIGHTS_NAME)]
+    address = weight.data_ptr()
+    assert any(int(low, 16) <= address < int(high, 16) for low, high in places)
+
+
+def test_weights_of_another_type_are_taken_in_the_networks_own(
+    files: dict[str, bytes], tmp_path: Path
+) -> None:
+    """A file in half precision gives the float32 generator that every image is drawn with."""
+    halves = {name: value.half() for name, value in load(files[WEIGHTS_NAME]).items()}
+    blob = save(halves)
+    card = json.loads(files[CARD_NAME]) | {"weights_sha256": hashlib.sha256(blob).hexdigest()}
+    (tmp_path / WEIGHTS_NAME).write_bytes(blob)
+    (tmp_path / CARD_NAME).write_text(json.dumps(card))
+    generator = load_artifact(tmp_path).generator
+    assert {weight.dtype for weight in generator.parameters()} == {torch.float32}
 
 
 def test_packing_twice_gives_the_same_bytes(model_dir: Path, tmp_path: Path) -> None:

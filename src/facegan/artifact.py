@@ -1,7 +1,8 @@
 """What training hands to serving: a generator's weights and a card that rebuilds it, no pickle.
 
 An artifact is a folder, or a ``model.tar.gz`` of one, with two files: ``generator.safetensors`` and
-``model_card.json``. Loading reads numbers and JSON only, so a hostile file can run no code.
+``model_card.json``. Loading reads numbers and JSON only, so a hostile file can run no code. A
+folder's weights are mapped into memory, not copied: replace them by renaming, as we do ourselves.
 """
 
 import dataclasses
@@ -11,7 +12,7 @@ import json
 import os
 import tarfile
 import zlib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -19,6 +20,7 @@ from typing import Any
 import torch
 from safetensors import SafetensorError
 from safetensors.torch import load as load_tensors
+from safetensors.torch import load_file as map_tensors
 from safetensors.torch import save as save_tensors
 from torch import Tensor, nn
 
@@ -29,6 +31,7 @@ from facegan.gans import (
     Family,
     Gan,
     Preset,
+    Undrawn,
     draw_labels,
     find_family,
     find_preset,
@@ -177,10 +180,9 @@ def load_artifact(source: Path | str) -> Artifact:
             family, or its weights do not match its card. Nothing is ever unpickled or extracted.
     """
     path = Path(source)
-    files = read_folder(path) if path.is_dir() else read_archive(path)
-    card = parse_card(files[CARD_NAME], path)
-    weights = files[WEIGHTS_NAME]
-    if hashlib.sha256(weights).hexdigest() != card.weights_sha256:
+    text, weights = read_unpacked(path) if is_unpacked(path) else read_packed(path)
+    card = parse_card(text, path)
+    if weights.sha256 != card.weights_sha256:
         raise ArtifactError(
             f"{path}: the weights are not those its card describes.",
             "The file is damaged or was changed; copy it again, or pack it again from the run.",
@@ -189,14 +191,69 @@ def load_artifact(source: Path | str) -> Artifact:
         family = find_family(card.family)
         wanted = find_preset(family, card.preset).replaced(card.settings)
         preset = told_classes(family, wanted, dict(card.classes))
-        generator = family.build_generator(preset, card.image_shape)
-        generator.load_state_dict(load_tensors(weights))
-    except (ConfigError, SafetensorError, RuntimeError) as cause:
+        with Undrawn():
+            generator = family.build_generator(preset, card.image_shape)
+        take_weights(generator, weights.read())
+    except (ConfigError, SafetensorError, RuntimeError, OSError) as cause:
         raise ArtifactError(
             f"{path}: the generator cannot be rebuilt: {first_line(cause)}",
             f"It was made by facegan {card.versions.get('facegan', '?')}, this is {__version__}.",
         ) from cause
     return Artifact(generator.eval().requires_grad_(False), card, family, preset)
+
+
+def take_weights(network: nn.Module, weights: Mapping[str, Tensor]) -> None:
+    """Make tensors the network's own, without a copy where they are of its types already.
+
+    Raises:
+        RuntimeError: names or shapes are not the network's.
+    """
+    own = network.state_dict()
+    fitting = {
+        name: value.to(own[name].dtype) if name in own else value for name, value in weights.items()
+    }
+    network.load_state_dict(fitting, assign=True)
+
+
+@dataclass(frozen=True)
+class Weights:
+    """Weights whose digest is known before anything is made of them."""
+
+    sha256: str
+    read: Callable[[], dict[str, Tensor]]
+
+
+def is_unpacked(path: Path) -> bool:
+    """Whether a source is a folder of the two files, not one with a model.tar.gz nor an archive."""
+    return path.is_dir() and ((path / CARD_NAME).exists() or not (path / "model.tar.gz").is_file())
+
+
+def read_unpacked(folder: Path) -> tuple[bytes, Weights]:
+    """A folder's card, and its weights still in their file."""
+    card, path = read_file(folder / CARD_NAME), folder / WEIGHTS_NAME
+    try:
+        with path.open("rb") as file:
+            sha256 = hashlib.file_digest(file, "sha256").hexdigest()
+            digested = os.fstat(file.fileno())
+    except OSError:
+        read_file(path)  # raises, naming why
+        raise
+
+    def read() -> dict[str, Tensor]:
+        tensors = map_tensors(path)
+        if not os.path.samestat(digested, path.stat()):
+            raise OSError("the weights were replaced while they were read")
+        return tensors
+
+    return card, Weights(sha256, read)
+
+
+def read_packed(path: Path) -> tuple[bytes, Weights]:
+    """An archive's card and weights, in memory."""
+    files = read_folder(path) if path.is_dir() else read_archive(path)
+    blob = files[WEIGHTS_NAME]
+    weights = Weights(hashlib.sha256(blob).hexdigest(), lambda: load_tensors(blob))
+    return files[CARD_NAME], weights
 
 
 def read_folder(folder: Path) -> dict[str, bytes]:

@@ -4,6 +4,8 @@ import os
 from pathlib import Path
 from typing import Any
 
+from facegan.serving.quick_start import pause_collector, resume_collector
+
 MEMORY_FOLDER = Path("/dev/shm")
 
 
@@ -34,4 +36,6 @@ def gunicorn_settings(host: str, port: int, threads: int) -> dict[str, Any]:
         "control_socket_disable": True,
         # A ping every few seconds would fill the log, which CloudWatch bills by the byte.
         "accesslog": None,
+        "post_fork": pause_collector,
+        "post_worker_init": resume_collector,  # the app is loaded; nobody was answered yet
     }
