@@ -11,6 +11,10 @@
     ├─ ArtifactError            a model file is missing, damaged, hostile, or of a newer schema
     ├─ MetricError              too few pictures, or an extractor's weights or package are missing
     ├─ ServeError               the server cannot start (a port in use, a missing extra)
+    ├─ ServingUnavailable       the server cannot answer now, and could later
+    │  ├─ Overloaded               too much waits (says how long to stay away)
+    │  ├─ DeadlineMissed           the answer would come too late
+    │  └─ Draining                 it is about to end
     ├─ RequestError             the caller's request is wrong
     │  ├─ UnsupportedContentType
     │  ├─ NotAcceptable
@@ -73,6 +77,32 @@ class MetricError(FaceGANError):
 
 class ServeError(FaceGANError):
     """The server cannot start."""
+
+
+class ServingUnavailable(FaceGANError):
+    """The server cannot answer now; the same request may do later."""
+
+
+class Overloaded(ServingUnavailable):
+    """Too much waits already.
+
+    Args:
+        message: As for every error.
+        hint: As for every error.
+        retry_seconds: How long to stay away.
+    """
+
+    def __init__(self, message: str, hint: str = "", retry_seconds: float = 1.0) -> None:
+        super().__init__(message, hint)
+        self.retry_seconds = retry_seconds
+
+
+class DeadlineMissed(ServingUnavailable):
+    """The answer would come too late to be heard."""
+
+
+class Draining(ServingUnavailable):
+    """The server ends, and takes nothing new."""
 
 
 class RequestError(FaceGANError):

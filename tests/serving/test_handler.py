@@ -6,11 +6,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from sagemaker_inference.transformer import Transformer
 
 from facegan.errors import ArtifactError
-from facegan.serving.handler import FaceHandler
-from facegan.wire import JSON, PNG, GenerateRequest, read_provenance
+from facegan.serving.handler import FaceHandler, Patience
+from facegan.synthesis import Rows
+from facegan.wire import JSON, PNG, read_provenance
 
 
 class ModelServerContext:
@@ -47,7 +49,7 @@ class SlowModel:
     drawing = 0
     most = 0
 
-    def generate(self, *_: object) -> np.ndarray:
+    def draw_rows(self, _: object) -> np.ndarray:
         self.drawing += 1
         self.most = max(self.most, self.drawing)
         time.sleep(0.01)
@@ -57,10 +59,10 @@ class SlowModel:
 
 def test_the_model_draws_for_one_caller_at_a_time() -> None:
     """Two draws at once would run twice as many torch threads as there are cores."""
-    handler, model, request = FaceHandler(), SlowModel(), GenerateRequest(seeds=[1])
+    handler, model, rows = FaceHandler(), SlowModel(), Rows(torch.zeros(1, 16))
     with ThreadPoolExecutor(8) as callers:
         for _ in range(16):
-            callers.submit(handler.draw, request, model)  # type: ignore[arg-type]
+            callers.submit(handler.paint, model, rows, Patience())  # type: ignore[arg-type]
     assert model.most == 1
 
 

@@ -71,6 +71,24 @@ def scatter(patches: Tensor) -> Tensor:
     return cast(Tensor, Scatter.apply(patches))  # type: ignore[no-untyped-call]
 
 
+class RowwiseLinear(nn.Linear):
+    """torch's Linear whose rows, while it serves, come out the same however many there are.
+
+    A matrix product on a CPU parts its rows among threads and takes them by fours or eights, those
+    left over by a path that rounds differently. So there are always sixteen.
+    """
+
+    def forward(self, x: Tensor) -> Tensor:
+        if torch.is_grad_enabled():
+            return super().forward(x)
+        parts = [self.sixteen(part) for part in x.split(16)]
+        return parts[0] if len(parts) == 1 else torch.cat(parts)
+
+    def sixteen(self, x: Tensor) -> Tensor:
+        """Up to sixteen rows, computed as sixteen."""
+        return super().forward(F.pad(x, (0, 0, 0, 16 - len(x))))[: len(x)]
+
+
 def is_quicker_as_product(x: Tensor) -> bool:
     """Whether to take the matrix product: while training on a CPU."""
     return x.device.type == "cpu" and torch.is_grad_enabled()

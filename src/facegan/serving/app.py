@@ -2,7 +2,11 @@
 
 import contextlib
 import logging
+import math
+import socket
+import time
 import uuid
+from collections.abc import Mapping
 
 import flask
 from werkzeug.exceptions import HTTPException, RequestEntityTooLarge
@@ -10,11 +14,14 @@ from werkzeug.exceptions import HTTPException, RequestEntityTooLarge
 from facegan.errors import (
     FaceGANError,
     NotAcceptable,
+    Overloaded,
     RequestError,
     RequestTooLarge,
+    ServingUnavailable,
     UnsupportedContentType,
 )
-from facegan.serving.handler import OFFERED, FaceHandler
+from facegan.serving.batcher import Batcher
+from facegan.serving.handler import OFFERED, FaceHandler, Paint, Patience
 from facegan.serving.limits import ServingLimits
 from facegan.synthesis import Synthesizer
 from facegan.wire import PNG, REQUEST_CODECS, GenerateRequest
@@ -29,6 +36,8 @@ STATUS: dict[type[FaceGANError], int] = {
     NotAcceptable: 406,
     RequestTooLarge: 413,
     UnsupportedContentType: 415,
+    Overloaded: 429,
+    ServingUnavailable: 503,
     FaceGANError: 500,
 }
 
@@ -38,6 +47,7 @@ def create_app(
     *,
     limits: ServingLimits | None = None,
     default_accept: str = PNG,
+    batcher: Batcher | None = None,
 ) -> flask.Flask:
     """The WSGI app that serves one model, ready as soon as it is returned.
 
@@ -49,14 +59,21 @@ def create_app(
         synthesizer: Draws the faces.
         limits: What one request may cost; see :class:`ServingLimits`.
         default_accept: The reply's content type where the caller has no wish.
+        batcher: Gathers callers' wishes; without one, one by the limits.
 
     Raises:
         ConfigError: `default_accept` is not a type that can be written.
     """
     limits = limits or ServingLimits()
-    handler = FaceHandler(limits, default_accept)
     # A model that answers /ping has drawn: what can fail or is slow the first time is behind it.
-    handler.draw(GenerateRequest(seeds=[0]), synthesizer)
+    batcher = batcher or Batcher(
+        synthesizer.draw_rows,
+        most=synthesizer.company.most,
+        max_images=limits.max_waiting_images,
+        max_jobs=limits.max_waiting_requests,
+    )
+    handler = FaceHandler(limits, default_accept, painter(batcher))
+    handler.default_predict_fn(GenerateRequest(seeds=[0]), synthesizer)
 
     app = flask.Flask("facegan.serving", static_folder=None)
     app.config["MAX_CONTENT_LENGTH"] = limits.max_body_bytes
@@ -73,20 +90,49 @@ def create_app(
 
     @app.get("/ping")
     def ping() -> flask.Response:
-        """Ready; a server that is not has no app yet and refuses the connection."""
-        return flask.Response(status=200, mimetype="text/plain")
+        """200 while requests are answered; 503 where the model is broken, or the server ends."""
+        is_well = batcher.is_healthy and not batcher.is_closing
+        return flask.Response(status=200 if is_well else 503, mimetype="text/plain")
 
     @app.post("/invocations")
     @app.post("/endpoints/<endpoint_name>/invocations")
     def invoke(endpoint_name: str = "") -> flask.Response:
         """Draw faces. A local server is every endpoint's name."""
         headers = flask.request.headers
+        patience = patience_of(flask.request.environ, limits.deadline_seconds)
         body, content_type = handler.answer(
-            synthesizer, read_body(), headers.get("Content-Type", ""), headers.get("Accept")
+            synthesizer,
+            read_body(),
+            headers.get("Content-Type", ""),
+            headers.get("Accept"),
+            patience,
         )
         return flask.Response(body, content_type=content_type)
 
     return app
+
+
+def painter(batcher: Batcher) -> Paint:
+    """Draw through a batcher."""
+    return lambda _, rows, patience: batcher.draw(rows, patience.deadline, patience.is_wanted)
+
+
+def patience_of(environ: Mapping[str, object], seconds: float) -> Patience:
+    """How long a caller waits from now on, and whether its connection is still there."""
+    connection = environ.get("gunicorn.socket")
+    if not isinstance(connection, socket.socket):
+        return Patience(time.monotonic() + seconds)
+    return Patience(time.monotonic() + seconds, lambda: is_open(connection))
+
+
+def is_open(connection: socket.socket) -> bool:
+    """Whether the other end of a connection has not hung up; takes microseconds."""
+    try:
+        return connection.recv(1, socket.MSG_PEEK | socket.MSG_DONTWAIT) != b""
+    except BlockingIOError:
+        return True  # nothing to read: it waits for its answer
+    except OSError:
+        return False
 
 
 def read_body() -> bytes:
@@ -157,8 +203,12 @@ def refuse(error: FaceGANError) -> flask.Response:
     """An error of our tree, under its status."""
     status = next(STATUS[cls] for cls in type(error).__mro__ if cls in STATUS)
     level = logging.INFO if status < 500 else logging.ERROR
-    log.log(level, "%s: %d %s", flask.g.request_id, status, error, exc_info=status >= 500)
-    return refusal(status, type(error).__name__, error.message, error.hint)
+    log.log(level, "%s: %d %s", flask.g.request_id, status, error, exc_info=status == 500)
+    response = refusal(status, type(error).__name__, error.message, error.hint)
+    if isinstance(error, ServingUnavailable):
+        seconds = error.retry_seconds if isinstance(error, Overloaded) else 1.0
+        response.headers["Retry-After"] = str(math.ceil(seconds))
+    return response
 
 
 def refuse_http(error: HTTPException) -> flask.Response:

@@ -3,19 +3,21 @@
 The interface is sagemaker-inference's, so its ``Transformer(FaceHandler())`` runs them as they are
 (a test does). Its base class is not derived from: the module that holds it loads scipy, a tenth of
 a second of the start, for a decoder that unpickles .npy bodies and would never be called here. The
-server calls them itself, in the same order: ``Transformer.transform`` (1.10.1) answers every mistake
-of a caller with 500 and a stack trace, decodes bodies before anyone can check them, compares content
-types letter by letter, loads the model in the first request without a lock, and hands all requests
-the context of the first.
+server calls them itself, in the same order: ``Transformer.transform`` (1.10.1) answers every
+mistake of a caller with 500 and a stack trace, decodes bodies before anyone can check them,
+compares content types letter by letter, loads the model in the first request without a lock, and
+hands all requests the context of the first.
 """
 
+import math
 import threading
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from facegan.artifact import ModelCard, load_artifact
 from facegan.errors import ConfigError
 from facegan.serving.limits import ServingLimits
-from facegan.synthesis import Synthesizer
+from facegan.synthesis import Rows, Synthesizer
 from facegan.wire import (
     IMAGE_CODECS,
     PNG,
@@ -67,20 +69,38 @@ class Faces:
         )
 
 
+@dataclass(frozen=True)
+class Patience:
+    """How long a caller waits, by ``time.monotonic()``, and whether it still does."""
+
+    deadline: float = math.inf
+    is_wanted: Callable[[], bool] = lambda: True
+
+
+Paint = Callable[[Synthesizer, Rows, Patience], Images]
+
+
 class FaceHandler:
     """The four functions for faces; one instance serves all threads.
 
     Args:
         limits: What one request may cost.
         default_accept: The reply's content type where the caller has no wish.
+        paint: Draws rows; without one, the model itself does, for one caller at a time.
 
     Raises:
         ConfigError: `default_accept` is not a type that can be written.
     """
 
-    def __init__(self, limits: ServingLimits | None = None, default_accept: str = PNG) -> None:
+    def __init__(
+        self,
+        limits: ServingLimits | None = None,
+        default_accept: str = PNG,
+        paint: Paint | None = None,
+    ) -> None:
         self.limits = limits or ServingLimits()
         self.default_accept = writable_type(default_accept)
+        self.paint = paint or self.paint_alone
         self.drawing = threading.Lock()
 
     def default_model_fn(self, model_dir: str) -> Synthesizer:
@@ -102,20 +122,24 @@ class FaceHandler:
         self.limits.check_count(request.count)
         return request
 
-    def default_predict_fn(self, data: GenerateRequest, model: Synthesizer) -> Faces:
-        """Draw what a request asks for.
+    def default_predict_fn(
+        self, data: GenerateRequest, model: Synthesizer, context: object = None
+    ) -> Faces:
+        """Draw what a request asks for; the context may be the caller's :class:`Patience`.
 
         Raises:
             RequestError: it does not fit the model.
+            ServingUnavailable: the model is too busy to draw it in time.
         """
+        patience = context if isinstance(context, Patience) else Patience()
         classes = model.class_names(data.count, data.seeds, data.classes)
-        return Faces(self.draw(data, model), data, model.card, classes)
+        rows = model.rows(data.seeds, data.latents, data.truncation_psi, data.classes)
+        return Faces(self.paint(model, rows, patience), data, model.card, classes)
 
-    def draw(self, request: GenerateRequest, model: Synthesizer) -> Images:
-        """The images (N, H, W, 3) of a request; one at a time, as torch uses all cores for each."""
+    def paint_alone(self, model: Synthesizer, rows: Rows, patience: Patience) -> Images:
+        """Draw for one caller at a time, as torch uses all cores for each."""
         with self.drawing:
-            asked = request.seeds, request.latents, request.truncation_psi, request.classes
-            return model.generate(*asked)
+            return model.draw_rows(rows)
 
     def default_output_fn(self, prediction: Faces, accept: str) -> tuple[bytes, str]:
         """Write faces as the content type the caller likes best, and name it.
@@ -136,7 +160,12 @@ class FaceHandler:
         return body, content_type
 
     def answer(
-        self, model: Synthesizer, body: bytes, content_type: str, accept: str | None
+        self,
+        model: Synthesizer,
+        body: bytes,
+        content_type: str,
+        accept: str | None,
+        patience: Patience | None = None,
     ) -> tuple[bytes, str]:
         """One request from end to end, everything refused as early as it can be.
 
@@ -145,14 +174,17 @@ class FaceHandler:
             body: The request's body.
             content_type: Its Content-Type header, parameters and all.
             accept: Its Accept header, or None.
+            patience: How long the caller waits; None is for ever.
 
         Returns:
             The reply's body and its content type.
 
         Raises:
             RequestError: the caller asked for what cannot be read, drawn or written.
+            ServingUnavailable: the model is too busy to draw it in time.
         """
         reply_type = negotiate(accept, OFFERED, self.default_accept)
         request = self.default_input_fn(body, content_type)
         self.limits.check_before_drawing(request.count, model.card.image_shape, reply_type)
-        return self.default_output_fn(self.default_predict_fn(request, model), reply_type)
+        faces = self.default_predict_fn(request, model, patience)
+        return self.default_output_fn(faces, reply_type)

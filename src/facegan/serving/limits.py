@@ -19,6 +19,11 @@ class ServingLimits:
 
     max_images: int = 64
     max_body_bytes: int = SAGEMAKER_BODY_BYTES  # of a request, and of a reply
+    # Who comes after is told at once to come again. Fewer than the server has threads: those left
+    # answer them, and /ping.
+    max_waiting_requests: int = 64
+    max_waiting_images: int = 512
+    deadline_seconds: int = 50  # SageMaker gives up after 60
 
     def __post_init__(self) -> None:
         for name, value in vars(self).items():

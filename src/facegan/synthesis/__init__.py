@@ -2,11 +2,13 @@
 
 from facegan.synthesis.classes import Class, labels_of_seeds
 from facegan.synthesis.latents import MAX_SEED, latents_of_seeds, slerp, walk
+from facegan.synthesis.rows import Rows
 from facegan.synthesis.synthesizer import Synthesizer, to_pixels
 
 __all__ = [
     "MAX_SEED",
     "Class",
+    "Rows",
     "Synthesizer",
     "labels_of_seeds",
     "latents_of_seeds",

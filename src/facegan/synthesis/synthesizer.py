@@ -1,7 +1,7 @@
 """A generator behind arrays: latents in, uint8 pictures out, the same ones in any company."""
 
-import math
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -12,26 +12,15 @@ from torch import Tensor
 from facegan.artifact import Artifact, ModelCard
 from facegan.errors import RequestError
 from facegan.synthesis.classes import Class, choose_labels
-from facegan.synthesis.latents import latents_of_seeds
-
-# Kernels of different batch sizes round differently, which can move a pixel by one level. Every
-# call therefore runs in chunks of this one size, the last one padded.
-CHUNK = 8
+from facegan.synthesis.company import MOST, Company, find_company
+from facegan.synthesis.latents import latents_of_seeds, walk
+from facegan.synthesis.rows import Rows
 
 
 def to_pixels(images: Tensor) -> Tensor:
     """Float images (N, 3, H, W) in [-1, 1] → uint8 (N, H, W, 3), rounded to the nearest level."""
     levels = ((images.float().clamp(-1, 1) + 1) * 127.5).round()
     return levels.to(torch.uint8).permute(0, 2, 3, 1).contiguous()
-
-
-def in_chunks(function: Callable[..., Tensor], *inputs: Tensor) -> Tensor:
-    """What a function makes of N rows each, run on chunks of one size."""
-    count = len(inputs[0])
-    padding = CHUNK * max(1, math.ceil(count / CHUNK)) - count
-    padded = [torch.cat([x, x.new_zeros(padding, *x.shape[1:])]) for x in inputs]
-    chunks = zip(*(x.split(CHUNK) for x in padded), strict=True)
-    return torch.cat([function(*chunk) for chunk in chunks])[:count]
 
 
 class Synthesizer:
@@ -69,15 +58,64 @@ class Synthesizer:
                 finite, a seed out of range, a psi that the family cannot honour, classes that the
                 model does not know, or none for latents of a conditional one.
         """
+        return self.draw_rows(self.rows(seeds, latents, truncation_psi, classes))
+
+    def rows(
+        self,
+        seeds: Sequence[int] | None = None,
+        latents: npt.ArrayLike | None = None,
+        truncation_psi: float = 1.0,
+        classes: Sequence[Class] | None = None,
+        *,
+        interpolate: int | None = None,
+        mix: Sequence[int] | None = None,
+        mix_layers: Sequence[int] | None = None,
+    ) -> Rows:
+        """What is to be drawn for a wish, checked against the model; nothing is drawn yet.
+
+        Args:
+            seeds: As for :meth:`generate`, and so are latents, psi and classes.
+            latents: Instead of seeds.
+            truncation_psi: On all of them.
+            classes: One a face or one for all; of an interpolation, one for all.
+            interpolate: Frames from each of S seeds or latents to the next:
+                (S - 1) * interpolate + 1 images.
+            mix: M other seeds whose styles the N faces take: N * M images, row by row.
+            mix_layers: As for :meth:`mix`.
+
+        Raises:
+            RequestError: as :meth:`generate` and :meth:`mix`; or an interpolation of fewer than two
+                faces, of seeds that name different classes, or of mixed ones.
+        """
         self.check_truncation(truncation_psi)
         if (seeds is None) == (latents is None):
             raise RequestError("Ask with either seeds or latents.")
+        if mix is not None:
+            return self.mixed_rows(seeds, mix, mix_layers, truncation_psi, classes)
         if seeds is not None:
             inputs = latents_of_seeds(self.artifact, seeds)
         else:
             inputs = self.check_latents(np.asarray(latents))
         labels = choose_labels(self.artifact, len(inputs), seeds, classes)
-        return self.draw(inputs, labels, truncation_psi)
+        if interpolate is not None:
+            inputs, labels = self.on_the_way(inputs, labels, interpolate)
+        return Rows(inputs, labels, truncation_psi)
+
+    def on_the_way(
+        self, stations: Tensor, labels: Tensor | None, frames: int
+    ) -> tuple[Tensor, Tensor | None]:
+        """The latents between stations (S, latent_dim), and their one label each."""
+        if len(stations) < 2 or frames < 1:
+            raise RequestError(
+                "An interpolation leads from one face to another.",
+                "Give two or more seeds or latents, and one frame or more.",
+            )
+        ways = walk(stations, frames)
+        if labels is None:
+            return ways, None
+        if len(labels.unique()) > 1:
+            raise RequestError("An interpolation is of one class.", "Give classes, one for all.")
+        return ways, labels[:1].expand(len(ways))
 
     def class_names(
         self, count: int, seeds: Sequence[int] | None, classes: Sequence[Class] | None
@@ -91,7 +129,6 @@ class Synthesizer:
         known = tuple(self.artifact.classes)
         return None if labels is None else tuple(known[label] for label in labels.tolist())
 
-    @torch.inference_mode()
     def mix(
         self,
         seeds: Sequence[int],
@@ -119,17 +156,31 @@ class Synthesizer:
             RequestError: the family has no styles, a layer or seed is out of range, or as
                 :meth:`generate`.
         """
-        self.check_truncation(truncation_psi)
-        follows = self.check_layers(layers)
+        rows = self.rows(seeds, None, truncation_psi, classes, mix=others, mix_layers=layers)
+        pixels = self.draw_rows(rows)
+        return pixels.reshape(len(seeds), len(others), *pixels.shape[1:])
+
+    def mixed_rows(
+        self,
+        seeds: Sequence[int] | None,
+        others: Sequence[int],
+        layers: Sequence[int] | None,
+        truncation_psi: float,
+        classes: Sequence[Class] | None,
+    ) -> Rows:
+        """Every one of N seeds with every one of M others, N * M pairs row by row."""
+        chosen = self.check_layers(layers)
+        if seeds is None:
+            raise RequestError("Styles are mixed of seeds, not of latents.", "Give seeds.")
         everyone = [*seeds, *others]
         latents = latents_of_seeds(self.artifact, everyone)
         labels = choose_labels(self.artifact, len(everyone), everyone, classes)
-        ws = self.run(self.artifact.generator.styles, latents, labels, truncation_psi)
-        own, theirs = ws[: len(seeds), None], ws[None, len(seeds) :]
-        mixed = torch.where(follows[:, None], theirs, own)  # (N, M, layers, style_dim)
-        synthesis: Any = self.artifact.generator.synthesis
-        pixels = in_chunks(lambda ws: to_pixels(synthesis(ws)), mixed.flatten(0, 1)).numpy()
-        return pixels.reshape(len(seeds), len(others), *pixels.shape[1:])
+        pairs = torch.tensor(
+            [(own, len(seeds) + other) for own in range(len(seeds)) for other in range(len(others))]
+        )
+        return Rows(
+            latents[pairs], None if labels is None else labels[pairs], truncation_psi, chosen
+        )
 
     @property
     def style_layers(self) -> int:
@@ -146,8 +197,8 @@ class Synthesizer:
         synthesis: Any = self.artifact.generator.synthesis
         return int(synthesis.layers)
 
-    def check_layers(self, layers: Sequence[int] | None) -> Tensor:
-        """Which layers (layers,) are named, as booleans; the finer half where None."""
+    def check_layers(self, layers: Sequence[int] | None) -> tuple[int, ...]:
+        """Which layers are named, each once and in order; the finer half where None."""
         count = self.style_layers
         chosen = range(count // 2, count) if layers is None else layers
         for layer in chosen:
@@ -156,9 +207,7 @@ class Synthesizer:
                     f"The layer {layer} is out of range.",
                     f"Layers run from 0, the coarsest, to {count - 1}, the finest.",
                 )
-        follows = torch.zeros(count, dtype=torch.bool)
-        follows[list(chosen)] = True
-        return follows
+        return tuple(sorted(set(chosen)))
 
     def check_truncation(self, truncation_psi: float) -> None:
         """Refuse a psi that the family cannot honour."""
@@ -182,24 +231,43 @@ class Synthesizer:
             raise RequestError("The latents hold NaN or infinite numbers.")
         return torch.from_numpy(narrow)
 
-    @torch.inference_mode()
-    def draw(
-        self, latents: Tensor, labels: Tensor | None = None, truncation_psi: float = 1.0
-    ) -> npt.NDArray[np.uint8]:
-        """Latents (N, latent_dim) and labels (N,), already checked → uint8 images (N, H, W, 3)."""
-        images = self.run(self.artifact.generator, latents, labels, truncation_psi, to_pixels)
-        return images.numpy()
+    @cached_property
+    def company(self) -> Company:
+        """How many rows are drawn at once; measured when the first are."""
+        rows = self.rows(seeds=range(MOST))
+        with torch.inference_mode():
+            return find_company(
+                lambda *batch: self.images_of(rows, *batch), self.card.resolution, *rows.tensors
+            )
 
-    def run(
-        self,
-        network: Any,
-        latents: Tensor,
-        labels: Tensor | None,
-        truncation_psi: float,
-        after: Callable[[Tensor], Tensor] = lambda x: x,
-    ) -> Tensor:
-        """What the generator, or its styles, make of latents, given what the family takes."""
-        options = {} if truncation_psi == 1.0 else {"truncation_psi": truncation_psi}
-        if labels is None:
-            return in_chunks(lambda z: after(network(z, **options)), latents)
-        return in_chunks(lambda z, c: after(network(z, labels=c, **options)), latents, labels)
+    @torch.inference_mode()
+    def draw_rows(self, rows: Rows) -> npt.NDArray[np.uint8]:
+        """Draw N ≥ 1 rows, on the calling thread → uint8 images (N, H, W, 3)."""
+        drawn = self.company.draw(
+            lambda *batch: to_pixels(self.images_of(rows, *batch)), *rows.tensors
+        )
+        return drawn.numpy()
+
+    def images_of(self, rows: Rows, latents: Tensor, labels: Tensor | None = None) -> Tensor:
+        """What the generator makes of a batch of rows: float images (N, 3, H, W)."""
+        if rows.mixed_layers is None:
+            images: Tensor = self.call(self.artifact.generator, rows, latents, labels)
+            return images
+        pairs = [None, None] if labels is None else labels.unbind(1)
+        own, theirs = (
+            self.call(self.artifact.generator.styles, rows, z, c)  # (N, layers, style_dim)
+            for z, c in zip(latents.unbind(1), pairs, strict=True)
+        )
+        mixed = own.clone()
+        mixed[:, list(rows.mixed_layers)] = theirs[:, list(rows.mixed_layers)]
+        synthesis: Any = self.artifact.generator.synthesis
+        painted: Tensor = synthesis(mixed)
+        return painted
+
+    def call(self, network: Any, rows: Rows, latents: Tensor, labels: Tensor | None) -> Tensor:
+        """Hand a network only what its family takes."""
+        options: dict[str, Any] = {} if labels is None else {"labels": labels}
+        if rows.truncation_psi != 1.0:
+            options["truncation_psi"] = rows.truncation_psi
+        result: Tensor = network(latents, **options)
+        return result

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from facegan.gans.batch_norm import BatchNorm2d
 from facegan.gans.dcgan.presets import DcganPreset
-from facegan.gans.layers import DoublingConv2d, HalvingConv2d
+from facegan.gans.layers import DoublingConv2d, HalvingConv2d, RowwiseLinear
 from facegan.gans.shapes import pyramid
 
 WIDEST = 8  # times conv_dim, the paper's 1024 = 8 x 128
@@ -33,7 +33,7 @@ class Generator(nn.Module):
         widths = widths_from(preset.conv_dim, stages)[::-1]
         self.base = (preset.base_size, preset.base_size, widths[0])
         bias = preset.layout == "article"
-        self.project = nn.Linear(preset.latent_dim, math.prod(self.base), bias=bias)
+        self.project = RowwiseLinear(preset.latent_dim, math.prod(self.base), bias=bias)
         # The article feeds the projection to the first convolution as it is.
         self.start = nn.Identity() if bias else nn.Sequential(BatchNorm2d(widths[0]), nn.ReLU())
         blocks: list[nn.Module] = []

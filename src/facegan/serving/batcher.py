@@ -1,0 +1,306 @@
+"""Gathers the wishes of many callers into batches for one model, and gives each its own images.
+
+One thread computes; callers wait. While a batch is drawn the next one gathers, so a lone caller
+waits for nobody and batches grow by themselves as load does: no timer, nothing to tune. Large
+wishes are drawn in slices, and whoever comes in between is served in between.
+"""
+
+import logging
+import threading
+import time
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Protocol
+
+import numpy as np
+import numpy.typing as npt
+
+from facegan.errors import DeadlineMissed, Draining, FaceGANError, Overloaded
+from facegan.synthesis import Rows
+
+log = logging.getLogger(__name__)
+
+Images = npt.NDArray[np.uint8]  # (N, H, W, 3)
+STUCK_SECONDS = 60.0  # a batch that takes longer never ends
+RETRY_SECONDS = 1.0  # the shortest wait that is advised
+
+
+class BatchObserver(Protocol):
+    """Whoever counts what a batcher does; called from its thread and from callers'."""
+
+    def queued(self, images: int) -> None:
+        """So many images wait now."""
+
+    def batch(self, images: int, seconds: float) -> None:
+        """So many were drawn together, in so long."""
+
+    def rejected(self, reason: str) -> None:
+        """A wish was not taken, or was dropped: overload, deadline, draining or gone."""
+
+
+class Unobserved:
+    """Counts nothing."""
+
+    def queued(self, images: int) -> None: ...
+
+    def batch(self, images: int, seconds: float) -> None: ...
+
+    def rejected(self, reason: str) -> None: ...
+
+
+@dataclass(eq=False)
+class Job:
+    """One caller's wish."""
+
+    rows: Rows
+    deadline: float  # of time.monotonic()
+    is_wanted: Callable[[], bool]
+    began: int = 0  # rows that were given to the model
+    parts: list[Images] = field(default_factory=list)
+    error: Exception | None = None
+    is_over: bool = False
+    over: threading.Event = field(default_factory=threading.Event)
+
+    @property
+    def left(self) -> int:
+        """Rows that nobody has begun."""
+        return len(self.rows) - self.began
+
+    def end(self, error: Exception | None = None) -> None:
+        """Let the caller go on."""
+        self.error, self.is_over = error, True
+        self.over.set()
+
+
+class Batcher:
+    """Draws for many callers on one thread of its own.
+
+    Args:
+        draw: Rows of one kind → uint8 images (N, H, W, 3); called by one thread only.
+        most: The largest batch, in images.
+        max_images: How many may wait; one wish is taken even if it is larger, when nobody waits.
+        max_jobs: How many callers may wait.
+        observer: Is told what happens.
+    """
+
+    def __init__(
+        self,
+        draw: Callable[[Rows], Images],
+        *,
+        most: int = 16,
+        max_images: int = 512,
+        max_jobs: int = 64,
+        observer: BatchObserver | None = None,
+    ) -> None:
+        self.draw_batch, self.most = draw, most
+        self.max_images, self.max_jobs = max_images, max_jobs
+        self.observer = observer or Unobserved()
+        self.jobs: deque[Job] = deque()
+        self.waiting = self.under_way = 0  # images; callers, those being drawn for included
+        self.images_per_second = 0.0  # of late
+        self.batch_began: float | None = None
+        self.is_closing = False
+        self.changed = threading.Condition()
+        self.thread = threading.Thread(target=self.work, name="model", daemon=True)
+        self.thread.start()
+
+    # --- for callers ----------------------------------------------------------------------------
+
+    def draw(
+        self, rows: Rows, deadline: float, is_wanted: Callable[[], bool] = lambda: True
+    ) -> Images:
+        """Draw N ≥ 1 rows, in whatever company is there; blocks until it is done.
+
+        Args:
+            rows: Of one kind.
+            deadline: By ``time.monotonic()``; nothing is drawn for a caller after it.
+            is_wanted: Asked before work is done for the caller; False once it has hung up.
+
+        Returns:
+            uint8 images (N, H, W, 3).
+
+        Raises:
+            Overloaded: too much waits already, or more than can be drawn before the deadline.
+            DeadlineMissed: it could not be drawn in time.
+            Draining: the batcher has been closed.
+        """
+        job = Job(rows, deadline, is_wanted)
+        self.enter(job)
+        try:
+            if not job.over.wait(seconds_until(deadline)):
+                self.drop(job, DeadlineMissed("The images were not drawn in time.", "Ask again."))
+        finally:
+            with self.changed:
+                self.under_way -= 1
+                self.changed.notify_all()
+        if job.error is not None:
+            raise job.error
+        return job.parts[0] if len(job.parts) == 1 else np.concatenate(job.parts)
+
+    def enter(self, job: Job) -> None:
+        """Take a job, or refuse it at once."""
+        with self.changed:
+            refusal = self.refusal_of(job)
+            if refusal is None:
+                self.jobs.append(job)
+                self.waiting += len(job.rows)
+                self.under_way += 1
+                self.changed.notify()
+            waiting = self.waiting
+        if refusal is not None:
+            self.observer.rejected("draining" if isinstance(refusal, Draining) else "overload")
+            raise refusal
+        self.observer.queued(waiting)
+
+    def refusal_of(self, job: Job) -> FaceGANError | None:
+        """Why a job is not taken; None if it is."""
+        if self.is_closing or not self.thread.is_alive():
+            return Draining("The server is about to end.", "Ask again in a few seconds.")
+        ahead = self.waiting + len(job.rows)
+        seconds = ahead / self.images_per_second if self.images_per_second else 0.0
+        is_full = self.under_way >= self.max_jobs or (self.waiting and ahead > self.max_images)
+        if is_full or time.monotonic() + seconds > job.deadline:
+            wait = max(RETRY_SECONDS, self.seconds_waiting())
+            return Overloaded(
+                f"The server is busy: {self.waiting} images wait.",
+                f"Ask again in {wait:.0f} s.",
+                retry_seconds=wait,
+            )
+        return None
+
+    def seconds_waiting(self) -> float:
+        """How long what waits will take."""
+        return self.waiting / self.images_per_second if self.images_per_second else 0.0
+
+    def drop(self, job: Job, error: FaceGANError) -> None:
+        """Forget a job whose caller waits no longer."""
+        with self.changed:
+            if job in self.jobs:
+                self.jobs.remove(job)
+                self.waiting -= job.left
+            if not job.is_over:
+                job.end(error)
+                self.observer.rejected("deadline")
+
+    @property
+    def is_healthy(self) -> bool:
+        """Whether the model's thread lives, and is not stuck in a batch."""
+        began = self.batch_began
+        is_stuck = began is not None and time.monotonic() - began > STUCK_SECONDS
+        return self.thread.is_alive() and not is_stuck
+
+    def close(self, seconds: float = 20.0) -> bool:
+        """Take nothing more, and draw what was accepted; whether that was done in time."""
+        ends = time.monotonic() + seconds
+        with self.changed:
+            self.is_closing = True
+            self.changed.notify_all()
+            while self.under_way and (left := ends - time.monotonic()) > 0:
+                self.changed.wait(left)
+            is_done = not self.under_way
+        self.thread.join(max(0.0, ends - time.monotonic()))
+        return is_done
+
+    # --- the model's thread ---------------------------------------------------------------------
+
+    def work(self) -> None:
+        """Draw batch after batch until closed and empty."""
+        while parts := self.gather():
+            self.batch_began = began = time.monotonic()
+            self.serve(parts)
+            seconds = time.monotonic() - began
+            self.batch_began = None
+            self.remember(sum(len(rows) for _, rows in parts), seconds)
+
+    def gather(self) -> list[tuple[Job, Rows]]:
+        """Wait for work, then take what fits into one batch: jobs and their next rows."""
+        with self.changed:
+            while True:
+                while not self.jobs:
+                    if self.is_closing:
+                        return []
+                    self.changed.wait()
+                if parts := self.take():
+                    return parts
+
+    def take(self) -> list[tuple[Job, Rows]]:
+        """The next batch: the oldest job's kind, in order of arrival, those of others left."""
+        parts: list[tuple[Job, Rows]] = []
+        passed: list[Job] = []
+        room, kind = self.most, None
+        while self.jobs and room:
+            job = self.jobs.popleft()
+            if (error := reason_to_drop(job)) is not None:
+                self.waiting -= job.left
+                self.observer.rejected("gone" if isinstance(error, CallerGone) else "deadline")
+                job.end(error)
+                continue
+            kind = kind or job.rows.kind
+            if job.rows.kind != kind:
+                passed.append(job)
+                continue
+            count = min(room, job.left)
+            parts.append((job, job.rows[job.began : job.began + count]))
+            job.began += count
+            self.waiting -= count
+            room -= count
+            if job.left:
+                passed.append(job)  # behind those that wait already
+        rest = [job for job in passed if not job.began]
+        self.jobs.extendleft(reversed(rest))
+        self.jobs.extend(job for job in passed if job.began)
+        return parts
+
+    def serve(self, parts: list[tuple[Job, Rows]]) -> None:
+        """Draw a batch; if it fails, each of its jobs alone, so that one harms no other."""
+        try:
+            images = self.draw_batch(Rows.join([rows for _, rows in parts]))
+        except Exception as error:
+            if len(parts) == 1:
+                self.fail(parts[0][0], error)
+            else:
+                log.warning("A batch failed and is drawn again, job by job: %r", error)
+                for part in parts:
+                    self.serve([part])
+            return
+        start = 0
+        for job, rows in parts:
+            job.parts.append(images[start : start + len(rows)])
+            start += len(rows)
+            if not job.left and not job.is_over:
+                job.end()
+
+    def fail(self, job: Job, error: Exception) -> None:
+        """End a job that cannot be drawn."""
+        with self.changed:
+            if job in self.jobs:
+                self.jobs.remove(job)
+                self.waiting -= job.left
+            job.end(error)
+
+    def remember(self, images: int, seconds: float) -> None:
+        """Follow the speed: a moving average of whole batches, by which waits are foretold."""
+        speed = images / max(seconds, 1e-6)
+        known = self.images_per_second
+        self.images_per_second = speed if not known else known + 0.1 * (speed - known)
+        self.observer.batch(images, seconds)
+        self.observer.queued(self.waiting)
+
+
+class CallerGone(FaceGANError):
+    """Nobody is there any more to read the answer."""
+
+
+def reason_to_drop(job: Job) -> FaceGANError | None:
+    """Why nothing should be drawn for a job; None if it should."""
+    if time.monotonic() > job.deadline:
+        return DeadlineMissed("The images were not drawn in time.", "Ask again.")
+    if not job.is_wanted():
+        return CallerGone("The caller has hung up.")
+    return None
+
+
+def seconds_until(deadline: float) -> float:
+    """The time left, as far ahead as a lock can wait."""
+    return min(max(0.0, deadline - time.monotonic()), threading.TIMEOUT_MAX)

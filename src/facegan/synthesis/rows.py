@@ -1,0 +1,53 @@
+"""What a generator draws from, a row an image, so that wishes of many callers can share a batch."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Self
+
+import torch
+from torch import Tensor
+
+
+@dataclass(frozen=True)
+class Rows:
+    """N images to draw, already checked against the model.
+
+    Attributes:
+        latents: (N, latent_dim); or (N, 2, latent_dim) where each image mixes two faces' styles.
+        labels: int64 (N,), or (N, 2) where two faces are mixed; None of unconditional models.
+        truncation_psi: 1 is the model as it is.
+        mixed_layers: Which layers follow the second face; None where nothing is mixed.
+    """
+
+    latents: Tensor
+    labels: Tensor | None = None
+    truncation_psi: float = 1.0
+    mixed_layers: tuple[int, ...] | None = None
+
+    @property
+    def kind(self) -> tuple[object, ...]:
+        """Rows of one kind may stand in one batch."""
+        return self.truncation_psi, self.mixed_layers
+
+    @property
+    def tensors(self) -> list[Tensor]:
+        """What the network takes a row of."""
+        return [self.latents] if self.labels is None else [self.latents, self.labels]
+
+    def __len__(self) -> int:
+        return len(self.latents)
+
+    def __getitem__(self, part: slice) -> Self:
+        labels = None if self.labels is None else self.labels[part]
+        return type(self)(self.latents[part], labels, self.truncation_psi, self.mixed_layers)
+
+    @classmethod
+    def join(cls, parts: Sequence[Self]) -> Self:
+        """All rows of parts of one kind, in their order."""
+        first = parts[0]
+        if len(parts) == 1:
+            return first
+        latents = torch.cat([part.latents for part in parts])
+        known = [part.labels for part in parts if part.labels is not None]
+        labels = torch.cat(known) if known else None
+        return cls(latents, labels, first.truncation_psi, first.mixed_layers)
