@@ -82,10 +82,14 @@ def stat_of(process: int) -> list[str]:
         return []
 
 
-def members(session: int) -> list[int]:
-    """Every process of a session."""
+def members(first: int) -> list[int]:
+    """A server's processes: its session's, and those whose parents are among them."""
     numbers = [int(path.name) for path in Path("/proc").iterdir() if path.name.isdigit()]
-    return [number for number in numbers if stat_of(number)[3:4] == [str(session)]]
+    stats = {number: words for number in numbers if (words := stat_of(number))}
+    found = {number for number, words in stats.items() if words[3] == str(first)}
+    while more := {n for n, words in stats.items() if int(words[1]) in found} - found:
+        found |= more
+    return sorted(found)
 
 
 # --- which servers there are --------------------------------------------------------------------
@@ -201,15 +205,12 @@ def answers(port: int, path: str) -> bool:
 
 
 def end(process: "subprocess.Popen[bytes]") -> None:
-    """SIGTERM to a session, and SIGKILL to what is left of it after some seconds."""
-    session = process.pid
-    for sent, patience in ((signal.SIGTERM, 8.0), (signal.SIGKILL, 8.0)):
-        for member in members(session):
-            if member != session and sent is signal.SIGTERM:
-                continue  # the first process tells its own; twice told, some forget to wait
-            with suppress(ProcessLookupError):
-                os.kill(member, sent)
-        gives_up = time.monotonic() + patience
-        while time.monotonic() < gives_up and process.poll() is None:
-            time.sleep(0.05)
+    """SIGTERM to a server's first process, and after its end SIGKILL to whatever it left."""
+    everyone = members(process.pid)
+    process.send_signal(signal.SIGTERM)
+    with suppress(subprocess.TimeoutExpired):
+        process.wait(timeout=10)
+    for left in {*everyone, *members(process.pid)}:
+        with suppress(ProcessLookupError):
+            os.kill(left, signal.SIGKILL)
     process.wait()

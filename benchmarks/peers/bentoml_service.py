@@ -14,9 +14,10 @@ from starlette.responses import Response
 
 MAX_BATCH = int(os.environ["MAX_BATCH"])
 MAX_LATENCY_MS = int(os.environ["MAX_LATENCY_MS"])
+QUIET = {"access": {"enabled": False}}  # no other server here writes a line a request
 
 
-@bentoml.service(workers=1, traffic={"timeout": 60})
+@bentoml.service(workers=1, traffic={"timeout": 60}, logging=QUIET)
 class Model:
     """Draws; batches are images, whoever asked for them."""
 
@@ -30,7 +31,7 @@ class Model:
         return draw(self.generator, torch.from_numpy(np.array(latents, np.float32)))
 
 
-@bentoml.service(workers=1, traffic={"timeout": 60})
+@bentoml.service(workers=1, traffic={"timeout": 60}, logging=QUIET)
 class Dcgan:
     """Reads requests and writes replies."""
 
