@@ -2,6 +2,7 @@
 
 import json
 import os
+import resource
 import shutil
 import subprocess
 import sys
@@ -35,6 +36,19 @@ class Outcome:
     def images_per_second(self, cell: Cell) -> float:
         """Images that were drawn and arrived."""
         return (self.answers - self.refused) * cell.images / self.seconds
+
+
+def busy_seconds() -> float:
+    """Processor seconds of the whole machine since it started, stolen ones included."""
+    words = Path("/proc/stat").read_text().split("\n", 1)[0].split()
+    user, nice, system, _, _, irq, softirq, steal = map(int, words[1:9])
+    return (user + nice + system + irq + softirq + steal) / os.sysconf("SC_CLK_TCK")
+
+
+def children_seconds() -> float:
+    """Processor seconds of this process's children that have ended: wrk's."""
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return used.ru_utime + used.ru_stime
 
 
 def require_wrk() -> None:
