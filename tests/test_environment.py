@@ -38,10 +38,12 @@ def test_every_serving_variable_is_read() -> None:
         "SM_MODEL_DIR": "/m", "SAGEMAKER_BIND_TO_PORT": "9000", "FACEGAN_HOST": "127.0.0.1",
         "FACEGAN_THREADS": "4", "SAGEMAKER_DEFAULT_INVOCATIONS_ACCEPT": "application/json",
         "FACEGAN_MAX_IMAGES": "8", "SAGEMAKER_MAX_PAYLOAD_IN_MB": "20",
+        "FACEGAN_DEVICE": "cuda:1", "FACEGAN_PRECISION": "fp16",
     })  # fmt: skip
     assert read == ServingEnvironment(
         model_dir=Path("/m"), host="127.0.0.1", port=9000, threads=4,
         default_accept="application/json", max_images=8, max_body_bytes=20 * 2**20,
+        device="cuda:1", precision="fp16",
     )  # fmt: skip
 
 

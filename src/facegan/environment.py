@@ -30,7 +30,9 @@ class ServingEnvironment:
     model_dir: Path
     host: str = "0.0.0.0"
     port: int = 8080
-    threads: int = 16
+    threads: int = 96  # more than may wait for the model: those left refuse, and answer /ping
+    device: str = "auto"
+    precision: str = "auto"
     default_accept: str = "image/png"
     max_images: int = 64
     max_body_bytes: int = 6 * MIB
@@ -50,10 +52,17 @@ class ServingEnvironment:
             host=read.text("FACEGAN_HOST", cls.host),
             port=read.number("SAGEMAKER_BIND_TO_PORT", cls.port, 1, 65535),
             threads=read.number("FACEGAN_THREADS", cls.threads, 1, 1024),
+            device=read.text("FACEGAN_DEVICE", cls.device),
+            precision=read.text("FACEGAN_PRECISION", cls.precision),
             default_accept=read.text("SAGEMAKER_DEFAULT_INVOCATIONS_ACCEPT", cls.default_accept),
             max_images=read.number("FACEGAN_MAX_IMAGES", cls.max_images, 1, 65536),
             max_body_bytes=MIB * payload_mib(read),
         )
+
+    @property
+    def max_waiting_requests(self) -> int:
+        """How many may wait for the model: two thirds of the threads; the rest refuse others."""
+        return max(1, self.threads * 2 // 3)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -39,7 +39,7 @@ except ImportError as cause:
 )
 @click.option(
     "--threads",
-    default=16,
+    default=96,
     show_default=True,
     type=click.IntRange(1, 1024),
     help="Requests under way at the same time.",
@@ -109,14 +109,19 @@ class FaceServer(BaseApplication):  # type: ignore[misc]  # gunicorn has no type
     def load(self) -> Any:
         """gunicorn's worker asks for the app."""
         from facegan.serving.app import create_app
+        from facegan.serving.cores import usable_cores
         from facegan.serving.limits import ServingLimits
-        from facegan.synthesis import Synthesizer
+        from facegan.synthesis import Engine, Synthesizer, use_at_most
 
+        use_at_most(usable_cores())
         here = self.environment
-        limits = ServingLimits(max_images=here.max_images, max_body_bytes=here.max_body_bytes)
-        return create_app(
-            Synthesizer(self.artifact), limits=limits, default_accept=here.default_accept
+        limits = ServingLimits(
+            max_images=here.max_images,
+            max_body_bytes=here.max_body_bytes,
+            max_waiting_requests=here.max_waiting_requests,
         )
+        synthesizer = Synthesizer(self.artifact, Engine.choose(here.device, here.precision))
+        return create_app(synthesizer, limits=limits, default_accept=here.default_accept)
 
     def say_ready(self) -> None:
         """Where it listens, and two ways to ask. Connections wait from here on; none is refused."""

@@ -32,7 +32,7 @@ class Company:
         return self.sizes[-1]
 
     def draw(self, function: Draw, *inputs: Tensor) -> Tensor:
-        """What a function makes of N ≥ 1 rows each, in batches."""
+        """What a function makes of N rows each, in batches."""
         batches = zip(*(x.split(self.most) for x in inputs), strict=True)
         drawn = [self.draw_batch(function, *batch) for batch in batches]
         return drawn[0] if len(drawn) == 1 else torch.cat(drawn)
@@ -42,7 +42,7 @@ class Company:
         count = len(inputs[0])
         lacking = next(size for size in self.sizes if size >= count) - count
         if lacking:
-            inputs = tuple(torch.cat([x, x[:1].expand(lacking, *x.shape[1:])]) for x in inputs)
+            inputs = tuple(torch.cat([x, x.new_zeros(lacking, *x.shape[1:])]) for x in inputs)
         return function(*inputs)[:count]
 
 
