@@ -41,7 +41,7 @@ def write_model(folder: Path) -> None:
     As they are drawn, such weights give one grey: batch norm's statistics are those of a network
     that was never run, and what a PNG of grey costs says nothing.
     """
-    gan = build_gan("dcgan", "toy32", (3, 64, 64), seed=0, conv_dim=64)
+    gan = build_gan("dcgan", "tiny", (3, 64, 64), seed=0, conv_dim=64, latent_dim=100)
     generator = gan.generator_ema
     for module in generator.modules():
         if isinstance(module, nn.BatchNorm2d):

@@ -81,7 +81,8 @@ def test_peers_draw_with_our_own_networks(tmp_path: Path, monkeypatch: pytest.Mo
     """The same weights give the same pixels, so that servers are compared and nothing else."""
     from generator import draw, latents_of, load_generator
 
-    save_artifact(build_gan("dcgan", "toy32", (3, 64, 64), seed=0), tmp_path)
+    gan = build_gan("dcgan", "tiny", (3, 64, 64), seed=0, conv_dim=64, latent_dim=100)
+    save_artifact(gan, tmp_path)
     monkeypatch.setenv("WEIGHTS", str(tmp_path / "generator.safetensors"))
     theirs = draw(load_generator(), latents_of([1, 2, 3]))
     ours = Synthesizer(load_artifact(tmp_path)).generate(seeds=[1, 2, 3])
