@@ -9,6 +9,7 @@ RUN     ?= runs/$(FAMILY)-$(PRESET)
 PORT    ?= 8080
 SEEDS   ?= 0-15
 BUDGET_MINUTES ?= 10
+FUZZ_MINUTES ?= 10
 ARGS    ?=
 # Where pip finds torch, if not on its usual index (PyTorch's CPU index saves gigabytes on Linux).
 TORCH_INDEX ?=
@@ -20,7 +21,7 @@ PIP     := $(BIN)/python -m pip install --quiet --disable-pip-version-check \
            --constraint constraints.txt $(if $(TORCH_INDEX),--extra-index-url $(TORCH_INDEX))
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test setup data train evaluate report generate serve faces lint check format bench-train bench-quality bench-resume bench-distributed bench-toy bench-serve bench-overload bench-backends clean
+.PHONY: help demo test setup data train evaluate report generate serve faces lint check format bench-train bench-quality bench-resume bench-distributed bench-toy bench-serve bench-overload bench-backends fuzz clean
 
 ##— Two commands —
 demo: $(VENV)/.installed    ## The whole line on this machine: data, training, serving, faces (ARGS="--minutes 1 --images 5000")
@@ -77,6 +78,10 @@ bench-overload: $(VENV)/.installed ## A minute at ten times our server's capacit
 
 bench-backends: $(VENV)/.installed ## The generator on torch, ONNX Runtime and OpenVINO: speed, start, memory, pixels
 	@$(BIN)/python benchmarks/bench_backends.py --torch-index '$(TORCH_INDEX)' $(ARGS)
+
+##— Hostile callers —
+fuzz: $(VENV)/.installed-dev ## Random requests, sockets and bodies for FUZZ_MINUTES, on top of those in the tests
+	@$(BIN)/python tests/fuzz/fuzz.py --minutes $(FUZZ_MINUTES) $(ARGS)
 
 ##— Before you commit —
 lint: $(VENV)/.installed-dev ## Lint, format, types

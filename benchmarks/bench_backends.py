@@ -3,7 +3,8 @@
 Every row is a process of its own that imports one runtime, loads the 64 px DCGAN, draws one image
 (its start), and then batches of six sizes. Rows take turns, round by round, and each figure is the
 best of its rounds: beside other work on the machine only such ratios say something. Levels are the
-largest difference of a pixel from torch's in float32, of 255.
+largest difference of a pixel from torch's in float32, of 255. With --busy all rows have one thread
+and are measured in its processor time: images per second of one core, and seconds of work to start.
 """
 
 import argparse
@@ -44,6 +45,7 @@ def main() -> None:
         "WEIGHTS": str(write_model() / "generator.safetensors"),
         "FOLDER": str(folder),
         "SECONDS": str(options.seconds),
+        "BUSY": "1" if options.busy else "0",
     }
     run(python, "export", variables)
     table: dict[str, dict[str, Any]] = {name: {} for name in ROWS}
@@ -59,6 +61,7 @@ def parse_options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--seconds", type=float, default=1.0, help="for each size of batch")
     parser.add_argument("--rounds", type=int, default=3, help="rounds, the best of which counts")
+    parser.add_argument("--busy", action="store_true", help="one thread, in processor time")
     parser.add_argument("--torch-index", default="", help="where pip finds torch")
     return parser.parse_args()
 

@@ -39,12 +39,20 @@ def test_every_serving_variable_is_read() -> None:
         "FACEGAN_THREADS": "4", "SAGEMAKER_DEFAULT_INVOCATIONS_ACCEPT": "application/json",
         "FACEGAN_MAX_IMAGES": "8", "SAGEMAKER_MAX_PAYLOAD_IN_MB": "20",
         "FACEGAN_DEVICE": "cuda:1", "FACEGAN_PRECISION": "fp16",
+        "FACEGAN_LOG_FORMAT": "json", "LOG_LEVEL": "Warning", "FACEGAN_EMF": "true",
     })  # fmt: skip
     assert read == ServingEnvironment(
         model_dir=Path("/m"), host="127.0.0.1", port=9000, threads=4,
         default_accept="application/json", max_images=8, max_body_bytes=20 * 2**20,
         device="cuda:1", precision="fp16",
+        log_format="json", log_level="WARNING", emf=True,
     )  # fmt: skip
+
+
+@pytest.mark.parametrize("name", ["FACEGAN_LOG_FORMAT", "LOG_LEVEL", "FACEGAN_EMF"])
+def test_a_word_that_is_not_known_is_told(name: str) -> None:
+    with pytest.raises(ConfigError, match=name):
+        ServingEnvironment.from_mapping({name: "sometimes"})
 
 
 def test_the_base_folder_moves_the_model() -> None:

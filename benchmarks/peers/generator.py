@@ -10,7 +10,6 @@ from itertools import pairwise
 
 import numpy as np
 import torch
-from PIL import Image
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
@@ -70,6 +69,8 @@ def encode(images: np.ndarray, kind: str) -> bytes:
     if kind == "npy":
         np.save(stream, images)
     else:
+        from PIL import Image  # the environment of other runtimes has none
+
         picture = Image.fromarray(np.concatenate(list(images), axis=1))
         picture.save(stream, "PNG", compress_level=1)
     return stream.getvalue()

@@ -19,4 +19,6 @@ app = create_app(
         max_waiting_requests=here.max_waiting_requests,
     ),
     default_accept=here.default_accept,
+    threads=here.threads,
+    emf=here.emf,
 )

@@ -20,6 +20,7 @@ TRAINING_CHANNELS = ("training", "train")
 # Hyperparameters that are not the algorithm's: the toolkits', and one that tuning jobs add.
 FOREIGN_HYPERPARAMETERS = ("sagemaker_", "_tuning_objective_metric")
 LAUNCHER_ROLE = "facegan"  # what our launcher calls the processes it starts
+LOG_LEVELS = ("debug", "info", "warning", "error")
 MAX_PAYLOAD_MIB = 100  # the most a batch transform job sends (CreateTransformJob.MaxPayloadInMB)
 
 
@@ -36,6 +37,9 @@ class ServingEnvironment:
     default_accept: str = "image/png"
     max_images: int = 64
     max_body_bytes: int = 6 * MIB
+    log_format: str | None = None  # "json" or "text"; None leaves it to who serves
+    log_level: str = "INFO"
+    emf: bool = False  # CloudWatch's embedded metrics in the log
 
     @classmethod
     def from_mapping(cls, variables: Mapping[str, str]) -> Self:
@@ -44,7 +48,7 @@ class ServingEnvironment:
         ``SAGEMAKER_BASE_DIR`` moves /opt/ml, ``SM_MODEL_DIR`` the model alone.
 
         Raises:
-            ConfigError: a number is none, or out of its range; it names the variable.
+            ConfigError: a number is none, or outside, or a word unknown; it names the variable.
         """
         read = Variables(variables)
         return cls(
@@ -57,6 +61,9 @@ class ServingEnvironment:
             default_accept=read.text("SAGEMAKER_DEFAULT_INVOCATIONS_ACCEPT", cls.default_accept),
             max_images=read.number("FACEGAN_MAX_IMAGES", cls.max_images, 1, 65536),
             max_body_bytes=MIB * payload_mib(read),
+            log_format=read.choice("FACEGAN_LOG_FORMAT", ("json", "text")),
+            log_level=(read.choice("LOG_LEVEL", LOG_LEVELS) or cls.log_level).upper(),
+            emf=read.choice("FACEGAN_EMF", ("true", "false")) == "true",
         )
 
     @property
@@ -216,6 +223,18 @@ class Variables:
     def path(self, name: str, default: Path) -> Path:
         """A variable that names a file or folder."""
         return Path(self.text(name, str(default)))
+
+    def choice(self, name: str, words: tuple[str, ...]) -> str | None:
+        """One of a few words, in lower case; None where the variable is not set.
+
+        Raises:
+            ConfigError: it is none of them.
+        """
+        text = self.text(name, "")
+        if text and text.lower() not in words:
+            hint = "Set it to " + " or ".join(words) + ", or unset it."
+            raise ConfigError(f"The variable {name} is {text!r}.", hint)
+        return text.lower() or None
 
     def number(self, name: str, default: int, low: int, high: int) -> int:
         """A whole number in a range.

@@ -1,5 +1,6 @@
 """`facegan serve`: a model behind HTTP on this machine, as SageMaker would serve it."""
 
+import logging
 import os
 import socket
 from dataclasses import replace
@@ -20,6 +21,13 @@ except ImportError as cause:
     raise ServeError(
         f"The server's packages are not installed: {cause}.", "pip install 'facegan[serving]'"
     ) from cause
+
+
+FOR_PEOPLE = {  # gunicorn's settings where nobody asked for a form of the log
+    "loglevel": "warning",
+    "accesslog": "-",
+    "access_log_format": '%(t)s "%(r)s" %(s)s, %(B)s bytes in %(M)s ms',
+}
 
 
 @click.command("serve")
@@ -50,8 +58,9 @@ def command(model: Path, host: str, port: int, threads: int) -> None:
     \b
     The routes are SageMaker's, so what works here works against an endpoint:
       GET  /ping                          200 when ready
-      POST /invocations                   faces, as Accept says: image/png, application/json
-                                          or application/x-npy
+      POST /invocations                   faces, as Accept says: image/png, image/jpeg,
+                                          image/webp, application/json, application/jsonlines,
+                                          application/x-npy or application/zip
       POST /endpoints/NAME/invocations    the same, under boto3's path
       GET  /                              what is served, and how to ask
 
@@ -68,6 +77,9 @@ def command(model: Path, host: str, port: int, threads: int) -> None:
       FACEGAN_MAX_IMAGES                     images in one request  [64]
       SAGEMAKER_MAX_PAYLOAD_IN_MB            size of a request or a reply  [6]
       SAGEMAKER_DEFAULT_INVOCATIONS_ACCEPT   the reply's type where a caller has no wish
+      FACEGAN_LOG_FORMAT                     json or text: a line a request, as the container has
+      LOG_LEVEL                              debug, info, warning or error  [info]
+      FACEGAN_EMF                            true: CloudWatch's embedded metrics, a line a minute
     """
     from facegan.environment import ServingEnvironment
 
@@ -95,14 +107,14 @@ class FaceServer(BaseApplication):  # type: ignore[misc]  # gunicorn has no type
         """gunicorn asks for its settings."""
         from facegan.serving.gunicorn_settings import gunicorn_settings
 
-        own = {
-            "loglevel": "warning",
-            "accesslog": "-",  # a person is watching
-            "access_log_format": '%(t)s "%(r)s" %(s)s, %(B)s bytes in %(M)s ms',
-            "when_ready": lambda arbiter: self.say_ready(),
-        }
         here = self.environment
-        settings = gunicorn_settings(here.host, here.port, here.threads) | own
+        own: dict[str, Any] = {"when_ready": lambda arbiter: self.say_ready()}
+        if here.log_format is None:
+            own |= FOR_PEOPLE
+        settings = gunicorn_settings(
+            here.host, here.port, here.threads, here.log_format, here.log_level
+        )
+        settings |= own
         for name, value in settings.items():
             self.cfg.set(name, value)
 
@@ -111,6 +123,7 @@ class FaceServer(BaseApplication):  # type: ignore[misc]  # gunicorn has no type
         from facegan.serving.app import create_app
         from facegan.serving.cores import usable_cores
         from facegan.serving.limits import ServingLimits
+        from facegan.serving.telemetry.logs import REQUESTS
         from facegan.synthesis import Engine, Synthesizer, use_at_most
 
         use_at_most(usable_cores())
@@ -120,8 +133,15 @@ class FaceServer(BaseApplication):  # type: ignore[misc]  # gunicorn has no type
             max_body_bytes=here.max_body_bytes,
             max_waiting_requests=here.max_waiting_requests,
         )
-        synthesizer = Synthesizer(self.artifact, Engine.choose(here.device, here.precision))
-        return create_app(synthesizer, limits=limits, default_accept=here.default_accept)
+        if here.log_format is None:  # gunicorn writes a line a request already
+            logging.getLogger(REQUESTS).setLevel(logging.WARNING)
+        return create_app(
+            Synthesizer(self.artifact, Engine.choose(here.device, here.precision)),
+            limits=limits,
+            default_accept=here.default_accept,
+            threads=here.threads,
+            emf=here.emf,
+        )
 
     def say_ready(self) -> None:
         """Where it listens, and two ways to ask. Connections wait from here on; none is refused."""

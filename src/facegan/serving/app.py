@@ -5,7 +5,6 @@ import logging
 import math
 import socket
 import time
-import uuid
 from collections.abc import Mapping
 
 import flask
@@ -21,10 +20,14 @@ from facegan.errors import (
     UnsupportedContentType,
 )
 from facegan.serving.batcher import Batcher
+from facegan.serving.contract import install_contract, routes_of
+from facegan.serving.event_stream import install_event_stream
 from facegan.serving.handler import OFFERED, FaceHandler, Paint, Patience
 from facegan.serving.limits import ServingLimits
+from facegan.serving.streaming import answer
+from facegan.serving.telemetry import install_telemetry, note, request_id
 from facegan.synthesis import Synthesizer
-from facegan.wire import PNG, REQUEST_CODECS, GenerateRequest
+from facegan.wire import PNG, REQUEST_TYPES, GenerateRequest
 
 log = logging.getLogger(__name__)
 
@@ -48,6 +51,8 @@ def create_app(
     limits: ServingLimits | None = None,
     default_accept: str = PNG,
     batcher: Batcher | None = None,
+    threads: int = 16,
+    emf: bool = False,
 ) -> flask.Flask:
     """The WSGI app that serves one model, ready as soon as it is returned.
 
@@ -60,25 +65,29 @@ def create_app(
         limits: What one request may cost; see :class:`ServingLimits`.
         default_accept: The reply's content type where the caller has no wish.
         batcher: Gathers callers' wishes; without one, one by the limits.
+        threads: Requests under way at the same time, told to batch transform jobs.
+        emf: Whether to write CloudWatch's embedded metrics to the log.
 
     Raises:
         ConfigError: `default_accept` is not a type that can be written.
     """
     limits = limits or ServingLimits()
-    # A model that answers /ping has drawn: what can fail or is slow the first time is behind it.
+    app = flask.Flask("facegan.serving", static_folder=None)
+    app.config["MAX_CONTENT_LENGTH"] = limits.max_body_bytes
+    telemetry = install_telemetry(app, emf=emf)
     batcher = batcher or Batcher(
         synthesizer.draw_rows,
+        observer=telemetry,
         most=synthesizer.company.most,
         max_images=limits.max_waiting_images,
         max_jobs=limits.max_waiting_requests,
     )
     handler = FaceHandler(limits, default_accept, painter(batcher))
+    # A model that answers /ping has drawn: what can fail or is slow the first time is behind it.
     handler.default_predict_fn(GenerateRequest(seeds=[0]), synthesizer)
 
-    app = flask.Flask("facegan.serving", static_folder=None)
-    app.config["MAX_CONTENT_LENGTH"] = limits.max_body_bytes
-    app.before_request(name_request)
-    app.after_request(tell_request_id)
+    telemetry.is_ready = lambda: batcher.is_healthy and not batcher.is_closing
+    install_contract(app, synthesizer.card, limits, threads, STATUS)
     app.register_error_handler(FaceGANError, refuse)
     app.register_error_handler(HTTPException, refuse_http)
     app.register_error_handler(Exception, refuse_unforeseen)
@@ -91,24 +100,29 @@ def create_app(
     @app.get("/ping")
     def ping() -> flask.Response:
         """200 while requests are answered; 503 where the model is broken, or the server ends."""
-        is_well = batcher.is_healthy and not batcher.is_closing
-        return flask.Response(status=200 if is_well else 503, mimetype="text/plain")
+        return flask.Response(status=200 if telemetry.is_ready() else 503, mimetype="text/plain")
 
     @app.post("/invocations")
     @app.post("/endpoints/<endpoint_name>/invocations")
     def invoke(endpoint_name: str = "") -> flask.Response:
         """Draw faces. A local server is every endpoint's name."""
-        headers = flask.request.headers
+        return respond(flask.request.headers.get("Accept"))
+
+    def respond(accept: str | None) -> flask.Response:
+        """Answer the request under way."""
         patience = patience_of(flask.request.environ, limits.deadline_seconds)
-        body, content_type = handler.answer(
+        body, content_type = answer(
+            handler,
             synthesizer,
             read_body(),
-            headers.get("Content-Type", ""),
-            headers.get("Accept"),
+            flask.request.headers.get("Content-Type", ""),
+            accept,
             patience,
+            request_id(),
         )
         return flask.Response(body, content_type=content_type)
 
+    install_event_stream(app, respond)
     return app
 
 
@@ -179,8 +193,8 @@ def describe(synthesizer: Synthesizer, limits: ServingLimits) -> dict[str, objec
             "classes": [name for name, _ in card.classes],
             "weights_sha256": card.weights_sha256,
         },
-        "routes": ["GET /ping", "POST /invocations", "POST /endpoints/NAME/invocations"],
-        "content_types": list(REQUEST_CODECS),
+        "routes": routes_of(flask.current_app),
+        "content_types": list(REQUEST_TYPES),
         "accept": list(OFFERED),
         "max_images": limits.max_images,
         "example": f"curl {url}/invocations -H 'Content-Type: application/json' "
@@ -188,22 +202,12 @@ def describe(synthesizer: Synthesizer, limits: ServingLimits) -> dict[str, objec
     }
 
 
-def name_request() -> None:
-    """Give each request an id, which ties a reply to its line in the log."""
-    flask.g.request_id = uuid.uuid4().hex
-
-
-def tell_request_id(response: flask.Response) -> flask.Response:
-    """Send the id along."""
-    response.headers["X-Request-Id"] = flask.g.request_id
-    return response
-
-
 def refuse(error: FaceGANError) -> flask.Response:
     """An error of our tree, under its status."""
     status = next(STATUS[cls] for cls in type(error).__mro__ if cls in STATUS)
-    level = logging.INFO if status < 500 else logging.ERROR
-    log.log(level, "%s: %d %s", flask.g.request_id, status, error, exc_info=status == 500)
+    # A caller's mistake has its class in the request's own line; its text may quote the caller.
+    level = logging.DEBUG if status < 500 or status == 503 else logging.ERROR
+    log.log(level, "%d at request %s: %s", status, request_id(), error, exc_info=status == 500)
     response = refusal(status, type(error).__name__, error.message, error.hint)
     if isinstance(error, ServingUnavailable):
         seconds = error.retry_seconds if isinstance(error, Overloaded) else 1.0
@@ -223,13 +227,14 @@ def refuse_http(error: HTTPException) -> flask.Response:
 
 def refuse_unforeseen(error: Exception) -> flask.Response:
     """A fault of ours: the trace is for the log, its id for the caller."""
-    log.error("%s: 500", flask.g.request_id, exc_info=error)
-    hint = f"The server's log tells why, at the request id {flask.g.request_id}."
+    log.error("500 at request %s", request_id(), exc_info=error)
+    hint = f"The server's log tells why, at the request id {request_id()}."
     return refusal(500, "InternalError", "The server failed while it answered.", hint)
 
 
 def refusal(status: int, error: str, message: str, hint: str) -> flask.Response:
     """The one shape of every refusal."""
+    note(error=error)
     response = flask.jsonify({"error": error, "message": message, "hint": hint})
     response.status_code = status
     return response

@@ -16,7 +16,7 @@ from typing import Protocol
 import numpy as np
 import numpy.typing as npt
 
-from facegan.errors import DeadlineMissed, Draining, FaceGANError, Overloaded
+from facegan.errors import DeadlineMissed, Draining, FaceGANError, Overloaded, RequestError
 from facegan.synthesis import Rows
 
 log = logging.getLogger(__name__)
@@ -35,6 +35,12 @@ class BatchObserver(Protocol):
     def batch(self, images: int, seconds: float) -> None:
         """So many were drawn together, in so long."""
 
+    def drawn(self, waited_seconds: float, seconds: float) -> None:
+        """A caller's wish was drawn: how long it waited, and how long it took from then on.
+
+        Called on the caller's own thread.
+        """
+
     def rejected(self, reason: str) -> None:
         """A wish was not taken, or was dropped: overload, deadline, draining or gone."""
 
@@ -45,6 +51,8 @@ class Unobserved:
     def queued(self, images: int) -> None: ...
 
     def batch(self, images: int, seconds: float) -> None: ...
+
+    def drawn(self, waited_seconds: float, seconds: float) -> None: ...
 
     def rejected(self, reason: str) -> None: ...
 
@@ -60,6 +68,8 @@ class Job:
     parts: list[Images] = field(default_factory=list)
     error: Exception | None = None
     is_over: bool = False
+    entered: float = field(default_factory=time.monotonic)
+    first_taken: float = 0.0  # by the model, likewise of time.monotonic()
     over: threading.Event = field(default_factory=threading.Event)
 
     @property
@@ -136,6 +146,8 @@ class Batcher:
                 self.changed.notify_all()
         if job.error is not None:
             raise job.error
+        waited, now = job.first_taken - job.entered, time.monotonic()
+        self.observer.drawn(waited, now - job.first_taken)
         return job.parts[0] if len(job.parts) == 1 else np.concatenate(job.parts)
 
     def enter(self, job: Job) -> None:
@@ -241,6 +253,7 @@ class Batcher:
                 passed.append(job)
                 continue
             count = min(room, job.left)
+            job.first_taken = job.first_taken or time.monotonic()
             parts.append((job, job.rows[job.began : job.began + count]))
             job.began += count
             self.waiting -= count
@@ -288,7 +301,7 @@ class Batcher:
         self.observer.queued(self.waiting)
 
 
-class CallerGone(FaceGANError):
+class CallerGone(RequestError):  # not our fault, whoever may read it
     """Nobody is there any more to read the answer."""
 
 

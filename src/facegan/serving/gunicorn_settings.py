@@ -1,29 +1,39 @@
 """How gunicorn runs the app, in the container and under `facegan serve` alike."""
 
 import os
+import resource
 from pathlib import Path
 from typing import Any
 
+from gunicorn.glogging import Logger
+
 from facegan.serving.quick_start import pause_collector, resume_collector
+from facegan.serving.telemetry.logs import set_up_logging
 
 MEMORY_FOLDER = Path("/dev/shm")
 
 
-def gunicorn_settings(host: str, port: int, threads: int) -> dict[str, Any]:
+def gunicorn_settings(
+    host: str, port: int, threads: int, log_format: str | None = None, log_level: str = "INFO"
+) -> dict[str, Any]:
     """gunicorn's settings by name (docs.gunicorn.org/en/stable/settings.html).
 
     Args:
         host: A name or address to listen on; an IPv6 address without brackets.
         port: The TCP port.
         threads: Requests that may be read, encoded and answered at the same time.
+        log_format: "json" or "text", of every line that the process logs; None: gunicorn's own.
+        log_level: The lowest level that is logged.
     """
     return {
         "bind": f"[{host}]:{port}" if ":" in host else f"{host}:{port}",
         # One copy of the model. torch lets other threads run while it computes, as zlib does while
         # it packs a PNG, so a second process would double the memory and fight for the same cores.
         "workers": 1,
-        "worker_class": "gthread",
+        "worker_class": "facegan.serving.worker.PatientWorker",
         "threads": threads,
+        # Open connections; half of the files that may be open, as the model and logs need some too.
+        "worker_connections": max(threads + 16, min(1000, open_files() // 2)),
         # The worker's heartbeat, not a request's deadline; SageMaker gives up after 60 s as well.
         "timeout": 60,
         # SageMaker sends SIGKILL 30 s after SIGTERM: requests under way end before that.
@@ -34,8 +44,27 @@ def gunicorn_settings(host: str, port: int, threads: int) -> dict[str, Any]:
         "worker_tmp_dir": str(MEMORY_FOLDER) if os.access(MEMORY_FOLDER, os.W_OK) else None,
         # On by default, in $HOME: a read-only home breaks it, and nobody here commands it.
         "control_socket_disable": True,
-        # A ping every few seconds would fill the log, which CloudWatch bills by the byte.
+        # Requests have lines of their own (telemetry), but for pings: one every few seconds would
+        # fill the log, which CloudWatch bills by the byte.
         "accesslog": None,
         "post_fork": pause_collector,
         "post_worker_init": resume_collector,  # the app is loaded; nobody was answered yet
+        **({"logger_class": log_of(log_format, log_level)} if log_format else {}),
     }
+
+
+def log_of(log_format: str, log_level: str) -> type[Logger]:
+    """gunicorn's logger, which then sets up the whole process's logging; in the master already."""
+
+    class ProcessLog(Logger):  # type: ignore[misc]  # gunicorn has no types
+        def setup(self, cfg: Any) -> None:
+            super().setup(cfg)
+            set_up_logging(log_format, log_level)
+
+    return ProcessLog
+
+
+def open_files() -> int:
+    """How many files this process may have open."""
+    soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    return soft if soft != resource.RLIM_INFINITY else 2**20

@@ -14,21 +14,23 @@ import threading
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from facegan.artifact import ModelCard, load_artifact
+from facegan.artifact import load_artifact
 from facegan.errors import ConfigError
 from facegan.serving.limits import ServingLimits
+from facegan.serving.telemetry import note
 from facegan.synthesis import Rows, Synthesizer
 from facegan.wire import (
     IMAGE_CODECS,
     PNG,
     GenerateRequest,
+    Images,
     Provenance,
     bare_type,
+    check_reply_type,
     decode_request,
-    encode_images,
+    encode_reply,
     negotiate,
 )
-from facegan.wire.image_codecs import Images
 
 OFFERED = tuple(IMAGE_CODECS)  # the content types of replies
 
@@ -52,21 +54,22 @@ class Faces:
 
     images: Images  # uint8 (N, H, W, 3)
     request: GenerateRequest
-    card: ModelCard
-    classes: tuple[str, ...] | None = None  # of a conditional model: one an image
+    provenance: Provenance  # what every picture says of its origin
 
-    @property
-    def provenance(self) -> Provenance:
-        """What every picture says of its origin."""
-        seeds = self.request.seeds
-        return Provenance(
-            model_sha256=self.card.weights_sha256,
-            family=self.card.family,
-            preset=self.card.preset,
-            seeds=None if seeds is None else tuple(seeds),
-            truncation_psi=self.request.truncation_psi,
-            classes=self.classes,
-        )
+
+def rows_of(request: GenerateRequest, model: Synthesizer) -> Rows:
+    """What a model draws from for a request.
+
+    Raises:
+        RequestError: it does not fit the model.
+    """
+    return model.rows(**request.wish)
+
+
+def provenance_of(request: GenerateRequest, model: Synthesizer, rows: Rows) -> Provenance:
+    """Where the images of a request's rows come from."""
+    classes = model.class_names(request.classified, request.everyone, request.classes)
+    return Provenance.of_request(request, model.card, classes, rows.mixed_layers)
 
 
 @dataclass(frozen=True)
@@ -132,9 +135,8 @@ class FaceHandler:
             ServingUnavailable: the model is too busy to draw it in time.
         """
         patience = context if isinstance(context, Patience) else Patience()
-        classes = model.class_names(data.count, data.seeds, data.classes)
-        rows = model.rows(data.seeds, data.latents, data.truncation_psi, data.classes)
-        return Faces(self.paint(model, rows, patience), data, model.card, classes)
+        rows = rows_of(data, model)
+        return Faces(self.paint(model, rows, patience), data, provenance_of(data, model, rows))
 
     def paint_alone(self, model: Synthesizer, rows: Rows, patience: Patience) -> Images:
         """Draw for one caller at a time, as torch uses all cores for each."""
@@ -148,16 +150,30 @@ class FaceHandler:
             NotAcceptable: the caller accepts none that can be written.
             RequestTooLarge: the reply outgrew the limit.
         """
-        content_type = negotiate(accept, OFFERED, self.default_accept)
-        body = encode_images(
-            prediction.images,
-            content_type,
-            provenance=prediction.provenance,
-            layout=prediction.request.layout,
-            columns=prediction.request.columns,
-        )
+        content_type = self.reply_type(accept)
+        request, origin = prediction.request, prediction.provenance
+        check_reply_type(request, content_type, shape_of(prediction.images))
+        body = encode_reply(prediction.images, request, content_type, origin)
         self.limits.check_reply(len(body), prediction.request.count)
         return body, content_type
+
+    def reply_type(self, accept: str | None) -> str:
+        """The content type that a caller likes best.
+
+        Raises:
+            NotAcceptable: none that can be written.
+        """
+        return negotiate(accept, OFFERED, self.default_accept)
+
+    def check(self, request: GenerateRequest, reply_type: str, model: Synthesizer) -> None:
+        """Refuse, before anything is drawn, what cannot be answered as a content type.
+
+        Raises:
+            RequestError: the type cannot do what is asked.
+            RequestTooLarge: such a reply could not fit.
+        """
+        check_reply_type(request, reply_type, model.card.image_shape)
+        self.limits.check_before_drawing(request.count, model.card.image_shape, reply_type)
 
     def answer(
         self,
@@ -183,8 +199,15 @@ class FaceHandler:
             RequestError: the caller asked for what cannot be read, drawn or written.
             ServingUnavailable: the model is too busy to draw it in time.
         """
-        reply_type = negotiate(accept, OFFERED, self.default_accept)
+        reply_type = self.reply_type(accept)
         request = self.default_input_fn(body, content_type)
-        self.limits.check_before_drawing(request.count, model.card.image_shape, reply_type)
+        note(images=request.count, bytes_in=len(body))
+        self.check(request, reply_type, model)
         faces = self.default_predict_fn(request, model, patience)
         return self.default_output_fn(faces, reply_type)
+
+
+def shape_of(images: Images) -> tuple[int, int, int]:
+    """(3, H, W) of images (N, H, W, 3)."""
+    _, height, width, channels = images.shape
+    return channels, height, width

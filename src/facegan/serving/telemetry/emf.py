@@ -1,0 +1,96 @@
+"""CloudWatch's embedded metric format: a line a minute on stdout becomes metrics, with no agent.
+
+Format: docs.aws.amazon.com/AmazonCloudWatch, "Specification: Embedded metric format". Its one
+dimension is fixed, so that nobody's requests can multiply the metrics that are billed.
+"""
+
+import atexit
+import json
+import logging
+import random
+import threading
+import time
+from typing import Any
+
+from facegan.serving.telemetry.logs import EMF
+
+log = logging.getLogger(EMF)
+
+NAMESPACE = "facegan"
+MOST_VALUES = 100  # of one metric in one line, by the specification
+COUNTS = ("Requests", "Faults", "Refusals", "Images", "Rejections")  # sums over the period
+SAMPLES = {"Latency": "Milliseconds", "BatchSize": "Count", "BatchTime": "Milliseconds"}
+PERIOD_SECONDS = 60.0
+
+
+class EmbeddedMetrics:
+    """Adds up for a period, then writes one line. Safe to call from all threads.
+
+    Of more than 100 values a period, an even sample is kept: percentiles hold, their number does
+    not; ``Requests`` counts.
+
+    Args:
+        service: The value of the one dimension, ``Service``.
+    """
+
+    def __init__(self, service: str = "facegan") -> None:
+        self.service = service
+        self.lock = threading.Lock()
+        self.reset()
+
+    def reset(self) -> None:
+        """Begin a period."""
+        self.counts = dict.fromkeys(COUNTS, 0)
+        self.samples: dict[str, list[float]] = {name: [] for name in SAMPLES}
+        self.seen = dict.fromkeys(SAMPLES, 0)
+        self.deepest_queue = 0
+
+    def count(self, name: str, number: int = 1) -> None:
+        """Add to one of ``COUNTS``."""
+        with self.lock:
+            self.counts[name] += number
+
+    def sample(self, name: str, value: float) -> None:
+        """Remember a value of one of ``SAMPLES`` (Vitter's algorithm R beyond 100)."""
+        with self.lock:
+            kept = self.samples[name]
+            self.seen[name] += 1
+            if len(kept) < MOST_VALUES:
+                kept.append(round(value, 3))
+            elif (place := int(random.random() * self.seen[name])) < MOST_VALUES:
+                kept[place] = round(value, 3)
+
+    def queued(self, images: int) -> None:
+        """So many images wait; the period's most are told."""
+        self.deepest_queue = max(self.deepest_queue, images)
+
+    def take_line(self, now: float | None = None) -> str:
+        """The period's line, after which the next period begins.
+
+        Args:
+            now: Seconds since 1970.
+        """
+        with self.lock:
+            values: dict[str, Any] = dict(self.counts)
+            values["QueueImages"] = self.deepest_queue
+            values |= {name: kept for name, kept in self.samples.items() if kept}
+            self.reset()
+        directive = {
+            "Namespace": NAMESPACE,
+            "Dimensions": [["Service"]],
+            "Metrics": [{"Name": name, "Unit": SAMPLES.get(name, "Count")} for name in values],
+        }
+        told = {"Timestamp": int((time.time() if now is None else now) * 1000)}
+        aws = told | {"CloudWatchMetrics": [directive]}
+        return json.dumps({"_aws": aws, "Service": self.service} | values)
+
+    def write_regularly(self, seconds: float = PERIOD_SECONDS) -> None:
+        """Start a thread that writes a line every period, and one when the process ends."""
+
+        def write() -> None:
+            while True:
+                time.sleep(seconds)
+                log.info("%s", self.take_line())
+
+        threading.Thread(target=write, name="embedded metrics", daemon=True).start()
+        atexit.register(lambda: log.info("%s", self.take_line()))

@@ -1,0 +1,66 @@
+"""What Prometheus may ask: the queue, the batches, the times, the refusals, of one app."""
+
+from collections.abc import Callable
+from typing import Any
+
+from prometheus_client import (
+    CollectorRegistry,
+    Counter,
+    Gauge,
+    Histogram,
+    ProcessCollector,
+    generate_latest,
+)
+from prometheus_client.exposition import CONTENT_TYPE_LATEST
+
+SECONDS = (0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10, 20, 60)
+SIZES = (1, 2, 4, 8, 12, 16, 24, 32, 64, 128)
+
+
+class Metrics:
+    """The metrics of one app, in a registry of its own: several apps in a process do not mix.
+
+    Args:
+        is_ready: Whether the app would answer /ping with 200.
+    """
+
+    content_type = CONTENT_TYPE_LATEST
+
+    def __init__(self, is_ready: Callable[[], bool]) -> None:
+        self.registry = CollectorRegistry()
+        own: dict[str, Any] = {"registry": self.registry, "namespace": "facegan"}
+        self.request_seconds = Histogram(
+            "request_seconds", "From a request's arrival to the end of its reply.",
+            ["route", "status"], buckets=SECONDS, **own,
+        )  # fmt: skip
+        self.in_flight = Gauge("requests_in_flight", "Requests that are being answered.", **own)
+        self.queue_images = Gauge("queue_images", "Images that wait for the model.", **own)
+        self.queue_seconds = Histogram(
+            "queue_seconds", "How long a request waited for the model.", buckets=SECONDS, **own
+        )
+        self.batch_images = Histogram(
+            "batch_images", "Images that were drawn together.", buckets=SIZES, **own
+        )
+        self.batch_seconds = Histogram(
+            "batch_seconds", "How long the model took for a batch.", buckets=SECONDS, **own
+        )
+        self.images = Counter("images", "Images drawn.", **own)
+        self.rejections = Counter(
+            "rejections", "Requests refused or dropped, by reason.", ["reason"], **own
+        )
+        self.ready = Gauge("ready", "1 while /ping says 200.", **own)
+        self.ready.set_function(lambda: float(is_ready()))
+        ProcessCollector(registry=self.registry)
+        self.of_route: dict[tuple[str, int], Histogram] = {}
+
+    def request(self, route: str, status: int, seconds: float) -> None:
+        """A request was answered."""
+        key = route, status
+        child = self.of_route.get(key)
+        if child is None:  # labels() takes a lock and costs as much as the rest
+            child = self.of_route[key] = self.request_seconds.labels(route, str(status))
+        child.observe(seconds)
+
+    def render(self) -> bytes:
+        """All of them in Prometheus' text format."""
+        return generate_latest(self.registry)

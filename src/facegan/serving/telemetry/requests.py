@@ -1,0 +1,243 @@
+"""What is told of every request: one line in the log, and its share of the metrics.
+
+Nothing of what callers send or get is logged: sizes, types and times only. It wraps the app as WSGI
+middleware, which costs half of what Flask's hooks do.
+"""
+
+import logging
+import random
+import re
+import time
+from collections.abc import Callable, Iterable, Iterator
+from typing import Any
+
+import flask
+
+from facegan.errors import RequestError
+from facegan.serving.telemetry.emf import EmbeddedMetrics
+from facegan.serving.telemetry.logs import REQUEST_ID, REQUESTS
+from facegan.serving.telemetry.metrics import Metrics
+
+log = logging.getLogger(REQUESTS)
+
+Environ = dict[str, Any]
+# What a caller may call its request, so that its log and ours can be joined; else we name it.
+SANE_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:=;+/-]{0,127}")
+# InvokeEndpoint's CustomAttributes: up to 1,024 visible characters of ASCII, blanks between them.
+ATTRIBUTES = re.compile(r"[!-~](?:[ -~]{0,1022}[!-~])?")
+CUSTOM = "X-Amzn-SageMaker-Custom-Attributes"
+CUSTOM_KEY = "HTTP_X_AMZN_SAGEMAKER_CUSTOM_ATTRIBUTES"
+FACTS = "facegan.facts"  # the key of a request's facts in its WSGI environment
+QUIET = {"/ping", "/metrics"}  # asked every few seconds: a line each would fill the log
+FACTS_OF_HEADERS = {  # what is logged of them; cut to 128 characters, as callers write them
+    "content_type": "CONTENT_TYPE",
+    "accept": "HTTP_ACCEPT",
+    "inference_id": "HTTP_X_AMZN_SAGEMAKER_INFERENCE_ID",
+    "trace_id": "HTTP_X_AMZN_TRACE_ID",
+}
+
+
+class Telemetry:
+    """Counts for one app; the observer of its batcher, and of the worker in front of it."""
+
+    def __init__(self, emf: EmbeddedMetrics | None = None) -> None:
+        self.is_ready: Callable[[], bool] = lambda: True  # what /ping would say
+        self.metrics = Metrics(lambda: self.is_ready())
+        self.emf = emf
+
+    def queued(self, images: int) -> None:
+        """So many images wait now."""
+        self.metrics.queue_images.set(images)
+        if self.emf:
+            self.emf.queued(images)
+
+    def batch(self, images: int, seconds: float) -> None:
+        """So many images were drawn together, in so long."""
+        self.metrics.batch_images.observe(images)
+        self.metrics.batch_seconds.observe(seconds)
+        self.metrics.images.inc(images)
+        if self.emf:
+            self.emf.count("Images", images)
+            self.emf.sample("BatchSize", images)
+            self.emf.sample("BatchTime", seconds * 1000)
+
+    def drawn(self, waited_seconds: float, seconds: float) -> None:
+        """The wish of the request under way was drawn."""
+        self.metrics.queue_seconds.observe(waited_seconds)
+        note(queue_ms=round(waited_seconds * 1000, 2), model_ms=round(seconds * 1000, 2))
+
+    def rejected(self, reason: str) -> None:
+        """A wish was not taken, or was dropped."""
+        self.metrics.rejections.labels(reason).inc()
+        if self.emf:
+            self.emf.count("Rejections")
+
+    def turned_away(self, status: int, reason: str) -> None:
+        """A request was refused before it reached the app; its line names no route."""
+        self.rejected(reason)
+        self.metrics.request("none", status, 0.0)
+        facts = {"route": "none", "status": status, "error": reason}
+        log.info("%s %s", status, reason, extra={"facts": facts})
+
+    def answered(self, route: str, facts: dict[str, object], status: int, seconds: float) -> None:
+        """A request was answered, to its last byte."""
+        self.metrics.request(route, status, seconds)
+        if self.emf and route not in QUIET:
+            self.emf.count("Requests")
+            self.emf.sample("Latency", seconds * 1000)
+            if status >= 400:
+                self.emf.count("Faults" if status >= 500 else "Refusals")
+        level = logging.DEBUG if route in QUIET and status == 200 else logging.INFO
+        if log.isEnabledFor(level):
+            told = {"route": route, "status": status, "ms": round(seconds * 1000, 2), **facts}
+            log.log(level, "%s %s", status, route, extra={"facts": told})
+
+
+def install_telemetry(app: flask.Flask, *, emf: bool = False) -> Telemetry:
+    """Watch an app.
+
+    Adds ``GET /metrics``, X-Request-Id to every reply, and SageMaker's custom attributes to the
+    replies of those who sent some. The worker finds it in ``app.extensions``.
+
+    Args:
+        app: The app.
+        emf: Whether to write CloudWatch's embedded metrics, a line a minute.
+
+    Returns:
+        The observer to hand to the batcher. Set its ``is_ready`` once it can be told.
+    """
+    telemetry = Telemetry(EmbeddedMetrics() if emf else None)
+    if telemetry.emf:
+        telemetry.emf.write_regularly()
+    app.extensions["facegan.telemetry"] = telemetry
+    app.before_request(check_attributes)
+    app.wsgi_app = Watched(app, telemetry)  # type: ignore[method-assign]  # as Flask advises
+
+    @app.get("/metrics")
+    def tell_metrics() -> flask.Response:
+        """Prometheus' own format, whatever Accept says."""
+        metrics = telemetry.metrics
+        return flask.Response(metrics.render(), content_type=metrics.content_type)
+
+    return telemetry
+
+
+def note(**facts: object) -> None:
+    """Add facts to the line of the request under way; nothing happens outside of one.
+
+    Known names: ``images``, ``bytes_in``, ``queue_ms``, ``model_ms``, ``error``.
+    """
+    if flask.has_request_context():
+        flask.request.environ.get(FACTS, {}).update(facts)
+
+
+def request_id() -> str:
+    """The id of the request under way; empty outside of one."""
+    return REQUEST_ID.get()
+
+
+def check_attributes() -> None:
+    """Refuse custom attributes that SageMaker would not have passed on, instead of losing them.
+
+    Raises:
+        RequestError: they are too long, or not visible ASCII.
+    """
+    attributes = flask.request.environ.get(CUSTOM_KEY)
+    if attributes is not None and not ATTRIBUTES.fullmatch(attributes):
+        raise RequestError(
+            f"{CUSTOM} is not 1 to 1024 visible ASCII characters.", "Shorten or encode it."
+        )
+
+
+class Watched:
+    """A Flask app as WSGI, every request of which is named, timed and told of."""
+
+    def __init__(self, app: flask.Flask, telemetry: Telemetry) -> None:
+        self.app, self.inner, self.telemetry = app, app.wsgi_app, telemetry
+        self.plain_routes: set[str] = set()
+        self.patterns: list[tuple[re.Pattern[str], str]] = []
+
+    def __call__(self, environ: Environ, start_response: Any) -> Iterable[bytes]:
+        """Answer a request."""
+        asked = environ.get("HTTP_X_REQUEST_ID")
+        own_id = asked if asked and SANE_ID.fullmatch(asked) else f"{random.getrandbits(128):032x}"
+        REQUEST_ID.set(own_id)
+        answer = Answer(self, environ, own_id, start_response)
+        self.telemetry.metrics.in_flight.inc()
+        try:
+            answer.parts = self.inner(environ, answer.start)
+        except BaseException:
+            answer.close()
+            raise
+        return answer
+
+    def route_of(self, path: str) -> str:
+        """The route that a path belongs to: one of few, whatever callers ask for."""
+        if not self.plain_routes:  # all are registered once requests come
+            for rule in self.app.url_map.iter_rules():
+                if "<" in rule.rule:
+                    text = re.sub(r"<[^>]+>", "[^/]+", re.sub(r"<path:[^>]+>", ".+", rule.rule))
+                    self.patterns.append((re.compile(text), rule.rule))
+            self.plain_routes = {x.rule for x in self.app.url_map.iter_rules() if "<" not in x.rule}
+        if path in self.plain_routes:
+            return path
+        return next((rule for pattern, rule in self.patterns if pattern.fullmatch(path)), "unknown")
+
+
+class Answer:
+    """One reply on its way out: its headers completed, its bytes counted, told of at its end."""
+
+    def __init__(self, watched: Watched, environ: Environ, own_id: str, start: Any) -> None:
+        self.watched, self.environ, self.own_id, self.start_response = (
+            watched,
+            environ,
+            own_id,
+            start,
+        )
+        self.facts: dict[str, object] = {}
+        environ[FACTS] = self.facts
+        self.parts: Iterable[bytes] = ()
+        self.began, self.status, self.bytes_out, self.is_told = time.perf_counter(), 500, 0, False
+
+    def start(self, status: str, headers: list[tuple[str, str]], exc_info: Any = None) -> Any:
+        """The app's ``start_response``."""
+        self.status = int(status[:3])
+        headers.append(("X-Request-Id", self.own_id))
+        attributes = self.environ.get(CUSTOM_KEY)
+        if attributes is not None and ATTRIBUTES.fullmatch(attributes):
+            headers.append((CUSTOM, attributes))
+        return self.start_response(status, headers, exc_info)
+
+    def __iter__(self) -> Iterator[bytes]:
+        for part in self.parts:
+            self.bytes_out += len(part)
+            yield part
+
+    def close(self) -> None:
+        """The reply was sent, or its caller is gone."""
+        if self.is_told:
+            return
+        self.is_told = True
+        if (close := getattr(self.parts, "close", None)) is not None:
+            close()
+        telemetry = self.watched.telemetry
+        telemetry.metrics.in_flight.dec()
+        route = self.watched.route_of(self.environ.get("PATH_INFO", ""))
+        if route not in QUIET:
+            self.describe()
+        REQUEST_ID.set(self.own_id)
+        seconds = time.perf_counter() - self.began
+        telemetry.answered(route, self.facts, self.status, seconds)
+        REQUEST_ID.set("")
+
+    def describe(self) -> None:
+        """What is known of the request from outside."""
+        facts, environ = self.facts, self.environ
+        facts["method"] = environ.get("REQUEST_METHOD", "")[:16]
+        for name, key in FACTS_OF_HEADERS.items():
+            if value := environ.get(key):
+                facts[name] = value[:128]
+        if "bytes_in" not in facts:
+            length = environ.get("CONTENT_LENGTH") or ""
+            facts["bytes_in"] = int(length) if length.isdecimal() else None
+        facts["bytes_out"] = self.bytes_out

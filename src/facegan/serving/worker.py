@@ -1,0 +1,287 @@
+"""gunicorn's threaded worker, on which callers who stall, dribble or never hang up cannot lean.
+
+Seen of gunicorn 27.0.1's own (gthread, 16 threads): 20 callers who send half a head or half a body
+and wait hold all threads for ever, and ``GET /ping`` with them; 20 callers who ask for
+``Connection: close`` and do not close themselves hold the main loop for 40 s, as it lingers 2 s
+over each. Here the main loop gathers requests (``gathering.py``), threads only get whole ones,
+pings have threads of their own, and lingering is the poller's business too.
+"""
+
+import errno
+import selectors
+import socket
+import time
+from concurrent.futures import Future, ThreadPoolExecutor
+from functools import partial
+from typing import Any
+
+from gunicorn.workers.gthread import STOP_KEEPALIVE_LINGER, TConn, ThreadWorker
+
+from facegan.serving.gathering import GatheringSocket, HeadTooLong
+from facegan.serving.refusals import (
+    NOT_HTTP,
+    OVERLOADED,
+    TOO_LONG,
+    TOO_SLOW,
+    Refusal,
+    ReplyCatcher,
+    encode_refusal,
+)
+
+REQUEST_SECONDS = 30.0  # for a connection's first byte; from a request's first byte to its last
+PATIENCE_SECONDS = 20.0  # of a thread, for a caller who does not read its reply
+PING_PATIENCE_SECONDS = 0.25
+LINGER_SECONDS = 2.0  # for a caller who was answered to hang up first, lest it lose the reply
+LINGER_RATE = 256 * 2**10  # bytes that earn such a caller another second
+LINGER_BYTES = 32 * 2**20  # that such a caller may still be sending
+MAX_BODY_BYTES = 6 * 2**20  # where the app names no limit
+GATHERED_BYTES = 256 * 2**20  # of all requests that are not whole yet
+# Requests that are whole and wait for a thread; beyond them, waiting would outlast the callers.
+WAITING_PER_THREAD = 4
+PING = (b"GET /ping ", b"GET /ping?")
+FULL_ERRORS = (errno.EMFILE, errno.ENFILE)
+
+
+class PatientWorker(ThreadWorker):  # type: ignore[misc]  # gunicorn has no types
+    """The gthread worker, with everything that waits for a caller moved to its poller.
+
+    ``self.waiting`` holds the connections that send a request, ``self.lingering`` those that were
+    answered for the last time, both with the oldest first; ``self.keepalived_conns`` is gunicorn's
+    own list of those between two requests.
+    """
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.waiting: dict[TConn, int] = {}  # and the bytes gathered
+        self.lingering: dict[TConn, int] = {}  # and the bytes dropped
+        self.next_check = 0.0  # of whose time has run out
+        self.under_way = 0  # requests that threads have or will have
+        self.gathered_bytes = 0
+        self.max_body_bytes = MAX_BODY_BYTES
+        self.telemetry: Any = None
+
+    def init_process(self) -> None:
+        """In the forked process; gunicorn runs its loop inside."""
+        self.ping_pool = ThreadPoolExecutor(2, "ping")
+        super().init_process()
+
+    def load_wsgi(self) -> None:
+        """Load the app, and learn from it how long a body may be and who counts refusals."""
+        super().load_wsgi()
+        config, extensions = (getattr(self.wsgi, x, {}) for x in ("config", "extensions"))
+        self.max_body_bytes = config.get("MAX_CONTENT_LENGTH") or MAX_BODY_BYTES
+        self.telemetry = extensions.get("facegan.telemetry")
+
+    # --- a connection's way: accept, gather, enqueue_req, (a thread), finish_request --------------
+
+    def accept(self, listener: Any) -> None:
+        """Take a connection; whoever waited longest makes room where there is none."""
+        try:
+            accepted, address = listener.accept()
+        except OSError as error:
+            if error.errno in FULL_ERRORS and self.make_room():
+                return
+            if error.errno in (*FULL_ERRORS, errno.EAGAIN, errno.ECONNABORTED):
+                return
+            raise
+        self.nr_conns += 1
+        sock = GatheringSocket(accepted, PATIENCE_SECONDS)
+        conn = TConn(self.cfg, sock, address, listener.getsockname())
+        conn.data_ready = True  # no thread waits for it
+        self.await_request(conn)
+        if self.nr_conns >= self.worker_connections:
+            self.make_room()
+
+    def await_request(self, conn: TConn) -> None:
+        """Let the poller tell when the caller sends, unless it has sent all already."""
+        conn.timeout = time.monotonic() + REQUEST_SECONDS
+        self.gather(conn)
+
+    def on_client_socket_readable(self, conn: TConn, client: Any) -> None:
+        """The next request on a kept connection begins."""
+        self.poller.unregister(client)
+        self.keepalived_conns.remove(conn)
+        self.await_request(conn)
+
+    def gather(self, conn: TConn, _: Any = None) -> None:
+        """Read what is there; a whole request goes to a thread."""
+        sock: GatheringSocket = conn.sock
+        before = len(sock.gathered)
+        try:
+            is_ready = sock.gather(self.max_body_bytes)
+        except HeadTooLong:
+            return self.refuse(conn, TOO_LONG)
+        except OSError:
+            return self.forget(conn)
+        if is_ready:
+            return self.dispatch(conn) if sock.head else self.forget(conn)
+        if not before and sock.gathered:  # its first bytes: its time begins
+            conn.timeout = time.monotonic() + REQUEST_SECONDS
+            self.stop_waiting(conn)
+        return self.wait(conn)
+
+    def wait(self, conn: TConn) -> None:
+        """Have the poller watch a connection, and see that all of them do not hold too much."""
+        size = len(conn.sock.gathered)
+        self.gathered_bytes += size - self.waiting.get(conn, 0)
+        if conn not in self.waiting:
+            self.poller.register(conn.sock, selectors.EVENT_READ, partial(self.gather, conn))
+        self.waiting[conn] = size
+        if self.gathered_bytes > max(GATHERED_BYTES, 2 * self.max_body_bytes):
+            self.refuse(next(iter(self.waiting)), TOO_SLOW)
+
+    def stop_waiting(self, conn: TConn) -> None:
+        """Take a connection from the poller."""
+        if conn in self.waiting:
+            self.gathered_bytes -= self.waiting.pop(conn)
+            self.poller.unregister(conn.sock)
+
+    def dispatch(self, conn: TConn) -> None:
+        """Give a request to a thread, or refuse it where too many wait already."""
+        is_ping = conn.sock.head.startswith(PING)
+        if not is_ping and self.under_way >= self.cfg.threads * (1 + WAITING_PER_THREAD):
+            return self.refuse(conn, OVERLOADED)
+        self.stop_waiting(conn)
+        conn.sock.patience_seconds = PING_PATIENCE_SECONDS if is_ping else PATIENCE_SECONDS
+        self.under_way += not is_ping
+        pool = self.ping_pool if is_ping else self.tpool
+        future = pool.submit(self.handle, conn)
+        future.add_done_callback(
+            lambda done: self.method_queue.defer(self.after_request, conn, done, is_ping)
+        )
+        return None
+
+    def handle_request(self, req: Any, conn: TConn) -> Any:
+        """Answer, in a thread; nothing can follow a request that was cut off."""
+        if conn.sock.is_cut:
+            req.force_close()
+        return super().handle_request(req, conn)
+
+    def after_request(self, conn: TConn, done: "Future[Any]", is_ping: bool) -> None:
+        """Back in the main loop: keep the connection, or see it off."""
+        self.under_way -= not is_ping
+        if done.cancelled() or done.exception() or not done.result():
+            return self.linger(conn)
+        sock: GatheringSocket = conn.sock
+        sock.gathered[:0] = conn.parser.unreader.take_buffered()
+        return self.keep(conn)
+
+    def keep(self, conn: TConn) -> None:
+        """Wait for the next request, or go on with the one that has begun."""
+        conn.sock.forget_head()
+        conn.sock.setblocking(False)
+        if conn.sock.gathered:
+            return self.await_request(conn)
+        conn.set_timeout()
+        if not self.alive:
+            conn.timeout = min(conn.timeout, time.monotonic() + STOP_KEEPALIVE_LINGER)
+        self.keepalived_conns.append(conn)
+        self.poller.register(
+            conn.sock, selectors.EVENT_READ, partial(self.on_client_socket_readable, conn)
+        )
+        return None
+
+    # --- the ends of a connection ----------------------------------------------------------------
+
+    def refuse(self, conn: TConn, refusal: Refusal) -> None:
+        """Answer without a thread. An overloaded server keeps the connection: a new one costs."""
+        sock: GatheringSocket = conn.sock
+        self.stop_waiting(conn)
+        if self.telemetry is not None:
+            self.telemetry.turned_away(refusal.code, refusal.error)
+        closes = refusal is not OVERLOADED or sock.closes_afterwards or not self.alive
+        closes = closes or len(sock.gathered) > sock.end  # another follows: it can wait elsewhere
+        reply = encode_refusal(refusal, closes)
+        try:
+            if sock.send(reply) < len(reply):
+                return self.forget(conn)
+        except OSError:
+            return self.forget(conn)
+        if closes:
+            return self.linger(conn)
+        sock.skip_request()
+        return self.keep(conn)
+
+    def linger(self, conn: TConn) -> None:
+        """Say that nothing more comes, and wait for the caller to hang up (RFC 9112, 9.6)."""
+        sock: GatheringSocket = conn.sock
+        sock.gathered.clear()
+        try:
+            sock.setblocking(False)
+            sock.shutdown(socket.SHUT_WR)
+            self.poller.register(sock, selectors.EVENT_READ, partial(self.drop, conn))
+        except (OSError, ValueError):  # closed already, by the caller or by gunicorn
+            return self.forget(conn)
+        conn.timeout = time.monotonic() + LINGER_SECONDS
+        self.lingering[conn] = 0
+        return self.drop(conn)
+
+    def drop(self, conn: TConn, _: Any = None) -> None:
+        """Read what a caller sends who was answered already; whoever sends fast has longer."""
+        try:
+            size = conn.sock.drop()
+        except BlockingIOError:
+            return
+        except OSError:
+            size = 0
+        self.lingering[conn] += size
+        if not size or self.lingering[conn] > LINGER_BYTES:
+            self.forget(conn)
+        elif self.alive:
+            conn.timeout += size / LINGER_RATE
+
+    def forget(self, conn: TConn) -> None:
+        """Close at once."""
+        self.stop_waiting(conn)
+        if self.lingering.pop(conn, None) is not None:
+            self.poller.unregister(conn.sock)
+        self.nr_conns -= 1
+        conn.close()
+
+    def make_room(self) -> bool:
+        """Close the connection that has waited longest, of the more numerous kind; False if none.
+
+        Nothing is taken from a thread. Otherwise a thousand idle callers would shut out the next.
+        """
+        if self.lingering:
+            self.forget(next(iter(self.lingering)))
+        elif self.waiting and len(self.waiting) >= len(self.keepalived_conns):
+            self.forget(next(iter(self.waiting)))
+        elif self.keepalived_conns:
+            conn = self.keepalived_conns.popleft()
+            self.poller.unregister(conn.sock)
+            self.forget(conn)
+        else:
+            return False
+        return True
+
+    def murder_pending(self) -> None:
+        """See off those whose time has run out; gunicorn asks at every turn of its loop."""
+        now = time.monotonic()
+        if now < self.next_check:
+            return
+        self.next_check = now + 0.5
+        for conn in [x for x in (*self.waiting, *self.lingering) if x.timeout <= now]:
+            if conn in self.waiting and conn.sock.gathered:
+                self.refuse(conn, TOO_SLOW)
+            else:
+                self.forget(conn)
+
+    def _cap_keepalive(self, deadline: float) -> None:
+        """The worker stops: whoever has not begun a request had its chance."""
+        super()._cap_keepalive(deadline)
+        for conn in self.waiting:
+            if not conn.sock.gathered:
+                conn.timeout = min(conn.timeout, deadline)
+
+    def handle_error(self, req: Any, client: Any, addr: Any, exc: BaseException) -> None:
+        """gunicorn's refusals of what is no HTTP, in our shape instead of a page of HTML."""
+        catcher = ReplyCatcher()
+        super().handle_error(req, catcher, addr, exc)
+        refusal = NOT_HTTP._replace(status=catcher.status)
+        if self.telemetry is not None:
+            self.telemetry.turned_away(refusal.code, refusal.error)
+        try:
+            client.sendall(encode_refusal(refusal, closes=True))
+        except OSError:
+            self.log.debug("Failed to send error message.")

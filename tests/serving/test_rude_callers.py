@@ -1,0 +1,393 @@
+"""Callers who stall, lie, flood or never hang up, against a real gunicorn: it keeps answering."""
+
+import io
+import json
+import os
+import re
+import resource
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager, suppress
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import pytest
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
+
+ROOT = Path(__file__).parents[2]
+# `facegan serve`, but a caller has 2 s for a request: a test need not wait for half a minute.
+SERVE = """
+import facegan.serving.worker as worker
+worker.REQUEST_SECONDS = 2.0
+from facegan.cli.__main__ import main
+main()
+"""
+START_SECONDS = 90
+MANY = 40  # callers at once; the server has 8 threads
+PING = b"GET /ping HTTP/1.1\r\nHost: x\r\n\r\n"
+ONE = b'{"seeds": [1]}'
+
+
+class Reply(NamedTuple):
+    """What came back over a socket."""
+
+    status: int
+    head: str
+    body: bytes
+
+
+class Server(NamedTuple):
+    """A running server."""
+
+    process: subprocess.Popen[bytes]
+    port: int
+
+    def connect(self, timeout: float = 20) -> socket.socket:
+        return socket.create_connection(("127.0.0.1", self.port), timeout=timeout)
+
+    def send(self, data: bytes, timeout: float = 20, *, half_close: bool = False) -> Reply:
+        """Send bytes on a connection of their own, and read one reply."""
+        with self.connect(timeout) as connection:
+            connection.sendall(data)
+            if half_close:
+                connection.shutdown(socket.SHUT_WR)
+            return read_reply(connection)
+
+    def ping(self) -> float:
+        """Seconds until /ping says 200."""
+        started = time.monotonic()
+        assert self.send(PING).status == 200
+        return time.monotonic() - started
+
+    def memory_mb(self) -> float:
+        """Resident memory of the worker, which is the child of the process that was started."""
+        path = Path(f"/proc/{self.process.pid}/task/{self.process.pid}/children")
+        (child,) = path.read_text().split()
+        kib = re.search(r"VmRSS:\s+(\d+)", Path(f"/proc/{child}/status").read_text())
+        assert kib
+        return int(kib[1]) / 1024
+
+
+def read_reply(connection: socket.socket) -> Reply:
+    """One reply, its body as long as it says; status 0 where the connection was just closed."""
+    with connection.makefile("rb") as stream:
+        status_line = stream.readline()
+        if not status_line:
+            return Reply(0, "", b"")
+        head = b"".join(iter(stream.readline, b"\r\n")).decode("latin-1")
+        length = re.search(r"^Content-Length: (\d+)", head, re.I | re.M)
+        body = stream.read(int(length[1])) if length else b""
+        return Reply(int(status_line.split()[1]), head, body)
+
+
+def request(body: bytes = ONE, content_type: str = "application/json", **headers: object) -> bytes:
+    """POST /invocations; a header's underscores become hyphens."""
+    named = {"Host": "x", "Content-Type": content_type, "Content-Length": len(body)}
+    named |= {name.replace("_", "-"): value for name, value in headers.items()}
+    lines = "".join(f"{name}: {value}\r\n" for name, value in named.items())
+    return b"POST /invocations HTTP/1.1\r\n" + lines.encode("latin-1") + b"\r\n" + body
+
+
+@contextmanager
+def running(model: Path, *, open_files: int = 1024, **variables: str) -> Iterator[Server]:
+    """A server of 8 threads that has answered /ping."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = int(probe.getsockname()[1])
+    command = [sys.executable, "-c", SERVE, "serve", str(model), "--port", str(port)]
+    hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+    process = subprocess.Popen(
+        [*command, "--threads", "8"],
+        env=os.environ | {"PYTHONPATH": str(ROOT / "src")} | variables,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_NOFILE, (open_files, hard)),
+    )
+    server = Server(process, port)
+    try:
+        deadline = time.monotonic() + START_SECONDS
+        while time.monotonic() < deadline:
+            assert process.poll() is None
+            try:
+                server.ping()
+                break
+            except OSError:
+                time.sleep(0.1)
+        yield server
+    finally:
+        process.terminate()
+        process.wait(40)
+
+
+@pytest.fixture(scope="module")
+def server(model_dir: Path) -> Iterator[Server]:
+    with running(model_dir) as started:
+        yield started
+
+
+def refused(reply: Reply, *statuses: int) -> dict[str, str]:
+    """Check that a reply is a refusal of the one shape, and return what it says."""
+    assert reply.status in statuses, reply
+    told = json.loads(reply.body)
+    assert set(told) == {"error", "message", "hint"} and told["message"]
+    assert b"Traceback" not in reply.body
+    return dict(told)
+
+
+STALLS = {
+    "silent": b"",
+    "a letter": b"P",
+    "half a head": b"POST /invocations HTTP/1.1\r\nHost: x\r\nContent-Ty",
+    "half a body": request()[:-3],
+    "no body": request(b"", Content_Length=100),
+    "no body, expects 100": request(b"", Content_Length=100, Expect="100-continue"),
+    "half a chunk": request(b"ff\r\n{", Content_Length="", Transfer_Encoding="chunked"),
+    "no last chunk": request(b"2\r\n{}\r\n", Transfer_Encoding="chunked").replace(
+        b"Content-Length: 7\r\n", b""
+    ),
+    "an endless header": b"GET /ping HTTP/1.1\r\nHost: " + b"x" * 3000,
+    "a body far over the limit": request(b"", Content_Length=100_000_000),
+    "answered, but does not hang up": PING.replace(b"\r\n\r\n", b"\r\nConnection: close\r\n\r\n"),
+    "answered, and stays": PING,
+}
+
+
+@pytest.mark.parametrize("data", STALLS.values(), ids=STALLS)
+def test_callers_who_stall_keep_nobody_waiting(server: Server, data: bytes) -> None:
+    """Five times as many as there are threads: the next caller is answered as if alone.
+
+    gunicorn's own gthread answers neither /ping nor anyone else while they stay.
+    """
+    with ExitStack() as stack:
+        callers = [stack.enter_context(server.connect()) for _ in range(MANY)]
+        for caller in callers:
+            caller.sendall(data)
+        time.sleep(0.2)
+        assert max(server.ping() for _ in range(5)) < 1
+        assert server.send(request()).status == 200
+
+
+@pytest.mark.parametrize("name", ["half a head", "half a body", "half a chunk", "no last chunk"])
+def test_a_caller_who_stalls_is_told_so_and_hung_up_on(server: Server, name: str) -> None:
+    reply = server.send(STALLS[name])
+    assert refused(reply, 400, 408)["error"] in ("RequestTimeout", "BadRequest")
+    assert "Connection: close" in reply.head
+
+
+def test_a_silent_caller_is_hung_up_on_without_a_word(server: Server) -> None:
+    with server.connect() as connection:
+        assert connection.recv(1) == b""
+
+
+def test_a_caller_who_dribbles_is_cut_off(server: Server) -> None:
+    """A byte every 0.1 s: each is progress, and the whole is none."""
+    started = time.monotonic()
+    with server.connect() as connection, pytest.raises(OSError):
+        for byte in request(b" " * 1000):
+            connection.sendall(bytes([byte]))
+            time.sleep(0.1)
+            assert time.monotonic() - started < 15
+    assert time.monotonic() - started < 10
+
+
+def test_a_body_that_ends_half_way_is_400(server: Server) -> None:
+    refused(server.send(STALLS["half a body"], half_close=True), 400)
+
+
+def test_a_body_longer_than_it_says_is_two_requests_of_which_the_second_is_none(
+    server: Server,
+) -> None:
+    data = request(ONE + b"garbage\r\n\r\n", Content_Length=len(ONE))
+    with server.connect() as connection:
+        connection.sendall(data)
+        stream = connection.makefile("rb")
+        answer = b"".join(iter(lambda: stream.read(65536), b""))
+    assert answer.startswith(b"HTTP/1.1 200") and b"HTTP/1.1 400" in answer
+
+
+def test_two_requests_at_once_get_two_replies_in_order(server: Server) -> None:
+    with server.connect() as connection:
+        connection.sendall(PING + request(Accept="application/x-npy") + request(b"{"))
+        replies = [Reply(*read_exactly(connection)) for _ in range(3)]
+    assert [reply.status for reply in replies] == [200, 200, 400]
+    assert replies[1].body.startswith(b"\x93NUMPY")
+
+
+def read_exactly(connection: socket.socket) -> tuple[int, str, bytes]:
+    """One reply and not a byte more, so that the next can be read from the same connection."""
+    head = b""
+    while not head.endswith(b"\r\n\r\n"):
+        head += connection.recv(1)
+    length = re.search(rb"Content-Length: (\d+)", head, re.I)
+    body = b""
+    while length and len(body) < int(length[1]):
+        body += connection.recv(int(length[1]) - len(body))
+    return int(head.split()[1]), head.decode("latin-1"), body
+
+
+def test_who_waits_for_100_continue_gets_it(server: Server) -> None:
+    """curl holds a large body back until then."""
+    head, _, body = request(Expect="100-continue").partition(b"\r\n\r\n")
+    with server.connect() as connection:
+        connection.sendall(head + b"\r\n\r\n")
+        assert connection.recv(100).startswith(b"HTTP/1.1 100")
+        connection.sendall(body)
+        status, *_ = read_exactly(connection)
+        while status == 100:  # gunicorn says it once more
+            status, *_ = read_exactly(connection)
+        assert status == 200
+
+
+def test_a_body_of_100_mb_is_refused_by_its_length(server: Server) -> None:
+    """Not a byte of it is waited for, and none is kept."""
+    before = server.memory_mb()
+    told = refused(server.send(request(b" " * 1000, Content_Length=100_000_000)), 413)
+    assert "6,291,456" in told["message"]
+    assert server.memory_mb() - before < 20
+
+
+def test_100_mb_in_chunks_are_refused_and_not_kept(server: Server) -> None:
+    before = server.memory_mb()
+    head = request(b"", Transfer_Encoding="chunked").replace(b"Content-Length: 0\r\n", b"")
+    block = b"100000\r\n" + b" " * 2**20 + b"\r\n"
+    with server.connect() as connection:
+        connection.sendall(head)
+        try:
+            for _ in range(100):
+                connection.sendall(block)
+        except OSError:
+            return  # hung up on, after 32 MB that were read and dropped
+        refused(read_reply(connection), 413)
+    assert server.memory_mb() - before < 40
+
+
+def test_callers_who_do_not_read_keep_no_ping_waiting(server: Server) -> None:
+    """Each asks for 190 KB again and again, and reads none of it."""
+    seeds = json.dumps({"seeds": [1] * 64}).encode()
+    asks = request(seeds, Accept="application/x-npy") * 60
+    with ExitStack() as stack:
+        for _ in range(20):
+            caller = stack.enter_context(socket.socket())
+            caller.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+            caller.connect(("127.0.0.1", server.port))
+            caller.settimeout(0.05)
+            with suppress(TimeoutError):
+                caller.sendall(asks)
+        time.sleep(1)
+        assert max(server.ping() for _ in range(5)) < 1
+
+
+def test_more_connections_than_files_may_be_open(model_dir: Path) -> None:
+    """300 idle callers, where 200 files may be open: the idle make room for the next."""
+    with running(model_dir, open_files=200) as server, ExitStack() as stack:
+        for _ in range(300):
+            stack.enter_context(server.connect())
+        assert max(server.ping() for _ in range(5)) < 2
+        assert server.send(request()).status == 200
+
+
+def npy(array: np.ndarray) -> bytes:
+    """An array as a .npy body, objects pickled."""
+    stream = io.BytesIO()
+    np.save(stream, array, allow_pickle=True)
+    return stream.getvalue()
+
+
+NPY = "application/x-npy"
+LIE = b"\x93NUMPY\x01\x00v\x00{'descr': '<f4', 'fortran_order': False, 'shape': (%s,16), }"
+WRONG = {
+    "deep": (b'{"seeds": ' + b"[" * 500_000, "application/json"),
+    "deep objects": (b'{"a":' * 500_000, "application/json"),
+    "NaN": (b'{"seeds": [NaN]}', "application/json"),
+    "infinite": (b'{"latents": [[1e999]]}', "application/json"),
+    "huge number": (b'{"seeds": [' + b"9" * 100_000 + b"]}", "application/json"),
+    "huge n": (json.dumps({"seeds": [1] * 500_000}).encode(), "application/json"),
+    "huge csv": (b"1\n" * 2_000_000, "text/csv"),
+    "surrogates": (b'{"\\ud800": 1}', "application/json"),
+    "objects": (npy(np.array([{}, []], dtype=object)), NPY),
+    "a lying header": (LIE % b"99999999999" + b"\0" * 64, NPY),
+    "a negative shape": (LIE % b"-1" + b"\0" * 64, NPY),
+    "a calling header": (LIE % b"__import__('os')" + b"\0" * 64, NPY),
+    "a deep header": (b"\x93NUMPY\x02\x00\x00\x00\x01\x00" + b"(" * 65536, NPY),
+}
+
+
+@pytest.mark.parametrize(("body", "content_type"), WRONG.values(), ids=WRONG)
+def test_hostile_bodies_are_refused_soon(server: Server, body: bytes, content_type: str) -> None:
+    started = time.monotonic()
+    refused(server.send(request(body, content_type)), 400, 413)
+    assert time.monotonic() - started < 10
+
+
+@pytest.mark.parametrize("line", [
+    b"X-Request-Id: a\rSet-Cookie: b", b"X-Request-Id: a\n\tSet-Cookie: b", b"X-Request-Id: a\0b",
+    b"X-Amzn-SageMaker-Custom-Attributes: a\r\n Set-Cookie: b", b"Set-Cookie\r\n: b", b": b",
+    b"X-Request-Id: \x1b[31m", b"Content-Length: 5\r\nContent-Length: 6", b"Host: y",
+    b"X-Amzn-SageMaker-Custom-Attributes: \xff\xfe",
+])  # fmt: skip
+def test_a_header_cannot_make_another_header(server: Server, line: bytes) -> None:
+    """Refused, or answered without what it tried to say."""
+    head, _, body = request().partition(b"\r\n\r\n")
+    reply = server.send(head + b"\r\n" + line + b"\r\n\r\n" + body)
+    assert reply.status in (200, 400)
+    assert not re.search("set-cookie|[^ -~\r\n]", reply.head, re.I), reply.head
+
+
+METHODS = st.sampled_from([b"GET", b"POST", b"HEAD", b"PUT", b"OPTIONS", b"PRI", b"get", b"\xff"])
+PATHS = st.sampled_from([
+    b"/ping", b"/invocations", b"/", b"/endpoints/a%2fb/invocations", b"/metrics", b"/%00", b"*",
+    b"http://x/ping", b"//ping", b"/../ping", b"/models/..%2f..%2fetc", b"/openapi.json?a=%zz", b"",
+]) | st.binary(max_size=20)  # fmt: skip
+HEADERS = st.sampled_from([
+    b"Host: x", b"Content-Length: 5", b"Content-Length: -1", b"Content-Length: 1e3",
+    b"Transfer-Encoding: chunked", b"Transfer-Encoding: identity", b"Expect: 100-continue",
+    b"Expect: x", b"Connection: close", b"Connection: upgrade", b"Upgrade: h2c", b"Accept: ,;q=",
+    b"Content-Type: application/json", b"Content-Type: application/x-npy", b"Range: bytes=0-1",
+    b"HTTP2-Settings: AAMAAABkAAQAoAAAAAIAAAAA", b"X-Forwarded-Proto: https", b"Cookie: \xff=;=",
+]) | st.binary(max_size=30)  # fmt: skip
+BODIES = st.sampled_from([b"", ONE, b"5\r\n{}   \r\n0\r\n\r\n", b"0\r\na: b\r\n\r\n"]) | st.binary(
+    max_size=60
+)
+
+
+@settings(max_examples=int(os.environ.get("FACEGAN_FUZZ_EXAMPLES", "80")))
+@given(
+    method=METHODS, path=PATHS, version=st.sampled_from([b"1.1", b"1.0", b"2", b"9.9", b""]),
+    headers=st.lists(HEADERS, max_size=5), body=BODIES,
+)  # fmt: skip
+@example(method=b"POST", path=b"/", version=b"1.1", headers=[b"Transfer-Encoding: gzip"], body=b"")
+def test_no_bytes_on_a_socket_are_a_fault_of_ours(
+    server: Server, method: bytes, path: bytes, version: bytes, headers: list[bytes], body: bytes
+) -> None:
+    """Something that looks like a request, mangled: answered below 500, or hung up on, and soon."""
+    lines = [method + b" " + path + b" HTTP/" + version, *headers, b"", body]
+    started = time.monotonic()
+    try:
+        reply = server.send(b"\r\n".join(lines), half_close=True)
+    except ConnectionError:
+        reply = Reply(0, "", b"")
+    assert reply.status < 500
+    assert time.monotonic() - started < 5
+
+
+def test_all_that_leaves_no_memory_behind(server: Server) -> None:
+    """Ten rounds of every rude thing that is quick, after one that may fill caches."""
+
+    def be_rude() -> None:
+        for data in STALLS.values():
+            with server.connect() as connection:
+                connection.sendall(data)
+        for body, content_type in WRONG.values():
+            server.send(request(body, content_type))
+
+    be_rude()
+    before = server.memory_mb()
+    for _ in range(10):
+        be_rude()
+    server.ping()
+    assert server.memory_mb() - before < 60
