@@ -16,7 +16,6 @@ from typing import Any
 import flask
 import numpy as np
 import numpy.typing as npt
-from sagemaker_inference.default_inference_handler import DefaultInferenceHandler
 from sagemaker_inference.errors import BaseInferenceToolkitError, UnsupportedFormatError
 
 from facegan.errors import (
@@ -56,7 +55,7 @@ class OwnRefusal(FaceGANError):
         self.status = status
 
 
-class OwnHandler(DefaultInferenceHandler):  # type: ignore[misc]  # the toolkit has no types
+class OwnHandler:
     """The four functions, the owner's before ours; one instance serves all threads.
 
     Args:
