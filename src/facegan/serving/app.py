@@ -29,7 +29,7 @@ from facegan.serving.event_stream import install_event_stream
 from facegan.serving.handler import OFFERED, Patience
 from facegan.serving.limits import ServingLimits
 from facegan.serving.own_handler import OwnRefusal
-from facegan.serving.served import Served, ServingSettings, serve
+from facegan.serving.served import Served, ServingSettings, plain_batcher, serve
 from facegan.serving.telemetry import Telemetry, install_telemetry, note
 from facegan.synthesis import Synthesizer
 from facegan.wire import PNG, REQUEST_TYPES
@@ -81,7 +81,10 @@ def create_app(
     """
     limits = limits or ServingLimits()
     app, telemetry = watched_app(limits, emf)
-    make_batcher = None if batcher is None else lambda _: batcher
+
+    def make_batcher(synthesizer: Synthesizer) -> Batcher:
+        return batcher or plain_batcher(synthesizer, limits, observer=telemetry)
+
     settings = ServingSettings(limits, default_accept, make_batcher)
     served = model if isinstance(model, Served) else serve(model, settings)
     served.watch(telemetry)

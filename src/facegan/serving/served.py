@@ -12,7 +12,7 @@ from facegan.serving.limits import ServingLimits
 from facegan.serving.own_code import OwnCode, find_own_code
 from facegan.serving.own_handler import OwnHandler
 from facegan.serving.own_model import as_synthesizer, run_model_fn
-from facegan.serving.streaming import answer
+from facegan.serving.streaming import Draw, answer
 from facegan.serving.turns import Turns
 from facegan.synthesis import Engine, Synthesizer
 from facegan.wire import PNG, GenerateRequest
@@ -135,11 +135,15 @@ class Served:
 
 
 def plain_batcher(
-    synthesizer: Synthesizer, limits: ServingLimits, draw: Callable[..., Any] | None = None
+    synthesizer: Synthesizer,
+    limits: ServingLimits,
+    draw: Draw | None = None,
+    observer: BatchObserver | None = None,
 ) -> Batcher:
     """A batcher by the limits; `draw` takes the place of the model's own."""
     return Batcher(
         draw or synthesizer.draw_rows,
+        observer=observer,
         most=synthesizer.company.most,
         max_images=limits.max_waiting_images,
         max_jobs=limits.max_waiting_requests,
