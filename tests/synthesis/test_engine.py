@@ -38,3 +38,11 @@ def test_a_gpu_draws_the_processors_faces_to_a_few_levels(artifact: Artifact) ->
         for _ in range(2):  # the second is replayed
             drawn = gpu.generate(range(16)).astype(int)
             assert abs(drawn - expected).max() <= (1 if precision == "fp32" else 16)
+
+
+def test_a_networks_kernels_lie_in_memory_as_its_maps_do(artifact: Artifact) -> None:
+    """On two cores one image took two and a half times as long with kernels of the other layout."""
+    Engine.choose("cpu").place(artifact.generator)
+    kernels = [weight for weight in artifact.generator.parameters() if weight.ndim == 4]
+    assert kernels
+    assert all(kernel.is_contiguous(memory_format=torch.channels_last) for kernel in kernels)

@@ -30,7 +30,7 @@ from facegan.serving.handler import OFFERED, Patience
 from facegan.serving.limits import ServingLimits
 from facegan.serving.own_handler import OwnRefusal
 from facegan.serving.served import Served, ServingSettings, plain_batcher, serve
-from facegan.serving.telemetry import Telemetry, install_telemetry, note
+from facegan.serving.telemetry import Telemetry, install_telemetry, note, request_id
 from facegan.synthesis import Synthesizer
 from facegan.wire import PNG, REQUEST_TYPES
 
@@ -130,7 +130,7 @@ def respond(served: Served, limits: ServingLimits, accept: str | None) -> flask.
         flask.request.headers.get("Content-Type", ""),
         accept,
         patience_of(flask.request.environ, limits.deadline_seconds),
-        flask.g.request_id,
+        request_id(),
     )
     return flask.Response(body, content_type=content_type)
 
@@ -216,9 +216,7 @@ def refuse(error: FaceGANError) -> flask.Response:
     status = status_of(error)
     # A caller's mistake has its class in the request's own line; its text may quote the caller.
     level = logging.DEBUG if status < 500 or status == 503 else logging.ERROR
-    log.log(
-        level, "%d at request %s: %s", status, flask.g.request_id, error, exc_info=status == 500
-    )
+    log.log(level, "%d at request %s: %s", status, request_id(), error, exc_info=status == 500)
     response = refusal(status, type(error).__name__, error.message, error.hint)
     if isinstance(error, ServingUnavailable):
         seconds = error.retry_seconds if isinstance(error, Overloaded) else 1.0
@@ -245,8 +243,8 @@ def refuse_http(error: HTTPException) -> flask.Response:
 
 def refuse_unforeseen(error: Exception) -> flask.Response:
     """A fault of ours: the trace is for the log, its id for the caller."""
-    log.error("500 at request %s", flask.g.request_id, exc_info=error)
-    hint = f"The server's log tells why, at the request id {flask.g.request_id}."
+    log.error("500 at request %s", request_id(), exc_info=error)
+    hint = f"The server's log tells why, at the request id {request_id()}."
     return refusal(500, "InternalError", "The server failed while it answered.", hint)
 
 

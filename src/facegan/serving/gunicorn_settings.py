@@ -1,6 +1,5 @@
 """How gunicorn runs the app, in the container and under `facegan serve` alike."""
 
-import logging.config
 import os
 import resource
 from pathlib import Path
@@ -8,7 +7,8 @@ from typing import Any
 
 from gunicorn.glogging import Logger
 
-from facegan.serving.telemetry.logs import logging_settings
+from facegan.serving.quick_start import pause_collector, resume_collector
+from facegan.serving.telemetry.logs import set_up_logging
 
 MEMORY_FOLDER = Path("/dev/shm")
 
@@ -47,6 +47,8 @@ def gunicorn_settings(
         # Requests have lines of their own (telemetry), but for pings: one every few seconds would
         # fill the log, which CloudWatch bills by the byte.
         "accesslog": None,
+        "post_fork": pause_collector,
+        "post_worker_init": resume_collector,  # the app is loaded; nobody was answered yet
         **({"logger_class": log_of(log_format, log_level)} if log_format else {}),
     }
 
@@ -57,7 +59,7 @@ def log_of(log_format: str, log_level: str) -> type[Logger]:
     class ProcessLog(Logger):  # type: ignore[misc]  # gunicorn has no types
         def setup(self, cfg: Any) -> None:
             super().setup(cfg)
-            logging.config.dictConfig(logging_settings(log_format, log_level))
+            set_up_logging(log_format, log_level)
 
     return ProcessLog
 

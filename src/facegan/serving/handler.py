@@ -1,19 +1,18 @@
 """model_fn, input_fn, predict_fn, output_fn: SageMaker's four steps from a body to a reply.
 
 The interface is sagemaker-inference's, so its ``Transformer(FaceHandler())`` runs them as they are
-(a test does). The server calls them itself, in the same order: ``Transformer.transform`` (1.10.1)
-answers every mistake of a caller with 500 and a stack trace, decodes bodies before anyone can check
-them, compares content types letter by letter, loads the model in the first request without a lock,
-and hands all requests the context of the first.
+(a test does). Its base class is not derived from: the module that holds it loads scipy, a tenth of
+a second of the start, for a decoder that unpickles .npy bodies and would never be called here. The
+server calls them itself, in the same order: ``Transformer.transform`` (1.10.1) answers every
+mistake of a caller with 500 and a stack trace, decodes bodies before anyone can check them,
+compares content types letter by letter, loads the model in the first request without a lock, and
+hands all requests the context of the first.
 """
 
 import math
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass
-
-# Drags in scipy (0.1 s) with its decoder, which unpickles .npy bodies and is never called here.
-from sagemaker_inference.default_inference_handler import DefaultInferenceHandler
 
 from facegan.artifact import load_artifact
 from facegan.errors import ConfigError
@@ -84,7 +83,7 @@ class Patience:
 Paint = Callable[[Synthesizer, Rows, Patience], Images]
 
 
-class FaceHandler(DefaultInferenceHandler):  # type: ignore[misc]  # the toolkit has no types
+class FaceHandler:
     """The four functions for faces; one instance serves all threads.
 
     Args:

@@ -14,7 +14,6 @@ from pathlib import Path
 from typing import Any
 
 import flask
-from sagemaker_inference.default_inference_handler import DefaultInferenceHandler
 from sagemaker_inference.errors import BaseInferenceToolkitError, UnsupportedFormatError
 
 from facegan.errors import (
@@ -30,6 +29,7 @@ from facegan.serving.own_code import OwnCode
 from facegan.serving.own_context import OwnContext
 from facegan.serving.own_values import as_faces, as_request, favourite, reply_of
 from facegan.serving.queueing import OneAtATime
+from facegan.serving.telemetry import request_id
 from facegan.synthesis import Rows, Synthesizer
 from facegan.wire import CSV, JSON, GenerateRequest, bare_type
 
@@ -53,7 +53,7 @@ class OwnRefusal(FaceGANError):
         self.status = status
 
 
-class OwnHandler(DefaultInferenceHandler):  # type: ignore[misc]  # the toolkit has no types
+class OwnHandler:
     """The four functions, the owner's before ours; one instance serves all threads.
 
     Args:
@@ -108,7 +108,7 @@ class OwnHandler(DefaultInferenceHandler):  # type: ignore[misc]  # the toolkit 
         if not flask.has_request_context():
             return OwnContext(self.model_dir)
         headers = {name.title(): value for name, value in flask.request.headers.items()}
-        return OwnContext(self.model_dir, headers, flask.g.get("request_id", ""))
+        return OwnContext(self.model_dir, headers, request_id())
 
     def reply_type(self, accept: str | None) -> str:
         """The content type of the reply: negotiated where we write it, else the caller's wish."""

@@ -76,10 +76,13 @@ class Engine:
         return self.device.type == "cuda"
 
     def place(self, network: nn.Module) -> None:
-        """Move a network here, in place; on GPUs channels-last, for the tensor cores."""
-        if self.is_gpu:
-            moved: Any = network.to
-            moved(self.device, memory_format=torch.channels_last)
+        """Move a network here, in place, its kernels channels-last as its maps are.
+
+        GPUs' tensor cores ask for that. On processors, kernels of the other layout are put into
+        order again in every call, which takes longer than one image's arithmetic.
+        """
+        moved: Any = network.to
+        moved(self.device, memory_format=torch.channels_last)
 
     def send(self, x: Tensor) -> Tensor:
         """Rows on their way to the device; to a GPU from pinned memory, so that nobody waits."""

@@ -3,9 +3,9 @@
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from facegan.serving.telemetry.requests import Telemetry, install_telemetry, note
+    from facegan.serving.telemetry.requests import Telemetry, install_telemetry, note, request_id
 
-__all__ = ["Telemetry", "install_telemetry", "note"]
+__all__ = ["Telemetry", "install_telemetry", "note", "request_id"]
 
 
 def __getattr__(name: str) -> Any:

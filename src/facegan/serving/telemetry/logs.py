@@ -4,8 +4,10 @@ Ours instead of python-json-logger: the line is thirty lines of code, its keys a
 gunicorn's master, which imports this, loads nothing but the standard library.
 """
 
+import functools
 import json
 import logging
+import logging.config
 import time
 from contextvars import ContextVar
 from typing import Any
@@ -15,6 +17,9 @@ REQUESTS = "facegan.requests"  # the logger of request lines
 EMF = (
     "facegan.emf"  # the logger of CloudWatch's embedded metrics, which are lines of their own form
 )
+
+
+encode = json.JSONEncoder(default=str).encode
 
 
 class JsonFormatter(logging.Formatter):
@@ -40,7 +45,7 @@ class JsonFormatter(logging.Formatter):
             line["trace"] = self.formatException(record.exc_info)
         if record.stack_info:
             line["stack"] = record.stack_info
-        return json.dumps(line, default=str)
+        return encode(line)
 
 
 class TextFormatter(logging.Formatter):
@@ -57,8 +62,23 @@ class TextFormatter(logging.Formatter):
 
 def timestamp(seconds: float) -> str:
     """Seconds since 1970 as UTC, to the millisecond (RFC 3339)."""
-    whole = time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(seconds))
-    return f"{whole}.{int(seconds % 1 * 1000):03d}Z"
+    return f"{whole_second(int(seconds))}.{int(seconds % 1 * 1000):03d}Z"
+
+
+@functools.lru_cache(2)
+def whole_second(seconds: int) -> str:
+    """The same for a whole second, spelled out once for all requests in it."""
+    return time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(seconds))
+
+
+def set_up_logging(log_format: str, level: str) -> None:
+    """Give every record of this process our form; see :func:`logging_settings`.
+
+    What no line shows is not looked up: docs.python.org, "Logging HOWTO", Optimization.
+    """
+    logging.config.dictConfig(logging_settings(log_format, level))
+    logging.logThreads = logging.logProcesses = logging.logMultiprocessing = False
+    logging._srcfile = ""  # no search for the calling line
 
 
 def logging_settings(log_format: str, level: str) -> dict[str, Any]:
