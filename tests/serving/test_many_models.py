@@ -26,7 +26,7 @@ from facegan.serving.model_routes import create_models_app
 from facegan.serving.models import ModelRegistry
 from facegan.serving.served import Served, ServingSettings, open_model, settings_of_many
 from facegan.synthesis import Footprint, Rows, Synthesizer
-from facegan.wire import JSON, NPY, decode_images
+from facegan.wire import JSON, JSON_LINES, NPY, decode_images
 
 SHAPE = (3, 32, 32)
 PLENTY = 1 << 34
@@ -429,3 +429,33 @@ def test_a_default_type_that_cannot_be_written_stops_the_start() -> None:
     """Not the first load."""
     with pytest.raises(ConfigError, match="image/gif"):
         settings_of_many(ServingSettings(default_accept="image/gif"))
+
+
+def test_a_streamed_reply_keeps_its_model_to_the_end(endpoint: Endpoint) -> None:
+    """Lines are drawn as they are sent, after the route has returned."""
+    endpoint.load("a")
+    reply = endpoint.app.test_client().post(
+        "/models/a/invoke",
+        json={"seeds": list(range(40))},
+        headers={"Accept": JSON_LINES},
+        buffered=False,
+    )
+    lines = iter(reply.iter_encoded())
+    first = next(lines)
+    assert endpoint.registry.unload("a", seconds=0.01) is False
+    rest = b"".join(lines)
+    reply.close()
+    assert (first + rest).count(b"\n") == 40 and b"error" not in rest
+    assert endpoint.registry.leaving == [] and endpoint.registry.users == 0
+
+
+def test_so_many_requests_of_all_models_and_no_more(start: Start) -> None:
+    """Each model has a bound of its own; without one of all, ten models could take every thread."""
+    endpoint = start(max_users=1)
+    for name in "ab":
+        endpoint.load(name)
+    with endpoint.registry.lend("a"):
+        reply = endpoint.invoke("b")
+        assert refused(reply, 429)["error"] == "Overloaded" and reply.headers["Retry-After"]
+    assert endpoint.invoke("b").status_code == 200
+    assert 'facegan_rejections_total{reason="overload"} 1.0' in endpoint.get("/metrics").text

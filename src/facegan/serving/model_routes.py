@@ -22,8 +22,9 @@ from facegan.errors import (
 from facegan.serving.app import read_body, respond, watched_app
 from facegan.serving.contract import routes_of
 from facegan.serving.limits import ServingLimits
+from facegan.serving.loaded import Loaded
 from facegan.serving.model_paths import check_name
-from facegan.serving.models import Loaded, ModelRegistry
+from facegan.serving.models import ModelRegistry
 from facegan.synthesis import is_out_of_memory
 from facegan.wire import JSON, bare_type
 

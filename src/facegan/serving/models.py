@@ -12,19 +12,25 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TypeVar
 
 from facegan.errors import (
     Draining,
-    MemoryExceeded,
-    ModelLoaded,
     Overloaded,
     RequestError,
-    UnknownModel,
 )
 from facegan.serving.batcher import BatchObserver, Unobserved
+from facegan.serving.loaded import (
+    Entry,
+    Loaded,
+    mib,
+    needed,
+    no_room,
+    shown,
+    taken,
+    unknown,
+)
 from facegan.serving.model_paths import model_folder
 from facegan.serving.served import Served
 from facegan.synthesis import Footprint, foresee, is_out_of_memory
@@ -32,39 +38,7 @@ from facegan.synthesis import Footprint, foresee, is_out_of_memory
 log = logging.getLogger(__name__)
 
 UNLOAD_SECONDS = 20.0  # for those who still draw
-MIB = 2**20
 T = TypeVar("T")
-NOTHING = Footprint(0, 0)
-
-
-@dataclass(frozen=True)
-class Loaded:
-    """A model by its name.
-
-    Attributes:
-        name: Opaque; SageMaker's choice.
-        url: The folder, as it was told.
-        served: Answers for it.
-        footprint: What it was expected to take.
-    """
-
-    name: str
-    url: str
-    served: Served
-    footprint: Footprint
-
-
-@dataclass(eq=False)
-class Entry:
-    """A name that is taken: by a model, or by one that is being loaded or let go."""
-
-    number: int  # in the order of loading
-    footprint: Footprint
-    loaded: Loaded | None = None
-    users: int = 0
-    used: float = 0.0  # by time.monotonic(), when it was lent last
-    is_leaving: bool = False
-    gone: threading.Event = field(default_factory=threading.Event)
 
 
 class ModelRegistry:
@@ -152,21 +126,13 @@ class ModelRegistry:
         staying = dict(self.entries)
         idle = [key for key, entry in staying.items() if entry.loaded and not entry.users]
         idle.sort(key=lambda key: staying[key].used, reverse=True)
-        while self.needed([*staying.values(), *self.leaving], footprint) > self.budget:
+        while needed([*staying.values(), *self.leaving], footprint) > self.budget:
             if not (self.is_evicting and idle):
-                needed, budget = footprint.weights + footprint.activations, self.budget
-                raise no_room(f"{shown(name)} needs {mib(needed)} of {mib(budget)} for all.")
+                size, budget = footprint.weights + footprint.activations, self.budget
+                raise no_room(f"{shown(name)} needs {mib(size)} of {mib(budget)} for all.")
             del staying[idle.pop()]
         names = [key for key in self.entries if key not in staying]
         return [self.take_out(key) for key in names]
-
-    @staticmethod
-    def needed(entries: list[Entry], more: Footprint = NOTHING) -> int:
-        """The bytes that models take together: those that are loaded compute in turn."""
-        settled = [entry.footprint.activations for entry in entries if entry.loaded]
-        warming = [entry.footprint.activations for entry in entries if not entry.loaded]
-        weights = sum(entry.footprint.weights for entry in entries)
-        return weights + more.weights + max(settled, default=0) + sum(warming) + more.activations
 
     def unload(self, name: str, seconds: float = UNLOAD_SECONDS) -> bool:
         """Let go of a model; whether its memory is free when this returns.
@@ -284,36 +250,11 @@ class ModelRegistry:
     def tell(self) -> str:
         """How full it is, for a log."""
         with self.lock:
-            needed = self.needed([*self.entries.values(), *self.leaving])
-            return f"{len(self.entries)} models, {mib(needed)} of {mib(self.budget)}"
+            size = needed([*self.entries.values(), *self.leaving])
+            return f"{len(self.entries)} models, {mib(size)} of {mib(self.budget)}"
 
 
 def on_own_thread(load: Callable[[], T]) -> T:
     """Run on a thread that ends with it, and with it torch's helpers (OpenMP's, one set each)."""
     with ThreadPoolExecutor(1, thread_name_prefix="load") as executor:
         return executor.submit(load).result()
-
-
-def taken(name: str) -> ModelLoaded:
-    """The error of a name that is taken."""
-    return ModelLoaded(f"The model {shown(name)} is loaded already.", "Unload it first.")
-
-
-def unknown(name: str) -> UnknownModel:
-    """The error of a name that is not."""
-    return UnknownModel(f"No model {shown(name)} is loaded.", "Load it first: POST /models.")
-
-
-def no_room(told: str) -> MemoryExceeded:
-    """The error of a model that is too large."""
-    return MemoryExceeded(told, "Unload others, or raise FACEGAN_MODEL_MEMORY_MB.")
-
-
-def shown(name: str) -> str:
-    """A stranger's name, cut so that an answer stays readable."""
-    return ascii(name if len(name) <= 80 else name[:80] + "…")
-
-
-def mib(count: int) -> str:
-    """Bytes in MiB."""
-    return f"{count / MIB:,.1f} MiB"
