@@ -2,7 +2,8 @@
 
 import importlib.util
 import shutil
-from collections.abc import Callable
+import sys
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -24,8 +25,9 @@ def base(model_dir: Path, tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def start(base: Path, monkeypatch: pytest.MonkeyPatch) -> Start:
-    """Run the program as gunicorn's worker does."""
+def start(base: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Start]:
+    """Run the program as gunicorn's worker does, in whose place this process forgets it later."""
+    monkeypatch.setattr(sys, "path", [*sys.path])
 
     def run(**variables: str) -> FlaskClient:
         for name, value in {"SAGEMAKER_BASE_DIR": str(base), **variables}.items():
@@ -36,7 +38,9 @@ def start(base: Path, monkeypatch: pytest.MonkeyPatch) -> Start:
         spec.loader.exec_module(module)
         return module.app.test_client()  # type: ignore[no-any-return]
 
-    return run
+    yield run
+    for name in [name for name in sys.modules if name.startswith("facegan_own_code_")]:
+        del sys.modules[name]
 
 
 def test_one_model_is_served_by_default(start: Start) -> None:

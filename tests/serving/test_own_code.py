@@ -554,8 +554,14 @@ def test_a_stuck_predict_fn_makes_the_server_unwell(
 # --- imports of its own ---------------------------------------------------------------------------
 
 
+def own_modules() -> set[str]:
+    """The modules of owners' code that are loaded now."""
+    return {name for name in sys.modules if name.startswith("facegan_own_code_")}
+
+
 def test_two_models_helpers_of_one_name_do_not_mix(write: Write) -> None:
     """Also a package, what it imports itself, and what is imported within a function."""
+    before = own_modules()
     served = []
     for name in ("one", "two"):
         folder = write(
@@ -593,7 +599,7 @@ def test_two_models_helpers_of_one_name_do_not_mix(write: Write) -> None:
     assert not any("/code" in entry for entry in sys.path if str(served[0].own) in entry)
     for one in served:
         one.close(5)
-    assert not [name for name in sys.modules if name.startswith("facegan_own_code_")]
+    assert own_modules() == before
 
 
 def test_installed_packages_come_after_a_models_own_files(write: Write) -> None:
@@ -627,7 +633,8 @@ def test_one_models_folder_is_on_the_path_as_in_sagemaker(write: Write) -> None:
 
 
 def test_code_that_does_not_load_leaves_no_modules(write: Write) -> None:
+    before = own_modules()
     folder = write("import helpers\n1 / 0", helpers="x = 1")
     with pytest.raises(OwnCodeError):
         open_model(folder, ServingSettings(private_imports=True))
-    assert not [name for name in sys.modules if name.startswith("facegan_own_code_")]
+    assert own_modules() == before
