@@ -287,3 +287,6 @@ def test_the_containers_serve_is_gunicorn_itself(model_dir: Path, tmp_path: Path
         finish.join()
         assert (answers, code) == ([200], 0)
         assert seconds < 5
+        assert server.process.stdout is not None
+        log = [json.loads(line) for line in server.process.stdout.read().splitlines()]
+        assert [line["status"] for line in log if line.get("route")] == [200, 413, 200]

@@ -10,6 +10,7 @@ from pathlib import Path
 HERE = Path(__file__).parent
 ROOT = HERE.parents[1]
 TESTS = ["test_openapi.py", "test_rude_callers.py", "test_random_bodies.py"]
+FUZZ_DECODERS = [sys.executable, str(HERE / "fuzz_decoders.py")]
 EXAMPLES_PER_MINUTE = 300  # of each random test; a guess that a laptop meets
 
 
@@ -25,9 +26,9 @@ def run_atheris(decoder: str, minutes: float, corpus: Path) -> int:
     """One decoder, guided by what its inputs reach; what breaks it is left in `corpus`."""
     folder = corpus / decoder
     folder.mkdir(parents=True, exist_ok=True)
-    limits = [f"-max_total_time={int(minutes * 60)}", "-timeout=10", "-rss_limit_mb=2048"]
-    command = [sys.executable, str(HERE / "fuzz_decoders.py"), decoder, *limits, str(folder)]
-    return subprocess.run([*command, f"-artifact_prefix={folder}/"]).returncode
+    limits = [f"-max_total_time={max(1, int(minutes * 60))}", "-timeout=10", "-rss_limit_mb=2048"]
+    place = f"-artifact_prefix={folder}/"
+    return subprocess.run([*FUZZ_DECODERS, decoder, str(folder), *limits, place]).returncode
 
 
 def main() -> None:
@@ -39,10 +40,10 @@ def main() -> None:
     if importlib.util.find_spec("atheris") is None:
         print("atheris is not installed (it has wheels for Linux only): decoders are not fuzzed.")
     else:
-        from fuzz_decoders import DECODERS
-
-        share = asked.minutes / 2 / len(DECODERS)
-        codes += [run_atheris(decoder, share, asked.corpus) for decoder in DECODERS]
+        listed = subprocess.run(FUZZ_DECODERS, check=True, capture_output=True, text=True)
+        decoders = listed.stdout.split()
+        share = asked.minutes / 2 / len(decoders)
+        codes += [run_atheris(decoder, share, asked.corpus) for decoder in decoders]
     sys.exit(max(codes))
 
 

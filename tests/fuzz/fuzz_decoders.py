@@ -3,12 +3,20 @@
 import contextlib
 import sys
 from collections.abc import Callable
+from pathlib import Path
 
-from facegan.errors import FaceGANError
-from facegan.wire import IMAGE_CODECS, REQUEST_CODECS, negotiate
-from facegan.wire.image_codecs import decode_images
+import atheris
+import numpy as np
 
+with atheris.instrument_imports(include=["facegan.wire", "facegan.pictures"]):
+    from facegan.errors import FaceGANError
+    from facegan.wire import IMAGE_CODECS, REQUEST_CODECS, GenerateRequest, Provenance, negotiate
+    from facegan.wire.image_codecs import decode_images, encode_images
+
+Decoder = Callable[[bytes], object]
 OFFERED = tuple(IMAGE_CODECS)
+LATENTS = GenerateRequest(latents=np.zeros((2, 3), np.float32))
+ORIGIN = Provenance(model_sha256="0", family="dcgan", preset="tiny", seeds=(1,), truncation_psi=1.0)
 
 
 def accept(data: bytes) -> None:
@@ -16,29 +24,35 @@ def accept(data: bytes) -> None:
     negotiate(data.decode("latin-1"), OFFERED, OFFERED[0])
 
 
-def reader(table: dict[str, object], content_type: str) -> Callable[[bytes], object]:
-    """The decoder of one content type, of requests or of replies."""
-    if table is REQUEST_CODECS:
-        return REQUEST_CODECS[content_type].decode
+def reply_decoder(content_type: str) -> Decoder:
+    """The client's side."""
     return lambda data: decode_images(data, content_type)
 
 
-DECODERS: dict[str, Callable[[bytes], object]] = {"accept": accept}
-for kind, table in (("request", REQUEST_CODECS), ("reply", IMAGE_CODECS)):
-    for name in table:
-        DECODERS[f"{kind}-{name.replace('/', '-')}"] = reader(table, name)  # type: ignore[arg-type]
+def decoders() -> dict[str, tuple[Decoder, bytes]]:
+    """Each decoder of a table's row, by name, with bytes it takes to begin from."""
+    found: dict[str, tuple[Decoder, bytes]] = {"accept": (accept, b"image/*;q=0.5, text/csv")}
+    for name, codec in REQUEST_CODECS.items():
+        found["request-" + name.replace("/", "-")] = codec.decode, codec.encode(LATENTS)
+    for name in IMAGE_CODECS:
+        example = encode_images(np.zeros((1, 4, 4, 3), np.uint8), name, provenance=ORIGIN)
+        found["reply-" + name.replace("/", "-")] = reply_decoder(name), example
+    return found
 
 
 def main() -> None:
-    import atheris
-
-    decode = DECODERS[sys.argv.pop(1)]
+    """Fuzz one decoder: its name, its corpus, libFuzzer's options. Without a name, list all."""
+    if len(sys.argv) == 1:
+        print(*decoders(), sep="\n")
+        return
+    name, corpus = sys.argv.pop(1), Path(sys.argv[1])
+    decode, example = decoders()[name]
+    corpus.joinpath("example").write_bytes(example)
 
     def one(data: bytes) -> None:
         with contextlib.suppress(FaceGANError):
             decode(data)
 
-    atheris.instrument_all()
     atheris.Setup(sys.argv, one)
     atheris.Fuzz()
 

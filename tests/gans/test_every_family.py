@@ -8,7 +8,7 @@ import torch
 
 from facegan.artifact import load_artifact, save_artifact
 from facegan.errors import ConfigError
-from facegan.gans import FAMILIES, Batch, Gan, Undrawn, build_gan
+from facegan.gans import FAMILIES, Batch, Gan, build_gan
 
 Build = Callable[..., Gan]
 
@@ -102,24 +102,3 @@ def test_every_preset_builds_at_the_resolution_in_its_name(family: str) -> None:
 def test_a_shape_it_cannot_make_is_refused_with_those_it_can(family: str) -> None:
     with pytest.raises(ConfigError, match=r"33x33.*square RGB"):
         build_gan(family, "tiny", (3, 33, 33))
-
-
-def test_an_undrawn_generator_that_takes_weights_is_the_drawn_one(
-    family: str, tiny_gan: Build
-) -> None:
-    """Nothing that the file does not hold is left undone: kernels of filters, for instance."""
-    gan = tiny_gan(family)
-    with Undrawn():
-        generator = gan.family.build_generator(gan.preset, gan.image_shape).eval()
-    generator.load_state_dict(gan.generator_ema.state_dict())
-    latents = torch.randn(2, gan.preset.latent_dim)
-    assert torch.equal(generator(latents), gan.generator_ema.eval()(latents))
-
-
-def test_an_undrawn_generator_takes_no_random_numbers(family: str, tiny_gan: Build) -> None:
-    """Drawing weights is what takes the time."""
-    gan = tiny_gan(family)
-    before = torch.get_rng_state()
-    with Undrawn():
-        gan.family.build_generator(gan.preset, gan.image_shape)
-    assert torch.equal(torch.get_rng_state(), before)

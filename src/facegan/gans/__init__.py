@@ -12,7 +12,6 @@ from facegan.gans.family import Adam, Batch, Family, Gan, Phase, Preset, Terms, 
 from facegan.gans.labels import draw_labels, even_labels
 from facegan.gans.r3gan import FAMILY as R3GAN
 from facegan.gans.stylegan2 import FAMILY as STYLEGAN2
-from facegan.gans.undrawn import Undrawn
 
 __all__ = [
     "FAMILIES",
@@ -23,7 +22,6 @@ __all__ = [
     "Phase",
     "Preset",
     "Terms",
-    "Undrawn",
     "build_gan",
     "check_conditional",
     "convert",

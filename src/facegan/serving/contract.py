@@ -17,7 +17,7 @@ TRANSFORM_MIB = 100  # CreateTransformJob: MaxConcurrentTransforms * MaxPayloadI
 
 def install_contract(
     app: flask.Flask,
-    card: ModelCard,
+    card: ModelCard | None,
     limits: ServingLimits,
     threads: int,
     statuses: Mapping[type[FaceGANError], int],
@@ -26,18 +26,21 @@ def install_contract(
 
     Args:
         app: The app.
-        card: The model's.
+        card: The model's; None of one whose owner's own code answers, which no document describes.
         limits: What one request may cost.
         threads: Requests under way at the same time.
         statuses: The table from error class to status.
     """
     parameters = execution_parameters(limits, threads)
-    document = json.dumps(openapi_document(card, limits, statuses)).encode()
 
     @app.get("/execution-parameters")
     def tell_execution_parameters() -> flask.Response:
         """How batch transform should call, where the job does not say."""
         return flask.jsonify(parameters)
+
+    if card is None:
+        return
+    document = json.dumps(openapi_document(card, limits, statuses)).encode()
 
     @app.get("/openapi.json")
     def tell_openapi() -> flask.Response:

@@ -15,7 +15,11 @@ from torch import Tensor
 MOST = 16  # more gain nothing on processors (docs/results.md, "The bare generator")
 CANDIDATES = (1, 2, 4, 6, 8, 12)
 LONELY = 8  # where no size agrees with another: few enough for one caller, enough for many
-LARGE = 128  # from this side on, in pixels, one image keeps all cores busy
+# From this side on, in pixels, or from so many weights, one image keeps all cores busy: others
+# beside it gain little, and to measure whether they agree would take seconds. By size, not by the
+# clock, so that a model is drawn the same way at every start.
+LARGE = 128
+HEAVY = 10_000_000
 
 Draw = Callable[..., Tensor]
 
@@ -46,15 +50,15 @@ class Company:
         return function(*inputs)[:count]
 
 
-def find_company(function: Draw, resolution: int, *inputs: Tensor) -> Company:
+def find_company(function: Draw, is_heavy: bool, *inputs: Tensor) -> Company:
     """Measure in which sizes a network's rows may be drawn.
 
     Args:
-        function: The network, from rows to images of any type.
-        resolution: The images' side in pixels.
+        function: The network, from rows to float images (N, 3, H, W).
+        is_heavy: Whether one image takes all cores.
         inputs: MOST rows each.
     """
-    if resolution >= LARGE and inputs[0].device.type == "cpu":
+    if is_heavy:
         return Company((1,))
     together = function(*inputs)
     alike = [

@@ -12,7 +12,7 @@ from torch import Tensor
 from facegan.artifact import Artifact, ModelCard
 from facegan.errors import RequestError
 from facegan.synthesis.classes import Class, choose_labels
-from facegan.synthesis.company import MOST, Company, find_company
+from facegan.synthesis.company import HEAVY, LARGE, MOST, Company, find_company
 from facegan.synthesis.engine import Engine
 from facegan.synthesis.latents import latents_of_seeds, walk
 from facegan.synthesis.rows import Rows
@@ -249,8 +249,10 @@ class Synthesizer:
             """Floats, as pixels may agree by chance; not recorded, as this is done once."""
             return self.engine.run(lambda *x: self.images_of(rows, *x), *batch, is_plain=False)
 
+        weights = sum(p.numel() for p in self.artifact.generator.parameters())
+        is_large = self.card.resolution >= LARGE or weights >= HEAVY
         with torch.inference_mode():
-            return find_company(draw, self.card.resolution, *inputs)
+            return find_company(draw, is_large and not self.engine.is_gpu, *inputs)
 
     @torch.inference_mode()
     def draw_rows(self, rows: Rows) -> npt.NDArray[np.uint8]:
