@@ -21,7 +21,7 @@ PIP     := $(BIN)/python -m pip install --quiet --disable-pip-version-check \
            --constraint constraints.txt $(if $(TORCH_INDEX),--extra-index-url $(TORCH_INDEX))
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test setup data train evaluate report generate serve faces lint check format bench-train bench-quality bench-resume bench-distributed bench-toy fuzz clean
+.PHONY: help demo test setup data train evaluate report generate serve faces lint check format bench-train bench-quality bench-resume bench-distributed bench-toy bench-serve bench-overload bench-backends fuzz clean
 
 ##— Two commands —
 demo: $(VENV)/.installed    ## The whole line on this machine: data, training, serving, faces (ARGS="--minutes 1 --images 5000")
@@ -69,6 +69,15 @@ bench-distributed: $(VENV)/.installed ## Two processes against one: time of a st
 
 bench-toy: $(VENV)/.installed ## How fast the toy faces are drawn
 	@$(BIN)/python benchmarks/bench_toy_faces.py $(ARGS)
+
+bench-serve: $(VENV)/.installed ## Our server against LitServe, BentoML and Flask; needs wrk (ARGS="--headline", "--tune")
+	@$(BIN)/python benchmarks/bench_serve.py --torch-index '$(TORCH_INDEX)' $(ARGS)
+
+bench-overload: $(VENV)/.installed ## A minute at ten times our server's capacity; needs wrk (ARGS="--images 4")
+	@$(BIN)/python benchmarks/bench_overload.py $(ARGS)
+
+bench-backends: $(VENV)/.installed ## The generator on torch, ONNX Runtime and OpenVINO: speed, start, memory, pixels
+	@$(BIN)/python benchmarks/bench_backends.py --torch-index '$(TORCH_INDEX)' $(ARGS)
 
 ##— Hostile callers —
 fuzz: $(VENV)/.installed-dev ## Random requests, sockets and bodies for FUZZ_MINUTES, on top of those in the tests

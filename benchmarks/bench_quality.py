@@ -38,8 +38,8 @@ PICTURES, HELD_OUT, SAMPLES = 16_000, 2_000, 2_000
 # Shares of the budget after which the references are judged, and ours, which has to be caught at
 # the moment it draws level.
 REFERENCE_MOMENTS = (0.1, 0.3, 0.5, 0.7, 0.85, 1.0)
-OUR_MOMENTS = (0.01, 0.02, 0.03, 0.04, 0.05, 0.075, 0.1, 0.125, 0.15, 0.175, 0.2, 0.225, 0.25,
-               0.3, 0.35, 0.4, 0.5, 0.6, 0.8, 1.0)  # fmt: skip
+OUR_MOMENTS = (0.01, 0.02, 0.03, 0.035, 0.04, 0.045, 0.05, 0.075, 0.1, 0.125, 0.15, 0.175,
+               0.2, 0.225, 0.25, 0.3, 0.35, 0.4, 0.5, 0.6, 0.8, 1.0)  # fmt: skip
 
 
 @dataclass

@@ -1,9 +1,11 @@
 """An artifact comes back as it was, and nothing damaged or hostile comes in."""
 
+import gc
 import io
 import json
 import os
 import pickle
+import sys
 import tarfile
 from collections.abc import Callable
 from pathlib import Path
@@ -12,9 +14,16 @@ import pytest
 import torch
 
 from facegan import files as files_module
-from facegan.artifact import CARD_NAME, WEIGHTS_NAME, load_artifact, pack_artifact, save_artifact
+from facegan.artifact import (
+    CARD_NAME,
+    WEIGHTS_NAME,
+    copy_artifact,
+    load_artifact,
+    pack_artifact,
+    save_artifact,
+)
 from facegan.errors import ArtifactError
-from facegan.gans import Gan
+from facegan.gans import FAMILIES, Gan, build_gan
 
 
 class Exploding:
@@ -201,3 +210,66 @@ def test_a_card_from_before_there_were_classes_is_still_read(
     artifact = load_artifact(archive_of(tmp_path / "m.tar.gz", files))
     assert artifact.classes == {}
     assert artifact.sample_labels(3, torch.Generator()) is None
+
+
+@pytest.mark.parametrize("family", sorted(FAMILIES))
+def test_mapped_weights_draw_the_same_bits(family: str, tmp_path: Path) -> None:
+    """Wherever in memory they lie, and however the generator was built."""
+    gan = build_gan(family, "tiny", (3, 32, 32), seed=0)
+    save_artifact(gan, tmp_path)
+    latents = gan.sample_latents(4, torch.Generator().manual_seed(1))
+    loaded = [load_artifact(tmp_path, mapped=mapped).generator for mapped in (False, True)]
+    with torch.inference_mode():
+        drawn = [net(latents) for net in (gan.generator_ema.eval(), *loaded)]
+    assert torch.equal(drawn[0], drawn[1]) and torch.equal(drawn[0], drawn[2])
+    assert not any(parameter.requires_grad for parameter in loaded[1].parameters())
+
+
+def test_mapped_weights_outlive_their_file(model_dir: Path, tmp_path: Path) -> None:
+    """SageMaker deletes a model's folder, and `facegan train` puts a new file in its place."""
+    folder = tmp_path / "model"
+    copy_artifact(model_dir, folder)
+    generator = load_artifact(folder, mapped=True).generator
+    before = [parameter.sum().item() for parameter in generator.parameters()]
+    (folder / WEIGHTS_NAME).unlink()
+    assert [parameter.sum().item() for parameter in generator.parameters()] == before
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="/proc")
+def test_mapped_weights_stay_in_their_file(model_dir: Path, tmp_path: Path) -> None:
+    """The file is part of this process's memory as long as the model is."""
+    copy_artifact(model_dir, tmp_path / "model")
+    file = str(tmp_path / "model" / WEIGHTS_NAME)
+    maps = Path("/proc/self/maps")
+    generator = load_artifact(tmp_path / "model", mapped=True).generator
+    assert file in maps.read_text()
+    del generator
+    gc.collect()
+    assert file not in maps.read_text()
+
+
+@pytest.mark.parametrize("mapped", [False, True])
+@pytest.mark.parametrize("place", [-1, 400, 8])
+def test_one_changed_byte_of_the_weights_is_noticed(
+    model_dir: Path, tmp_path: Path, mapped: bool, place: int
+) -> None:
+    """At the end, in the middle, in the header."""
+    copy_artifact(model_dir, tmp_path / "model")
+    file = tmp_path / "model" / WEIGHTS_NAME
+    content = bytearray(file.read_bytes())
+    content[place] ^= 1
+    file.write_bytes(content)
+    with pytest.raises(ArtifactError, match="not those its card describes"):
+        load_artifact(tmp_path / "model", mapped=mapped)
+
+
+def test_missing_mapped_weights_are_named(model_dir: Path, tmp_path: Path) -> None:
+    (tmp_path / CARD_NAME).write_bytes((model_dir / CARD_NAME).read_bytes())
+    with pytest.raises(ArtifactError, match=f"{WEIGHTS_NAME} cannot be read"):
+        load_artifact(tmp_path, mapped=True)
+
+
+def test_a_folder_with_only_an_archive_is_read_through_it(model_dir: Path, tmp_path: Path) -> None:
+    """There is nothing to map; it is copied."""
+    pack_artifact(model_dir, tmp_path / "model.tar.gz")
+    assert load_artifact(tmp_path, mapped=True).card == load_artifact(model_dir).card

@@ -38,11 +38,17 @@ def test_every_serving_variable_is_read() -> None:
         "SM_MODEL_DIR": "/m", "SAGEMAKER_BIND_TO_PORT": "9000", "FACEGAN_HOST": "127.0.0.1",
         "FACEGAN_THREADS": "4", "SAGEMAKER_DEFAULT_INVOCATIONS_ACCEPT": "application/json",
         "FACEGAN_MAX_IMAGES": "8", "SAGEMAKER_MAX_PAYLOAD_IN_MB": "20",
+        "SAGEMAKER_MULTI_MODEL": "true", "SAGEMAKER_BASE_DIR": "/b", "FACEGAN_EVICT": "1",
+        "FACEGAN_MODEL_MEMORY_MB": "512", "FACEGAN_OWN_CODE": "False",
+        "FACEGAN_DEVICE": "cuda:1", "FACEGAN_PRECISION": "fp16",
         "FACEGAN_LOG_FORMAT": "json", "LOG_LEVEL": "Warning", "FACEGAN_EMF": "true",
     })  # fmt: skip
     assert read == ServingEnvironment(
         model_dir=Path("/m"), host="127.0.0.1", port=9000, threads=4,
         default_accept="application/json", max_images=8, max_body_bytes=20 * 2**20,
+        is_multi_model=True, models_dir=Path("/b/models"), model_memory_bytes=512 * 2**20,
+        is_evicting=True, own_code=False,
+        device="cuda:1", precision="fp16",
         log_format="json", log_level="WARNING", emf=True,
     )  # fmt: skip
 
@@ -51,6 +57,13 @@ def test_every_serving_variable_is_read() -> None:
 def test_a_word_that_is_not_known_is_told(name: str) -> None:
     with pytest.raises(ConfigError, match=name):
         ServingEnvironment.from_mapping({name: "sometimes"})
+
+
+@pytest.mark.parametrize("name", ["SAGEMAKER_MULTI_MODEL", "FACEGAN_EVICT", "FACEGAN_OWN_CODE"])
+def test_a_switch_that_is_neither_on_nor_off_is_named(name: str) -> None:
+    """A misspelt "flase" must not let a model's code run."""
+    with pytest.raises(ConfigError, match=name):
+        ServingEnvironment.from_mapping({name: "flase"})
 
 
 def test_the_base_folder_moves_the_model() -> None:

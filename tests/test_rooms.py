@@ -14,7 +14,7 @@ MAY_IMPORT = {  # room: (rooms of ours, packages of others)
     "tick_line": ("", ""),
     "failure_reason": ("errors", ""),
     "environment": ("errors", ""),
-    "pictures": ("files", "numpy PIL"),
+    "pictures": ("files", "numpy PIL isal"),
     "wire": ("errors pictures", "numpy PIL pydantic pydantic_core"),
     "gans": ("errors", "torch"),
     "data": ("errors", "torch numpy PIL"),
@@ -27,8 +27,8 @@ MAY_IMPORT = {  # room: (rooms of ours, packages of others)
     "client": ("errors wire", "numpy"),
     "serving": (
         "errors wire artifact synthesis",
-        "flask werkzeug gunicorn sagemaker_inference prometheus_client numpy pydantic"
-        " pydantic_core",
+        "flask werkzeug gunicorn sagemaker_inference prometheus_client numpy pydantic "
+        "pydantic_core",
     ),
     "training": (
         "errors files environment tick_line gans artifact data metrics pictures",

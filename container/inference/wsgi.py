@@ -1,18 +1,50 @@
-"""The app that gunicorn's worker loads: the model that SageMaker unpacked, behind HTTP."""
+"""The app that gunicorn's worker loads: what SageMaker unpacked, one model or many, behind HTTP."""
 
 import os
 
-from facegan.artifact import load_artifact
+import flask
+
 from facegan.environment import ServingEnvironment
 from facegan.serving.app import create_app
+from facegan.serving.cores import usable_cores
 from facegan.serving.limits import ServingLimits
-from facegan.synthesis import Synthesizer
+from facegan.serving.memory import model_memory
+from facegan.serving.model_routes import create_models_app
+from facegan.serving.models import ModelRegistry
+from facegan.serving.served import ServingSettings, open_model, settings_of_many
+from facegan.synthesis import Engine, use_at_most
 
-here = ServingEnvironment.from_mapping(os.environ)
-app = create_app(
-    Synthesizer(load_artifact(here.model_dir)),
-    limits=ServingLimits(max_images=here.max_images, max_body_bytes=here.max_body_bytes),
-    default_accept=here.default_accept,
-    threads=here.threads,
-    emf=here.emf,
-)
+
+def app_of(here: ServingEnvironment) -> flask.Flask:
+    """The app that an environment asks for."""
+    limits = ServingLimits(
+        max_images=here.max_images,
+        max_body_bytes=here.max_body_bytes,
+        max_waiting_requests=here.max_waiting_requests,
+    )
+    settings = ServingSettings(
+        limits,
+        here.default_accept,
+        make_engine=lambda: Engine.choose(here.device, here.precision),
+        own_code=here.own_code,
+    )
+    if here.is_multi_model:
+        return create_models_app(registry_of(here, settings), limits=limits, emf=here.emf)
+    served = open_model(here.model_dir, settings)
+    return create_app(served, limits=limits, threads=here.threads, emf=here.emf)
+
+
+def registry_of(here: ServingEnvironment, settings: ServingSettings) -> ModelRegistry:
+    """Where many models will be."""
+    many = settings_of_many(settings)
+    return ModelRegistry(
+        here.models_dir,
+        lambda folder: open_model(folder, many),
+        budget=here.model_memory_bytes or model_memory(),
+        is_evicting=here.is_evicting,
+        max_users=settings.limits.max_waiting_requests,
+    )
+
+
+use_at_most(usable_cores())
+app = app_of(ServingEnvironment.from_mapping(os.environ))

@@ -20,6 +20,8 @@ TRAINING_CHANNELS = ("training", "train")
 # Hyperparameters that are not the algorithm's: the toolkits', and one that tuning jobs add.
 FOREIGN_HYPERPARAMETERS = ("sagemaker_", "_tuning_objective_metric")
 LAUNCHER_ROLE = "facegan"  # what our launcher calls the processes it starts
+SWITCHES = {"true": True, "1": True, "yes": True, "on": True,
+            "false": False, "0": False, "no": False, "off": False}  # fmt: skip
 LOG_LEVELS = ("debug", "info", "warning", "error")
 MAX_PAYLOAD_MIB = 100  # the most a batch transform job sends (CreateTransformJob.MaxPayloadInMB)
 
@@ -31,10 +33,17 @@ class ServingEnvironment:
     model_dir: Path
     host: str = "0.0.0.0"
     port: int = 8080
-    threads: int = 16
+    threads: int = 96  # more than may wait for the model: those left refuse, and answer /ping
+    device: str = "auto"
+    precision: str = "auto"
     default_accept: str = "image/png"
     max_images: int = 64
     max_body_bytes: int = 6 * MIB
+    is_multi_model: bool = False  # many models in this container, loaded while it runs
+    models_dir: Path = Path("/opt/ml/models")  # where those lie
+    model_memory_bytes: int | None = None  # for all of them; None: what the container has
+    is_evicting: bool = False  # whether idle ones make room for new ones
+    own_code: bool = True  # whether code that lies in a model may run
     log_format: str | None = None  # "json" or "text"; None leaves it to who serves
     log_level: str = "INFO"
     emf: bool = False  # CloudWatch's embedded metrics in the log
@@ -43,24 +52,37 @@ class ServingEnvironment:
     def from_mapping(cls, variables: Mapping[str, str]) -> Self:
         """Read the variables of an inference container; each has a default.
 
-        ``SAGEMAKER_BASE_DIR`` moves /opt/ml, ``SM_MODEL_DIR`` the model alone.
+        ``SAGEMAKER_BASE_DIR`` moves /opt/ml, ``SM_MODEL_DIR`` the one model alone.
 
         Raises:
             ConfigError: a number is none, or outside, or a word unknown; it names the variable.
         """
         read = Variables(variables)
+        memory = read.number("FACEGAN_MODEL_MEMORY_MB", 0, 0, 2**30)
         return cls(
             model_dir=read.path("SM_MODEL_DIR", read.base_dir / "model"),
             host=read.text("FACEGAN_HOST", cls.host),
             port=read.number("SAGEMAKER_BIND_TO_PORT", cls.port, 1, 65535),
             threads=read.number("FACEGAN_THREADS", cls.threads, 1, 1024),
+            device=read.text("FACEGAN_DEVICE", cls.device),
+            precision=read.text("FACEGAN_PRECISION", cls.precision),
             default_accept=read.text("SAGEMAKER_DEFAULT_INVOCATIONS_ACCEPT", cls.default_accept),
             max_images=read.number("FACEGAN_MAX_IMAGES", cls.max_images, 1, 65536),
             max_body_bytes=MIB * payload_mib(read),
+            is_multi_model=read.switch("SAGEMAKER_MULTI_MODEL", cls.is_multi_model),
+            models_dir=read.base_dir / "models",
+            model_memory_bytes=MIB * memory if memory else None,
+            is_evicting=read.switch("FACEGAN_EVICT", cls.is_evicting),
+            own_code=read.switch("FACEGAN_OWN_CODE", cls.own_code),
             log_format=read.choice("FACEGAN_LOG_FORMAT", ("json", "text")),
             log_level=(read.choice("LOG_LEVEL", LOG_LEVELS) or cls.log_level).upper(),
             emf=read.choice("FACEGAN_EMF", ("true", "false")) == "true",
         )
+
+    @property
+    def max_waiting_requests(self) -> int:
+        """How many may wait for the model: two thirds of the threads; the rest refuse others."""
+        return max(1, self.threads * 2 // 3)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -242,6 +264,18 @@ class Variables:
             hint = f"Set it to a whole number from {low} to {high}, or unset it."
             raise ConfigError(f"The variable {name} is {text!r}.", hint)
         return number
+
+    def switch(self, name: str, default: bool) -> bool:
+        """A switch: true or false, 1 or 0, yes or no, on or off.
+
+        Raises:
+            ConfigError: it is none of these.
+        """
+        text = self.text(name, str(default)).lower()
+        if text not in SWITCHES:
+            hint = "Set it to true or false, or unset it."
+            raise ConfigError(f"The variable {name} is {text!r}.", hint)
+        return SWITCHES[text]
 
 
 def payload_mib(read: Variables) -> int:

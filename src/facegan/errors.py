@@ -15,6 +15,10 @@
     │  ├─ Overloaded               too much waits (says how long to stay away)
     │  ├─ DeadlineMissed           the answer would come too late
     │  └─ Draining                 it is about to end
+    ├─ UnknownModel             no model of that name is loaded
+    ├─ ModelLoaded              a model of that name is loaded already
+    ├─ MemoryExceeded           there is no memory for it
+    ├─ OwnCodeError             a model's own code cannot be loaded, or failed (names its line)
     ├─ RequestError             the caller's request is wrong
     │  ├─ UnsupportedContentType
     │  ├─ NotAcceptable
@@ -103,6 +107,22 @@ class DeadlineMissed(ServingUnavailable):
 
 class Draining(ServingUnavailable):
     """The server ends, and takes nothing new."""
+
+
+class UnknownModel(FaceGANError):
+    """No model of that name is loaded."""
+
+
+class ModelLoaded(FaceGANError):
+    """A model of that name is loaded already, or is being loaded."""
+
+
+class MemoryExceeded(FaceGANError):
+    """There is no memory for it."""
+
+
+class OwnCodeError(FaceGANError):
+    """A model's own code cannot be loaded, or failed while it answered."""
 
 
 class RequestError(FaceGANError):

@@ -9,7 +9,8 @@ from PIL import Image
 
 from facegan.artifact import load_artifact
 from facegan.cli.__main__ import facegan, run_safely
-from facegan.cli.options import SUFFIXES, parse_seeds
+from facegan.cli.options import parse_seeds
+from facegan.cli.orders import SUFFIXES
 from facegan.client import FaceClient, WSGITransport
 from facegan.serving.app import create_app
 from facegan.synthesis import Synthesizer
@@ -156,10 +157,11 @@ def test_without_classes_each_seed_names_its_own(conditional_dir: Path, tmp_path
 def test_a_walk_through_a_conditional_model_keeps_to_one_class(
     conditional_dir: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """Which, it must be told: the latents between two seeds name none."""
-    words = ["--seeds", "0,1", "--interpolate", 2, "--out", tmp_path / "walk.npy"]
-    assert generate(conditional_dir, *words) == 10
-    assert "plain, striped, spotted" in capsys.readouterr().err
+    """Which, it must be told where its seeds name two."""
+    out = tmp_path / "walk.npy"
+    assert generate(conditional_dir, "--seeds", "0-7", "--interpolate", 2, "--out", out) == 10
+    assert "of one class" in capsys.readouterr().err and not out.exists()
+    words = ["--seeds", "0,1", "--interpolate", 2, "--out", out]
     assert generate(conditional_dir, *words, "--classes", "striped") == 0
     ends = Synthesizer(load_artifact(conditional_dir)).generate([0, 1], classes=["striped"])
     assert np.array_equal(np.load(tmp_path / "walk.npy")[::2], ends)
@@ -249,14 +251,21 @@ def test_the_same_command_writes_the_same_bytes_over_the_old_file(
         (["--seeds", "4294967296", "--out", "a.png"], "4294967296"),
         (["--seeds", "0-4294967295", "--out", "a.png"], "more than"),
         (["--out", "a.png"], "--seeds 0-15"),
-        (["--seeds", "1", "--out", "a.jpg"], ".png, .npy, .json"),
+        (["--seeds", "1", "--out", "a.gif"], ".png, .jpg, .jpeg, .webp, .npy, .json, .jsonl, .zip"),
         (["--seeds", "1"], "--out"),
         (["--seeds", "1", "--out", "a.npy", "--columns", "2"], "--columns"),
         (["--seeds", "1", "--out", "a.png", "--columns", "0"], "--columns"),
         (["--seeds", "1", "--out", "a.npy", "--scale", "2"], "--scale"),
         (["--seeds", "1", "--out", "a.png", "--interpolate", "8"], "two or more"),
         (["--seeds", "1,2", "--out", "a.png", "--interpolate", "0"], "--interpolate"),
-        (["--seeds", "1", "--out", "a.webp"], "two or more"),
+        (["--seeds", "1", "--out", "a.webp", "--frame-ms", "40"], "two faces or more"),
+        (["--seeds", "1,2", "--out", "a.png", "--frame-ms", "40"], "--frame-ms"),
+        (["--seeds", "1,2", "--out", "a.png", "--quality", "40"], "--quality"),
+        (["--seeds", "1,2", "--out", "faces/", "--quality", "40"], "--quality"),
+        (["--seeds", "1,2", "--out", "a.jpg", "--quality", "101"], "--quality"),
+        (["--seeds", "1,2", "--out", "a.jpg", "--scale", "2"], "--scale"),
+        (["--seeds", "1,2", "--out", "a.webp", "--scale", "2", "--quality", "9"], "--scale"),
+        (["--seeds", "1,2", "--out", "a.zip", "--columns", "2"], "--columns"),
         (["--seeds", "1", "--out", "a.png", "--truncation", "3"], "--truncation"),
         (["--latents", "missing.npy", "--out", "a.png"], "missing.npy"),
         (["--seeds", "1", "--latents", __file__, "--out", "a.png"], "either"),
@@ -370,3 +379,64 @@ def test_a_server_of_the_model_answers_the_same_bytes(
     client = FaceClient(WSGITransport(app))
     asked = GenerateRequest(seeds=[0, 1, 2, 3, 4])
     assert client.invoke(asked, SUFFIXES[suffix]) == out.read_bytes()
+
+
+# --- other formats ------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("suffix", [".jpg", ".jpeg", ".webp", ".zip", ".jsonl"])
+def test_every_other_format_holds_the_faces_and_says_that_they_are_generated(
+    suffix: str, model_dir: Path, faces: np.ndarray, tmp_path: Path
+) -> None:
+    """Exact where the format is, nearly where it is not."""
+    out = tmp_path / f"faces{suffix}"
+    assert generate(model_dir, "--seeds", "0-2", "--out", out) == 0
+    body = out.read_bytes()
+    drawn = decode_images(body, SUFFIXES[suffix])
+    if suffix in (".jpg", ".jpeg"):
+        assert np.abs(drawn[0, :32, :32].astype(int) - faces[0]).mean() < 8
+    else:
+        assert np.array_equal(drawn, faces)
+    if suffix in (".jpg", ".jpeg", ".webp"):
+        assert read_provenance(body)["facegan:seeds"] == "0,1,2"
+
+
+def test_a_webp_of_one_face_or_of_columns_stands_still(model_dir: Path, tmp_path: Path) -> None:
+    """A grid, as the others are."""
+    for words, shape in (
+        (["--seeds", "0"], (1, 32, 32, 3)),
+        (["--seeds", "0-2", "--columns", 3], (1, 32, 100, 3)),
+    ):
+        out = tmp_path / "a.webp"
+        assert generate(model_dir, *words, "--out", out) == 0
+        assert decode_images(out.read_bytes(), SUFFIXES[".webp"]).shape == shape
+
+
+def test_an_enlarged_animation_keeps_its_times_and_what_it_says(
+    model_dir: Path, tmp_path: Path
+) -> None:
+    """Every pixel larger, all else the same."""
+    words = ["--seeds", "0,5", "--interpolate", 3, "--frame-ms", 40]
+    for scale in (1, 2):
+        out = tmp_path / f"{scale}.webp"
+        assert generate(model_dir, *words, "--scale", scale, "--out", out) == 0
+    small, large = ((tmp_path / f"{scale}.webp").read_bytes() for scale in (1, 2))
+    frames = decode_images(small, SUFFIXES[".webp"])
+    assert len(frames) == 4
+    enlarged = frames.repeat(2, axis=1).repeat(2, axis=2)
+    assert np.array_equal(decode_images(large, SUFFIXES[".webp"]), enlarged)
+    assert read_provenance(large) == read_provenance(small)
+    assert read_provenance(small)["facegan:interpolate"] == "3"
+    with Image.open(tmp_path / "2.webp") as film:
+        film.load()
+        assert film.info["duration"] == 40
+
+
+def test_a_seed_asked_for_twice_has_two_files(conditional_dir: Path, tmp_path: Path) -> None:
+    """Of two classes they are two faces."""
+    words = ["--seeds", "7,7", "--classes", "plain,spotted", "--out", f"{tmp_path}/faces/"]
+    assert generate(conditional_dir, *words) == 0
+    first, second = sorted((tmp_path / "faces").iterdir(), key=lambda path: len(path.name))
+    assert (first.name, second.name) == ("seed0007.png", "seed0007-2.png")
+    told = [read_provenance(path.read_bytes())["facegan:classes"] for path in (first, second)]
+    assert told == ["plain", "spotted"]

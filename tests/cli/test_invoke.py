@@ -9,6 +9,7 @@ import threading
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import botocore.exceptions
@@ -20,7 +21,22 @@ from facegan.client import FaceClient
 from facegan.cloud import invoke_endpoint
 from facegan.cloud.invoke_endpoint import SageMakerTransport
 from facegan.errors import CloudError, InvocationError
-from facegan.wire import JSON, Provenance, decode_images, decode_request, encode_images
+from facegan.serving.event_stream import EVENT_STREAM, message, payload_parts
+from facegan.wire import (
+    JPEG,
+    JSON,
+    JSON_LINES,
+    WEBP,
+    ZIP,
+    GenerateRequest,
+    Provenance,
+    decode_images,
+    decode_request,
+    encode_reply,
+    read_provenance,
+)
+
+CARD = SimpleNamespace(weights_sha256="ab", family="plain", preset="square")
 
 
 @dataclass
@@ -29,6 +45,8 @@ class Endpoint:
 
     url: str = ""
     refusal: tuple[int, dict[str, str], bytes] | None = None
+    messages: int | None = None  # how many of a stream are sent
+    last_words: bytes = b""  # what comes after them
     paths: list[str] = field(default_factory=list)
     headers: list[dict[str, str]] = field(default_factory=list)
     bodies: list[bytes] = field(default_factory=list)
@@ -42,12 +60,17 @@ class Endpoint:
         if self.refusal:
             return self.refusal
         request = decode_request(body, headers["Content-Type"])
-        shades = request.seeds or [0] * request.count
-        images = np.stack([np.full((4, 4, 3), shade, np.uint8) for shade in shades])
-        origin = Provenance("ab", "plain", "square", request.seeds and tuple(request.seeds))
-        accept = headers["Accept"]
-        answer = encode_images(images, accept, provenance=origin, columns=request.columns)
-        return 200, {"Content-Type": accept}, answer
+        is_plain = request.seeds and request.count == request.given
+        shades = request.seeds if is_plain else range(request.count)
+        images = np.stack([np.full((4, 4, 3), shade, np.uint8) for shade in shades or []])
+        origin = Provenance.of_request(request, CARD)
+        accept = headers.get("X-Amzn-SageMaker-Accept") or headers["Accept"]
+        answer = encode_reply(images, request, accept, origin)
+        if not path.endswith("-response-stream"):
+            return 200, {"Content-Type": accept}, answer
+        told = {"Content-Type": EVENT_STREAM, "X-Amzn-SageMaker-Content-Type": accept}
+        messages = list(payload_parts(answer.splitlines(keepends=True)))
+        return 200, told, b"".join(messages[: self.messages]) + self.last_words
 
 
 @pytest.fixture
@@ -284,6 +307,115 @@ def test_without_boto3_the_extra_is_named(monkeypatch: pytest.MonkeyPatch) -> No
     assert caught.value.hint == "pip install 'facegan[cloud]'"
 
 
+# --- ways, mixtures, formats, streams -----------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("words", "fields"),
+    [
+        (["--seeds", "3,8", "--interpolate", 4], {"seeds": [3, 8], "interpolate": 4}),
+        (
+            ["--seeds", "1,2", "--mix", "7-9", "--mix-layers", "2,3"],
+            {"seeds": [1, 2], "mix": [7, 8, 9], "mix_layers": [2, 3]},
+        ),
+        (["--seeds", "1,2", "--mix", "7"], {"seeds": [1, 2], "mix": [7]}),
+    ],
+)
+def test_ways_and_mixtures_are_asked_for(
+    words: list[object], fields: dict[str, object], endpoint: Endpoint, out: Path
+) -> None:
+    """And as many images come back."""
+    assert invoke("--endpoint-url", endpoint.url, *words, "--out", out / "f.npy") == 0
+    assert json.loads(endpoint.bodies[0]) == fields
+    assert len(np.load(out / "f.npy")) == GenerateRequest.model_validate(fields).count
+
+
+@pytest.mark.parametrize(
+    ("name", "content_type", "shape"),
+    [
+        ("f.jpg", JPEG, (1, 10, 10, 3)),
+        ("f.webp", WEBP, (3, 4, 4, 3)),
+        ("f.zip", ZIP, (3, 4, 4, 3)),
+        ("f.jsonl", JSON_LINES, (3, 4, 4, 3)),
+    ],
+)
+def test_the_suffix_chooses_the_format(
+    name: str, content_type: str, shape: tuple[int, ...], endpoint: Endpoint, out: Path
+) -> None:
+    """A JPEG grid, an animation, an archive, lines."""
+    words = ["--seeds", "50,100,150", "--out", out / name]
+    assert invoke("--endpoint-url", endpoint.url, *words) == 0
+    assert decode_images((out / name).read_bytes(), content_type).shape == shape
+
+
+def test_a_quality_and_frames_reach_the_endpoint(endpoint: Endpoint, out: Path) -> None:
+    words = ["--seeds", "50,100", "--quality", 30, "--frame-ms", 90, "--out", out / "f.webp"]
+    assert invoke("--endpoint-url", endpoint.url, *words) == 0
+    told = json.loads(endpoint.bodies[0])
+    assert (told["quality"], told["frame_ms"], told["layout"]) == (30, 90, "animation")
+    assert read_provenance((out / "f.webp").read_bytes())["facegan:seeds"] == "50,100"
+
+
+def test_mixed_faces_have_files_named_by_both(endpoint: Endpoint, out: Path) -> None:
+    words = ["--seeds", "1", "--mix", "7,8", "--out", f"{out}/faces/"]
+    assert invoke("--endpoint-url", endpoint.url, *words) == 0
+    found = {path.name for path in (out / "faces").iterdir()}
+    assert found == {"seed0001-mix0007.png", "seed0001-mix0008.png"}
+
+
+def test_faces_are_streamed_through_boto3s_own_call(endpoint: Endpoint) -> None:
+    """InvokeEndpointWithResponseStream, in AWS's own messages."""
+    faces = FaceClient(SageMakerTransport("faces", endpoint.url)).stream(seeds=[5, 6, 7])
+    assert [face.seed for face in faces] == [5, 6, 7]
+    assert endpoint.paths == ["/endpoints/faces/invocations-response-stream"]
+
+
+def test_a_refused_stream_is_told_in_the_servers_words(endpoint: Endpoint) -> None:
+    endpoint.refusal = refusal(413, "Too many faces.", "Ask for 64.")
+    with pytest.raises(InvocationError, match=r"413.*Too many faces\.") as caught:
+        FaceClient(SageMakerTransport("faces", endpoint.url)).stream(seeds=[1])
+    assert caught.value.hint == "Ask for 64."
+
+
+def test_a_stream_that_ends_early_is_told(endpoint: Endpoint) -> None:
+    """After the faces that came."""
+    endpoint.messages = 2
+    faces = FaceClient(SageMakerTransport("faces", endpoint.url)).stream(seeds=[5, 6, 7])
+    assert [next(faces).seed, next(faces).seed] == [5, 6]
+    with pytest.raises(InvocationError, match="after 2 of 3"):
+        next(faces)
+
+
+def test_a_model_stream_error_of_aws_is_told(endpoint: Endpoint) -> None:
+    """What SageMaker sends where the container's connection broke."""
+    told = json.dumps({"Message": "The model broke.", "ErrorCode": "ModelInvocationTimeExceeded"})
+    headers = {":message-type": "exception", ":exception-type": "ModelStreamError"}
+    endpoint.messages, endpoint.last_words = 1, message(told.encode(), headers)
+    faces = FaceClient(SageMakerTransport("faces", endpoint.url)).stream(seeds=[5, 6])
+    assert next(faces).seed == 5
+    with pytest.raises(InvocationError, match=r"'faces' broke off.*The model broke"):
+        next(faces)
+
+
+def test_a_damaged_stream_is_an_invocation_error(endpoint: Endpoint) -> None:
+    """A checksum that does not fit."""
+    endpoint.messages, endpoint.last_words = 1, bytes(64)
+    faces = FaceClient(SageMakerTransport("faces", endpoint.url)).stream(seeds=[5, 6])
+    assert next(faces).seed == 5
+    with pytest.raises(InvocationError):
+        next(faces)
+
+
+def test_lines_are_written_only_if_all_came(
+    endpoint: Endpoint, out: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """No half file."""
+    endpoint.messages = 1
+    words = ["--seeds", "5,6", "--out", out / "f.jsonl"]
+    assert invoke("--endpoint-url", endpoint.url, *words) == 8
+    assert "after 1 of 2" in capsys.readouterr().err and not list(out.iterdir())
+
+
 def test_every_hint_names_an_exception_that_exists() -> None:
     """The table goes by name, so that boto3 is imported only on use."""
     names = set(invoke_endpoint.BOTO_HINTS) - {"ValueError"}
@@ -306,3 +438,5 @@ def test_help_teaches_by_example(capsys: pytest.CaptureFixture[str]) -> None:
     told = capsys.readouterr().out
     assert "--endpoint-url http://localhost:8080 --seeds 0-15 --out faces.png" in told
     assert "[default: facegan]" in told
+    for words in ("--interpolate 24 --out", "--mix 7,8,9", "faces.jpg", "faces.zip", ".jsonl"):
+        assert words in told

@@ -1,23 +1,44 @@
 """A caller's view of an endpoint: what is sent, what comes back, and how refusals are told."""
 
+import io
 import json
+import zipfile
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 import pytest
 
-from facegan.client import FaceClient, Reply
+from facegan.client import FaceClient, Reply, StreamedReply
 from facegan.errors import InvocationError, RequestError
 from facegan.wire import (
+    JPEG,
     JSON,
+    JSON_LINES,
     NPY,
     PNG,
+    WEBP,
     GenerateRequest,
     Provenance,
+    Sheet,
+    answer_line,
     decode_images,
     decode_request,
-    encode_images,
+    encode_reply,
+    error_line,
+    request_lines,
 )
+
+CARD = SimpleNamespace(weights_sha256="ab", family="plain", preset="square")
+
+
+def painted(request: GenerateRequest) -> tuple[np.ndarray, GenerateRequest]:
+    """Plain squares of the seeds' shades; of other images, of their places."""
+    shades = (request.seeds or []) if request.count == request.given else []
+    shades = shades or list(range(request.count))
+    return np.stack([np.full((4, 4, 3), shade, np.uint8) for shade in shades]), request
 
 
 @dataclass
@@ -31,11 +52,25 @@ class Painter:
         request = decode_request(body, content_type)
         self.asked.append(request)
         self.content_types.append(content_type)
-        shades = request.seeds or [0] * request.count
-        images = np.stack([np.full((4, 4, 3), shade, np.uint8) for shade in shades])
-        origin = Provenance("ab", "plain", "square", request.seeds and tuple(request.seeds))
-        answer = encode_images(images, accept, provenance=origin, columns=request.columns)
+        answer = encode_reply(*painted(request), accept, Provenance.of_request(request, CARD))
         return Reply(200, f"{accept}; v=1", answer)
+
+
+@dataclass
+class Streamer(Painter):
+    """The same, which hands its answer on a few bytes at a time."""
+
+    cut_at: int | None = None  # how many bytes of it come
+    sent: int = 0
+
+    def stream(self, body: bytes, content_type: str, accept: str) -> StreamedReply:
+        reply = self.send(body, content_type, accept)
+        return StreamedReply(reply.status, reply.content_type, self.pieces(reply.body))
+
+    def pieces(self, body: bytes) -> Iterator[bytes]:
+        for start in range(0, len(body[: self.cut_at]), 100):
+            self.sent += 1
+            yield body[: self.cut_at][start : start + 100]
 
 
 @dataclass
@@ -155,3 +190,135 @@ def test_an_answer_of_another_type_is_refused() -> None:
     """A login page with status 200 is no face."""
     with pytest.raises(InvocationError, match=r"text/html.*image/png"):
         FaceClient(Refuser(Reply(200, "text/html", b"<html>"))).grid(seeds=[1])
+
+
+# --- ways, mixtures, formats --------------------------------------------------------------------
+
+
+def test_interpolate_asks_for_the_frames_between() -> None:
+    """Two seeds, three frames from one to the other: four images."""
+    painter = Painter()
+    assert len(FaceClient(painter).interpolate([3, 8], 3)) == 4
+    assert painter.asked[0].interpolate == 3 and painter.asked[0].seeds == [3, 8]
+
+
+def test_mix_returns_a_table() -> None:
+    """Seeds down, the others across."""
+    painter = Painter()
+    faces = FaceClient(painter).mix([1, 2], range(7, 10), layers=np.array([2, 3]))
+    assert faces.shape == (2, 3, 4, 4, 3)
+    assert faces[:, :, 0, 0, 0].tolist() == [[0, 1, 2], [3, 4, 5]]
+    assert (painter.asked[0].mix, painter.asked[0].mix_layers) == ([7, 8, 9], [2, 3])
+
+
+@pytest.mark.parametrize(("name", "content_type"), [("jpeg", JPEG), ("webp", WEBP), ("grid", PNG)])
+def test_one_picture_of_all_faces_in_every_format(name: str, content_type: str) -> None:
+    """Three images in a row."""
+    body = getattr(FaceClient(Painter()), name)(seeds=[1, 2, 3], columns=3)
+    assert decode_images(body, content_type).shape == (1, 4, 16, 3)
+
+
+def test_a_quality_is_asked_for() -> None:
+    painter = Painter()
+    FaceClient(painter).jpeg([1], quality=30)
+    FaceClient(painter).webp([1], quality=40)
+    assert [request.quality for request in painter.asked] == [30, 40]
+
+
+def test_an_animation_is_asked_for_with_its_frames() -> None:
+    """The faces, or the way between them."""
+    painter = Painter()
+    body = FaceClient(painter).animation([3, 8], interpolate=4, frame_ms=100)
+    assert len(decode_images(body, WEBP)) == 5
+    assert (painter.asked[0].layout, painter.asked[0].frame_ms) == ("animation", 100)
+
+
+def test_a_zip_holds_a_file_a_face() -> None:
+    body = FaceClient(Painter()).zip([5, 6])
+    with zipfile.ZipFile(io.BytesIO(body)) as archive:
+        assert archive.namelist() == ["seed0005.png", "seed0006.png", "provenance.json"]
+
+
+@pytest.mark.parametrize(
+    "ask",
+    [
+        lambda client: client.interpolate([1], 3),
+        lambda client: client.mix([1], []),
+        lambda client: client.mix([1], 7),
+        lambda client: client.animation([1]),
+        lambda client: client.jpeg([1], quality=0),
+        lambda client: client.invoke(GenerateRequest(seeds=[1], quality=9), PNG),
+        lambda client: client.stream([1], interpolate=2),
+        lambda client: client.chunks(GenerateRequest(seeds=[1], quality=9)),
+    ],
+)
+def test_what_does_not_go_together_is_told_before_anything_is_sent(
+    ask: Callable[[FaceClient], Any],
+) -> None:
+    painter = Streamer()
+    with pytest.raises(RequestError):
+        ask(FaceClient(painter))
+    assert not painter.asked
+
+
+# --- streams ------------------------------------------------------------------------------------
+
+
+def test_a_stream_hands_a_face_on_before_the_next_has_come() -> None:
+    streamer = Streamer()
+    faces = FaceClient(streamer).stream([5, 6, 7])
+    assert len(streamer.asked) == 1, "sent at once"
+    assert next(faces).seed == 5
+    early = streamer.sent
+    assert [face.seed for face in faces] == [6, 7]
+    assert 0 < early < streamer.sent
+
+
+def test_a_transport_that_cannot_stream_gives_all_faces_at_the_end() -> None:
+    assert [face.seed for face in FaceClient(Painter()).stream([5, 6])] == [5, 6]
+
+
+def test_a_stream_that_ends_early_raises_after_what_came() -> None:
+    faces = FaceClient(Streamer(cut_at=2_000)).stream([5, 6, 7])
+    assert next(faces).seed == 5
+    with pytest.raises(InvocationError):
+        list(faces)
+
+
+@pytest.mark.parametrize(
+    ("reply", "told"),
+    [(Reply(503, "", b"busy"), "503"), (Reply(200, "text/html", b"<html>"), "text/html")],
+)
+def test_a_refused_stream_is_told_at_once(reply: Reply, told: str) -> None:
+    """Before the first face is asked for."""
+
+    class Refusing(Refuser):
+        def stream(self, body: bytes, content_type: str, accept: str) -> StreamedReply:
+            return StreamedReply(reply.status, reply.content_type, iter([reply.body]))
+
+    for refuser in (Refuser(reply), Refusing(reply)):
+        with pytest.raises(InvocationError, match=told):
+            FaceClient(refuser).stream([1])
+
+
+def test_many_requests_have_each_their_answer() -> None:
+    """In their order, in one call."""
+
+    class Liner:
+        def send(self, body: bytes, content_type: str, accept: str) -> Reply:
+            assert content_type == accept == JSON_LINES
+            lines = []
+            for line in request_lines(body):
+                assert isinstance(line.request, GenerateRequest)
+                if line.request.seeds == [13]:
+                    lines.append(error_line(RequestError("Unlucky.", "Ask for 14."), line.number))
+                    continue
+                images, request = painted(line.request)
+                lines.append(answer_line(Sheet(images, Provenance.of_request(request, CARD))))
+            return Reply(200, JSON_LINES, b"".join(lines))
+
+    asked = [GenerateRequest(seeds=seeds) for seeds in ([1, 2], [13], [3])]
+    first, second, third = FaceClient(Liner()).many(asked)
+    assert isinstance(first, list) and [face.seed for face in first] == [1, 2]
+    assert isinstance(second, InvocationError) and second.hint == "Ask for 14."
+    assert isinstance(third, list) and [face.seed for face in third] == [3]

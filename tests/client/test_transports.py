@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from facegan.client import HttpTransport, Reply, WSGITransport
+from facegan.client import HttpTransport, Reply, StreamingTransport, WSGITransport
 from facegan.errors import InvocationError
 
 
@@ -139,3 +139,84 @@ def test_wsgi_calls_the_app_without_a_socket() -> None:
     }
     assert list(told.values()) == ["POST", "/invocations", "a/b", "c/d"]
     assert seen["CONTENT_LENGTH"] == "5" and seen["body"] == b"hello"
+
+
+# --- streams ------------------------------------------------------------------------------------
+
+
+def chunked_server(pieces: list[bytes], go_on: threading.Event) -> str:
+    """Answers one request in chunks, and waits after the first until told to go on."""
+
+    def serve(listener: socket.socket) -> None:
+        connection, _ = listener.accept()
+        with connection:
+            connection.recv(65_536)
+            connection.sendall(
+                b"HTTP/1.1 200 OK\r\nContent-Type: a/b\r\nTransfer-Encoding: chunked\r\n\r\n"
+            )
+            for piece in pieces:
+                connection.sendall(b"%x\r\n%s\r\n" % (len(piece), piece))
+                go_on.wait(10)
+
+    listener = silent_socket()
+    threading.Thread(target=serve, args=(listener,), daemon=True).start()
+    return f"http://127.0.0.1:{listener.getsockname()[1]}"
+
+
+def test_http_hands_on_what_has_come_while_the_rest_is_written() -> None:
+    """An empty chunk ends the answer."""
+    go_on = threading.Event()
+    url = chunked_server([b"one ", b"two", b""], go_on)
+    reply = HttpTransport(url, 10).stream(b"", "a/b", "c/d")
+    assert (reply.status, reply.content_type) == (200, "a/b")
+    assert next(reply.chunks) == b"one "
+    go_on.set()
+    assert b"".join(reply.chunks) == b"two"
+
+
+def test_an_http_stream_that_breaks_off_is_an_invocation_error() -> None:
+    """No last chunk came."""
+    go_on = threading.Event()
+    go_on.set()
+    reply = HttpTransport(chunked_server([b"one "], go_on), 10).stream(b"", "a/b", "c/d")
+    assert next(reply.chunks) == b"one "
+    with pytest.raises(InvocationError):
+        list(reply.chunks)
+
+
+def test_wsgi_hands_on_what_has_come() -> None:
+    """The second piece is not made before it is asked for, and the body is closed at its end."""
+    made: list[str] = []
+
+    class Slow(Body):
+        def __iter__(self) -> Iterator[bytes]:
+            for chunk in self.chunks:
+                made.append(chunk.decode())
+                yield chunk
+
+    answer = Slow([b"one ", b"two"])
+
+    def app(environ: dict[str, Any], start_response: Any) -> Iterable[bytes]:
+        start_response("200 OK", [("Content-Type", "a/b")])
+        return answer
+
+    reply = WSGITransport(app).stream(b"", "a/b", "c/d")
+    assert next(reply.chunks) == b"one " and made == ["one "]
+    assert list(reply.chunks) == [b"two"] and answer.is_closed
+
+
+@pytest.mark.parametrize("chunks", [[], [b""], [b"", b"x"]])
+def test_a_wsgi_app_may_start_its_response_late_and_send_nothing(chunks: list[bytes]) -> None:
+    """As a generator does, which runs only when it is asked."""
+
+    def app(environ: dict[str, Any], start_response: Any) -> Iterator[bytes]:
+        start_response("200 OK", [("Content-Type", "a/b")])
+        yield from chunks
+
+    assert WSGITransport(app).send(b"", "a/b", "c/d") == Reply(200, "a/b", b"".join(chunks))
+
+
+def test_both_can_stream() -> None:
+    """The client asks by the protocol."""
+    assert isinstance(WSGITransport(lambda *_: []), StreamingTransport)
+    assert isinstance(HttpTransport("http://localhost:1"), StreamingTransport)

@@ -61,6 +61,28 @@ def test_images_lie_between_minus_one_and_one() -> None:
     assert gan.players["generator"](100 * torch.randn(4, 16)).abs().max() <= 1
 
 
+def test_self_modulation_of_nothing_is_the_plain_generator() -> None:
+    """Gains are added to 1 and shifts to 0 (arXiv:1810.01365, equation 3)."""
+    plain, modulated = (
+        build_gan("dcgan", "tiny", (3, 32, 32), seed=0, self_modulation=wish).players["generator"]
+        for wish in (False, True)
+    )
+    modulated.load_state_dict(plain.state_dict(), strict=False)
+    latents = torch.randn(4, 16)
+    assert not torch.equal(modulated(latents), plain(latents))
+    for weight in modulated.modulations.parameters():
+        nn.init.zeros_(weight)
+    torch.testing.assert_close(modulated(latents), plain(latents))
+
+
+def test_self_modulation_reaches_every_normalised_layer() -> None:
+    generator = build_gan("dcgan", "tiny", (3, 32, 32), self_modulation=True).players["generator"]
+    norms = [m.num_features for m in generator.modules() if isinstance(m, nn.BatchNorm2d)]
+    assert [m.linear.out_features for m in generator.modulations] == [2 * n for n in norms]
+    generator(torch.randn(4, 16)).square().mean().backward()
+    assert all(m.linear.weight.grad.abs().sum() > 0 for m in generator.modulations)
+
+
 class Constant(nn.Module):
     """A player that always answers the same: the sum of its input times a weight."""
 

@@ -1,8 +1,12 @@
 """The server needs no training code and no AWS SDK: both are blocked, and it still serves."""
 
+import gc
+import os
 import subprocess
 import sys
 from pathlib import Path
+
+from facegan.serving.gunicorn_settings import gunicorn_settings
 
 SERVE_WITHOUT = """
 import sys
@@ -20,6 +24,16 @@ reply = app.test_client().post("/invocations", json={"seeds": [1]})
 assert reply.status_code == 200, reply.data
 """
 
+LOAD_AS_THE_CONTAINER = """
+import sys
+sys.path.insert(0, sys.argv[1])
+import wsgi
+heavy = {"scipy", "sympy", "networkx", "torch._dynamo", "torch._inductor", "torchvision",
+         "numpy.f2py", "tensorboard", "matplotlib", "boto3", "botocore", "torch.onnx",
+         "facegan.training", "facegan.data", "facegan.metrics", "facegan.report"}
+assert not heavy & set(sys.modules), heavy & set(sys.modules)
+"""
+
 READ_SETTINGS = """
 import sys
 from facegan.environment import ServingEnvironment
@@ -28,10 +42,16 @@ gunicorn_settings("0.0.0.0", 8080, 16)
 assert not {"torch", "flask", "numpy"} & set(sys.modules), "the master must stay light"
 """
 
+CONTAINER = Path(__file__).parents[2] / "container" / "inference"
 
-def run_python(program: str, *arguments: str) -> subprocess.CompletedProcess[str]:
+
+def run_python(program: str, *arguments: str, **variables: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
-        [sys.executable, "-c", program, *arguments], capture_output=True, text=True, timeout=120
+        [sys.executable, "-c", program, *arguments],
+        capture_output=True,
+        text=True,
+        timeout=120,
+        env={**os.environ, **variables},
     )
 
 
@@ -45,3 +65,22 @@ def test_gunicorns_master_reads_its_settings_without_torch() -> None:
     """It forks: what it does not load cannot have threads that the worker would miss."""
     done = run_python(READ_SETTINGS)
     assert done.returncode == 0, done.stderr
+
+
+def test_the_containers_process_loads_nothing_heavy_that_it_does_not_use(model_dir: Path) -> None:
+    """Each of these costs a tenth of a second of the start, or more."""
+    done = run_python(LOAD_AS_THE_CONTAINER, str(CONTAINER), SM_MODEL_DIR=str(model_dir))
+    assert done.returncode == 0, done.stderr
+
+
+def test_the_collector_rests_while_the_app_loads_and_passes_over_what_was_loaded() -> None:
+    """Walking through torch's objects again and again costs a tenth of the start."""
+    settings = gunicorn_settings("127.0.0.1", 8080, 1)
+    frozen = gc.get_freeze_count()
+    try:
+        settings["post_fork"](None, None)
+        assert not gc.isenabled()
+        settings["post_worker_init"](None)
+        assert gc.isenabled() and gc.get_freeze_count() > frozen
+    finally:
+        gc.unfreeze()

@@ -15,7 +15,7 @@ from werkzeug.test import TestResponse
 from facegan.artifact import Artifact
 from facegan.serving import create_app
 from facegan.synthesis import Synthesizer
-from facegan.wire import JSON, NPY, PNG, decode_images, read_provenance
+from facegan.wire import IMAGE_CODECS, JSON, NPY, PNG, decode_images, read_provenance
 
 Post = Callable[..., TestResponse]
 THREE = b'{"seeds": [1, 2, 3]}'
@@ -27,7 +27,7 @@ def test_ping_says_ready_with_an_empty_body(client: FlaskClient) -> None:
     assert (reply.status_code, reply.data) == (200, b"")
 
 
-@pytest.mark.parametrize("accept", [PNG, JSON, NPY])
+@pytest.mark.parametrize("accept", IMAGE_CODECS)
 def test_every_offered_type_is_written_and_named(post: Post, accept: str) -> None:
     """The reply is of the type that Accept names, and says so."""
     reply = post(THREE, Accept=accept)
@@ -57,7 +57,7 @@ def test_a_content_type_is_read_without_parameters_and_case(post: Post, content_
 
 def test_the_best_liked_of_several_types_wins(post: Post) -> None:
     """Accept is a list with weights, not a name."""
-    reply = post(THREE, Accept="image/webp, image/png;q=0.3, application/x-npy;q=0.8, */*;q=0.1")
+    reply = post(THREE, Accept="image/avif, image/png;q=0.3, application/x-npy;q=0.8, */*;q=0.1")
     assert reply.content_type == NPY
 
 

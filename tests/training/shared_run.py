@@ -15,6 +15,7 @@ import torch
 from safetensors.torch import save_file
 from torch import Tensor
 
+from facegan.cli.__main__ import leave
 from facegan.environment import WorkerEnvironment
 from facegan.gans import FAMILIES, build_gan
 from facegan.training import Trainer, TrainingConfig, trainer
@@ -76,6 +77,7 @@ def main() -> None:
         found = train_all(world)
         if world.leads:
             save_file({k: v.contiguous() for k, v in found.items()}, Path(sys.argv[1]))
+    leave(0)
 
 
 if __name__ == "__main__":

@@ -20,9 +20,11 @@ from facegan.wire import (
     CSV,
     IMAGE_CODECS,
     JSON,
+    JSON_LINES,
     NPY,
     PNG,
     REQUEST_CODECS,
+    ZIP,
     GenerateRequest,
     Provenance,
     decode_faces,
@@ -30,6 +32,7 @@ from facegan.wire import (
     decode_request,
     encode_images,
     encode_request,
+    least_bytes,
 )
 
 ORIGIN = Provenance("ab" * 32, "dcgan", "tiny", None)
@@ -81,10 +84,20 @@ def test_json_carries_every_field(
     assert list(map(type, again.classes or [])) == list(map(type, classes or []))
 
 
-def test_json_carries_the_columns() -> None:
-    """The columns of a grid come back."""
-    request = GenerateRequest(seeds=[1, 2, 3], columns=3)
-    assert decode_request(encode_request(request), JSON).columns == 3
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"seeds": [1, 2, 3], "columns": 3},
+        {"seeds": [1, 2], "interpolate": 5, "layout": "animation", "frame_ms": 40, "quality": 7},
+        {"seeds": [1, 2], "mix": [7, 8, 9], "mix_layers": [0, 3]},
+        {"latents": [[0.5], [1.0]], "interpolate": 2},
+    ],
+)
+def test_json_carries_the_arrangement_the_way_and_the_mixing(fields: dict[str, object]) -> None:
+    """They come back as they were given."""
+    request = GenerateRequest.model_validate(fields)
+    assert decode_request(encode_request(request), JSON) == request
+    assert json.loads(encode_request(request)) == fields
 
 
 @pytest.mark.parametrize("content_type", [NPY, CSV])
@@ -137,9 +150,7 @@ json_values = st.recursive(
         st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=5), inner, max_size=3)
     ),
 )
-fields = st.sampled_from(
-    ["seeds", "latents", "truncation_psi", "classes", "layout", "columns", "other"]
-)
+fields = st.sampled_from([*GenerateRequest.model_fields, "other"])
 
 
 @given(values=st.dictionaries(fields, json_values))
@@ -167,7 +178,7 @@ def test_an_unknown_content_type_lists_those_that_are_read(content_type: str | N
     assert all(known in caught.value.hint for known in REQUEST_CODECS)
 
 
-@pytest.mark.parametrize("content_type", [JSON, NPY])
+@pytest.mark.parametrize("content_type", [JSON, NPY, JSON_LINES, ZIP])
 @given(pixels=images)
 def test_types_of_single_images_carry_them_unchanged(
     content_type: str, pixels: npt.NDArray[np.uint8]
@@ -210,6 +221,34 @@ def test_layouts_of_seven_images(layout: str, columns: int | None, height: int, 
     pixels = np.zeros((7, 4, 3, 3), np.uint8)
     body = encode_images(pixels, PNG, provenance=ORIGIN, layout=layout, columns=columns)
     assert decode_images(body, PNG).shape == (1, height, width, 3)
+
+
+@pytest.mark.parametrize("content_type", IMAGE_CODECS)
+@given(pixels=images)
+def test_no_type_takes_less_than_its_bound(
+    content_type: str, pixels: npt.NDArray[np.uint8]
+) -> None:
+    """A reply refused before it is drawn would not have fitted; of raw pixels the size is exact."""
+    count, height, width, _ = pixels.shape
+    size = len(encode_images(pixels, content_type, provenance=ORIGIN))
+    least = least_bytes(count, (3, height, width), content_type)
+    assert least == size if content_type == NPY else 0 < least <= size
+
+
+@pytest.mark.parametrize("content_type", IMAGE_CODECS)
+def test_the_bound_holds_where_pixels_take_no_room(content_type: str) -> None:
+    """Large, black and alike: as little as there can be."""
+    pixels = np.zeros((3, 512, 512, 3), np.uint8)
+    size = len(encode_images(pixels, content_type, provenance=ORIGIN))
+    assert least_bytes(3, (3, 512, 512), content_type) <= size
+
+
+@pytest.mark.parametrize("content_type", IMAGE_CODECS)
+def test_the_same_images_are_the_same_bytes(content_type: str) -> None:
+    """No time of day, no names of machines, no random order."""
+    pixels = np.random.default_rng(0).integers(0, 255, (3, 9, 7, 3), np.uint8)
+    first = encode_images(pixels, content_type, provenance=ORIGIN)
+    assert encode_images(pixels.copy(), content_type, provenance=ORIGIN) == first
 
 
 @pytest.mark.parametrize("content_type", IMAGE_CODECS)

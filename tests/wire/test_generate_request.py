@@ -163,6 +163,73 @@ def test_an_arrangement_that_cannot_be_is_refused(
         GenerateRequest(seeds=seeds, layout=layout, columns=columns)
 
 
+@pytest.mark.parametrize(
+    ("fields", "told"),
+    [
+        ({"seeds": [1], "interpolate": 4}, "interpolate: needs two"),
+        ({"latents": [[0.5]], "interpolate": 4}, "interpolate: needs two"),
+        ({"seeds": [1, 2], "interpolate": 0}, "interpolate: "),
+        ({"seeds": [1, 2], "interpolate": 65_537}, "interpolate: "),
+        ({"seeds": [1, 2], "interpolate": 10**4000}, "interpolate: "),
+        ({"seeds": [1, 2], "interpolate": True}, "interpolate: "),
+        ({"seeds": [1, 2], "interpolate": 2.0}, "interpolate: "),
+        ({"seeds": [1, 2], "interpolate": 2, "mix": [3]}, "interpolate: does not go with mix"),
+        ({"latents": [[0.5]], "mix": [3]}, "mix: goes with seeds"),
+        ({"seeds": [1], "mix": []}, "mix: is empty"),
+        ({"seeds": [1], "mix": [-1]}, "mix[0]: "),
+        ({"seeds": [1], "mix": 7}, "mix: "),
+        ({"seeds": [1], "mix_layers": [1]}, "mix_layers: goes with mix"),
+        ({"seeds": [1], "mix": [2], "mix_layers": []}, "mix_layers: is empty"),
+        ({"seeds": [1], "mix": [2], "mix_layers": [-1]}, "mix_layers[0]: "),
+        ({"seeds": [1], "quality": 0}, "quality: "),
+        ({"seeds": [1], "quality": 101}, "quality: "),
+        ({"seeds": [1], "layout": "animation"}, 'layout: "animation" takes two'),
+        ({"seeds": [1, 2], "layout": "animation", "columns": 2}, "columns: goes with"),
+        ({"seeds": [1, 2], "layout": "animation", "frame_ms": 9}, "frame_ms: "),
+        ({"seeds": [1, 2], "frame_ms": 40}, "frame_ms: goes with"),
+        ({"seeds": [1, 2], "interpolate": 2, "layout": "single"}, "takes one image, not 3"),
+        ({"seeds": [1, 2], "interpolate": 9, "classes": [0] * 10}, "fit 2 seeds or latents"),
+        ({"seeds": [1, 2], "mix": [3], "classes": [0, 1]}, "fit 3 seeds or latents"),
+    ],
+)
+def test_fields_that_do_not_go_together_are_refused(fields: dict[str, Any], told: str) -> None:
+    """Each in a sentence that names the field, with an example of what does go."""
+    error = refusal(json.dumps(fields))
+    assert error.message.startswith(told) or told in error.message
+    assert error.hint.startswith("Example")
+
+
+@pytest.mark.parametrize(
+    ("fields", "count"),
+    [
+        ({"seeds": [1, 2]}, 2),
+        ({"seeds": [1, 2], "interpolate": 1}, 2),
+        ({"seeds": [1, 2, 3], "interpolate": 10}, 21),
+        ({"latents": [[0.5], [1.0]], "interpolate": 65_536}, 65_537),
+        ({"seeds": [1, 2], "mix": [7, 8, 9]}, 6),
+    ],
+)
+def test_the_count_is_of_images_that_come_back(fields: dict[str, Any], count: int) -> None:
+    """What a limit counts."""
+    assert GenerateRequest.model_validate(fields).count == count
+
+
+def test_mixed_faces_stand_in_a_table() -> None:
+    """A row a seed, a column a seed to mix with; unless columns, or another layout, say else."""
+    fields: dict[str, Any] = {"seeds": [1, 2], "mix": [7, 8, 9]}
+    assert GenerateRequest(**fields).arranged_columns == 3
+    assert GenerateRequest(**fields, columns=2).arranged_columns == 2
+    assert GenerateRequest(**fields, layout="row").arranged_columns is None
+    assert GenerateRequest(seeds=[1, 2]).arranged_columns is None
+
+
+def test_classes_of_mixed_faces_are_one_for_all_or_one_a_seed_of_both() -> None:
+    """First those of the seeds, then those they are mixed with."""
+    for classes in ([0], [0, 1, 2]):
+        request = GenerateRequest(seeds=[1, 2], mix=[3], classes=classes)
+        assert request.classes == classes and request.everyone == [1, 2, 3]
+
+
 def test_a_request_cannot_be_changed() -> None:
     """It was checked at birth; a change would be a request nobody checked."""
     request = GenerateRequest(seeds=[1])

@@ -2,6 +2,8 @@
 
 import io
 from dataclasses import replace
+from types import SimpleNamespace
+from typing import Any
 from xml.etree import ElementTree
 
 import numpy as np
@@ -10,7 +12,17 @@ from PIL import Image
 
 from facegan import __version__
 from facegan.errors import InvocationError
-from facegan.wire import JSON, PNG, Provenance, decode_faces, encode_images, read_provenance
+from facegan.wire import (
+    JSON,
+    PNG,
+    Face,
+    GenerateRequest,
+    Provenance,
+    decode_faces,
+    encode_images,
+    encode_reply,
+    read_provenance,
+)
 
 ORIGIN = Provenance("ab" * 32, "dcgan", "tiny", (3, 8, 9), 0.5)
 IPTC = "{http://iptc.org/std/Iptc4xmpExt/2008-02-29/}DigitalSourceType"
@@ -79,7 +91,65 @@ def test_same_images_same_bytes() -> None:
     assert pictures(ORIGIN) == pictures(ORIGIN)
 
 
-def test_bytes_that_are_no_png_have_no_provenance() -> None:
-    """A JPEG is told apart, not read."""
-    with pytest.raises(InvocationError, match="PNG"):
-        read_provenance(b"\xff\xd8\xff\xe0 JFIF")
+@pytest.mark.parametrize(
+    "body", [b"", b"\xff\xd8\xff\xe0 JFIF", b"GIF89a", b"RIFF\x08\0\0\0WEBPVP8 "]
+)
+def test_bytes_that_are_no_picture_have_no_provenance(body: bytes) -> None:
+    """Told, not guessed."""
+    with pytest.raises(InvocationError, match="PNG or JPEG or WEBP"):
+        read_provenance(body)
+
+
+# --- ways and mixtures --------------------------------------------------------------------------
+
+CARD = SimpleNamespace(weights_sha256="ab", family="stylegan2", preset="tiny")
+
+
+def faces_of(request: GenerateRequest, **facts: Any) -> list[Face]:
+    """The faces of a JSON answer to a request."""
+    origin = Provenance.of_request(request, CARD, **facts)
+    images = np.zeros((request.count, 4, 4, 3), np.uint8)
+    return decode_faces(encode_reply(images, request, JSON, origin))
+
+
+def test_a_frame_on_a_seed_is_that_seeds_face_and_one_between_says_whence() -> None:
+    """Two frames from each of three seeds to the next."""
+    found = faces_of(GenerateRequest(seeds=[3, 8, 9], interpolate=2), classes=("long",) * 3)
+    assert [face.seed for face in found] == [3, None, 8, None, 9]
+    between = [(face.interpolated_from, face.share) for face in found]
+    assert between == [(None, None), ((3, 8), 0.5), (None, None), ((8, 9), 0.5), (None, None)]
+    assert {face.class_name for face in found} == {"long"}
+    told = read_provenance(found[3].png)
+    assert told["facegan:seeds"] == "" and told["facegan:interpolated_from"] == "8,9"
+    assert told["facegan:share"] == "0.5" and told["facegan:classes"] == "long"
+    assert "facegan:interpolated_from" not in read_provenance(found[2].png)
+
+
+def test_a_picture_of_a_way_says_enough_to_ask_for_it_again() -> None:
+    """Its seeds, and the frames between."""
+    request = GenerateRequest(seeds=[3, 8], interpolate=2)
+    origin = Provenance.of_request(request, CARD)
+    told = read_provenance(encode_reply(IMAGES, request, PNG, origin))
+    assert told["facegan:seeds"] == "3,8" and told["facegan:interpolate"] == "2"
+
+
+def test_a_way_between_latents_has_no_seeds_but_its_shares() -> None:
+    """There is nothing to name the ends by."""
+    found = faces_of(GenerateRequest(latents=[[0.5], [1.0]], interpolate=4))
+    assert [face.seed for face in found] == [None] * 5
+    assert [face.share for face in found] == [None, 0.25, 0.5, 0.75, None]
+    assert {face.interpolated_from for face in found} == {None}
+
+
+def test_a_mixed_face_names_both_its_seeds_and_their_classes() -> None:
+    """Seed by seed, each with every other."""
+    request = GenerateRequest(seeds=[1, 2], mix=[7, 8, 9])
+    names = {"classes": ("a", "b", "p", "q", "r"), "mix_layers": (2, 3)}
+    found = faces_of(request, **names)
+    pairs = [(face.seed, face.mixed_with) for face in found]
+    assert pairs == [(1, 7), (1, 8), (1, 9), (2, 7), (2, 8), (2, 9)]
+    told = read_provenance(found[5].png)
+    assert (told["facegan:seeds"], told["facegan:mix_seeds"]) == ("2", "9")
+    assert (told["facegan:mix_layers"], told["facegan:classes"]) == ("2,3", "b,r")
+    whole = Provenance.of_request(request, CARD, **names).facts()
+    assert whole["facegan:mix_seeds"] == "7,8,9" and whole["facegan:classes"] == "a,b,p,q,r"

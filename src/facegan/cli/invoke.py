@@ -4,7 +4,8 @@ from typing import Any
 
 import click
 
-from facegan.cli.options import deliver, face_options, take_order
+from facegan.cli.options import face_options
+from facegan.cli.orders import deliver, take_order
 from facegan.client import FaceClient
 from facegan.cloud.invoke_endpoint import SageMakerTransport
 
@@ -43,6 +44,17 @@ def command(
       facegan invoke --endpoint-url http://localhost:8080 --seeds 3,8 --out faces/
       facegan invoke --endpoint-url http://localhost:8080 --seeds 0-3 --columns 4 --out row.png
       facegan invoke --endpoint-url http://localhost:8080 --latents z.npy --out faces.npy
+
+    \b
+    A walk between faces, as an animation; faces 0 to 3 with the finer styles of 7, 8 and 9:
+      facegan invoke --endpoint-url http://localhost:8080 --seeds 3,8 --interpolate 24 --out a.webp
+      facegan invoke --endpoint-url http://localhost:8080 --seeds 0-3 --mix 7,8,9 --out mixed.png
+
+    \b
+    A smaller file; a zip of PNGs named by seed; a line of JSON a face, streamed:
+      facegan invoke --endpoint-url http://localhost:8080 --seeds 0-15 --quality 80 --out faces.jpg
+      facegan invoke --endpoint-url http://localhost:8080 --seeds 0-15 --out faces.zip
+      facegan invoke --endpoint-url http://localhost:8080 --seeds 0-15 --out faces.jsonl
     """
     order = take_order(**faces)
     deliver(order, FaceClient(SageMakerTransport(endpoint, endpoint_url, region, profile)))

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 import click
 import numpy as np
 
-from facegan.cli.options import Order, take_order, write
+from facegan.cli.orders import Order, take_order, write
 from facegan.pictures import Pixels, encode_png, montage
 from facegan.wire import PNG, Provenance
 
@@ -31,15 +31,12 @@ class Table:
         return everyone[: self.rows], everyone[self.rows :]
 
 
-def plan_table(
-    mix: list[int] | None, layers: list[int] | None, steps: int | None, faces: dict[str, Any]
-) -> Table:
+def plan_table(mix: list[int] | None, layers: list[int] | None, faces: dict[str, Any]) -> Table:
     """The table that a command line asks for, checked before any work is done.
 
     Args:
         mix: The seeds of the columns.
         layers: Those that follow them; None is the finer half.
-        steps: Of a walk, which has no table.
         faces: The options of :func:`face_options`.
 
     Raises:
@@ -47,14 +44,14 @@ def plan_table(
     """
     if mix is None:
         raise click.UsageError("--mix-layers goes with --mix, the seeds to mix with.")
-    if steps or faces["seeds"] is None or faces["latents"] is not None:
+    if faces["interpolate"] or faces["seeds"] is None or faces["latents"] is not None:
         raise click.UsageError("--mix goes with --seeds, without --latents and --interpolate.")
     if faces["columns"] is not None:
         raise click.UsageError("--columns is for plain grids; --mix has a column a seed.")
     if len(faces["seeds"]) * len(mix) > MAX_TABLE:
         told = f"--mix of {len(faces['seeds'])} seeds with {len(mix)} is over {MAX_TABLE} faces."
         raise click.UsageError(told)
-    order = take_order(**{**faces, "seeds": [*faces["seeds"], *mix]})
+    order = take_order(**{**faces, "seeds": [*faces["seeds"], *mix], "mix_layers": None})
     if order.content_type != PNG:
         raise click.UsageError("--mix draws one table: give --out a name that ends with .png.")
     return Table(order, len(faces["seeds"]), layers)

@@ -47,7 +47,7 @@ FOR_PEOPLE = {  # gunicorn's settings where nobody asked for a form of the log
 )
 @click.option(
     "--threads",
-    default=16,
+    default=96,
     show_default=True,
     type=click.IntRange(1, 1024),
     help="Requests under way at the same time.",
@@ -58,8 +58,9 @@ def command(model: Path, host: str, port: int, threads: int) -> None:
     \b
     The routes are SageMaker's, so what works here works against an endpoint:
       GET  /ping                          200 when ready
-      POST /invocations                   faces, as Accept says: image/png, application/json
-                                          or application/x-npy
+      POST /invocations                   faces, as Accept says: image/png, image/jpeg,
+                                          image/webp, application/json, application/jsonlines,
+                                          application/x-npy or application/zip
       POST /endpoints/NAME/invocations    the same, under boto3's path
       GET  /                              what is served, and how to ask
 
@@ -120,16 +121,22 @@ class FaceServer(BaseApplication):  # type: ignore[misc]  # gunicorn has no type
     def load(self) -> Any:
         """gunicorn's worker asks for the app."""
         from facegan.serving.app import create_app
+        from facegan.serving.cores import usable_cores
         from facegan.serving.limits import ServingLimits
         from facegan.serving.telemetry.logs import REQUESTS
-        from facegan.synthesis import Synthesizer
+        from facegan.synthesis import Engine, Synthesizer, use_at_most
 
+        use_at_most(usable_cores())
         here = self.environment
-        limits = ServingLimits(max_images=here.max_images, max_body_bytes=here.max_body_bytes)
+        limits = ServingLimits(
+            max_images=here.max_images,
+            max_body_bytes=here.max_body_bytes,
+            max_waiting_requests=here.max_waiting_requests,
+        )
         if here.log_format is None:  # gunicorn writes a line a request already
             logging.getLogger(REQUESTS).setLevel(logging.WARNING)
         return create_app(
-            Synthesizer(self.artifact),
+            Synthesizer(self.artifact, Engine.choose(here.device, here.precision)),
             limits=limits,
             default_accept=here.default_accept,
             threads=here.threads,

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from facegan.cli.__main__ import exit_code
+from facegan.cli.__main__ import exit_code, leave
 from facegan.cli.launch import note_stop, write_account
 from facegan.environment import WorkerEnvironment
 from facegan.errors import FaceGANError, RunError
@@ -50,6 +50,7 @@ def main() -> None:
         sys.exit("This is started by facegan train --processes.")
     order = Order(**json.loads(sys.argv[1]))
     take_part(environment, lambda: order, order.plan["data"])
+    leave(0)
 
 
 def take_part(

@@ -2,9 +2,10 @@
 
 import http.client
 import io
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from typing import Any, Protocol
+from itertools import chain
+from typing import Any, NamedTuple, Protocol, runtime_checkable
 from urllib.parse import SplitResult, urlsplit
 from wsgiref.types import WSGIApplication
 from wsgiref.util import setup_testing_defaults
@@ -12,6 +13,16 @@ from wsgiref.util import setup_testing_defaults
 from facegan.errors import InvocationError
 
 NOT_UP = "Is the server up? `facegan serve MODEL` starts one on http://localhost:8080."
+
+
+PIECE_BYTES = 2**16
+
+
+class Head(NamedTuple):
+    """What comes before an answer's body."""
+
+    status: int
+    content_type: str
 
 
 @dataclass(frozen=True)
@@ -35,6 +46,28 @@ class Transport(Protocol):
         ...
 
 
+@dataclass(frozen=True)
+class StreamedReply:
+    """What an endpoint answers, piece by piece."""
+
+    status: int
+    content_type: str
+    chunks: Iterator[bytes]  # may raise InvocationError; the connection ends with it
+
+    def whole(self) -> Reply:
+        """The same once all of it is there."""
+        return Reply(self.status, self.content_type, b"".join(self.chunks))
+
+
+@runtime_checkable
+class StreamingTransport(Transport, Protocol):
+    """A way to reach an endpoint that hands an answer on while it is still written."""
+
+    def stream(self, body: bytes, content_type: str, accept: str) -> StreamedReply:
+        """As :meth:`Transport.send`, but back as soon as the answer begins."""
+        ...
+
+
 class HttpTransport:
     """POSTs to ``<url>/invocations``; no proxy, no redirect, one connection a request.
 
@@ -53,12 +86,27 @@ class HttpTransport:
 
     def send(self, body: bytes, content_type: str, accept: str) -> Reply:
         """See :class:`Transport`."""
+        return self.stream(body, content_type, accept).whole()
+
+    def stream(self, body: bytes, content_type: str, accept: str) -> StreamedReply:
+        """See :class:`StreamingTransport`."""
+        chunks = self.pieces(body, content_type, accept)
+        head = next(chunks)
+        assert isinstance(head, Head)
+        return StreamedReply(*head, (chunk for chunk in chunks if isinstance(chunk, bytes)))
+
+    def pieces(self, body: bytes, content_type: str, accept: str) -> Iterator[Head | bytes]:
+        """The answer's head, then its body in pieces as they come."""
         connection = self.connect()
         try:
             path = self.parts.path.rstrip("/") + "/invocations"
             connection.request("POST", path, body, {"Content-Type": content_type, "Accept": accept})
             answer = connection.getresponse()
-            return Reply(answer.status, answer.headers.get("Content-Type", ""), answer.read())
+            yield Head(answer.status, answer.headers.get("Content-Type", ""))
+            while chunk := answer.read1(PIECE_BYTES):
+                yield chunk
+            if answer.length:
+                raise http.client.IncompleteRead(b"", answer.length)
         except TimeoutError as cause:
             told = f"{self.url} did not answer within {self.timeout_seconds:g} seconds."
             raise InvocationError(told, "Ask for fewer faces at once, or wait longer.") from cause
@@ -96,6 +144,10 @@ class WSGITransport:
 
     def send(self, body: bytes, content_type: str, accept: str) -> Reply:
         """See :class:`Transport`."""
+        return self.stream(body, content_type, accept).whole()
+
+    def stream(self, body: bytes, content_type: str, accept: str) -> StreamedReply:
+        """See :class:`StreamingTransport`."""
         environ: dict[str, Any] = {
             "REQUEST_METHOD": "POST",
             "PATH_INFO": "/invocations",
@@ -114,14 +166,15 @@ class WSGITransport:
             started.append((int(status.split()[0]), named.get("content-type", "")))
             return lambda _: None
 
-        answer = joined(self.app(environ, start_response))
-        return Reply(*started[-1], answer)
+        chunks = closing(self.app(environ, start_response))
+        first = next(chunks, b"")  # WSGI (PEP 3333) may start the response only now
+        return StreamedReply(*started[-1], chain([first], chunks))
 
 
-def joined(chunks: Iterable[bytes]) -> bytes:
-    """The whole body; WSGI (PEP 3333) asks its reader to close it."""
+def closing(chunks: Iterable[bytes]) -> Iterator[bytes]:
+    """The pieces of a body; WSGI asks its reader to close it."""
     try:
-        return b"".join(chunks)
+        yield from chunks
     finally:
         if hasattr(chunks, "close"):
             chunks.close()

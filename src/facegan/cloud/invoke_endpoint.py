@@ -2,10 +2,11 @@
 
 import ipaddress
 import json
+from collections.abc import Iterator
 from typing import Any
 from urllib.parse import urlsplit
 
-from facegan.client import Reply
+from facegan.client import Reply, StreamedReply
 from facegan.errors import CloudError, InvocationError
 
 LOCAL = "For a server on this machine, give its URL, as http://localhost:8080."
@@ -20,7 +21,7 @@ LOCAL_IDENTITY = {
 
 HINTS = {  # error code of AWS → the next step
     "ValidationError": "List the endpoints of the region: `aws sagemaker list-endpoints`.",
-    "AccessDeniedException": "Your role needs the permission sagemaker:InvokeEndpoint.",
+    "AccessDeniedException": "Your role needs the permission sagemaker:{action}.",
     "ExpiredTokenException": "Renew your credentials: `aws sso login`, or `aws configure`.",
     "UnrecognizedClientException": "Check your credentials: `aws sts get-caller-identity`.",
     "InvalidSignatureException": "Check your credentials, and this machine's clock.",
@@ -83,6 +84,41 @@ class SageMakerTransport:
         except BotoCoreError as cause:
             raise explained(cause, self.place) from cause
 
+    def stream(self, body: bytes, content_type: str, accept: str) -> StreamedReply:
+        """See :class:`facegan.client.StreamingTransport`.
+
+        Through ``sagemaker-runtime:InvokeEndpointWithResponseStream``, whose answers may be longer
+        than the 6 MB of the plain call.
+        """
+        from botocore.exceptions import BotoCoreError, ClientError
+
+        try:
+            answer = self.client.invoke_endpoint_with_response_stream(
+                EndpointName=self.endpoint_name, ContentType=content_type, Accept=accept, Body=body
+            )
+        except ClientError as cause:
+            reply = self.reply_of(cause)
+            return StreamedReply(reply.status, reply.content_type, iter([reply.body]))
+        except BotoCoreError as cause:
+            raise explained(cause, self.place) from cause
+        return StreamedReply(200, answer.get("ContentType", ""), self.parts_of(answer["Body"]))
+
+    def parts_of(self, events: Any) -> Iterator[bytes]:
+        """The pieces of an answer in botocore's events."""
+        from botocore.exceptions import ClientError
+
+        try:
+            for event in events:
+                yield event["PayloadPart"]["Bytes"]
+        except ClientError as cause:  # ModelStreamError, InternalStreamFailure
+            told = cause.response["Error"]
+            place = f"The stream of {self.endpoint_name!r} broke off"
+            raise InvocationError(f"{place}: {told.get('Code')}: {told.get('Message')}") from cause
+        except Exception as cause:  # urllib3's, the socket's, and botocore's of damaged messages
+            raise explained(cause, self.place) from cause
+        finally:
+            events.close()
+
     def reply_of(self, error: Any) -> Reply:
         """The container's own error as its Reply; one of AWS's is raised."""
         response = error.response
@@ -93,8 +129,10 @@ class SageMakerTransport:
             status = response["ResponseMetadata"]["HTTPStatusCode"]
             return Reply(status, "application/json", response["RawBody"])
         code, message = response["Error"].get("Code", ""), response["Error"].get("Message", "")
-        told = f"sagemaker-runtime:InvokeEndpoint on {self.endpoint_name!r} failed: {code}"
-        raise InvocationError(f"{told}: {message}", HINTS.get(code, "")) from error
+        action = error.operation_name
+        told = f"sagemaker-runtime:{action} on {self.endpoint_name!r} failed: {code}"
+        hint = HINTS.get(code, "").format(action=action)
+        raise InvocationError(f"{told}: {message}", hint) from error
 
 
 def make_client(endpoint_url: str | None, region: str | None, profile: str | None) -> Any:
@@ -123,7 +161,8 @@ def make_client(endpoint_url: str | None, region: str | None, profile: str | Non
         )
     except (BotoCoreError, ValueError) as cause:
         raise explained(cause, endpoint_url or "AWS") from cause
-    client.meta.events.register("after-call.sagemaker-runtime.InvokeEndpoint", keep_error_body)
+    for action in ("InvokeEndpoint", "InvokeEndpointWithResponseStream"):
+        client.meta.events.register(f"after-call.sagemaker-runtime.{action}", keep_error_body)
     return client
 
 

@@ -10,22 +10,29 @@ from collections.abc import Mapping
 import flask
 from werkzeug.exceptions import HTTPException, RequestEntityTooLarge
 
+from facegan.artifact import ModelCard
 from facegan.errors import (
     FaceGANError,
+    MemoryExceeded,
+    ModelLoaded,
     NotAcceptable,
     Overloaded,
     RequestError,
     RequestTooLarge,
     ServingUnavailable,
+    UnknownModel,
     UnsupportedContentType,
 )
 from facegan.serving.batcher import Batcher
 from facegan.serving.contract import install_contract, routes_of
-from facegan.serving.handler import OFFERED, FaceHandler, Paint, Patience
+from facegan.serving.event_stream import install_event_stream
+from facegan.serving.handler import OFFERED, Patience
 from facegan.serving.limits import ServingLimits
-from facegan.serving.telemetry import install_telemetry, note, request_id
+from facegan.serving.own_handler import OwnRefusal
+from facegan.serving.served import Served, ServingSettings, plain_batcher, serve
+from facegan.serving.telemetry import Telemetry, install_telemetry, note, request_id
 from facegan.synthesis import Synthesizer
-from facegan.wire import PNG, REQUEST_CODECS, GenerateRequest
+from facegan.wire import PNG, REQUEST_TYPES
 
 log = logging.getLogger(__name__)
 
@@ -34,17 +41,20 @@ DISCARDED_BYTES = 32 * 2**20  # of a body over the limit; beyond it the connecti
 # The nearest class of an error decides. Whatever is no FaceGANError is a fault of ours: 500.
 STATUS: dict[type[FaceGANError], int] = {
     RequestError: 400,
+    UnknownModel: 404,
     NotAcceptable: 406,
+    ModelLoaded: 409,
     RequestTooLarge: 413,
     UnsupportedContentType: 415,
     Overloaded: 429,
     ServingUnavailable: 503,
+    MemoryExceeded: 507,
     FaceGANError: 500,
 }
 
 
 def create_app(
-    synthesizer: Synthesizer,
+    model: Synthesizer | Served,
     *,
     limits: ServingLimits | None = None,
     default_accept: str = PNG,
@@ -59,7 +69,7 @@ def create_app(
     the path that boto3's sagemaker-runtime client posts to; ``GET /`` is for people.
 
     Args:
-        synthesizer: Draws the faces.
+        model: Draws the faces; or a model that is served already, as :func:`open_model` returns it.
         limits: What one request may cost; see :class:`ServingLimits`.
         default_accept: The reply's content type where the caller has no wish.
         batcher: Gathers callers' wishes; without one, one by the limits.
@@ -70,57 +80,59 @@ def create_app(
         ConfigError: `default_accept` is not a type that can be written.
     """
     limits = limits or ServingLimits()
-    app = flask.Flask("facegan.serving", static_folder=None)
-    app.config["MAX_CONTENT_LENGTH"] = limits.max_body_bytes
-    telemetry = install_telemetry(app, emf=emf)
-    batcher = batcher or Batcher(
-        synthesizer.draw_rows,
-        observer=telemetry,
-        most=synthesizer.company.most,
-        max_images=limits.max_waiting_images,
-        max_jobs=limits.max_waiting_requests,
-    )
-    handler = FaceHandler(limits, default_accept, painter(batcher))
-    # A model that answers /ping has drawn: what can fail or is slow the first time is behind it.
-    handler.default_predict_fn(GenerateRequest(seeds=[0]), synthesizer)
+    app, telemetry = watched_app(limits, emf)
 
-    telemetry.is_ready = lambda: batcher.is_healthy and not batcher.is_closing
-    install_contract(app, synthesizer.card, limits, threads, STATUS)
-    app.register_error_handler(FaceGANError, refuse)
-    app.register_error_handler(HTTPException, refuse_http)
-    app.register_error_handler(Exception, refuse_unforeseen)
+    def make_batcher(synthesizer: Synthesizer) -> Batcher:
+        return batcher or plain_batcher(synthesizer, limits, observer=telemetry)
+
+    settings = ServingSettings(limits, default_accept, make_batcher)
+    served = model if isinstance(model, Served) else serve(model, settings)
+    served.watch(telemetry)
+    telemetry.is_ready = lambda: served.is_healthy and not served.is_closing
+    install_contract(app, served.card, limits, threads, STATUS)
 
     @app.get("/")
     def hint() -> flask.Response:
         """What this is, for someone who opens it in a browser."""
-        return flask.jsonify(describe(synthesizer, limits))
+        return flask.jsonify(describe(served, limits))
+
+    @app.post("/invocations")
+    @app.post("/endpoints/<endpoint_name>/invocations")
+    def invoke(endpoint_name: str = "") -> flask.Response:
+        """Draw faces. A local server is every endpoint's name."""
+        return respond(served, limits, flask.request.headers.get("Accept"))
+
+    install_event_stream(app, lambda accept: respond(served, limits, accept))
+    return app
+
+
+def watched_app(limits: ServingLimits, emf: bool) -> tuple[flask.Flask, Telemetry]:
+    """An app that is watched, whose every refusal has the one shape, and which answers pings."""
+    app = flask.Flask("facegan.serving", static_folder=None)
+    app.config["MAX_CONTENT_LENGTH"] = limits.max_body_bytes
+    telemetry = install_telemetry(app, emf=emf)
+    app.register_error_handler(FaceGANError, refuse)
+    app.register_error_handler(HTTPException, refuse_http)
+    app.register_error_handler(Exception, refuse_unforeseen)
 
     @app.get("/ping")
     def ping() -> flask.Response:
         """200 while requests are answered; 503 where the model is broken, or the server ends."""
         return flask.Response(status=200 if telemetry.is_ready() else 503, mimetype="text/plain")
 
-    @app.post("/invocations")
-    @app.post("/endpoints/<endpoint_name>/invocations")
-    def invoke(endpoint_name: str = "") -> flask.Response:
-        """Draw faces. A local server is every endpoint's name."""
-        headers = flask.request.headers
-        patience = patience_of(flask.request.environ, limits.deadline_seconds)
-        body, content_type = handler.answer(
-            synthesizer,
-            read_body(),
-            headers.get("Content-Type", ""),
-            headers.get("Accept"),
-            patience,
-        )
-        return flask.Response(body, content_type=content_type)
-
-    return app
+    return app, telemetry
 
 
-def painter(batcher: Batcher) -> Paint:
-    """Draw through a batcher."""
-    return lambda _, rows, patience: batcher.draw(rows, patience.deadline, patience.is_wanted)
+def respond(served: Served, limits: ServingLimits, accept: str | None) -> flask.Response:
+    """Answer the request under way with a model."""
+    body, content_type = served.answer(
+        read_body(),
+        flask.request.headers.get("Content-Type", ""),
+        accept,
+        patience_of(flask.request.environ, limits.deadline_seconds),
+        request_id(),
+    )
+    return flask.Response(body, content_type=content_type)
 
 
 def patience_of(environ: Mapping[str, object], seconds: float) -> Patience:
@@ -171,22 +183,15 @@ def discard_body() -> None:
             left -= len(block)
 
 
-def describe(synthesizer: Synthesizer, limits: ServingLimits) -> dict[str, object]:
-    """What is served and how to ask for it."""
-    card = synthesizer.card
+def describe(served: Served, limits: ServingLimits) -> dict[str, object]:
+    """What is served and how to ask for it; a model of its owner's own code knows only itself."""
+    synthesizer = served.synthesizer
     url = flask.request.host_url.rstrip("/")
     return {
         "what": "facegan: a generative adversarial network that draws faces",
-        "model": {
-            "family": card.family,
-            "preset": card.preset,
-            "resolution": card.resolution,
-            "latent_dim": card.latent_dim,
-            "classes": [name for name, _ in card.classes],
-            "weights_sha256": card.weights_sha256,
-        },
+        "model": None if synthesizer is None else facts_of(synthesizer.card),
         "routes": routes_of(flask.current_app),
-        "content_types": list(REQUEST_CODECS),
+        "content_types": list(REQUEST_TYPES),
         "accept": list(OFFERED),
         "max_images": limits.max_images,
         "example": f"curl {url}/invocations -H 'Content-Type: application/json' "
@@ -194,9 +199,21 @@ def describe(synthesizer: Synthesizer, limits: ServingLimits) -> dict[str, objec
     }
 
 
+def facts_of(card: ModelCard) -> dict[str, object]:
+    """What a caller wants to know of a model."""
+    return {
+        "family": card.family,
+        "preset": card.preset,
+        "resolution": card.resolution,
+        "latent_dim": card.latent_dim,
+        "classes": [name for name, _ in card.classes],
+        "weights_sha256": card.weights_sha256,
+    }
+
+
 def refuse(error: FaceGANError) -> flask.Response:
     """An error of our tree, under its status."""
-    status = next(STATUS[cls] for cls in type(error).__mro__ if cls in STATUS)
+    status = status_of(error)
     # A caller's mistake has its class in the request's own line; its text may quote the caller.
     level = logging.DEBUG if status < 500 or status == 503 else logging.ERROR
     log.log(level, "%d at request %s: %s", status, request_id(), error, exc_info=status == 500)
@@ -205,6 +222,13 @@ def refuse(error: FaceGANError) -> flask.Response:
         seconds = error.retry_seconds if isinstance(error, Overloaded) else 1.0
         response.headers["Retry-After"] = str(math.ceil(seconds))
     return response
+
+
+def status_of(error: FaceGANError) -> int:
+    """The status of an error: its owner's choice, or that of the nearest class in the table."""
+    if isinstance(error, OwnRefusal):
+        return error.status
+    return next(STATUS[cls] for cls in type(error).__mro__ if cls in STATUS)
 
 
 def refuse_http(error: HTTPException) -> flask.Response:

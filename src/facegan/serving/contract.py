@@ -9,16 +9,15 @@ from facegan.artifact import ModelCard
 from facegan.errors import FaceGANError
 from facegan.serving.limits import ServingLimits
 from facegan.serving.openapi import openapi_document
-from facegan.wire import REQUEST_CODECS
+from facegan.wire import JSON_LINES, REQUEST_TYPES
 
 MIB = 2**20
 TRANSFORM_MIB = 100  # CreateTransformJob: MaxConcurrentTransforms * MaxPayloadInMB is at most this
-JSON_LINES = "application/jsonlines"
 
 
 def install_contract(
     app: flask.Flask,
-    card: ModelCard,
+    card: ModelCard | None,
     limits: ServingLimits,
     threads: int,
     statuses: Mapping[type[FaceGANError], int],
@@ -27,18 +26,21 @@ def install_contract(
 
     Args:
         app: The app.
-        card: The model's.
+        card: The model's; None of one whose owner's own code answers, which no document describes.
         limits: What one request may cost.
         threads: Requests under way at the same time.
         statuses: The table from error class to status.
     """
     parameters = execution_parameters(limits, threads)
-    document = json.dumps(openapi_document(card, limits, statuses)).encode()
 
     @app.get("/execution-parameters")
     def tell_execution_parameters() -> flask.Response:
         """How batch transform should call, where the job does not say."""
         return flask.jsonify(parameters)
+
+    if card is None:
+        return
+    document = json.dumps(openapi_document(card, limits, statuses)).encode()
 
     @app.get("/openapi.json")
     def tell_openapi() -> flask.Response:
@@ -54,7 +56,7 @@ def execution_parameters(limits: ServingLimits, threads: int) -> dict[str, int |
     payload = max(1, limits.max_body_bytes // MIB)
     return {
         "MaxConcurrentTransforms": max(1, min(threads, TRANSFORM_MIB // payload)),
-        "BatchStrategy": "MULTI_RECORD" if JSON_LINES in REQUEST_CODECS else "SINGLE_RECORD",
+        "BatchStrategy": "MULTI_RECORD" if JSON_LINES in REQUEST_TYPES else "SINGLE_RECORD",
         "MaxPayloadInMB": payload,
     }
 

@@ -7,6 +7,7 @@ from typing import Any
 
 from gunicorn.glogging import Logger
 
+from facegan.serving.quick_start import pause_collector, resume_collector
 from facegan.serving.telemetry.logs import set_up_logging
 
 MEMORY_FOLDER = Path("/dev/shm")
@@ -46,6 +47,8 @@ def gunicorn_settings(
         # Requests have lines of their own (telemetry), but for pings: one every few seconds would
         # fill the log, which CloudWatch bills by the byte.
         "accesslog": None,
+        "post_fork": pause_collector,
+        "post_worker_init": resume_collector,  # the app is loaded; nobody was answered yet
         **({"logger_class": log_of(log_format, log_level)} if log_format else {}),
     }
 

@@ -1,10 +1,12 @@
 """model_fn, input_fn, predict_fn, output_fn: SageMaker's four steps from a body to a reply.
 
 The interface is sagemaker-inference's, so its ``Transformer(FaceHandler())`` runs them as they are
-(a test does). The server calls them itself, in the same order: ``Transformer.transform`` (1.10.1)
-answers every mistake of a caller with 500 and a stack trace, decodes bodies before anyone can check
-them, compares content types letter by letter, loads the model in the first request without a lock,
-and hands all requests the context of the first.
+(a test does). Its base class is not derived from: the module that holds it loads scipy, a tenth of
+a second of the start, for a decoder that unpickles .npy bodies and would never be called here. The
+server calls them itself, in the same order: ``Transformer.transform`` (1.10.1) answers every
+mistake of a caller with 500 and a stack trace, decodes bodies before anyone can check them,
+compares content types letter by letter, loads the model in the first request without a lock, and
+hands all requests the context of the first.
 """
 
 import math
@@ -12,10 +14,7 @@ import threading
 from collections.abc import Callable
 from dataclasses import dataclass
 
-# Drags in scipy (0.1 s) with its decoder, which unpickles .npy bodies and is never called here.
-from sagemaker_inference.default_inference_handler import DefaultInferenceHandler
-
-from facegan.artifact import ModelCard, load_artifact
+from facegan.artifact import load_artifact
 from facegan.errors import ConfigError
 from facegan.serving.limits import ServingLimits
 from facegan.serving.telemetry import note
@@ -24,13 +23,14 @@ from facegan.wire import (
     IMAGE_CODECS,
     PNG,
     GenerateRequest,
+    Images,
     Provenance,
     bare_type,
+    check_reply_type,
     decode_request,
-    encode_images,
+    encode_reply,
     negotiate,
 )
-from facegan.wire.image_codecs import Images
 
 OFFERED = tuple(IMAGE_CODECS)  # the content types of replies
 
@@ -54,21 +54,22 @@ class Faces:
 
     images: Images  # uint8 (N, H, W, 3)
     request: GenerateRequest
-    card: ModelCard
-    classes: tuple[str, ...] | None = None  # of a conditional model: one an image
+    provenance: Provenance  # what every picture says of its origin
 
-    @property
-    def provenance(self) -> Provenance:
-        """What every picture says of its origin."""
-        seeds = self.request.seeds
-        return Provenance(
-            model_sha256=self.card.weights_sha256,
-            family=self.card.family,
-            preset=self.card.preset,
-            seeds=None if seeds is None else tuple(seeds),
-            truncation_psi=self.request.truncation_psi,
-            classes=self.classes,
-        )
+
+def rows_of(request: GenerateRequest, model: Synthesizer) -> Rows:
+    """What a model draws from for a request.
+
+    Raises:
+        RequestError: it does not fit the model.
+    """
+    return model.rows(**request.wish)
+
+
+def provenance_of(request: GenerateRequest, model: Synthesizer, rows: Rows) -> Provenance:
+    """Where the images of a request's rows come from."""
+    classes = model.class_names(request.classified, request.everyone, request.classes)
+    return Provenance.of_request(request, model.card, classes, rows.mixed_layers)
 
 
 @dataclass(frozen=True)
@@ -82,7 +83,7 @@ class Patience:
 Paint = Callable[[Synthesizer, Rows, Patience], Images]
 
 
-class FaceHandler(DefaultInferenceHandler):  # type: ignore[misc]  # the toolkit has no types
+class FaceHandler:
     """The four functions for faces; one instance serves all threads.
 
     Args:
@@ -134,9 +135,8 @@ class FaceHandler(DefaultInferenceHandler):  # type: ignore[misc]  # the toolkit
             ServingUnavailable: the model is too busy to draw it in time.
         """
         patience = context if isinstance(context, Patience) else Patience()
-        classes = model.class_names(data.count, data.seeds, data.classes)
-        rows = model.rows(data.seeds, data.latents, data.truncation_psi, data.classes)
-        return Faces(self.paint(model, rows, patience), data, model.card, classes)
+        rows = rows_of(data, model)
+        return Faces(self.paint(model, rows, patience), data, provenance_of(data, model, rows))
 
     def paint_alone(self, model: Synthesizer, rows: Rows, patience: Patience) -> Images:
         """Draw for one caller at a time, as torch uses all cores for each."""
@@ -150,16 +150,30 @@ class FaceHandler(DefaultInferenceHandler):  # type: ignore[misc]  # the toolkit
             NotAcceptable: the caller accepts none that can be written.
             RequestTooLarge: the reply outgrew the limit.
         """
-        content_type = negotiate(accept, OFFERED, self.default_accept)
-        body = encode_images(
-            prediction.images,
-            content_type,
-            provenance=prediction.provenance,
-            layout=prediction.request.layout,
-            columns=prediction.request.columns,
-        )
+        content_type = self.reply_type(accept)
+        request, origin = prediction.request, prediction.provenance
+        check_reply_type(request, content_type, shape_of(prediction.images))
+        body = encode_reply(prediction.images, request, content_type, origin)
         self.limits.check_reply(len(body), prediction.request.count)
         return body, content_type
+
+    def reply_type(self, accept: str | None) -> str:
+        """The content type that a caller likes best.
+
+        Raises:
+            NotAcceptable: none that can be written.
+        """
+        return negotiate(accept, OFFERED, self.default_accept)
+
+    def check(self, request: GenerateRequest, reply_type: str, model: Synthesizer) -> None:
+        """Refuse, before anything is drawn, what cannot be answered as a content type.
+
+        Raises:
+            RequestError: the type cannot do what is asked.
+            RequestTooLarge: such a reply could not fit.
+        """
+        check_reply_type(request, reply_type, model.card.image_shape)
+        self.limits.check_before_drawing(request.count, model.card.image_shape, reply_type)
 
     def answer(
         self,
@@ -185,9 +199,15 @@ class FaceHandler(DefaultInferenceHandler):  # type: ignore[misc]  # the toolkit
             RequestError: the caller asked for what cannot be read, drawn or written.
             ServingUnavailable: the model is too busy to draw it in time.
         """
-        reply_type = negotiate(accept, OFFERED, self.default_accept)
+        reply_type = self.reply_type(accept)
         request = self.default_input_fn(body, content_type)
         note(images=request.count, bytes_in=len(body))
-        self.limits.check_before_drawing(request.count, model.card.image_shape, reply_type)
+        self.check(request, reply_type, model)
         faces = self.default_predict_fn(request, model, patience)
         return self.default_output_fn(faces, reply_type)
+
+
+def shape_of(images: Images) -> tuple[int, int, int]:
+    """(3, H, W) of images (N, H, W, 3)."""
+    _, height, width, channels = images.shape
+    return channels, height, width

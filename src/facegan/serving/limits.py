@@ -1,10 +1,9 @@
 """What one request may cost, told before the work is done."""
 
-import math
 from dataclasses import dataclass
 
 from facegan.errors import ConfigError, RequestTooLarge
-from facegan.wire import NPY
+from facegan.wire import least_bytes
 
 SAGEMAKER_BODY_BYTES = 6 * 2**20  # real-time InvokeEndpoint: the body's limit in botocore's model
 
@@ -42,19 +41,39 @@ class ServingLimits:
                 "Split it into several requests.",
             )
 
+    @property
+    def max_images_of_lines(self) -> int:
+        """How many images the lines of one body may ask for together."""
+        return 16 * self.max_images
+
+    def check_lines(self, count: int) -> None:
+        """Refuse lines that ask for too many images together.
+
+        Raises:
+            RequestTooLarge: `count` is over :attr:`max_images_of_lines`.
+        """
+        if count > self.max_images_of_lines:
+            raise RequestTooLarge(
+                f"The lines ask for {count} images; the limit is {self.max_images_of_lines}.",
+                "Send fewer lines at a time; of a transform job, lower MaxPayloadInMB or set "
+                "BatchStrategy to SingleRecord.",
+            )
+
     def check_before_drawing(
         self, count: int, image_shape: tuple[int, ...], content_type: str
     ) -> None:
-        """Refuse a reply whose size is known without drawing it: raw pixels.
+        """Refuse a reply that cannot fit whatever it shows, before anything is drawn.
+
+        Of raw pixels the size is known. Of all else the bound is far below what faces take, so
+        that nothing is refused which would have fitted: such replies are measured when written.
 
         Raises:
             RequestTooLarge: `count` images (3, H, W) would not fit into a reply.
         """
-        if content_type == NPY:
-            self.check_reply(count * math.prod(image_shape), count)
+        self.check_reply(least_bytes(count, image_shape, content_type), count)
 
-    def check_reply(self, size: int, count: int) -> None:
-        """Refuse a reply of `size` bytes that shows `count` images.
+    def check_reply(self, size: int, count: int, what: str = "images") -> None:
+        """Refuse a reply of `size` bytes that shows `count` images, or answers as many lines.
 
         Raises:
             RequestTooLarge: SageMaker would cut it off.
@@ -63,5 +82,5 @@ class ServingLimits:
             fitting = count * self.max_body_bytes // size
             raise RequestTooLarge(
                 f"The reply would be {size:,} bytes; the limit is {self.max_body_bytes:,}.",
-                f"Ask for about {fitting} images at a time." if fitting else "",
+                f"Ask for about {fitting} {what} at a time." if fitting else "",
             )

@@ -11,7 +11,7 @@ from facegan import __version__
 from facegan.artifact import ModelCard
 from facegan.errors import FaceGANError
 from facegan.serving.limits import ServingLimits
-from facegan.wire import CSV, JSON, REQUEST_CODECS, GenerateRequest
+from facegan.wire import CSV, JSON, JSON_LINES, REQUEST_TYPES, GenerateRequest
 from facegan.wire.image_codecs import IMAGE_CODECS
 
 REFS = "#/components/schemas/{model}"
@@ -154,7 +154,7 @@ def invocations(
         ],
         "requestBody": {
             "required": True,
-            "content": {name: request_media(name, card) for name in REQUEST_CODECS},
+            "content": {name: request_media(name, card) for name in REQUEST_TYPES},
         },
         "responses": {
             "200": reply("Faces.", {name: reply_media(name) for name in IMAGE_CODECS}),
@@ -174,6 +174,8 @@ def request_media(content_type: str, card: ModelCard) -> Json:
     if content_type == JSON:
         example = {"seeds": [1, 2, 3, 4]}
         return {"schema": reference("GenerateRequest"), "example": example}
+    if content_type == JSON_LINES:
+        return {"schema": {"type": "string"}, "example": '{"seeds": [1]}\n{"seeds": [2, 3]}\n'}
     if content_type == CSV:
         return {"schema": {"type": "string"}, "example": ",".join(["0.5"] * card.latent_dim)}
     return {"schema": {"type": "string", "contentMediaType": content_type}}

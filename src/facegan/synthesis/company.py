@@ -15,7 +15,11 @@ from torch import Tensor
 MOST = 16  # more gain nothing on processors (docs/results.md, "The bare generator")
 CANDIDATES = (1, 2, 4, 6, 8, 12)
 LONELY = 8  # where no size agrees with another: few enough for one caller, enough for many
-LARGE = 128  # from this side on, in pixels, one image keeps all cores busy
+# From this side on, in pixels, or from so many weights, one image keeps all cores busy: others
+# beside it gain little, and to measure whether they agree would take seconds. By size, not by the
+# clock, so that a model is drawn the same way at every start.
+LARGE = 128
+HEAVY = 10_000_000
 
 Draw = Callable[..., Tensor]
 
@@ -32,7 +36,7 @@ class Company:
         return self.sizes[-1]
 
     def draw(self, function: Draw, *inputs: Tensor) -> Tensor:
-        """What a function makes of N ≥ 1 rows each, in batches."""
+        """What a function makes of N rows each, in batches."""
         batches = zip(*(x.split(self.most) for x in inputs), strict=True)
         drawn = [self.draw_batch(function, *batch) for batch in batches]
         return drawn[0] if len(drawn) == 1 else torch.cat(drawn)
@@ -42,19 +46,19 @@ class Company:
         count = len(inputs[0])
         lacking = next(size for size in self.sizes if size >= count) - count
         if lacking:
-            inputs = tuple(torch.cat([x, x[:1].expand(lacking, *x.shape[1:])]) for x in inputs)
+            inputs = tuple(torch.cat([x, x.new_zeros(lacking, *x.shape[1:])]) for x in inputs)
         return function(*inputs)[:count]
 
 
-def find_company(function: Draw, resolution: int, *inputs: Tensor) -> Company:
+def find_company(function: Draw, is_heavy: bool, *inputs: Tensor) -> Company:
     """Measure in which sizes a network's rows may be drawn.
 
     Args:
-        function: The network, from rows to images of any type.
-        resolution: The images' side in pixels.
+        function: The network, from rows to float images (N, 3, H, W).
+        is_heavy: Whether one image takes all cores.
         inputs: MOST rows each.
     """
-    if resolution >= LARGE and inputs[0].device.type == "cpu":
+    if is_heavy:
         return Company((1,))
     together = function(*inputs)
     alike = [

@@ -12,7 +12,8 @@ from torch import Tensor
 from facegan.artifact import Artifact, ModelCard
 from facegan.errors import RequestError
 from facegan.synthesis.classes import Class, choose_labels
-from facegan.synthesis.company import MOST, Company, find_company
+from facegan.synthesis.company import HEAVY, LARGE, MOST, Company, find_company
+from facegan.synthesis.engine import Engine
 from facegan.synthesis.latents import latents_of_seeds, walk
 from facegan.synthesis.rows import Rows
 
@@ -24,10 +25,17 @@ def to_pixels(images: Tensor) -> Tensor:
 
 
 class Synthesizer:
-    """Draws faces with an artifact's generator; safe to share between threads."""
+    """Draws faces with an artifact's generator; safe to share between threads on a CPU.
 
-    def __init__(self, artifact: Artifact) -> None:
+    Args:
+        artifact: The model; its generator is moved to the engine's device.
+        engine: Where to compute; without one, on the CPU in float32.
+    """
+
+    def __init__(self, artifact: Artifact, engine: Engine | None = None) -> None:
         self.artifact = artifact
+        self.engine = engine or Engine(torch.device("cpu"))
+        self.engine.place(artifact.generator)
 
     @property
     def card(self) -> ModelCard:
@@ -235,18 +243,29 @@ class Synthesizer:
     def company(self) -> Company:
         """How many rows are drawn at once; measured when the first are."""
         rows = self.rows(seeds=range(MOST))
+        inputs = [self.engine.send(x) for x in rows.tensors]
+
+        def draw(*batch: Tensor) -> Tensor:
+            """Floats, as pixels may agree by chance; not recorded, as this is done once."""
+            return self.engine.run(lambda *x: self.images_of(rows, *x), *batch, is_plain=False)
+
+        weights = sum(p.numel() for p in self.artifact.generator.parameters())
+        is_large = self.card.resolution >= LARGE or weights >= HEAVY
         with torch.inference_mode():
-            return find_company(
-                lambda *batch: self.images_of(rows, *batch), self.card.resolution, *rows.tensors
-            )
+            return find_company(draw, is_large and not self.engine.is_gpu, *inputs)
 
     @torch.inference_mode()
     def draw_rows(self, rows: Rows) -> npt.NDArray[np.uint8]:
         """Draw N ≥ 1 rows, on the calling thread → uint8 images (N, H, W, 3)."""
-        drawn = self.company.draw(
-            lambda *batch: to_pixels(self.images_of(rows, *batch)), *rows.tensors
+        inputs = [self.engine.send(x) for x in rows.tensors]
+        return self.engine.fetch(self.company.draw(lambda *batch: self.run(rows, *batch), *inputs))
+
+    def run(self, rows: Rows, *batch: Tensor) -> Tensor:
+        """The pixels (N, H, W, 3) of a batch of rows."""
+        is_plain = rows.truncation_psi == 1.0 and rows.mixed_layers is None
+        return self.engine.run(
+            lambda *inputs: to_pixels(self.images_of(rows, *inputs)), *batch, is_plain=is_plain
         )
-        return drawn.numpy()
 
     def images_of(self, rows: Rows, latents: Tensor, labels: Tensor | None = None) -> Tensor:
         """What the generator makes of a batch of rows: float images (N, 3, H, W)."""

@@ -1,6 +1,5 @@
 """What a caller may ask for, checked at birth: which faces, how typical, arranged how."""
 
-from collections.abc import Mapping
 from typing import Annotated, Any, Literal, Self
 
 import numpy as np
@@ -10,39 +9,52 @@ from pydantic import (
     ConfigDict,
     Field,
     ModelWrapValidatorHandler,
-    TypeAdapter,
     ValidationError,
     field_validator,
     model_validator,
 )
 
 from facegan.errors import RequestError, nearest
+from facegan.wire.latents import Number, array_of_lists, check_array
+from facegan.wire.wording import first_of, lowered, shortened
 
 MAX_SEED = 2**32 - 1
 EXAMPLE = 'Example: {"seeds": [1, 2, 3], "truncation_psi": 1.0}'
 CLASSES_EXAMPLE = 'Example: {"seeds": [1, 2], "classes": [0, "glasses"]}; or one class for all.'
-LATENTS_EXAMPLE = 'Example: {"latents": [[0.3, -1.2, …], …]}, each as long as the model asks.'
 
-Layout = Literal["grid", "row", "column", "single"]
-Seed = Annotated[int, Field(strict=True, ge=0, le=MAX_SEED)]
-Number = Annotated[float, Field(strict=True, allow_inf_nan=False)]
-Columns = Annotated[int, Field(strict=True, ge=1)]
-# Without FailFast, a body of a million wrong items makes a million error records.
-ROWS = TypeAdapter(
-    Annotated[list[Annotated[list[Number], Field(fail_fast=True)]], Field(fail_fast=True)]
+MIX_EXAMPLE = 'Example: {"seeds": [1, 2], "mix": [7, 8, 9]} is six faces.'
+WALK_EXAMPLE = 'Example: {"seeds": [3, 8], "interpolate": 10} is eleven faces.'
+FILM_EXAMPLE = (
+    'Example: {"seeds": [3, 8], "interpolate": 24, "layout": "animation"}, as image/webp.'
 )
+
+Layout = Literal["grid", "row", "column", "single", "animation"]
+Seed = Annotated[int, Field(strict=True, ge=0, le=MAX_SEED)]
+Columns = Annotated[int, Field(strict=True, ge=1)]
+Frames = Annotated[int, Field(strict=True, ge=1, le=65_536)]
+Layers = Annotated[int, Field(strict=True, ge=0, le=1_000)]
+Quality = Annotated[int, Field(strict=True, ge=1, le=100)]
+Milliseconds = Annotated[int, Field(strict=True, ge=10, le=60_000)]
 
 
 class GenerateRequest(BaseModel):
-    """A request for N ≥ 1 images, by seeds or by latents.
+    """A request for images, by N ≥ 1 seeds or latents.
 
     Attributes:
         seeds: N whole numbers, 0 … 2**32 - 1; or None.
         latents: (N, width) finite numbers, float32 or float64; or None.
         truncation_psi: 0 … 2; 1 is the model as it is (StyleGAN's truncation trick).
-        classes: Of a conditional model, by number (0 …) or name: N, or one for all; or None.
-        layout: How a PNG arranges the images; "single" is exactly one.
-        columns: Columns of the grid; as square as possible where None.
+        classes: Of a conditional model, by number (0 …) or name: one for all; or one a seed or
+            latent, and then one a seed of `mix`; or None.
+        interpolate: Frames from each seed or latent to the next, 1 … 65536: S of them make
+            (S - 1) * interpolate + 1 images.
+        mix: M other seeds whose styles each of N seeds takes: N * M images, seed by seed.
+        mix_layers: Which layers' styles follow `mix`, from 0, the coarsest; the finer half
+            where None.
+        layout: How a picture arranges the images; "single" is exactly one, "animation" two or more.
+        columns: Columns of the grid; where None one a seed of `mix`, or as square as possible.
+        quality: 1 … 100, of JPEG and WebP; where None 90, and an animation is lossless.
+        frame_ms: How long an animation shows each image, 10 … 60000 milliseconds; None is 60.
 
     Raises:
         RequestError: any field is wrong; the message names it. Never pydantic's own error.
@@ -54,14 +66,57 @@ class GenerateRequest(BaseModel):
     latents: npt.NDArray[np.floating[Any]] | None = None
     truncation_psi: Annotated[Number, Field(ge=0, le=2)] = 1.0
     classes: list[int | str] | None = None
+    interpolate: Frames | None = None
+    mix: Annotated[list[Seed], Field(fail_fast=True)] | None = None
+    mix_layers: Annotated[list[Layers], Field(fail_fast=True)] | None = None
     layout: Layout = "grid"
     columns: Columns | None = None
+    quality: Quality | None = None
+    frame_ms: Milliseconds | None = None
 
     @property
     def count(self) -> int:
-        """The number of images asked for."""
+        """The number of images that come back."""
+        if self.interpolate is not None:
+            return (self.given - 1) * self.interpolate + 1
+        return self.given if self.mix is None else self.given * len(self.mix)
+
+    @property
+    def given(self) -> int:
+        """The number of seeds or latents."""
         images = self.seeds if self.seeds is not None else self.latents
         return 0 if images is None else len(images)
+
+    @property
+    def everyone(self) -> list[int] | None:
+        """Whom classes are given to: the seeds, and after them those of `mix`; None for latents."""
+        return None if self.seeds is None else [*self.seeds, *(self.mix or [])]
+
+    @property
+    def classified(self) -> int:
+        """How many classes there can be: one a seed or latent, and one a seed of `mix`."""
+        return self.given + len(self.mix or [])
+
+    @property
+    def wish(self) -> dict[str, Any]:
+        """The fields that a model draws by; the others say how its images are written."""
+        names = (
+            "seeds",
+            "latents",
+            "truncation_psi",
+            "classes",
+            "interpolate",
+            "mix",
+            "mix_layers",
+        )
+        return {name: getattr(self, name) for name in names}
+
+    @property
+    def arranged_columns(self) -> int | None:
+        """Columns of a grid: those asked for, or one a seed of `mix`."""
+        if self.mix is not None and self.columns is None and self.layout == "grid":
+            return len(self.mix)
+        return self.columns
 
     @property
     def fields_of_note(self) -> set[str]:
@@ -100,16 +155,56 @@ class GenerateRequest(BaseModel):
         """What no field can know alone."""
         if (self.seeds is None) == (self.latents is None):
             raise RequestError("Give either seeds or latents, not both or neither.", EXAMPLE)
-        if self.count == 0:
+        if self.given == 0:
             raise RequestError("Give at least one seed or latent.", EXAMPLE)
-        if self.classes is not None and len(self.classes) not in (1, self.count):
-            told = f"classes: {len(self.classes)} of them do not fit {self.count} images."
-            raise RequestError(told, CLASSES_EXAMPLE)
+        self.check_mix()
+        self.check_walk()
+        self.check_number_of_classes()
+        self.check_arrangement()
+        return self
+
+    def check_mix(self) -> None:
+        """Styles are mixed of seeds with seeds."""
+        if self.mix is None:
+            if self.mix_layers is not None:
+                raise RequestError("mix_layers: goes with mix, the seeds to mix with.", MIX_EXAMPLE)
+            return
+        if self.seeds is None:
+            raise RequestError("mix: goes with seeds, not with latents.", MIX_EXAMPLE)
+        for name, values in (("mix", self.mix), ("mix_layers", self.mix_layers)):
+            if values == []:
+                raise RequestError(f"{name}: is empty; leave it out.", MIX_EXAMPLE)
+
+    def check_walk(self) -> None:
+        """A way leads from one to another, and mixes nothing."""
+        if self.interpolate is None:
+            return
+        if self.mix is not None:
+            raise RequestError("interpolate: does not go with mix.", WALK_EXAMPLE)
+        if self.given < 2:
+            told = "interpolate: needs two or more seeds or latents, not one."
+            raise RequestError(told, WALK_EXAMPLE)
+
+    def check_number_of_classes(self) -> None:
+        """One for all, or one for each."""
+        if self.classes is None or len(self.classes) in (1, self.classified):
+            return
+        what = "seeds or latents" if self.interpolate or self.mix else "images"
+        told = f"classes: {len(self.classes)} of them do not fit {self.classified} {what}."
+        raise RequestError(told, CLASSES_EXAMPLE)
+
+    def check_arrangement(self) -> None:
+        """Layout, columns, frames and the number of images fit together."""
         if self.layout == "single" and self.count != 1:
             raise RequestError(f'layout: "single" takes one image, not {self.count}.', EXAMPLE)
+        if self.layout == "animation" and self.count < 2:
+            raise RequestError('layout: "animation" takes two images or more.', FILM_EXAMPLE)
         if self.columns is not None and self.layout != "grid":
             raise RequestError(f'columns: goes with "grid", not {self.layout!a}.', EXAMPLE)
-        return self
+        if self.frame_ms is not None and self.layout != "animation":
+            raise RequestError(
+                f'frame_ms: goes with "animation", not {self.layout!a}.', FILM_EXAMPLE
+            )
 
     @model_validator(mode="wrap")
     @classmethod
@@ -137,43 +232,6 @@ def is_class(value: Any) -> bool:
     return type(value) is int and 0 <= value <= MAX_SEED
 
 
-def array_of_lists(value: Any) -> npt.NDArray[np.float64]:
-    """A list of equally long lists of finite numbers as an array."""
-    try:
-        rows = ROWS.validate_python(value)
-    except ValidationError as cause:
-        raise latents_error(place_of(cause)) from cause
-    for index, row in enumerate(rows):
-        if len(row) != len(rows[0]):
-            raise latents_error(f"latent {index} is {len(row)} long, latent 0 is {len(rows[0])}")
-    return np.array(rows, np.float64).reshape(len(rows), -1) if rows else np.empty((0, 1))
-
-
-def check_array(array: npt.NDArray[Any]) -> npt.NDArray[np.floating[Any]]:
-    """An array (N, width) of finite floats; other real types become float64."""
-    if array.ndim != 2 or array.shape[1] == 0 or array.dtype.kind not in "fiu":
-        told = f"an array of shape {array.shape} and type {array.dtype} is not (N, width) numbers"
-        raise latents_error(told)
-    kept = np.float32 if array.dtype.newbyteorder("=") == np.float32 else np.float64
-    floats: npt.NDArray[np.floating[Any]] = array.astype(kept)
-    if not np.isfinite(floats).all():
-        raise latents_error("NaN and infinite numbers are none")
-    return floats
-
-
-def latents_error(told: str) -> RequestError:
-    """An error about the latents."""
-    return RequestError(f"latents: {told}.", LATENTS_EXAMPLE)
-
-
-def place_of(cause: ValidationError) -> str:
-    """Which latent, and which of its numbers, is wrong."""
-    details = first_of(cause)
-    words = ("latent", "number")
-    place = ", ".join(f"{word} {index}" for word, index in zip(words, details["loc"], strict=False))
-    return f"{place}: {lowered(details['msg'])}" if place else lowered(details["msg"])
-
-
 def request_error(cause: ValidationError) -> RequestError:
     """An error of pydantic's as a sentence that names the field, and a hint that shows a mend."""
     details = first_of(cause)
@@ -183,18 +241,3 @@ def request_error(cause: ValidationError) -> RequestError:
         return RequestError(f"Unknown field {field!a} in the request.", hint)
     told = lowered(details["msg"])
     return RequestError(f"{field}: {told}." if field else f"The request is wrong: {told}.", EXAMPLE)
-
-
-def first_of(cause: ValidationError) -> Mapping[str, Any]:
-    """The first of pydantic's errors: where (``loc``), which (``type``), and in words (``msg``)."""
-    return cause.errors(include_url=False, include_context=False, include_input=False)[0]
-
-
-def lowered(sentence: str) -> str:
-    """Pydantic's message, to follow a colon."""
-    return sentence[:1].lower() + sentence[1:]
-
-
-def shortened(name: str) -> str:
-    """A stranger's field name, cut so that an answer stays readable."""
-    return name if len(name) <= 40 else name[:40] + "…"

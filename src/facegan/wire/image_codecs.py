@@ -1,41 +1,36 @@
 """uint8 images ⇄ bytes: one row per content type, written by the server and read by the client."""
 
-import base64
-import json
+import math
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
-import numpy.typing as npt
 
 from facegan.errors import InvocationError, NotAcceptable
-from facegan.pictures import encode_png as encode_picture
-from facegan.pictures import montage
-from facegan.wire.content_types import JSON, NPY, PNG
+from facegan.pictures import PNG_SAID_OF_ALL, XMP
+from facegan.wire.content_types import JPEG, JSON, JSON_LINES, NPY, PNG, WEBP, ZIP
+from facegan.wire.face_codecs import (
+    decode_json,
+    decode_json_lines,
+    encode_json,
+    encode_json_lines,
+)
+from facegan.wire.generate_request import GenerateRequest
 from facegan.wire.negotiation import bare_type
-from facegan.wire.npy import read_npy, write_npy
-from facegan.wire.provenance import Provenance, open_png
+from facegan.wire.npy import npy_length, read_npy, write_npy
+from facegan.wire.picture_codecs import (
+    decode_jpeg,
+    decode_png,
+    decode_webp,
+    encode_jpeg,
+    encode_png,
+    encode_webp,
+)
+from facegan.wire.provenance import Provenance
+from facegan.wire.sheet import BROKEN, Images, Sheet
+from facegan.wire.zip_codec import decode_zip, encode_zip
 
-Images = npt.NDArray[np.uint8]
-
-BROKEN = "The answer was cut off or changed on its way, or its sender is not facegan; ask again."
-
-
-class Sheet(NamedTuple):
-    """Images, where they come from, and how a single picture of them is arranged."""
-
-    images: Images  # (N, H, W, 3)
-    provenance: Provenance
-    layout: str = "grid"
-    columns: int | None = None
-
-
-class Face(NamedTuple):
-    """One face of a JSON answer."""
-
-    seed: int | None  # None where it was drawn from a latent
-    png: bytes
-    class_name: str | None = None  # None where the model is not conditional
+MOST_DEFLATED = 1032  # to one byte: deflate's longest match, 258 bytes, in two bits
 
 
 def encode_images(
@@ -45,15 +40,19 @@ def encode_images(
     provenance: Provenance,
     layout: str = "grid",
     columns: int | None = None,
+    quality: int | None = None,
+    frame_ms: int | None = None,
 ) -> bytes:
     """Write images.
 
     Args:
         images: uint8 (N, H, W, 3), N ≥ 1.
         accept: A content type of ``IMAGE_CODECS``, as :func:`negotiate` returns it.
-        provenance: What every PNG says about its origin; one seed and class an image, or None.
-        layout: "grid", "row", "column" or "single"; shapes image/png only.
+        provenance: What every picture says about its origin.
+        layout: "grid", "row", "column", "single" or "animation"; shapes types of one picture only.
         columns: Columns of a grid; as square as possible where None.
+        quality: 1 … 100, of JPEG and WebP; where None 90, and an animation is lossless.
+        frame_ms: How long an animation shows each image, in milliseconds.
 
     Raises:
         NotAcceptable: `accept` is not in the table.
@@ -61,7 +60,23 @@ def encode_images(
     if accept not in IMAGE_CODECS:
         offered = ", ".join(IMAGE_CODECS)
         raise NotAcceptable(f"No images are written as {accept[:100]!a}.", f"Ask for {offered}.")
-    return IMAGE_CODECS[accept].encode(Sheet(images, provenance, layout, columns))
+    sheet = Sheet(images, provenance, layout, columns, quality, frame_ms)
+    return IMAGE_CODECS[accept].encode(sheet)
+
+
+def encode_reply(
+    images: Images, request: GenerateRequest, accept: str, provenance: Provenance
+) -> bytes:
+    """Write the images of a request, arranged as it asks; see :func:`encode_images`."""
+    return encode_images(
+        images,
+        accept,
+        provenance=provenance,
+        layout=request.layout,
+        columns=request.arranged_columns,
+        quality=request.quality,
+        frame_ms=request.frame_ms,
+    )
 
 
 def decode_images(body: bytes, content_type: str) -> Images:
@@ -79,76 +94,12 @@ def decode_images(body: bytes, content_type: str) -> Images:
     return IMAGE_CODECS[name].decode(body)
 
 
-def encode_png(sheet: Sheet) -> bytes:
-    """One picture of all images."""
-    picture = montage(sheet.images, columns_of(sheet))
-    return encode_picture(picture, sheet.provenance.facts())
+def least_bytes(count: int, image_shape: tuple[int, ...], content_type: str) -> int:
+    """The fewest bytes that `count` images (3, H, W) can take, whatever they show.
 
-
-def columns_of(sheet: Sheet) -> int | None:
-    """How many images stand side by side; None is as square as possible."""
-    return {"row": len(sheet.images), "column": 1}.get(sheet.layout, sheet.columns)
-
-
-def decode_png(body: bytes) -> Images:
-    """The whole picture as (1, H, W, 3)."""
-    return np.asarray(open_png(body).convert("RGB"))[np.newaxis]
-
-
-def encode_json(sheet: Sheet) -> bytes:
-    """A PNG an image, each with its own provenance, in base64."""
-    origin = sheet.provenance
-    faces = []
-    for index, image in enumerate(sheet.images):
-        own = origin.of_image(index)
-        png = encode_png(Sheet(image[np.newaxis], own))
-        seed = own.seeds[0] if own.seeds else None
-        kind = own.classes[0] if own.classes else None
-        faces.append({"seed": seed, "class": kind, "png": base64.b64encode(png).decode()})
-    model = {
-        "sha256": origin.model_sha256,
-        "family": origin.family,
-        "preset": origin.preset,
-        "truncation_psi": origin.truncation_psi,
-    }
-    return json.dumps({"images": faces, "model": model}).encode()
-
-
-def decode_faces(body: bytes) -> list[Face]:
-    """The faces of a JSON answer, still as PNG.
-
-    Raises:
-        InvocationError: the body is no such answer.
+    Exact for raw pixels; far below what faces take for all else.
     """
-    try:
-        images = json.loads(body)["images"]
-        return [face_of(image) for image in images]
-    except (ValueError, TypeError, KeyError, IndexError, AttributeError, RecursionError) as cause:
-        raise InvocationError(f"The {JSON} answer holds no list of images.", BROKEN) from cause
-
-
-def face_of(image: dict[str, Any]) -> Face:
-    """One image of a JSON answer."""
-    kind = image.get("class")
-    if not (kind is None or isinstance(kind, str)):
-        raise ValueError(f"class {kind!r}")
-    return Face(seed_of(image), base64.b64decode(image["png"], validate=True), kind)
-
-
-def seed_of(image: dict[str, Any]) -> int | None:
-    """The seed of one image in a JSON answer."""
-    seed = image["seed"]
-    if not (seed is None or type(seed) is int):
-        raise ValueError(f"seed {seed!r}")
-    return seed
-
-
-def decode_json(body: bytes) -> Images:
-    """The images of all PNGs, which are of one size."""
-    pictures = [decode_png(face.png) for face in decode_faces(body)]
-    if len({picture.shape for picture in pictures}) != 1:
-        raise InvocationError(f"The {JSON} answer holds no images of one size.", BROKEN)
-    return np.concatenate(pictures)
+    return IMAGE_CODECS[content_type].least(count, image_shape)
 
 
 def encode_npy(sheet: Sheet) -> bytes:
@@ -168,15 +119,46 @@ def decode_npy(body: bytes) -> Images:
     return images
 
 
+def least_npy(count: int, image_shape: tuple[int, ...]) -> int:
+    """A header and the raw pixels: exactly what they take."""
+    channels, height, width = image_shape
+    return npy_length((count, height, width, channels), np.dtype(np.uint8))
+
+
+def least_png(count: int, image_shape: tuple[int, ...]) -> int:
+    """What every PNG says, and the pixels if they were all alike."""
+    return len(PNG_SAID_OF_ALL) + count * math.prod(image_shape) // MOST_DEFLATED
+
+
+def least_pngs(count: int, image_shape: tuple[int, ...]) -> int:
+    """The same for a PNG an image."""
+    return count * least_png(1, image_shape)
+
+
+def least_base64(count: int, image_shape: tuple[int, ...]) -> int:
+    """The same in base64, which makes four bytes of three."""
+    return least_pngs(count, image_shape) * 4 // 3
+
+
+def least_lossy(count: int, image_shape: tuple[int, ...]) -> int:
+    """What such a picture says; how little its pixels can take, nobody knows."""
+    return len(XMP)
+
+
 class ImageCodec(NamedTuple):
-    """Both directions of one content type."""
+    """Both directions of one content type, and a bound that is known without drawing."""
 
     encode: Callable[[Sheet], bytes]
     decode: Callable[[bytes], Images]
+    least: Callable[[int, tuple[int, ...]], int]
 
 
 IMAGE_CODECS: dict[str, ImageCodec] = {
-    PNG: ImageCodec(encode_png, decode_png),
-    JSON: ImageCodec(encode_json, decode_json),
-    NPY: ImageCodec(encode_npy, decode_npy),
+    PNG: ImageCodec(encode_png, decode_png, least_png),
+    JSON: ImageCodec(encode_json, decode_json, least_base64),
+    NPY: ImageCodec(encode_npy, decode_npy, least_npy),
+    JPEG: ImageCodec(encode_jpeg, decode_jpeg, least_lossy),
+    WEBP: ImageCodec(encode_webp, decode_webp, least_lossy),
+    JSON_LINES: ImageCodec(encode_json_lines, decode_json_lines, least_base64),
+    ZIP: ImageCodec(encode_zip, decode_zip, least_pngs),
 }

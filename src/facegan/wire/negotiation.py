@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from facegan.errors import NotAcceptable
+from facegan.wire.content_types import ALIASES
 
 
 class MediaRange(NamedTuple):
@@ -25,8 +26,9 @@ class MediaRange(NamedTuple):
 
 
 def bare_type(content_type: str | None) -> str:
-    """A content type without its parameters, in lower case; empty where there is none."""
-    return (content_type or "").partition(";")[0].strip().lower()
+    """A content type without its parameters, in lower case, by our name; empty if there is none."""
+    name = (content_type or "").partition(";")[0].strip().lower()
+    return ALIASES.get(name, name)
 
 
 def negotiate(accept: str | None, offered: Sequence[str], default: str) -> str:
@@ -62,7 +64,8 @@ def negotiate(accept: str | None, offered: Sequence[str], default: str) -> str:
 def parse_range(part: str) -> MediaRange | None:
     """One part of the header, or None where it is malformed."""
     name, *parameters = (piece.strip().lower() for piece in part.split(";"))
-    main, _, sub = ("*/*" if name == "*" else name).partition("/")  # old Java sends a bare "*"
+    name = "*/*" if name == "*" else ALIASES.get(name, name)  # old Java sends a bare "*"
+    main, _, sub = name.partition("/")
     if not main or not sub or (main == "*" != sub):
         return None
     pairs = (parameter.partition("=") for parameter in parameters)

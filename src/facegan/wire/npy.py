@@ -49,3 +49,11 @@ def read_header(body: bytes) -> tuple[tuple[int, ...], bool, np.dtype[Any], int]
     except Exception as cause:  # NumPy evaluates the header as Python: hostile text fails anyhow
         raise ValueError("is no .npy file of version 1 or 2") from cause
     return shape, is_fortran, dtype, stream.tell()
+
+
+def npy_length(shape: tuple[int, ...], dtype: np.dtype[Any]) -> int:
+    """How many bytes :func:`write_npy` makes of an array, without one."""
+    stream = io.BytesIO()
+    head = {"descr": np.lib.format.dtype_to_descr(dtype), "fortran_order": False, "shape": shape}
+    np.lib.format.write_array_header_1_0(stream, head)
+    return stream.tell() + math.prod(shape) * dtype.itemsize

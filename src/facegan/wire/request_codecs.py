@@ -11,10 +11,11 @@ import numpy as np
 import numpy.typing as npt
 
 from facegan.errors import RequestError, RequestTooLarge, UnsupportedContentType
-from facegan.wire.content_types import CSV, JSON, NPY
-from facegan.wire.generate_request import EXAMPLE, GenerateRequest, shortened
+from facegan.wire.content_types import CSV, JSON, JSON_LINES, NPY
+from facegan.wire.generate_request import EXAMPLE, GenerateRequest
 from facegan.wire.negotiation import bare_type
 from facegan.wire.npy import read_npy, write_npy
+from facegan.wire.wording import shortened
 
 NPY_HINT = "Send what numpy.save writes of a float32 array of shape (N, width)."
 # Far above any server's own limit. Millions of one-number rows would keep a core busy for seconds.
@@ -159,12 +160,16 @@ REQUEST_CODECS: dict[str, RequestCodec] = {
 }
 
 
+# Of JSON Lines each line is a request: wire/json_lines.py.
+REQUEST_TYPES = (*REQUEST_CODECS, JSON_LINES)
+
+
 def find_codec(content_type: str | None) -> RequestCodec:
     """The row of a content type."""
     name = bare_type(content_type)
     if name not in REQUEST_CODECS:
         what = f"The content type {name[:100]!a} is not read here."
         told = what if name else "The request has no Content-Type."
-        supported = ", ".join(REQUEST_CODECS)
+        supported = ", ".join(REQUEST_TYPES)
         raise UnsupportedContentType(told, f"Send one of {supported} in Content-Type.")
     return REQUEST_CODECS[name]

@@ -35,7 +35,8 @@ class Generator(nn.Module):
         bias = preset.layout == "article"
         self.project = RowwiseLinear(preset.latent_dim, math.prod(self.base), bias=bias)
         # The article feeds the projection to the first convolution as it is.
-        self.start = nn.Identity() if bias else nn.Sequential(BatchNorm2d(widths[0]), nn.ReLU())
+        first = [] if bias else [BatchNorm2d(widths[0]), nn.ReLU()]
+        self.start = nn.Sequential(*first)
         blocks: list[nn.Module] = []
         for wide, narrow in pairwise(widths):
             blocks += [
@@ -45,11 +46,39 @@ class Generator(nn.Module):
             ]
         self.blocks = nn.Sequential(*blocks)
         self.to_rgb = DoublingConv2d(widths[-1], 3, bias)
+        norms = [layer for layer in (*first, *blocks) if isinstance(layer, BatchNorm2d)]
+        self.modulations = nn.ModuleList(
+            SelfModulation(preset.latent_dim, norm.num_features)
+            for norm in norms
+            if preset.self_modulation
+        )
         self.apply(INITIALISERS[preset.layout])
 
     def forward(self, latents: Tensor) -> Tensor:
         x = self.project(latents).view(-1, *self.base).permute(0, 3, 1, 2)  # (N, C, base, base)
-        return torch.tanh(self.to_rgb(self.blocks(self.start(x))).float())  # (N, 3, H, W)
+        modulations = iter(self.modulations)
+        for layer in (*self.start, *self.blocks):
+            x = layer(x)
+            if self.modulations and isinstance(layer, BatchNorm2d):
+                x = next(modulations)(x, latents)
+        return torch.tanh(self.to_rgb(x).float())  # (N, 3, H, W)
+
+
+class SelfModulation(nn.Module):
+    """Gains and shifts of normalised maps by the latent itself (arXiv:1810.01365, equation 3).
+
+    The paper's two small networks are one linear layer here, its gains added to 1: it starts as
+    plain batch norm. The latent then reaches every layer, not the first alone.
+    """
+
+    def __init__(self, latent_dim: int, channels: int) -> None:
+        super().__init__()
+        self.linear = RowwiseLinear(latent_dim, 2 * channels)
+
+    def forward(self, x: Tensor, latents: Tensor) -> Tensor:
+        gains, shifts = self.linear(latents)[:, :, None, None].chunk(2, dim=1)
+        modulated: Tensor = x * (1 + gains) + shifts
+        return modulated
 
 
 class Discriminator(nn.Module):

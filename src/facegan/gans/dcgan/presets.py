@@ -19,6 +19,9 @@ class DcganPreset(Preset):
         "discriminator channels next to the image", default=64, low=1, high=1024
     )
     discriminator_batch_norm: bool = setting("batch norm in the discriminator", default=True)
+    self_modulation: bool = setting(
+        "the latent scales and shifts every layer's channels (arXiv:1810.01365)", default=False
+    )
     generator_learning_rate: float = setting("Adam's step, generator", default=2e-4, low=0, high=1)
     discriminator_learning_rate: float = setting(
         "Adam's step, discriminator", default=2e-4, low=0, high=1
@@ -47,8 +50,10 @@ PRESETS = {
     ),
     "toy32": DcganPreset(
         about="the quickest way we know to good 32 px faces on two CPU cores: minutes",
-        generator_learning_rate=4e-4,
-        discriminator_learning_rate=4e-4,
+        self_modulation=True,
+        generator_learning_rate=6e-4,
+        discriminator_learning_rate=6e-4,
+        beta2=0.99,
         real_target=0.9,
         share_fakes=True,
         recipe={"batch_size": 32, "total_kimg": 120.0, "ema_half_life_kimg": 8.0},

@@ -1,0 +1,211 @@
+"""What a command line orders: a request, checked before any work is done, and files for it."""
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import click
+
+from facegan.client import FaceClient
+from facegan.errors import RequestError
+from facegan.files import write_aside
+from facegan.pictures import enlarge_animation, enlarge_png
+from facegan.wire import (
+    JPEG,
+    JSON,
+    JSON_LINES,
+    NPY,
+    PNG,
+    WEBP,
+    ZIP,
+    GenerateRequest,
+    decode_faces,
+    decode_request,
+    file_names,
+    read_faces,
+)
+
+SUFFIXES = {
+    ".png": PNG,
+    ".jpg": JPEG,
+    ".jpeg": JPEG,
+    ".webp": WEBP,
+    ".npy": NPY,
+    ".json": JSON,
+    ".jsonl": JSON_LINES,
+    ".zip": ZIP,
+}
+ONE_PICTURE = (PNG, JPEG, WEBP)
+
+
+@dataclass(frozen=True)
+class Order:
+    """What a command line asks for: faces, and the file or folder they go to."""
+
+    request: GenerateRequest
+    out: Path
+    content_type: str | None  # None: a folder, with one PNG a face
+    scale: int = 1  # each pixel of a PNG, or of an animation, as scale x scale pixels
+
+
+def take_order(
+    seeds: list[int] | None,
+    latents: Path | None,
+    out: str,
+    *,
+    mix: list[int] | None = None,
+    classes: list[str] | None = None,
+    scale: int = 1,
+    **wish: Any,
+) -> Order:
+    """Check the options of :func:`face_options` against each other, before any work is done.
+
+    Args:
+        seeds: One face a seed, or None.
+        latents: A file of latents instead, or None.
+        out: The file or folder.
+        mix: The seeds to mix with.
+        classes: Of a conditional model.
+        scale: How many times larger a picture is written than it is drawn.
+        wish: Further fields of GenerateRequest.
+
+    Raises:
+        click.UsageError: they contradict one another, or a file is not what it should be.
+    """
+    if (seeds is None) == (latents is None):
+        raise click.UsageError("Say which faces: either --seeds 0-15 or --latents FILE.npy.")
+    content_type = content_type_of(out)
+    numbers: Any = None if latents is None else read_latents(latents)
+    given = len(seeds) if seeds is not None else len(numbers)
+    check_way(given, wish["interpolate"], mix, classes)
+    check_mix(seeds, mix, wish["mix_layers"])
+    faces = given + len(mix or [])
+    if classes is not None and len(classes) not in (1, faces):
+        told = f"--classes names {len(classes)} for {faces} faces: give one for all, or one a face."
+        raise click.UsageError(told)
+    is_moving = content_type == WEBP and wish["columns"] is None and (given > 1 or bool(mix))
+    check_picture(content_type, is_moving, scale, **wish)
+    request = GenerateRequest(
+        seeds=seeds,
+        latents=numbers,
+        mix=mix,
+        classes=list(classes) if classes else None,
+        layout="animation" if is_moving else "grid",
+        **wish,
+    )
+    return Order(request, Path(out), content_type, scale)
+
+
+def check_way(
+    given: int, interpolate: int | None, mix: list[int] | None, classes: list[str] | None
+) -> None:
+    """A walk leads from face to face, and stays in one class."""
+    if not interpolate:
+        return
+    if given < 2:
+        raise click.UsageError("--interpolate needs two or more faces, as --seeds 3,8.")
+    if mix is not None:
+        raise click.UsageError("--mix goes without --interpolate.")
+    if len(classes or [""]) != 1:
+        raise click.UsageError("A walk is of one class: give --classes one.")
+
+
+def check_mix(seeds: list[int] | None, mix: list[int] | None, mix_layers: list[int] | None) -> None:
+    """Styles are mixed of seeds with seeds."""
+    if mix is None and mix_layers is not None:
+        raise click.UsageError("--mix-layers goes with --mix, the seeds to mix with.")
+    if mix is not None and seeds is None:
+        raise click.UsageError("--mix goes with --seeds, not with --latents.")
+
+
+def check_picture(
+    content_type: str | None,
+    is_moving: bool,
+    scale: int,
+    columns: int | None,
+    quality: int | None,
+    frame_ms: int | None,
+    **_: Any,
+) -> None:
+    """Columns, scale, quality and time are each of some kinds of files."""
+    if columns is not None and content_type not in ONE_PICTURE:
+        raise click.UsageError("--columns shapes the grid of one picture; leave it out here.")
+    if quality is not None and content_type not in (JPEG, WEBP):
+        raise click.UsageError("--quality is of .jpg and .webp; leave it out here.")
+    if frame_ms is not None and not is_moving:
+        raise click.UsageError("--frame-ms is of an animation: two faces or more into a .webp.")
+    is_exact = content_type in (PNG, None) or (is_moving and quality is None)
+    if scale != 1 and not is_exact:
+        raise click.UsageError(
+            "--scale enlarges a .png, the PNGs of a folder, or an animation without --quality; "
+            "leave it out here."
+        )
+
+
+def content_type_of(out: str) -> str | None:
+    """What the suffix of --out asks for; None for a folder."""
+    path = Path(out)
+    if out.endswith(("/", os.sep)) or path.is_dir() or not path.suffix:
+        if path.is_file():
+            raise click.UsageError(f"--out {out}: is a file, and without a suffix means a folder.")
+        return None
+    if path.suffix.lower() not in SUFFIXES:
+        known = ", ".join(SUFFIXES)
+        raise click.UsageError(f"--out {out}: use {known}, or a folder as faces/.")
+    return SUFFIXES[path.suffix.lower()]
+
+
+def read_latents(path: Path) -> Any:
+    """The latents (N, width) in a .npy file, never unpickled."""
+    try:
+        return decode_request(path.read_bytes(), NPY).latents
+    except RequestError as cause:
+        raise click.UsageError(f"--latents {path}: {cause}") from cause
+    except OSError as cause:
+        raise click.UsageError(f"--latents {path}: {cause.strerror}.") from cause
+
+
+def deliver(order: Order, client: FaceClient) -> None:
+    """Ask for the faces of an order, write them, and say where they are."""
+    if order.content_type is None:
+        write_folder(order, client)
+    else:
+        write(order.out, enlarged(fetch(order.request, order.content_type, client), order))
+    count = order.request.count
+    what = "frame" if order.request.layout == "animation" else "face"
+    click.echo(f"{order.out}: {count} {what}{'s' if count > 1 else ''}.")
+
+
+def fetch(request: GenerateRequest, content_type: str, client: FaceClient) -> bytes:
+    """The answer to a request; one in lines as it comes, which may be longer than others."""
+    if content_type != JSON_LINES:
+        return client.invoke(request, content_type)
+    body = b"".join(client.chunks(request))
+    for _ in read_faces([body]):  # an answer that broke off says so in its last line
+        pass
+    return body
+
+
+def write_folder(order: Order, client: FaceClient) -> None:
+    """One PNG a face, named by its seed."""
+    faces = decode_faces(client.invoke(order.request, JSON))
+    names = file_names([face._asdict() for face in faces])
+    for name, face in zip(names, faces, strict=True):
+        write(order.out / name, enlarged(face.png, order))
+
+
+def enlarged(body: bytes, order: Order) -> bytes:
+    """A picture at an order's scale; anything at scale 1 as it came."""
+    if order.scale == 1:
+        return body
+    enlarge = enlarge_animation if order.content_type == WEBP else enlarge_png
+    return enlarge(body, order.scale)
+
+
+def write(path: Path, content: bytes) -> None:
+    """Write a file whole or not at all."""
+    try:
+        write_aside(path, content)
+    except OSError as cause:
+        raise click.ClickException(f"{path} cannot be written: {cause.strerror}.") from cause

@@ -1,0 +1,58 @@
+"""Refuses names and folders of models that are not what SageMaker sends."""
+
+from pathlib import Path
+
+from facegan.artifact import CARD_NAME, WEIGHTS_NAME
+from facegan.errors import RequestError, UnknownModel
+
+MAX_NAME = 2048  # characters; SageMaker's are hashes
+MAX_URL = 4096
+FILES = (CARD_NAME, WEIGHTS_NAME, "model.tar.gz", "code", "code/inference.py")
+URL_HINT = "It is the folder that SageMaker unpacked the model into, below {}."
+
+
+def check_name(name: object) -> str:
+    """A model's name: any text, which is never taken for a path.
+
+    Raises:
+        RequestError: it is none, empty, longer than any, or no Unicode text.
+    """
+    if not isinstance(name, str) or not 0 < len(name) <= MAX_NAME:
+        raise RequestError("model_name is no text of 1 to 2,048 characters.", "Name the model.")
+    try:
+        name.encode()
+    except UnicodeEncodeError as cause:  # half of a surrogate pair, which no address can spell
+        raise RequestError("model_name is no Unicode text.", "Name the model.") from cause
+    return name
+
+
+def model_folder(url: object, base: Path) -> Path:
+    """The folder of a model, which lies below that of all models, links followed.
+
+    Args:
+        url: An absolute path.
+        base: The folder of all models.
+
+    Raises:
+        RequestError: it is no path, has "..", or leads elsewhere, itself or by a link in it.
+        UnknownModel: there is no such folder.
+    """
+    hint = URL_HINT.format(base)
+    if not isinstance(url, str) or not 0 < len(url) <= MAX_URL or not url.isprintable():
+        raise RequestError("url is no path.", hint)
+    path = Path(url)
+    if not path.is_absolute() or ".." in path.parts or base not in path.parents:
+        raise RequestError("url does not lie below the folder of models.", hint)
+    try:
+        top, found = base.resolve(), path.resolve(strict=True)
+        inside = [found, *(found / name for name in FILES)]
+        leads_out = any(top not in place.resolve().parents for place in inside)
+    except FileNotFoundError as cause:
+        raise UnknownModel("There is no folder at url.", hint) from cause
+    except (OSError, RuntimeError, ValueError) as cause:  # a loop of links, a name too long
+        raise RequestError("url cannot be followed.", hint) from cause
+    if leads_out:
+        raise RequestError("url leads out of the folder of models by a link.", hint)
+    if not found.is_dir():
+        raise UnknownModel("There is no folder at url.", hint)
+    return found

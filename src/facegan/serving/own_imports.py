@@ -1,0 +1,128 @@
+"""Imports a model's own code so that two models' files of one name do not become one module.
+
+In a container of one model its folder is on ``sys.path``, as SageMaker has it. Of many models, each
+folder is a package of its own name instead: ``import helpers`` in it finds its own ``helpers.py``
+first. Its modules get an ``__import__`` that looks there; Python asks for it in a module's own
+builtins. What asks Python in other ways (``importlib.import_module("helpers")``, a pickle that
+names ``helpers.Net``) does not find such modules.
+"""
+
+import builtins
+import hashlib
+import importlib
+import importlib.util
+import itertools
+import sys
+from collections.abc import Mapping, Sequence
+from importlib.machinery import ModuleSpec, PathFinder, SourceFileLoader
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+NUMBERS = itertools.count(1)
+PREFIX = "facegan_own_code_"
+
+
+class PrivateLoader(SourceFileLoader):
+    """Runs a file with an ``__import__`` of its own."""
+
+    def __init__(self, name: str, path: str, imports: "PrivateImports") -> None:
+        super().__init__(name, path)
+        self.imports = imports
+
+    def exec_module(self, module: ModuleType) -> None:
+        """Run a module's code."""
+        own = vars(builtins) | {"__import__": self.imports.import_name}
+        vars(module)["__builtins__"] = own
+        super().exec_module(module)
+
+    def set_data(self, path: str, data: Any, *, _mode: int = 0o666) -> None:
+        """Write no .pyc: a model's folder is not ours to write into."""
+
+
+class PrivateFinder:
+    """Finds the modules of one package below its folder; asked by Python for every import."""
+
+    def __init__(self, imports: "PrivateImports") -> None:
+        self.imports = imports
+
+    def find_spec(
+        self, name: str, path: Sequence[str] | None = None, target: ModuleType | None = None
+    ) -> ModuleSpec | None:
+        """The spec of one of ours, else None."""
+        if not name.startswith(self.imports.package + "."):
+            return None
+        spec = PathFinder.find_spec(name, path)
+        if spec is not None and isinstance(spec.loader, SourceFileLoader):
+            spec.loader = PrivateLoader(name, spec.loader.path, self.imports)
+        return spec
+
+
+class PrivateImports:
+    """The modules of one folder, under a name that no other has.
+
+    Args:
+        folder: The folder; what lies directly in it can be imported by its plain name.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.package = f"{PREFIX}{next(NUMBERS)}"
+        self.finder = PrivateFinder(self)
+
+    def load(self, stem: str, is_private: bool) -> ModuleType:
+        """Import a file of the folder by its name without ".py"."""
+        if is_private:
+            package = ModuleType(self.package)
+            package.__path__ = [str(self.folder)]
+            sys.modules[self.package] = package
+            sys.meta_path.insert(0, self.finder)
+            return importlib.import_module(f"{self.package}.{stem}")
+        name = f"{self.package}_{stem}"  # not its plain one, which may be a package's
+        spec = importlib.util.spec_from_file_location(name, self.folder / f"{stem}.py")
+        assert spec is not None and spec.loader is not None  # it ends in .py
+        module = importlib.util.module_from_spec(spec)
+        sys.modules[name] = module
+        spec.loader.exec_module(module)
+        return module
+
+    def import_name(
+        self,
+        name: str,
+        globals: Mapping[str, Any] | None = None,
+        locals: Mapping[str, Any] | None = None,
+        fromlist: Sequence[str] | None = (),
+        level: int = 0,
+    ) -> ModuleType:
+        """What ``import`` calls in the folder's modules: their own files, then all others'."""
+        top, _, rest = name.partition(".")
+        if level or not self.holds(top):
+            return builtins.__import__(name, globals, locals, fromlist or (), level)
+        found = importlib.import_module(f"{self.package}.{name}")
+        if not fromlist:
+            return found if not rest else sys.modules[f"{self.package}.{top}"]
+        for wanted in fromlist:  # `from package import module`
+            if wanted != "*" and not hasattr(found, wanted) and hasattr(found, "__path__"):
+                importlib.import_module(f"{self.package}.{name}.{wanted}")
+        return found
+
+    def holds(self, top: str) -> bool:
+        """Whether the folder holds a module or a package of a name."""
+        folder = self.folder / top
+        if (self.folder / f"{top}.py").is_file() or (folder / "__init__.py").is_file():
+            return True
+        # A plain folder yields to an installed package, as it does on sys.path.
+        return bool(top) and folder.is_dir() and importlib.util.find_spec(top) is None
+
+    def digest_of(self, file: Path) -> str:
+        """The SHA-256 of a file, in hexadecimal."""
+        return hashlib.sha256(file.read_bytes()).hexdigest()
+
+    def forget(self) -> None:
+        """Let Python forget the modules, so that their memory can be freed."""
+        if self.finder in sys.meta_path:
+            sys.meta_path.remove(self.finder)
+        mine = (self.package, f"{self.package}_")
+        for name in [*sys.modules]:
+            if name == self.package or name.startswith((f"{mine[0]}.", mine[1])):
+                del sys.modules[name]

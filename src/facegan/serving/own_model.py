@@ -1,0 +1,62 @@
+"""What an owner's model_fn may return, where the drawing is left to us."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from facegan.artifact import CARD_NAME, Artifact, read_card
+from facegan.errors import FaceGANError, OwnCodeError
+from facegan.serving.own_code import FOLDER, PROGRAM, OwnCode
+from facegan.serving.own_context import OwnContext
+from facegan.synthesis import Synthesizer, foreign_artifact
+
+
+def run_model_fn(own: OwnCode, model_dir: Path) -> Any:
+    """What the owner's model_fn makes of a folder; None where there is no model_fn.
+
+    Raises:
+        OwnCodeError: it failed, or made nothing.
+    """
+    if own.model_fn is None:
+        return None
+    with own.blamed("model_fn"):
+        made = own.model_fn(str(model_dir), OwnContext(model_dir))
+    if made is None:
+        raise OwnCodeError(f"{FOLDER}/{PROGRAM}: model_fn returned None.", "Return the model.")
+    return made
+
+
+def as_synthesizer(
+    made: Any, own: OwnCode, model_dir: Path, synthesizer_of: Callable[[Artifact], Synthesizer]
+) -> Synthesizer:
+    """A model that our predict_fn can draw with.
+
+    Args:
+        made: A :class:`Synthesizer`, an :class:`Artifact`, or a function or torch module from
+            latents (N, latent_dim) to images (N, 3, H, W) in [-1, 1].
+        own: The code that made it.
+        model_dir: Its folder; a card in it tells the latents' width.
+        synthesizer_of: Puts an artifact on its device.
+
+    Raises:
+        OwnCodeError: it is none of these, or makes no images.
+    """
+    if isinstance(made, Synthesizer):
+        return made
+    if isinstance(made, Artifact):
+        return synthesizer_of(made)
+    if not callable(made):
+        raise OwnCodeError(
+            f"{FOLDER}/{PROGRAM}: model_fn returned {type(made).__name__}, which cannot be drawn.",
+            "Return an Artifact, a Synthesizer, or a module from latents (N, width) to images "
+            "(N, 3, H, W); or write predict_fn, too.",
+        )
+    has_card = (model_dir / CARD_NAME).is_file()
+    try:
+        with own.blamed("the model that model_fn returned"):
+            width = read_card(model_dir).latent_dim if has_card else None
+            return synthesizer_of(foreign_artifact(made, width, own.digest))
+    except OwnCodeError as error:
+        if isinstance(cause := error.__cause__, FaceGANError):  # ours tells more than its line
+            raise OwnCodeError(f"{FOLDER}/{PROGRAM}: {cause.message}", cause.hint) from cause
+        raise

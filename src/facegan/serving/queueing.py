@@ -1,0 +1,64 @@
+"""Lets one caller at a time into an owner's code, and tells the others early that it is full."""
+
+import contextlib
+import threading
+import time
+from collections.abc import Iterator
+
+from facegan.errors import DeadlineMissed, Overloaded
+from facegan.serving.batcher import STUCK_SECONDS
+from facegan.serving.handler import Patience
+
+
+class OneAtATime:
+    """A door with a short queue before it.
+
+    Args:
+        most: Callers inside and before the door together.
+    """
+
+    def __init__(self, most: int) -> None:
+        self.most = most
+        self.callers = 0
+        self.counting, self.inside = threading.Lock(), threading.Lock()
+        self.began: float | None = None
+
+    @property
+    def is_healthy(self) -> bool:
+        """Whether nobody has been inside for longer than anything takes."""
+        began = self.began
+        return began is None or time.monotonic() - began < STUCK_SECONDS
+
+    @contextlib.contextmanager
+    def turn(self, patience: Patience) -> Iterator[None]:
+        """Be inside alone.
+
+        Raises:
+            Overloaded: too many wait.
+            DeadlineMissed: the turn did not come in time, or nobody waits for it any more.
+        """
+        with self.counting:
+            if self.callers >= self.most:
+                raise Overloaded(f"The server is busy: {self.callers} requests wait.", "Ask again.")
+            self.callers += 1
+        try:
+            self.enter(patience)
+            try:
+                yield
+            finally:
+                self.began = None
+                self.inside.release()
+        finally:
+            with self.counting:
+                self.callers -= 1
+
+    def enter(self, patience: Patience) -> None:
+        """Wait for the door."""
+        left = min(max(0.0, patience.deadline - time.monotonic()), threading.TIMEOUT_MAX)
+        if not self.inside.acquire(timeout=left):
+            raise DeadlineMissed("The request's turn did not come in time.", "Ask again.")
+        self.began = time.monotonic()
+        if not patience.is_wanted():
+            self.began = None
+            self.inside.release()
+            raise DeadlineMissed("The caller has hung up.")

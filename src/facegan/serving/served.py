@@ -1,0 +1,207 @@
+"""A model and all that answers for it, from its folder to replies, its owner's code included."""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any, Protocol
+
+from facegan.artifact import Artifact, ModelCard, load_artifact
+from facegan.serving.batcher import Batcher, BatchObserver
+from facegan.serving.handler import FaceHandler, Paint, Patience, writable_type
+from facegan.serving.limits import ServingLimits
+from facegan.serving.own_code import OwnCode, find_own_code
+from facegan.serving.own_handler import OwnHandler
+from facegan.serving.own_model import as_synthesizer, run_model_fn
+from facegan.serving.streaming import Draw, answer
+from facegan.serving.turns import Turns
+from facegan.synthesis import Engine, Synthesizer
+from facegan.wire import PNG, GenerateRequest
+
+MakeBatcher = Callable[[Synthesizer], Batcher]
+
+
+class Handler(Protocol):
+    """What turns a request's bytes into a reply's."""
+
+    def answer(
+        self,
+        model: Any,
+        body: bytes,
+        content_type: str,
+        accept: str | None,
+        patience: Patience | None = None,
+    ) -> tuple[bytes, str]:
+        """See :meth:`FaceHandler.answer`."""
+
+
+@dataclass(frozen=True)
+class ServingSettings:
+    """How every model of a server is served."""
+
+    limits: ServingLimits = field(default_factory=ServingLimits)
+    default_accept: str = PNG
+    make_batcher: MakeBatcher | None = None  # without one, one by the limits
+    make_engine: Callable[[], Engine] | None = None  # of each model its own; without, the CPU's
+    own_code: bool = True  # whether a model's own code may run
+    private_imports: bool = False  # whether several models' code must be kept apart
+
+    def batcher_of(self, synthesizer: Synthesizer) -> Batcher:
+        """A batcher for a model."""
+        if self.make_batcher is not None:
+            return self.make_batcher(synthesizer)
+        return plain_batcher(synthesizer, self.limits)
+
+    def synthesizer_of(self, artifact: Artifact) -> Synthesizer:
+        """A model on its device."""
+        return Synthesizer(artifact, self.make_engine() if self.make_engine else None)
+
+
+def settings_of_many(settings: ServingSettings) -> ServingSettings:
+    """The same for a server of many models: their batches take turns, their code is kept apart.
+
+    Raises:
+        ConfigError: the default type of replies cannot be written; else the first load would tell.
+    """
+    writable_type(settings.default_accept)
+    turns = Turns()
+
+    def make_batcher(synthesizer: Synthesizer) -> Batcher:
+        return plain_batcher(synthesizer, settings.limits, turns.taking(synthesizer.draw_rows))
+
+    return replace(settings, make_batcher=make_batcher, private_imports=True)
+
+
+@dataclass(frozen=True)
+class Served:
+    """A model, ready to answer.
+
+    Attributes:
+        model: What `answer` draws with; the owner's code may make it anything.
+        handler: Reads, draws and writes.
+        synthesizer: The model where it is one that draws from rows; else None.
+        batcher: Gathers its callers; None where the owner's code predicts without us.
+        own: The owner's code, where there is some.
+    """
+
+    model: Any
+    handler: Handler
+    synthesizer: Synthesizer | None = None
+    batcher: Batcher | None = None
+    own: OwnCode | None = None
+
+    def answer(
+        self,
+        body: bytes,
+        content_type: str,
+        accept: str | None,
+        patience: Patience | None = None,
+        request_id: str = "",
+    ) -> tuple[bytes | Iterator[bytes], str]:
+        """A reply's body, whole or as a stream, and its content type; see :func:`answer`."""
+        patience = patience or Patience()
+        if isinstance(self.handler, FaceHandler):
+            request = self.model, body, content_type, accept, patience, request_id
+            return answer(self.handler, *request)
+        return self.handler.answer(self.model, body, content_type, accept, patience)
+
+    @property
+    def card(self) -> ModelCard | None:
+        """The model's card, if all that callers meet is ours."""
+        is_ours = self.synthesizer is not None and isinstance(self.handler, FaceHandler)
+        return self.synthesizer.card if is_ours and self.synthesizer else None
+
+    def watch(self, observer: BatchObserver) -> None:
+        """Tell an observer of the batches from now on."""
+        if self.batcher is not None:
+            self.batcher.observer = observer
+
+    @property
+    def is_healthy(self) -> bool:
+        """Whether the model's thread lives, and nothing is stuck."""
+        is_stuck = isinstance(self.handler, OwnHandler) and not self.handler.is_healthy
+        return not is_stuck and (self.batcher is None or self.batcher.is_healthy)
+
+    @property
+    def is_closing(self) -> bool:
+        """Whether it takes nothing new."""
+        return self.batcher is not None and self.batcher.is_closing
+
+    def close(self, seconds: float = 20.0) -> bool:
+        """Draw what was accepted, then let go; whether that was done in time."""
+        is_done = self.batcher is None or self.batcher.close(seconds)
+        if self.own is not None:
+            self.own.forget()
+        return is_done
+
+
+def plain_batcher(
+    synthesizer: Synthesizer,
+    limits: ServingLimits,
+    draw: Draw | None = None,
+    observer: BatchObserver | None = None,
+) -> Batcher:
+    """A batcher by the limits; `draw` takes the place of the model's own."""
+    return Batcher(
+        draw or synthesizer.draw_rows,
+        observer=observer,
+        most=synthesizer.company.most,
+        max_images=limits.max_waiting_images,
+        max_jobs=limits.max_waiting_requests,
+    )
+
+
+def painter(batcher: Batcher) -> Paint:
+    """Draw through a batcher."""
+    return lambda _, rows, patience: batcher.draw(rows, patience.deadline, patience.is_wanted)
+
+
+def serve(synthesizer: Synthesizer, settings: ServingSettings) -> Served:
+    """Serve a model of ours; it has drawn when this returns.
+
+    What can fail or is slow the first time is then behind it.
+
+    Raises:
+        ConfigError: the default type of replies cannot be written.
+    """
+    batcher = settings.batcher_of(synthesizer)
+    handler = FaceHandler(settings.limits, settings.default_accept, painter(batcher))
+    handler.default_predict_fn(GenerateRequest(seeds=[0]), synthesizer)
+    return Served(synthesizer, handler, synthesizer, batcher)
+
+
+def open_model(model_dir: Path, settings: ServingSettings) -> Served:
+    """Load the model in a folder, and its owner's ``code/inference.py`` where there is one.
+
+    Raises:
+        ArtifactError: there is no model, or a damaged one.
+        OwnCodeError: the code is forbidden, does not load, or does not fit ours.
+        ConfigError: as :func:`serve`.
+    """
+    own = find_own_code(model_dir, settings.own_code, settings.private_imports)
+    if own is None:
+        return serve(settings.synthesizer_of(load_artifact(model_dir, mapped=True)), settings)
+    try:
+        return serve_own(model_dir, own, settings)
+    except BaseException:
+        own.forget()
+        raise
+
+
+def serve_own(model_dir: Path, own: OwnCode, settings: ServingSettings) -> Served:
+    """Serve a model by its owner's functions, and ours where there are none of theirs."""
+    made = run_model_fn(own, model_dir)
+    if made is None:
+        made = load_artifact(model_dir, mapped=True)
+    if own.predict_fn is None or own.model_fn is None:
+        made = as_synthesizer(made, own, model_dir, settings.synthesizer_of)
+    synthesizer = made if isinstance(made, Synthesizer) else None
+    if synthesizer is None:
+        ours = FaceHandler(settings.limits, settings.default_accept)
+        return Served(made, OwnHandler(own, ours, model_dir), own=own)
+    served = serve(synthesizer, settings)
+    assert isinstance(served.handler, FaceHandler) and served.batcher is not None
+    if not (own.input_fn or own.predict_fn or own.output_fn):
+        return replace(served, own=own)
+    handler = OwnHandler(own, served.handler, model_dir)
+    model = handler.model_for_predict_fn(synthesizer, served.batcher)
+    return Served(model, handler, synthesizer, served.batcher, own)

@@ -1,0 +1,226 @@
+"""Answers in lines: images one by one as they are drawn, and many requests of one body in order.
+
+A stream's status is sent before its end is known. So the first images are drawn before it begins,
+and what fails by then is an ordinary refusal; what fails later is told in a last line, which has
+the form of a refusal.
+"""
+
+import logging
+from collections.abc import Callable, Iterable, Iterator, Sequence
+
+from facegan.errors import FaceGANError, RequestError
+from facegan.serving.handler import FaceHandler, Patience, provenance_of, rows_of
+from facegan.serving.limits import ServingLimits
+from facegan.synthesis import Rows, Synthesizer
+from facegan.wire import (
+    JSON,
+    JSON_LINES,
+    GenerateRequest,
+    Images,
+    Provenance,
+    RequestLine,
+    Sheet,
+    answer_line,
+    bare_type,
+    check_reply_type,
+    error_line,
+    negotiate,
+    request_lines,
+    stream_images,
+)
+
+log = logging.getLogger(__name__)
+
+Draw = Callable[[Rows], Images]
+
+
+def answer(
+    handler: FaceHandler,
+    model: Synthesizer,
+    body: bytes,
+    content_type: str,
+    accept: str | None,
+    patience: Patience,
+    request_id: str = "",
+) -> tuple[bytes | Iterator[bytes], str]:
+    """One body from end to end: as :meth:`FaceHandler.answer`, and in lines where they are asked.
+
+    Args:
+        handler: Reads, draws and writes.
+        model: Draws the faces.
+        body: The request's body; many requests if its type is JSON Lines.
+        content_type: Its Content-Type header.
+        accept: Its Accept header, or None.
+        patience: How long the caller waits.
+        request_id: Ties a fault in mid-stream to the log.
+
+    Returns:
+        The reply's body, whole or as a stream, and its content type.
+
+    Raises:
+        FaceGANError: as :meth:`FaceHandler.answer`, before a stream begins.
+    """
+
+    def draw(rows: Rows) -> Images:
+        return handler.paint(model, rows, patience)
+
+    if bare_type(content_type) == JSON_LINES:
+        negotiate(accept, [JSON_LINES], JSON_LINES)
+        return answer_lines(body, model, draw, handler.limits), JSON_LINES
+    if handler.reply_type(accept) != JSON_LINES:
+        return handler.answer(model, body, content_type, accept, patience)
+    request = handler.default_input_fn(body, content_type)
+    check_reply_type(request, JSON_LINES)
+    rows = rows_of(request, model)
+    origin = provenance_of(request, model, rows)
+    return stream_faces(rows, draw, origin, model.company.most, request_id), JSON_LINES
+
+
+# --- the images of one request ------------------------------------------------------------------
+
+
+def stream_faces(
+    rows: Rows, draw: Draw, provenance: Provenance, at_once: int = 16, request_id: str = ""
+) -> Iterator[bytes]:
+    """A line an image, each as soon as it is drawn.
+
+    Args:
+        rows: N ≥ 1 images to draw.
+        draw: Draws a slice of them.
+        provenance: Of all of them.
+        at_once: How many are drawn between two looks at the stream.
+        request_id: For the log, if they fail.
+
+    Raises:
+        FaceGANError: the first slice failed. What fails later is the stream's last line.
+    """
+    first = draw(rows[:at_once])
+    return lines_after(first, rows, draw, provenance, request_id)
+
+
+def lines_after(
+    first: Images, rows: Rows, draw: Draw, provenance: Provenance, request_id: str
+) -> Iterator[bytes]:
+    """The lines of the first images, then of the others in slices as large."""
+    count, step = len(rows), len(first)
+    try:
+        yield from stream_images(first, provenance, count)
+        for start in range(step, count, step):
+            images = draw(rows[start : start + step])
+            yield from stream_images(images, provenance, count, start)
+    except FaceGANError as error:
+        log.info("%s: broke off: %s", request_id, error)
+        yield error_line(error)
+    except Exception:
+        log.exception("%s: broke off", request_id)
+        hint = f"The server's log tells why, at the request id {request_id}."
+        yield error_line(InternalError("The server failed while it answered.", hint))
+
+
+class InternalError(FaceGANError):
+    """A fault of ours, as a refusal names it."""
+
+
+# --- many requests ------------------------------------------------------------------------------
+
+
+def answer_lines(body: bytes, model: Synthesizer, draw: Draw, limits: ServingLimits) -> bytes:
+    """The answers to all lines of a body, a line each, in order.
+
+    All lines are read twice: their images are counted before any is drawn, and no more than one
+    window of requests is ever held. A line that is wrong is answered as such; if the model is too
+    busy for one, all are refused, for the caller to send again.
+
+    Raises:
+        RequestTooLarge: the lines ask for too many images, or their answers are too long.
+        ServingUnavailable: the model is too busy.
+    """
+    count = sum(images_of(line) for line in usable_lines(body, limits))
+    limits.check_lines(count)
+    limits.check_before_drawing(count, model.card.image_shape, JSON)
+    pieces: list[bytes] = []
+    size = 0
+    for window in windows(usable_lines(body, limits), limits.max_images):
+        for piece in answer_window(window, model, draw):
+            pieces.append(piece)
+            size += len(piece)
+            limits.check_reply(size, len(pieces), "lines")
+    return b"".join(pieces)
+
+
+def usable_lines(body: bytes, limits: ServingLimits) -> Iterator[RequestLine]:
+    """The lines of a body, those that ask for too much as errors."""
+    for number, request in request_lines(body):
+        yield RequestLine(number, refused(request, limits))
+
+
+def refused(
+    request: GenerateRequest | RequestError, limits: ServingLimits
+) -> GenerateRequest | RequestError:
+    """A line's request, or why it cannot be answered in JSON."""
+    try:
+        if isinstance(request, GenerateRequest):
+            limits.check_count(request.count)
+            check_reply_type(request, JSON)
+    except RequestError as error:
+        return error
+    return request
+
+
+def images_of(line: RequestLine) -> int:
+    """How many images a line asks for; none if it is wrong."""
+    return line.request.count if isinstance(line.request, GenerateRequest) else 0
+
+
+def windows(lines: Iterable[RequestLine], images: int) -> Iterator[list[RequestLine]]:
+    """Lines in order, in groups of at most about so many images."""
+    window: list[RequestLine] = []
+    held = 0
+    for line in lines:
+        window.append(line)
+        held += max(1, images_of(line))
+        if held >= images:
+            yield window
+            window, held = [], 0
+    if window:
+        yield window
+
+
+def answer_window(window: Sequence[RequestLine], model: Synthesizer, draw: Draw) -> Iterator[bytes]:
+    """The answers to some lines, whose images are drawn together where they are of one kind."""
+    prepared = [prepare(line.request, model) for line in window]
+    drawn = draw_together(
+        [item[0] for item in prepared if not isinstance(item, RequestError)], draw
+    )
+    for line, item in zip(window, prepared, strict=True):
+        if isinstance(item, RequestError):
+            yield error_line(item, line.number)
+        else:
+            yield answer_line(Sheet(next(drawn), item[1]))
+
+
+def prepare(
+    request: GenerateRequest | RequestError, model: Synthesizer
+) -> tuple[Rows, Provenance] | RequestError:
+    """What is to be drawn for a line, or why it cannot be."""
+    if isinstance(request, RequestError):
+        return request
+    try:
+        rows = rows_of(request, model)
+        return rows, provenance_of(request, model, rows)
+    except RequestError as error:
+        return error
+
+
+def draw_together(parts: Sequence[Rows], draw: Draw) -> Iterator[Images]:
+    """The images of each of several wishes, drawn in as few calls as there are kinds."""
+    kinds: dict[object, list[int]] = {}
+    for index, rows in enumerate(parts):
+        kinds.setdefault(rows.kind, []).append(index)
+    found: dict[int, Images] = {}
+    for members in kinds.values():
+        images = draw(Rows.join([parts[index] for index in members]))
+        for index in members:
+            count = len(parts[index])
+            found[index], images = images[:count], images[count:]
+    return (found[index] for index in range(len(parts)))

@@ -1,0 +1,93 @@
+"""container/inference/wsgi.py picks what to serve from the environment."""
+
+import importlib.util
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from flask.testing import FlaskClient
+
+from facegan.errors import OwnCodeError
+from facegan.wire import NPY
+
+PROGRAM = Path(__file__).parents[2] / "container" / "inference" / "wsgi.py"
+Start = Callable[..., FlaskClient]
+
+
+@pytest.fixture
+def base(model_dir: Path, tmp_path: Path) -> Path:
+    """/opt/ml with one model, and the same among many."""
+    for place in ("model", "models/hash/model"):
+        shutil.copytree(model_dir, tmp_path / place)
+    return tmp_path
+
+
+@pytest.fixture
+def start(base: Path, monkeypatch: pytest.MonkeyPatch) -> Start:
+    """Run the program as gunicorn's worker does."""
+
+    def run(**variables: str) -> FlaskClient:
+        for name, value in {"SAGEMAKER_BASE_DIR": str(base), **variables}.items():
+            monkeypatch.setenv(name, value)
+        spec = importlib.util.spec_from_file_location("wsgi_under_test", PROGRAM)
+        assert spec is not None and spec.loader is not None
+        module = importlib.util.module_from_spec(spec)
+        spec.loader.exec_module(module)
+        return module.app.test_client()  # type: ignore[no-any-return]
+
+    return run
+
+
+def test_one_model_is_served_by_default(start: Start) -> None:
+    client = start()
+    reply = client.post("/invocations", json={"seeds": [1]}, headers={"Accept": NPY})
+    assert reply.status_code == 200
+    assert client.get("/models").status_code == 404
+
+
+def test_many_models_are_served_where_sagemaker_says_so(start: Start, base: Path) -> None:
+    client = start(SAGEMAKER_MULTI_MODEL="true")
+    assert client.get("/ping").status_code == 200
+    wish = {"model_name": "x", "url": str(base / "models/hash/model")}
+    assert client.post("/models", json=wish).status_code == 200
+    reply = client.post("/models/x/invoke", json={"seeds": [1]}, headers={"Accept": NPY})
+    assert reply.status_code == 200
+    assert client.post("/invocations", json={"seeds": [1]}).status_code == 404
+    assert client.post("/models", json={**wish, "url": str(base / "model")}).status_code == 409
+    other = {"model_name": "y", "url": str(base / "model")}
+    assert client.post("/models", json=other).status_code == 400
+
+
+def test_the_budget_comes_from_the_environment(start: Start, base: Path) -> None:
+    client = start(SAGEMAKER_MULTI_MODEL="true", FACEGAN_MODEL_MEMORY_MB="1")
+    wish = {"model_name": "x", "url": str(base / "models/hash/model")}
+    reply = client.post("/models", json=wish)
+    assert reply.status_code == 507 and "of 1.0 MiB" in reply.get_json()["message"]
+
+
+def test_a_models_own_code_runs_unless_it_is_forbidden(start: Start, base: Path) -> None:
+    code = base / "model" / "code"
+    code.mkdir()
+    (code / "inference.py").write_text("def output_fn(prediction, accept): return 'own'")
+    assert start().post("/invocations", json={"seeds": [1]}).text == "own"
+    with pytest.raises(OwnCodeError, match="forbidden"):
+        start(FACEGAN_OWN_CODE="false")
+
+
+def test_code_of_one_of_many_that_does_not_load_is_told_and_leaves_the_others(
+    start: Start, base: Path
+) -> None:
+    """500 with the line: whoever loads is the model's owner."""
+    client = start(SAGEMAKER_MULTI_MODEL="true")
+    fine = base / "models/hash/model"
+    broken = base / "models/broken/model"
+    shutil.copytree(fine, broken)
+    (broken / "code").mkdir()
+    (broken / "code" / "inference.py").write_text("1 / 0")
+    assert client.post("/models", json={"model_name": "f", "url": str(fine)}).status_code == 200
+    reply = client.post("/models", json={"model_name": "b", "url": str(broken)})
+    assert reply.status_code == 500
+    assert "code/inference.py, line 1" in reply.get_json()["message"]
+    assert client.get("/ping").status_code == 200
+    assert len(client.get("/models").get_json()["models"]) == 1

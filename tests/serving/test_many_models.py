@@ -1,0 +1,461 @@
+"""Many models in one container: SageMaker's contract, line by line, through the real app."""
+
+import json
+import shutil
+import threading
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from itertools import pairwise
+from pathlib import Path
+from urllib.parse import quote
+
+import numpy as np
+import pytest
+from flask import Flask
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from werkzeug.test import TestResponse
+
+from facegan.artifact import load_artifact, save_artifact
+from facegan.errors import ConfigError
+from facegan.gans import build_gan
+from facegan.serving.limits import ServingLimits
+from facegan.serving.model_routes import create_models_app
+from facegan.serving.models import ModelRegistry
+from facegan.serving.served import Served, ServingSettings, open_model, settings_of_many
+from facegan.synthesis import Footprint, Rows, Synthesizer
+from facegan.wire import JSON, JSON_LINES, NPY, decode_images
+
+SHAPE = (3, 32, 32)
+PLENTY = 1 << 34
+NAMES = st.text(min_size=1, max_size=40)
+
+
+@dataclass
+class Endpoint:
+    """A server of many models, and how SageMaker talks to it."""
+
+    folder: Path
+    registry: ModelRegistry
+    app: Flask
+
+    def post(self, path: str, wish: object, **headers: str) -> TestResponse:
+        return self.app.test_client().post(path, json=wish, headers=headers)
+
+    def load(self, name: str, url: Path | str | None = None) -> TestResponse:
+        place = str(self.folder / "a" / "model") if url is None else str(url)
+        return self.post("/models", {"model_name": name, "url": place})
+
+    def get(self, path: str) -> TestResponse:
+        return self.app.test_client().get(path)
+
+    def unload(self, name: str) -> TestResponse:
+        return self.app.test_client().delete(f"/models/{quote(name, safe='')}")
+
+    def invoke(self, name: str, seed: int = 1) -> TestResponse:
+        path = f"/models/{quote(name, safe='')}/invoke"
+        return self.post(path, {"seeds": [seed]}, Accept=NPY)
+
+    @property
+    def names(self) -> list[str]:
+        return [model["modelName"] for model in self.get("/models").get_json()["models"]]
+
+
+Start = Callable[..., Endpoint]
+
+
+@pytest.fixture(scope="module")
+def models_dir(tmp_path_factory: pytest.TempPathFactory, model_dir: Path) -> Path:
+    """/opt/ml/models with two models, as SageMaker unpacks them."""
+    folder = tmp_path_factory.mktemp("ml") / "models"
+    shutil.copytree(model_dir, folder / "a" / "model")
+    save_artifact(build_gan("dcgan", "tiny", SHAPE, seed=1), folder / "b" / "model")
+    return folder
+
+
+@pytest.fixture
+def start(models_dir: Path) -> Iterator[Start]:
+    """Start a server; all are closed at the end."""
+    started: list[ModelRegistry] = []
+
+    def run(
+        budget: int = PLENTY,
+        open_one: Callable[[Path], Served] | None = None,
+        **options: object,
+    ) -> Endpoint:
+        limits = ServingLimits()
+        many = settings_of_many(ServingSettings(limits))
+        registry = ModelRegistry(
+            models_dir,
+            open_one or (lambda folder: open_model(folder, many)),
+            budget=budget,
+            **options,  # type: ignore[arg-type]
+        )
+        started.append(registry)
+        return Endpoint(models_dir, registry, create_models_app(registry, limits=limits))
+
+    yield run
+    for registry in started:
+        registry.close(5)
+
+
+@pytest.fixture
+def endpoint(start: Start) -> Endpoint:
+    return start()
+
+
+def refused(reply: TestResponse, status: int) -> dict[str, str]:
+    """Check that a reply is a refusal of the one shape, and return what it says."""
+    assert reply.status_code == status, reply.data
+    told = reply.get_json()
+    assert set(told) == {"error", "message", "hint"}
+    assert told["message"] and "Traceback" not in reply.text
+    return dict(told)
+
+
+def test_a_server_without_a_model_is_well(endpoint: Endpoint) -> None:
+    """SageMaker pings before it loads the first."""
+    assert endpoint.get("/ping").status_code == 200
+    assert endpoint.get("/models").get_json() == {"models": []}
+
+
+def test_a_loaded_model_draws_what_it_would_draw_alone(endpoint: Endpoint) -> None:
+    """The same bodies and replies as /invocations, model by model."""
+    for name in "ab":
+        url = endpoint.folder / name / "model"
+        reply = endpoint.load(name, url)
+        assert reply.status_code == 200
+        assert reply.get_json() == {"modelName": name, "modelUrl": str(url)}
+        assert endpoint.get(f"/models/{name}").get_json() == reply.get_json()
+    for name in "ab":
+        own = Synthesizer(load_artifact(endpoint.folder / name / "model")).generate(seeds=[5])
+        answered = decode_images(endpoint.invoke(name, 5).data, NPY)
+        np.testing.assert_array_equal(answered, own)
+
+
+def test_a_name_is_taken_once(endpoint: Endpoint) -> None:
+    """409, as the contract says, also for another folder."""
+    assert endpoint.load("a").status_code == 200
+    assert refused(endpoint.load("a", endpoint.folder / "b/model"), 409)["error"] == "ModelLoaded"
+
+
+def test_two_loads_of_one_name_make_one_model(start: Start) -> None:
+    """A race: one 200, the other 409, and never two models."""
+    both_came = threading.Event()
+    opened: list[Path] = []
+
+    def open_slowly(folder: Path) -> Served:
+        opened.append(folder)
+        both_came.wait(30)
+        return open_model(folder, ServingSettings())
+
+    endpoint = start(open_one=open_slowly)
+    with ThreadPoolExecutor(2) as callers:
+        replies = [callers.submit(endpoint.load, "a") for _ in range(2)]
+        while not any(reply.done() for reply in replies):
+            time.sleep(0.01)
+        both_came.set()
+    assert sorted(reply.result().status_code for reply in replies) == [200, 409]
+    assert len(opened) == 1 and endpoint.names == ["a"]
+
+
+def test_others_answer_while_one_is_loaded(start: Start) -> None:
+    """Models, the list and /ping."""
+    began, may_go_on = threading.Event(), threading.Event()
+
+    def open_slowly(folder: Path) -> Served:
+        if folder.parent.name == "b":
+            began.set()
+            may_go_on.wait(30)
+        return open_model(folder, ServingSettings())
+
+    endpoint = start(open_one=open_slowly)
+    endpoint.load("a")
+    with ThreadPoolExecutor(1) as callers:
+        loading = callers.submit(endpoint.load, "b", endpoint.folder / "b/model")
+        assert began.wait(30)
+        assert endpoint.get("/ping").status_code == 200
+        assert endpoint.invoke("a").status_code == 200
+        assert endpoint.names == ["a"]
+        refused(endpoint.invoke("b"), 404)
+        refused(endpoint.unload("b"), 404)
+        may_go_on.set()
+    assert loading.result().status_code == 200 and endpoint.names == ["a", "b"]
+
+
+def test_an_unknown_name_is_404_everywhere(endpoint: Endpoint) -> None:
+    """Get, unload, invoke."""
+    endpoint.load("a")
+    for reply in (endpoint.get("/models/x"), endpoint.unload("x"), endpoint.invoke("x")):
+        assert refused(reply, 404)["error"] == "UnknownModel"
+
+
+def test_an_unloaded_model_is_gone_and_can_come_again(endpoint: Endpoint) -> None:
+    """Its thread ends with it."""
+    endpoint.load("a")
+    batcher = endpoint.registry.get("a").served.batcher
+    assert batcher is not None
+    assert endpoint.unload("a").status_code == 200
+    assert not batcher.thread.is_alive()
+    refused(endpoint.invoke("a"), 404)
+    refused(endpoint.unload("a"), 404)
+    assert endpoint.load("a").status_code == 200 and endpoint.invoke("a").status_code == 200
+
+
+def test_who_draws_when_a_model_is_unloaded_finishes(
+    start: Start, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """DELETE waits for requests under way, takes none, and does not cut them off."""
+    began, may_go_on = threading.Event(), threading.Event()
+    draw = Synthesizer.draw_rows
+
+    def draw_slowly(self: Synthesizer, rows: object) -> object:
+        began.set()
+        may_go_on.wait(30)
+        return draw(self, rows)  # type: ignore[arg-type]
+
+    endpoint = start()
+    monkeypatch.setattr(Synthesizer, "draw_rows", draw_slowly)
+    may_go_on.set()
+    endpoint.load("a")
+    began.clear()
+    may_go_on.clear()
+    with ThreadPoolExecutor(2) as callers:
+        drawing = callers.submit(endpoint.invoke, "a")
+        assert began.wait(30)
+        unloading = callers.submit(endpoint.unload, "a")
+        while endpoint.names:
+            time.sleep(0.01)
+        refused(endpoint.invoke("a"), 404)
+        assert not unloading.done()
+        may_go_on.set()
+        assert drawing.result().status_code == 200
+        assert unloading.result().status_code == 200
+    assert endpoint.registry.leaving == []
+
+
+def test_a_user_who_outlasts_an_unload_closes_the_model(endpoint: Endpoint) -> None:
+    """Unloading waits for so long, and no longer; the last to leave closes."""
+    endpoint.load("a")
+    with endpoint.registry.lend("a") as loaded:
+        assert endpoint.registry.unload("a", seconds=0.01) is False
+        assert loaded.served.is_healthy and len(endpoint.registry.leaving) == 1
+    assert loaded.served.is_closing and endpoint.registry.leaving == []
+
+
+def test_models_past_the_budget_are_507(start: Start) -> None:
+    """So that SageMaker unloads others and asks again."""
+    size = Footprint(100, 10)
+    endpoint = start(budget=219, size_of=lambda _: size)
+    assert [endpoint.load(name).status_code for name in "xy"] == [200, 507]
+    refused(endpoint.load("y"), 507)
+    assert endpoint.names == ["x"], "nothing is evicted by default"
+    endpoint.unload("x")
+    assert endpoint.load("y").status_code == 200
+
+
+def test_what_models_compute_with_is_counted_once(start: Start) -> None:
+    """Two that draw in turn: 100 + 100 weights, 50 for whoever draws, 50 to warm the newer up."""
+    endpoint = start(budget=300, size_of=lambda _: Footprint(100, 50))
+    assert [endpoint.load(name).status_code for name in "xy"] == [200, 200]
+
+
+def test_the_one_used_longest_ago_makes_room_where_that_is_asked_for(start: Start) -> None:
+    """FACEGAN_EVICT: the second is the idlest, as the first has just been asked."""
+    endpoint = start(budget=250, is_evicting=True, size_of=lambda _: Footprint(100, 1))
+    for name in ("first", "second"):
+        endpoint.load(name)
+    endpoint.invoke("first")
+    assert endpoint.load("third").status_code == 200
+    assert endpoint.names == ["first", "third"]
+
+
+def test_a_model_in_use_is_not_evicted(start: Start) -> None:
+    """Nor is any other, if that would not make room enough."""
+    endpoint = start(budget=250, is_evicting=True, size_of=lambda _: Footprint(100, 1))
+    for name in ("busy", "idle"):
+        endpoint.load(name)
+    endpoint.registry.size_of = lambda _: Footprint(200, 1)
+    with endpoint.registry.lend("busy"):
+        refused(endpoint.load("large"), 507)
+    assert endpoint.names == ["busy", "idle"]
+
+
+@pytest.mark.parametrize(
+    "error", [MemoryError(), RuntimeError("DefaultCPUAllocator: can't allocate memory")]
+)
+def test_memory_that_runs_out_is_507(start: Start, error: Exception) -> None:
+    """While a model is loaded, and while it draws; the name is free again."""
+
+    def fail(*_: object) -> Served:
+        raise error
+
+    endpoint = start(open_one=fail)
+    refused(endpoint.load("a"), 507)
+    assert endpoint.registry.entries == {}
+    fine = start()
+    fine.load("a")
+    batcher = fine.registry.get("a").served.batcher
+    assert batcher is not None
+    batcher.draw_batch = fail  # type: ignore[assignment]
+    refused(fine.invoke("a"), 507)
+    assert fine.get("/ping").status_code == 200
+
+
+def test_pages_of_models_follow_one_another(endpoint: Endpoint) -> None:
+    """Models that go in between shift nothing."""
+    for name in "pqrst":
+        endpoint.load(name)
+    seen, token = [], ""
+    for _ in range(9):
+        page = endpoint.get(f"/models?limit=2&next_page_token={token}").get_json()
+        seen += [model["modelName"] for model in page["models"]]
+        if seen == ["p", "q"]:
+            endpoint.unload("p")
+        token = page.get("nextPageToken", "")
+        if not token:
+            break
+    assert seen == list("pqrst")
+    assert "nextPageToken" not in endpoint.get("/models").get_json()
+
+
+@pytest.mark.parametrize("query", ["next_page_token=x", "next_page_token=-1", "limit=0",
+                                   "limit=x", "limit=1001", "limit=" + "9" * 30])  # fmt: skip
+def test_a_strange_page_is_400(endpoint: Endpoint, query: str) -> None:
+    """Neither a fault of ours nor all models."""
+    refused(endpoint.get(f"/models?{query}"), 400)
+
+
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=25)
+@given(name=NAMES)
+def test_any_name_is_a_name(endpoint: Endpoint, name: str) -> None:
+    """Opaque: slashes, dots, NUL and all, each as it was told."""
+    if name.encode(errors="replace").decode() != name:
+        refused(endpoint.load(name), 400)
+        return
+    assert endpoint.load(name).status_code == 200
+    address = f"/models/{quote(name, safe='')}"
+    assert endpoint.get(address).get_json()["modelName"] == name
+    assert endpoint.invoke(name).status_code == 200
+    assert endpoint.unload(name).status_code == 200
+    assert endpoint.names == []
+
+
+@pytest.mark.parametrize("wish", [
+    {}, {"model_name": "x"}, {"model_name": "", "url": "u"}, {"model_name": 1, "url": "u"},
+    {"model_name": "x", "url": None}, {"model_name": "x" * 2049, "url": "u"}, [], "x", 3,
+])  # fmt: skip
+def test_a_load_without_a_name_or_a_folder_is_400(endpoint: Endpoint, wish: object) -> None:
+    """Told as the caller's mistake."""
+    refused(endpoint.post("/models", wish), 400)
+
+
+def test_a_load_that_is_no_json_is_refused(endpoint: Endpoint) -> None:
+    """Neither its type nor its text."""
+    client = endpoint.app.test_client()
+    refused(client.post("/models", data=b"{", content_type=JSON), 400)
+    refused(client.post("/models", data=b"[" * 100_000, content_type=JSON), 400)
+    refused(client.post("/models", data=b"{}", content_type="text/csv"), 415)
+
+
+def test_a_damaged_model_is_400_and_leaves_nothing(endpoint: Endpoint, tmp_path: Path) -> None:
+    """Its weights are cut, then not those of its card, then missing."""
+    broken = endpoint.folder / "broken" / "model"
+    shutil.copytree(endpoint.folder / "a/model", broken)
+    weights = broken / "generator.safetensors"
+    (broken / "model.tar.gz").unlink()
+    whole = weights.read_bytes()
+    for content in (whole[:-4], whole[:-1] + b"\x7f", b"", b"\xff" * 64):
+        weights.write_bytes(content)
+        refused(endpoint.load("x", broken), 400)
+    weights.unlink()
+    refused(endpoint.load("x", broken), 400)
+    shutil.rmtree(broken)
+    refused(endpoint.load("x", broken), 404)
+    assert endpoint.names == [] and endpoint.registry.entries == {}
+
+
+def test_a_server_that_ends_is_not_well_and_loads_nothing(endpoint: Endpoint) -> None:
+    """What was accepted is drawn; then all models are closed."""
+    endpoint.load("a")
+    assert endpoint.registry.close(5)
+    assert endpoint.get("/ping").status_code == 503
+    refused(endpoint.load("b"), 503)
+    refused(endpoint.invoke("a"), 404)
+
+
+def test_a_broken_model_makes_the_server_unwell(endpoint: Endpoint) -> None:
+    """SageMaker replaces the instance; a thread that died does not come back."""
+    endpoint.load("a")
+    batcher = endpoint.registry.get("a").served.batcher
+    assert batcher is not None
+    batcher.close(5)
+    assert endpoint.get("/ping").status_code == 503
+
+
+def test_models_take_turns(models_dir: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Two busy models never compute at once, and neither is shut out."""
+    order: list[Synthesizer] = []
+    inside = threading.Lock()
+    draw = Synthesizer.draw_rows
+
+    def watched(self: Synthesizer, rows: Rows) -> object:
+        assert inside.acquire(blocking=False), "two models compute at once"
+        order.append(self)
+        time.sleep(0.005)
+        inside.release()
+        return draw(self, rows)
+
+    monkeypatch.setattr(Synthesizer, "draw_rows", watched)
+    many = settings_of_many(ServingSettings())
+    served = [open_model(models_dir / name / "model", many) for name in "ab"]
+    for one in served:
+        assert one.batcher is not None
+        one.batcher.most = 1
+    order.clear()
+    body = json.dumps({"seeds": [0] * 12}).encode()
+    with ThreadPoolExecutor(2) as callers:
+        list(callers.map(lambda one: one.answer(body, JSON, NPY), served))
+    for one in served:
+        one.close(5)
+    numbers = [order.index(model) for model in order]
+    changes = sum(before != after for before, after in pairwise(numbers))
+    assert len(order) == 24 and changes > 8, numbers
+
+
+def test_a_default_type_that_cannot_be_written_stops_the_start() -> None:
+    """Not the first load."""
+    with pytest.raises(ConfigError, match="image/gif"):
+        settings_of_many(ServingSettings(default_accept="image/gif"))
+
+
+def test_a_streamed_reply_keeps_its_model_to_the_end(endpoint: Endpoint) -> None:
+    """Lines are drawn as they are sent, after the route has returned."""
+    endpoint.load("a")
+    reply = endpoint.app.test_client().post(
+        "/models/a/invoke",
+        json={"seeds": list(range(40))},
+        headers={"Accept": JSON_LINES},
+        buffered=False,
+    )
+    lines = iter(reply.iter_encoded())
+    first = next(lines)
+    assert endpoint.registry.unload("a", seconds=0.01) is False
+    rest = b"".join(lines)
+    reply.close()
+    assert (first + rest).count(b"\n") == 40 and b"error" not in rest
+    assert endpoint.registry.leaving == [] and endpoint.registry.users == 0
+
+
+def test_so_many_requests_of_all_models_and_no_more(start: Start) -> None:
+    """Each model has a bound of its own; without one of all, ten models could take every thread."""
+    endpoint = start(max_users=1)
+    for name in "ab":
+        endpoint.load(name)
+    with endpoint.registry.lend("a"):
+        reply = endpoint.invoke("b")
+        assert refused(reply, 429)["error"] == "Overloaded" and reply.headers["Retry-After"]
+    assert endpoint.invoke("b").status_code == 200
+    assert 'facegan_rejections_total{reason="overload"} 1.0' in endpoint.get("/metrics").text

@@ -1,0 +1,316 @@
+"""Answers in lines: images as they are drawn, many requests of one body, and what breaks off."""
+
+import json
+import logging
+from collections.abc import Callable
+from types import SimpleNamespace
+from typing import Any
+
+import botocore.eventstream
+import numpy as np
+import pytest
+from flask.testing import FlaskClient
+from hypothesis import given
+from hypothesis import strategies as st
+from werkzeug.test import TestResponse
+
+from facegan.artifact import Artifact
+from facegan.errors import InvocationError, Overloaded, RequestError
+from facegan.serving import create_app
+from facegan.serving.event_stream import payload_parts
+from facegan.serving.limits import ServingLimits
+from facegan.serving.streaming import answer_lines, draw_together, stream_faces, windows
+from facegan.synthesis import Rows, Synthesizer
+from facegan.wire import (
+    JSON,
+    JSON_LINES,
+    GenerateRequest,
+    Images,
+    Provenance,
+    RequestLine,
+    decode_faces,
+    decode_images,
+    encode_lines,
+    read_answers,
+    read_faces,
+)
+
+Post = Callable[..., TestResponse]
+ORIGIN = Provenance("ab", "dcgan", "tiny", tuple(range(5)))
+
+
+@pytest.fixture(scope="module")
+def model(artifact: Artifact) -> Synthesizer:
+    return Synthesizer(artifact)
+
+
+# --- the images of one request ------------------------------------------------------------------
+
+
+def test_each_slice_is_sent_before_the_next_is_drawn(model: Synthesizer) -> None:
+    """Five images, two at once: the first is there when two are drawn."""
+    drawn: list[int] = []
+
+    def draw(rows: Rows) -> Images:
+        drawn.append(len(rows))
+        return model.draw_rows(rows)
+
+    lines = stream_faces(model.rows(seeds=range(5)), draw, ORIGIN, at_once=2)
+    assert drawn == [2], "drawn before the reply begins, so that a failure has a status"
+    faces = read_faces(lines)
+    assert [next(faces).seed, next(faces).seed] == [0, 1] and drawn == [2]
+    assert next(faces).seed == 2 and drawn == [2, 2]
+    assert [face.seed for face in faces] == [3, 4] and drawn == [2, 2, 1]
+
+
+def test_a_stream_shows_the_same_faces(model: Synthesizer) -> None:
+    lines = stream_faces(model.rows(seeds=range(5)), model.draw_rows, ORIGIN, at_once=2)
+    images = decode_images(b"".join(lines), JSON_LINES)
+    assert np.array_equal(images, model.generate(range(5)))
+
+
+def failing(model: Synthesizer, at: int, error: Exception) -> Callable[[Rows], Images]:
+    """Draws, and fails the at-th time."""
+    calls = iter(range(100))
+
+    def draw(rows: Rows) -> Images:
+        if next(calls) == at:
+            raise error
+        return model.draw_rows(rows)
+
+    return draw
+
+
+@pytest.mark.parametrize("error", [Overloaded("Busy.", "Later."), ZeroDivisionError("secret")])
+def test_what_fails_before_the_stream_begins_is_raised(
+    model: Synthesizer, error: Exception
+) -> None:
+    """It becomes the reply's status."""
+    with pytest.raises(type(error)):
+        stream_faces(model.rows(seeds=range(5)), failing(model, 0, error), ORIGIN, 2)
+
+
+def test_what_fails_later_is_the_last_line(model: Synthesizer) -> None:
+    """In the form of a refusal, after the faces that came."""
+    draw = failing(model, 1, Overloaded("Busy.", "Later."))
+    *lines, last = stream_faces(model.rows(seeds=range(5)), draw, ORIGIN, 2)
+    assert len(lines) == 2
+    assert json.loads(last) == {"error": "Overloaded", "message": "Busy.", "hint": "Later."}
+    with pytest.raises(InvocationError, match=r"Busy\."):
+        list(read_faces([*lines, last]))
+
+
+def test_a_fault_of_ours_in_mid_stream_is_told_without_its_trace(
+    model: Synthesizer, caplog: pytest.LogCaptureFixture
+) -> None:
+    """The trace is in the log, at the request id."""
+    draw = failing(model, 2, ZeroDivisionError("secret"))
+    with caplog.at_level(logging.ERROR):
+        *_, last = stream_faces(model.rows(seeds=range(5)), draw, ORIGIN, 2, "id7")
+    told = json.loads(last)
+    assert told["error"] == "InternalError" and "id7" in told["hint"]
+    assert "secret" not in last.decode()
+    assert "id7" in caplog.text and "ZeroDivisionError: secret" in caplog.text
+
+
+def test_the_server_streams_what_is_asked_for_in_lines(post: Post, model: Synthesizer) -> None:
+    """Without a length, for nobody knows it yet; the same faces."""
+    reply = post(b'{"seeds": [1, 2, 3]}', Accept=JSON_LINES)
+    assert (reply.status_code, reply.content_type) == (200, JSON_LINES)
+    assert "Content-Length" not in reply.headers
+    assert np.array_equal(decode_images(reply.data, JSON_LINES), model.generate([1, 2, 3]))
+    assert [face.seed for face in read_faces([reply.data])] == [1, 2, 3]
+
+
+@pytest.mark.parametrize(
+    ("body", "status"),
+    [
+        (b'{"seeds": [1], "quality": 3}', 400),
+        (b'{"seeds": [1], "truncation_psi": 0.5}', 400),
+        (b'{"seeds": [1, 2], "interpolate": 64}', 413),
+    ],
+)
+def test_a_stream_that_cannot_begin_is_an_ordinary_refusal(
+    post: Post, body: bytes, status: int
+) -> None:
+    reply = post(body, Accept=JSON_LINES)
+    assert reply.status_code == status and reply.content_type == JSON
+
+
+# --- many requests ------------------------------------------------------------------------------
+
+
+def test_every_line_has_its_answer_in_order(post: Post, model: Synthesizer) -> None:
+    """Faces, or what is wrong with the line, which harms no other."""
+    body = b'{"seeds": [1, 2]}\n{"seeds": "x"}\n\n'
+    body += b'{"seeds": [3], "truncation_psi": 0.5}\n{"seeds": [4]}\n'
+    reply = post(body, JSON_LINES)
+    assert (reply.status_code, reply.content_type) == (200, JSON_LINES)
+    lines = [json.loads(line) for line in reply.data.splitlines()]
+    assert [line.get("line") for line in lines] == [None, 2, 3, 4, None]
+    answers = list(read_answers([reply.data]))
+    told = [a.message if isinstance(a, InvocationError) else len(a) for a in answers]
+    assert told[0] == 2 and told[4] == 1
+    assert told[2] == "The line is empty." and "no truncation" in told[3]
+    alone = post(b'{"seeds": [4]}', Accept=JSON)
+    assert answers[4] == decode_faces(alone.data)
+
+
+@given(counts=st.lists(st.integers(0, 5), min_size=1, max_size=12), data=st.data())
+def test_lines_of_any_kinds_get_each_their_own_faces(
+    model: Synthesizer, counts: list[int], data: st.DataObject
+) -> None:
+    """However they are gathered to be drawn; an empty list of seeds is a bad line."""
+    asked, body = [], b""
+    for count in counts:
+        seeds = data.draw(st.lists(st.integers(0, 99), min_size=count, max_size=count))
+        asked.append(seeds)
+        body += json.dumps({"seeds": seeds}).encode() + b"\n"
+    whole = answer_lines(body, model, model.draw_rows, ServingLimits(max_images=6))
+    for seeds, answer in zip(asked, read_answers([whole]), strict=True):
+        if seeds:
+            assert isinstance(answer, list) and [face.seed for face in answer] == seeds
+        else:
+            assert isinstance(answer, InvocationError)
+
+
+def test_wishes_of_one_kind_are_drawn_in_one_call() -> None:
+    """And of two kinds in two, whatever their order."""
+    calls: list[int] = []
+
+    def draw(rows: Any) -> Images:
+        calls.append(len(rows))
+        return rows.latents.numpy().astype(np.uint8)
+
+    import torch
+
+    parts = [
+        Rows(torch.full((count, 1), value), truncation_psi=psi)
+        for count, value, psi in ((2, 1.0, 1.0), (1, 2.0, 0.5), (3, 3.0, 1.0), (1, 4.0, 0.5))
+    ]
+    images = list(draw_together(parts, draw))
+    assert calls == [5, 2]
+    assert [image.ravel().tolist() for image in images] == [[1, 1], [2], [3, 3, 3], [4]]
+
+
+def test_a_window_holds_about_so_many_images_and_all_lines_come() -> None:
+    """Memory is bounded by the window, not by the body."""
+    lines = [RequestLine(n, GenerateRequest(seeds=[1] * 3)) for n in range(1, 8)]
+    lines.insert(2, RequestLine(99, RequestError("no")))
+    found = list(windows(iter(lines), 6))
+    assert [len(window) for window in found] == [2, 3, 2, 1]
+    assert [line for window in found for line in window] == lines
+
+
+def test_the_images_of_all_lines_are_counted_before_any_is_drawn(
+    artifact: Artifact, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Sixteen times the limit of one request; wrong lines count for nothing."""
+    limits = ServingLimits(max_images=2)
+    client = create_app(Synthesizer(artifact), limits=limits).test_client()
+    monkeypatch.delattr(Synthesizer, "rows")  # whoever prepares to draw now fails with 500
+    body = encode_lines([GenerateRequest(seeds=[1, 2])] * 16) + b'{"seeds": [1]}\n'
+    reply = client.post("/invocations", data=body, content_type=JSON_LINES)
+    assert reply.status_code == 413
+    assert (
+        "33 images" in reply.get_json()["message"] and "MaxPayloadInMB" in reply.get_json()["hint"]
+    )
+
+
+def test_a_line_over_the_limit_of_one_request_is_a_bad_line(post: Post) -> None:
+    body = encode_lines([GenerateRequest(seeds=[1] * 65), GenerateRequest(seeds=[1])])
+    first, second = read_answers([post(body, JSON_LINES).data])
+    assert isinstance(first, InvocationError) and "65 images" in first.message
+    assert isinstance(second, list)
+
+
+@pytest.mark.parametrize("fields", [{"quality": 3}, {"layout": "animation"}])
+def test_a_line_that_asks_for_what_json_cannot_do_is_a_bad_line(
+    post: Post, fields: dict[str, object]
+) -> None:
+    body = json.dumps({"seeds": [1, 2], **fields}).encode()
+    (answer,) = read_answers([post(body, JSON_LINES).data])
+    assert isinstance(answer, InvocationError)
+
+
+def test_answers_that_grow_over_the_limit_are_413(artifact: Artifact) -> None:
+    """Told as soon as it is certain, in lines."""
+    limits = ServingLimits(max_body_bytes=30_000)
+    client = create_app(Synthesizer(artifact), limits=limits).test_client()
+    body = encode_lines([GenerateRequest(seeds=[seed]) for seed in range(24)])
+    reply = client.post("/invocations", data=body, content_type=JSON_LINES)
+    assert reply.status_code == 413 and "lines at a time" in reply.get_json()["hint"]
+
+
+def test_a_busy_model_refuses_all_lines_for_the_caller_to_send_again(model: Synthesizer) -> None:
+    """A transform job would keep an error in a line for ever."""
+    body = encode_lines([GenerateRequest(seeds=[1]), GenerateRequest(seeds=[2])])
+    with pytest.raises(Overloaded):
+        answer_lines(body, model, failing(model, 0, Overloaded("Busy.")), ServingLimits())
+
+
+@pytest.mark.parametrize(("accept", "status"), [
+    (None, 200), ("*/*", 200), ("application/jsonl", 200), (JSON_LINES, 200), ("image/png", 406),
+    (JSON, 406),
+])  # fmt: skip
+def test_lines_are_answered_in_lines_only(post: Post, accept: str | None, status: int) -> None:
+    headers = {} if accept is None else {"Accept": accept}
+    assert post(b'{"seeds": [1]}', "application/x-jsonlines", **headers).status_code == status
+
+
+@given(body=st.binary(max_size=200))
+def test_random_lines_are_never_a_fault_of_ours(post: Post, body: bytes) -> None:
+    assert post(body, JSON_LINES).status_code < 500
+
+
+# --- through boto3's door -----------------------------------------------------------------------
+
+
+@given(piece=st.binary(max_size=300))
+def test_botocore_reads_our_messages(piece: bytes) -> None:
+    """Lengths, headers and checksums are as it wants them."""
+    buffer = botocore.eventstream.EventStreamBuffer()
+    buffer.add_data(b"".join(payload_parts([piece, piece])))
+    messages = list(buffer)
+    assert len(messages) == 2
+    for message in messages:
+        assert message.payload == piece
+        assert message.headers[":event-type"] == "PayloadPart"
+
+
+def test_boto3s_streaming_door_answers_in_messages(client: FlaskClient, post: Post) -> None:
+    """A message an image; the container's type is in a header."""
+    reply = client.post(
+        "/endpoints/faces/invocations-response-stream",
+        data=b'{"seeds": [1, 2, 3]}',
+        content_type=JSON,
+        headers={"X-Amzn-SageMaker-Accept": JSON_LINES},
+    )
+    assert reply.content_type == "application/vnd.amazon.eventstream"
+    assert reply.headers["X-Amzn-SageMaker-Content-Type"] == JSON_LINES
+    buffer = botocore.eventstream.EventStreamBuffer()
+    buffer.add_data(reply.data)
+    parts = [message.payload for message in buffer]
+    assert len(parts) == 3
+    assert b"".join(parts) == post(b'{"seeds": [1, 2, 3]}', Accept=JSON_LINES).data
+
+
+def test_a_refusal_at_boto3s_streaming_door_has_its_status(client: FlaskClient) -> None:
+    reply = client.post(
+        "/endpoints/faces/invocations-response-stream", data=b"{}", content_type=JSON
+    )
+    assert reply.status_code == 400 and reply.get_json()["error"] == "RequestError"
+
+
+def test_a_caller_that_hangs_up_ends_the_drawing(model: Synthesizer) -> None:
+    """The web server closes the stream; no further slice is drawn, no error is told."""
+    calls = SimpleNamespace(count=0)
+
+    def draw(rows: Rows) -> Images:
+        calls.count += 1
+        return model.draw_rows(rows)
+
+    lines = stream_faces(model.rows(seeds=range(8)), draw, ORIGIN, 2)
+    next(lines)
+    lines.close()  # type: ignore[attr-defined]
+    assert calls.count == 1 and list(lines) == []

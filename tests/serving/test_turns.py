@@ -1,0 +1,42 @@
+"""One thread computes for all, in the order of arrival."""
+
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+
+from facegan.serving.turns import Turns
+
+
+def test_functions_run_one_at_a_time_in_order() -> None:
+    """A model that always has work waits for the others' batches."""
+    turns, order = Turns(), []
+    first_runs, may_go_on = threading.Event(), threading.Event()
+
+    def compute(name: str) -> str:
+        if not order:
+            first_runs.set()
+            may_go_on.wait(30)
+        order.append(name)
+        return name.upper()
+
+    take = turns.taking(compute)
+    with ThreadPoolExecutor(3) as callers:
+        answers = [callers.submit(take, "a")]
+        assert first_runs.wait(30)
+        for name in "bc":
+            answers.append(callers.submit(take, name))
+            while turns.executor._work_queue.qsize() < len(answers) - 1:
+                time.sleep(0.001)
+        may_go_on.set()
+        assert [answer.result() for answer in answers] == ["A", "B", "C"]
+    assert order == ["a", "b", "c"]
+
+
+def test_an_error_goes_to_whom_it_belongs() -> None:
+    """And the next turn is taken as ever."""
+    turns = Turns()
+    with pytest.raises(ZeroDivisionError):
+        turns.taking(lambda x: 1 // x)(0)
+    assert turns.taking(lambda x: 1 // x)(1) == 1

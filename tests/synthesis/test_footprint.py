@@ -1,0 +1,101 @@
+"""What a model will take is known before it is loaded, and is not far from what it takes."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from facegan.artifact import save_artifact
+from facegan.errors import ArtifactError
+from facegan.gans import FAMILIES, build_gan
+from facegan.synthesis import foresee, is_out_of_memory
+from facegan.synthesis.footprint import OVERHEAD, UNKNOWN_ACTIVATIONS, weights_bytes
+
+SHAPE = (3, 32, 32)
+
+# How much a process grows when it loads and draws with models one after another, each kept.
+GROWTH = """
+import gc, json, sys
+from facegan.artifact import load_artifact
+from facegan.synthesis import Synthesizer
+
+def resident(field="VmRSS"):
+    lines = open("/proc/self/status").read().splitlines()
+    return next(int(line.split()[1]) * 1024 for line in lines if line.startswith(field + ":"))
+
+kept, sizes = [], []
+for folder in sys.argv[1:]:
+    synthesizer = Synthesizer(load_artifact(folder, mapped=True))
+    synthesizer.generate(seeds=range(16))
+    kept.append(synthesizer)
+    gc.collect()
+    sizes.append(resident())
+print(json.dumps([after - before for before, after in zip(sizes, sizes[1:])]))
+"""
+
+
+@pytest.mark.parametrize("family", sorted(FAMILIES))
+def test_every_family_is_foreseen(family: str, tmp_path: Path) -> None:
+    """Its weights to the byte, and a batch of sixteen at least as large as its images."""
+    gan = build_gan(family, "tiny", SHAPE, seed=0)
+    save_artifact(gan, tmp_path)
+    tensors = gan.generator_ema.state_dict().values()
+    own = foresee(tmp_path)
+    assert own.weights - OVERHEAD == sum(x.numel() * x.element_size() for x in tensors)
+    assert own.activations >= 16 * 3 * 32 * 32 * 4
+
+
+def test_a_conditional_model_is_foreseen(conditional_dir: Path) -> None:
+    """Its network wants labels."""
+    assert foresee(conditional_dir).activations > 0
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="/proc")
+def test_models_take_about_what_is_foreseen(tmp_path: Path) -> None:
+    """Four of 7 MiB each: never more, and at least a third of it."""
+    folders = []
+    for number in range(4):
+        folders.append(tmp_path / str(number))
+        gan = build_gan("dcgan", "tiny", SHAPE, seed=number, conv_dim=128)
+        save_artifact(gan, folders[-1])
+    done = subprocess.run(
+        [sys.executable, "-c", GROWTH, *map(str, folders)], capture_output=True, text=True
+    )
+    assert done.returncode == 0, done.stderr
+    grown = json.loads(done.stdout)
+    size = foresee(folders[0])
+    assert sum(grown) / 3 <= size.weights + size.activations, (grown, size)
+    assert sum(grown) / 3 >= size.weights / 3, (grown, size)
+
+
+def test_a_folder_without_a_card_counts_its_files(tmp_path: Path) -> None:
+    """Its owner's code loads them."""
+    (tmp_path / "weights.bin").write_bytes(bytes(1000))
+    (tmp_path / "code").mkdir()
+    (tmp_path / "code" / "inference.py").write_bytes(bytes(10))
+    own = foresee(tmp_path)
+    assert (own.weights, own.activations) == (OVERHEAD + 1010, UNKNOWN_ACTIVATIONS)
+
+
+@pytest.mark.parametrize("content", [
+    b"", b"\xff" * 8, (2**40).to_bytes(8, "little"), b"\x02" + bytes(7) + b"[]",
+    b"\x0c" + bytes(7) + b'{"a": {"b":1', b"\x08" + bytes(7) + b'{"a": 1}',
+    b"\x02" + bytes(7) + b"{} ",
+])  # fmt: skip
+def test_a_header_that_lies_is_refused(tmp_path: Path, content: bytes) -> None:
+    """Nothing, too long, no object, cut off, no tensor, a tail."""
+    file = tmp_path / "generator.safetensors"
+    file.write_bytes(content)
+    with pytest.raises(ArtifactError, match="no file of weights"):
+        weights_bytes(file)
+
+
+def test_only_lack_of_memory_is_lack_of_memory() -> None:
+    assert is_out_of_memory(MemoryError())
+    assert is_out_of_memory(
+        RuntimeError("[enforce fail] DefaultCPUAllocator: can't allocate memory")
+    )
+    assert not is_out_of_memory(RuntimeError("shape mismatch"))
+    assert not is_out_of_memory(ValueError("can't allocate memory"))
