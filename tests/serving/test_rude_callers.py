@@ -5,19 +5,25 @@ import json
 import os
 import re
 import resource
+import signal
 import socket
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
+from types import SimpleNamespace
 from typing import NamedTuple
 
 import numpy as np
 import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
+
+from facegan.serving.worker import PatientWorker
 
 ROOT = Path(__file__).parents[2]
 # `facegan serve`, but a caller has 2 s for a request: a test need not wait for half a minute.
@@ -373,6 +379,23 @@ def test_no_bytes_on_a_socket_are_a_fault_of_ours(
         reply = Reply(0, "", b"")
     assert reply.status < 500
     assert time.monotonic() - started < 5
+
+
+def test_a_signal_in_the_midst_of_handing_over_ends_the_worker() -> None:
+    """The code it interrupts holds the pool's lock; gthread waited for it, for ever."""
+    worker = PatientWorker.__new__(PatientWorker)
+    worker.tpool = ThreadPoolExecutor(1)
+    worker.cfg = SimpleNamespace(worker_int=lambda _: None)
+    ended = threading.Event()
+
+    def quit_worker() -> None:
+        with pytest.raises(SystemExit):
+            worker.handle_quit(signal.SIGQUIT, None)
+        ended.set()
+
+    with worker.tpool._shutdown_lock:
+        threading.Thread(target=quit_worker, daemon=True).start()
+        assert ended.wait(10)
 
 
 def test_all_that_leaves_no_memory_behind(server: Server) -> None:

@@ -274,6 +274,12 @@ class PatientWorker(ThreadWorker):  # type: ignore[misc]  # gunicorn has no type
             if not conn.sock.gathered:
                 conn.timeout = min(conn.timeout, deadline)
 
+    def handle_quit(self, sig: int, frame: Any) -> None:
+        """Ctrl-C. gunicorn's own shuts the pool down here, in a signal handler, and waits for ever
+        where the interrupted code was about to hand a request over: that holds the pool's lock.
+        """
+        super(ThreadWorker, self).handle_quit(sig, frame)
+
     def handle_error(self, req: Any, client: Any, addr: Any, exc: BaseException) -> None:
         """gunicorn's refusals of what is no HTTP, in our shape instead of a page of HTML."""
         catcher = ReplyCatcher()
