@@ -161,6 +161,7 @@ def environment(name: str, torch_index: str = "") -> Path:
 @contextmanager
 def running(server: Server) -> Iterator[Running]:
     """Start a server, wait until it answers, and end all its processes."""
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit("Ended."))  # so that none outlives us
     port = free_port()
     variables = {"PORT": str(port), "SAGEMAKER_BIND_TO_PORT": str(port), **server.variables}
     command = [word.replace("PORT", str(port)) for word in server.command]
