@@ -57,6 +57,16 @@ def test_the_card_says_all_that_a_reader_needs(model_dir: Path) -> None:
     assert set(card["versions"]) == {"facegan", "torch"}
 
 
+def test_a_setting_younger_than_the_card_is_as_it_was_before(tmp_path: Path) -> None:
+    """toy32 had plain batch norm before it had self_modulation."""
+    gan = build_gan("dcgan", "toy32", (3, 32, 32), seed=0, self_modulation=False)
+    save_artifact(gan, tmp_path)
+    card = json.loads((tmp_path / CARD_NAME).read_text())
+    del card["settings"]["self_modulation"]
+    (tmp_path / CARD_NAME).write_text(json.dumps(card))
+    assert not load_artifact(tmp_path).generator.modulations
+
+
 def test_folder_and_archive_hold_the_same_model(model_dir: Path) -> None:
     one, two = load_artifact(model_dir), load_artifact(model_dir / "model.tar.gz")
     assert one.card == two.card

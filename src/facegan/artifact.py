@@ -270,11 +270,20 @@ def build_empty(card: ModelCard) -> Artifact:
         ConfigError: the family, preset or a number of it is unknown here.
     """
     family = find_family(card.family)
-    wanted = find_preset(family, card.preset).replaced(card.settings)
-    preset = told_classes(family, wanted, dict(card.classes))
+    named = find_preset(family, card.preset)
+    preset = told_classes(family, named.replaced(settings_of(card, named)), dict(card.classes))
     with WithoutFirstNumbers():
         generator = family.build_generator(preset, card.image_shape)
     return Artifact(generator, card, family, preset)
+
+
+def settings_of(card: ModelCard, preset: Preset) -> dict[str, Any]:
+    """A card's settings; one that came into being after it is what it was before: its default.
+
+    The preset of today may have another value, with which the old weights would not fit.
+    """
+    later = {spec.name: spec.default for spec in preset.hyperparameters()}
+    return {**later, **card.settings}
 
 
 def fill(generator: nn.Module, weights: Mapping[str, Tensor]) -> None:
