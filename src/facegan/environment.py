@@ -80,6 +80,15 @@ class ServingEnvironment:
         )
 
     @property
+    def limits(self) -> dict[str, int]:
+        """What one request may cost, as the server's limits name it."""
+        return {
+            "max_images": self.max_images,
+            "max_body_bytes": self.max_body_bytes,
+            "max_waiting_requests": self.max_waiting_requests,
+        }
+
+    @property
     def max_waiting_requests(self) -> int:
         """How many may wait for the model: two thirds of the threads; the rest refuse others."""
         return max(1, self.threads * 2 // 3)

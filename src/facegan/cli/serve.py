@@ -128,16 +128,11 @@ class FaceServer(BaseApplication):  # type: ignore[misc]  # gunicorn has no type
 
         use_at_most(usable_cores())
         here = self.environment
-        limits = ServingLimits(
-            max_images=here.max_images,
-            max_body_bytes=here.max_body_bytes,
-            max_waiting_requests=here.max_waiting_requests,
-        )
         if here.log_format is None:  # gunicorn writes a line a request already
             logging.getLogger(REQUESTS).setLevel(logging.WARNING)
         return create_app(
             Synthesizer(self.artifact, Engine.choose(here.device, here.precision)),
-            limits=limits,
+            limits=ServingLimits(**here.limits),
             default_accept=here.default_accept,
             threads=here.threads,
             emf=here.emf,

@@ -67,7 +67,6 @@ class Job:
     began: int = 0  # rows that were given to the model
     parts: list[Images] = field(default_factory=list)
     error: Exception | None = None
-    is_over: bool = False
     entered: float = field(default_factory=time.monotonic)
     first_taken: float = 0.0  # by the model, likewise of time.monotonic()
     over: threading.Event = field(default_factory=threading.Event)
@@ -79,7 +78,7 @@ class Job:
 
     def end(self, error: Exception | None = None) -> None:
         """Let the caller go on."""
-        self.error, self.is_over = error, True
+        self.error = error
         self.over.set()
 
 
@@ -191,7 +190,7 @@ class Batcher:
             if job in self.jobs:
                 self.jobs.remove(job)
                 self.waiting -= job.left
-            if not job.is_over:
+            if not job.over.is_set():
                 job.end(error)
                 self.observer.rejected("deadline")
 
@@ -281,7 +280,7 @@ class Batcher:
         for job, rows in parts:
             job.parts.append(images[start : start + len(rows)])
             start += len(rows)
-            if not job.left and not job.is_over:
+            if not job.left and not job.over.is_set():
                 job.end()
 
     def fail(self, job: Job, error: Exception) -> None:

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-MOST = 16  # more gain nothing on processors (docs/results.md, "The bare generator")
+MOST = 16  # more gain nothing on processors (docs/results.md, `make bench-serve`)
 CANDIDATES = (1, 2, 4, 6, 8, 12)
 LONELY = 8  # where no size agrees with another: few enough for one caller, enough for many
 # From this side on, in pixels, or from so many weights, one image keeps all cores busy: others

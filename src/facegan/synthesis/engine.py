@@ -10,6 +10,7 @@ import numpy.typing as npt
 import torch
 from torch import Tensor, nn
 
+from facegan.devices import find_device
 from facegan.errors import ConfigError
 
 PRECISIONS = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
@@ -60,14 +61,7 @@ class Engine:
         Raises:
             ConfigError: there is no such device or precision here.
         """
-        if device == "auto":
-            device = "cuda" if torch.cuda.is_available() else "cpu"
-        try:
-            place = torch.device(device)
-            torch.empty(1, device=place)
-        except (RuntimeError, AssertionError):
-            hint = "Use auto, cpu, or a GPU that torch sees (cuda, cuda:1)."
-            raise ConfigError(f"The device {device!r} cannot be used here.", hint) from None
+        place = find_device(device)
         return cls(place, dtype_of(precision, place))
 
     @property
@@ -83,10 +77,6 @@ class Engine:
         """
         moved: Any = network.to
         moved(self.device, memory_format=torch.channels_last)
-
-    def send(self, x: Tensor) -> Tensor:
-        """Rows on their way to the device; to a GPU from pinned memory, so that nobody waits."""
-        return x.pin_memory().to(self.device, non_blocking=True) if self.is_gpu else x
 
     def fetch(self, pixels: Tensor) -> npt.NDArray[np.uint8]:
         """Pixels as an array; from a GPU into pinned memory."""

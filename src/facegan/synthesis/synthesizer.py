@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from facegan.artifact import Artifact, ModelCard
+from facegan.devices import send
 from facegan.errors import RequestError
 from facegan.synthesis.classes import Class, choose_labels
 from facegan.synthesis.company import HEAVY, LARGE, MOST, Company, find_company
@@ -243,7 +244,7 @@ class Synthesizer:
     def company(self) -> Company:
         """How many rows are drawn at once; measured when the first are."""
         rows = self.rows(seeds=range(MOST))
-        inputs = [self.engine.send(x) for x in rows.tensors]
+        inputs = [send(x, self.engine.device) for x in rows.tensors]
 
         def draw(*batch: Tensor) -> Tensor:
             """Floats, as pixels may agree by chance; not recorded, as this is done once."""
@@ -257,7 +258,7 @@ class Synthesizer:
     @torch.inference_mode()
     def draw_rows(self, rows: Rows) -> npt.NDArray[np.uint8]:
         """Draw N ≥ 1 rows, on the calling thread → uint8 images (N, H, W, 3)."""
-        inputs = [self.engine.send(x) for x in rows.tensors]
+        inputs = [send(x, self.engine.device) for x in rows.tensors]
         return self.engine.fetch(self.company.draw(lambda *batch: self.run(rows, *batch), *inputs))
 
     def run(self, rows: Rows, *batch: Tensor) -> Tensor:

@@ -6,8 +6,9 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 
+from facegan.devices import find_device
 from facegan.errors import ConfigError
 from facegan.training.world import ALONE, World
 
@@ -18,18 +19,9 @@ def choose_device(name: str, world: World = ALONE) -> torch.device:
     Raises:
         ConfigError: no such device here.
     """
-    if name == "auto":
-        name = "cuda" if torch.cuda.is_available() else "cpu"
-    if name == "cuda" and world.size > 1:
-        name = f"cuda:{world.local_rank}"
-    try:
-        device = torch.device(name)
-        torch.empty(1, device=device)
-    except (RuntimeError, AssertionError):
-        message = f"The device {name!r} cannot be used here."
-        raise ConfigError(
-            message, "Use auto, cpu, or a GPU that torch sees (cuda, cuda:1)."
-        ) from None
+    device = find_device(name)
+    if device == torch.device("cuda") and world.size > 1:
+        return find_device(f"cuda:{world.local_rank}")
     return device
 
 
@@ -66,13 +58,6 @@ def place(player: nn.Module, device: torch.device) -> nn.Module:
     channels_last: Any = player.to  # torch's own types forget this argument
     moved: nn.Module = channels_last(device, memory_format=torch.channels_last)
     return moved
-
-
-def send(x: Tensor, device: torch.device) -> Tensor:
-    """A tensor on its way to a device: to a GPU from pinned memory, so that nobody waits for it."""
-    if device.type != "cuda":
-        return x.to(device)
-    return x.pin_memory().to(device, non_blocking=True)
 
 
 def describe_hardware(device: torch.device) -> dict[str, Any]:

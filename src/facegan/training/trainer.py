@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from facegan.data import Dataset, order_of, random_numbers, to_float
+from facegan.devices import send
 from facegan.errors import ConfigError
 from facegan.gans import Batch, Gan, Phase, even_labels
 from facegan.gans.autocast import autocast
@@ -20,7 +21,7 @@ from facegan.training.compiled import Compiled
 from facegan.training.config import TrainingConfig
 from facegan.training.ema import MovingAverage
 from facegan.training.evaluation import Evaluation, Stopped
-from facegan.training.precision import choose_device, choose_dtype, place, send
+from facegan.training.precision import choose_device, choose_dtype, place
 from facegan.training.tally import Tally, refuse_broken_weights
 from facegan.training.world import ALONE, World
 
