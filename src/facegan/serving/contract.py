@@ -5,8 +5,8 @@ from collections.abc import Mapping
 
 import flask
 
-from facegan.artifact import ModelCard
 from facegan.errors import FaceGANError
+from facegan.model_files import ModelCard
 from facegan.serving.limits import ServingLimits
 from facegan.serving.openapi import openapi_document
 from facegan.wire import JSON_LINES, REQUEST_TYPES
