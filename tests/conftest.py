@@ -103,6 +103,19 @@ def model_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
+@pytest.fixture(scope="session", params=sorted(FAMILIES))
+def exported_dir(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """An artifact folder with graphs, of every family; conditional where the family can be."""
+    from facegan.export import export_graphs
+
+    folder = tmp_path_factory.mktemp(request.param)
+    is_conditional = FAMILIES[request.param].has_classes
+    preset, classes = ("tiny-conditional", CLASSES) if is_conditional else ("tiny", None)
+    save_artifact(build_gan(request.param, preset, SHAPE, seed=0, classes=classes), folder)
+    export_graphs(folder)
+    return folder
+
+
 @pytest.fixture(scope="session")
 def artifact(model_dir: Path) -> Artifact:
     return load_artifact(model_dir)

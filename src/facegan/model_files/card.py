@@ -121,7 +121,7 @@ def parse_graph(told: Any) -> GraphFacts | None:
     if told is None:
         return None
     facts = GraphFacts(**told)
-    names = set(facts.sha256)
+    names = set(dict(facts.sha256))
     if names not in ({GENERATOR_GRAPH}, {MAPPING_GRAPH, SYNTHESIS_GRAPH}):
         raise ValueError(f"graphs {sorted(names)!a}")
     numbers = facts.style_layers, facts.batch_bytes

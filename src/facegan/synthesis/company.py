@@ -41,7 +41,7 @@ class Company:
     def draw(self, function: Draw, *inputs: Array) -> Array:
         """What a function makes of N rows each, in batches of these sizes."""
         drawn, start = [], 0
-        while start < len(inputs[0]):
+        while not drawn or start < len(inputs[0]):
             size = self.size_for(len(inputs[0]) - start)
             drawn.append(draw_padded(function, size, *(x[start : start + size] for x in inputs)))
             start += size
