@@ -65,7 +65,7 @@ def answer(
         return handler.paint(model, rows, patience)
 
     if bare_type(content_type) == JSON_LINES:
-        negotiate(accept, [JSON_LINES], JSON_LINES)
+        negotiate(accept, (JSON_LINES,), JSON_LINES)
         return answer_lines(body, model, draw, handler.limits), JSON_LINES
     if handler.reply_type(accept) != JSON_LINES:
         return handler.answer(model, body, content_type, accept, patience)
