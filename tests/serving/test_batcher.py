@@ -7,7 +7,6 @@ from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
-import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -20,7 +19,7 @@ NEVER = float("inf")
 
 def rows(*values: int, psi: float = 1.0) -> Rows:
     """A row a value, so that every image shows whose it is."""
-    return Rows(torch.tensor(values, dtype=torch.float32)[:, None], None, psi)
+    return Rows(np.array(values, np.float32)[:, None], None, psi)
 
 
 class Painter:
@@ -32,7 +31,7 @@ class Painter:
         self.gate.set()
 
     def __call__(self, wanted: Rows) -> np.ndarray:
-        values = wanted.latents[:, 0].to(torch.uint8).numpy()
+        values = wanted.latents[:, 0].astype(np.uint8)
         self.batches.append(values.tolist())
         assert self.gate.wait(10)
         if 13 in values:
@@ -194,7 +193,7 @@ def test_closing_draws_what_was_accepted_and_takes_nothing_more(painter: Painter
         painter.gate.set()
         assert closing.result() is True
         assert sorted(values_of(f.result())[0] for f in accepted) == list(range(5))
-    assert not batcher.thread.is_alive()
+    assert not batcher.is_alive
 
 
 def test_a_stuck_batch_is_noticed(

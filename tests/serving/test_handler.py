@@ -59,7 +59,7 @@ class SlowModel:
 
 def test_the_model_draws_for_one_caller_at_a_time() -> None:
     """Two draws at once would run twice as many torch threads as there are cores."""
-    handler, model, rows = FaceHandler(), SlowModel(), Rows(torch.zeros(1, 16))
+    handler, model, rows = FaceHandler(), SlowModel(), Rows(np.zeros((1, 16), np.float32))
     with ThreadPoolExecutor(8) as callers:
         for _ in range(16):
             callers.submit(handler.paint, model, rows, Patience())  # type: ignore[arg-type]

@@ -198,7 +198,7 @@ def test_an_unloaded_model_is_gone_and_can_come_again(endpoint: Endpoint) -> Non
     batcher = endpoint.registry.get("a").served.batcher
     assert batcher is not None
     assert endpoint.unload("a").status_code == 200
-    assert not batcher.thread.is_alive()
+    assert not batcher.is_alive
     refused(endpoint.invoke("a"), 404)
     refused(endpoint.unload("a"), 404)
     assert endpoint.load("a").status_code == 200 and endpoint.invoke("a").status_code == 200

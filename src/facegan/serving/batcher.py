@@ -1,8 +1,8 @@
 """Gathers the wishes of many callers into batches for one model, and gives each its own images.
 
-One thread computes; callers wait. While a batch is drawn the next one gathers, so a lone caller
-waits for nobody and batches grow by themselves as load does: no timer, nothing to tune. Large
-wishes are drawn in slices, and whoever comes in between is served in between.
+A model's threads compute, one or a few; callers wait. While batches are drawn the next one gathers,
+so a lone caller waits for nobody and batches grow by themselves as load does: no timer, nothing to
+tune. Large wishes are drawn in slices, and whoever comes in between is served in between.
 """
 
 import logging
@@ -65,7 +65,7 @@ class Job:
     deadline: float  # of time.monotonic()
     is_wanted: Callable[[], bool]
     began: int = 0  # rows that were given to the model
-    parts: list[Images] = field(default_factory=list)
+    parts: dict[int, Images] = field(default_factory=dict)  # that came back, by their first row
     error: Exception | None = None
     entered: float = field(default_factory=time.monotonic)
     first_taken: float = 0.0  # by the model, likewise of time.monotonic()
@@ -76,18 +76,56 @@ class Job:
         """Rows that nobody has begun."""
         return len(self.rows) - self.began
 
+    @property
+    def is_drawn(self) -> bool:
+        """Whether all rows have come back."""
+        return sum(map(len, self.parts.values())) == len(self.rows)
+
+    @property
+    def images(self) -> Images:
+        """What was drawn, in the order of the rows."""
+        parts = [self.parts[start] for start in sorted(self.parts)]
+        return parts[0] if len(parts) == 1 else np.concatenate(parts)
+
     def end(self, error: Exception | None = None) -> None:
         """Let the caller go on."""
         self.error = error
         self.over.set()
 
 
+@dataclass(frozen=True)
+class Part:
+    """Some rows of a job, from one of them on."""
+
+    job: Job
+    start: int
+    rows: Rows
+
+
+class Hand:
+    """One thread that draws, and when its batch began."""
+
+    def __init__(self, work: Callable[["Hand"], None], number: int) -> None:
+        self.began: float | None = None
+        self.thread = threading.Thread(
+            target=work, args=(self,), name=f"model-{number}", daemon=True
+        )
+
+    @property
+    def is_healthy(self) -> bool:
+        """Whether its thread lives, and is not stuck in a batch."""
+        began = self.began
+        is_stuck = began is not None and time.monotonic() - began > STUCK_SECONDS
+        return self.thread.is_alive() and not is_stuck
+
+
 class Batcher:
-    """Draws for many callers on one thread of its own.
+    """Draws for many callers on threads of its own.
 
     Args:
-        draw: Rows of one kind → uint8 images (N, H, W, 3); called by one thread only.
+        draw: Rows of one kind → uint8 images (N, H, W, 3); called by `hands` threads.
         most: The largest batch, in images.
+        hands: How many batches may be drawn at the same time.
         max_images: How many may wait; one wish is taken even if it is larger, when nobody waits.
         max_jobs: How many callers may wait.
         observer: Is told what happens.
@@ -98,6 +136,7 @@ class Batcher:
         draw: Callable[[Rows], Images],
         *,
         most: int = 16,
+        hands: int = 1,
         max_images: int = 512,
         max_jobs: int = 64,
         observer: BatchObserver | None = None,
@@ -108,11 +147,11 @@ class Batcher:
         self.jobs: deque[Job] = deque()
         self.waiting = self.under_way = 0  # images; callers, those being drawn for included
         self.images_per_second = 0.0  # of late
-        self.batch_began: float | None = None
         self.is_closing = False
         self.changed = threading.Condition()
-        self.thread = threading.Thread(target=self.work, name="model", daemon=True)
-        self.thread.start()
+        self.hands = [Hand(self.work, number) for number in range(hands)]
+        for hand in self.hands:
+            hand.thread.start()
 
     # --- for callers ----------------------------------------------------------------------------
 
@@ -147,7 +186,7 @@ class Batcher:
             raise job.error
         waited, now = job.first_taken - job.entered, time.monotonic()
         self.observer.drawn(waited, now - job.first_taken)
-        return job.parts[0] if len(job.parts) == 1 else np.concatenate(job.parts)
+        return job.images
 
     def enter(self, job: Job) -> None:
         """Take a job, or refuse it at once."""
@@ -166,7 +205,7 @@ class Batcher:
 
     def refusal_of(self, job: Job) -> FaceGANError | None:
         """Why a job is not taken; None if it is."""
-        if self.is_closing or not self.thread.is_alive():
+        if self.is_closing or not self.is_alive:
             return Draining("The server is about to end.", "Ask again in a few seconds.")
         ahead = self.waiting + len(job.rows)
         seconds = ahead / self.images_per_second if self.images_per_second else 0.0
@@ -195,11 +234,14 @@ class Batcher:
                 self.observer.rejected("deadline")
 
     @property
+    def is_alive(self) -> bool:
+        """Whether any of the model's threads lives."""
+        return any(hand.thread.is_alive() for hand in self.hands)
+
+    @property
     def is_healthy(self) -> bool:
-        """Whether the model's thread lives, and is not stuck in a batch."""
-        began = self.batch_began
-        is_stuck = began is not None and time.monotonic() - began > STUCK_SECONDS
-        return self.thread.is_alive() and not is_stuck
+        """Whether all of the model's threads live, and none is stuck in a batch."""
+        return all(hand.is_healthy for hand in self.hands)
 
     def close(self, seconds: float = 20.0) -> bool:
         """Take nothing more, and draw what was accepted; whether that was done in time."""
@@ -210,22 +252,24 @@ class Batcher:
             while self.under_way and (left := ends - time.monotonic()) > 0:
                 self.changed.wait(left)
             is_done = not self.under_way
-        self.thread.join(max(0.0, ends - time.monotonic()))
+        for hand in self.hands:
+            hand.thread.join(max(0.0, ends - time.monotonic()))
         return is_done
 
-    # --- the model's thread ---------------------------------------------------------------------
+    # --- the model's threads --------------------------------------------------------------------
 
-    def work(self) -> None:
+    def work(self, hand: Hand) -> None:
         """Draw batch after batch until closed and empty."""
         while parts := self.gather():
-            self.batch_began = began = time.monotonic()
+            hand.began = began = time.monotonic()
             self.serve(parts)
             seconds = time.monotonic() - began
-            self.batch_began = None
-            self.remember(sum(len(rows) for _, rows in parts), seconds)
+            at_once = sum(other.began is not None for other in self.hands)
+            hand.began = None
+            self.remember(sum(len(part.rows) for part in parts), seconds, at_once)
 
-    def gather(self) -> list[tuple[Job, Rows]]:
-        """Wait for work, then take what fits into one batch: jobs and their next rows."""
+    def gather(self) -> list[Part]:
+        """Wait for work, then take what fits into one batch: jobs' next rows."""
         with self.changed:
             while True:
                 while not self.jobs:
@@ -233,11 +277,13 @@ class Batcher:
                         return []
                     self.changed.wait()
                 if parts := self.take():
+                    if self.jobs:  # too much for one batch: another hand may be idle
+                        self.changed.notify()
                     return parts
 
-    def take(self) -> list[tuple[Job, Rows]]:
+    def take(self) -> list[Part]:
         """The next batch: the oldest job's kind, in order of arrival, those of others left."""
-        parts: list[tuple[Job, Rows]] = []
+        parts: list[Part] = []
         passed: list[Job] = []
         room, kind = self.most, None
         while self.jobs and room:
@@ -253,7 +299,7 @@ class Batcher:
                 continue
             count = min(room, job.left)
             job.first_taken = job.first_taken or time.monotonic()
-            parts.append((job, job.rows[job.began : job.began + count]))
+            parts.append(Part(job, job.began, job.rows[job.began : job.began + count]))
             job.began += count
             self.waiting -= count
             room -= count
@@ -264,24 +310,27 @@ class Batcher:
         self.jobs.extend(job for job in passed if job.began)
         return parts
 
-    def serve(self, parts: list[tuple[Job, Rows]]) -> None:
+    def serve(self, parts: list[Part]) -> None:
         """Draw a batch; if it fails, each of its jobs alone, so that one harms no other."""
         try:
-            images = self.draw_batch(Rows.join([rows for _, rows in parts]))
+            images = self.draw_batch(Rows.join([part.rows for part in parts]))
         except Exception as error:
             if len(parts) == 1:
-                self.fail(parts[0][0], error)
+                self.fail(parts[0].job, error)
             else:
                 log.warning("A batch failed and is drawn again, job by job: %r", error)
                 for part in parts:
                     self.serve([part])
             return
-        start = 0
-        for job, rows in parts:
-            job.parts.append(images[start : start + len(rows)])
-            start += len(rows)
-            if not job.left and not job.over.is_set():
-                job.end()
+        start, done = 0, []
+        with self.changed:
+            for part in parts:
+                part.job.parts[part.start] = images[start : start + len(part.rows)]
+                start += len(part.rows)
+                if part.job.is_drawn and not part.job.over.is_set():
+                    done.append(part.job)
+        for job in done:
+            job.end()
 
     def fail(self, job: Job, error: Exception) -> None:
         """End a job that cannot be drawn."""
@@ -291,9 +340,9 @@ class Batcher:
                 self.waiting -= job.left
             job.end(error)
 
-    def remember(self, images: int, seconds: float) -> None:
+    def remember(self, images: int, seconds: float, at_once: int) -> None:
         """Follow the speed: a moving average of whole batches, by which waits are foretold."""
-        speed = images / max(seconds, 1e-6)
+        speed = at_once * images / max(seconds, 1e-6)
         known = self.images_per_second
         self.images_per_second = speed if not known else known + 0.1 * (speed - known)
         self.observer.batch(images, seconds)

@@ -136,11 +136,12 @@ def plain_batcher(
     draw: Draw | None = None,
     observer: BatchObserver | None = None,
 ) -> Batcher:
-    """A batcher by the limits; `draw` takes the place of the model's own."""
+    """A batcher by the limits; `draw` takes the place of the model's own, one call at a time."""
     return Batcher(
         draw or synthesizer.draw_rows,
         observer=observer,
         most=synthesizer.company.most,
+        hands=1 if draw else synthesizer.hands,
         max_images=limits.max_waiting_images,
         max_jobs=limits.max_waiting_requests,
     )

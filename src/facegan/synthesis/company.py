@@ -40,7 +40,8 @@ class Company:
 
     def draw(self, function: Draw, *inputs: Array) -> Array:
         """What a function makes of N rows each, in batches of these sizes."""
-        drawn, start = [], 0
+        drawn: list[Array] = []
+        start = 0
         while not drawn or start < len(inputs[0]):
             size = self.size_for(len(inputs[0]) - start)
             drawn.append(draw_padded(function, size, *(x[start : start + size] for x in inputs)))
@@ -76,23 +77,24 @@ def find_company(
         function: The network, from rows to float images, the bits of which are compared: pixels may
             agree by chance.
         is_heavy: Whether one image takes all cores.
-        inputs: MOST rows each.
-        candidates: Sizes below MOST to try, ascending.
+        inputs: As many rows each as the largest batch may have.
+        candidates: Smaller sizes to try, ascending.
     """
     if is_heavy:
         return Company((1,))
-    together = function(*inputs)
+    most, together = len(inputs[0]), function(*inputs)
     alike = [
         size
         for size in candidates
         if np.array_equal(np.concatenate(parts(function, size, inputs)), together)
     ]
-    return Company((*alike, MOST)) if alike else Company((LONELY,))
+    return Company((*alike, most)) if alike else Company((LONELY,))
 
 
 def parts(function: Draw, size: int, inputs: tuple[Array, ...]) -> list[Array]:
-    """What a function makes of MOST rows in parts of one size; the last one overlaps."""
-    whole, rest = divmod(MOST, size)
-    starts = [index * size for index in range(whole)] + ([MOST - size] if rest else [])
+    """What a function makes of rows in parts of one size; the last one overlaps."""
+    most = len(inputs[0])
+    whole, rest = divmod(most, size)
+    starts = [index * size for index in range(whole)] + ([most - size] if rest else [])
     drawn = [function(*(x[start : start + size] for x in inputs)) for start in starts]
     return [*drawn[:whole], *(image[-rest:] for image in drawn[whole:])]

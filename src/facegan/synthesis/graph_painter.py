@@ -1,11 +1,15 @@
 """Draws a model's exported graphs (ONNX) with OpenVINO: CPU servers do without torch.
 
-Against torch on two cores: twice as fast for one image, 1.3 times in full batches, a batch in one
-call that needs no interpreter lock, a third of the start (docs/decisions/0010).
+Whoever draws alone has all cores for one image after the other. Several draw side by side, each its
+own batch on cores of its own: no thread waits for another between two layers, and a batch is one
+call without the interpreter lock. Against torch on two cores: twice as fast for one image, 1.3
+times in full batches, a third of the start (docs/decisions/0010).
 """
 
+import os
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from functools import cached_property
 from typing import Any
 
@@ -15,29 +19,28 @@ from openvino import opset13 as ops
 
 from facegan.errors import ArtifactError
 from facegan.model_files import GENERATOR_GRAPH, MAPPING_GRAPH, SYNTHESIS_GRAPH, ModelCard
-from facegan.synthesis.company import HEAVY, LARGE, MOST, Array, Company, find_company
+from facegan.synthesis.company import HEAVY, LARGE, Array, Company, draw_padded, find_company
 from facegan.synthesis.latents import latents_of_seeds
 from facegan.synthesis.painter import Pixels
 from facegan.synthesis.rows import Rows
 
-# A batch has a compiled graph of its size, which is a sixth faster than one for all sizes and holds
+# Each size of batch has a compiled graph, which is a sixth faster than one for all sizes and holds
 # the weights once more: few sizes.
+MOST = 8
 CANDIDATES = (1, 4)
+MOST_HANDS = 8
 BYTES_OF_WEIGHT = 4
 
-Call = Callable[[list[Array]], Array]
+Change = Callable[[Any], Any]
 
 
 class GraphPainter:
-    """A generator's graphs on processors, in float32; threads may share it, and wait in turn.
+    """A generator's graphs on processors, in float32; as many threads as it has hands may share it.
 
     Args:
         files: The graphs' bytes, by their names.
         card: The model's, whose digests the files were checked against.
-        cores: How many threads compute; None: as many as OpenVINO thinks best.
-
-    Raises:
-        ArtifactError: OpenVINO cannot read them.
+        cores: How many threads compute; None: one a core.
     """
 
     def __init__(
@@ -45,15 +48,14 @@ class GraphPainter:
     ) -> None:
         assert card.graph is not None  # who opens a model looks there first
         self.card, self.facts, self.files = card, card.graph, files
-        self.settings: dict[str, Any] = {
-            "PERFORMANCE_HINT": "LATENCY",
-            "INFERENCE_PRECISION_HINT": "f32",  # processors with bf16 would use it
-        }
-        if cores is not None:
-            self.settings["INFERENCE_NUM_THREADS"] = cores
+        self.cores = cores or os.cpu_count() or 1
+        weights = len(files[self.image_graph]) / BYTES_OF_WEIGHT
+        self.is_heavy = card.resolution >= LARGE or weights >= HEAVY
+        self.hands = 1 if self.is_heavy else min(self.cores, MOST_HANDS)
         self.core = openvino.Core()
-        self.compiled: dict[int, Call] = {}
-        self.drawing = threading.Lock()
+        self.painting = 0
+        self.counting = threading.Lock()
+        self.compiled: dict[tuple[int, bool], Graph] = {}
 
     @property
     def has_truncation(self) -> bool:
@@ -72,24 +74,49 @@ class GraphPainter:
 
     @cached_property
     def company(self) -> Company:
-        """How many rows are drawn at once; measured when the first are."""
+        """How many rows are drawn at once beside others; measured when the first are."""
+        return self.agreements[0]
+
+    @cached_property
+    def agreements(self) -> tuple[Company, bool]:
+        """The sizes of batches that give the same bits, and whether one alone on all cores does."""
+        if self.is_heavy:
+            return Company((1,)), True
         labels = np.zeros(MOST, np.int64) if self.card.classes else None
-        rows = Rows(latents_of_seeds(self.card, range(MOST)), labels)
-        is_large = self.card.resolution >= LARGE
-        is_heavy = is_large or len(self.files[self.image_graph]) >= BYTES_OF_WEIGHT * HEAVY
-        if is_heavy:
-            return Company((1,))
-        calls = {size: self.compile(self.image_graph, size) for size in (*CANDIDATES, MOST)}
-
-        def draw(*batch: Array) -> Array:
-            return calls[len(batch[0])](list(batch))
-
-        return find_company(draw, False, *self.inputs_of(rows), candidates=CANDIDATES)
+        inputs = self.inputs_of(Rows(latents_of_seeds(self.card, range(MOST)), labels))
+        graphs = {size: self.compile(self.image_graph, size) for size in (*CANDIDATES, MOST)}
+        company = find_company(
+            lambda *batch: graphs[len(batch[0])](batch), False, *inputs, candidates=CANDIDATES
+        )
+        alone = self.compile(self.image_graph, 1, is_alone=True)
+        ones = [alone([x[row : row + 1] for x in inputs]) for row in range(MOST)]
+        is_alike = np.array_equal(np.concatenate(ones), graphs[MOST](inputs))
+        return company, 1 in company.sizes and is_alike
 
     def paint(self, rows: Rows) -> Pixels:
         """Draw N ≥ 1 rows, on the calling thread."""
-        with self.drawing:
-            return self.company.draw(self.paint_batch, *self.inputs_of(rows))
+        inputs, company = self.inputs_of(rows), self.company
+        drawn: list[Pixels] = []
+        start = 0
+        with self.counted():
+            while not drawn or start < len(rows):
+                is_alone = self.agreements[1] and self.painting == 1
+                size = 1 if is_alone else company.size_for(len(rows) - start)
+                batch = [x[start : start + size] for x in inputs]
+                drawn.append(draw_padded(self.graph(size, is_alone), size, *batch))
+                start += size
+        return drawn[0] if len(drawn) == 1 else np.concatenate(drawn)
+
+    @contextmanager
+    def counted(self) -> Iterator[None]:
+        """Be one of those that paint."""
+        with self.counting:
+            self.painting += 1
+        try:
+            yield
+        finally:
+            with self.counting:
+                self.painting -= 1
 
     def inputs_of(self, rows: Rows) -> list[Array]:
         """What the graph that makes images takes: styles (N, layers, style_dim), or rows as is."""
@@ -108,26 +135,31 @@ class GraphPainter:
     def styles_of(self, latents: Array, labels: Array | None, psi: float) -> Array:
         """A style for every layer, (N, layers, style_dim); row by row, so that bits agree."""
         given = [latents] if labels is None else [latents, labels]
-        singles = [[x[row : row + 1] for x in given] for row in range(len(latents))]
         told = np.array(psi, np.float32)
-        return np.concatenate([self.mapping([*single, told]) for single in singles])
+        rows = range(max(len(latents), 1))
+        return np.concatenate([
+            draw_padded(lambda *x: self.mapping([*x, told]), 1, *(x[row : row + 1] for x in given))
+            for row in rows
+        ])  # fmt: skip
 
     @cached_property
-    def mapping(self) -> Call:
+    def mapping(self) -> "Graph":
         """The graph of styles, for one row: it takes microseconds."""
         return self.compile(MAPPING_GRAPH, 1)
 
-    def paint_batch(self, *batch: Array) -> Pixels:
-        """The pixels of a batch of one of the company's sizes."""
-        size = len(batch[0])
-        if size not in self.compiled:
-            self.compiled[size] = self.compile(self.image_graph, size, with_pixels)
-        return self.compiled[size](list(batch))
+    def graph(self, size: int, is_alone: bool) -> Callable[..., Pixels]:
+        """What makes pixels of a batch of a size, for one who draws alone or beside others."""
+        key = size, is_alone
+        with self.counting:
+            if key not in self.compiled:
+                self.compiled[key] = self.compile(self.image_graph, size, is_alone, with_pixels)
+        graph = self.compiled[key]
+        return lambda *batch: graph(batch)
 
     def compile(
-        self, name: str, size: int, change: Callable[[Any], Any] = lambda model: model
-    ) -> Call:
-        """A graph for one size of batch, as a function of arrays; one thread may call it."""
+        self, name: str, size: int, is_alone: bool = False, change: Change = lambda model: model
+    ) -> "Graph":
+        """A graph for one size of batch, on all cores or on those of one hand."""
         try:
             model = self.core.read_model(self.files[name])
         except RuntimeError as cause:
@@ -136,15 +168,33 @@ class GraphPainter:
                 "Export it again: facegan export MODEL",
             ) from cause
         model.reshape({place: shape_of(place, size) for place in model.inputs})
-        compiled = self.core.compile_model(change(model), "CPU", self.settings)
-        request = compiled.create_infer_request()
+        settings = {
+            "NUM_STREAMS": 1 if is_alone else self.hands,
+            "INFERENCE_NUM_THREADS": self.cores,
+            "INFERENCE_PRECISION_HINT": "f32",  # processors with bf16 would use it
+        }
+        return Graph(self.core.compile_model(change(model), "CPU", settings))
 
-        def call(arrays: list[Array]) -> Array:
-            """Without the interpreter lock; copied, as the result is the next call's memory."""
-            result: Array = request.infer(arrays, share_inputs=True)[0].copy()
-            return result
 
-        return call
+class Graph:
+    """A compiled graph as a function of arrays, for any number of threads."""
+
+    def __init__(self, compiled: Any) -> None:
+        self.compiled = compiled
+        self.idle: list[Any] = []  # requests, each with memory of its own
+
+    def __call__(self, arrays: Any) -> Array:
+        """Its first output, computed without the interpreter lock."""
+        try:
+            request = self.idle.pop()
+        except IndexError:
+            request = self.compiled.create_infer_request()
+        try:
+            # Copied, for the result is the memory of whoever computes next.
+            result: Array = request.infer(list(arrays), share_inputs=True)[0].copy()
+        finally:
+            self.idle.append(request)
+        return result
 
 
 def shape_of(place: Any, size: int) -> Any:

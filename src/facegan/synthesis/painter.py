@@ -31,5 +31,9 @@ class Painter(Protocol):
     def company(self) -> Company:
         """How many rows are drawn at once."""
 
+    @property
+    def hands(self) -> int:
+        """How many threads may paint at the same time with gain."""
+
     def paint(self, rows: Rows) -> Pixels:
         """Draw N ≥ 1 rows."""

@@ -39,6 +39,11 @@ class Synthesizer:
         """How many rows are drawn at once."""
         return self.painter.company
 
+    @property
+    def hands(self) -> int:
+        """How many threads may draw at the same time with gain."""
+        return self.painter.hands
+
     def generate(
         self,
         seeds: Sequence[int] | None = None,

@@ -30,6 +30,8 @@ class TorchPainter:
         self.engine = engine or Engine(torch.device("cpu"))
         self.engine.place(artifact.generator)
 
+    hands = 1  # a batch takes all cores
+
     @property
     def card(self) -> ModelCard:
         """The model's card."""
