@@ -206,7 +206,7 @@ def test_a_predict_fn_draws_through_the_batcher(write: Write, model_dir: Path) -
     body, kind = served.answer(b'{"seeds": [4, 5]}', JSON, NPY)
     served.close(5)
     np.testing.assert_array_equal(decode_images(body, kind), faces(model_dir, 5, 6))
-    assert threads == {"model"}
+    assert threads == {"model-0"}
 
 
 def test_all_four_functions_may_be_theirs(serve: Serve) -> None:
