@@ -13,6 +13,7 @@ import threading
 import time
 import urllib.request
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 from typing import NamedTuple
@@ -283,10 +284,86 @@ def test_the_containers_serve_is_gunicorn_itself(model_dir: Path, tmp_path: Path
         finish = threading.Thread(target=finish_while_stopping(server, answers))
         time.sleep(0.3)  # the first half has arrived
         finish.start()
-        code, seconds = server.stop()
+        server.process.terminate()
+        started = time.monotonic()
+        time.sleep(0.2)  # gunicorn passes the signal on to its worker
+        assert status_while_ending(server, "GET", "/ping") == 503
+        assert status_while_ending(server, "POST", "/invocations") == 503
+        code = server.process.wait(30)
         finish.join()
         assert (answers, code) == ([200], 0)
-        assert seconds < 5
+        assert time.monotonic() - started < 5
         assert server.process.stdout is not None
         log = [json.loads(line) for line in server.process.stdout.read().splitlines()]
-        assert [line["status"] for line in log if line.get("route")] == [200, 413, 200]
+        answered = [line for line in log if line.get("route", "").endswith("invocations")]
+        assert [line["status"] for line in answered] == [200, 413, 200]
+        refused = [line["error"] for line in log if line.get("route") == "none"]
+        assert refused == ["Draining"]
+        assert log.index(answered[-1]) < messages(log).index("Ended: all was drawn.")
+
+
+def status_while_ending(server: Server, method: str, path: str) -> int:
+    """What a caller is told who comes once SIGTERM was sent, at once."""
+    connection = http.client.HTTPConnection("127.0.0.1", server.port, timeout=1)
+    connection.request(method, path, headers={"X-Request-Id": "late-1"})
+    reply = connection.getresponse()
+    assert reply.headers["X-Request-Id"] == "late-1"
+    connection.close()
+    return reply.status
+
+
+def messages(log: list[dict]) -> list[str]:
+    return [line["message"] for line in log]
+
+
+SLOW_CODE = """
+import time
+
+def output_fn(prediction, accept):
+    time.sleep(1.2)
+    return b"drawn"
+"""
+
+
+def test_many_models_are_let_go_at_the_end(model_dir: Path, tmp_path: Path) -> None:
+    """SIGTERM: /ping is 503 and nothing is loaded, who draws gets the reply, models are closed."""
+    folder = tmp_path / "models/x/model"
+    shutil.copytree(model_dir, folder)
+    (folder / "code").mkdir()
+    (folder / "code/inference.py").write_text(SLOW_CODE)
+    port = free_port()
+    variables = {
+        "SAGEMAKER_BASE_DIR": str(tmp_path),
+        "SAGEMAKER_BIND_TO_PORT": str(port),
+        "SAGEMAKER_MULTI_MODEL": "true",
+        "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}",
+    }
+    with running([str(CONTAINER_SERVE)], port, **variables) as server:
+
+        def post(path: str, wish: object) -> tuple[int, bytes]:
+            body = json.dumps(wish).encode()
+            headers = {"Content-Type": "application/json"}
+            connection = http.client.HTTPConnection("127.0.0.1", port, timeout=30)
+            connection.request("POST", path, body, headers)
+            reply = connection.getresponse()
+            return reply.status, reply.read()
+
+        assert post("/models", {"model_name": "x", "url": str(folder)})[0] == 200
+        idle = http.client.HTTPConnection("127.0.0.1", port, timeout=30)  # from before the signal
+        idle.request("GET", "/ping")
+        idle.getresponse().read()
+        with ThreadPoolExecutor(1) as callers:
+            drawing = callers.submit(post, "/models/x/invoke", {"seeds": [1]})
+            time.sleep(0.4)
+            server.process.terminate()
+            time.sleep(0.2)
+            assert status_while_ending(server, "GET", "/ping") == 503
+            wish = json.dumps({"model_name": "y", "url": str(folder)})
+            idle.request("POST", "/models", wish, {"Content-Type": "application/json"})
+            assert idle.getresponse().status == 503
+            assert drawing.result() == (200, b"drawn")
+        assert server.process.wait(30) == 0
+        assert server.process.stdout is not None
+        log = [json.loads(line) for line in server.process.stdout.read().splitlines()]
+        assert messages(log).count("Ended: all was drawn.") == 1
+        assert any("Unloaded 'x'" in told for told in messages(log))

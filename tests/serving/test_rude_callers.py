@@ -182,6 +182,7 @@ def test_callers_who_stall_keep_nobody_waiting(server: Server, data: bytes) -> N
 def test_a_caller_who_stalls_is_told_so_and_hung_up_on(server: Server, name: str) -> None:
     reply = server.send(STALLS[name])
     assert refused(reply, 400, 408)["error"] in ("RequestTimeout", "BadRequest")
+    assert re.search("^X-Request-Id: [0-9a-f]{32}\r$", reply.head, re.M)
     assert "Connection: close" in reply.head
 
 

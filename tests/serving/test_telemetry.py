@@ -204,7 +204,7 @@ def test_two_apps_count_apart(own: FlaskClient, artifact: Artifact) -> None:
 
 def test_the_worker_and_the_batcher_count_by_reason(own: FlaskClient) -> None:
     telemetry = own.application.extensions["facegan.telemetry"]
-    telemetry.turned_away(408, "RequestTimeout")
+    telemetry.turned_away(408, "RequestTimeout", "a")
     telemetry.rejected("overload")
     told = metrics(own)
     assert told["facegan_rejections_total", "RequestTimeout"] == 1

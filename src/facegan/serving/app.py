@@ -25,6 +25,7 @@ from facegan.errors import (
 )
 from facegan.serving.batcher import Batcher
 from facegan.serving.contract import install_contract, routes_of
+from facegan.serving.ending import EXTENSION, Ending
 from facegan.serving.event_stream import install_event_stream
 from facegan.serving.handler import OFFERED, Patience
 from facegan.serving.limits import ServingLimits
@@ -80,7 +81,7 @@ def create_app(
         ConfigError: `default_accept` is not a type that can be written.
     """
     limits = limits or ServingLimits()
-    app, telemetry = watched_app(limits, emf)
+    app, telemetry, ending = watched_app(limits, emf)
 
     def make_batcher(synthesizer: Synthesizer) -> Batcher:
         return batcher or plain_batcher(synthesizer, limits, observer=telemetry)
@@ -88,7 +89,8 @@ def create_app(
     settings = ServingSettings(limits, default_accept, make_batcher)
     served = model if isinstance(model, Served) else serve(model, settings)
     served.watch(telemetry)
-    telemetry.is_ready = lambda: served.is_healthy and not served.is_closing
+    telemetry.is_ready = lambda: not (ending.has_begun or served.is_closing) and served.is_healthy
+    ending.close = served.close
     install_contract(app, served.card, limits, threads, STATUS)
 
     @app.get("/")
@@ -106,11 +108,15 @@ def create_app(
     return app
 
 
-def watched_app(limits: ServingLimits, emf: bool) -> tuple[flask.Flask, Telemetry]:
-    """An app that is watched, whose every refusal has the one shape, and which answers pings."""
+def watched_app(limits: ServingLimits, emf: bool) -> tuple[flask.Flask, Telemetry, Ending]:
+    """An app that is watched, whose every refusal has the one shape, and which answers pings.
+
+    The worker finds its end in ``app.extensions``.
+    """
     app = flask.Flask("facegan.serving", static_folder=None)
     app.config["MAX_CONTENT_LENGTH"] = limits.max_body_bytes
     telemetry = install_telemetry(app, emf=emf)
+    app.extensions[EXTENSION] = ending = Ending()
     app.register_error_handler(FaceGANError, refuse)
     app.register_error_handler(HTTPException, refuse_http)
     app.register_error_handler(Exception, refuse_unforeseen)
@@ -120,7 +126,7 @@ def watched_app(limits: ServingLimits, emf: bool) -> tuple[flask.Flask, Telemetr
         """200 while requests are answered; 503 where the model is broken, or the server ends."""
         return flask.Response(status=200 if telemetry.is_ready() else 503, mimetype="text/plain")
 
-    return app, telemetry
+    return app, telemetry, ending
 
 
 def respond(served: Served, limits: ServingLimits, accept: str | None) -> flask.Response:

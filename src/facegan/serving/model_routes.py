@@ -50,9 +50,10 @@ def create_models_app(
         limits: What one request may cost; those of the registry's models, too.
         emf: Whether to write CloudWatch's embedded metrics to the log.
     """
-    app, telemetry = watched_app(limits, emf)
+    app, telemetry, ending = watched_app(limits, emf)
     registry.observer = telemetry
-    telemetry.is_ready = lambda: registry.is_healthy and not registry.is_closing
+    telemetry.is_ready = lambda: not registry.is_closing and registry.is_healthy
+    ending.begin_closing, ending.close = registry.stop_loading, registry.close
 
     @app.get("/")
     def hint() -> flask.Response:

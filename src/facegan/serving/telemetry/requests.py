@@ -5,7 +5,6 @@ middleware, which costs half of what Flask's hooks do.
 """
 
 import logging
-import random
 import re
 import time
 from collections.abc import Callable, Iterable, Iterator
@@ -15,17 +14,13 @@ import flask
 
 from facegan.errors import RequestError
 from facegan.serving.telemetry.emf import EmbeddedMetrics
+from facegan.serving.telemetry.ids import CUSTOM, is_echoed, name_request
 from facegan.serving.telemetry.logs import REQUEST_ID, REQUESTS
 from facegan.serving.telemetry.metrics import Metrics
 
 log = logging.getLogger(REQUESTS)
 
 Environ = dict[str, Any]
-# What a caller may call its request, so that its log and ours can be joined; else we name it.
-SANE_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:=;+/-]{0,127}")
-# InvokeEndpoint's CustomAttributes: up to 1,024 visible characters of ASCII, blanks between them.
-ATTRIBUTES = re.compile(r"[!-~](?:[ -~]{0,1022}[!-~])?")
-CUSTOM = "X-Amzn-SageMaker-Custom-Attributes"
 CUSTOM_KEY = "HTTP_X_AMZN_SAGEMAKER_CUSTOM_ATTRIBUTES"
 FACTS = "facegan.facts"  # the key of a request's facts in its WSGI environment
 QUIET = {"/ping", "/metrics"}  # asked every few seconds: a line each would fill the log
@@ -72,12 +67,14 @@ class Telemetry:
         if self.emf:
             self.emf.count("Rejections")
 
-    def turned_away(self, status: int, reason: str) -> None:
+    def turned_away(self, status: int, reason: str, own_id: str) -> None:
         """A request was refused before it reached the app; its line names no route."""
         self.rejected(reason)
         self.metrics.request("none", status, 0.0)
         facts = {"route": "none", "status": status, "error": reason}
+        token = REQUEST_ID.set(own_id)
         log.info("%s %s", status, reason, extra={"facts": facts})
+        REQUEST_ID.reset(token)
 
     def answered(self, route: str, facts: dict[str, object], status: int, seconds: float) -> None:
         """A request was answered, to its last byte."""
@@ -143,7 +140,7 @@ def check_attributes() -> None:
         RequestError: they are too long, or not visible ASCII.
     """
     attributes = flask.request.environ.get(CUSTOM_KEY)
-    if attributes is not None and not ATTRIBUTES.fullmatch(attributes):
+    if attributes is not None and not is_echoed(attributes):
         raise RequestError(
             f"{CUSTOM} is not 1 to 1024 visible ASCII characters.", "Shorten or encode it."
         )
@@ -159,8 +156,7 @@ class Watched:
 
     def __call__(self, environ: Environ, start_response: Any) -> Iterable[bytes]:
         """Answer a request."""
-        asked = environ.get("HTTP_X_REQUEST_ID")
-        own_id = asked if asked and SANE_ID.fullmatch(asked) else f"{random.getrandbits(128):032x}"
+        own_id = name_request(environ.get("HTTP_X_REQUEST_ID"))
         REQUEST_ID.set(own_id)
         answer = Answer(self, environ, own_id, start_response)
         self.telemetry.metrics.in_flight.inc()
@@ -204,7 +200,7 @@ class Answer:
         self.status = int(status[:3])
         headers.append(("X-Request-Id", self.own_id))
         attributes = self.environ.get(CUSTOM_KEY)
-        if attributes is not None and ATTRIBUTES.fullmatch(attributes):
+        if attributes is not None and is_echoed(attributes):
             headers.append((CUSTOM, attributes))
         return self.start_response(status, headers, exc_info)
 
