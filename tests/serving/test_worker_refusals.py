@@ -52,12 +52,14 @@ class Caught(logging.Handler):
 
 
 @pytest.fixture
-def caught(monkeypatch: pytest.MonkeyPatch) -> Iterator[Caught]:
+def caught() -> Iterator[Caught]:
     handler, log = Caught(), logging.getLogger(REQUESTS)
-    monkeypatch.setattr(log, "level", logging.INFO)
+    before = log.level
+    log.setLevel(logging.INFO)
     log.addHandler(handler)
     yield handler
     log.removeHandler(handler)
+    log.setLevel(before)
 
 
 def worker_of_an_app() -> PatientWorker:
@@ -84,13 +86,14 @@ def reply_to(head: bytes, refusal: Refusal) -> str:
 @pytest.mark.parametrize("refusal", [OVERLOADED, TOO_SLOW, ENDING])
 def test_a_refusal_has_the_callers_id_in_reply_and_log(caught: Caught, refusal: Refusal) -> None:
     head = HEAD.format(f"x-request-ID:  mine-1 \r\n{CUSTOM}: a=1").encode()
+    before = REQUEST_ID.get()
     reply = reply_to(head, refusal)
     assert "X-Request-Id: mine-1\r\n" in reply and f"{CUSTOM}: a=1\r\n" in reply
     assert reply.startswith(f"HTTP/1.1 {refusal.code} ")
     assert set(json.loads(reply.partition("\r\n\r\n")[2])) == {"error", "message", "hint"}
     (line,) = caught.lines
     assert (line["request_id"], line["status"]) == ("mine-1", refusal.code)
-    assert REQUEST_ID.get() == "", "the next line is another request's"
+    assert REQUEST_ID.get() == before, "the next line is another request's"
 
 
 @pytest.mark.parametrize("head", [b"GET /ping HT", b"\0\xff", HEAD.format("A: b").encode()])

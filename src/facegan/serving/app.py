@@ -31,6 +31,7 @@ from facegan.serving.handler import OFFERED, Patience
 from facegan.serving.limits import ServingLimits
 from facegan.serving.own_handler import OwnRefusal
 from facegan.serving.served import Served, ServingSettings, plain_batcher, serve
+from facegan.serving.streaming import as_a_stream
 from facegan.serving.telemetry import Telemetry, install_telemetry, note, request_id
 from facegan.synthesis import Synthesizer
 from facegan.wire import PNG, REQUEST_TYPES
@@ -104,7 +105,7 @@ def create_app(
         """Draw faces. A local server is every endpoint's name."""
         return respond(served, limits, flask.request.headers.get("Accept"))
 
-    install_event_stream(app, lambda accept: respond(served, limits, accept))
+    install_event_stream(app, lambda accept: respond(served, limits, as_a_stream(accept)))
     return app
 
 

@@ -8,6 +8,7 @@ import logging
 import re
 import time
 from collections.abc import Callable, Iterable, Iterator
+from contextvars import ContextVar
 from typing import Any
 
 import flask
@@ -22,7 +23,9 @@ log = logging.getLogger(REQUESTS)
 
 Environ = dict[str, Any]
 CUSTOM_KEY = "HTTP_X_AMZN_SAGEMAKER_CUSTOM_ATTRIBUTES"
-FACTS = "facegan.facts"  # the key of a request's facts in its WSGI environment
+# The facts of the request under way in this thread; also while its reply is streamed, when Flask
+# knows of no request any more.
+FACTS: ContextVar[dict[str, Any] | None] = ContextVar("facts", default=None)
 QUIET = {"/ping", "/metrics"}  # asked every few seconds: a line each would fill the log
 FACTS_OF_HEADERS = {  # what is logged of them; cut to 128 characters, as callers write them
     "content_type": "CONTENT_TYPE",
@@ -59,7 +62,7 @@ class Telemetry:
     def drawn(self, waited_seconds: float, seconds: float) -> None:
         """The wish of the request under way was drawn."""
         self.metrics.queue_seconds.observe(waited_seconds)
-        note(queue_ms=round(waited_seconds * 1000, 2), model_ms=round(seconds * 1000, 2))
+        add(queue_ms=waited_seconds * 1000, model_ms=seconds * 1000)
 
     def rejected(self, reason: str) -> None:
         """A wish was not taken, or was dropped."""
@@ -124,8 +127,15 @@ def note(**facts: object) -> None:
 
     Known names: ``images``, ``bytes_in``, ``queue_ms``, ``model_ms``, ``error``.
     """
-    if flask.has_request_context():
-        flask.request.environ.get(FACTS, {}).update(facts)
+    if (known := FACTS.get()) is not None:
+        known.update(facts)
+
+
+def add(**amounts: float) -> None:
+    """Add to facts of the request under way: what is drawn in slices takes several times."""
+    if (known := FACTS.get()) is not None:
+        for name, amount in amounts.items():
+            known[name] = round(known.get(name, 0.0) + amount, 2)
 
 
 def request_id() -> str:
@@ -191,7 +201,7 @@ class Answer:
             start,
         )
         self.facts: dict[str, object] = {}
-        environ[FACTS] = self.facts
+        FACTS.set(self.facts)
         self.parts: Iterable[bytes] = ()
         self.began, self.status, self.bytes_out, self.is_told = time.perf_counter(), 500, 0, False
 
@@ -225,6 +235,7 @@ class Answer:
         seconds = time.perf_counter() - self.began
         telemetry.answered(route, self.facts, self.status, seconds)
         REQUEST_ID.set("")
+        FACTS.set(None)
 
     def describe(self) -> None:
         """What is known of the request from outside."""
