@@ -24,11 +24,17 @@ from facegan.errors import (
     UnsupportedContentType,
 )
 from facegan.serving.batcher import Batcher
-from facegan.serving.contract import install_contract, routes_of
+from facegan.serving.contract import (
+    door_of_served,
+    execution_parameters,
+    install_contract,
+    routes_of,
+)
 from facegan.serving.ending import EXTENSION, Ending
 from facegan.serving.event_stream import install_event_stream
 from facegan.serving.handler import OFFERED, Patience
 from facegan.serving.limits import ServingLimits
+from facegan.serving.openapi import openapi_document
 from facegan.serving.own_handler import OwnRefusal
 from facegan.serving.served import Served, ServingSettings, plain_batcher, serve
 from facegan.serving.streaming import as_a_stream
@@ -92,7 +98,9 @@ def create_app(
     served.watch(telemetry)
     telemetry.is_ready = lambda: not (ending.has_begun or served.is_closing) and served.is_healthy
     ending.close = served.close
-    install_contract(app, served.card, limits, threads, STATUS)
+    door = door_of_served(served)
+    parameters = execution_parameters(limits, threads, door.reads_lines)
+    install_contract(app, parameters, openapi_document(door, limits, STATUS))
 
     @app.get("/")
     def hint() -> flask.Response:

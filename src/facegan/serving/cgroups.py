@@ -50,7 +50,7 @@ def lines_of(path: Path) -> list[str]:
 
 
 def numbers_in(path: Path) -> list[int]:
-    """The whole numbers of a group's file, which are one line; none where it is missing or says "max"."""
+    """The whole numbers on the one line of a group's file; none where it is missing, or "max"."""
     with suppress(ValueError):
         return [int(word) for line in lines_of(path)[:1] for word in line.split()]
     return []
