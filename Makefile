@@ -106,7 +106,7 @@ $(VENV)/bin/python:
 	@$(PYTHON) -m venv $(VENV)
 
 $(VENV)/.installed: $(VENV)/bin/python pyproject.toml constraints.txt
-	@$(PIP) --editable '.[training,serving,cloud]'
+	@$(PIP) --editable '.[training,serving-torch,cloud]'
 	@touch $@
 
 $(VENV)/.installed-dev: $(VENV)/.installed

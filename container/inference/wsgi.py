@@ -12,7 +12,7 @@ from facegan.serving.memory import model_memory
 from facegan.serving.model_routes import create_models_app
 from facegan.serving.models import ModelRegistry
 from facegan.serving.served import ServingSettings, open_model, settings_of_many
-from facegan.synthesis import Engine, use_at_most
+from facegan.synthesis import Drawing, foresee
 
 
 def app_of(here: ServingEnvironment) -> flask.Flask:
@@ -21,7 +21,7 @@ def app_of(here: ServingEnvironment) -> flask.Flask:
     settings = ServingSettings(
         limits,
         here.default_accept,
-        make_engine=lambda: Engine.choose(here.device, here.precision),
+        drawing=drawing_of(here),
         own_code=here.own_code,
     )
     if here.is_multi_model:
@@ -31,17 +31,22 @@ def app_of(here: ServingEnvironment) -> flask.Flask:
     return create_app(served, limits=limits, threads=here.threads, emf=here.emf)
 
 
+def drawing_of(here: ServingEnvironment) -> Drawing:
+    """How models are drawn here."""
+    return Drawing(here.backend, here.device, here.precision, usable_cores())
+
+
 def registry_of(here: ServingEnvironment, settings: ServingSettings) -> ModelRegistry:
     """Where many models will be."""
     many = settings_of_many(settings)
     return ModelRegistry(
         here.models_dir,
         lambda folder: open_model(folder, many),
+        size_of=lambda folder: foresee(folder, many.drawing),
         budget=here.model_memory_bytes or model_memory(),
         is_evicting=here.is_evicting,
         max_users=settings.limits.max_waiting_requests,
     )
 
 
-use_at_most(usable_cores())
 app = app_of(ServingEnvironment.from_mapping(os.environ))

@@ -36,6 +36,7 @@ class ServingEnvironment:
     threads: int = 96  # more than may wait for the model: those left refuse, and answer /ping
     device: str = "auto"
     precision: str = "auto"
+    backend: str = "auto"
     default_accept: str = "image/png"
     max_images: int = 64
     max_body_bytes: int = 6 * MIB
@@ -66,6 +67,7 @@ class ServingEnvironment:
             threads=read.number("FACEGAN_THREADS", cls.threads, 1, 1024),
             device=read.text("FACEGAN_DEVICE", cls.device),
             precision=read.text("FACEGAN_PRECISION", cls.precision),
+            backend=read.text("FACEGAN_BACKEND", cls.backend),
             default_accept=read.text("SAGEMAKER_DEFAULT_INVOCATIONS_ACCEPT", cls.default_accept),
             max_images=read.number("FACEGAN_MAX_IMAGES", cls.max_images, 1, 65536),
             max_body_bytes=MIB * payload_mib(read),
@@ -92,6 +94,15 @@ class ServingEnvironment:
     def max_waiting_requests(self) -> int:
         """How many may wait for the model: two thirds of the threads; the rest refuse others."""
         return max(1, self.threads * 2 // 3)
+
+
+def wants_graphs(variables: Mapping[str, str]) -> bool:
+    """Whether a run exports its model's graphs at its end (``FACEGAN_GRAPHS``, true by default).
+
+    Raises:
+        ConfigError: the variable is neither true nor false.
+    """
+    return Variables(variables).switch("FACEGAN_GRAPHS", True)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -9,6 +9,7 @@
     │  └─ PeerLost              another process of the run failed or was lost (names it)
     ├─ TrainingDiverged         a loss term is not finite (names the term and the kimg)
     ├─ ArtifactError            a model file is missing, damaged, hostile, or of a newer schema
+    ├─ ExportError              a generator cannot be exported (a missing package, the exporter)
     ├─ MetricError              too few pictures, or an extractor's weights or package are missing
     ├─ ServeError               the server cannot start (a port in use, a missing extra)
     ├─ ServingUnavailable       the server cannot answer now, and could later
@@ -73,6 +74,10 @@ class TrainingDiverged(FaceGANError):
 
 class ArtifactError(FaceGANError):
     """A model file is missing, damaged, hostile, or of a newer schema."""
+
+
+class ExportError(FaceGANError):
+    """A generator cannot be exported: a missing package, or the exporter failed."""
 
 
 class MetricError(FaceGANError):

@@ -45,13 +45,13 @@ def test_a_way_between_seeds_is_drawn_with_its_frames(post: Post, artifact: Arti
     assert len(frames) == 9
     model = Synthesizer(artifact)
     assert np.array_equal(frames[::4], model.generate([1, 2, 3]))
-    way = walk(latents_of_seeds(artifact, [1, 2, 3]), 4).numpy()
+    way = walk(latents_of_seeds(artifact.card, [1, 2, 3]), 4)
     assert np.array_equal(frames, model.generate(latents=way))
 
 
 def test_a_way_between_latents_is_drawn(post: Post, artifact: Artifact) -> None:
     """The same, of numbers."""
-    latents = latents_of_seeds(artifact, [1, 2]).tolist()
+    latents = latents_of_seeds(artifact.card, [1, 2]).tolist()
     asked = {"latents": latents, "interpolate": 2}
     frames = decode_images(ask(post, NPY, **asked).data, NPY)
     expected = decode_images(ask(post, NPY, seeds=[1, 2], interpolate=2).data, NPY)

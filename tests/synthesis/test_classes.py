@@ -2,7 +2,6 @@
 
 import numpy as np
 import pytest
-import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -20,22 +19,22 @@ def test_a_seeds_class_is_a_function_of_the_seed_alone(
     synthesizer: Synthesizer, conditional_artifact: Artifact
 ) -> None:
     """The same in any company; and what is drawn is of that class."""
-    together = labels_of_seeds(conditional_artifact, range(40)).tolist()
+    together = labels_of_seeds(conditional_artifact.card, range(40)).tolist()
     for seed in (0, 7, 39):
-        assert labels_of_seeds(conditional_artifact, [seed]).tolist() == [together[seed]]
+        assert labels_of_seeds(conditional_artifact.card, [seed]).tolist() == [together[seed]]
     drawn = synthesizer.generate(seeds=range(40))
     assert np.array_equal(drawn, synthesizer.generate(seeds=range(40), classes=together))
 
 
 def test_seeds_share_classes_out_as_the_data_does(conditional_artifact: Artifact) -> None:
-    counts = torch.bincount(labels_of_seeds(conditional_artifact, range(2000))) / 2000
-    torch.testing.assert_close(counts, torch.tensor([0.25, 0.5, 0.25]), atol=0.04, rtol=0)
+    counts = np.bincount(labels_of_seeds(conditional_artifact.card, range(2000))) / 2000
+    np.testing.assert_allclose(counts, [0.25, 0.5, 0.25], atol=0.04)
 
 
 def test_a_seeds_latent_does_not_depend_on_its_class(
     synthesizer: Synthesizer, conditional_artifact: Artifact
 ) -> None:
-    latents = latents_of_seeds(conditional_artifact, [3, 4]).numpy()
+    latents = latents_of_seeds(conditional_artifact.card, [3, 4])
     for name in conditional_artifact.classes:
         of_seeds = synthesizer.generate(seeds=[3, 4], classes=[name])
         assert np.array_equal(of_seeds, synthesizer.generate(latents=latents, classes=[name]))

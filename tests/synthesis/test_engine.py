@@ -5,7 +5,9 @@ import torch
 
 from facegan.artifact import Artifact
 from facegan.errors import ConfigError
-from facegan.synthesis import Engine, Synthesizer
+from facegan.synthesis import Synthesizer
+from facegan.synthesis.engine import Engine
+from facegan.synthesis.torch_painter import TorchPainter
 
 NO_GPU = not torch.cuda.is_available()
 
@@ -34,7 +36,7 @@ def test_a_gpu_draws_the_processors_faces_to_a_few_levels(artifact: Artifact) ->
     """Recorded, replayed, in half precision: still the same faces."""
     expected = Synthesizer(artifact).generate(range(16)).astype(int)
     for precision in ("fp32", "bf16", "fp16"):
-        gpu = Synthesizer(artifact, Engine.choose("cuda", precision))
+        gpu = Synthesizer(TorchPainter(artifact, Engine.choose("cuda", precision)))
         for _ in range(2):  # the second is replayed
             drawn = gpu.generate(range(16)).astype(int)
             assert abs(drawn - expected).max() <= (1 if precision == "fp32" else 16)

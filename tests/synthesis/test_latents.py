@@ -1,48 +1,86 @@
-"""The ways between latents: ends met exactly, lengths kept."""
+"""Seeds' latents are torch's; on the ways between latents ends are met and lengths kept."""
 
+import numpy as np
+import numpy.typing as npt
 import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from facegan.synthesis import slerp, walk
+from facegan.artifact import Artifact
+from facegan.gans import draw_labels
+from facegan.synthesis import MAX_SEED, labels_of_seeds, latents_of_seeds, slerp, walk
+from facegan.synthesis.seeded import normal, uniform, words_for_normal, words_of
 
 seeds = st.integers(0, 2**31)
+Floats = npt.NDArray[np.float32]
 
 
-def latent(seed: int, width: int = 64) -> torch.Tensor:
-    return torch.randn(width, generator=torch.Generator().manual_seed(seed))
+def latent(seed: int, width: int = 64) -> Floats:
+    return np.random.default_rng(seed).standard_normal(width, np.float32)
+
+
+@given(seed=st.integers(0, MAX_SEED), width=st.integers(1, 140))
+def test_seeded_numbers_are_those_of_torch(seed: int, width: int) -> None:
+    """Normal ones to their last places, uniform ones to the bit; odd widths and single blocks."""
+    words = words_of([seed], words_for_normal(width))
+    expected = torch.randn(1, width, generator=torch.Generator().manual_seed(seed))
+    np.testing.assert_allclose(normal(words, width), expected.numpy(), atol=4e-6)
+    expected = torch.rand(1, width, generator=torch.Generator().manual_seed(seed))
+    assert np.array_equal(uniform(words_of([seed], width)), expected.numpy())
+
+
+@given(seed=st.integers(0, MAX_SEED))
+def test_latents_and_classes_of_seeds_are_those_that_torch_draws(
+    seed: int, conditional_artifact: Artifact
+) -> None:
+    """As training draws them, with its own generator: a latent, then a class."""
+    numbers = torch.Generator().manual_seed(seed)
+    card = conditional_artifact.card
+    expected = conditional_artifact.sample_latents(1, numbers).numpy()
+    np.testing.assert_allclose(latents_of_seeds(card, [seed]), expected, atol=4e-6)
+    label = draw_labels(conditional_artifact.classes, 1, numbers)
+    assert labels_of_seeds(card, [seed]).tolist() == label.tolist()
+
+
+def test_uniform_latents_are_those_that_torch_draws(artifact: Artifact) -> None:
+    from dataclasses import replace
+
+    card = replace(artifact.card, settings={"latent_distribution": "uniform"})
+    expected = torch.rand(1, card.latent_dim, generator=torch.Generator().manual_seed(7)) * 2 - 1
+    assert np.array_equal(latents_of_seeds(card, [7]), expected.numpy())
 
 
 @given(a=seeds, b=seeds)
 def test_slerp_begins_and_ends_where_it_should(a: int, b: int) -> None:
     start, end = latent(a), latent(b)
-    ways = slerp(start, end, torch.tensor([0.0, 1.0]))
-    torch.testing.assert_close(ways, torch.stack([start, end]))
+    ways = slerp(start, end, np.array([0.0, 1.0], np.float32))
+    np.testing.assert_allclose(ways, np.stack([start, end]), atol=1e-5)
 
 
 def test_half_way_between_two_axes_is_the_diagonal() -> None:
-    (middle,) = slerp(torch.tensor([1.0, 0.0]), torch.tensor([0.0, 1.0]), torch.tensor([0.5]))
+    axes = np.eye(2, dtype=np.float32)
+    (middle,) = slerp(*axes, np.array([0.5], np.float32))
     assert middle.tolist() == pytest.approx([0.5**0.5, 0.5**0.5])
 
 
-@given(a=seeds, b=seeds, share=st.floats(0, 1))
+@given(a=seeds, b=seeds, share=st.floats(0, 1, width=32))
 def test_slerp_keeps_the_length_of_unit_latents(a: int, b: int, share: float) -> None:
-    start, end = (z / z.norm() for z in (latent(a), latent(b)))
-    (way,) = slerp(start, end, torch.tensor([share]))
-    assert way.norm().item() == pytest.approx(1.0, abs=1e-4)
+    start, end = (z / np.linalg.norm(z) for z in (latent(a), latent(b)))
+    (way,) = slerp(start, end, np.array([share], np.float32))
+    assert np.linalg.norm(way) == pytest.approx(1.0, abs=1e-4)
 
 
 @pytest.mark.parametrize("factor", [1.0, 2.0, -1.0, 0.0])
 def test_latents_without_an_arc_between_them_are_joined_by_a_line(factor: float) -> None:
     start = latent(0)
-    (middle,) = slerp(start, factor * start, torch.tensor([0.5]))
-    torch.testing.assert_close(middle, start * (1 + factor) / 2)
+    (middle,) = slerp(start, np.float32(factor) * start, np.array([0.5], np.float32))
+    np.testing.assert_allclose(middle, start * (1 + factor) / 2, rtol=1e-6)
 
 
 @given(stations=st.integers(2, 5), frames=st.integers(1, 6))
 def test_a_walk_meets_every_station(stations: int, frames: int) -> None:
-    met = torch.stack([latent(seed) for seed in range(stations)])
+    met = np.stack([latent(seed) for seed in range(stations)])
     way = walk(met, frames)
     assert len(way) == (stations - 1) * frames + 1
-    torch.testing.assert_close(way[::frames], met)
+    np.testing.assert_allclose(way[::frames], met, atol=1e-5)

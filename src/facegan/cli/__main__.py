@@ -17,6 +17,7 @@ VERBS = {
     "train": "facegan.cli.train",
     "evaluate": "facegan.cli.evaluate",
     "report": "facegan.cli.report",
+    "export": "facegan.cli.export",
     "generate": "facegan.cli.generate",
     "serve": "facegan.cli.serve",
     "invoke": "facegan.cli.invoke",
@@ -28,6 +29,7 @@ SUMMARIES = {
     "train": "Train a GAN on a folder of pictures; ends with model.tar.gz.",
     "evaluate": "Measure a model: FID, KID, precision and recall.",
     "report": "Write one HTML page about a run: faces, curves, what was set.",
+    "export": "Add a model's graphs (ONNX), which CPU servers draw without torch.",
     "generate": "Draw faces with a model, here, without a server.",
     "serve": "Serve a model over HTTP as SageMaker would.",
     "invoke": "Ask a running endpoint for faces through boto3.",
@@ -45,6 +47,7 @@ EXIT_CODES: dict[type[errors.FaceGANError], int] = {
     errors.CloudError: 9,
     errors.RequestError: 10,
     errors.MetricError: 11,
+    errors.ExportError: 12,
 }
 
 

@@ -59,10 +59,9 @@ def command(model: Path, mix: list[int] | None, mix_layers: list[int] | None, **
 
 def open_model(model: Path) -> "Synthesizer":
     """The model, ready to draw. torch takes seconds to import: call it after the mistakes."""
-    from facegan.artifact import load_artifact
-    from facegan.synthesis import Synthesizer
+    from facegan.synthesis import open_synthesizer
 
-    return Synthesizer(load_artifact(model))
+    return open_synthesizer(model)
 
 
 class InProcess:

@@ -124,14 +124,16 @@ class FaceServer(BaseApplication):  # type: ignore[misc]  # gunicorn has no type
         from facegan.serving.cores import usable_cores
         from facegan.serving.limits import ServingLimits
         from facegan.serving.telemetry.logs import REQUESTS
-        from facegan.synthesis import Engine, Synthesizer, use_at_most
+        from facegan.synthesis import Drawing
+        from facegan.synthesis.opening import synthesizer_of
 
-        use_at_most(usable_cores())
         here = self.environment
         if here.log_format is None:  # gunicorn writes a line a request already
             logging.getLogger(REQUESTS).setLevel(logging.WARNING)
         return create_app(
-            Synthesizer(self.artifact, Engine.choose(here.device, here.precision)),
+            synthesizer_of(
+                self.artifact, Drawing("torch", here.device, here.precision, usable_cores())
+            ),
             limits=ServingLimits(**here.limits),
             default_accept=here.default_accept,
             threads=here.threads,

@@ -11,6 +11,7 @@ from typing import Any
 
 import click
 
+from facegan.cli.export import add_graphs
 from facegan.cli.processes import train_shared
 from facegan.cli.worker import Order, take_part
 from facegan.environment import WorkerEnvironment
@@ -358,6 +359,7 @@ def run_to_artifact(trainer: Any, folder: Any, plan: dict[str, Any], facts: dict
         trainer.run()
     if trainer.is_finished:
         folder.finish(trainer, facts)
+        add_graphs(folder.model, folder.archive)
         say_end(trainer, folder)
     else:
         click.echo(

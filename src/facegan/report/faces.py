@@ -48,8 +48,8 @@ class Gallery:
 
         A conditional model keeps to the class of the first.
         """
-        ends = latents_of_seeds(self.artifact, [first, last])
-        latents = walk(ends, steps - 1).numpy()
+        ends = latents_of_seeds(self.artifact.card, [first, last])
+        latents = walk(ends, steps - 1)
         drawn = self.synthesizer.generate(latents=latents, classes=self.kinds([first]))
         return np.stack([shrink(face, FACE_SIDE) for face in drawn])
 

@@ -10,7 +10,6 @@ from collections.abc import Mapping
 import flask
 from werkzeug.exceptions import HTTPException, RequestEntityTooLarge
 
-from facegan.artifact import ModelCard
 from facegan.errors import (
     FaceGANError,
     MemoryExceeded,
@@ -23,6 +22,7 @@ from facegan.errors import (
     UnknownModel,
     UnsupportedContentType,
 )
+from facegan.model_files import ModelCard
 from facegan.serving.batcher import Batcher
 from facegan.serving.contract import (
     door_of_served,

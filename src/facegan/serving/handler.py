@@ -13,12 +13,12 @@ import math
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 
-from facegan.artifact import load_artifact
 from facegan.errors import ConfigError
 from facegan.serving.limits import ServingLimits
 from facegan.serving.telemetry import note
-from facegan.synthesis import Rows, Synthesizer
+from facegan.synthesis import Rows, Synthesizer, open_synthesizer
 from facegan.wire import (
     IMAGE_CODECS,
     PNG,
@@ -112,7 +112,7 @@ class FaceHandler:
         Raises:
             ArtifactError: it holds none, or a damaged one.
         """
-        return Synthesizer(load_artifact(model_dir))
+        return open_synthesizer(Path(model_dir))
 
     def default_input_fn(self, input_data: bytes | str, content_type: str) -> GenerateRequest:
         """Read a request; the toolkit hands JSON and CSV over as text.

@@ -2,8 +2,8 @@
 
 from pathlib import Path
 
-from facegan.artifact import CARD_NAME, WEIGHTS_NAME
 from facegan.errors import RequestError, UnknownModel
+from facegan.model_files import CARD_NAME, WEIGHTS_NAME
 
 MAX_NAME = 2048  # characters; SageMaker's are hashes
 MAX_URL = 4096

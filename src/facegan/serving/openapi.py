@@ -9,8 +9,8 @@ from pydantic.json_schema import GenerateJsonSchema, JsonSchemaValue
 from pydantic_core import core_schema
 
 from facegan import __version__
-from facegan.artifact import ModelCard
 from facegan.errors import FaceGANError
+from facegan.model_files import ModelCard
 from facegan.serving.limits import ServingLimits
 from facegan.wire import CSV, JSON, JSON_LINES, NPY, REQUEST_TYPES, ZIP, GenerateRequest
 from facegan.wire.image_codecs import IMAGE_CODECS

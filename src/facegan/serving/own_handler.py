@@ -191,7 +191,7 @@ class BatchedSynthesizer(Synthesizer):
     """A model whose every drawing goes through its batcher, for an owner's predict_fn."""
 
     def __init__(self, synthesizer: Synthesizer, batcher: Batcher) -> None:
-        super().__init__(synthesizer.artifact, synthesizer.engine)
+        super().__init__(synthesizer.painter)
         self.batcher = batcher
 
     def draw_rows(self, rows: Rows) -> Images:

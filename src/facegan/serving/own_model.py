@@ -1,14 +1,15 @@
 """What an owner's model_fn may return, where the drawing is left to us."""
 
-from collections.abc import Callable
+import sys
 from pathlib import Path
 from typing import Any
 
-from facegan.artifact import CARD_NAME, Artifact, read_card
 from facegan.errors import FaceGANError, OwnCodeError
+from facegan.model_files import CARD_NAME, read_card
 from facegan.serving.own_code import FOLDER, PROGRAM, OwnCode
 from facegan.serving.own_context import OwnContext
-from facegan.synthesis import Synthesizer, foreign_artifact
+from facegan.synthesis import Drawing, Synthesizer
+from facegan.synthesis.opening import synthesizer_of
 
 
 def run_model_fn(own: OwnCode, model_dir: Path) -> Any:
@@ -26,9 +27,7 @@ def run_model_fn(own: OwnCode, model_dir: Path) -> Any:
     return made
 
 
-def as_synthesizer(
-    made: Any, own: OwnCode, model_dir: Path, synthesizer_of: Callable[[Artifact], Synthesizer]
-) -> Synthesizer:
+def as_synthesizer(made: Any, own: OwnCode, model_dir: Path, drawing: Drawing) -> Synthesizer:
     """A model that our predict_fn can draw with.
 
     Args:
@@ -36,15 +35,15 @@ def as_synthesizer(
             latents (N, latent_dim) to images (N, 3, H, W) in [-1, 1].
         own: The code that made it.
         model_dir: Its folder; a card in it tells the latents' width.
-        synthesizer_of: Puts an artifact on its device.
+        drawing: On which device, and how.
 
     Raises:
         OwnCodeError: it is none of these, or makes no images.
     """
     if isinstance(made, Synthesizer):
         return made
-    if isinstance(made, Artifact):
-        return synthesizer_of(made)
+    if is_artifact(made):
+        return synthesizer_of(made, drawing)
     if not callable(made):
         raise OwnCodeError(
             f"{FOLDER}/{PROGRAM}: model_fn returned {type(made).__name__}, which cannot be drawn.",
@@ -52,11 +51,19 @@ def as_synthesizer(
             "(N, 3, H, W); or write predict_fn, too.",
         )
     has_card = (model_dir / CARD_NAME).is_file()
+    from facegan.synthesis.foreign import foreign_artifact  # torch, as the owner's module is
+
     try:
         with own.blamed("the model that model_fn returned"):
             width = read_card(model_dir).latent_dim if has_card else None
-            return synthesizer_of(foreign_artifact(made, width, own.digest))
+            return synthesizer_of(foreign_artifact(made, width, own.digest), drawing)
     except OwnCodeError as error:
         if isinstance(cause := error.__cause__, FaceGANError):  # ours tells more than its line
             raise OwnCodeError(f"{FOLDER}/{PROGRAM}: {cause.message}", cause.hint) from cause
         raise
+
+
+def is_artifact(made: Any) -> bool:
+    """Whether it is a model as :func:`load_artifact` returns it; whoever made one imported that."""
+    module = sys.modules.get("facegan.artifact")
+    return module is not None and isinstance(made, module.Artifact)

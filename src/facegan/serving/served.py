@@ -5,7 +5,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Protocol
 
-from facegan.artifact import Artifact, ModelCard, load_artifact
+from facegan.model_files import ModelCard
 from facegan.serving.batcher import Batcher, BatchObserver
 from facegan.serving.handler import FaceHandler, Paint, Patience, writable_type
 from facegan.serving.limits import ServingLimits
@@ -14,7 +14,7 @@ from facegan.serving.own_handler import OwnHandler
 from facegan.serving.own_model import as_synthesizer, run_model_fn
 from facegan.serving.streaming import Draw, answer
 from facegan.serving.turns import Turns
-from facegan.synthesis import Engine, Synthesizer
+from facegan.synthesis import Drawing, Synthesizer, open_synthesizer
 from facegan.wire import PNG, GenerateRequest
 
 MakeBatcher = Callable[[Synthesizer], Batcher]
@@ -41,7 +41,7 @@ class ServingSettings:
     limits: ServingLimits = field(default_factory=ServingLimits)
     default_accept: str = PNG
     make_batcher: MakeBatcher | None = None  # without one, one by the limits
-    make_engine: Callable[[], Engine] | None = None  # of each model its own; without, the CPU's
+    drawing: Drawing = field(default_factory=Drawing)
     own_code: bool = True  # whether a model's own code may run
     private_imports: bool = False  # whether several models' code must be kept apart
 
@@ -50,10 +50,6 @@ class ServingSettings:
         if self.make_batcher is not None:
             return self.make_batcher(synthesizer)
         return plain_batcher(synthesizer, self.limits)
-
-    def synthesizer_of(self, artifact: Artifact) -> Synthesizer:
-        """A model on its device."""
-        return Synthesizer(artifact, self.make_engine() if self.make_engine else None)
 
 
 def settings_of_many(settings: ServingSettings) -> ServingSettings:
@@ -179,7 +175,7 @@ def open_model(model_dir: Path, settings: ServingSettings) -> Served:
     """
     own = find_own_code(model_dir, settings.own_code, settings.private_imports)
     if own is None:
-        return serve(settings.synthesizer_of(load_artifact(model_dir, mapped=True)), settings)
+        return serve(open_synthesizer(model_dir, settings.drawing), settings)
     try:
         return serve_own(model_dir, own, settings)
     except BaseException:
@@ -191,9 +187,9 @@ def serve_own(model_dir: Path, own: OwnCode, settings: ServingSettings) -> Serve
     """Serve a model by its owner's functions, and ours where there are none of theirs."""
     made = run_model_fn(own, model_dir)
     if made is None:
-        made = load_artifact(model_dir, mapped=True)
+        made = open_synthesizer(model_dir, settings.drawing)
     if own.predict_fn is None or own.model_fn is None:
-        made = as_synthesizer(made, own, model_dir, settings.synthesizer_of)
+        made = as_synthesizer(made, own, model_dir, settings.drawing)
     synthesizer = made if isinstance(made, Synthesizer) else None
     if synthesizer is None:
         ours = FaceHandler(settings.limits, settings.default_accept)

@@ -1,27 +1,28 @@
-"""From latents to images: the one place where a generator's floats become pixels."""
+"""From latents to images: the one place where a generator's floats become pixels.
+
+What needs torch (``engine``, ``torch_painter``, ``foreign``) is imported by its own name, so that a
+model's exported graphs are drawn without it.
+"""
 
 from facegan.synthesis.classes import Class, labels_of_seeds
-from facegan.synthesis.engine import Engine, use_at_most
 from facegan.synthesis.footprint import Footprint, foresee, is_out_of_memory
-from facegan.synthesis.foreign import foreign_artifact
 from facegan.synthesis.latents import MAX_SEED, latents_of_seeds, slerp, walk
+from facegan.synthesis.opening import Drawing, open_synthesizer
 from facegan.synthesis.rows import Rows
-from facegan.synthesis.synthesizer import Synthesizer, to_pixels
+from facegan.synthesis.synthesizer import Synthesizer
 
 __all__ = [
     "MAX_SEED",
     "Class",
-    "Engine",
+    "Drawing",
     "Footprint",
     "Rows",
     "Synthesizer",
-    "foreign_artifact",
     "foresee",
     "is_out_of_memory",
     "labels_of_seeds",
     "latents_of_seeds",
+    "open_synthesizer",
     "slerp",
-    "to_pixels",
-    "use_at_most",
     "walk",
 ]

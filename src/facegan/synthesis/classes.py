@@ -2,22 +2,24 @@
 
 from collections.abc import Sequence
 
-import torch
-from torch import Tensor
+import numpy as np
 
-from facegan.artifact import Artifact
 from facegan.errors import RequestError, nearest
+from facegan.model_files import ModelCard
+from facegan.synthesis.latents import check_seeds, words_for_latent
+from facegan.synthesis.rows import Labels
+from facegan.synthesis.seeded import fine, words_of
 
 Class = int | str  # by its number, or by its name
 
 
 def choose_labels(
-    artifact: Artifact, count: int, seeds: Sequence[int] | None, classes: Sequence[Class] | None
-) -> Tensor | None:
+    card: ModelCard, count: int, seeds: Sequence[int] | None, classes: Sequence[Class] | None
+) -> Labels | None:
     """The labels (N,) of N faces; None where the model is not conditional.
 
     Args:
-        artifact: The model.
+        card: The model's.
         count: N.
         seeds: Those of the faces; None where they are of latents.
         classes: One a face, or one for all; None leaves each to its seed.
@@ -26,7 +28,7 @@ def choose_labels(
         RequestError: classes of a model that knows none, unknown ones, as many as neither one nor
             N, or none for faces that have no seeds.
     """
-    known = tuple(artifact.classes)
+    known = [name for name, _ in card.classes]
     if not known:
         if classes is not None:
             raise RequestError("The model is not conditional.", "Leave classes out.")
@@ -36,28 +38,27 @@ def choose_labels(
         if len(numbers) not in (1, count):
             told = f"{len(numbers)} classes do not fit {count} faces."
             raise RequestError(told, "Give one class for all, or one a face.")
-        return torch.tensor(numbers).expand(count).clone()
+        return np.broadcast_to(np.array(numbers, np.int64), (count,)).copy()
     if seeds is None:
         raise RequestError(
             "The model is conditional, and latents do not say which class to draw.",
             shortened(f"Give classes, one for all or one a latent: {', '.join(known)}."),
         )
-    return labels_of_seeds(artifact, seeds)
+    return labels_of_seeds(card, seeds)
 
 
-def labels_of_seeds(artifact: Artifact, seeds: Sequence[int]) -> Tensor:
+def labels_of_seeds(card: ModelCard, seeds: Sequence[int]) -> Labels:
     """The labels (N,) of N seeds of a conditional model, classes as frequent as in its data.
 
     Each is drawn with the random numbers that come after those of its seed's latent.
     """
-    drawn = [torch.empty(0, dtype=torch.int64)]
-    for seed in seeds:
-        generator = torch.Generator().manual_seed(seed)
-        artifact.sample_latents(1, generator)
-        label = artifact.sample_labels(1, generator)
-        assert label is not None  # the model is conditional
-        drawn.append(label)
-    return torch.cat(drawn)
+    check_seeds(seeds)
+    ladder = np.cumsum([count for _, count in card.classes], dtype=np.float64)
+    after = words_for_latent(card)
+    heights = fine(words_of(seeds, after + 2)[:, after:])[:, 0]
+    labels = np.searchsorted(ladder, heights * ladder[-1], side="right")
+    chosen: Labels = np.minimum(labels, len(ladder) - 1).astype(np.int64)
+    return chosen
 
 
 def number_of(known: Sequence[str], wanted: Class) -> int:

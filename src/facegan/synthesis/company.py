@@ -3,14 +3,15 @@
 Kernels of different batch sizes may round differently, which can move a pixel by one level. Which
 sizes agree depends on a network's layers, on the processor and on the number of threads, so it is
 measured once, when a model is loaded: rows are then drawn in batches of those sizes only that give
-the same bits, the last one padded.
+the same bits.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
-import torch
-from torch import Tensor
+import numpy as np
+import numpy.typing as npt
 
 MOST = 16  # more gain nothing on processors (docs/results.md, `make bench-serve`)
 CANDIDATES = (1, 2, 4, 6, 8, 12)
@@ -20,8 +21,10 @@ LONELY = 8  # where no size agrees with another: few enough for one caller, enou
 # clock, so that a model is drawn the same way at every start.
 LARGE = 128
 HEAVY = 10_000_000
+WORTH_PADDING = 1.5  # a batch with so many rows to each that is wanted costs less than two batches
 
-Draw = Callable[..., Tensor]
+Array = npt.NDArray[Any]
+Draw = Callable[..., Array]
 
 
 @dataclass(frozen=True)
@@ -35,41 +38,59 @@ class Company:
         """The largest batch."""
         return self.sizes[-1]
 
-    def draw(self, function: Draw, *inputs: Tensor) -> Tensor:
-        """What a function makes of N rows each, in batches."""
-        batches = zip(*(x.split(self.most) for x in inputs), strict=True)
-        drawn = [self.draw_batch(function, *batch) for batch in batches]
-        return drawn[0] if len(drawn) == 1 else torch.cat(drawn)
+    def draw(self, function: Draw, *inputs: Array) -> Array:
+        """What a function makes of N rows each, in batches of these sizes."""
+        drawn, start = [], 0
+        while not drawn or start < len(inputs[0]):
+            size = self.size_for(len(inputs[0]) - start)
+            drawn.append(draw_padded(function, size, *(x[start : start + size] for x in inputs)))
+            start += size
+        return drawn[0] if len(drawn) == 1 else np.concatenate(drawn)
 
-    def draw_batch(self, function: Draw, *inputs: Tensor) -> Tensor:
-        """The same for at most :attr:`most` rows: in the smallest size that holds them."""
-        count = len(inputs[0])
-        lacking = next(size for size in self.sizes if size >= count) - count
-        if lacking:
-            inputs = tuple(torch.cat([x, x.new_zeros(lacking, *x.shape[1:])]) for x in inputs)
-        return function(*inputs)[:count]
+    def size_for(self, count: int) -> int:
+        """The next batch of `count` rows: padded if that is worth it, else a part of them."""
+        fitting = [size for size in self.sizes if count <= size <= WORTH_PADDING * count]
+        smaller = [size for size in self.sizes if size <= count]
+        return min(fitting) if fitting else max(smaller, default=self.sizes[0])
 
 
-def find_company(function: Draw, is_heavy: bool, *inputs: Tensor) -> Company:
+def draw_padded(function: Draw, size: int, *inputs: Array) -> Array:
+    """What a function makes of at most `size` rows, when it is given as many."""
+    count = len(inputs[0])
+    if count < size:
+        inputs = tuple(padded(x, size) for x in inputs)
+    return function(*inputs)[:count]
+
+
+def padded(rows: Array, size: int) -> Array:
+    """Rows, and zeros to fill a batch."""
+    return np.concatenate([rows, np.zeros((size - len(rows), *rows.shape[1:]), rows.dtype)])
+
+
+def find_company(
+    function: Draw, is_heavy: bool, *inputs: Array, candidates: Sequence[int] = CANDIDATES
+) -> Company:
     """Measure in which sizes a network's rows may be drawn.
 
     Args:
-        function: The network, from rows to float images (N, 3, H, W).
+        function: The network, from rows to float images, the bits of which are compared: pixels may
+            agree by chance.
         is_heavy: Whether one image takes all cores.
         inputs: MOST rows each.
+        candidates: Sizes below MOST to try, ascending.
     """
     if is_heavy:
         return Company((1,))
     together = function(*inputs)
     alike = [
         size
-        for size in CANDIDATES
-        if torch.equal(torch.cat(parts(function, size, inputs)), together)
+        for size in candidates
+        if np.array_equal(np.concatenate(parts(function, size, inputs)), together)
     ]
     return Company((*alike, MOST)) if alike else Company((LONELY,))
 
 
-def parts(function: Draw, size: int, inputs: tuple[Tensor, ...]) -> list[Tensor]:
+def parts(function: Draw, size: int, inputs: tuple[Array, ...]) -> list[Array]:
     """What a function makes of MOST rows in parts of one size; the last one overlaps."""
     whole, rest = divmod(MOST, size)
     starts = [index * size for index in range(whole)] + ([MOST - size] if rest else [])

@@ -1,21 +1,17 @@
 """How much memory a model will take, known before it is loaded."""
 
 import json
+import sys
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
-import torch
-from torch import Tensor, nn
-
-from facegan.artifact import CARD_NAME, WEIGHTS_NAME, Artifact, build_empty, read_card
 from facegan.errors import ArtifactError, ConfigError
-from facegan.synthesis.company import LARGE, MOST
+from facegan.model_files import CARD_NAME, WEIGHTS_NAME, GraphFacts, ModelCard, read_card
+from facegan.synthesis.opening import Drawing
 
 MAX_HEADER_BYTES = 100_000_000  # safetensors' own limit
-# While a layer computes, its input, its output and the kernel's own room are there: oneDNN unfolds
-# or repacks about as much as it reads and writes.
-LIVE = 2
+# A graph's weights are held as they were read, and once more by each size of batch.
+COPIES = 5
 OVERHEAD = 4 << 20  # modules, a thread, what an allocator keeps
 UNKNOWN_ACTIVATIONS = 64 << 20  # of a model whose own code loads it: nobody can say
 
@@ -33,7 +29,7 @@ class Footprint:
     activations: int
 
 
-def foresee(model_dir: Path) -> Footprint:
+def foresee(model_dir: Path, drawing: Drawing | None = None) -> Footprint:
     """The footprint of the model in a folder; reads its card and its weights' header only.
 
     A folder without a card is one whose own code loads it: all of its files count.
@@ -44,8 +40,29 @@ def foresee(model_dir: Path) -> Footprint:
     if not (model_dir / CARD_NAME).is_file():
         sizes = (path.stat().st_size for path in model_dir.rglob("*") if path.is_file())
         return Footprint(sum(sizes) + OVERHEAD, UNKNOWN_ACTIVATIONS)
+    card = read_card(model_dir)
+    if card.graph is not None and (drawing or Drawing()).wants_graphs(card):
+        return footprint_of_graphs(model_dir, card.graph)
+    return footprint_of_network(model_dir, card)
+
+
+def footprint_of_graphs(model_dir: Path, facts: GraphFacts) -> Footprint:
+    """What a model drawn by its graphs takes."""
     try:
-        empty = build_empty(read_card(model_dir))
+        size = sum((model_dir / name).stat().st_size for name in facts.sha256)
+    except OSError as cause:
+        told = f"{model_dir}: a graph is missing: {cause}."
+        raise ArtifactError(told, "Copy it again.") from cause
+    return Footprint(COPIES * size + OVERHEAD, facts.batch_bytes)
+
+
+def footprint_of_network(model_dir: Path, card: ModelCard) -> Footprint:
+    """What a model drawn by torch takes."""
+    from facegan.artifact import build_empty
+    from facegan.synthesis.activations import activation_bytes
+
+    try:
+        empty = build_empty(card)
     except (ConfigError, RuntimeError) as cause:
         raise ArtifactError(f"{model_dir}: the generator cannot be rebuilt: {cause}") from cause
     weights = weights_bytes(model_dir / WEIGHTS_NAME) + OVERHEAD
@@ -77,45 +94,10 @@ def weights_bytes(path: Path) -> int:
     return int(told)
 
 
-def activation_bytes(empty: Artifact) -> int:
-    """What one batch takes beside the weights, by drawing one image with no numbers in particular.
-
-    The network's memory has not been written to, so reading it takes none.
-    """
-    count = 1 if empty.card.resolution >= LARGE else MOST
-    options: dict[str, Any] = {}
-    if empty.classes:
-        options["labels"] = torch.zeros(1, dtype=torch.int64)
-    latents = torch.zeros(1, empty.card.latent_dim)
-    return LIVE * count * widest_step(empty.generator.eval(), latents, **options)
-
-
-@torch.inference_mode()
-def widest_step(network: nn.Module, *inputs: Tensor, **options: Tensor) -> int:
-    """The most bytes that any innermost module of a network reads and writes."""
-    widest = 0
-
-    def measure(module: nn.Module, taken: tuple[Any, ...], made: Any) -> None:
-        nonlocal widest
-        widest = max(widest, sum(map(bytes_of, (*taken, made))))
-
-    innermost = [module for module in network.modules() if not any(module.children())]
-    hooks = [module.register_forward_hook(measure) for module in innermost]
-    try:
-        network(*inputs, **options)
-    finally:
-        for hook in hooks:
-            hook.remove()
-    return widest
-
-
-def bytes_of(value: Any) -> int:
-    """The size of a tensor; nothing for anything else."""
-    return value.numel() * value.element_size() if isinstance(value, Tensor) else 0
-
-
 def is_out_of_memory(error: BaseException) -> bool:
     """Whether an error says that there was no memory; torch has one more for processors."""
-    if isinstance(error, MemoryError | torch.OutOfMemoryError):
+    torch = sys.modules.get("torch")
+    if isinstance(error, MemoryError) or (torch and isinstance(error, torch.OutOfMemoryError)):
         return True
-    return isinstance(error, RuntimeError) and "can't allocate memory" in str(error)
+    words = ("can't allocate memory", "bad_alloc")  # torch's and OpenVINO's
+    return isinstance(error, RuntimeError) and any(word in str(error) for word in words)

@@ -3,32 +3,48 @@
 from collections.abc import Sequence
 from itertools import pairwise
 
-import torch
-from torch import Tensor
+import numpy as np
 
-from facegan.artifact import Artifact
 from facegan.errors import RequestError
+from facegan.model_files import ModelCard
+from facegan.synthesis.rows import Latents
+from facegan.synthesis.seeded import normal, uniform, words_for_normal, words_of
 
 MAX_SEED = 2**32 - 1
 
 
-def latents_of_seeds(artifact: Artifact, seeds: Sequence[int]) -> Tensor:
+def latents_of_seeds(card: ModelCard, seeds: Sequence[int]) -> Latents:
     """The latents (N, latent_dim) of N seeds, each drawn with random numbers of its own.
 
     Raises:
         RequestError: a seed outside 0 … 2**32 - 1.
     """
-    return torch.cat([latent_of_seed(artifact, seed) for seed in seeds])
+    check_seeds(seeds)
+    words = words_of(seeds, words_for_latent(card))
+    if card.latent_distribution == "uniform":
+        return uniform(words) * 2 - 1
+    return normal(words, card.latent_dim)
 
 
-def latent_of_seed(artifact: Artifact, seed: int) -> Tensor:
-    """The latent (1, latent_dim) of one seed."""
-    if not 0 <= seed <= MAX_SEED:
-        raise RequestError(f"The seed {seed} is out of range.", f"Seeds run from 0 to {MAX_SEED}.")
-    return artifact.sample_latents(1, torch.Generator().manual_seed(seed))
+def words_for_latent(card: ModelCard) -> int:
+    """How many words of a seed its latent takes; its class is of those that follow."""
+    width = card.latent_dim
+    return width if card.latent_distribution == "uniform" else words_for_normal(width)
 
 
-def slerp(start: Tensor, end: Tensor, share: Tensor) -> Tensor:
+def check_seeds(seeds: Sequence[int]) -> None:
+    """Refuse what torch's generator, too, could not be seeded with.
+
+    Raises:
+        RequestError: a seed outside 0 … 2**32 - 1.
+    """
+    for seed in seeds:
+        if not 0 <= seed <= MAX_SEED:
+            told = f"The seed {seed} is out of range."
+            raise RequestError(told, f"Seeds run from 0 to {MAX_SEED}.")
+
+
+def slerp(start: Latents, end: Latents, share: Latents) -> Latents:
     """Spherical interpolation (Shoemake 1985; for GANs White, arXiv:1609.04468, equation 1).
 
     Between two normal latents it keeps their typical length, which a straight line would cut.
@@ -41,21 +57,23 @@ def slerp(start: Tensor, end: Tensor, share: Tensor) -> Tensor:
     Returns:
         (N, latent_dim)
     """
-    lengths = start.norm() * end.norm()
-    angle = torch.arccos((torch.dot(start, end) / lengths).clamp(-1, 1))
-    if lengths == 0 or angle.sin() < 1e-4:  # one direction, opposite ones or none: no one arc
-        weights = torch.stack([1 - share, share])
+    lengths = np.linalg.norm(start) * np.linalg.norm(end)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        angle = np.arccos(np.clip(np.dot(start, end) / lengths, -1, 1))
+    if lengths == 0 or np.sin(angle) < 1e-4:  # one direction, opposite ones or none: no one arc
+        weights = np.stack([1 - share, share])
     else:
-        weights = torch.stack([((1 - share) * angle).sin(), (share * angle).sin()]) / angle.sin()
-    return weights[0, :, None] * start + weights[1, :, None] * end
+        weights = np.stack([np.sin((1 - share) * angle), np.sin(share * angle)]) / np.sin(angle)
+    way = weights[0, :, None] * start + weights[1, :, None] * end
+    return way.astype(np.float32)
 
 
-def walk(stations: Tensor, frames: int) -> Tensor:
+def walk(stations: Latents, frames: int) -> Latents:
     """A way through latents (S, latent_dim), with `frames` steps from each to the next.
 
     Returns:
         ((S - 1) * frames + 1, latent_dim): every station is met exactly.
     """
-    shares = torch.arange(frames) / frames
+    shares = np.arange(frames, dtype=np.float32) / np.float32(frames)
     legs = [slerp(a, b, shares) for a, b in pairwise(stations)]
-    return torch.cat([*legs, stations[-1:]])
+    return np.concatenate([*legs, stations[-1:]])

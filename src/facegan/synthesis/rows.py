@@ -4,8 +4,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Self
 
-import torch
-from torch import Tensor
+import numpy as np
+import numpy.typing as npt
+
+Latents = npt.NDArray[np.float32]
+Labels = npt.NDArray[np.int64]
 
 
 @dataclass(frozen=True)
@@ -14,13 +17,13 @@ class Rows:
 
     Attributes:
         latents: (N, latent_dim); or (N, 2, latent_dim) where each image mixes two faces' styles.
-        labels: int64 (N,), or (N, 2) where two faces are mixed; None of unconditional models.
+        labels: (N,), or (N, 2) where two faces are mixed; None of unconditional models.
         truncation_psi: 1 is the model as it is.
         mixed_layers: Which layers follow the second face; None where nothing is mixed.
     """
 
-    latents: Tensor
-    labels: Tensor | None = None
+    latents: Latents
+    labels: Labels | None = None
     truncation_psi: float = 1.0
     mixed_layers: tuple[int, ...] | None = None
 
@@ -30,7 +33,7 @@ class Rows:
         return self.truncation_psi, self.mixed_layers
 
     @property
-    def tensors(self) -> list[Tensor]:
+    def arrays(self) -> list[npt.NDArray[np.generic]]:
         """What the network takes a row of."""
         return [self.latents] if self.labels is None else [self.latents, self.labels]
 
@@ -47,7 +50,7 @@ class Rows:
         first = parts[0]
         if len(parts) == 1:
             return first
-        latents = torch.cat([part.latents for part in parts])
+        latents = np.concatenate([part.latents for part in parts])
         known = [part.labels for part in parts if part.labels is not None]
-        labels = torch.cat(known) if known else None
+        labels = np.concatenate(known) if known else None
         return cls(latents, labels, first.truncation_psi, first.mixed_layers)

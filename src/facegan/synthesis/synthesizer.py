@@ -1,47 +1,43 @@
 """A generator behind arrays: latents in, uint8 pictures out, the same ones in any company."""
 
 from collections.abc import Sequence
-from functools import cached_property
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
-import torch
-from torch import Tensor
 
-from facegan.artifact import Artifact, ModelCard
-from facegan.devices import send
 from facegan.errors import RequestError
+from facegan.model_files import ModelCard
 from facegan.synthesis.classes import Class, choose_labels
-from facegan.synthesis.company import HEAVY, LARGE, MOST, Company, find_company
-from facegan.synthesis.engine import Engine
+from facegan.synthesis.company import Company
 from facegan.synthesis.latents import latents_of_seeds, walk
-from facegan.synthesis.rows import Rows
+from facegan.synthesis.painter import Painter, Pixels
+from facegan.synthesis.rows import Labels, Latents, Rows
 
-
-def to_pixels(images: Tensor) -> Tensor:
-    """Float images (N, 3, H, W) in [-1, 1] → uint8 (N, H, W, 3), rounded to the nearest level."""
-    levels = ((images.float().clamp(-1, 1) + 1) * 127.5).round()
-    return levels.to(torch.uint8).permute(0, 2, 3, 1).contiguous()
+if TYPE_CHECKING:
+    from facegan.artifact import Artifact
 
 
 class Synthesizer:
-    """Draws faces with an artifact's generator; safe to share between threads on a CPU.
+    """Draws faces with a model; safe to share between threads on a CPU.
 
     Args:
-        artifact: The model; its generator is moved to the engine's device.
-        engine: Where to compute; without one, on the CPU in float32.
+        model: An artifact, drawn by torch on the CPU; or what draws, as :func:`open_synthesizer`
+            chooses it.
     """
 
-    def __init__(self, artifact: Artifact, engine: Engine | None = None) -> None:
-        self.artifact = artifact
-        self.engine = engine or Engine(torch.device("cpu"))
-        self.engine.place(artifact.generator)
+    def __init__(self, model: "Artifact | Painter") -> None:
+        self.painter: Painter = torch_painter(model) if hasattr(model, "generator") else model
 
     @property
     def card(self) -> ModelCard:
         """The model's card."""
-        return self.artifact.card
+        return self.painter.card
+
+    @property
+    def company(self) -> Company:
+        """How many rows are drawn at once."""
+        return self.painter.company
 
     def generate(
         self,
@@ -49,7 +45,7 @@ class Synthesizer:
         latents: npt.ArrayLike | None = None,
         truncation_psi: float = 1.0,
         classes: Sequence[Class] | None = None,
-    ) -> npt.NDArray[np.uint8]:
+    ) -> Pixels:
         """Draw one face a seed, or one a latent.
 
         Args:
@@ -102,17 +98,17 @@ class Synthesizer:
         if mix is not None:
             return self.mixed_rows(seeds, mix, mix_layers, truncation_psi, classes)
         if seeds is not None:
-            inputs = latents_of_seeds(self.artifact, seeds)
+            inputs = latents_of_seeds(self.card, seeds)
         else:
             inputs = self.check_latents(np.asarray(latents))
-        labels = choose_labels(self.artifact, len(inputs), seeds, classes)
+        labels = choose_labels(self.card, len(inputs), seeds, classes)
         if interpolate is not None:
             inputs, labels = self.on_the_way(inputs, labels, interpolate)
         return Rows(inputs, labels, truncation_psi)
 
     def on_the_way(
-        self, stations: Tensor, labels: Tensor | None, frames: int
-    ) -> tuple[Tensor, Tensor | None]:
+        self, stations: Latents, labels: Labels | None, frames: int
+    ) -> tuple[Latents, Labels | None]:
         """The latents between stations (S, latent_dim), and their one label each."""
         if len(stations) < 2 or frames < 1:
             raise RequestError(
@@ -122,9 +118,9 @@ class Synthesizer:
         ways = walk(stations, frames)
         if labels is None:
             return ways, None
-        if len(labels.unique()) > 1:
+        if len(np.unique(labels)) > 1:
             raise RequestError("An interpolation is of one class.", "Give classes, one for all.")
-        return ways, labels[:1].expand(len(ways))
+        return ways, np.repeat(labels[:1], len(ways))
 
     def class_names(
         self, count: int, seeds: Sequence[int] | None, classes: Sequence[Class] | None
@@ -134,8 +130,8 @@ class Synthesizer:
         Raises:
             RequestError: as :meth:`generate`.
         """
-        labels = choose_labels(self.artifact, count, seeds, classes)
-        known = tuple(self.artifact.classes)
+        labels = choose_labels(self.card, count, seeds, classes)
+        known = [name for name, _ in self.card.classes]
         return None if labels is None else tuple(known[label] for label in labels.tolist())
 
     def mix(
@@ -145,7 +141,7 @@ class Synthesizer:
         layers: Sequence[int] | None = None,
         truncation_psi: float = 1.0,
         classes: Sequence[Class] | None = None,
-    ) -> npt.NDArray[np.uint8]:
+    ) -> Pixels:
         """Faces of each of N seeds with some layers' styles of each of M others.
 
         Style mixing (arXiv:1812.04948, section 3.1): early layers carry pose and shape, late ones
@@ -182,9 +178,9 @@ class Synthesizer:
         if seeds is None:
             raise RequestError("Styles are mixed of seeds, not of latents.", "Give seeds.")
         everyone = [*seeds, *others]
-        latents = latents_of_seeds(self.artifact, everyone)
-        labels = choose_labels(self.artifact, len(everyone), everyone, classes)
-        pairs = torch.tensor(
+        latents = latents_of_seeds(self.card, everyone)
+        labels = choose_labels(self.card, len(everyone), everyone, classes)
+        pairs = np.array(
             [(own, len(seeds) + other) for own in range(len(seeds)) for other in range(len(others))]
         )
         return Rows(
@@ -198,13 +194,12 @@ class Synthesizer:
         Raises:
             RequestError: the family has no styles.
         """
-        if not self.artifact.has_style_mixing:
+        if not (layers := self.painter.style_layers):
             raise RequestError(
                 f"The family {self.card.family!r} has no styles to mix.",
                 "Leave mixing out, or take a model of a family that paints by styles.",
             )
-        synthesis: Any = self.artifact.generator.synthesis
-        return int(synthesis.layers)
+        return layers
 
     def check_layers(self, layers: Sequence[int] | None) -> tuple[int, ...]:
         """Which layers are named, each once and in order; the finer half where None."""
@@ -220,14 +215,14 @@ class Synthesizer:
 
     def check_truncation(self, truncation_psi: float) -> None:
         """Refuse a psi that the family cannot honour."""
-        if truncation_psi != 1.0 and not self.artifact.has_truncation:
+        if truncation_psi != 1.0 and not self.painter.has_truncation:
             raise RequestError(
                 f"The family {self.card.family!r} has no truncation.",
                 "Leave truncation_psi out, or set it to 1.",
             )
 
-    def check_latents(self, latents: npt.NDArray[np.generic]) -> Tensor:
-        """Latents as a float32 tensor (N, latent_dim), or the reason why they are none."""
+    def check_latents(self, latents: npt.NDArray[np.generic]) -> Latents:
+        """Latents as a float32 (N, latent_dim), or the reason why they are none."""
         width = self.card.latent_dim
         if latents.ndim != 2 or latents.shape[1] != width or latents.dtype.kind not in "fiu":
             raise RequestError(
@@ -238,56 +233,15 @@ class Synthesizer:
             narrow = latents.astype(np.float32)
         if not np.isfinite(narrow).all():
             raise RequestError("The latents hold NaN or infinite numbers.")
-        return torch.from_numpy(narrow)
+        return narrow
 
-    @cached_property
-    def company(self) -> Company:
-        """How many rows are drawn at once; measured when the first are."""
-        rows = self.rows(seeds=range(MOST))
-        inputs = [send(x, self.engine.device) for x in rows.tensors]
-
-        def draw(*batch: Tensor) -> Tensor:
-            """Floats, as pixels may agree by chance; not recorded, as this is done once."""
-            return self.engine.run(lambda *x: self.images_of(rows, *x), *batch, is_plain=False)
-
-        weights = sum(p.numel() for p in self.artifact.generator.parameters())
-        is_large = self.card.resolution >= LARGE or weights >= HEAVY
-        with torch.inference_mode():
-            return find_company(draw, is_large and not self.engine.is_gpu, *inputs)
-
-    @torch.inference_mode()
-    def draw_rows(self, rows: Rows) -> npt.NDArray[np.uint8]:
+    def draw_rows(self, rows: Rows) -> Pixels:
         """Draw N ≥ 1 rows, on the calling thread → uint8 images (N, H, W, 3)."""
-        inputs = [send(x, self.engine.device) for x in rows.tensors]
-        return self.engine.fetch(self.company.draw(lambda *batch: self.run(rows, *batch), *inputs))
+        return self.painter.paint(rows)
 
-    def run(self, rows: Rows, *batch: Tensor) -> Tensor:
-        """The pixels (N, H, W, 3) of a batch of rows."""
-        is_plain = rows.truncation_psi == 1.0 and rows.mixed_layers is None
-        return self.engine.run(
-            lambda *inputs: to_pixels(self.images_of(rows, *inputs)), *batch, is_plain=is_plain
-        )
 
-    def images_of(self, rows: Rows, latents: Tensor, labels: Tensor | None = None) -> Tensor:
-        """What the generator makes of a batch of rows: float images (N, 3, H, W)."""
-        if rows.mixed_layers is None:
-            images: Tensor = self.call(self.artifact.generator, rows, latents, labels)
-            return images
-        pairs = [None, None] if labels is None else labels.unbind(1)
-        own, theirs = (
-            self.call(self.artifact.generator.styles, rows, z, c)  # (N, layers, style_dim)
-            for z, c in zip(latents.unbind(1), pairs, strict=True)
-        )
-        mixed = own.clone()
-        mixed[:, list(rows.mixed_layers)] = theirs[:, list(rows.mixed_layers)]
-        synthesis: Any = self.artifact.generator.synthesis
-        painted: Tensor = synthesis(mixed)
-        return painted
+def torch_painter(artifact: Any) -> Painter:
+    """An artifact on the CPU; torch is imported for it alone."""
+    from facegan.synthesis.torch_painter import TorchPainter
 
-    def call(self, network: Any, rows: Rows, latents: Tensor, labels: Tensor | None) -> Tensor:
-        """Hand a network only what its family takes."""
-        options: dict[str, Any] = {} if labels is None else {"labels": labels}
-        if rows.truncation_psi != 1.0:
-            options["truncation_psi"] = rows.truncation_psi
-        result: Tensor = network(latents, **options)
-        return result
+    return TorchPainter(artifact)

@@ -97,7 +97,8 @@ class Synthesis(nn.Module):
         )
 
     def forward(self, ws: Tensor) -> Tensor:
-        x = self.first(self.constant.expand(len(ws), -1, -1, -1), ws[:, 0])
+        # Not len(ws), which the exporter would take for a constant.
+        x = self.first(self.constant.expand(ws.shape[0], -1, -1, -1), ws[:, 0])
         image: Tensor = self.to_rgb(x, ws[:, 1])
         for index, block in enumerate(self.blocks):
             x, image = block(x, image, ws[:, 2 * index + 1 : 2 * index + 4])

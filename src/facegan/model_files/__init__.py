@@ -1,0 +1,41 @@
+"""The files of a model, without torch: who draws it may not have it."""
+
+from facegan.model_files.card import (
+    CARD_NAME,
+    GENERATOR_GRAPH,
+    MAPPING_GRAPH,
+    SYNTHESIS_GRAPH,
+    WEIGHTS_NAME,
+    GraphFacts,
+    ModelCard,
+    first_line,
+    parse_card,
+)
+from facegan.model_files.folder import (
+    copy_artifact,
+    digest_of,
+    pack_artifact,
+    read_card,
+    read_file,
+    read_files,
+    write,
+)
+
+__all__ = [
+    "CARD_NAME",
+    "GENERATOR_GRAPH",
+    "MAPPING_GRAPH",
+    "SYNTHESIS_GRAPH",
+    "WEIGHTS_NAME",
+    "GraphFacts",
+    "ModelCard",
+    "copy_artifact",
+    "digest_of",
+    "first_line",
+    "pack_artifact",
+    "parse_card",
+    "read_card",
+    "read_file",
+    "read_files",
+    "write",
+]

@@ -1,0 +1,109 @@
+"""Draws with torch: on GPUs, and where a model's graphs were not exported."""
+
+from functools import cached_property
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from facegan.artifact import Artifact
+from facegan.devices import send
+from facegan.model_files import ModelCard
+from facegan.synthesis.company import HEAVY, LARGE, MOST, Array, Company, find_company
+from facegan.synthesis.engine import Engine
+from facegan.synthesis.latents import latents_of_seeds
+from facegan.synthesis.painter import Pixels
+from facegan.synthesis.rows import Rows
+
+
+def to_pixels(images: Tensor) -> Tensor:
+    """Float images (N, 3, H, W) in [-1, 1] → uint8 (N, H, W, 3), rounded to the nearest level."""
+    levels = ((images.float().clamp(-1, 1) + 1) * 127.5).round()
+    return levels.to(torch.uint8).permute(0, 2, 3, 1).contiguous()
+
+
+class TorchPainter:
+    """An artifact's generator, moved to an engine's device; on a CPU threads may share it."""
+
+    def __init__(self, artifact: Artifact, engine: Engine | None = None) -> None:
+        self.artifact = artifact
+        self.engine = engine or Engine(torch.device("cpu"))
+        self.engine.place(artifact.generator)
+
+    @property
+    def card(self) -> ModelCard:
+        """The model's card."""
+        return self.artifact.card
+
+    @property
+    def has_truncation(self) -> bool:
+        """Whether the family trades variety for typicality by a truncation psi."""
+        return self.artifact.has_truncation
+
+    @property
+    def style_layers(self) -> int:
+        """How many layers take a style of their own; 0 where the family has no styles."""
+        if not self.artifact.has_style_mixing:
+            return 0
+        synthesis: Any = self.artifact.generator.synthesis
+        return int(synthesis.layers)
+
+    @cached_property
+    def company(self) -> Company:
+        """How many rows are drawn at once; measured when the first are."""
+        latents = latents_of_seeds(self.card, range(MOST))
+        labels = torch.zeros(MOST, dtype=torch.int64).numpy() if self.card.classes else None
+        rows = Rows(latents, labels)
+
+        def draw(*batch: Array) -> Array:
+            """Not recorded, as this is done once."""
+            inputs = self.sent(batch)
+            images = self.engine.run(lambda *x: self.images_of(rows, *x), *inputs, is_plain=False)
+            return images.float().cpu().numpy()
+
+        weights = sum(p.numel() for p in self.artifact.generator.parameters())
+        is_large = self.card.resolution >= LARGE or weights >= HEAVY
+        with torch.inference_mode():
+            return find_company(draw, is_large and not self.engine.is_gpu, *rows.arrays)
+
+    @torch.inference_mode()
+    def paint(self, rows: Rows) -> Pixels:
+        """Draw N ≥ 1 rows, on the calling thread."""
+        return self.company.draw(lambda *batch: self.paint_batch(rows, batch), *rows.arrays)
+
+    def paint_batch(self, rows: Rows, batch: tuple[Array, ...]) -> Pixels:
+        """The pixels of a batch of rows; what every caller asks for is recorded on GPUs."""
+        pixels = self.engine.run(
+            lambda *inputs: to_pixels(self.images_of(rows, *inputs)),
+            *self.sent(batch),
+            is_plain=rows.truncation_psi == 1.0 and rows.mixed_layers is None,
+        )
+        return self.engine.fetch(pixels)
+
+    def sent(self, batch: tuple[Array, ...]) -> list[Tensor]:
+        """Arrays on the engine's device."""
+        return [send(torch.from_numpy(x), self.engine.device) for x in batch]
+
+    def images_of(self, rows: Rows, latents: Tensor, labels: Tensor | None = None) -> Tensor:
+        """What the generator makes of a batch of rows: float images (N, 3, H, W)."""
+        if rows.mixed_layers is None:
+            images: Tensor = self.call(self.artifact.generator, rows, latents, labels)
+            return images
+        pairs = [None, None] if labels is None else labels.unbind(1)
+        own, theirs = (
+            self.call(self.artifact.generator.styles, rows, z, c)  # (N, layers, style_dim)
+            for z, c in zip(latents.unbind(1), pairs, strict=True)
+        )
+        mixed = own.clone()
+        mixed[:, list(rows.mixed_layers)] = theirs[:, list(rows.mixed_layers)]
+        synthesis: Any = self.artifact.generator.synthesis
+        painted: Tensor = synthesis(mixed)
+        return painted
+
+    def call(self, network: Any, rows: Rows, latents: Tensor, labels: Tensor | None) -> Tensor:
+        """Hand a network only what its family takes."""
+        options: dict[str, Any] = {} if labels is None else {"labels": labels}
+        if rows.truncation_psi != 1.0:
+            options["truncation_psi"] = rows.truncation_psi
+        result: Tensor = network(latents, **options)
+        return result

@@ -1,0 +1,186 @@
+"""A model's exported graphs draw what torch draws, within a level, and need no torch for it."""
+
+import dataclasses
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from facegan.artifact import load_artifact
+from facegan.errors import ArtifactError, ConfigError
+from facegan.model_files import copy_artifact, pack_artifact, read_card
+from facegan.synthesis import Drawing, Synthesizer, foresee, open_synthesizer
+from facegan.synthesis.graph_painter import GraphPainter
+from facegan.synthesis.torch_painter import TorchPainter
+
+GRAPHS = Drawing("openvino")
+
+DRAW_WITHOUT = """
+import sys
+for name in ("torch", "safetensors", "facegan.gans", "facegan.artifact"):
+    sys.modules[name] = None  # importing it raises ImportError
+from pathlib import Path
+from facegan.synthesis import open_synthesizer
+from facegan.serving import create_app
+model = open_synthesizer(Path(sys.argv[1]))
+sys.stdout.buffer.write(model.generate(seeds=[0, 1, 2]).tobytes())
+reply = create_app(model).test_client().post("/invocations", json={"seeds": [1]})
+assert reply.status_code == 200, reply.data
+"""
+
+
+@pytest.fixture(scope="module")
+def by_graphs(exported_dir: Path) -> Synthesizer:
+    return open_synthesizer(exported_dir, GRAPHS)
+
+
+@pytest.fixture(scope="module")
+def by_torch(exported_dir: Path) -> Synthesizer:
+    return Synthesizer(load_artifact(exported_dir))
+
+
+def assert_alike(by_graphs: Synthesizer, by_torch: Synthesizer, **asked: object) -> None:
+    """Within one level, of pictures that are not all one colour."""
+    rows = by_graphs.rows(**asked)  # type: ignore[arg-type]
+    mine, theirs = (model.draw_rows(rows).astype(int) for model in (by_graphs, by_torch))
+    assert mine.shape == theirs.shape
+    assert abs(mine - theirs).max() <= 1
+    assert theirs.std() > 0.1
+
+
+def test_the_pixels_are_torchs_within_a_level(
+    by_graphs: Synthesizer, by_torch: Synthesizer
+) -> None:
+    assert isinstance(by_graphs.painter, GraphPainter)
+    assert_alike(by_graphs, by_torch, seeds=range(21))
+
+
+def test_what_a_family_can_besides_the_graphs_can(
+    by_graphs: Synthesizer, by_torch: Synthesizer
+) -> None:
+    """Classes, truncation, mixed styles; and what it cannot is refused alike."""
+    if by_torch.card.classes:
+        assert_alike(by_graphs, by_torch, seeds=[4, 4, 4], classes=[0, 1, 2])
+    assert by_graphs.painter.has_truncation == by_torch.painter.has_truncation
+    if by_torch.painter.has_truncation:
+        assert_alike(by_graphs, by_torch, seeds=range(5), truncation_psi=0.5)
+    assert by_graphs.painter.style_layers == by_torch.painter.style_layers
+    if by_torch.painter.style_layers:
+        assert_alike(by_graphs, by_torch, seeds=[1, 2], mix=[3, 4, 5])
+
+
+def test_one_seed_has_one_face_in_any_company(by_graphs: Synthesizer) -> None:
+    together = by_graphs.generate(seeds=range(23))
+    for seeds in (range(1), range(5), range(9, 23)):
+        assert np.array_equal(by_graphs.generate(seeds=seeds), together[seeds.start : seeds.stop])
+
+
+def test_a_server_draws_them_without_torch(exported_dir: Path, by_graphs: Synthesizer) -> None:
+    command = [sys.executable, "-c", DRAW_WITHOUT, str(exported_dir)]
+    done = subprocess.run(command, capture_output=True)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout == by_graphs.generate(seeds=[0, 1, 2]).tobytes()
+
+
+@pytest.fixture
+def exported(exported_dir: Path, tmp_path: Path) -> Path:
+    """A copy to do harm to."""
+    copy_artifact(exported_dir, tmp_path / "model")
+    return tmp_path / "model"
+
+
+def test_an_archive_holds_the_graphs(exported: Path, by_graphs: Synthesizer) -> None:
+    archive = pack_artifact(exported, exported.parent / "model.tar.gz")
+    drawn = open_synthesizer(archive, GRAPHS).generate(seeds=[5])
+    assert np.array_equal(drawn, by_graphs.generate(seeds=[5]))
+
+
+def test_a_graph_that_the_card_does_not_describe_is_refused(exported: Path) -> None:
+    graph = next(exported.glob("*.onnx"))
+    graph.write_bytes(graph.read_bytes() + b"\0")
+    with pytest.raises(ArtifactError, match=rf"{graph.name} is not the graph.*facegan export"):
+        open_synthesizer(exported, GRAPHS)
+    graph.unlink()
+    with pytest.raises(ArtifactError, match=rf"{graph.name} cannot be read"):
+        open_synthesizer(exported, GRAPHS)
+
+
+def test_a_damaged_graph_with_its_digest_is_refused(exported: Path) -> None:
+    """Whoever packed it may have written both."""
+    import hashlib
+
+    card = read_card(exported)
+    assert card.graph is not None
+    digests = {}
+    for name in card.graph.sha256:
+        (exported / name).write_bytes(b"no graph")
+        digests[name] = hashlib.sha256(b"no graph").hexdigest()
+    told = dataclasses.replace(card, graph=dataclasses.replace(card.graph, sha256=digests))
+    (exported / "model_card.json").write_text(told.to_json())
+    with pytest.raises(ArtifactError, match="cannot be read"):
+        open_synthesizer(exported, GRAPHS).generate(seeds=[0])
+
+
+@pytest.mark.parametrize("facts", [
+    "yes", {}, {"sha256": {"../generator.onnx": "0"}}, {"sha256": {"mapping.onnx": "0"}},
+    {"sha256": {"generator.onnx": "0"}, "style_layers": -1},
+    {"sha256": {"generator.onnx": "0"}, "batch_bytes": "all"},
+    {"sha256": {"generator.onnx": "0"}, "surprise": 1}, {"sha256": ["generator.onnx"]},
+])  # fmt: skip
+def test_a_card_that_lies_about_graphs_is_refused(model_dir: Path, tmp_path: Path, facts) -> None:
+    copy_artifact(model_dir, tmp_path)
+    card = json.loads((tmp_path / "model_card.json").read_text())
+    (tmp_path / "model_card.json").write_text(json.dumps({**card, "graph": facts}))
+    with pytest.raises(ArtifactError, match="is not a model card"):
+        read_card(tmp_path)
+
+
+def test_a_model_without_graphs_is_drawn_by_torch_or_refused(
+    model_dir: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert isinstance(open_synthesizer(model_dir).painter, TorchPainter)
+    with pytest.raises(ArtifactError, match=r"it has none.*facegan export"):
+        open_synthesizer(model_dir, GRAPHS)
+    monkeypatch.setattr("facegan.synthesis.opening.is_installed", lambda name: name != "torch")
+    with pytest.raises(ArtifactError, match=r"it has none.*where torch is installed"):
+        open_synthesizer(model_dir)
+
+
+def test_a_gpu_is_preferred_where_a_driver_shows_one(
+    exported_dir: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    card = read_card(exported_dir)
+    assert Drawing().wants_graphs(card)
+    assert not Drawing("torch").wants_graphs(card)
+    assert not Drawing(precision="bf16").wants_graphs(card)
+    monkeypatch.setattr("facegan.synthesis.opening.sees_gpu", lambda: True)
+    assert not Drawing().wants_graphs(card)
+    assert Drawing(device="cpu").wants_graphs(card)
+
+
+@pytest.mark.parametrize(
+    ("wish", "message"),
+    [
+        ({"backend": "tflite"}, "backend is 'tflite'.*auto, torch, openvino"),
+        ({"backend": "openvino", "device": "cuda"}, "openvino cannot draw in auto on cuda"),
+        ({"backend": "openvino", "precision": "bf16"}, "openvino cannot draw in bf16"),
+    ],
+)
+def test_what_openvino_cannot_do_is_refused(wish: dict[str, str], message: str) -> None:
+    with pytest.raises(ConfigError, match=message):
+        Drawing(**wish)
+
+
+def test_a_large_generator_draws_alone(exported_dir: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A batch would gain nothing, and to compare sizes would take seconds."""
+    monkeypatch.setattr("facegan.synthesis.graph_painter.LARGE", 32)
+    assert open_synthesizer(exported_dir, GRAPHS).company.sizes == (1,)
+
+
+def test_what_graphs_take_is_foreseen(exported_dir: Path) -> None:
+    size = foresee(exported_dir, GRAPHS)
+    assert size.weights > sum(path.stat().st_size for path in exported_dir.glob("*.onnx"))
+    assert size.activations >= 16 * 3 * 32 * 32 * 4
