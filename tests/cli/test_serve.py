@@ -9,6 +9,7 @@ import signal
 import socket
 import subprocess
 import sys
+import tarfile
 import threading
 import time
 import urllib.request
@@ -225,6 +226,63 @@ def test_a_wrong_variable_is_told_before_the_server_starts(
     monkeypatch.setenv(variable, text)
     assert serve(model_dir, "--port", free_port()) == 2
     assert text in capsys.readouterr().err
+
+
+def with_code(model_dir: Path, target: Path, code: str) -> Path:
+    """A model.tar.gz that brings code of its own."""
+    shutil.copytree(model_dir, target / "own")
+    (target / "own/model.tar.gz").unlink()
+    (target / "own/code").mkdir()
+    (target / "own/code/inference.py").write_text(code)
+    return Path(shutil.make_archive(str(target / "model"), "gztar", target / "own"))
+
+
+def test_a_models_own_code_runs_as_in_the_container(model_dir: Path, tmp_path: Path) -> None:
+    """Out of its archive, which is unpacked for as long as the server runs."""
+    code = "def output_fn(prediction, accept): return f'{len(prediction.images)} faces'"
+    archive, port, place = with_code(model_dir, tmp_path, code), free_port(), tmp_path / "tmp"
+    place.mkdir()
+    with running(serve_command(archive, port), port, TMPDIR=str(place)) as server:
+        body, headers = b'{"seeds": [1, 2]}', {"Content-Type": "application/json"}
+        asked = urllib.request.Request(server.url + "/invocations", body, headers)
+        with urllib.request.urlopen(asked) as reply:
+            assert reply.read() == b"2 faces"
+        assert list(place.iterdir())
+        assert server.stop()[0] == 0
+    assert not list(place.iterdir())
+
+
+def test_own_code_that_does_not_load_is_told_without_a_trace(
+    model_dir: Path, tmp_path: Path
+) -> None:
+    """Exit code 7; the sentence names the line."""
+    command = serve_command(with_code(model_dir, tmp_path, "x = 1\n1 / 0"), free_port())
+    environment = os.environ | {"PYTHONPATH": str(ROOT / "src")}
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=60)
+    assert done.returncode == 7
+    assert "code/inference.py, line 2" in done.stderr and "Traceback" not in done.stderr
+
+
+def test_own_code_can_be_forbidden(
+    model_dir: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:  # fmt: skip
+    """Told before the server starts, and nothing of it has run."""
+    monkeypatch.setenv("FACEGAN_OWN_CODE", "false")
+    trap = tmp_path / "sprung"
+    archive = with_code(model_dir, tmp_path, f"open({str(trap)!r}, 'w')")
+    assert serve(archive, "--port", free_port()) != 0
+    assert "forbidden" in capsys.readouterr().err and not trap.exists()
+
+
+def test_an_archive_that_would_leave_its_folder_is_not_unpacked(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with tarfile.open(tmp_path / "model.tar.gz", "w:gz") as tar:
+        for name in ("code/inference.py", "../outside.py"):
+            tar.addfile(tarfile.TarInfo(name))
+    assert serve(tmp_path / "model.tar.gz", "--port", free_port()) == 6
+    assert "outside.py" in capsys.readouterr().err and not (tmp_path.parent / "outside.py").exists()
 
 
 def finish_while_stopping(server: Server, answers: list[int]) -> Callable[[], None]:
