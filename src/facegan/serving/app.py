@@ -159,7 +159,12 @@ def patience_of(environ: Mapping[str, object], seconds: float) -> Patience:
 
 
 def is_open(connection: socket.socket) -> bool:
-    """Whether the other end of a connection has not hung up; takes microseconds."""
+    """Whether the other end of a connection has not hung up; takes microseconds.
+
+    A caller that has closed one half only, and waits for its answer, counts as gone: of both, all
+    that the kernel gets is a FIN (TCP_INFO says CLOSE_WAIT, poll POLLRDHUP without POLLHUP, of
+    either, on Linux), until something is sent that a closed end would answer with a reset.
+    """
     try:
         return connection.recv(1, socket.MSG_PEEK | socket.MSG_DONTWAIT) != b""
     except BlockingIOError:
