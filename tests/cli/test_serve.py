@@ -242,7 +242,10 @@ def test_a_models_own_code_runs_as_in_the_container(model_dir: Path, tmp_path: P
     code = "def output_fn(prediction, accept): return f'{len(prediction.images)} faces'"
     archive, port, place = with_code(model_dir, tmp_path, code), free_port(), tmp_path / "tmp"
     place.mkdir()
-    with running(serve_command(archive, port), port, TMPDIR=str(place)) as server:
+    alone = tmp_path / "alone"  # a folder of nothing but the archive, as a job's output may be
+    alone.mkdir()
+    archive.rename(alone / "model.tar.gz")
+    with running(serve_command(alone, port), port, TMPDIR=str(place)) as server:
         body, headers = b'{"seeds": [1, 2]}', {"Content-Type": "application/json"}
         asked = urllib.request.Request(server.url + "/invocations", body, headers)
         with urllib.request.urlopen(asked) as reply:

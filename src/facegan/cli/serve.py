@@ -221,12 +221,18 @@ def unpacked(model: Path) -> Iterator[Path]:
     Raises:
         ArtifactError: the archive is damaged or hostile.
     """
-    if not model.is_file() or not brings_code(model):
+    from facegan.model_files import CARD_NAME
+    from facegan.model_files.folder import ARCHIVE_NAME
+
+    archive = model
+    if model.is_dir() and not (model / CARD_NAME).exists():  # perhaps it holds only the archive
+        archive = model / ARCHIVE_NAME
+    if not archive.is_file() or not brings_code(archive):
         yield model
         return
     folder, owner = Path(tempfile.mkdtemp(prefix="facegan-model-")), os.getpid()
     try:
-        with tarfile.open(model, mode="r:gz") as tar:
+        with tarfile.open(archive, mode="r:gz") as tar:
             tar.extractall(folder, filter="data")
         yield folder
     finally:
