@@ -15,6 +15,7 @@ import torch
 from torch import nn
 
 from facegan.artifact import load_artifact, save_artifact
+from facegan.export import export_graphs
 from facegan.gans import build_gan
 from facegan.synthesis import Synthesizer
 
@@ -52,6 +53,7 @@ def write_model(folder: Path) -> None:
             deviation = torch.atanh(generator(batch).clamp(-0.999, 0.999)).std()
         generator.to_rgb.weight.mul_(0.7 / deviation)
     save_artifact(gan, folder)
+    export_graphs(folder)
 
 
 @torch.inference_mode()

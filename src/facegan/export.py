@@ -1,11 +1,11 @@
 """Exports a generator as graphs (ONNX) beside its weights, to be drawn where there is no torch."""
 
-import contextlib
 import dataclasses
 import hashlib
 import io
 import warnings
 from collections.abc import Callable
+from contextlib import redirect_stdout
 from pathlib import Path
 from typing import Any
 
@@ -124,7 +124,8 @@ def graph_of(network: nn.Module, inputs: list[tuple[str, Tensor]]) -> bytes:
 def quietly(export: Callable[[], bytes]) -> bytes:
     """Call torch's exporter without what it prints, its failures as ours."""
     try:
-        with warnings.catch_warnings(), contextlib.redirect_stdout(io.StringIO()):
+        # Without gradients layers take the form in which they serve.
+        with warnings.catch_warnings(), redirect_stdout(io.StringIO()), torch.no_grad():
             warnings.simplefilter("ignore")
             return export()
     except ImportError as cause:

@@ -251,7 +251,11 @@ def test_a_models_own_code_runs_as_in_the_container(model_dir: Path, tmp_path: P
         with urllib.request.urlopen(asked) as reply:
             assert reply.read() == b"2 faces"
         assert list(place.iterdir())
-        assert server.stop()[0] == 0
+        code, seconds = server.stop()  # by SIGTERM
+        assert code == 0 and seconds < 5
+        assert server.process.stdout is not None
+        told = server.process.stdout.read()
+        assert server.url in told and "Traceback" not in told
     assert not list(place.iterdir())
 
 
@@ -305,13 +309,12 @@ def finish_while_stopping(server: Server, answers: list[int]) -> Callable[[], No
     return finish
 
 
-@pytest.mark.parametrize("signal_number", [signal.SIGTERM, signal.SIGINT])
-def test_a_signal_ends_it_with_0_and_soon(model_dir: Path, signal_number: int) -> None:
-    """Ctrl-C and SIGTERM alike: exit code 0 within 5 seconds; it had said where it listens."""
+def test_ctrl_c_ends_it_with_0_and_soon(model_dir: Path) -> None:
+    """Exit code 0 within 5 seconds; it had said where it listens."""
     port = free_port()
     with running(serve_command(model_dir, port), port) as server:
         started = time.monotonic()
-        server.process.send_signal(signal_number)
+        server.process.send_signal(signal.SIGINT)
         assert server.process.wait(30) == 0
         assert time.monotonic() - started < 5
         assert server.process.stdout is not None

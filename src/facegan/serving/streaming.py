@@ -70,7 +70,7 @@ def answer(
         return handler.paint(model, rows, patience)
 
     if bare_type(content_type) == JSON_LINES:
-        negotiate(accept, [JSON_LINES], JSON_LINES)
+        negotiate(accept, (JSON_LINES,), JSON_LINES)
         note(bytes_in=len(body))
         return answer_lines(body, model, draw, handler.limits), JSON_LINES
     if handler.reply_type(accept) != JSON_LINES:

@@ -1,6 +1,6 @@
 """From an Accept header to one content type (RFC 9110, section 12.5.1)."""
 
-from collections.abc import Sequence
+from functools import lru_cache
 from typing import NamedTuple
 
 from facegan.errors import NotAcceptable
@@ -31,7 +31,8 @@ def bare_type(content_type: str | None) -> str:
     return ALIASES.get(name, name)
 
 
-def negotiate(accept: str | None, offered: Sequence[str], default: str) -> str:
+@lru_cache(maxsize=128)  # callers send the same few headers, several times a request
+def negotiate(accept: str | None, offered: tuple[str, ...], default: str) -> str:
     """The offered content type that a caller likes best.
 
     Args:

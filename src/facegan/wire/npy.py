@@ -5,6 +5,7 @@ The format is NumPy's NEP 1. ``numpy.load`` is not used, for it allocates what t
 
 import io
 import math
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -18,8 +19,15 @@ READERS = {  # version 3 exists only for structured types with non-Latin names
 
 def write_npy(array: npt.NDArray[Any]) -> bytes:
     """An array as .npy bytes."""
+    return npy_header(array.shape, array.dtype) + array.tobytes()
+
+
+@lru_cache(maxsize=128)  # to write one takes longer than to copy the pixels of a face
+def npy_header(shape: tuple[int, ...], dtype: np.dtype[Any]) -> bytes:
+    """What comes before the numbers, row by row."""
     stream = io.BytesIO()
-    np.lib.format.write_array(stream, np.ascontiguousarray(array), allow_pickle=False)
+    head = {"descr": np.lib.format.dtype_to_descr(dtype), "fortran_order": False, "shape": shape}
+    np.lib.format.write_array_header_1_0(stream, head)
     return stream.getvalue()
 
 
@@ -53,7 +61,4 @@ def read_header(body: bytes) -> tuple[tuple[int, ...], bool, np.dtype[Any], int]
 
 def npy_length(shape: tuple[int, ...], dtype: np.dtype[Any]) -> int:
     """How many bytes :func:`write_npy` makes of an array, without one."""
-    stream = io.BytesIO()
-    head = {"descr": np.lib.format.dtype_to_descr(dtype), "fortran_order": False, "shape": shape}
-    np.lib.format.write_array_header_1_0(stream, head)
-    return stream.tell() + math.prod(shape) * dtype.itemsize
+    return len(npy_header(shape, dtype)) + math.prod(shape) * dtype.itemsize
