@@ -194,7 +194,7 @@ def test_lines_that_cannot_fit_are_413_before_anything_is_drawn(
 ) -> None:
     limits = ServingLimits(max_body_bytes=2000)
     client = create_app(Synthesizer(artifact), limits=limits).test_client()
-    monkeypatch.delattr(Synthesizer, "images_of")  # whoever draws now fails with 500
+    monkeypatch.delattr(Synthesizer, "rows")  # whoever prepares to draw now fails with 500
     body, headers = {"seeds": [1] * 60}, {"Accept": JSON_LINES}
     assert client.post("/invocations", json=body, headers=headers).status_code == 413
 

@@ -25,7 +25,7 @@ from facegan.serving.telemetry.logs import (
     TextFormatter,
     logging_settings,
 )
-from facegan.synthesis import Synthesizer
+from facegan.synthesis import Rows, Synthesizer
 from facegan.wire import JSON_LINES
 
 CUSTOM = "X-Amzn-SageMaker-Custom-Attributes"
@@ -126,17 +126,16 @@ def test_a_stream_that_breaks_off_says_so_in_its_line(
     artifact: Artifact, lines, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Its status was sent long before."""
-    synthesizer = Synthesizer(artifact)
-    client = reader_of(create_app(synthesizer))
     calls = iter(range(9))
-    draw = synthesizer.images_of
+    draw = Synthesizer.draw_rows
 
-    def fail_later(*arguments: object) -> object:
-        if next(calls):
+    def fail_later(self: Synthesizer, rows: Rows) -> object:
+        if next(calls) > 1:  # one before it is ready, then the first slice
             raise ZeroDivisionError
-        return draw(*arguments)  # type: ignore[arg-type]
+        return draw(self, rows)
 
-    monkeypatch.setattr(synthesizer, "images_of", fail_later)
+    monkeypatch.setattr(Synthesizer, "draw_rows", fail_later)
+    client = reader_of(create_app(Synthesizer(artifact)))
     body = {"seeds": list(range(40))}
     client.post("/invocations", json=body, headers={"Accept": JSON_LINES})
     (line,) = lines()
