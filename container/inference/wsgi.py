@@ -25,7 +25,8 @@ def app_of(here: ServingEnvironment) -> flask.Flask:
         own_code=here.own_code,
     )
     if here.is_multi_model:
-        return create_models_app(registry_of(here, settings), limits=limits, emf=here.emf)
+        registry = registry_of(here, settings)
+        return create_models_app(registry, limits=limits, threads=here.threads, emf=here.emf)
     served = open_model(here.model_dir, settings)
     return create_app(served, limits=limits, threads=here.threads, emf=here.emf)
 

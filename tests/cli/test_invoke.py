@@ -30,6 +30,7 @@ from facegan.wire import (
     ZIP,
     GenerateRequest,
     Provenance,
+    bare_type,
     decode_images,
     decode_request,
     encode_reply,
@@ -64,7 +65,7 @@ class Endpoint:
         shades = request.seeds if is_plain else range(request.count)
         images = np.stack([np.full((4, 4, 3), shade, np.uint8) for shade in shades or []])
         origin = Provenance.of_request(request, CARD)
-        accept = headers.get("X-Amzn-SageMaker-Accept") or headers["Accept"]
+        accept = bare_type(headers.get("X-Amzn-SageMaker-Accept") or headers["Accept"])
         answer = encode_reply(images, request, accept, origin)
         if not path.endswith("-response-stream"):
             return 200, {"Content-Type": accept}, answer

@@ -9,10 +9,12 @@ import signal
 import socket
 import subprocess
 import sys
+import tarfile
 import threading
 import time
 import urllib.request
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 from typing import NamedTuple
@@ -226,6 +228,70 @@ def test_a_wrong_variable_is_told_before_the_server_starts(
     assert text in capsys.readouterr().err
 
 
+def with_code(model_dir: Path, target: Path, code: str) -> Path:
+    """A model.tar.gz that brings code of its own."""
+    shutil.copytree(model_dir, target / "own")
+    (target / "own/model.tar.gz").unlink()
+    (target / "own/code").mkdir()
+    (target / "own/code/inference.py").write_text(code)
+    return Path(shutil.make_archive(str(target / "model"), "gztar", target / "own"))
+
+
+def test_a_models_own_code_runs_as_in_the_container(model_dir: Path, tmp_path: Path) -> None:
+    """Out of its archive, which is unpacked for as long as the server runs."""
+    code = "def output_fn(prediction, accept): return f'{len(prediction.images)} faces'"
+    archive, port, place = with_code(model_dir, tmp_path, code), free_port(), tmp_path / "tmp"
+    place.mkdir()
+    alone = tmp_path / "alone"  # a folder of nothing but the archive, as a job's output may be
+    alone.mkdir()
+    archive.rename(alone / "model.tar.gz")
+    with running(serve_command(alone, port), port, TMPDIR=str(place)) as server:
+        body, headers = b'{"seeds": [1, 2]}', {"Content-Type": "application/json"}
+        asked = urllib.request.Request(server.url + "/invocations", body, headers)
+        with urllib.request.urlopen(asked) as reply:
+            assert reply.read() == b"2 faces"
+        assert list(place.iterdir())
+        code, seconds = server.stop()  # by SIGTERM
+        assert code == 0 and seconds < 5
+        assert server.process.stdout is not None
+        told = server.process.stdout.read()
+        assert server.url in told and "Traceback" not in told
+    assert not list(place.iterdir())
+
+
+def test_own_code_that_does_not_load_is_told_without_a_trace(
+    model_dir: Path, tmp_path: Path
+) -> None:
+    """Exit code 7; the sentence names the line."""
+    command = serve_command(with_code(model_dir, tmp_path, "x = 1\n1 / 0"), free_port())
+    environment = os.environ | {"PYTHONPATH": str(ROOT / "src")}
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=60)
+    assert done.returncode == 7
+    assert "code/inference.py, line 2" in done.stderr and "Traceback" not in done.stderr
+
+
+def test_own_code_can_be_forbidden(
+    model_dir: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:  # fmt: skip
+    """Told before the server starts, and nothing of it has run."""
+    monkeypatch.setenv("FACEGAN_OWN_CODE", "false")
+    trap = tmp_path / "sprung"
+    archive = with_code(model_dir, tmp_path, f"open({str(trap)!r}, 'w')")
+    assert serve(archive, "--port", free_port()) != 0
+    assert "forbidden" in capsys.readouterr().err and not trap.exists()
+
+
+def test_an_archive_that_would_leave_its_folder_is_not_unpacked(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with tarfile.open(tmp_path / "model.tar.gz", "w:gz") as tar:
+        for name in ("code/inference.py", "../outside.py"):
+            tar.addfile(tarfile.TarInfo(name))
+    assert serve(tmp_path / "model.tar.gz", "--port", free_port()) == 6
+    assert "outside.py" in capsys.readouterr().err and not (tmp_path.parent / "outside.py").exists()
+
+
 def finish_while_stopping(server: Server, answers: list[int]) -> Callable[[], None]:
     """Send half a request now; the other half when called, while the server stops."""
     body = b'{"seeds": [1, 2]}'
@@ -243,13 +309,12 @@ def finish_while_stopping(server: Server, answers: list[int]) -> Callable[[], No
     return finish
 
 
-@pytest.mark.parametrize("signal_number", [signal.SIGTERM, signal.SIGINT])
-def test_a_signal_ends_it_with_0_and_soon(model_dir: Path, signal_number: int) -> None:
-    """Ctrl-C and SIGTERM alike: exit code 0 within 5 seconds; it had said where it listens."""
+def test_ctrl_c_ends_it_with_0_and_soon(model_dir: Path) -> None:
+    """Exit code 0 within 5 seconds; it had said where it listens."""
     port = free_port()
     with running(serve_command(model_dir, port), port) as server:
         started = time.monotonic()
-        server.process.send_signal(signal_number)
+        server.process.send_signal(signal.SIGINT)
         assert server.process.wait(30) == 0
         assert time.monotonic() - started < 5
         assert server.process.stdout is not None
@@ -283,10 +348,86 @@ def test_the_containers_serve_is_gunicorn_itself(model_dir: Path, tmp_path: Path
         finish = threading.Thread(target=finish_while_stopping(server, answers))
         time.sleep(0.3)  # the first half has arrived
         finish.start()
-        code, seconds = server.stop()
+        server.process.terminate()
+        started = time.monotonic()
+        time.sleep(0.2)  # gunicorn passes the signal on to its worker
+        assert status_while_ending(server, "GET", "/ping") == 503
+        assert status_while_ending(server, "POST", "/invocations") == 503
+        code = server.process.wait(30)
         finish.join()
         assert (answers, code) == ([200], 0)
-        assert seconds < 5
+        assert time.monotonic() - started < 5
         assert server.process.stdout is not None
         log = [json.loads(line) for line in server.process.stdout.read().splitlines()]
-        assert [line["status"] for line in log if line.get("route")] == [200, 413, 200]
+        answered = [line for line in log if line.get("route", "").endswith("invocations")]
+        assert [line["status"] for line in answered] == [200, 413, 200]
+        refused = [line["error"] for line in log if line.get("route") == "none"]
+        assert refused == ["Draining"]
+        assert log.index(answered[-1]) < messages(log).index("Ended: all was drawn.")
+
+
+def status_while_ending(server: Server, method: str, path: str) -> int:
+    """What a caller is told who comes once SIGTERM was sent, at once."""
+    connection = http.client.HTTPConnection("127.0.0.1", server.port, timeout=1)
+    connection.request(method, path, headers={"X-Request-Id": "late-1"})
+    reply = connection.getresponse()
+    assert reply.headers["X-Request-Id"] == "late-1"
+    connection.close()
+    return reply.status
+
+
+def messages(log: list[dict]) -> list[str]:
+    return [line["message"] for line in log]
+
+
+SLOW_CODE = """
+import time
+
+def output_fn(prediction, accept):
+    time.sleep(1.2)
+    return b"drawn"
+"""
+
+
+def test_many_models_are_let_go_at_the_end(model_dir: Path, tmp_path: Path) -> None:
+    """SIGTERM: /ping is 503 and nothing is loaded, who draws gets the reply, models are closed."""
+    folder = tmp_path / "models/x/model"
+    shutil.copytree(model_dir, folder)
+    (folder / "code").mkdir()
+    (folder / "code/inference.py").write_text(SLOW_CODE)
+    port = free_port()
+    variables = {
+        "SAGEMAKER_BASE_DIR": str(tmp_path),
+        "SAGEMAKER_BIND_TO_PORT": str(port),
+        "SAGEMAKER_MULTI_MODEL": "true",
+        "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}",
+    }
+    with running([str(CONTAINER_SERVE)], port, **variables) as server:
+
+        def post(path: str, wish: object) -> tuple[int, bytes]:
+            body = json.dumps(wish).encode()
+            headers = {"Content-Type": "application/json"}
+            connection = http.client.HTTPConnection("127.0.0.1", port, timeout=30)
+            connection.request("POST", path, body, headers)
+            reply = connection.getresponse()
+            return reply.status, reply.read()
+
+        assert post("/models", {"model_name": "x", "url": str(folder)})[0] == 200
+        idle = http.client.HTTPConnection("127.0.0.1", port, timeout=30)  # from before the signal
+        idle.request("GET", "/ping")
+        idle.getresponse().read()
+        with ThreadPoolExecutor(1) as callers:
+            drawing = callers.submit(post, "/models/x/invoke", {"seeds": [1]})
+            time.sleep(0.4)
+            server.process.terminate()
+            time.sleep(0.2)
+            assert status_while_ending(server, "GET", "/ping") == 503
+            wish = json.dumps({"model_name": "y", "url": str(folder)})
+            idle.request("POST", "/models", wish, {"Content-Type": "application/json"})
+            assert idle.getresponse().status == 503
+            assert drawing.result() == (200, b"drawn")
+        assert server.process.wait(30) == 0
+        assert server.process.stdout is not None
+        log = [json.loads(line) for line in server.process.stdout.read().splitlines()]
+        assert messages(log).count("Ended: all was drawn.") == 1
+        assert any("Unloaded 'x'" in told for told in messages(log))

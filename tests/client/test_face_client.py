@@ -24,6 +24,7 @@ from facegan.wire import (
     Provenance,
     Sheet,
     answer_line,
+    bare_type,
     decode_images,
     decode_request,
     encode_reply,
@@ -52,6 +53,7 @@ class Painter:
         request = decode_request(body, content_type)
         self.asked.append(request)
         self.content_types.append(content_type)
+        accept = bare_type(accept)
         answer = encode_reply(*painted(request), accept, Provenance.of_request(request, CARD))
         return Reply(200, f"{accept}; v=1", answer)
 

@@ -383,7 +383,17 @@ def test_a_server_that_ends_is_not_well_and_loads_nothing(endpoint: Endpoint) ->
     assert endpoint.registry.close(5)
     assert endpoint.get("/ping").status_code == 503
     refused(endpoint.load("b"), 503)
-    refused(endpoint.invoke("a"), 404)
+    refused(endpoint.invoke("a"), 503)
+
+
+def test_until_the_models_are_let_go_those_that_are_loaded_answer(endpoint: Endpoint) -> None:
+    """SIGTERM: what the worker accepted still comes; /ping says 503 already."""
+    endpoint.load("a")
+    endpoint.app.extensions["facegan.ending"].begin()
+    assert endpoint.get("/ping").status_code == 503
+    refused(endpoint.load("b"), 503)
+    assert endpoint.invoke("a").status_code == 200
+    assert "facegan_ready 0.0" in endpoint.get("/metrics").text
 
 
 def test_a_broken_model_makes_the_server_unwell(endpoint: Endpoint) -> None:

@@ -1,20 +1,31 @@
 """The OpenAPI document: valid, complete, and no request made from it is a fault of ours."""
 
 import contextlib
+import io
 import os
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
 
+import numpy as np
 import pytest
 import schemathesis
 from flask import Flask
 from flask.testing import FlaskClient
 from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 from hypothesis.errors import Unsatisfiable
 from openapi_spec_validator import validate
 from schemathesis import GenerationMode
 from schemathesis.specs.openapi import checks
 
+from facegan.serving import create_app
 from facegan.serving.app import STATUS
-from facegan.wire import IMAGE_CODECS, REQUEST_TYPES
+from facegan.serving.limits import ServingLimits
+from facegan.serving.model_routes import create_models_app
+from facegan.serving.models import ModelRegistry
+from facegan.serving.served import ServingSettings, open_model, settings_of_many
+from facegan.wire import CSV, IMAGE_CODECS, JSON_LINES, NPY, REQUEST_TYPES
 from facegan.wire.generate_request import GenerateRequest
 
 CHECKS = [
@@ -22,7 +33,19 @@ CHECKS = [
     checks.content_type_conformance,
     checks.response_schema_conformance,
 ]
+# Bytes of no form at all are refused at the first look; those of the right one go further.
+ROWS = st.lists(st.floats(width=32), min_size=15, max_size=17)
+schemathesis.openapi.media_type(NPY, st.lists(ROWS, max_size=3).map(lambda x: npy(x)))
+schemathesis.openapi.media_type(CSV, ROWS.map(lambda x: ",".join(map(str, x)).encode()))
 EXAMPLES = int(os.environ.get("FACEGAN_FUZZ_EXAMPLES", "25"))
+
+
+def npy(rows: list[list[float]]) -> bytes:
+    """Latents as a .npy body, padded to one width."""
+    stream = io.BytesIO()
+    width = max(map(len, rows), default=0)
+    np.save(stream, np.array([row + [0.0] * (width - len(row)) for row in rows], np.float32))
+    return stream.getvalue()
 
 
 @pytest.fixture(scope="module")
@@ -48,6 +71,14 @@ def test_it_names_every_field_of_a_request(document: dict) -> None:
     assert set(schema["properties"]) == set(GenerateRequest.model_fields)
 
 
+def test_every_type_that_is_no_json_says_what_it_holds(document: dict) -> None:
+    """A program that reads it cannot guess what is in bytes."""
+    told = document["paths"]["/invocations"]["post"]
+    for content in (told["requestBody"]["content"], told["responses"]["200"]["content"]):
+        for media in content.values():
+            assert "$ref" in media["schema"] or media["schema"]["description"]
+
+
 def test_it_names_every_route(app: Flask, document: dict) -> None:
     """But for boto3's alias of /invocations."""
     rules = {rule.rule for rule in app.url_map.iter_rules() if "<" not in rule.rule}
@@ -64,17 +95,12 @@ def test_its_examples_are_answered(client: FlaskClient, document: dict) -> None:
             assert reply.status_code == 200, reply.text
 
 
-@pytest.mark.parametrize("mode", GenerationMode)
-@pytest.mark.parametrize("path", ["/invocations", "/ping", "/execution-parameters", "/"])
-def test_a_request_made_from_the_document_is_no_fault_of_ours(
-    app: Flask, path: str, mode: GenerationMode
-) -> None:
-    """Right and wrong ones: no fault, and replies of a type and a form that the document names.
+def ask_at_random(app: Flask, path: str, method: str, mode: GenerationMode) -> None:
+    """Requests made from an app's own document: no fault, and replies such as it names.
 
     Hypothesis is driven by hand, as schemathesis' pytest plugin (4.32) fails with pytest 9.2.
     """
-    api = schemathesis.openapi.from_wsgi("/openapi.json", app)
-    operation = api[path]["POST" if path == "/invocations" else "GET"]
+    operation = schemathesis.openapi.from_wsgi("/openapi.json", app)[path][method]
 
     @settings(max_examples=EXAMPLES, suppress_health_check=list(HealthCheck), database=None)
     @given(case=operation.as_strategy(generation_mode=mode))
@@ -83,3 +109,97 @@ def test_a_request_made_from_the_document_is_no_fault_of_ours(
 
     with contextlib.suppress(Unsatisfiable):  # nothing can be wrong about a bare GET
         ask()
+
+
+@pytest.mark.parametrize("mode", GenerationMode)
+@pytest.mark.parametrize("path", ["/invocations", "/ping", "/execution-parameters", "/"])
+def test_a_request_made_from_the_document_is_no_fault_of_ours(
+    app: Flask, path: str, mode: GenerationMode
+) -> None:
+    """Right and wrong ones."""
+    ask_at_random(app, path, "POST" if path == "/invocations" else "GET", mode)
+
+
+# --- many models, and a model's own code --------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def many(model_dir: Path) -> Iterator[Flask]:
+    """A server of many models that has loaded one, under the name "0"."""
+    settings_ = settings_of_many(ServingSettings())
+    registry = ModelRegistry(
+        model_dir.parent, lambda folder: open_model(folder, settings_), budget=1 << 34
+    )
+    app = create_models_app(registry, limits=ServingLimits(), threads=4)
+    registry.load("0", str(model_dir))
+    yield app
+    registry.close(5)
+
+
+def test_many_models_have_a_document_of_every_route(many: Flask) -> None:
+    """Valid; and it says that a model's own code may read and write anything."""
+    document = many.test_client().get("/openapi.json").get_json()
+    validate(document)
+    rules = {x.rule.replace("<opaque:name>", "{model_name}") for x in many.url_map.iter_rules()}
+    assert rules == set(document["paths"])
+    told = document["paths"]["/models/{model_name}/invoke"]["post"]
+    assert set(told["requestBody"]["content"]) == {*REQUEST_TYPES, "*/*"}
+    assert set(told["responses"]["200"]["content"]) == {*IMAGE_CODECS, "*/*"}
+    assert "default" in told["responses"]
+
+
+@pytest.mark.parametrize(("path", "method"), [
+    ("/models", "GET"), ("/models", "POST"), ("/models/{model_name}", "GET"),
+    ("/models/{model_name}", "DELETE"), ("/models/{model_name}/invoke", "POST"),
+])  # fmt: skip
+def test_a_request_to_many_models_is_no_fault_of_ours(many: Flask, path: str, method: str) -> None:
+    ask_at_random(many, path, method, GenerationMode.POSITIVE)
+
+
+def test_many_models_tell_what_a_transform_job_may_send(many: Flask) -> None:
+    """One record at a time, as a model's own code need not read lines."""
+    told = many.test_client().get("/execution-parameters").get_json()
+    assert told == {
+        "MaxConcurrentTransforms": 4, "BatchStrategy": "SINGLE_RECORD", "MaxPayloadInMB": 6,
+    }  # fmt: skip
+
+
+OWN = {  # the file, the types it reads, those it writes
+    "input_fn": ("def input_fn(body, kind): return [1]", {"*/*"}, set(IMAGE_CODECS)),
+    "output_fn": (
+        "def output_fn(made, accept): return b'x'",
+        set(REQUEST_TYPES) - {JSON_LINES},
+        {"*/*"},
+    ),
+    "model_fn": (
+        "from facegan.artifact import load_artifact\ndef model_fn(d): return load_artifact(d)",
+        set(REQUEST_TYPES),
+        set(IMAGE_CODECS),
+    ),
+}
+
+
+@pytest.mark.parametrize(("code", "read", "written"), OWN.values(), ids=OWN)
+def test_the_document_says_what_is_known_beside_a_models_own_code(
+    model_dir: Path, tmp_path: Path, code: str, read: set[str], written: set[str]
+) -> None:
+    """Where input_fn or output_fn is the owner's, any type; where it is ours, our table's."""
+    folder = tmp_path / "model"
+    shutil.copytree(model_dir, folder)
+    (folder / "code").mkdir()
+    (folder / "code/inference.py").write_text(code)
+    served = open_model(folder, ServingSettings(private_imports=True))
+    client = create_app(served).test_client()
+    document = client.get("/openapi.json").get_json()
+    validate(document)
+    told = document["paths"]["/invocations"]["post"]
+    assert set(told["requestBody"]["content"]) == read
+    assert set(told["responses"]["200"]["content"]) == written
+    is_ours = "*/*" not in read | written
+    assert ("default" in told["responses"]) is not is_ours
+    strategy = client.get("/execution-parameters").get_json()["BatchStrategy"]
+    assert strategy == ("MULTI_RECORD" if is_ours else "SINGLE_RECORD")
+    if JSON_LINES not in read and "*/*" not in read:
+        lines = client.post("/invocations", data=b'{"seeds": [1]}\n', content_type=JSON_LINES)
+        assert lines.status_code == 415
+    served.close(5)

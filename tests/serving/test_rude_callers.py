@@ -26,10 +26,11 @@ from hypothesis import strategies as st
 from facegan.serving.worker import PatientWorker
 
 ROOT = Path(__file__).parents[2]
-# `facegan serve`, but a caller has 2 s for a request: a test need not wait for half a minute.
+# `facegan serve`, but a caller has 2 s for a request, and 0.5 s to hang up after it: a test need
+# not wait for half a minute.
 SERVE = """
 import facegan.serving.worker as worker
-worker.REQUEST_SECONDS = 2.0
+worker.REQUEST_SECONDS, worker.LINGER_SECONDS = 2.0, 0.5
 from facegan.cli.__main__ import main
 main()
 """
@@ -178,16 +179,15 @@ def test_callers_who_stall_keep_nobody_waiting(server: Server, data: bytes) -> N
         assert server.send(request()).status == 200
 
 
-@pytest.mark.parametrize("name", ["half a head", "half a body", "half a chunk", "no last chunk"])
-def test_a_caller_who_stalls_is_told_so_and_hung_up_on(server: Server, name: str) -> None:
-    reply = server.send(STALLS[name])
-    assert refused(reply, 400, 408)["error"] in ("RequestTimeout", "BadRequest")
-    assert "Connection: close" in reply.head
-
-
-def test_a_silent_caller_is_hung_up_on_without_a_word(server: Server) -> None:
-    with server.connect() as connection:
-        assert connection.recv(1) == b""
+def test_callers_who_stall_are_told_so_and_hung_up_on(server: Server) -> None:
+    """All at once, as each takes 2 s; who was silent gets no word."""
+    names = ["half a head", "half a body", "half a chunk", "no last chunk"]
+    with server.connect() as silent, ThreadPoolExecutor(len(names)) as callers:
+        for reply in callers.map(server.send, [STALLS[name] for name in names]):
+            assert refused(reply, 400, 408)["error"] in ("RequestTimeout", "BadRequest")
+            assert re.search("^X-Request-Id: [0-9a-f]{32}\r$", reply.head, re.M)
+            assert "Connection: close" in reply.head
+        assert silent.recv(1) == b""
 
 
 def test_a_caller_who_dribbles_is_cut_off(server: Server) -> None:

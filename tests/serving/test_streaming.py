@@ -2,7 +2,7 @@
 
 import json
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from types import SimpleNamespace
 from typing import Any
 
@@ -19,11 +19,21 @@ from facegan.errors import InvocationError, Overloaded, RequestError
 from facegan.serving import create_app
 from facegan.serving.event_stream import payload_parts
 from facegan.serving.limits import ServingLimits
-from facegan.serving.streaming import answer_lines, draw_together, stream_faces, windows
+from facegan.serving.streaming import (
+    answer_lines,
+    as_a_stream,
+    broken_off,
+    draw_together,
+    face_lines,
+    reads_a_stream,
+    windows,
+    written,
+)
 from facegan.synthesis import Rows, Synthesizer
 from facegan.wire import (
     JSON,
     JSON_LINES,
+    STREAMED_LINES,
     GenerateRequest,
     Images,
     Provenance,
@@ -37,6 +47,13 @@ from facegan.wire import (
 
 Post = Callable[..., TestResponse]
 ORIGIN = Provenance("ab", "dcgan", "tiny", tuple(range(5)))
+
+
+def stream_faces(
+    rows: Rows, draw: Callable[[Rows], Images], origin: Provenance, at_once: int, own_id: str = ""
+) -> Iterator[bytes]:
+    """As a caller who reads a stream gets them."""
+    return broken_off(face_lines(rows, draw, origin, at_once), own_id)
 
 
 @pytest.fixture(scope="module")
@@ -135,6 +152,77 @@ def test_a_stream_that_cannot_begin_is_an_ordinary_refusal(
 ) -> None:
     reply = post(body, Accept=JSON_LINES)
     assert reply.status_code == status and reply.content_type == JSON
+
+
+@pytest.fixture
+def small(artifact: Artifact) -> Iterator[Callable[..., TestResponse]]:
+    """Asks a server whose replies are at most 30,000 bytes: a dozen faces."""
+    limits = ServingLimits(max_body_bytes=30_000)
+    client = create_app(Synthesizer(artifact), limits=limits).test_client()
+
+    def ask(count: int, accept: str, path: str = "/invocations") -> TestResponse:
+        headers = {"Accept": accept, "X-Amzn-SageMaker-Accept": accept}
+        return client.post(path, json={"seeds": list(range(count))}, headers=headers)
+
+    yield ask
+
+
+def test_lines_that_outgrow_a_reply_are_413(small: Callable[..., TestResponse]) -> None:
+    """As every other type; the hint tells how many fit, and of streams."""
+    fits = next(n for n in range(1, 40) if small(n + 1, JSON_LINES).status_code != 200)
+    whole = small(fits, JSON_LINES)
+    assert len(whole.data) <= 30_000 and whole.data.count(b"\n") == fits
+    refused = small(fits + 1, JSON_LINES)
+    assert refused.status_code == 413 and refused.get_json()["error"] == "RequestTooLarge"
+    hint = refused.get_json()["hint"]
+    assert f"about {fits} images" in hint and STREAMED_LINES in hint
+
+
+def test_who_reads_a_stream_gets_more_than_a_reply_may_be(
+    small: Callable[..., TestResponse],
+) -> None:
+    """Said in Accept, as SageMaker passes it on; or by boto3's streaming door."""
+    reply = small(40, STREAMED_LINES)
+    assert reply.status_code == 200 and len(reply.data) > 30_000
+    assert [face.seed for face in read_faces([reply.data])] == list(range(40))
+    door = "/endpoints/x/invocations-response-stream"
+    assert len(small(40, JSON_LINES, door).data) > 30_000
+
+
+def test_lines_that_cannot_fit_are_413_before_anything_is_drawn(
+    artifact: Artifact, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    limits = ServingLimits(max_body_bytes=2000)
+    client = create_app(Synthesizer(artifact), limits=limits).test_client()
+    monkeypatch.delattr(Synthesizer, "rows")  # whoever prepares to draw now fails with 500
+    body, headers = {"seeds": [1] * 60}, {"Accept": JSON_LINES}
+    assert client.post("/invocations", json=body, headers=headers).status_code == 413
+
+
+def test_what_fails_while_lines_are_made_whole_is_an_ordinary_refusal(model: Synthesizer) -> None:
+    """No stream has begun: the reply can still have a status."""
+    rows = model.rows(seeds=range(5))
+    size = sum(map(len, face_lines(rows, model.draw_rows, ORIGIN, 2)))
+    lines = face_lines(rows, failing(model, 1, Overloaded("Busy.")), ORIGIN, 2)
+    with pytest.raises(Overloaded):
+        written(lines, 5, ServingLimits(max_body_bytes=size))
+
+
+def test_a_stream_that_outgrows_its_estimate_breaks_off_within_the_limit() -> None:
+    """The first line is no promise; the last one tells why, and the reader does not take it."""
+    lines = [b"x" * 10 + b"\n", *[b"y" * 5000 + b"\n"] * 9]
+    *sent, last = written(iter(lines), 10, ServingLimits(max_body_bytes=30_000))
+    assert sum(map(len, sent)) <= 30_000
+    assert json.loads(last)["error"] == "RequestTooLarge"
+
+
+@pytest.mark.parametrize(("accept", "is_stream"), [
+    (None, False), (JSON_LINES, False), (STREAMED_LINES, True), ("*/*;stream=true", False),
+    ("application/x-ndjson; Stream=TRUE;q=0.5, */*", True), ("image/png;stream=true", False),
+])  # fmt: skip
+def test_a_caller_says_that_it_reads_a_stream(accept: str | None, is_stream: bool) -> None:
+    assert reads_a_stream(accept) is is_stream
+    assert reads_a_stream(as_a_stream(accept)) is (is_stream or accept == JSON_LINES)
 
 
 # --- many requests ------------------------------------------------------------------------------

@@ -25,7 +25,8 @@ from facegan.serving.telemetry.logs import (
     TextFormatter,
     logging_settings,
 )
-from facegan.synthesis import Synthesizer
+from facegan.synthesis import Rows, Synthesizer
+from facegan.wire import JSON_LINES
 
 CUSTOM = "X-Amzn-SageMaker-Custom-Attributes"
 ANY_TEXT = st.text(st.characters(codec="utf-8"), max_size=60)
@@ -91,6 +92,54 @@ def test_a_request_is_one_line_of_what_it_was_and_cost(own: FlaskClient, lines) 
     assert line["inference_id"] == "mine-1"
     assert 0 <= line["queue_ms"] <= line["ms"] and 0 < line["model_ms"] <= line["ms"]
     assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z", line["time"])
+
+
+@pytest.mark.parametrize("path", [
+    "/invocations", "/endpoints/x/invocations-response-stream",
+])  # fmt: skip
+def test_a_stream_is_one_line_when_its_last_piece_is_sent(
+    artifact: Artifact, lines, path: str
+) -> None:
+    """All bytes, all images, the time of all slices; and one request in the metrics."""
+    client = create_app(Synthesizer(artifact)).test_client()
+    headers = {"Accept": JSON_LINES, "X-Amzn-SageMaker-Accept": JSON_LINES}
+    body = {"seeds": list(range(40))}
+    reply = client.post(path, json=body, headers=headers, buffered=False)
+    pieces = reply.iter_encoded()
+    sent = len(next(pieces))
+    assert lines() == [], "nothing is told of what is not over"
+    watcher = Reader(client.application)
+    assert metrics(watcher)["facegan_requests_in_flight",] == 2, "the stream, and who asks"
+    sent += sum(map(len, pieces))
+    reply.close()
+    (line,) = lines()
+    assert (line["status"], line["images"], line["bytes_out"]) == (200, 40, sent)
+    assert line["request_id"] == reply.headers["X-Request-Id"] and "error" not in line
+    assert 0 < line["model_ms"] <= line["ms"]
+    route = "/invocations" if path == "/invocations" else path.replace("x", "<endpoint_name>")
+    told = metrics(watcher)
+    assert told["facegan_request_seconds_count", route, "200"] == 1
+    assert told["facegan_images_total",] == 41 and told["facegan_requests_in_flight",] == 1
+
+
+def test_a_stream_that_breaks_off_says_so_in_its_line(
+    artifact: Artifact, lines, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its status was sent long before."""
+    calls = iter(range(9))
+    draw = Synthesizer.draw_rows
+
+    def fail_later(self: Synthesizer, rows: Rows) -> object:
+        if next(calls) > 1:  # one before it is ready, then the first slice
+            raise ZeroDivisionError
+        return draw(self, rows)
+
+    monkeypatch.setattr(Synthesizer, "draw_rows", fail_later)
+    client = reader_of(create_app(Synthesizer(artifact)))
+    body = {"seeds": list(range(40))}
+    client.post("/invocations", json=body, headers={"Accept": JSON_LINES})
+    (line,) = lines()
+    assert (line["status"], line["error"], line["images"]) == (200, "InternalError", 40)
 
 
 def test_no_payload_is_logged(own: FlaskClient, lines, caplog: pytest.LogCaptureFixture) -> None:
@@ -204,7 +253,7 @@ def test_two_apps_count_apart(own: FlaskClient, artifact: Artifact) -> None:
 
 def test_the_worker_and_the_batcher_count_by_reason(own: FlaskClient) -> None:
     telemetry = own.application.extensions["facegan.telemetry"]
-    telemetry.turned_away(408, "RequestTimeout")
+    telemetry.turned_away(408, "RequestTimeout", "a")
     telemetry.rejected("overload")
     told = metrics(own)
     assert told["facegan_rejections_total", "RequestTimeout"] == 1

@@ -71,8 +71,8 @@ def wait_until(happened: Callable[[], object]) -> None:
 
 
 def test_two_that_live_hear_no_harm(open_watch: Open, told: list[str]) -> None:
-    watches = [open_watch(rank, silence=1.5) for rank in range(2)]
-    time.sleep(2)
+    watches = [open_watch(rank, silence=0.75) for rank in range(2)]
+    time.sleep(1)
     assert not told and not any(watch.error for watch in watches)
 
 

@@ -1,28 +1,37 @@
 """`facegan serve`: a model behind HTTP on this machine, as SageMaker would serve it."""
 
+import hashlib
 import logging
 import os
+import shutil
 import socket
+import tarfile
+import tempfile
+import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from facegan.errors import ServeError
+from facegan.errors import ArtifactError, FaceGANError, ServeError
 
 if TYPE_CHECKING:
-    from facegan.artifact import Artifact
     from facegan.environment import ServingEnvironment
 
 try:
     from gunicorn.app.base import BaseApplication
+    from gunicorn.arbiter import Arbiter
+    from gunicorn.errors import AppImportError
 except ImportError as cause:
     raise ServeError(
         f"The server's packages are not installed: {cause}.", "pip install 'facegan[serving]'"
     ) from cause
 
 
+OWN_CODE = "code/inference.py"
 FOR_PEOPLE = {  # gunicorn's settings where nobody asked for a form of the log
     "loglevel": "warning",
     "accesslog": "-",
@@ -56,6 +65,10 @@ def command(model: Path, host: str, port: int, threads: int) -> None:
     """Serve MODEL, a model.tar.gz or its folder, over HTTP until Ctrl-C.
 
     \b
+    The model is opened as the container does: a code/inference.py in it runs, so serve only
+    models of those you trust, or set FACEGAN_OWN_CODE=false.
+
+    \b
     The routes are SageMaker's, so what works here works against an endpoint:
       GET  /ping                          200 when ready
       POST /invocations                   faces, as Accept says: image/png, image/jpeg,
@@ -77,6 +90,8 @@ def command(model: Path, host: str, port: int, threads: int) -> None:
       FACEGAN_MAX_IMAGES                     images in one request  [64]
       SAGEMAKER_MAX_PAYLOAD_IN_MB            size of a request or a reply  [6]
       SAGEMAKER_DEFAULT_INVOCATIONS_ACCEPT   the reply's type where a caller has no wish
+      FACEGAN_OWN_CODE                       false refuses a model that brings code  [true]
+      FACEGAN_BACKEND, FACEGAN_DEVICE, FACEGAN_PRECISION   what draws, and where
       FACEGAN_LOG_FORMAT                     json or text: a line a request, as the container has
       LOG_LEVEL                              debug, info, warning or error  [info]
       FACEGAN_EMF                            true: CloudWatch's embedded metrics, a line a minute
@@ -84,24 +99,42 @@ def command(model: Path, host: str, port: int, threads: int) -> None:
     from facegan.environment import ServingEnvironment
 
     variables = ServingEnvironment.from_mapping(os.environ)
-    asked = replace(variables, host=find_address(host, port), port=port, threads=threads)
-    FaceServer(load_quietly(model), asked).run()
+    address = find_address(host, port)
+    with unpacked(model) as source:
+        asked = replace(variables, model_dir=source, host=address, port=port, threads=threads)
+        FaceServer(asked).run()
 
 
 class FaceServer(BaseApplication):  # type: ignore[misc]  # gunicorn has no types
-    """gunicorn in this process, serving a model that is already loaded.
+    """gunicorn in this process, serving the model of an environment as the container does.
 
     Raises:
+        ArtifactError: there is no model, or a damaged one.
+        OwnCodeError: it has code of its own, and may not.
         ConfigError: a reply's default type that cannot be written.
     """
 
-    def __init__(self, artifact: "Artifact", environment: "ServingEnvironment") -> None:
+    def __init__(self, environment: "ServingEnvironment") -> None:
         from facegan.serving.handler import writable_type
 
-        self.artifact = artifact
         self.environment = environment
+        self.what = check_model(environment.model_dir, environment.own_code)
         writable_type(environment.default_accept)  # now, not in the worker, where it has a trace
         super().__init__(prog="facegan serve")
+
+    def run(self) -> None:
+        """Serve until a signal comes.
+
+        Raises:
+            ServeError: the worker could not load the model, and has said why.
+        """
+        master = os.getpid()
+        try:
+            super().run()
+        except SystemExit as ended:  # in the worker, too, whose code the master reads
+            if os.getpid() == master and ended.code == Arbiter.APP_LOAD_ERROR:
+                raise ServeError("The model could not be loaded.") from None
+            raise
 
     def load_config(self) -> None:
         """gunicorn asks for its settings."""
@@ -119,38 +152,110 @@ class FaceServer(BaseApplication):  # type: ignore[misc]  # gunicorn has no type
             self.cfg.set(name, value)
 
     def load(self) -> Any:
-        """gunicorn's worker asks for the app."""
-        from facegan.serving.app import create_app
-        from facegan.serving.cores import usable_cores
-        from facegan.serving.limits import ServingLimits
-        from facegan.serving.telemetry.logs import REQUESTS
-        from facegan.synthesis import Drawing
-        from facegan.synthesis.opening import synthesizer_of
-
+        """gunicorn's worker asks for the app; what a user can mend ends it with a sentence."""
         here = self.environment
         if here.log_format is None:  # gunicorn writes a line a request already
+            from facegan.serving.telemetry.logs import REQUESTS
+
             logging.getLogger(REQUESTS).setLevel(logging.WARNING)
-        return create_app(
-            synthesizer_of(
-                self.artifact, Drawing("torch", here.device, here.precision, usable_cores())
-            ),
-            limits=ServingLimits(**here.limits),
-            default_accept=here.default_accept,
-            threads=here.threads,
-            emf=here.emf,
-        )
+        try:
+            return app_of(here)
+        except FaceGANError as error:
+            raise AppImportError(f"{error.message}\n{error.hint}".strip()) from error
 
     def say_ready(self) -> None:
         """Where it listens, and two ways to ask. Connections wait from here on; none is refused."""
         url = f"http://{reachable(self.environment.host)}:{self.environment.port}"
-        card = self.artifact.card
-        what = f"{card.family} {card.preset}, {card.resolution} px"
-        click.echo(f"Serving {what}, on {url}  (Ctrl-C ends)")
+        click.echo(f"Serving {self.what}, on {url}  (Ctrl-C ends)")
         click.echo(
             f"  curl {url}/invocations -H 'Content-Type: application/json' "
             "-d '{\"seeds\": [1, 2, 3, 4]}' -o faces.png"
         )
         click.echo(f"  facegan invoke --endpoint-url {url} --seeds 1-4 --out faces.png")
+
+
+def app_of(here: "ServingEnvironment") -> Any:
+    """The app that serves an environment's one model."""
+    from facegan.serving.app import create_app
+    from facegan.serving.cores import usable_cores
+    from facegan.serving.limits import ServingLimits
+    from facegan.serving.served import ServingSettings, open_model
+    from facegan.synthesis import Drawing
+
+    limits = ServingLimits(**here.limits)
+    drawing = Drawing(here.backend, here.device, here.precision, usable_cores())
+    settings = ServingSettings(limits, here.default_accept, drawing=drawing, own_code=here.own_code)
+    served = open_model(here.model_dir, settings)
+    return create_app(served, limits=limits, threads=here.threads, emf=here.emf)
+
+
+def check_model(source: Path, own_code: bool) -> str:
+    """What is served, in a few words, once it is known to be whole; none of its code runs.
+
+    Raises:
+        ArtifactError: there is no model, or a damaged one.
+        OwnCodeError: it has code of its own, and may not.
+    """
+    from facegan.model_files import WEIGHTS_NAME, read_card, read_files
+
+    if (source / OWN_CODE).is_file():
+        if not own_code:
+            from facegan.serving.own_code import find_own_code
+
+            find_own_code(source, is_allowed=False, is_private=False)  # raises
+        return f"a model by its own {OWN_CODE}"
+    card = read_card(source)
+    weights = read_files(source, [WEIGHTS_NAME])[WEIGHTS_NAME]
+    if hashlib.sha256(weights).hexdigest() != card.weights_sha256:
+        raise ArtifactError(
+            f"{source}: the weights are not those its card describes.",
+            "The file is damaged or was changed; copy it again, or pack it again from the run.",
+        )
+    return f"{card.family} {card.preset}, {card.resolution} px"
+
+
+@contextmanager
+def unpacked(model: Path) -> Iterator[Path]:
+    """A model where its own code can be imported: an archive that brings some, in a folder.
+
+    Raises:
+        ArtifactError: the archive is damaged or hostile.
+    """
+    from facegan.model_files import CARD_NAME
+    from facegan.model_files.folder import ARCHIVE_NAME
+
+    archive = model
+    if model.is_dir() and not (model / CARD_NAME).exists():  # perhaps it holds only the archive
+        archive = model / ARCHIVE_NAME
+    if not archive.is_file() or not brings_code(archive):
+        yield model
+        return
+    folder, owner = Path(tempfile.mkdtemp(prefix="facegan-model-")), os.getpid()
+    try:
+        with tarfile.open(archive, mode="r:gz") as tar:
+            tar.extractall(folder, filter="data")
+        yield folder
+    finally:
+        if os.getpid() == owner:  # gunicorn's worker is a fork and leaves through here, too
+            shutil.rmtree(folder, ignore_errors=True)
+
+
+def brings_code(archive: Path) -> bool:
+    """Whether an archive holds code of a model's own; every member must be harmless then."""
+    from facegan.model_files.archive import MAX_WEIGHTS_BYTES, check_member
+
+    try:
+        with tarfile.open(archive, mode="r:gz") as tar:
+            members = tar.getmembers()
+    except (tarfile.TarError, EOFError, OSError, zlib.error):
+        return False  # whoever reads it tells what it is
+    if not any(os.path.normpath(member.name) == OWN_CODE for member in members):
+        return False
+    for member in members:
+        check_member(member, archive)
+    if sum(member.size for member in members) > MAX_WEIGHTS_BYTES:
+        raise ArtifactError(f"{archive} holds more than {MAX_WEIGHTS_BYTES} bytes.")
+    return True
 
 
 def reachable(address: str) -> str:
@@ -186,23 +291,3 @@ def find_address(host: str, port: int) -> str:
                 f"for example --port {port + 1 if port < 65535 else 8080}.",
             ) from cause
     return str(target[0])
-
-
-def load_quietly(model: Path) -> "Artifact":
-    """Load a model without starting torch's threads, as gunicorn forks afterwards.
-
-    A child inherits none of them, and would wait for ever for the lost ones (gunicorn issue 2478).
-
-    Raises:
-        ArtifactError: there is no model, or a damaged one.
-    """
-    import torch
-
-    from facegan.artifact import load_artifact
-
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        return load_artifact(model)
-    finally:
-        torch.set_num_threads(before)

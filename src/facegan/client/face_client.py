@@ -16,6 +16,7 @@ from facegan.wire import (
     JSON_LINES,
     NPY,
     PNG,
+    STREAMED_LINES,
     WEBP,
     ZIP,
     Face,
@@ -161,10 +162,10 @@ class FaceClient:
     def chunks(self, request: GenerateRequest) -> Iterator[bytes]:
         """The pieces of a JSON Lines answer as they come."""
         check_reply_type(request, JSON_LINES)
-        sent = *body_of(request), JSON_LINES
+        sent = body_of(request)
         if not isinstance(self.transport, StreamingTransport):
-            return iter([checked(self.transport.send(*sent), JSON_LINES).body])
-        reply = self.transport.stream(*sent)
+            return iter([checked(self.transport.send(*sent, JSON_LINES), JSON_LINES).body])
+        reply = self.transport.stream(*sent, STREAMED_LINES)
         if reply.status != HTTPStatus.OK or bare_type(reply.content_type) != JSON_LINES:
             checked(reply.whole(), JSON_LINES)
         return reply.chunks

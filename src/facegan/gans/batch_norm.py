@@ -22,7 +22,7 @@ class BatchNorm2d(nn.BatchNorm2d):
         super().__init__(channels)
 
     def forward(self, x: Tensor) -> Tensor:
-        if not self.training or sharing.current_share().size == 1:
+        if not self.training or sharing.is_alone() or sharing.current_share().size == 1:
             return super().forward(x)
         moments = whole_moments(x)
         self.follow(moments, sharing.whole_count(x.numel() // x.shape[1]))

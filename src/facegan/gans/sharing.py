@@ -36,16 +36,28 @@ class Share:
 
 ALONE = Share()
 _share: ContextVar[Share] = ContextVar("share", default=ALONE)
+_others = 0  # how many have said that they hold a part
 
 
 @contextmanager
 def shared(share: Share) -> Iterator[None]:
     """Within, batches are this process's rows of larger ones."""
+    global _others
     token = _share.set(share)
+    _others += share.size > 1
     try:
         yield
     finally:
+        _others -= share.size > 1
         _share.reset(token)
+
+
+def is_alone() -> bool:
+    """Whether no batch in this program is a part of a larger one; torch.compile can read this.
+
+    It cannot read a ContextVar, at which it would cut a network into pieces.
+    """
+    return _others == 0
 
 
 def current_share() -> Share:

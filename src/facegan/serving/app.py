@@ -24,12 +24,20 @@ from facegan.errors import (
 )
 from facegan.model_files import ModelCard
 from facegan.serving.batcher import Batcher
-from facegan.serving.contract import install_contract, routes_of
+from facegan.serving.contract import (
+    door_of_served,
+    execution_parameters,
+    install_contract,
+    routes_of,
+)
+from facegan.serving.ending import EXTENSION, Ending
 from facegan.serving.event_stream import install_event_stream
 from facegan.serving.handler import OFFERED, Patience
 from facegan.serving.limits import ServingLimits
+from facegan.serving.openapi import openapi_document
 from facegan.serving.own_handler import OwnRefusal
 from facegan.serving.served import Served, ServingSettings, plain_batcher, serve
+from facegan.serving.streaming import as_a_stream
 from facegan.serving.telemetry import Telemetry, install_telemetry, note, request_id
 from facegan.synthesis import Synthesizer
 from facegan.wire import PNG, REQUEST_TYPES
@@ -80,7 +88,7 @@ def create_app(
         ConfigError: `default_accept` is not a type that can be written.
     """
     limits = limits or ServingLimits()
-    app, telemetry = watched_app(limits, emf)
+    app, telemetry, ending = watched_app(limits, emf)
 
     def make_batcher(synthesizer: Synthesizer) -> Batcher:
         return batcher or plain_batcher(synthesizer, limits, observer=telemetry)
@@ -88,8 +96,11 @@ def create_app(
     settings = ServingSettings(limits, default_accept, make_batcher)
     served = model if isinstance(model, Served) else serve(model, settings)
     served.watch(telemetry)
-    telemetry.is_ready = lambda: served.is_healthy and not served.is_closing
-    install_contract(app, served.card, limits, threads, STATUS)
+    telemetry.is_ready = lambda: not (ending.has_begun or served.is_closing) and served.is_healthy
+    ending.close = served.close
+    door = door_of_served(served)
+    parameters = execution_parameters(limits, threads, door.reads_lines)
+    install_contract(app, parameters, openapi_document(door, limits, STATUS))
 
     @app.get("/")
     def hint() -> flask.Response:
@@ -102,15 +113,19 @@ def create_app(
         """Draw faces. A local server is every endpoint's name."""
         return respond(served, limits, flask.request.headers.get("Accept"))
 
-    install_event_stream(app, lambda accept: respond(served, limits, accept))
+    install_event_stream(app, lambda accept: respond(served, limits, as_a_stream(accept)))
     return app
 
 
-def watched_app(limits: ServingLimits, emf: bool) -> tuple[flask.Flask, Telemetry]:
-    """An app that is watched, whose every refusal has the one shape, and which answers pings."""
+def watched_app(limits: ServingLimits, emf: bool) -> tuple[flask.Flask, Telemetry, Ending]:
+    """An app that is watched, whose every refusal has the one shape, and which answers pings.
+
+    The worker finds its end in ``app.extensions``.
+    """
     app = flask.Flask("facegan.serving", static_folder=None)
     app.config["MAX_CONTENT_LENGTH"] = limits.max_body_bytes
     telemetry = install_telemetry(app, emf=emf)
+    app.extensions[EXTENSION] = ending = Ending()
     app.register_error_handler(FaceGANError, refuse)
     app.register_error_handler(HTTPException, refuse_http)
     app.register_error_handler(Exception, refuse_unforeseen)
@@ -120,7 +135,7 @@ def watched_app(limits: ServingLimits, emf: bool) -> tuple[flask.Flask, Telemetr
         """200 while requests are answered; 503 where the model is broken, or the server ends."""
         return flask.Response(status=200 if telemetry.is_ready() else 503, mimetype="text/plain")
 
-    return app, telemetry
+    return app, telemetry, ending
 
 
 def respond(served: Served, limits: ServingLimits, accept: str | None) -> flask.Response:
@@ -144,7 +159,12 @@ def patience_of(environ: Mapping[str, object], seconds: float) -> Patience:
 
 
 def is_open(connection: socket.socket) -> bool:
-    """Whether the other end of a connection has not hung up; takes microseconds."""
+    """Whether the other end of a connection has not hung up; takes microseconds.
+
+    A caller that has closed one half only, and waits for its answer, counts as gone: of both, all
+    that the kernel gets is a FIN (TCP_INFO says CLOSE_WAIT, poll POLLRDHUP without POLLHUP, of
+    either, on Linux), until something is sent that a closed end would answer with a reset.
+    """
     try:
         return connection.recv(1, socket.MSG_PEEK | socket.MSG_DONTWAIT) != b""
     except BlockingIOError:

@@ -1,64 +1,63 @@
 """The small routes around the faces: what batch transform asks, and the OpenAPI document."""
 
 import json
-from collections.abc import Mapping
+from typing import Any
 
 import flask
 
-from facegan.errors import FaceGANError
-from facegan.model_files import ModelCard
 from facegan.serving.limits import ServingLimits
-from facegan.serving.openapi import openapi_document
-from facegan.wire import JSON_LINES, REQUEST_TYPES
+from facegan.serving.openapi import Door, door_of
+from facegan.serving.served import Served
 
+Parameters = dict[str, int | str]
 MIB = 2**20
 TRANSFORM_MIB = 100  # CreateTransformJob: MaxConcurrentTransforms * MaxPayloadInMB is at most this
 
 
-def install_contract(
-    app: flask.Flask,
-    card: ModelCard | None,
-    limits: ServingLimits,
-    threads: int,
-    statuses: Mapping[type[FaceGANError], int],
-) -> None:
-    """Add ``GET /execution-parameters`` and ``GET /openapi.json``.
-
-    Args:
-        app: The app.
-        card: The model's; None of one whose owner's own code answers, which no document describes.
-        limits: What one request may cost.
-        threads: Requests under way at the same time.
-        statuses: The table from error class to status.
-    """
-    parameters = execution_parameters(limits, threads)
+def install_contract(app: flask.Flask, parameters: Parameters, document: dict[str, Any]) -> None:
+    """Add ``GET /execution-parameters`` and ``GET /openapi.json``, each with its answer."""
+    told = json.dumps(document).encode()
 
     @app.get("/execution-parameters")
     def tell_execution_parameters() -> flask.Response:
         """How batch transform should call, where the job does not say."""
         return flask.jsonify(parameters)
 
-    if card is None:
-        return
-    document = json.dumps(openapi_document(card, limits, statuses)).encode()
-
     @app.get("/openapi.json")
     def tell_openapi() -> flask.Response:
         """This API, for programs."""
-        return flask.Response(document, content_type="application/json")
+        return flask.Response(told, content_type="application/json")
 
 
-def execution_parameters(limits: ServingLimits, threads: int) -> dict[str, int | str]:
+def execution_parameters(limits: ServingLimits, threads: int, reads_lines: bool) -> Parameters:
     """What a transform job asks of its container (GET /execution-parameters).
 
-    A job may send several records in one request only where lines are answered line by line.
+    Args:
+        limits: What one request may cost.
+        threads: Requests under way at the same time.
+        reads_lines: Whether several records in one body are answered line by line. A model's own
+            code may not do so: a job then sends one record at a time.
     """
     payload = max(1, limits.max_body_bytes // MIB)
     return {
         "MaxConcurrentTransforms": max(1, min(threads, TRANSFORM_MIB // payload)),
-        "BatchStrategy": "MULTI_RECORD" if JSON_LINES in REQUEST_TYPES else "SINGLE_RECORD",
+        "BatchStrategy": "MULTI_RECORD" if reads_lines else "SINGLE_RECORD",
         "MaxPayloadInMB": payload,
     }
+
+
+def door_of_served(served: Served) -> Door:
+    """What is known of a model and its owner's code."""
+    if served.card is not None:
+        return door_of(served.card)
+    own, card = served.own, served.synthesizer and served.synthesizer.card
+    return Door(
+        "A model with code of its own.",
+        card.latent_dim if card else None,
+        reads_lines=False,
+        reads=own is None or own.input_fn is None,
+        writes=own is None or own.output_fn is None,
+    )
 
 
 def routes_of(app: flask.Flask) -> list[str]:

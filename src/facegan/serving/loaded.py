@@ -4,7 +4,7 @@ import threading
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from facegan.errors import MemoryExceeded, ModelLoaded, UnknownModel
+from facegan.errors import Draining, MemoryExceeded, ModelLoaded, UnknownModel
 from facegan.serving.served import Served
 from facegan.synthesis import Footprint
 
@@ -58,6 +58,11 @@ def taken(name: str) -> ModelLoaded:
 def unknown(name: str) -> UnknownModel:
     """The error of a name that is not."""
     return UnknownModel(f"No model {shown(name)} is loaded.", "Load it first: POST /models.")
+
+
+def about_to_end() -> Draining:
+    """The error of whoever comes too late."""
+    return Draining("The server is about to end.", "Ask again in a few seconds.")
 
 
 def no_room(told: str) -> MemoryExceeded:

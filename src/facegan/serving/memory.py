@@ -2,10 +2,10 @@
 
 import os
 from collections.abc import Iterator
-from contextlib import suppress
 from pathlib import Path
 
-CGROUP = Path("sys/fs/cgroup")
+from facegan.serving.cgroups import groups_of, lines_of, numbers_in
+
 # Of all memory, for requests, replies, encoders, and what an allocator keeps.
 RESERVED_SHARE = 0.1
 
@@ -30,21 +30,10 @@ def memory_limit(root: Path = Path("/")) -> int:
 
 
 def cgroup_limits(root: Path) -> Iterator[int]:
-    """The limits of this process's cgroups, of those above them, and of the container's root."""
-    for line in lines_of(root / "proc/self/cgroup"):
-        _, controllers, path = (*line.split(":", 2), "", "")[:3]
-        is_v1 = "memory" in controllers.split(",")
-        if controllers and not is_v1:
-            continue
-        top = root / CGROUP / "memory" if is_v1 else root / CGROUP
-        name = "memory.limit_in_bytes" if is_v1 else "memory.max"
-        group = top / path.strip("/")
-        for folder in (group, *group.parents):  # inside a container the path may lead nowhere
-            if folder == top.parent:
-                break
-            for text in lines_of(folder / name):
-                with suppress(ValueError):  # "max"
-                    yield int(text)
+    """The limits of this process's cgroups and of those above them."""
+    for version, folder in groups_of("memory", root):
+        name = "memory.max" if version == 2 else "memory.limit_in_bytes"
+        yield from numbers_in(folder / name)
 
 
 def machine_memory(root: Path) -> int:
@@ -61,10 +50,3 @@ def resident_bytes(root: Path = Path("/")) -> int:
         if line.startswith("VmRSS:"):
             return int(line.split()[1]) * 1024
     return 0
-
-
-def lines_of(path: Path) -> list[str]:
-    """A small file's lines; none where it is missing."""
-    with suppress(OSError):
-        return path.read_text().splitlines()
-    return []

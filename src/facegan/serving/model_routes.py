@@ -19,12 +19,13 @@ from facegan.errors import (
     RequestError,
     UnsupportedContentType,
 )
-from facegan.serving.app import read_body, respond, watched_app
-from facegan.serving.contract import routes_of
+from facegan.serving.app import STATUS, read_body, respond, watched_app
+from facegan.serving.contract import execution_parameters, install_contract, routes_of
 from facegan.serving.limits import ServingLimits
 from facegan.serving.loaded import Loaded
 from facegan.serving.model_paths import check_name
 from facegan.serving.models import ModelRegistry
+from facegan.serving.openapi_models import openapi_of_models
 from facegan.synthesis import is_out_of_memory
 from facegan.wire import JSON, bare_type
 
@@ -41,18 +42,20 @@ class OpaqueName(BaseConverter):
 
 
 def create_models_app(
-    registry: ModelRegistry, *, limits: ServingLimits, emf: bool = False
+    registry: ModelRegistry, *, limits: ServingLimits, threads: int = 16, emf: bool = False
 ) -> flask.Flask:
     """The WSGI app that serves the models of a registry; it is ready without any.
 
     Args:
         registry: The models.
         limits: What one request may cost; those of the registry's models, too.
+        threads: Requests under way at the same time, told to batch transform jobs.
         emf: Whether to write CloudWatch's embedded metrics to the log.
     """
-    app, telemetry = watched_app(limits, emf)
+    app, telemetry, ending = watched_app(limits, emf)
     registry.observer = telemetry
-    telemetry.is_ready = lambda: registry.is_healthy and not registry.is_closing
+    telemetry.is_ready = lambda: not registry.is_closing and registry.is_healthy
+    ending.begin_closing, ending.close = registry.stop_loading, registry.close
 
     @app.get("/")
     def hint() -> flask.Response:
@@ -62,6 +65,9 @@ def create_models_app(
         return flask.jsonify(told)
 
     install_models(app, registry, limits)
+    # Lines of several records are answered by our models, but not by code that one may bring.
+    parameters = execution_parameters(limits, threads, reads_lines=False)
+    install_contract(app, parameters, openapi_of_models(limits, STATUS))
     return app
 
 

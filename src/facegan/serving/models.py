@@ -16,7 +16,6 @@ from pathlib import Path
 from typing import TypeVar
 
 from facegan.errors import (
-    Draining,
     Overloaded,
     RequestError,
 )
@@ -24,6 +23,7 @@ from facegan.serving.batcher import BatchObserver, Unobserved
 from facegan.serving.loaded import (
     Entry,
     Loaded,
+    about_to_end,
     mib,
     needed,
     no_room,
@@ -84,6 +84,7 @@ class ModelRegistry:
             RequestError: the name or the url is none, or the url lies elsewhere.
             UnknownModel: there is no such folder.
             ModelLoaded: the name is taken.
+            Draining: the server ends.
             MemoryExceeded: there is no room for it.
             ArtifactError: the folder holds no model, or a damaged one.
             OwnCodeError: the model's own code is forbidden or does not load.
@@ -111,7 +112,7 @@ class ModelRegistry:
         """Take a name and room for its model."""
         with self.lock:
             if self.is_closing:
-                raise Draining("The server is about to end.", "Ask again in a few seconds.")
+                raise about_to_end()
             if name in self.entries:
                 raise taken(name)
             entry = Entry(next(self.numbers), footprint)
@@ -172,14 +173,21 @@ class ModelRegistry:
                 self.leaving.remove(entry)
             entry.gone.set()
 
+    def stop_loading(self) -> None:
+        """The server is about to end: load nothing more; those that are loaded still answer."""
+        with self.lock:
+            self.is_closing = True
+
     def close(self, seconds: float = UNLOAD_SECONDS) -> bool:
         """Load nothing more, and let go of all; whether that was done in time."""
         ends = time.monotonic() + seconds
+        self.stop_loading()
         with self.lock:
-            self.is_closing = True
-            gone = [self.take_out(key) for key, e in [*self.entries.items()] if e.loaded]
-        for entry in gone:
+            names = [key for key, entry in self.entries.items() if entry.loaded]
+            gone = [self.take_out(key) for key in names]
+        for name, entry in zip(names, gone, strict=True):
             self.let_go(entry)
+            log.info("Unloaded %s.", shown(name))
         return all([entry.gone.wait(max(0.0, ends - time.monotonic())) for entry in gone])
 
     # --- look and use ---------------------------------------------------------------------------
@@ -202,8 +210,11 @@ class ModelRegistry:
         Raises:
             UnknownModel: no such model is loaded.
             Overloaded: too many have borrowed one.
+            Draining: the server ends.
         """
         with self.lock:
+            if self.is_closing and name not in self.entries:
+                raise about_to_end()  # it may well have been one of those let go
             loaded = self.get(name)
             if self.users >= self.max_users:
                 self.observer.rejected("overload")

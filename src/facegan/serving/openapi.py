@@ -1,6 +1,7 @@
 """The OpenAPI 3.1 document, made of the same models and tables that answer the requests."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from pydantic import BaseModel, Field
@@ -11,11 +12,12 @@ from facegan import __version__
 from facegan.errors import FaceGANError
 from facegan.model_files import ModelCard
 from facegan.serving.limits import ServingLimits
-from facegan.wire import CSV, JSON, JSON_LINES, REQUEST_TYPES, GenerateRequest
+from facegan.wire import CSV, JSON, JSON_LINES, NPY, REQUEST_TYPES, ZIP, GenerateRequest
 from facegan.wire.image_codecs import IMAGE_CODECS
 
 REFS = "#/components/schemas/{model}"
 Json = dict[str, Any]
+Statuses = Mapping[type[FaceGANError], int]
 
 
 class Refused(BaseModel):
@@ -69,36 +71,73 @@ REQUEST_ID = {
 }
 
 
-def openapi_document(
-    card: ModelCard, limits: ServingLimits, statuses: Mapping[type[FaceGANError], int]
-) -> Json:
-    """The document (spec.openapis.org/oas/v3.1.0).
+@dataclass(frozen=True)
+class Door:
+    """What is known of whoever answers requests, a model's own code included.
+
+    Attributes:
+        told: What it is, in a sentence.
+        latent_dim: The width of latents; None where it is not known, or differs.
+        reads_lines: Whether a body of JSON Lines is many requests.
+        reads: Whether requests are ours to read; if not, any type may be read, or none.
+        writes: Whether replies are ours to write.
+        may_differ: Whether our types are those of some models, and others have their own.
+    """
+
+    told: str
+    latent_dim: int | None = None
+    reads_lines: bool = True
+    reads: bool = True
+    writes: bool = True
+    may_differ: bool = False
+
+    @property
+    def is_ours(self) -> bool:
+        """Whether nothing but our code answers."""
+        return self.reads and self.writes and self.reads_lines and not self.may_differ
+
+
+def door_of(card: ModelCard) -> Door:
+    """The door of a model of ours."""
+    told = f"A {card.family} that draws faces of {card.resolution} x {card.resolution} pixels."
+    return Door(told, card.latent_dim)
+
+
+def openapi_document(door: Door, limits: ServingLimits, statuses: Statuses) -> Json:
+    """The document of a server of one model (spec.openapis.org/oas/v3.1.0).
 
     Args:
-        card: The model's.
+        door: Who answers.
         limits: What one request may cost.
         statuses: The table from error class to status.
     """
-    told = f"A {card.family} that draws faces of {card.resolution} x {card.resolution} pixels."
+    paths = {"/invocations": {"post": invocations(door, limits, statuses)}}
+    return document(door.told, paths, statuses)
+
+
+def document(
+    told: str, paths: Json, statuses: Statuses, models: Sequence[type[BaseModel]] = ()
+) -> Json:
+    """A document of some routes, and of those that every server has."""
     return {
         "openapi": "3.1.0",
         "info": {"title": "facegan", "version": __version__, "description": told},
         "paths": {
             "/ping": {"get": ping(statuses)},
-            "/invocations": {"post": invocations(card, limits, statuses)},
+            **paths,
             "/execution-parameters": {"get": answer("ExecutionParameters", "For batch transform.")},
             "/metrics": {"get": text("Prometheus' metrics.")},
             "/openapi.json": {"get": answer(None, "This document.")},
             "/": {"get": answer(None, "What is served, and how to ask for it.")},
         },
-        "components": {"schemas": schemas()},
+        "components": {"schemas": schemas([*MODELS, *models])},
     }
 
 
-def schemas() -> Json:
+def schemas(models: Sequence[type[BaseModel]]) -> Json:
     """The models' schemas by name, those they refer to included."""
     found: Json = {}
-    for model in MODELS:
+    for model in models:
         schema = model.model_json_schema(ref_template=REFS, schema_generator=Schemas)
         found |= schema.pop("$defs", {})
         found[model.__name__] = schema
@@ -132,7 +171,7 @@ def text(description: str) -> Json:
     return {"summary": description, "responses": {"200": reply(description, content)}}
 
 
-def ping(statuses: Mapping[type[FaceGANError], int]) -> Json:
+def ping(statuses: Statuses) -> Json:
     """SageMaker's health check."""
     replies = {"200": reply("Ready.")}
     if 503 in statuses.values():
@@ -140,9 +179,7 @@ def ping(statuses: Mapping[type[FaceGANError], int]) -> Json:
     return {"summary": "Whether requests are answered.", "responses": replies}
 
 
-def invocations(
-    card: ModelCard, limits: ServingLimits, statuses: Mapping[type[FaceGANError], int]
-) -> Json:
+def invocations(door: Door, limits: ServingLimits, statuses: Statuses) -> Json:
     """The faces."""
     return {
         "summary": "Draw faces.",
@@ -152,15 +189,24 @@ def invocations(
             header("X-Request-Id", "A name for the request.", 128),
             header("X-Amzn-SageMaker-Custom-Attributes", "Sent back as it is.", 1024),
         ],
-        "requestBody": {
-            "required": True,
-            "content": {name: request_media(name, card) for name in REQUEST_TYPES},
-        },
-        "responses": {
-            "200": reply("Faces.", {name: reply_media(name) for name in IMAGE_CODECS}),
-            **refusals(statuses),
-        },
+        "requestBody": {"required": True, "content": read_types(door)},
+        "responses": {"200": reply("Faces.", written_types(door)), **refusals(statuses, door)},
     }
+
+
+def read_types(door: Door) -> Json:
+    """How requests are written."""
+    types = [x for x in REQUEST_TYPES if door.reads_lines or x != JSON_LINES] if door.reads else []
+    content = {name: request_media(name, door.latent_dim) for name in types}
+    own = {"*/*": {"schema": {"description": "Whatever the model's own input_fn reads."}}}
+    return content | ({} if door.reads and not door.may_differ else own)
+
+
+def written_types(door: Door) -> Json:
+    """How replies are written."""
+    content = {name: reply_media(name) for name in IMAGE_CODECS} if door.writes else {}
+    own = {"*/*": {"schema": {"description": "Whatever the model's own output_fn writes."}}}
+    return content | ({} if door.writes and not door.may_differ else own)
 
 
 def header(name: str, description: str, length: int) -> Json:
@@ -169,29 +215,49 @@ def header(name: str, description: str, length: int) -> Json:
     return {"name": name, "in": "header", "description": description, "schema": schema}
 
 
-def request_media(content_type: str, card: ModelCard) -> Json:
+def request_media(content_type: str, latent_dim: int | None) -> Json:
     """How a request is written as one content type, with an example where it is text."""
     if content_type == JSON:
         example = {"seeds": [1, 2, 3, 4]}
         return {"schema": reference("GenerateRequest"), "example": example}
     if content_type == JSON_LINES:
-        return {"schema": {"type": "string"}, "example": '{"seeds": [1]}\n{"seeds": [2, 3]}\n'}
+        told = "A request a line; answered line by line, in order, a wrong line as such."
+        schema = {"type": "string", "description": told}
+        return {"schema": schema, "example": '{"seeds": [1]}\n{"seeds": [2, 3]}\n'}
+    width = latent_dim or "the model's width"
     if content_type == CSV:
-        return {"schema": {"type": "string"}, "example": ",".join(["0.5"] * card.latent_dim)}
-    return {"schema": {"type": "string", "contentMediaType": content_type}}
+        told = f"A latent a line: {width} numbers, parted by commas."
+        media: Json = {"schema": {"type": "string", "description": told}}
+        return media | ({"example": ",".join(["0.5"] * latent_dim)} if latent_dim else {})
+    return {"schema": binary(content_type, f"What numpy.save writes of latents (N, {width}).")}
+
+
+REPLIES = {  # what each type holds, where its name does not say it
+    JSON_LINES: "An object a face, each sent as soon as it is drawn.",
+    NPY: "uint8 images (N, H, W, 3), as numpy.load reads them.",
+    ZIP: "A PNG a face, and provenance.json.",
+}
 
 
 def reply_media(content_type: str) -> Json:
     """How faces are written as one content type."""
     if content_type == JSON:
         return {"schema": reference("DrawnFaces")}
-    return {"schema": {"type": "string", "contentMediaType": content_type}}
+    told = REPLIES.get(content_type, "A face, or all of them in one picture, as layout says.")
+    return {"schema": binary(content_type, told)}
 
 
-def refusals(statuses: Mapping[type[FaceGANError], int]) -> Json:
+def binary(content_type: str, told: str) -> Json:
+    """The schema of bytes; JSON has no examples of those."""
+    return {"type": "string", "contentMediaType": content_type, "description": told}
+
+
+def refusals(statuses: Statuses, door: Door) -> Json:
     """Every status of the table, with what it means: its classes' own words."""
     found: dict[int, list[str]] = {}
     for cls, status in statuses.items():
         found.setdefault(status, []).append((cls.__doc__ or "").splitlines()[0])
     content = {JSON: {"schema": reference("Refused")}}
-    return {str(status): reply(" ".join(told), content) for status, told in sorted(found.items())}
+    told = {str(status): reply(" ".join(words), content) for status, words in sorted(found.items())}
+    own = {"default": reply("A refusal of the model's own code, with its status.", content)}
+    return told if door.is_ours else told | own

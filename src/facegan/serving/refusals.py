@@ -2,7 +2,16 @@
 
 import functools
 import json
+import re
+from collections.abc import Mapping
 from typing import NamedTuple
+
+from facegan.serving.telemetry.ids import CUSTOM, is_echoed, name_request
+
+ASKED_ID = re.compile(rb"\r\nX-Request-Id:([^\r\n]*)\r\n", re.IGNORECASE)
+ASKED_ATTRIBUTES = re.compile(
+    rb"\r\nX-Amzn-SageMaker-Custom-Attributes:([^\r\n]*)\r\n", re.IGNORECASE
+)
 
 
 class Refusal(NamedTuple):
@@ -37,6 +46,12 @@ OVERLOADED = Refusal(
     "More requests are waiting than can be answered in time.",
     "Ask again in a second.",
 )
+ENDING = Refusal(
+    "503 Service Unavailable",
+    "Draining",
+    "The server is about to end.",
+    "Ask again in a few seconds.",
+)
 NOT_HTTP = Refusal(
     "400 Bad Request",
     "BadRequest",
@@ -45,9 +60,16 @@ NOT_HTTP = Refusal(
 )
 
 
-@functools.cache  # an overloaded server has no time to spell it out each time
-def encode_refusal(refusal: Refusal, closes: bool) -> bytes:
-    """The whole reply, head and JSON."""
+def encode_refusal(refusal: Refusal, closes: bool, headers: Mapping[str, str]) -> bytes:
+    """The whole reply, head and JSON, with headers of this request; their values are sane."""
+    head, body = spell_out(refusal, closes)
+    own = "".join(f"{name}: {value}\r\n" for name, value in headers.items())
+    return b"".join([head, own.encode("latin-1"), b"\r\n", body])
+
+
+@functools.cache  # an overloaded server has no time to do it each time
+def spell_out(refusal: Refusal, closes: bool) -> tuple[bytes, bytes]:
+    """The head up to its last line, and the JSON."""
     told = {"error": refusal.error, "message": refusal.message, "hint": refusal.hint}
     body = json.dumps(told).encode()
     lines = [
@@ -55,9 +77,27 @@ def encode_refusal(refusal: Refusal, closes: bool) -> bytes:
         "Content-Type: application/json",
         f"Content-Length: {len(body)}",
         f"Connection: {'close' if closes else 'keep-alive'}",
-        *(["Retry-After: 1"] if refusal.code == 429 else []),
+        *(["Retry-After: 1"] if refusal.code in (429, 503) else []),
     ]
-    return "\r\n".join([*lines, "", ""]).encode() + body
+    return "\r\n".join([*lines, ""]).encode(), body
+
+
+def headers_of(head: bytes) -> dict[str, str]:
+    """What every reply tells of its request: its id, and the custom attributes that came with it.
+
+    Args:
+        head: The request's, or as much of it as came.
+    """
+    headers = {"X-Request-Id": name_request(header_in(head, ASKED_ID))}
+    if (attributes := header_in(head, ASKED_ATTRIBUTES)) is not None and is_echoed(attributes):
+        headers[CUSTOM] = attributes
+    return headers
+
+
+def header_in(head: bytes, pattern: re.Pattern[bytes]) -> str | None:
+    """A header's value, where there is one."""
+    found = pattern.search(head)
+    return found[1].decode("latin-1").strip(" \t") if found else None
 
 
 class ReplyCatcher:

@@ -2,19 +2,23 @@
 
 A stream's status is sent before its end is known. So the first images are drawn before it begins,
 and what fails by then is an ordinary refusal; what fails later is told in a last line, which has
-the form of a refusal.
+the form of a refusal. Lines that may outgrow what a whole reply may be are not streamed, unless
+their caller says that it reads a stream: so they are refused with a status, too.
 """
 
+import itertools
 import logging
 from collections.abc import Callable, Iterable, Iterator, Sequence
 
-from facegan.errors import FaceGANError, RequestError
+from facegan.errors import FaceGANError, RequestError, RequestTooLarge
 from facegan.serving.handler import FaceHandler, Patience, provenance_of, rows_of
 from facegan.serving.limits import ServingLimits
+from facegan.serving.telemetry import note
 from facegan.synthesis import Rows, Synthesizer
 from facegan.wire import (
     JSON,
     JSON_LINES,
+    STREAMED_LINES,
     GenerateRequest,
     Images,
     Provenance,
@@ -32,6 +36,7 @@ from facegan.wire import (
 log = logging.getLogger(__name__)
 
 Draw = Callable[[Rows], Images]
+ROOM = 1.5  # lines of one reply differ by less, so that such a stream need not break off
 
 
 def answer(
@@ -66,52 +71,125 @@ def answer(
 
     if bare_type(content_type) == JSON_LINES:
         negotiate(accept, (JSON_LINES,), JSON_LINES)
+        note(bytes_in=len(body))
         return answer_lines(body, model, draw, handler.limits), JSON_LINES
     if handler.reply_type(accept) != JSON_LINES:
         return handler.answer(model, body, content_type, accept, patience)
     request = handler.default_input_fn(body, content_type)
+    note(images=request.count, bytes_in=len(body))
     check_reply_type(request, JSON_LINES)
+    limits = None if reads_a_stream(accept) else handler.limits
+    if limits is not None:
+        limits.check_before_drawing(request.count, model.card.image_shape, JSON_LINES)
     rows = rows_of(request, model)
     origin = provenance_of(request, model, rows)
-    return stream_faces(rows, draw, origin, model.company.most, request_id), JSON_LINES
+    lines = face_lines(rows, draw, origin, model.company.most)
+    return written(lines, len(rows), limits, request_id), JSON_LINES
 
 
 # --- the images of one request ------------------------------------------------------------------
 
 
-def stream_faces(
-    rows: Rows, draw: Draw, provenance: Provenance, at_once: int = 16, request_id: str = ""
+def reads_a_stream(accept: str | None) -> bool:
+    """Whether a caller says that it reads lines as they come, however many bytes they are.
+
+    SageMaker asks a container the same for InvokeEndpoint, which takes 6 MB, and for
+    InvokeEndpointWithResponseStream, which takes more; only Accept goes through it as it was.
+    """
+    parts = (accept or "").lower().replace(" ", "").split(",")
+    return any(bare_type(x) == JSON_LINES and "stream=true" in x.split(";") for x in parts)
+
+
+def as_a_stream(accept: str | None) -> str | None:
+    """An Accept header whose lines are wanted as they come."""
+    parts = accept.split(",") if accept else []
+    told = [f"{x};stream=true" if bare_type(x) == JSON_LINES else x for x in parts]
+    return ",".join(told) or None
+
+
+def face_lines(
+    rows: Rows, draw: Draw, provenance: Provenance, at_once: int = 16
 ) -> Iterator[bytes]:
     """A line an image, each as soon as it is drawn.
 
     Args:
         rows: N ≥ 1 images to draw.
-        draw: Draws a slice of them.
+        draw: Draws a slice of them; the first is drawn before this returns.
         provenance: Of all of them.
-        at_once: How many are drawn between two looks at the stream.
-        request_id: For the log, if they fail.
+        at_once: How many are drawn between two looks at the lines.
 
     Raises:
-        FaceGANError: the first slice failed. What fails later is the stream's last line.
+        FaceGANError: the first slice failed; what fails later is raised between the lines.
     """
-    first = draw(rows[:at_once])
-    return lines_after(first, rows, draw, provenance, request_id)
+    return lines_after(draw(rows[:at_once]), rows, draw, provenance)
 
 
-def lines_after(
-    first: Images, rows: Rows, draw: Draw, provenance: Provenance, request_id: str
-) -> Iterator[bytes]:
+def lines_after(first: Images, rows: Rows, draw: Draw, provenance: Provenance) -> Iterator[bytes]:
     """The lines of the first images, then of the others in slices as large."""
     count, step = len(rows), len(first)
+    yield from stream_images(first, provenance, count)
+    for start in range(step, count, step):
+        images = draw(rows[start : start + step])
+        yield from stream_images(images, provenance, count, start)
+
+
+def written(
+    lines: Iterator[bytes], count: int, limits: ServingLimits | None, request_id: str = ""
+) -> bytes | Iterator[bytes]:
+    """The reply that lines make: a stream where it is sure to fit, else whole.
+
+    Args:
+        lines: One of each of `count` images.
+        count: How many will come.
+        limits: Those of a whole reply; None for a caller that reads a stream.
+        request_id: For the log, if a stream breaks off.
+
+    Raises:
+        RequestTooLarge: the lines outgrew the limit.
+        FaceGANError: they could not be drawn, and no stream had begun.
+    """
+    if limits is None:
+        return broken_off(lines, request_id)
+    first = next(lines)
+    lines = itertools.chain([first], lines)
+    if ROOM * len(first) * count > limits.max_body_bytes:
+        return b"".join(fitting(lines, count, limits))
+    return broken_off(fitting(lines, count, limits), request_id)
+
+
+def fitting(lines: Iterable[bytes], count: int, limits: ServingLimits) -> Iterator[bytes]:
+    """Lines as long as they fit into a reply.
+
+    Raises:
+        RequestTooLarge: the next does not.
+    """
+    size = 0
+    for number, line in enumerate(lines, 1):
+        size += len(line)
+        if size > limits.max_body_bytes:
+            refuse_lines(size * count // number, count, limits)
+        yield line
+
+
+def refuse_lines(size: int, count: int, limits: ServingLimits) -> None:
+    """Refuse lines that would take about so many bytes, and tell of streams."""
     try:
-        yield from stream_images(first, provenance, count)
-        for start in range(step, count, step):
-            images = draw(rows[start : start + step])
-            yield from stream_images(images, provenance, count, start)
+        limits.check_reply(size, count)
+    except RequestTooLarge as error:
+        hint = f"Or accept {STREAMED_LINES}, if you read the reply as a stream."
+        raise RequestTooLarge(error.message, f"{error.hint} {hint}".strip()) from None
+
+
+def broken_off(lines: Iterator[bytes], request_id: str) -> Iterator[bytes]:
+    """Lines, the last of which tells what went wrong, if it does."""
+    try:
+        yield from lines
     except FaceGANError as error:
+        note(error=type(error).__name__)
         log.info("%s: broke off: %s", request_id, error)
         yield error_line(error)
     except Exception:
+        note(error=InternalError.__name__)
         log.exception("%s: broke off", request_id)
         hint = f"The server's log tells why, at the request id {request_id}."
         yield error_line(InternalError("The server failed while it answered.", hint))
@@ -136,6 +214,7 @@ def answer_lines(body: bytes, model: Synthesizer, draw: Draw, limits: ServingLim
         ServingUnavailable: the model is too busy.
     """
     count = sum(images_of(line) for line in usable_lines(body, limits))
+    note(images=count)
     limits.check_lines(count)
     limits.check_before_drawing(count, model.card.image_shape, JSON)
     pieces: list[bytes] = []

@@ -17,8 +17,10 @@ from typing import Any
 
 from gunicorn.workers.gthread import STOP_KEEPALIVE_LINGER, TConn, ThreadWorker
 
+from facegan.serving.ending import EXTENSION, Ending
 from facegan.serving.gathering import GatheringSocket, HeadTooLong
 from facegan.serving.refusals import (
+    ENDING,
     NOT_HTTP,
     OVERLOADED,
     TOO_LONG,
@@ -26,6 +28,7 @@ from facegan.serving.refusals import (
     Refusal,
     ReplyCatcher,
     encode_refusal,
+    headers_of,
 )
 
 REQUEST_SECONDS = 30.0  # for a connection's first byte; from a request's first byte to its last
@@ -59,6 +62,8 @@ class PatientWorker(ThreadWorker):  # type: ignore[misc]  # gunicorn has no type
         self.gathered_bytes = 0
         self.max_body_bytes = MAX_BODY_BYTES
         self.telemetry: Any = None
+        self.ending = Ending()
+        self.late: set[TConn] = set()  # connected after SIGTERM
 
     def init_process(self) -> None:
         """In the forked process; gunicorn runs its loop inside."""
@@ -66,31 +71,56 @@ class PatientWorker(ThreadWorker):  # type: ignore[misc]  # gunicorn has no type
         super().init_process()
 
     def load_wsgi(self) -> None:
-        """Load the app, and learn from it how long a body may be and who counts refusals."""
+        """Load the app; learn how long a body may be, who counts refusals, and how it ends."""
         super().load_wsgi()
         config, extensions = (getattr(self.wsgi, x, {}) for x in ("config", "extensions"))
         self.max_body_bytes = config.get("MAX_CONTENT_LENGTH") or MAX_BODY_BYTES
         self.telemetry = extensions.get("facegan.telemetry")
+        self.ending = extensions.get(EXTENSION, self.ending)
+
+    # --- the end ---------------------------------------------------------------------------------
+
+    def run(self) -> None:
+        """gunicorn's loop, to the end of a graceful stop; then the models are let go."""
+        super().run()
+        self.ending.finish()
+
+    def set_accept_enabled(self, enabled: bool) -> None:
+        """gunicorn asks to accept nobody once SIGTERM came. Then callers would hang until the end:
+        they are told instead, as /ping is, for as long as those who came before are answered.
+        """
+        if self.alive or not self._accepting:
+            super().set_accept_enabled(enabled)
+            return
+        for listener in self.sockets:  # who connected before the signal is not late
+            for _ in range(self.cfg.backlog):
+                if not self.accept(listener):
+                    break
+        self.ending.begin()
 
     # --- a connection's way: accept, gather, enqueue_req, (a thread), finish_request --------------
 
-    def accept(self, listener: Any) -> None:
-        """Take a connection; whoever waited longest makes room where there is none."""
+    def accept(self, listener: Any) -> bool:
+        """Take a connection, if there is one; whoever waited longest makes room where needed."""
         try:
             accepted, address = listener.accept()
         except OSError as error:
             if error.errno in FULL_ERRORS and self.make_room():
-                return
+                return True
             if error.errno in (*FULL_ERRORS, errno.EAGAIN, errno.ECONNABORTED):
-                return
+                return False
             raise
-        self.nr_conns += 1
         sock = GatheringSocket(accepted, PATIENCE_SECONDS)
         conn = TConn(self.cfg, sock, address, listener.getsockname())
         conn.data_ready = True  # no thread waits for it
+        if self.ending.has_begun:
+            self.late.add(conn)  # and not counted: nobody waits for the late to leave
+        else:
+            self.nr_conns += 1
         self.await_request(conn)
-        if self.nr_conns >= self.worker_connections:
+        if self.nr_conns + len(self.late) >= self.worker_connections:
             self.make_room()
+        return True
 
     def await_request(self, conn: TConn) -> None:
         """Let the poller tell when the caller sends, unless it has sent all already."""
@@ -141,6 +171,8 @@ class PatientWorker(ThreadWorker):  # type: ignore[misc]  # gunicorn has no type
         is_ping = conn.sock.head.startswith(PING)
         if not is_ping and self.under_way >= self.cfg.threads * (1 + WAITING_PER_THREAD):
             return self.refuse(conn, OVERLOADED)
+        if not is_ping and conn in self.late:
+            return self.refuse(conn, ENDING)
         self.stop_waiting(conn)
         conn.sock.patience_seconds = PING_PATIENCE_SECONDS if is_ping else PATIENCE_SECONDS
         self.under_way += not is_ping
@@ -187,11 +219,10 @@ class PatientWorker(ThreadWorker):  # type: ignore[misc]  # gunicorn has no type
         """Answer without a thread. An overloaded server keeps the connection: a new one costs."""
         sock: GatheringSocket = conn.sock
         self.stop_waiting(conn)
-        if self.telemetry is not None:
-            self.telemetry.turned_away(refusal.code, refusal.error)
+        headers = self.tell_of(refusal, sock.head or bytes(sock.gathered))
         closes = refusal is not OVERLOADED or sock.closes_afterwards or not self.alive
         closes = closes or len(sock.gathered) > sock.end  # another follows: it can wait elsewhere
-        reply = encode_refusal(refusal, closes)
+        reply = encode_refusal(refusal, closes, headers)
         try:
             if sock.send(reply) < len(reply):
                 return self.forget(conn)
@@ -201,6 +232,14 @@ class PatientWorker(ThreadWorker):  # type: ignore[misc]  # gunicorn has no type
             return self.linger(conn)
         sock.skip_request()
         return self.keep(conn)
+
+    def tell_of(self, refusal: Refusal, head: bytes) -> dict[str, str]:
+        """Count and log a refusal; the headers that tie its reply to the line."""
+        headers = headers_of(head)
+        if self.telemetry is not None:
+            own_id = headers["X-Request-Id"]
+            self.telemetry.turned_away(refusal.code, refusal.error, own_id)
+        return headers
 
     def linger(self, conn: TConn) -> None:
         """Say that nothing more comes, and wait for the caller to hang up (RFC 9112, 9.6)."""
@@ -235,7 +274,8 @@ class PatientWorker(ThreadWorker):  # type: ignore[misc]  # gunicorn has no type
         self.stop_waiting(conn)
         if self.lingering.pop(conn, None) is not None:
             self.poller.unregister(conn.sock)
-        self.nr_conns -= 1
+        self.nr_conns -= conn not in self.late
+        self.late.discard(conn)
         conn.close()
 
     def make_room(self) -> bool:
@@ -285,9 +325,8 @@ class PatientWorker(ThreadWorker):  # type: ignore[misc]  # gunicorn has no type
         catcher = ReplyCatcher()
         super().handle_error(req, catcher, addr, exc)
         refusal = NOT_HTTP._replace(status=catcher.status)
-        if self.telemetry is not None:
-            self.telemetry.turned_away(refusal.code, refusal.error)
+        headers = self.tell_of(refusal, getattr(client, "head", b""))
         try:
-            client.sendall(encode_refusal(refusal, closes=True))
+            client.sendall(encode_refusal(refusal, True, headers))
         except OSError:
             self.log.debug("Failed to send error message.")

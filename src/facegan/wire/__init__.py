@@ -1,6 +1,16 @@
 """What crosses HTTP: requests, images, and the tables that both ends read."""
 
-from facegan.wire.content_types import CSV, JPEG, JSON, JSON_LINES, NPY, PNG, WEBP, ZIP
+from facegan.wire.content_types import (
+    CSV,
+    JPEG,
+    JSON,
+    JSON_LINES,
+    NPY,
+    PNG,
+    STREAMED_LINES,
+    WEBP,
+    ZIP,
+)
 from facegan.wire.face_codecs import Face, decode_faces, read_faces, stream_images
 from facegan.wire.generate_request import GenerateRequest
 from facegan.wire.image_codecs import (
@@ -39,6 +49,7 @@ __all__ = [
     "PNG",
     "REQUEST_CODECS",
     "REQUEST_TYPES",
+    "STREAMED_LINES",
     "WEBP",
     "ZIP",
     "Face",

@@ -9,6 +9,8 @@ PNG = "image/png"
 JPEG = "image/jpeg"
 WEBP = "image/webp"
 
+# Of an Accept header: the caller reads as it comes, so that no limit of a whole reply is meant.
+STREAMED_LINES = f"{JSON_LINES};stream=true"
 ALIASES = {  # other names that are in use; none of these types is registered
     "application/jsonl": JSON_LINES,
     "application/x-jsonlines": JSON_LINES,

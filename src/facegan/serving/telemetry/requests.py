@@ -5,29 +5,27 @@ middleware, which costs half of what Flask's hooks do.
 """
 
 import logging
-import random
 import re
 import time
 from collections.abc import Callable, Iterable, Iterator
+from contextvars import ContextVar
 from typing import Any
 
 import flask
 
 from facegan.errors import RequestError
 from facegan.serving.telemetry.emf import EmbeddedMetrics
+from facegan.serving.telemetry.ids import CUSTOM, is_echoed, name_request
 from facegan.serving.telemetry.logs import REQUEST_ID, REQUESTS
 from facegan.serving.telemetry.metrics import Metrics
 
 log = logging.getLogger(REQUESTS)
 
 Environ = dict[str, Any]
-# What a caller may call its request, so that its log and ours can be joined; else we name it.
-SANE_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:=;+/-]{0,127}")
-# InvokeEndpoint's CustomAttributes: up to 1,024 visible characters of ASCII, blanks between them.
-ATTRIBUTES = re.compile(r"[!-~](?:[ -~]{0,1022}[!-~])?")
-CUSTOM = "X-Amzn-SageMaker-Custom-Attributes"
 CUSTOM_KEY = "HTTP_X_AMZN_SAGEMAKER_CUSTOM_ATTRIBUTES"
-FACTS = "facegan.facts"  # the key of a request's facts in its WSGI environment
+# The facts of the request under way in this thread; also while its reply is streamed, when Flask
+# knows of no request any more.
+FACTS: ContextVar[dict[str, Any] | None] = ContextVar("facts", default=None)
 QUIET = {"/ping", "/metrics"}  # asked every few seconds: a line each would fill the log
 FACTS_OF_HEADERS = {  # what is logged of them; cut to 128 characters, as callers write them
     "content_type": "CONTENT_TYPE",
@@ -64,7 +62,7 @@ class Telemetry:
     def drawn(self, waited_seconds: float, seconds: float) -> None:
         """The wish of the request under way was drawn."""
         self.metrics.queue_seconds.observe(waited_seconds)
-        note(queue_ms=round(waited_seconds * 1000, 2), model_ms=round(seconds * 1000, 2))
+        add(queue_ms=waited_seconds * 1000, model_ms=seconds * 1000)
 
     def rejected(self, reason: str) -> None:
         """A wish was not taken, or was dropped."""
@@ -72,12 +70,14 @@ class Telemetry:
         if self.emf:
             self.emf.count("Rejections")
 
-    def turned_away(self, status: int, reason: str) -> None:
+    def turned_away(self, status: int, reason: str, own_id: str) -> None:
         """A request was refused before it reached the app; its line names no route."""
         self.rejected(reason)
         self.metrics.request("none", status, 0.0)
         facts = {"route": "none", "status": status, "error": reason}
+        token = REQUEST_ID.set(own_id)
         log.info("%s %s", status, reason, extra={"facts": facts})
+        REQUEST_ID.reset(token)
 
     def answered(self, route: str, facts: dict[str, object], status: int, seconds: float) -> None:
         """A request was answered, to its last byte."""
@@ -127,8 +127,15 @@ def note(**facts: object) -> None:
 
     Known names: ``images``, ``bytes_in``, ``queue_ms``, ``model_ms``, ``error``.
     """
-    if flask.has_request_context():
-        flask.request.environ.get(FACTS, {}).update(facts)
+    if (known := FACTS.get()) is not None:
+        known.update(facts)
+
+
+def add(**amounts: float) -> None:
+    """Add to facts of the request under way: what is drawn in slices takes several times."""
+    if (known := FACTS.get()) is not None:
+        for name, amount in amounts.items():
+            known[name] = round(known.get(name, 0.0) + amount, 2)
 
 
 def request_id() -> str:
@@ -143,7 +150,7 @@ def check_attributes() -> None:
         RequestError: they are too long, or not visible ASCII.
     """
     attributes = flask.request.environ.get(CUSTOM_KEY)
-    if attributes is not None and not ATTRIBUTES.fullmatch(attributes):
+    if attributes is not None and not is_echoed(attributes):
         raise RequestError(
             f"{CUSTOM} is not 1 to 1024 visible ASCII characters.", "Shorten or encode it."
         )
@@ -159,8 +166,7 @@ class Watched:
 
     def __call__(self, environ: Environ, start_response: Any) -> Iterable[bytes]:
         """Answer a request."""
-        asked = environ.get("HTTP_X_REQUEST_ID")
-        own_id = asked if asked and SANE_ID.fullmatch(asked) else f"{random.getrandbits(128):032x}"
+        own_id = name_request(environ.get("HTTP_X_REQUEST_ID"))
         REQUEST_ID.set(own_id)
         answer = Answer(self, environ, own_id, start_response)
         self.telemetry.metrics.in_flight.inc()
@@ -195,7 +201,7 @@ class Answer:
             start,
         )
         self.facts: dict[str, object] = {}
-        environ[FACTS] = self.facts
+        FACTS.set(self.facts)
         self.parts: Iterable[bytes] = ()
         self.began, self.status, self.bytes_out, self.is_told = time.perf_counter(), 500, 0, False
 
@@ -204,7 +210,7 @@ class Answer:
         self.status = int(status[:3])
         headers.append(("X-Request-Id", self.own_id))
         attributes = self.environ.get(CUSTOM_KEY)
-        if attributes is not None and ATTRIBUTES.fullmatch(attributes):
+        if attributes is not None and is_echoed(attributes):
             headers.append((CUSTOM, attributes))
         return self.start_response(status, headers, exc_info)
 
@@ -229,6 +235,7 @@ class Answer:
         seconds = time.perf_counter() - self.began
         telemetry.answered(route, self.facts, self.status, seconds)
         REQUEST_ID.set("")
+        FACTS.set(None)
 
     def describe(self) -> None:
         """What is known of the request from outside."""

@@ -1,0 +1,56 @@
+"""Finds what the kernel's control groups allow this process, in both versions, however nested.
+
+A limit may stand at any group above the process, so all of them are read. Inside a container the
+path that ``/proc/self/cgroup`` tells may be the host's and lead nowhere here; the container's own
+group is then the root of what is mounted. Sources: docs.kernel.org, "Control Group v2" and "Control
+Groups version 1"; man 7 cgroups.
+"""
+
+from collections.abc import Iterator
+from contextlib import suppress
+from pathlib import Path, PurePosixPath
+
+MOUNT = Path("sys/fs/cgroup")
+V2_MOUNTS = (MOUNT, MOUNT / "unified")  # the second where both versions are mounted
+
+
+def groups_of(controller: str, root: Path = Path("/")) -> Iterator[tuple[int, Path]]:
+    """The folders of this process's groups for a controller, innermost first, with their version.
+
+    Args:
+        controller: "cpu" or "memory".
+        root: Where /proc and /sys are.
+    """
+    for line in lines_of(root / "proc/self/cgroup") or ["0::/"]:
+        _, controllers, path = (*line.split(":", 2), "", "")[:3]
+        tops: tuple[Path, ...]
+        if not controllers:
+            tops, version = V2_MOUNTS, 2
+        elif controller in (names := controllers.split(",")):
+            # A mount has one controller's name, or those of all that share it, in either order.
+            tops, version = tuple(MOUNT / x for x in {controller, *names, controllers}), 1
+        else:
+            continue
+        for top in tops:
+            yield from ((version, folder) for folder in upwards(root / top, path))
+
+
+def upwards(top: Path, path: str) -> Iterator[Path]:
+    """A group's folder and those above it, to the top."""
+    parts = [part for part in PurePosixPath(path).parts if part not in ("/", "..")]
+    for count in range(len(parts), -1, -1):
+        yield top.joinpath(*parts[:count])
+
+
+def lines_of(path: Path) -> list[str]:
+    """A small file's lines; none where it is missing."""
+    with suppress(OSError):
+        return path.read_text().splitlines()
+    return []
+
+
+def numbers_in(path: Path) -> list[int]:
+    """The whole numbers on the one line of a group's file; none where it is missing, or "max"."""
+    with suppress(ValueError):
+        return [int(word) for line in lines_of(path)[:1] for word in line.split()]
+    return []
