@@ -6,7 +6,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import torch
 from sagemaker_inference.transformer import Transformer
 
 from facegan.errors import ArtifactError
