@@ -17,6 +17,7 @@ from facegan.artifact import Artifact
 from facegan.errors import ArtifactError, ConfigError
 from facegan.serving import create_app
 from facegan.serving.limits import ServingLimits
+from facegan.synthesis import Synthesizer
 from facegan.synthesis.torch_painter import TorchPainter
 from facegan.wire import JSON, NPY
 
