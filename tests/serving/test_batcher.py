@@ -125,6 +125,25 @@ def test_past_the_queue_callers_are_refused_at_once(batcher: Batcher, painter: P
         assert sorted(values_of(f.result())[0] for f in taken) == list(range(6))
 
 
+def test_once_one_found_no_room_the_next_like_it_is_known_to_find_none(
+    batcher: Batcher, painter: Painter
+) -> None:
+    """Before it is read: an overloaded server has no time to read what it will refuse."""
+    painter.gate.clear()
+    with ThreadPoolExecutor(8) as pool:
+        first = pool.submit(batcher.draw, rows(*range(20, 34)), NEVER)
+        until(lambda: batcher.waiting == 10)
+        assert batcher.busy_seconds() is None  # one image would find room
+        with pytest.raises(Overloaded):
+            batcher.draw(rows(1, 2, 3), NEVER)
+        assert batcher.busy_seconds() == 1.0
+        second = pool.submit(batcher.draw, rows(4), NEVER)  # read all the same, and taken
+        until(lambda: batcher.waiting == 11)
+        assert batcher.busy_seconds() is None
+        painter.gate.set()
+        assert len(first.result()) == 14 and len(second.result()) == 1
+
+
 def test_images_are_counted_too(batcher: Batcher, painter: Painter) -> None:
     painter.gate.clear()
     with ThreadPoolExecutor(8) as pool:

@@ -98,6 +98,8 @@ def create_app(
     served.watch(telemetry)
     telemetry.is_ready = lambda: not (ending.has_begun or served.is_closing) and served.is_healthy
     ending.close = served.close
+    if served.batcher is not None:  # the worker asks before it spends a thread
+        app.extensions["facegan.busy_seconds"] = served.batcher.busy_seconds
     door = door_of_served(served)
     parameters = execution_parameters(limits, threads, door.reads_lines)
     install_contract(app, parameters, openapi_document(door, limits, STATUS))

@@ -147,6 +147,7 @@ class Batcher:
         self.jobs: deque[Job] = deque()
         self.waiting = self.under_way = 0  # images; callers, those being drawn for included
         self.images_per_second = 0.0  # of late
+        self.refused = 0  # images of the last wish that found no room, until one finds some
         self.is_closing = False
         self.changed = threading.Condition()
         self.hands = [Hand(self.work, number) for number in range(hands)]
@@ -192,6 +193,7 @@ class Batcher:
         """Take a job, or refuse it at once."""
         with self.changed:
             refusal = self.refusal_of(job)
+            self.refused = len(job.rows) if isinstance(refusal, Overloaded) else 0
             if refusal is None:
                 self.jobs.append(job)
                 self.waiting += len(job.rows)
@@ -207,11 +209,8 @@ class Batcher:
         """Why a job is not taken; None if it is."""
         if self.is_closing or not self.is_alive:
             return Draining("The server is about to end.", "Ask again in a few seconds.")
-        ahead = self.waiting + len(job.rows)
-        seconds = ahead / self.images_per_second if self.images_per_second else 0.0
-        is_full = self.under_way >= self.max_jobs or (self.waiting and ahead > self.max_images)
-        if is_full or time.monotonic() + seconds > job.deadline:
-            wait = max(RETRY_SECONDS, self.seconds_waiting())
+        if self.is_full(len(job.rows)) or time.monotonic() + self.seconds_for(job) > job.deadline:
+            wait = self.advised_seconds()
             return Overloaded(
                 f"The server is busy: {self.waiting} images wait.",
                 f"Ask again in {wait:.0f} s.",
@@ -219,9 +218,28 @@ class Batcher:
             )
         return None
 
-    def seconds_waiting(self) -> float:
-        """How long what waits will take."""
-        return self.waiting / self.images_per_second if self.images_per_second else 0.0
+    def is_full(self, images: int) -> bool:
+        """Whether there is no room for so many more."""
+        is_too_much = self.waiting > 0 and self.waiting + images > self.max_images
+        return self.under_way >= self.max_jobs or is_too_much
+
+    def busy_seconds(self) -> float | None:
+        """How long the next caller should stay away, before its wish is read; None: it may come.
+
+        Once a wish found no room, others like it need not be read to know that there is none: that
+        takes longer than to draw an image, and an overloaded server does it all the time.
+        """
+        return self.advised_seconds() if self.is_full(max(1, self.refused)) else None
+
+    def advised_seconds(self) -> float:
+        """How long to stay away: until what waits is drawn."""
+        speed = self.images_per_second
+        return max(RETRY_SECONDS, self.waiting / speed if speed else 0.0)
+
+    def seconds_for(self, job: Job) -> float:
+        """How long a job would take, with all that waits before it."""
+        speed = self.images_per_second
+        return (self.waiting + len(job.rows)) / speed if speed else 0.0
 
     def drop(self, job: Job, error: FaceGANError) -> None:
         """Forget a job whose caller waits no longer."""

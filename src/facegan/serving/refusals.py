@@ -2,6 +2,7 @@
 
 import functools
 import json
+import math
 import re
 from collections.abc import Mapping
 from typing import NamedTuple
@@ -21,6 +22,7 @@ class Refusal(NamedTuple):
     error: str
     message: str
     hint: str
+    retry_seconds: int = 1
 
     @property
     def code(self) -> int:
@@ -46,6 +48,14 @@ OVERLOADED = Refusal(
     "More requests are waiting than can be answered in time.",
     "Ask again in a second.",
 )
+
+
+def busy(seconds: float) -> Refusal:
+    """The refusal of a model that has so much to do."""
+    told = math.ceil(seconds)
+    return OVERLOADED._replace(hint=f"Ask again in {told} s.", retry_seconds=told)
+
+
 ENDING = Refusal(
     "503 Service Unavailable",
     "Draining",
@@ -67,7 +77,7 @@ def encode_refusal(refusal: Refusal, closes: bool, headers: Mapping[str, str]) -
     return b"".join([head, own.encode("latin-1"), b"\r\n", body])
 
 
-@functools.cache  # an overloaded server has no time to do it each time
+@functools.lru_cache(maxsize=256)  # an overloaded server has no time to do it each time
 def spell_out(refusal: Refusal, closes: bool) -> tuple[bytes, bytes]:
     """The head up to its last line, and the JSON."""
     told = {"error": refusal.error, "message": refusal.message, "hint": refusal.hint}
@@ -77,7 +87,7 @@ def spell_out(refusal: Refusal, closes: bool) -> tuple[bytes, bytes]:
         "Content-Type: application/json",
         f"Content-Length: {len(body)}",
         f"Connection: {'close' if closes else 'keep-alive'}",
-        *(["Retry-After: 1"] if refusal.code in (429, 503) else []),
+        *([f"Retry-After: {refusal.retry_seconds}"] if refusal.code in (429, 503) else []),
     ]
     return "\r\n".join([*lines, ""]).encode(), body
 

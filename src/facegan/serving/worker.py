@@ -11,6 +11,7 @@ import errno
 import selectors
 import socket
 import time
+from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from functools import partial
 from typing import Any
@@ -27,6 +28,7 @@ from facegan.serving.refusals import (
     TOO_SLOW,
     Refusal,
     ReplyCatcher,
+    busy,
     encode_refusal,
     headers_of,
 )
@@ -42,6 +44,7 @@ GATHERED_BYTES = 256 * 2**20  # of all requests that are not whole yet
 # Requests that are whole and wait for a thread; beyond them, waiting would outlast the callers.
 WAITING_PER_THREAD = 4
 PING = (b"GET /ping ", b"GET /ping?")
+DRAW = (b"POST /invocations", b"POST /endpoints/")
 FULL_ERRORS = (errno.EMFILE, errno.ENFILE)
 
 
@@ -62,6 +65,7 @@ class PatientWorker(ThreadWorker):  # type: ignore[misc]  # gunicorn has no type
         self.gathered_bytes = 0
         self.max_body_bytes = MAX_BODY_BYTES
         self.telemetry: Any = None
+        self.busy_seconds: Callable[[], float | None] = lambda: None  # of the one model
         self.ending = Ending()
         self.late: set[TConn] = set()  # connected after SIGTERM
 
@@ -76,6 +80,7 @@ class PatientWorker(ThreadWorker):  # type: ignore[misc]  # gunicorn has no type
         config, extensions = (getattr(self.wsgi, x, {}) for x in ("config", "extensions"))
         self.max_body_bytes = config.get("MAX_CONTENT_LENGTH") or MAX_BODY_BYTES
         self.telemetry = extensions.get("facegan.telemetry")
+        self.busy_seconds = extensions.get("facegan.busy_seconds", self.busy_seconds)
         self.ending = extensions.get(EXTENSION, self.ending)
 
     # --- the end ---------------------------------------------------------------------------------
@@ -173,6 +178,8 @@ class PatientWorker(ThreadWorker):  # type: ignore[misc]  # gunicorn has no type
             return self.refuse(conn, OVERLOADED)
         if not is_ping and conn in self.late:
             return self.refuse(conn, ENDING)
+        if conn.sock.head.startswith(DRAW) and (seconds := self.busy_seconds()) is not None:
+            return self.refuse(conn, busy(seconds))
         self.stop_waiting(conn)
         conn.sock.patience_seconds = PING_PATIENCE_SECONDS if is_ping else PATIENCE_SECONDS
         self.under_way += not is_ping
@@ -220,7 +227,7 @@ class PatientWorker(ThreadWorker):  # type: ignore[misc]  # gunicorn has no type
         sock: GatheringSocket = conn.sock
         self.stop_waiting(conn)
         headers = self.tell_of(refusal, sock.head or bytes(sock.gathered))
-        closes = refusal is not OVERLOADED or sock.closes_afterwards or not self.alive
+        closes = refusal.error != OVERLOADED.error or sock.closes_afterwards or not self.alive
         closes = closes or len(sock.gathered) > sock.end  # another follows: it can wait elsewhere
         reply = encode_refusal(refusal, closes, headers)
         try:
