@@ -43,6 +43,7 @@ class GatheringSocket(socket.socket):
         self.patience_seconds = patience_seconds
         self.gathered = bytearray()
         self.has_ended = False  # the caller will send no more
+        self.held: bytes | None = None  # a reply's head, empty until it is there; None: sent as is
         self.forget_head()
 
     def forget_head(self) -> None:
@@ -81,12 +82,30 @@ class GatheringSocket(socket.socket):
             raise BlockingIOError
         return super().recv(size, flags)
 
+    def hold_head(self) -> None:
+        """Keep the next write, which is a reply's head, and send it with the one that follows.
+
+        gunicorn writes them one by one; each is a packet, and wakes the caller.
+        """
+        self.held = b""
+
+    def send_held(self) -> None:
+        """Send a head that nothing followed."""
+        head, self.held = self.held, None
+        if head:
+            self.sendall(head)
+
     def sendall(self, data: bytes, flags: int = 0) -> None:  # type: ignore[override]
         """Write all; a caller who does not read is as good as gone.
 
         Raises:
             ConnectionResetError: it took longer than our patience.
         """
+        if self.held == b"":
+            self.held = data
+            return
+        if self.held:
+            data, self.held = self.held + data, None
         try:
             super().sendall(data, flags)
         except TimeoutError as cause:

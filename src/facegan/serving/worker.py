@@ -200,9 +200,16 @@ class PatientWorker(ThreadWorker):  # type: ignore[misc]  # gunicorn has no type
 
     def handle_request(self, req: Any, conn: TConn) -> Any:
         """Answer, in a thread; nothing can follow a request that was cut off."""
-        if conn.sock.is_cut:
+        sock: GatheringSocket = conn.sock
+        if sock.is_cut:
             req.force_close()
-        return super().handle_request(req, conn)
+        sock.hold_head()
+        try:
+            is_kept = super().handle_request(req, conn)
+            sock.send_held()
+        finally:
+            sock.held = None
+        return is_kept
 
     def after_request(self, conn: TConn, done: "Future[Any]", is_ping: bool) -> None:
         """Back in the main loop: keep the connection, or see it off."""
