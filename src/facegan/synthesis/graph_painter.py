@@ -8,9 +8,9 @@ times in full batches, a third of the start (docs/decisions/0010).
 
 import os
 import threading
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from functools import cached_property
+from functools import cached_property, partial
 from typing import Any
 
 import numpy as np
@@ -31,7 +31,7 @@ CANDIDATES = (1, 4)
 MOST_HANDS = 8
 BYTES_OF_WEIGHT = 4
 
-Change = Callable[[Any], Any]
+PIXELS, FLOATS = 0, 1  # outputs of a graph of images, once it is finished
 
 
 class GraphPainter:
@@ -84,13 +84,13 @@ class GraphPainter:
             return Company((1,)), True
         labels = np.zeros(MOST, np.int64) if self.card.classes else None
         inputs = self.inputs_of(Rows(latents_of_seeds(self.card, range(MOST)), labels))
-        graphs = {size: self.compile(self.image_graph, size) for size in (*CANDIDATES, MOST)}
-        company = find_company(
-            lambda *batch: graphs[len(batch[0])](batch), False, *inputs, candidates=CANDIDATES
-        )
-        alone = self.compile(self.image_graph, 1, is_alone=True)
-        ones = [alone([x[row : row + 1] for x in inputs]) for row in range(MOST)]
-        is_alike = np.array_equal(np.concatenate(ones), graphs[MOST](inputs))
+
+        def floats(is_alone: bool, *batch: Array) -> Array:
+            return self.graph(len(batch[0]), is_alone)(batch, FLOATS)
+
+        company = find_company(partial(floats, False), False, *inputs, candidates=CANDIDATES)
+        ones = [floats(True, *(x[row : row + 1] for x in inputs)) for row in range(MOST)]
+        is_alike = np.array_equal(np.concatenate(ones), floats(False, *inputs))
         return company, 1 in company.sizes and is_alike
 
     def paint(self, rows: Rows) -> Pixels:
@@ -103,7 +103,8 @@ class GraphPainter:
                 is_alone = self.agreements[1] and self.painting == 1
                 size = 1 if is_alone else company.size_for(len(rows) - start)
                 batch = [x[start : start + size] for x in inputs]
-                drawn.append(draw_padded(self.graph(size, is_alone), size, *batch))
+                graph = self.graph(size, is_alone)
+                drawn.append(draw_padded(lambda *x, graph=graph: graph(x, PIXELS), size, *batch))
                 start += size
         return drawn[0] if len(drawn) == 1 else np.concatenate(drawn)
 
@@ -136,29 +137,27 @@ class GraphPainter:
         """A style for every layer, (N, layers, style_dim); row by row, so that bits agree."""
         given = [latents] if labels is None else [latents, labels]
         told = np.array(psi, np.float32)
+
+        def style(*row: Array) -> Array:
+            return self.mapping([*row, told], 0)
+
         rows = range(max(len(latents), 1))
-        return np.concatenate([
-            draw_padded(lambda *x: self.mapping([*x, told]), 1, *(x[row : row + 1] for x in given))
-            for row in rows
-        ])  # fmt: skip
+        return np.concatenate([draw_padded(style, 1, *(x[r : r + 1] for x in given)) for r in rows])
 
     @cached_property
     def mapping(self) -> "Graph":
         """The graph of styles, for one row: it takes microseconds."""
         return self.compile(MAPPING_GRAPH, 1)
 
-    def graph(self, size: int, is_alone: bool) -> Callable[..., Pixels]:
-        """What makes pixels of a batch of a size, for one who draws alone or beside others."""
+    def graph(self, size: int, is_alone: bool) -> "Graph":
+        """What makes images of a batch of a size, for one who draws alone or beside others."""
         key = size, is_alone
         with self.counting:
             if key not in self.compiled:
-                self.compiled[key] = self.compile(self.image_graph, size, is_alone, with_pixels)
-        graph = self.compiled[key]
-        return lambda *batch: graph(batch)
+                self.compiled[key] = self.compile(self.image_graph, size, is_alone)
+            return self.compiled[key]
 
-    def compile(
-        self, name: str, size: int, is_alone: bool = False, change: Change = lambda model: model
-    ) -> "Graph":
+    def compile(self, name: str, size: int, is_alone: bool = False) -> "Graph":
         """A graph for one size of batch, on all cores or on those of one hand."""
         try:
             model = self.core.read_model(self.files[name])
@@ -173,7 +172,8 @@ class GraphPainter:
             "INFERENCE_NUM_THREADS": self.cores,
             "INFERENCE_PRECISION_HINT": "f32",  # processors with bf16 would use it
         }
-        return Graph(self.core.compile_model(change(model), "CPU", settings))
+        finished = with_pixels(model) if name == self.image_graph else model
+        return Graph(self.core.compile_model(finished, "CPU", settings))
 
 
 class Graph:
@@ -183,15 +183,15 @@ class Graph:
         self.compiled = compiled
         self.idle: list[Any] = []  # requests, each with memory of its own
 
-    def __call__(self, arrays: Any) -> Array:
-        """Its first output, computed without the interpreter lock."""
+    def __call__(self, arrays: Sequence[Array], output: int) -> Array:
+        """One of its outputs, computed without the interpreter lock."""
         try:
             request = self.idle.pop()
         except IndexError:
             request = self.compiled.create_infer_request()
         try:
-            # Copied, for the result is the memory of whoever computes next.
-            result: Array = request.infer(list(arrays), share_inputs=True)[0].copy()
+            outputs = request.infer(list(arrays), share_inputs=True, share_outputs=True)
+            result: Array = outputs[output].copy()  # it is the memory of whoever computes next
         finally:
             self.idle.append(request)
         return result
@@ -206,7 +206,7 @@ def shape_of(place: Any, size: int) -> Any:
 
 
 def with_pixels(model: Any) -> Any:
-    """A graph of images in [-1, 1] (N, 3, H, W), made to end in uint8 (N, H, W, 3).
+    """A graph of images in [-1, 1] (N, 3, H, W), which gives them as uint8 (N, H, W, 3) before.
 
     Rounded to the nearest level, halves to the even one, as torch rounds.
     """
@@ -215,4 +215,4 @@ def with_pixels(model: Any) -> Any:
     levels = ops.multiply(ops.add(ops.clamp(images, -1.0, 1.0), one), half)
     pixels = ops.convert(ops.round(levels, "half_to_even"), "u8")
     channels_last = ops.transpose(pixels, np.array([0, 2, 3, 1]))
-    return openvino.Model([channels_last], model.get_parameters())
+    return openvino.Model([channels_last.output(0), images], model.get_parameters())
