@@ -18,6 +18,6 @@ options=$(GPUS=none "$here/docker_options.sh")
 mkdir -p "$(dirname "$folder")"
 parent=$(cd "$(dirname "$folder")" && pwd)
 # shellcheck disable=SC2086  # options are words
-exec docker run --rm --network none $options --entrypoint facegan -v "$parent:/data" "$image" \
-    data toy --out "/data/$(basename "$folder")" \
+exec docker run --rm --network none $options --entrypoint python -v "$parent:/data" "$image" \
+    -m facegan.cli data toy --out "/data/$(basename "$folder")" \
     --images "${IMAGES:-2000}" --resolution "${RESOLUTION:-32}"
