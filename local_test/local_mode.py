@@ -26,7 +26,7 @@ SEEDS = list(range(16))
 
 def main() -> None:
     """Train on one host and on two, deploy what the last one made, ask it for faces."""
-    options = parse_options()
+    options = parse_options(__doc__)
     images = [options.training_image, options.inference_image]
     gpu = options.instance_type == "local_gpu"
     try:
@@ -40,20 +40,25 @@ def main() -> None:
 
 
 def train(sagemaker: LocalSageMaker, options: argparse.Namespace, hosts: int) -> Path:
-    """A training job on so many hosts, each a container; its model.tar.gz."""
-    job = TrainingJob(
+    """Run a job on so many hosts, each a container; its model.tar.gz."""
+    job = training_job(options, hosts)
+    print(f"\n{hosts} host(s): {json.dumps(job.request()['HyperParameters'])}", flush=True)
+    return sagemaker.train(job)
+
+
+def training_job(options: argparse.Namespace, hosts: int) -> TrainingJob:
+    """What is asked of SageMaker; in the comments, what it would be on AWS."""
+    return TrainingJob(
         name=f"faces-{hosts}",
         image=options.training_image,
         role=NO_ROLE,
-        pictures=options.data.absolute().as_uri(),  # on AWS: s3://bucket/pictures
+        pictures=options.data.absolute().as_uri(),  # s3://bucket/pictures
         output=(options.folder / f"job-{hosts}").absolute().as_uri(),  # s3://bucket/faces
         instance_type=options.instance_type,  # ml.g5.xlarge
         instance_count=hosts,
         hyperparameters=HYPERPARAMETERS | dict(options.set),
         environment={"OMP_NUM_THREADS": str(options.threads or threads_each(hosts))},
     )
-    print(f"\n{hosts} host(s): {json.dumps(job.request()['HyperParameters'])}", flush=True)
-    return sagemaker.train(job)
 
 
 def threads_each(hosts: int) -> int:
@@ -81,10 +86,10 @@ def fetch_faces(sagemaker: LocalSageMaker, options: argparse.Namespace, model: P
     return options.folder / "faces.png"
 
 
-def parse_options() -> argparse.Namespace:
+def parse_options(about: str | None) -> argparse.Namespace:
     """What a caller may change; the rest is above."""
     parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+        description=about, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     add = parser.add_argument
     add("--hosts", type=int, nargs="+", default=[1, 2], help="how many containers train [1 2]")

@@ -5,6 +5,7 @@ owns. It would also hand AWS credentials to them, and report its use to AWS: her
 hand on, and does not report.
 """
 
+import json
 import os
 import shutil
 import socket
@@ -15,6 +16,7 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import replace
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -79,7 +81,7 @@ class LocalSageMaker:
         check_archive(archive)
         check_port(self.port)
         # The SDK unpacks an archive where it lies, and mounts that folder: so it gets its own.
-        alone = self.folder / "served" / endpoint.name / "model.tar.gz"
+        alone = self.folder / "containers" / "served" / endpoint.name / "model.tar.gz"
         alone.parent.mkdir(parents=True, exist_ok=True)
         shutil.copyfile(archive, alone)
         try:
@@ -126,34 +128,62 @@ def local_sagemaker(
 
     Raises:
         ConfigError: Docker, compose, an image or the GPU is not there; it says what to do.
+        ServeError: the port is taken.
+    """
+    check_port(port)
+    with swept(folder, images, gpu):
+        yield LocalSageMaker(folder.absolute(), port)
+
+
+@contextmanager
+def swept(folder: Path, images: list[str], gpu: bool) -> Iterator[Path]:
+    """The folder for the SDK's containers within; afterwards nothing of them is left.
+
+    Raises:
+        ConfigError: as :func:`local_sagemaker`.
     """
     check_docker("compose", *(["gpu"] if gpu else []), *(f"image={image}" for image in images))
-    (folder / "containers").mkdir(parents=True, exist_ok=True)
-    before = tempfile.tempdir
-    tempfile.tempdir = str((folder / "containers").absolute())
+    containers = folder.absolute() / "containers"
+    containers.mkdir(parents=True, exist_ok=True)
+    before, tempfile.tempdir = tempfile.tempdir, str(containers)
     try:
-        yield LocalSageMaker(folder.absolute(), port)
+        yield containers
     finally:
         tempfile.tempdir = before
-        sweep(folder, images[0])
+        sweep(containers, images[0])
 
 
 def open_session(folder: Path, port: int) -> Any:
     """The SDK's LocalSession, kept in a folder."""
-    try:
-        import boto3
-        from sagemaker.core.local import LocalSession
-    except ImportError as cause:
-        hint = "make local-test installs it into .venv-local; by hand: pip install 'facegan[local]'"
-        raise ConfigError("SageMaker's SDK is not installed.", hint) from cause
-    os.environ["AWS_EC2_METADATA_DISABLED"] = "true"  # nobody is to be asked for credentials
+    import boto3
+
+    quieten_sdk(folder)
+    from sagemaker.core.local import LocalSession
+
     nobody = boto3.Session("local", "local", region_name="us-east-1")
-    session = LocalSession(boto_session=nobody, sagemaker_config=NO_REPORTS)
+    session = LocalSession(boto_session=nobody)
     containers = str((folder / "containers").absolute())
     session.config = {
         "local": {"local_code": True, "container_root": containers, "serving_port": port}
     }
     return session
+
+
+def quieten_sdk(folder: Path) -> None:
+    """Let the SDK, before it is imported, report nothing, and ask nobody for credentials.
+
+    Raises:
+        ConfigError: it is not installed.
+    """
+    if find_spec("sagemaker") is None:
+        hint = (
+            "make local-test installs it into .venv-local; by hand: pip install 'facegan[local]'."
+        )
+        raise ConfigError("SageMaker's SDK is not installed.", hint)
+    settings = folder / "containers" / "sagemaker.json"  # JSON is YAML
+    settings.write_text(json.dumps(NO_REPORTS))
+    os.environ["SAGEMAKER_USER_CONFIG_OVERRIDE"] = str(settings)
+    os.environ["AWS_EC2_METADATA_DISABLED"] = "true"
 
 
 # --- what is checked before -----------------------------------------------------------------------
@@ -179,8 +209,9 @@ def check_channel(place: str) -> None:
         ConfigError: names it.
     """
     if place.startswith("file:") and not local_path(place).is_dir():
-        hint = "Draw some toy faces there: local_test/make_data.sh."
-        raise ConfigError(f"The channel folder {local_path(place)} is missing.", hint)
+        folder = local_path(place)
+        hint = f"Draw toy faces into it: local_test/make_data.sh IMAGE {folder}"
+        raise ConfigError(f"The channel folder {folder} is missing.", hint)
 
 
 def check_port(port: int) -> None:
@@ -214,9 +245,8 @@ def failure_of(archive: Path) -> str:
     return ""
 
 
-def sweep(folder: Path, image: str) -> None:
-    """Remove the containers that were started from a folder, their network, and its leavings."""
-    root = folder.absolute() / "containers"
+def sweep(root: Path, image: str) -> None:
+    """Remove the containers that were started from a folder, their network, and the folder."""
     shape = '{{.ID}} {{.Label "' + FOLDER_LABEL + '"}}'
     listed = docker("ps", "--all", "--filter", f"label={FOLDER_LABEL}", "--format", shape)
     for line in listed.splitlines():

@@ -35,7 +35,7 @@ def test_an_archive_that_another_program_packed_will_do(
 
 
 def test_a_missing_archive_is_named(tmp_path: Path) -> None:
-    with pytest.raises(ArtifactError, match="There is no model at .*absent"):
+    with pytest.raises(ArtifactError, match=r"There is no model at .*absent"):
         check_archive(tmp_path / "absent.tar.gz")
 
 

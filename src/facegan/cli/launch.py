@@ -107,7 +107,7 @@ def prepare_environment(processes: int, cluster: Cluster) -> None:
         "TORCHELASTIC_SIGNALS_TO_HANDLE": "SIGQUIT",  # the others are handled here
         "FACEGAN_HOST_NAME": cluster.here,
     }
-    # Local mode may name one that is not there (the SDK's ModelTrainer: ethwe); torch then finds one.
+    # The SDK's ModelTrainer, in local mode, names one that is not there; then torch finds its own.
     there = {name for _, name in socket.if_nameindex()}
     if len(cluster.hosts) > 1 and cluster.interface in there:
         names = ("GLOO_SOCKET_IFNAME", "NCCL_SOCKET_IFNAME")
