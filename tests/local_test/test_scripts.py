@@ -29,20 +29,9 @@ echo "permission denied while trying to connect to the Docker daemon socket" >&2
 STOPPED = """#!/bin/sh
 echo "Cannot connect to the Docker daemon at unix:///var/run/docker.sock." >&2; exit 1
 """
-TOOLS = [
-    "bash",
-    "sh",
-    "dirname",
-    "basename",
-    "id",
-    "grep",
-    "mkdir",
-    "rm",
-    "tar",
-    "sleep",
-    "cat",
-    "gzip",
-]
+TOOLS = (
+    "bash", "sh", "dirname", "basename", "id", "grep", "mkdir", "rm", "tar", "sleep", "cat", "gzip",
+)  # fmt: skip
 Run = Callable[..., tuple[int, str]]
 
 
