@@ -80,10 +80,13 @@ class LocalSageMaker:
         archive = local_path(endpoint.model)
         check_archive(archive)
         check_port(self.port)
+        from sagemaker.core.local import entities
+
         # The SDK unpacks an archive where it lies, and mounts that folder: so it gets its own.
         alone = self.folder / "containers" / "served" / endpoint.name / "model.tar.gz"
         alone.parent.mkdir(parents=True, exist_ok=True)
         shutil.copyfile(archive, alone)
+        entities.HEALTH_CHECK_TIMEOUT_LIMIT = endpoint.start_seconds  # else 120, whatever is asked
         try:
             create_endpoint(self.client, replace(endpoint, model=alone.absolute().as_uri()))
             yield endpoint.name

@@ -4,9 +4,9 @@ from typing import Any
 
 import boto3
 import pytest
+from api_model import complaints
 from botocore.exceptions import ClientError
 from botocore.stub import Stubber
-from test_training_request import complaints
 
 from facegan.cloud.endpoint_requests import ModelEndpoint, create_endpoint, delete_endpoint
 from facegan.errors import ConfigError

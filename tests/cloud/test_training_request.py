@@ -1,12 +1,10 @@
 """A training job's request: what AWS's own model of the API takes, and what is refused before."""
 
 import json
-from functools import cache
 from typing import Any
 
-import botocore.session
 import pytest
-from botocore.validate import ParamValidator
+from api_model import complaints
 
 from facegan.cli.train import plan_run
 from facegan.cloud.training_request import TrainingJob
@@ -41,18 +39,6 @@ LOCAL: dict[str, Any] = LEAST | {
     "pictures": "file:///data/training",
     "output": "file:///data/out",
 }
-
-
-@cache
-def service_model() -> Any:
-    """botocore's model of the API; reading it takes a fifth of a second."""
-    return botocore.session.get_session().get_service_model("sagemaker")
-
-
-def complaints(action: str, request: dict[str, Any]) -> str:
-    """What botocore says of a request, by its own model of the API."""
-    shape = service_model().operation_model(action).input_shape
-    return str(ParamValidator().validate(request, shape).generate_report())
 
 
 @pytest.mark.parametrize("wish", [LEAST, MOST, LOCAL], ids=["least", "most", "local"])
