@@ -87,7 +87,7 @@ def test_the_whole_line_in_local_mode(
         assert np.allclose(numbers.detach(), weights[1][name].detach(), atol=1e-3), name
 
     faces = np.load(run / "faces.npy")
-    drawn = Synthesizer(load_artifact(shared)).images_of_seeds(range(16))
+    drawn = Synthesizer(load_artifact(shared)).generate(seeds=list(range(16)))
     assert np.abs(faces.astype(int) - drawn.astype(int)).max() <= 1
     assert Image.open(run / "faces.png").format == "PNG"
 
@@ -138,7 +138,7 @@ def test_dir(images_dir: Path, tmp_path: Path) -> Path:
     subprocess.run(["rm", "-rf", folder / "input" / "data"], check=True)
     (folder / "input" / "data").mkdir()
     subprocess.run(["cp", "-r", images_dir, folder / "input" / "data" / "training"], check=True)
-    numbers = '{"preset": "tiny", "total_kimg": "4", "tick_kimg": "0.512", "precision": "fp32"}'
+    numbers = '{"preset": "tiny", "total_kimg": "2", "tick_kimg": "0.256", "precision": "fp32"}'
     (folder / "input" / "config" / "hyperparameters.json").write_text(numbers)
     return folder
 
@@ -161,7 +161,7 @@ def test_a_stopped_training_goes_on_to_the_bits_of_an_undisturbed_one(
     told = []
     for line in first.stdout:
         told.append(line)
-        if line.startswith("kimg=0.512"):
+        if line.startswith("kimg=0.256"):
             subprocess.run(["docker", "stop", "--time", "120", name], capture_output=True)
     assert first.wait() == 0, told
     assert "Stopped before the end" in told[-1]
