@@ -11,14 +11,18 @@ import argparse
 import io
 import json
 import os
+import sys
 from pathlib import Path
 
-import numpy as np
-from local_session import NO_ROLE, LocalSageMaker, local_sagemaker, tell
+try:
+    import numpy as np
+    from local_session import NO_ROLE, LocalSageMaker, local_sagemaker, tell
 
-from facegan.cloud.endpoint_requests import ModelEndpoint
-from facegan.cloud.training_request import TrainingJob
-from facegan.errors import FaceGANError
+    from facegan.cloud.endpoint_requests import ModelEndpoint
+    from facegan.cloud.training_request import TrainingJob
+    from facegan.errors import FaceGANError
+except ModuleNotFoundError as missing:
+    sys.exit(f"{missing}. Run this by .venv-local/bin/python, which `make local-test` makes.")
 
 HYPERPARAMETERS = {"family": "dcgan", "preset": "tiny", "total_kimg": 1, "tick_kimg": 0.25}
 SEEDS = list(range(16))
@@ -92,7 +96,7 @@ def parse_options(about: str | None) -> argparse.Namespace:
         description=about, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     add = parser.add_argument
-    add("--hosts", type=int, nargs="+", default=[1, 2], help="how many containers train [1 2]")
+    add("--hosts", type=positive, nargs="+", default=[1, 2], help="how many containers train [1 2]")
     add("--instance-type", default="local", choices=["local", "local_gpu"], help="[local]")
     add("--training-image", default="facegan-training:local", help="[facegan-training:local]")
     add("--inference-image", default="facegan-inference:local", help="[facegan-inference:local]")
@@ -103,6 +107,13 @@ def parse_options(about: str | None) -> argparse.Namespace:
     add("--set", type=pair, action="append", default=[], metavar="NAME=VALUE",
         help="a hyperparameter, such as preset=toy32")  # fmt: skip
     return parser.parse_args()
+
+
+def positive(text: str) -> int:
+    """A whole number from 1."""
+    if not text.isdecimal() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number from 1")
+    return int(text)
 
 
 def pair(text: str) -> tuple[str, str]:
