@@ -11,17 +11,22 @@ SEEDS   ?= 0-15
 BUDGET_MINUTES ?= 10
 FUZZ_MINUTES ?= 10
 ARGS    ?=
+# What local-test runs, and how: local, or local_gpu where Docker has GPUs.
+TRAINING_IMAGE  ?= facegan-training:local
+INFERENCE_IMAGE ?= facegan-inference:local
+INSTANCE_TYPE   ?= local
 # Where pip finds torch, if not on its usual index (PyTorch's CPU index saves gigabytes on Linux).
 TORCH_INDEX ?=
 
 VENV    := .venv
 BIN     := $(VENV)/bin
+LOCAL   := .venv-local
 STARTED := $(shell date +%s)
 PIP     := $(BIN)/python -m pip install --quiet --disable-pip-version-check \
            --constraint constraints.txt $(if $(TORCH_INDEX),--extra-index-url $(TORCH_INDEX))
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test setup data train evaluate report generate serve faces lint check format bench-train bench-quality bench-resume bench-distributed bench-toy bench-serve bench-overload bench-backends fuzz clean
+.PHONY: help demo test setup data train evaluate report generate serve faces lint check format bench-train bench-quality bench-resume bench-distributed bench-toy bench-serve bench-overload bench-backends local-data local-test fuzz clean
 
 ##— Two commands —
 demo: $(VENV)/.installed    ## The whole line on this machine: data, training, serving, faces (ARGS="--minutes 1 --images 5000")
@@ -79,6 +84,17 @@ bench-overload: $(VENV)/.installed ## A minute at ten times our server's capacit
 bench-backends: $(VENV)/.installed ## The generator on torch, ONNX Runtime and OpenVINO: speed, start, memory, pixels
 	@$(BIN)/python benchmarks/bench_backends.py --torch-index '$(TORCH_INDEX)' $(ARGS)
 
+##— In the containers, as SageMaker runs them (local_test/README.md) —
+local-data:                 ## Toy faces for local_test/train_local.sh, drawn by TRAINING_IMAGE
+	@local_test/make_data.sh $(TRAINING_IMAGE)
+
+local-test: $(LOCAL)/.installed ## SageMaker's local mode: one host, two, an endpoint, faces (INSTANCE_TYPE=local_gpu PORT=8081 ARGS="--set preset=toy32")
+	@test -d runs/local-mode/data/training || local_test/make_data.sh $(TRAINING_IMAGE) runs/local-mode/data/training
+	@$(LOCAL)/bin/python local_test/local_mode.py --training-image $(TRAINING_IMAGE) \
+	    --inference-image $(INFERENCE_IMAGE) --instance-type $(INSTANCE_TYPE) --port $(PORT) $(ARGS)
+	@$(LOCAL)/bin/python local_test/model_trainer.py --hosts 2 --training-image $(TRAINING_IMAGE) \
+	    --instance-type $(INSTANCE_TYPE) $(ARGS)
+
 ##— Hostile callers —
 fuzz: $(VENV)/.installed-dev ## Random requests, sockets and bodies for FUZZ_MINUTES, on top of those in the tests
 	@$(BIN)/python tests/fuzz/fuzz.py --minutes $(FUZZ_MINUTES) $(ARGS)
@@ -92,8 +108,8 @@ check: lint test            ## All of CI that takes seconds: lint, and the tests
 format: $(VENV)/.installed-dev ## Format the code and mend what the linter can
 	@$(BIN)/ruff check --fix . && $(BIN)/ruff format .
 
-clean:                      ## Delete the environment and the caches; runs/ stays
-	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache build src/*.egg-info
+clean:                      ## Delete the environments and the caches; runs/ stays
+	rm -rf $(VENV) $(LOCAL) .pytest_cache .mypy_cache .ruff_cache build src/*.egg-info
 
 help:                       ## This list
 	@awk -F':.*## ' '/^##—/ {print "\n" substr($$0, 3)} /^[a-z-]+:.*## / {printf "  make %-18s %s\n", $$1, $$2}' Makefile
@@ -112,4 +128,11 @@ $(VENV)/.installed: $(VENV)/bin/python pyproject.toml constraints.txt
 $(VENV)/.installed-dev: $(VENV)/.installed
 	@$(PIP) --editable '.[dev]'
 	@$(PIP) --editable '.[container]' || echo "sagemaker-training cannot be built here (it needs Linux and a C compiler): its tests are skipped."
+	@touch $@
+
+# Of its own: SageMaker's SDK wants older packages than training and serving do.
+$(LOCAL)/.installed: pyproject.toml
+	@echo "Making the environment of SageMaker's SDK in $(LOCAL) (once; about 1 GB) …"
+	@$(PYTHON) -m venv $(LOCAL)
+	@$(LOCAL)/bin/python -m pip install --quiet --disable-pip-version-check --editable '.[local]'
 	@touch $@

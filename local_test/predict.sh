@@ -38,7 +38,7 @@ trap 'rm -f "$partial"' EXIT
 status=$(curl --silent --show-error --output "$partial" --write-out '%{http_code}' \
     --header "Content-Type: $content_type" --header "Accept: $accept" \
     --data-binary "@$payload" "$url/invocations") ||
-    fail "Is the server up? \`facegan serve MODEL\` starts one on http://localhost:8080."
+    fail "Is the server up? local_test/serve_local.sh starts one, or \`facegan serve MODEL\`."
 [ "$status" = 200 ] || fail "$url answered $status: $(cat "$partial")"
 mv "$partial" "$out"
 echo "$out"

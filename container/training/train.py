@@ -74,13 +74,14 @@ def run(environment: TrainingEnvironment) -> None:
         environment.meeting_port,
     )
     is_finished = train_shared(order, environment.hyperparameters.get("processes"), cluster)
+    if is_finished:  # what is left takes a moment; local mode stops all hosts when one has ended
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)
     if environment.host_rank:
         return  # the first host writes for all
     folder.copy_record(environment.output_data_dir)
     if not is_finished:
         print("Stopped. Started again with the same checkpoints, the job goes on where it was.")
         leave()
-    signal.signal(signal.SIGTERM, signal.SIG_IGN)  # what is left takes a moment
     copy_artifact(folder.model, environment.model_dir)
     draw_report(folder.path, environment.output_data_dir / "report.html")
 

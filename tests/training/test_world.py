@@ -22,7 +22,7 @@ from torch.distributed.elastic.utils.distributed import get_free_port
 
 from facegan.artifact import load_artifact
 from facegan.cli.__main__ import facegan, run_safely
-from facegan.cli.launch import launch
+from facegan.cli.launch import Cluster, launch, prepare_environment
 from facegan.errors import ConfigError, DatasetError, RunError
 from facegan.gans import FAMILIES
 from facegan.training.checkpoint import TENSORS_NAME, list_checkpoints
@@ -220,6 +220,16 @@ def test_the_cause_is_told_as_it_was_said_and_not_its_consequences() -> None:
            "time.sleep(2 * r); os._exit(1)")  # fmt: skip
     with pytest.raises(DatasetError, match=r"No pictures\. Draw some\."):
         run_two(say)
+
+
+@pytest.mark.parametrize(("interface", "named"), [("lo", "lo"), ("ethwe", None)])
+def test_torch_is_told_of_the_interface_if_it_is_there(
+    monkeypatch: pytest.MonkeyPatch, interface: str, named: str | None
+) -> None:
+    """SageMaker's own is; the SDK's ModelTrainer names ethwe in local mode, where it is eth0."""
+    monkeypatch.setattr(os, "environ", {})
+    prepare_environment(1, Cluster(("algo-1", "algo-2"), 0, interface, 7777))
+    assert os.environ.get("GLOO_SOCKET_IFNAME") == os.environ.get("NCCL_SOCKET_IFNAME") == named
 
 
 def test_processes_share_the_cores() -> None:

@@ -9,6 +9,7 @@ import json
 import logging
 import os
 import signal
+import socket
 import sys
 import tempfile
 import time
@@ -106,7 +107,9 @@ def prepare_environment(processes: int, cluster: Cluster) -> None:
         "TORCHELASTIC_SIGNALS_TO_HANDLE": "SIGQUIT",  # the others are handled here
         "FACEGAN_HOST_NAME": cluster.here,
     }
-    if len(cluster.hosts) > 1 and cluster.interface:
+    # The SDK's ModelTrainer, in local mode, names one that is not there; then torch finds its own.
+    there = {name for _, name in socket.if_nameindex()}
+    if len(cluster.hosts) > 1 and cluster.interface in there:
         names = ("GLOO_SOCKET_IFNAME", "NCCL_SOCKET_IFNAME")
         wishes |= dict.fromkeys(names, cluster.interface)
     for name, value in wishes.items():

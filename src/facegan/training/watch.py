@@ -19,7 +19,9 @@ from facegan.errors import FaceGANError, PeerLost
 from facegan.training.world import World
 
 BEAT = 1.0  # seconds from one sign of life to the next
-SILENCE = 20.0  # of a process that is then lost; long work in C may keep one from speaking
+# Seconds, of a process that is then lost. Long work in C, or a stalled disk, may keep one from
+# speaking: 20 were too few for two containers on a busy machine of two cores, in two of seven runs.
+SILENCE = 60.0
 SUSPICION = 4.0  # the same, once a broken connection says that somebody is gone
 GRACE = 3.0  # for the main thread to end by itself
 FAILURE = "failure"  # where the store keeps who ended the run, and why

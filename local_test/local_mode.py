@@ -1,0 +1,128 @@
+"""SageMaker's local mode, from pictures to faces: a script to read, run and change.
+
+    make local-test
+    .venv-local/bin/python local_test/local_mode.py --hosts 2 --instance-type local_gpu
+
+What it asks of SageMaker here is what facegan asks of AWS: the same requests, built by the same
+code, but for the places of files and the type of the instances.
+"""
+
+import argparse
+import io
+import json
+import os
+import sys
+from pathlib import Path
+
+try:
+    import numpy as np
+    from local_session import NO_ROLE, LocalSageMaker, local_sagemaker, tell
+
+    from facegan.cloud.endpoint_requests import ModelEndpoint
+    from facegan.cloud.training_request import TrainingJob
+    from facegan.errors import FaceGANError
+except ModuleNotFoundError as missing:
+    sys.exit(f"{missing}. Run this by .venv-local/bin/python, which `make local-test` makes.")
+
+HYPERPARAMETERS = {"family": "dcgan", "preset": "tiny", "total_kimg": 1, "tick_kimg": 0.25}
+SEEDS = list(range(16))
+
+
+def main() -> None:
+    """Train on one host and on two, deploy what the last one made, ask it for faces."""
+    options = parse_options(__doc__)
+    images = [options.training_image, options.inference_image]
+    gpu = options.instance_type == "local_gpu"
+    try:
+        with local_sagemaker(options.folder, options.port, images, gpu) as sagemaker:
+            models = [train(sagemaker, options, hosts) for hosts in options.hosts]
+            faces = fetch_faces(sagemaker, options, models[-1])
+    except FaceGANError as error:
+        tell(error)
+    hosts = " and ".join(f"{count} host{'s'[: count > 1]}" for count in options.hosts)
+    print(f"\nTrained on {hosts}, deployed, and asked: look at {faces}. Nothing runs any more.")
+
+
+def train(sagemaker: LocalSageMaker, options: argparse.Namespace, hosts: int) -> Path:
+    """Run a job on so many hosts, each a container; its model.tar.gz."""
+    job = training_job(options, hosts)
+    print(f"\n{hosts} host(s): {json.dumps(job.request()['HyperParameters'])}", flush=True)
+    return sagemaker.train(job)
+
+
+def training_job(options: argparse.Namespace, hosts: int) -> TrainingJob:
+    """What is asked of SageMaker; in the comments, what it would be on AWS."""
+    return TrainingJob(
+        name=f"faces-{hosts}",
+        image=options.training_image,
+        role=NO_ROLE,
+        pictures=options.data.absolute().as_uri(),  # s3://bucket/pictures
+        output=(options.folder / f"job-{hosts}").absolute().as_uri(),  # s3://bucket/faces
+        instance_type=options.instance_type,  # ml.g5.xlarge
+        instance_count=hosts,
+        hyperparameters=HYPERPARAMETERS | dict(options.set),
+        environment={"OMP_NUM_THREADS": str(options.threads or threads_each(hosts))},
+    )
+
+
+def threads_each(hosts: int) -> int:
+    """A host's share of this machine's cores: with more, all would slow one another manyfold."""
+    return max(1, (os.cpu_count() or 1) // hosts)
+
+
+def fetch_faces(sagemaker: LocalSageMaker, options: argparse.Namespace, model: Path) -> Path:
+    """Deploy a model, fetch the same faces as a PNG and as numbers, and delete the endpoint."""
+    endpoint = ModelEndpoint(
+        name="faces",
+        image=options.inference_image,
+        role=NO_ROLE,
+        model=model.as_uri(),
+        instance_type=options.instance_type,
+    )
+    with sagemaker.deployed(endpoint) as name:
+        body = json.dumps({"seeds": SEEDS}).encode()
+        picture = sagemaker.invoke(name, body, "application/json", "image/png")
+        numbers = sagemaker.invoke(name, body, "application/json", "application/x-npy")
+    (options.folder / "faces.png").write_bytes(picture)
+    (options.folder / "faces.npy").write_bytes(numbers)
+    images = np.load(io.BytesIO(numbers), allow_pickle=False)
+    print(f"\n{len(images)} faces of {images.shape[2]}x{images.shape[1]}, mean {images.mean():.1f}")
+    return options.folder / "faces.png"
+
+
+def parse_options(about: str | None) -> argparse.Namespace:
+    """What a caller may change; the rest is above."""
+    parser = argparse.ArgumentParser(
+        description=about, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    add = parser.add_argument
+    add("--hosts", type=positive, nargs="+", default=[1, 2], help="how many containers train [1 2]")
+    add("--instance-type", default="local", choices=["local", "local_gpu"], help="[local]")
+    add("--training-image", default="facegan-training:local", help="[facegan-training:local]")
+    add("--inference-image", default="facegan-inference:local", help="[facegan-inference:local]")
+    add("--data", type=Path, default=Path("runs/local-mode/data/training"), help="pictures")
+    add("--folder", type=Path, default=Path("runs/local-mode"), help="everything goes there")
+    add("--port", type=int, default=8080, help="of the endpoint [8080]")
+    add("--threads", type=int, default=0, help="of each host [the cores, shared by the hosts]")
+    add("--set", type=pair, action="append", default=[], metavar="NAME=VALUE",
+        help="a hyperparameter, such as preset=toy32")  # fmt: skip
+    return parser.parse_args()
+
+
+def positive(text: str) -> int:
+    """A whole number from 1."""
+    if not text.isdecimal() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number from 1")
+    return int(text)
+
+
+def pair(text: str) -> tuple[str, str]:
+    """NAME=VALUE as the two."""
+    name, equals, value = text.partition("=")
+    if not name or not equals:
+        raise argparse.ArgumentTypeError(f"{text!r} is not NAME=VALUE")
+    return name, value
+
+
+if __name__ == "__main__":
+    main()

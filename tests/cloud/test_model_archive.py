@@ -1,0 +1,67 @@
+"""A model.tar.gz is looked into before it goes anywhere."""
+
+import io
+import tarfile
+from pathlib import Path
+
+import pytest
+
+from facegan import artifact
+from facegan.cloud import model_archive
+from facegan.cloud.model_archive import check_archive
+from facegan.errors import ArtifactError
+
+
+def test_the_names_are_the_artifacts() -> None:
+    """This room must not import torch, so it has them of its own."""
+    assert model_archive.WEIGHTS_NAME == artifact.WEIGHTS_NAME
+    assert model_archive.CARD_NAME == artifact.CARD_NAME
+
+
+def test_a_whole_archive_tells_its_card(model_dir: Path) -> None:
+    assert check_archive(model_dir / "model.tar.gz")["preset"] == "tiny"
+
+
+@pytest.mark.parametrize("prefix", ["", "./"])
+def test_an_archive_that_another_program_packed_will_do(
+    model_dir: Path, tmp_path: Path, prefix: str
+) -> None:
+    """The service's and the SDK's tar have folders, other orders, and more files."""
+    with tarfile.open(tmp_path / "model.tar.gz", "w:gz") as tar:
+        tar.add(model_dir, prefix or "extra")
+        for name in (artifact.WEIGHTS_NAME, artifact.CARD_NAME):
+            tar.add(model_dir / name, prefix + name)
+    assert check_archive(tmp_path / "model.tar.gz")["family"] == "dcgan"
+
+
+def test_a_missing_archive_is_named(tmp_path: Path) -> None:
+    with pytest.raises(ArtifactError, match=r"There is no model at .*absent"):
+        check_archive(tmp_path / "absent.tar.gz")
+
+
+@pytest.mark.parametrize("keep", [0, 1, 100, 0.5, 0.99])
+def test_an_archive_cut_short_is_damaged(model_dir: Path, tmp_path: Path, keep: float) -> None:
+    whole = (model_dir / "model.tar.gz").read_bytes()
+    cut = tmp_path / "model.tar.gz"
+    cut.write_bytes(whole[: int(keep * len(whole)) if isinstance(keep, float) else keep])
+    with pytest.raises(ArtifactError) as told:
+        check_archive(cut)
+    assert "no readable archive" in str(told.value) and "\n" not in str(told.value)
+
+
+def test_an_archive_of_something_else_says_what_is_missing(tmp_path: Path) -> None:
+    with tarfile.open(tmp_path / "model.tar.gz", "w:gz") as tar:
+        tar.addfile(tarfile.TarInfo("model.pth"))
+    with pytest.raises(ArtifactError, match=r"no model_card\.json and no generator\.safetensors"):
+        check_archive(tmp_path / "model.tar.gz")
+
+
+@pytest.mark.parametrize("card", [b"{}", b"[]", b"{"])
+def test_a_card_of_other_weights_is_refused(model_dir: Path, tmp_path: Path, card: bytes) -> None:
+    with tarfile.open(tmp_path / "model.tar.gz", "w:gz") as tar:
+        tar.add(model_dir / artifact.WEIGHTS_NAME, artifact.WEIGHTS_NAME)
+        member = tarfile.TarInfo(artifact.CARD_NAME)
+        member.size = len(card)
+        tar.addfile(member, io.BytesIO(card))
+    with pytest.raises(ArtifactError):
+        check_archive(tmp_path / "model.tar.gz")

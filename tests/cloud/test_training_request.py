@@ -1,0 +1,135 @@
+"""A training job's request: what AWS's own model of the API takes, and what is refused before."""
+
+import json
+from typing import Any
+
+import pytest
+from api_model import complaints
+
+from facegan.cli.train import plan_run
+from facegan.cloud.training_request import TrainingJob
+from facegan.errors import ConfigError
+from facegan.tick_line import METRIC_DEFINITIONS
+
+LEAST: dict[str, Any] = {
+    "name": "faces-1",
+    "image": "123456789012.dkr.ecr.eu-west-1.amazonaws.com/facegan-training:1",
+    "role": "arn:aws:iam::123456789012:role/facegan",
+    "pictures": "s3://bucket/pictures",
+    "output": "s3://bucket/faces",
+    "instance_type": "ml.g5.xlarge",
+}
+MOST: dict[str, Any] = LEAST | {
+    "instance_count": 2,
+    "hyperparameters": {"family": "stylegan2", "total_kimg": 500, "beta1": 0.5, "conv": True},
+    "held_out_pictures": "s3://bucket/held-out",
+    "checkpoints": "s3://bucket/checkpoints",
+    "curves": "s3://bucket/curves",
+    "input_mode": "FastFile",
+    "volume_gb": 100,
+    "max_run_seconds": 3600,
+    "max_wait_seconds": 7200,
+    "network_isolation": True,
+    "environment": {"OMP_NUM_THREADS": "4"},
+    "tags": {"project": "faces"},
+}
+LOCAL: dict[str, Any] = LEAST | {
+    "image": "facegan-training:local",
+    "instance_type": "local",
+    "pictures": "file:///data/training",
+    "output": "file:///data/out",
+}
+
+
+@pytest.mark.parametrize("wish", [LEAST, MOST, LOCAL], ids=["least", "most", "local"])
+def test_the_request_is_one_that_the_api_takes(wish: dict[str, Any]) -> None:
+    assert complaints("CreateTrainingJob", TrainingJob(**wish).request()) == ""
+
+
+def test_what_nobody_asked_for_is_not_in_the_request() -> None:
+    assert set(TrainingJob(**LEAST).request()) == {
+        "TrainingJobName", "RoleArn", "AlgorithmSpecification", "HyperParameters",
+        "InputDataConfig", "OutputDataConfig", "ResourceConfig", "StoppingCondition",
+    }  # fmt: skip
+
+
+def test_everything_that_was_asked_for_is_in_the_request() -> None:
+    request = TrainingJob(**MOST).request()
+    channels = {one["ChannelName"]: one["DataSource"] for one in request["InputDataConfig"]}
+    assert {name: one["S3DataSource"]["S3Uri"] for name, one in channels.items()} == {
+        "training": "s3://bucket/pictures", "evaluation": "s3://bucket/held-out",
+    }  # fmt: skip
+    assert request["AlgorithmSpecification"]["TrainingInputMode"] == "FastFile"
+    assert request["AlgorithmSpecification"]["MetricDefinitions"] == METRIC_DEFINITIONS
+    assert request["ResourceConfig"] == {
+        "InstanceType": "ml.g5.xlarge", "InstanceCount": 2, "VolumeSizeInGB": 100,
+    }  # fmt: skip
+    assert request["StoppingCondition"] == {
+        "MaxRuntimeInSeconds": 3600, "MaxWaitTimeInSeconds": 7200,
+    }  # fmt: skip
+    assert request["EnableManagedSpotTraining"] and request["EnableNetworkIsolation"]
+    assert request["CheckpointConfig"] == {"S3Uri": "s3://bucket/checkpoints"}
+    assert request["TensorBoardOutputConfig"] == {"S3OutputPath": "s3://bucket/curves"}
+    assert request["Environment"] == {"OMP_NUM_THREADS": "4"}
+    assert request["Tags"] == [{"Key": "project", "Value": "faces"}]
+
+
+def test_local_mode_is_sent_what_aws_would_be_but_for_places_image_and_type() -> None:
+    cloud, local = TrainingJob(**LEAST).request(), TrainingJob(**LOCAL).request()
+    texts = [json.dumps(request, sort_keys=True) for request in (cloud, local)]
+    for name in ("image", "pictures", "output"):
+        texts = [text.replace(LEAST[name], "…").replace(LOCAL[name], "…") for text in texts]
+    assert texts[0].replace('"ml.g5.xlarge"', '"local"') == texts[1]
+
+
+def test_a_request_can_be_changed_without_changing_the_next() -> None:
+    """The SDK's local mode writes into the one that it is given."""
+    job = TrainingJob(**MOST)
+    job.request()["AlgorithmSpecification"]["MetricDefinitions"][0]["Name"] = "changed"
+    job.request()["InputDataConfig"][0]["DataUri"] = "changed"
+    assert "changed" not in json.dumps(job.request())
+
+
+def test_hyperparameters_arrive_as_they_were_meant() -> None:
+    numbers = {"total_kimg": 0.064, "share_fakes": True, "beta1": "0.50", "tick_kimg": 1}
+    sent = TrainingJob(**LEAST, hyperparameters=numbers).request()["HyperParameters"]
+    assert sent == {
+        "total_kimg": "0.064", "share_fakes": "true", "beta1": "0.50", "tick_kimg": "1",
+    }  # fmt: skip
+    plan_run({"data": "faces", "family": "dcgan", "preset": "tiny"}, sent)  # raises nothing
+
+
+@pytest.mark.parametrize(
+    ("change", "told"),
+    [
+        ({"name": "faces_1"}, "training job is named 'faces_1'. It must be 1 to 63 letters"),
+        ({"name": "x" * 64}, "It must be 1 to 63"),
+        ({"image": ""}, "The image is ''"),
+        ({"role": "facegan"}, "The role is 'facegan'. It must be like arn:aws:iam::"),
+        ({"pictures": "bucket/pictures"}, "pictures is 'bucket/pictures'. Give s3://"),
+        ({"pictures": "file:///data"}, "only local mode reads this machine's files"),
+        ({"output": "s3:///faces"}, "output is 's3:///faces'"),
+        ({"instance_type": "g5.xlarge"}, "instance type is 'g5.xlarge'. Give one like ml.g5"),
+        ({"instance_count": 0}, "instance_count is 0. It must be from 1"),
+        ({"instance_count": True}, "instance_count is True"),
+        ({"input_mode": "Pipe"}, "input_mode is 'Pipe'. The container reads File and FastFile"),
+        ({"max_run_seconds": 29 * 24 * 3600}, "max_run_seconds is"),
+        ({"max_wait_seconds": 60}, "max_wait_seconds is 60. It must be from 86400"),
+        ({"max_wait_seconds": 90000}, "spot instances has no place for its checkpoints"),
+        ({"hyperparameters": {"classes": None}}, "hyperparameter classes is None"),
+        ({"hyperparameters": {"x": "y" * 2501}}, "'x' is too long"),
+        ({"hyperparameters": {str(n): n for n in range(101)}}, "101 hyperparameters"),
+        ({"environment": {"A B": "1"}}, "variable 'A B'"),
+        ({"environment": {"A": "x" * 513}}, "at most 512 characters"),
+    ],
+)
+def test_what_the_service_would_refuse_is_refused_here(change: dict[str, Any], told: str) -> None:
+    with pytest.raises(ConfigError) as refused:
+        TrainingJob(**LEAST | change)
+    assert told in str(refused.value)
+    assert "\n" not in str(refused.value)
+
+
+def test_local_mode_needs_absolute_paths() -> None:
+    with pytest.raises(ConfigError, match="an absolute path"):
+        TrainingJob(**LOCAL | {"pictures": "file://data"})
