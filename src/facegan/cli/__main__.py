@@ -45,6 +45,7 @@ EXIT_CODES: dict[type[errors.FaceGANError], int] = {
     errors.CloudError: 9,
     errors.RequestError: 10,
     errors.MetricError: 11,
+    errors.EngineError: 12,
 }
 
 
