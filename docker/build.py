@@ -27,9 +27,27 @@ LOCKS = {  # what docker/requirements/*.lock an image is made of
 }
 
 
+def git(*words: str) -> str:
+    """What git says of this folder; nothing where it cannot."""
+    try:
+        done = subprocess.run(["git", "-C", str(ROOT), *words], capture_output=True, text=True)
+    except OSError:
+        return ""
+    return done.stdout.strip()
+
+
 def commit() -> str:
     """The commit that is checked out, and whether files differ from it; "unknown" without git."""
-    words = ["git", "-C", str(ROOT), "describe", "--always", "--dirty", "--exclude=*", "--abbrev=12"]
+    words = [
+        "git",
+        "-C",
+        str(ROOT),
+        "describe",
+        "--always",
+        "--dirty",
+        "--exclude=*",
+        "--abbrev=12",
+    ]
     try:
         done = subprocess.run(words, capture_output=True, text=True)
     except OSError:
@@ -38,12 +56,8 @@ def commit() -> str:
 
 
 def source() -> str:
-    """Where the code is published: origin, if that is an address on the web, without credentials."""
-    words = ["git", "-C", str(ROOT), "remote", "get-url", "origin"]
-    try:
-        url = subprocess.run(words, capture_output=True, text=True).stdout.strip()
-    except OSError:
-        return ""
+    """Where the code is published: origin, if it is an address on the web; without credentials."""
+    url = git("remote", "get-url", "origin")
     return re.sub(r"//[^/@]*@", "//", url) if url.startswith("http") else ""
 
 
@@ -73,7 +87,9 @@ def arguments(image: str, asked: argparse.Namespace) -> Iterator[str]:
     for name, file in (("ca", asked.ca), ("pip_conf", asked.pip_conf)):
         if file:
             if not Path(file).is_file():
-                raise EngineError(f"{file}: there is no such file.", f"It is to be the secret {name}.")
+                raise EngineError(
+                    f"{file}: there is no such file.", f"It is to be the secret {name}."
+                )
             yield f"--secret=id={name},src={file}"
     for name in ("http_proxy", "https_proxy", "no_proxy"):  # Docker keeps these out of the history
         if value := os.environ.get(name) or os.environ.get(name.upper()):

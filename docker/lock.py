@@ -35,13 +35,13 @@ def compile_lock(name: str, *words: str) -> None:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--torch-index", default="", help="PyTorch's CPU index, or a copy of it")
-    parser.add_argument("--torch-wheels", default=os.environ.get("PIP_FIND_LINKS", ""),
-                        help="a folder with torch's CPU wheel  [default: PIP_FIND_LINKS]")  # fmt: skip
+    default = os.environ.get("PIP_FIND_LINKS", "")
+    parser.add_argument("--torch-wheels", default=default, help="a folder with torch's CPU wheel")
     asked = parser.parse_args()
     cpu = [f"--index={asked.torch_index}"] if asked.torch_index else []
     cpu += [f"--find-links={asked.torch_wheels}"] if asked.torch_wheels else []
     if not cpu:
-        sys.exit("Error: nobody says where torch's CPU build is. Name its index: make lock TORCH_INDEX=…")
+        sys.exit("Error: where is torch's CPU build? Name its index: make lock TORCH_INDEX=…")
     compile_lock("build", "docker/requirements/build.in")
     for name, extras in LOCKS.items():
         more = cpu if name.endswith(".cpu") else []
@@ -54,4 +54,4 @@ if __name__ == "__main__":
     try:
         main()
     except subprocess.CalledProcessError as failed:
-        sys.exit(f"Error: uv could not resolve it (exit code {failed.returncode}); why stands above.")
+        sys.exit(f"Error: uv could not resolve it (exit code {failed.returncode}).")

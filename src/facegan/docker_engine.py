@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 
 from facegan.errors import EngineError
 
-INSTALL = "Install it: https://docs.docker.com/engine/install (on Debian: apt-get install docker.io)."
+INSTALL = "Install it: https://docs.docker.com/engine/install (Debian: apt-get install docker.io)."
 LINES_KEPT = 400  # of a command's output, to find the reason in
 
 # What Docker, BuildKit or pip inside a build says → what it means, and what to do. The first match
@@ -41,7 +41,7 @@ MEANINGS = [
         "Build it here: `make build`.",
     ),
     (
-        r"could not select device driver|nvidia-container-cli|unknown or invalid runtime name: nvidia",
+        r"could not select device driver|nvidia-container-cli|runtime name: nvidia",
         "A GPU is asked for, and Docker finds none here.",
         "Leave `--gpus` out, or install the NVIDIA driver and nvidia-container-toolkit.",
     ),
@@ -67,7 +67,7 @@ MEANINGS = [
         "docker/wheels (make wheels).",
     ),
     (
-        r"(failed to resolve source metadata for|pull access denied for|failed to do request: Head) "
+        r"(failed to resolve source metadata for|pull access denied for|do request: Head) "
         r"\"?(?P<thing>[^\s,\"]+)",
         "The base image cannot be fetched: {thing}.",
         "Without a registry, make one from Debian's packages: make base, then "
@@ -187,4 +187,3 @@ def lines_of(process: "subprocess.Popen[str]") -> Iterator[str]:
     assert process.stdout is not None
     for line in process.stdout:
         yield line.rstrip("\n")
-
