@@ -91,7 +91,8 @@ bench-backends: $(VENV)/.installed ## The generator on torch, ONNX Runtime and O
 	@$(BIN)/python benchmarks/bench_backends.py --torch-index '$(TORCH_INDEX)' $(ARGS)
 
 bench-images: $(VENV)/.installed ## Sizes of the images that are here, and how fast they build, start and stop
-	@$(BIN)/python benchmarks/bench_images.py $(ARGS)
+	@PYTHONPATH=docker:tests/container $(BIN)/python benchmarks/bench_images.py \
+	    $(if $(BASE),--base $(BASE)) $(if $(BUILD_BASE),--build-base $(BUILD_BASE)) $(ARGS)
 
 ##— Images, with Docker —
 base:                       ## Base images from Debian's packages, where no registry is reached
@@ -116,6 +117,7 @@ wheels:                     ## Fetch all that VARIANT's images are made of into 
 	@docker/fetch $(VARIANT)
 
 sbom: $(VENV)/.installed    ## What is in the images and what is known against it, into runs/sbom
+	@$(PIP) 'cyclonedx-bom>=7,<8' 'pip-audit>=2.9,<3'
 	@$(BIN)/python docker/sbom.py --variant $(VARIANT) $(ARGS)
 
 ##— Hostile callers —

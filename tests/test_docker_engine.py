@@ -1,4 +1,4 @@
-"""Docker's mistakes, each in a line; small scripts stand for the client, so Docker is not needed."""
+"""Docker's mistakes, each in a line; scripts stand for the client, so Docker is not needed."""
 
 from pathlib import Path
 
@@ -70,9 +70,7 @@ def test_a_client_that_builds_is_taken_before_one_that_does_not(tmp_path: Path) 
 
 def test_an_image_of_another_architecture_is_named_before_it_is_started(tmp_path: Path) -> None:
     folder = client(tmp_path / "a", '[ "$1" = version ] && echo amd64 || echo arm64')
-    with pytest.raises(
-        EngineError, match="facegan:1 was built for arm64, and this machine is amd64"
-    ):
+    with pytest.raises(EngineError, match=r"facegan:1 was built for arm64.*is amd64"):
         Docker({"PATH": folder}).check_architecture("facegan:1")
 
 

@@ -17,8 +17,7 @@ from facegan.docker_engine import Docker
 TRAINING = os.environ.get("FACEGAN_TRAINING_IMAGE", "facegan-training:local")
 INFERENCE = os.environ.get("FACEGAN_INFERENCE_IMAGE", "facegan-inference:local")
 LABEL = "facegan-test"  # on all that is started here, so that it can be found and removed
-# SageMaker gives several minutes; a loaded machine of two cores gets one.
-READY_SECONDS = 60
+READY_SECONDS = 240  # SageMaker waits that long; seconds, where nothing else needs the disk
 # As SageMaker's SDK sends them: some values are JSON, some are not.
 HYPERPARAMETERS = {"preset": '"tiny"', "total_kimg": "0.064", "tick_kimg": '"0.032"',
                    "precision": "fp32", "share_fakes": "true", "beta1": "0.5"}  # fmt: skip
@@ -45,7 +44,7 @@ class Container:
         done = subprocess.run(client, capture_output=True, text=True)
         return done.stdout + done.stderr
 
-    def ends(self, seconds: float = 120) -> int:
+    def ends(self, seconds: float = 300) -> int:
         """Wait for its end; the exit code."""
         until = time.monotonic() + seconds
         while self.look("{{.State.Running}}") == "true":

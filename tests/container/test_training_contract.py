@@ -3,9 +3,9 @@
 import json
 from pathlib import Path
 
-import pytest
 from containers import LABEL, TRAINING, Job, started
 
+from facegan import __version__
 from facegan.artifact import load_artifact
 from facegan.docker_engine import Docker
 
@@ -24,7 +24,7 @@ def test_a_job_leaves_what_sagemaker_uploads(docker: Docker, job: Job) -> None:
     assert {path.name for path in (job.base / "model").iterdir()} == {
         "generator.safetensors", "model_card.json",
     }  # fmt: skip
-    assert (job.base / "output/data/run.json").exists()
+    assert json.loads((job.base / "output/data/run.json").read_text())["version"] == __version__
     assert list(job.base.glob("output/tensorboard/events.out.tfevents.*"))
     assert job.checkpoints and job.failure == ""
     assert "kimg=0.064;" in told and "Traceback" not in told
@@ -55,7 +55,7 @@ def test_docker_stop_leaves_a_checkpoint_and_the_next_run_ends_as_an_undisturbed
         told = container.says()
     assert seconds < 10
     assert "Stopped." in told and "kimg=0.512;" not in told and "Traceback" not in told
-    assert len(job.checkpoints) == 1 and job.weights == b"" and job.failure == ""
+    assert job.checkpoints and job.weights == b"" and job.failure == ""
 
     with started(docker, TRAINING, *ISOLATED, *job.options, command=["train"]) as container:
         assert container.ends() == 0, container.says()
@@ -86,41 +86,42 @@ def test_a_missing_channel_is_named(docker: Docker, job: Job) -> None:
     assert "training" in job.failure and "Traceback" not in job.failure
 
 
-@pytest.mark.parametrize("device", ["cuda"])
 def test_a_gpu_that_is_not_there_is_said_in_a_line(
-    docker: Docker, job: Job, pictures: list[Path], device: str
+    docker: Docker, job: Job, pictures: list[Path]
 ) -> None:
-    job.configure(pictures, device=device)
+    job.configure(pictures, device="cuda:7")
     with started(docker, TRAINING, *ISOLATED, *job.options, command=["train"]) as container:
         assert container.ends() == 1
-    assert device in job.failure and "Traceback" not in job.failure
+    assert "cuda:7" in job.failure and "Traceback" not in job.failure
 
 
-def test_an_empty_channel_on_one_of_two_hosts_fails_the_job_and_names_it(
+def test_an_empty_channel_on_one_of_two_hosts_is_filled_by_the_other(
     docker: Docker, tmp_path: Path, pictures: list[Path]
 ) -> None:
     """ShardedByS3Key gives some hosts nothing when there are fewer objects than hosts."""
     hosts = ("algo-1", "algo-2")
-    jobs = [Job(tmp_path / host, host, hosts).configure(pictures[:0]) for host in hosts]
+    jobs = [Job(tmp_path / host, host, hosts).configure([]) for host in hosts]
     jobs[0].configure(pictures)
     network = docker.ask("network", "create", "--label", LABEL, f"{LABEL}-{tmp_path.name}")
     try:
-        words = [("--network", network, "--network-alias", job.host, "--hostname", job.host)
-                 for job in jobs]  # fmt: skip
+        words = [
+            ("--network", network, "--network-alias", job.host, "--hostname", job.host)
+            for job in jobs
+        ]
         with (
             started(docker, TRAINING, *words[0], *jobs[0].options, command=["train"]) as first,
             started(docker, TRAINING, *words[1], *jobs[1].options, command=["train"]) as second,
         ):
-            assert second.ends() == 1, second.says()
-            assert first.ends() == 1, first.says()
+            assert (second.ends(), first.ends()) == (0, 0), first.says() + second.says()
+            assert "64 pictures" in first.says()
     finally:
         docker.ask("network", "rm", network)
-    assert "/opt/ml/input/data/training" in jobs[1].failure
-    assert "Traceback" not in jobs[0].failure + jobs[1].failure
+    assert load_artifact(jobs[0].base / "model").card.kimg == 0.064
+    assert jobs[1].weights == b""  # the first host writes for all
 
 
-def test_the_record_says_where_it_ran(docker: Docker, job: Job) -> None:
+def test_an_empty_channel_of_the_only_host_is_named(docker: Docker, tmp_path: Path) -> None:
+    job = Job(tmp_path / "ml").configure([])
     with started(docker, TRAINING, *ISOLATED, *job.options, command=["train"]) as container:
-        assert container.ends() == 0, container.says()
-    record = json.loads((job.base / "output/data/run.json").read_text())
-    assert record["version"]
+        assert container.ends() == 1
+    assert "/opt/ml/input/data/training" in job.failure and "Traceback" not in job.failure
