@@ -2,10 +2,10 @@
 
 Run: make bench-images ARGS="--rounds 5"     (after `make build`, with Docker)
 
-It wants docker/ and tests/container/ on PYTHONPATH, as `make bench-images` puts them: the builder, and
+docker/ and tests/container/ are on PYTHONPATH, as `make bench-images` puts them: the builder, and
 the tests' hands. Sizes are Docker's (unpacked, megabytes of 10^6 bytes) of this version's tags. The
-rebuild is of both images after a file of `src/facegan` was added; the start is from `docker run` to
-the first 200 on /ping; the stop is `docker stop` of a training in the middle of a tick, until it has
+rebuild is of both images after a file of `src/facegan` was added; the start from `docker run` to
+the first 200 on /ping; the stop is `docker stop` of a training amid a tick, until it has
 left with a checkpoint. The last two are of the images named `local`. What is not here is null.
 """
 
