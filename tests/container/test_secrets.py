@@ -1,4 +1,4 @@
-"""What a build is trusted with stays out of the image: files of secrets, and the index's settings."""
+"""What a build is trusted with stays out of the image: secret files, the settings of an index."""
 
 import subprocess
 import uuid
