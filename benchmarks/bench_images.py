@@ -80,7 +80,9 @@ def stop_seconds(docker: Docker, folder: Path) -> float:
     pictures = sorted((folder / "faces").rglob("*.png")) or sorted(
         (folder / "faces").rglob("*.jpg")
     )
-    job = Job(folder / "ml").configure(pictures, preset="toy32", total_kimg="1000", tick_kimg="1")
+    job = Job(folder / "ml").configure(
+        pictures, preset="toy32", total_kimg="1000", tick_kimg="0.25"
+    )
     with started(
         docker, TRAINING, "--volume", f"{job.base}:/opt/ml", command=["train"]
     ) as container:
