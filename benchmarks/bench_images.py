@@ -76,7 +76,7 @@ def ready_seconds(docker: Docker, model: Path) -> float:
 
 def stop_seconds(docker: Docker, folder: Path) -> float:
     """From SIGTERM to a training's end; it has a checkpoint then."""
-    write_toy_faces(folder / "faces", 1000, 32)
+    write_toy_faces(folder / "faces", 128, 32)
     pictures = sorted((folder / "faces").rglob("*.png")) or sorted(
         (folder / "faces").rglob("*.jpg")
     )
