@@ -17,16 +17,27 @@ INFERENCE_IMAGE ?= facegan-inference:local
 INSTANCE_TYPE   ?= local
 # Where pip finds torch, if not on its usual index (PyTorch's CPU index saves gigabytes on Linux).
 TORCH_INDEX ?=
+# The images: cuda or cpu; their bases; how a build reaches packages (docker/README.md).
+VARIANT    ?= cuda
+BASE       ?=
+BUILD_BASE ?=
+PIP_INDEX  ?=
+PIP_CONF   ?=
+CA         ?=
+OFFLINE    ?=
+LOCK       ?=
+REPOSITORY ?= facegan
 
 VENV    := .venv
 BIN     := $(VENV)/bin
 LOCAL   := .venv-local
+ENGINE  := PYTHONPATH=src $(PYTHON)
 STARTED := $(shell date +%s)
 PIP     := $(BIN)/python -m pip install --quiet --disable-pip-version-check \
            --constraint constraints.txt $(if $(TORCH_INDEX),--extra-index-url $(TORCH_INDEX))
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test setup data train evaluate report generate serve faces lint check format bench-train bench-quality bench-resume bench-distributed bench-toy bench-serve bench-overload bench-backends local-data local-test fuzz clean
+.PHONY: help demo test setup data train evaluate report generate serve faces lint check format bench-train bench-quality bench-resume bench-distributed bench-toy bench-serve bench-overload bench-backends local-data local-test fuzz clean base lock wheels build push test-images sbom bench-images
 
 ##— Two commands —
 demo: $(VENV)/.installed    ## The whole line on this machine: data, training, serving, faces (ARGS="--minutes 1 --images 5000")
@@ -84,6 +95,36 @@ bench-overload: $(VENV)/.installed ## A minute at ten times our server's capacit
 bench-backends: $(VENV)/.installed ## The generator on torch, ONNX Runtime and OpenVINO: speed, start, memory, pixels
 	@$(BIN)/python benchmarks/bench_backends.py --torch-index '$(TORCH_INDEX)' $(ARGS)
 
+bench-images: $(VENV)/.installed ## Sizes of the images that are here, and how fast they build, start and stop
+	@PYTHONPATH=docker:tests/container $(BIN)/python benchmarks/bench_images.py \
+	    $(if $(BASE),--base $(BASE)) $(if $(BUILD_BASE),--build-base $(BUILD_BASE)) $(ARGS)
+
+##— Images, with Docker —
+base:                       ## Base images from Debian's packages, where no registry is reached
+	@docker/base
+
+build:                      ## Both images, by VERSION, commit and `local` (VARIANT=cpu BASE=facegan-base BUILD_BASE=facegan-build-base)
+	@$(ENGINE) docker/build.py --variant $(VARIANT) $(if $(BASE),--base $(BASE)) \
+	    $(if $(BUILD_BASE),--build-base $(BUILD_BASE)) $(if $(PIP_INDEX),--index $(PIP_INDEX)) \
+	    $(if $(TORCH_INDEX),--torch-index $(TORCH_INDEX)) $(if $(PIP_CONF),--pip-conf $(PIP_CONF)) \
+	    $(if $(CA),--ca $(CA)) $(if $(OFFLINE),--offline) $(if $(LOCK),--lock $(LOCK)) $(ARGS)
+
+test-images: $(VENV)/.installed-dev ## The images' contract, container by container (after `make build`)
+	@$(BIN)/python -m pytest -m container tests/container $(ARGS)
+
+push: $(VENV)/.installed    ## Push both images to ECR, into REPOSITORY-training and REPOSITORY-inference
+	@$(BIN)/python docker/push.py --prefix $(REPOSITORY) --variant $(VARIANT) $(ARGS)
+
+lock: $(VENV)/.installed-dev ## Resolve docker/requirements/*.lock anew, with hashes
+	@$(BIN)/python docker/lock.py --torch-index '$(TORCH_INDEX)' $(ARGS)
+
+wheels:                     ## Fetch all that VARIANT's images are made of into docker/wheels, for a build with OFFLINE=1
+	@docker/fetch $(VARIANT)
+
+sbom: $(VENV)/.installed    ## What is in the images and what is known against it, into runs/sbom
+	@$(PIP) 'cyclonedx-bom>=7,<8' 'pip-audit>=2.9,<3'
+	@$(BIN)/python docker/sbom.py --variant $(VARIANT) $(ARGS)
+
 ##— In the containers, as SageMaker runs them (local_test/README.md) —
 local-data:                 ## Toy faces for local_test/train_local.sh, drawn by TRAINING_IMAGE
 	@local_test/make_data.sh $(TRAINING_IMAGE)
@@ -122,7 +163,7 @@ $(VENV)/bin/python:
 	@$(PYTHON) -m venv $(VENV)
 
 $(VENV)/.installed: $(VENV)/bin/python pyproject.toml constraints.txt
-	@$(PIP) --editable '.[training,serving-torch,cloud]'
+	@$(PIP) --editable '.[training,serving-gpu,cloud]'
 	@touch $@
 
 $(VENV)/.installed-dev: $(VENV)/.installed

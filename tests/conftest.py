@@ -12,7 +12,13 @@ import torch
 from hypothesis import settings
 from PIL import Image
 
-from facegan.artifact import Artifact, load_artifact, pack_artifact, save_artifact
+from facegan.artifact import (
+    Artifact,
+    copy_artifact,
+    load_artifact,
+    pack_artifact,
+    save_artifact,
+)
 from facegan.data import ImageFolderDataset
 from facegan.gans import FAMILIES, Gan, build_gan
 
@@ -112,6 +118,17 @@ def exported_dir(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPa
     is_conditional = FAMILIES[request.param].has_classes
     preset, classes = ("tiny-conditional", CLASSES) if is_conditional else ("tiny", None)
     save_artifact(build_gan(request.param, preset, SHAPE, seed=0, classes=classes), folder)
+    export_graphs(folder)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def graphs_dir(model_dir: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The artifact folder of `model_dir` with graphs, as a run's end leaves it."""
+    from facegan.export import export_graphs
+
+    folder = tmp_path_factory.mktemp("graphs")
+    copy_artifact(model_dir, folder)
     export_graphs(folder)
     return folder
 

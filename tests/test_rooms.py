@@ -12,6 +12,7 @@ MAY_IMPORT = {  # room: (rooms of ours, packages of others)
     "errors": ("", ""),
     "files": ("", ""),
     "tick_line": ("", ""),
+    "docker_engine": ("errors", ""),
     "devices": ("errors", "torch"),
     "failure_reason": ("errors", ""),
     "environment": ("errors", ""),
@@ -37,12 +38,21 @@ MAY_IMPORT = {  # room: (rooms of ours, packages of others)
         "errors files devices environment tick_line gans artifact data metrics pictures",
         "torch safetensors numpy pydantic tqdm tensorboard",
     ),
-    "cloud": ("errors tick_line client", "boto3 botocore"),
+    "cloud": ("errors docker_engine tick_line client", "boto3 botocore"),
     "report": ("errors files pictures data metrics artifact synthesis", "numpy torch PIL"),
 }
 FLOORS = [
     {"errors", "files", "tick_line"},
-    {"devices", "environment", "failure_reason", "model_files", "pictures", "gans", "metrics"},
+    {
+        "devices",
+        "docker_engine",
+        "environment",
+        "failure_reason",
+        "model_files",
+        "pictures",
+        "gans",
+        "metrics",
+    },  # fmt: skip
     {"wire", "data", "artifact"},
     {"client", "synthesis"},
     {"export", "serving", "training", "cloud", "report"},

@@ -25,7 +25,8 @@
     │  ├─ NotAcceptable
     │  └─ RequestTooLarge
     ├─ InvocationError          an endpoint refused, failed, or could not be reached
-    └─ CloudError               an AWS call failed (names the action, the resource, the next step)
+    ├─ CloudError               an AWS call failed (names the action, the resource, the next step)
+    └─ EngineError              Docker is missing, may not be used, or failed
 
 Nothing here knows of HTTP or of exit codes: ``serving/app.py`` holds the one table from class to
 status, ``cli/`` the one from class to exit code.
@@ -152,6 +153,10 @@ class InvocationError(FaceGANError):
 
 class CloudError(FaceGANError):
     """A call to AWS failed."""
+
+
+class EngineError(FaceGANError):
+    """Docker is missing, may not be used, or failed."""
 
 
 def nearest(name: str, known: Sequence[str], kinds: str = "names") -> str:

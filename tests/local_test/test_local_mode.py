@@ -178,10 +178,10 @@ def test_a_stopped_training_goes_on_to_the_bits_of_an_undisturbed_one(
     assert all(np.array_equal(resumed[name], whole[name]) for name in whole)
 
 
-def test_a_model_is_served_and_asked(model_dir: Path, tmp_path: Path, free_port: int) -> None:
+def test_a_model_is_served_and_asked(graphs_dir: Path, tmp_path: Path, free_port: int) -> None:
     name = f"facegan-test-{os.getpid()}"
     server = subprocess.Popen(
-        [ROOT / "local_test" / "serve_local.sh", INFERENCE, model_dir],
+        [ROOT / "local_test" / "serve_local.sh", INFERENCE, graphs_dir],
         env={**os.environ, "PORT": str(free_port), "NAME": name},
     )
     ask = [ROOT / "local_test" / "predict.sh", "", "", tmp_path / "face.png"]

@@ -48,6 +48,7 @@ EXIT_CODES: dict[type[errors.FaceGANError], int] = {
     errors.RequestError: 10,
     errors.MetricError: 11,
     errors.ExportError: 12,
+    errors.EngineError: 13,
 }
 
 
