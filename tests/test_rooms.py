@@ -52,7 +52,7 @@ FLOORS = [
         "pictures",
         "gans",
         "metrics",
-    },  # fmt: skip
+    },
     {"wire", "data", "artifact"},
     {"client", "synthesis"},
     {"export", "serving", "training", "cloud", "report"},
