@@ -22,7 +22,7 @@ def test_a_job_leaves_what_sagemaker_uploads(docker: Docker, job: Job) -> None:
     card = load_artifact(job.base / "model").card
     assert (card.preset, card.kimg, card.settings["share_fakes"]) == ("tiny", 0.064, True)
     assert {path.name for path in (job.base / "model").iterdir()} == {
-        "generator.safetensors", "model_card.json",
+        "generator.safetensors", "generator.onnx", "model_card.json",
     }  # fmt: skip
     assert json.loads((job.base / "output/data/run.json").read_text())["version"] == __version__
     assert list(job.base.glob("output/tensorboard/events.out.tfevents.*"))

@@ -156,6 +156,8 @@ def test_a_model_without_graphs_is_drawn_by_torch_or_refused(
     monkeypatch.setattr("facegan.synthesis.opening.is_installed", lambda name: name != "torch")
     with pytest.raises(ArtifactError, match=r"it has none.*where torch is installed"):
         open_synthesizer(model_dir)
+    with pytest.raises(ConfigError, match=r"torch is not installed here.*with torch"):
+        open_synthesizer(model_dir, Drawing(device="cuda"))
 
 
 def test_a_gpu_is_preferred_where_a_driver_shows_one(

@@ -85,6 +85,7 @@ def open_synthesizer(source: Path, drawing: Drawing | None = None) -> Synthesize
     card = read_card(source)
     if drawing.wants_graphs(card):
         return Synthesizer(open_graphs(source, card, drawing.cores))
+    require_torch(f"on {drawing.device}" if card.graph else "a model without graphs")
     from facegan.artifact import load_artifact
 
     return synthesizer_of(load_artifact(source, mapped=True), drawing)
@@ -114,6 +115,20 @@ def synthesizer_of(artifact: "Artifact", drawing: Drawing) -> Synthesizer:
         use_at_most(drawing.cores)
     engine = Engine.choose(drawing.device, drawing.precision)
     return Synthesizer(TorchPainter(artifact, engine))
+
+
+def require_torch(what: str) -> None:
+    """Say that torch is missing where nothing else can draw.
+
+    Raises:
+        ConfigError: it is.
+    """
+    if not is_installed("torch"):
+        raise ConfigError(
+            f"torch is not installed here, and drawing {what} takes it.",
+            "pip install 'facegan[serving-gpu]', or take the image with torch "
+            "(docs/containers.md).",
+        )
 
 
 def sees_gpu() -> bool:
