@@ -38,12 +38,23 @@ def client() -> Any:
     )  # fmt: skip
 
 
-@pytest.mark.parametrize("wish", [FACES, MOST, LOCAL], ids=["least", "most", "local"])
+GPU = FACES | {"instance_type": "ml.g5.xlarge"}
+
+
+@pytest.mark.parametrize("wish", [FACES, MOST, LOCAL, GPU], ids=["least", "most", "local", "gpu"])
 def test_the_requests_are_ones_that_the_api_takes(wish: dict[str, Any]) -> None:
     endpoint = ModelEndpoint(**wish)
     assert complaints("CreateModel", endpoint.model_request()) == ""
     assert complaints("CreateEndpointConfig", endpoint.configuration_request()) == ""
     assert complaints("CreateEndpoint", endpoint.endpoint_request()) == ""
+
+
+@pytest.mark.parametrize(("wish", "is_told"), [(FACES, False), (LOCAL, False), (GPU, True)])
+def test_gpus_get_the_system_whose_driver_torch_can_use(
+    wish: dict[str, Any], is_told: bool
+) -> None:
+    (variant,) = ModelEndpoint(**wish).configuration_request()["ProductionVariants"]
+    assert ("InferenceAmiVersion" in variant) is is_told
 
 
 def test_everything_that_was_asked_for_is_in_the_requests() -> None:

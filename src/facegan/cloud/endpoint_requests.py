@@ -21,6 +21,11 @@ from facegan.cloud.limits import (
 from facegan.cloud.training_request import tag_list
 from facegan.errors import ConfigError
 
+# GPU machines of an endpoint. The images' torch is built for CUDA 13, which wants a driver of 580;
+# of the system images that SageMaker offers for endpoints only this one has it (docs/containers.md).
+GPU_FAMILIES = ("ml.g", "ml.p")
+GPU_SYSTEM = "al2023-ami-sagemaker-inference-gpu-4-1"
+
 
 @dataclass(frozen=True, kw_only=True)
 class ModelEndpoint:
@@ -78,6 +83,8 @@ class ModelEndpoint:
             "InitialInstanceCount": self.instance_count,
             "ContainerStartupHealthCheckTimeoutInSeconds": self.start_seconds,
         }
+        if self.instance_type.startswith(GPU_FAMILIES):
+            variant["InferenceAmiVersion"] = GPU_SYSTEM
         return {"EndpointConfigName": self.name, "ProductionVariants": [variant]} | self.tagged()
 
     def endpoint_request(self) -> dict[str, Any]:
