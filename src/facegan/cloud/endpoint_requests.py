@@ -22,7 +22,7 @@ from facegan.cloud.training_request import tag_list
 from facegan.errors import ConfigError
 
 # GPU machines of an endpoint. The images' torch is built for CUDA 13, which wants a driver of 580;
-# of the system images that SageMaker offers for endpoints only this one has it (docs/containers.md).
+# of the systems that SageMaker offers for endpoints only this one has it (docs/containers.md).
 GPU_FAMILIES = ("ml.g", "ml.p")
 GPU_SYSTEM = "al2023-ami-sagemaker-inference-gpu-4-1"
 
