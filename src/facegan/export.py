@@ -3,6 +3,7 @@
 import dataclasses
 import hashlib
 import io
+import logging
 import warnings
 from collections.abc import Callable
 from contextlib import redirect_stdout
@@ -27,6 +28,7 @@ from facegan.synthesis.activations import activation_bytes
 
 EXAMPLES = 2  # rows that are traced; 1 would be taken for a constant
 MOST_ROWS = 4096
+TALKERS = ("onnxscript", "onnx_ir")  # a line for every step, on behalf of their authors
 
 
 def export_graphs(model_dir: Path | str) -> ModelCard:
@@ -122,7 +124,9 @@ def graph_of(network: nn.Module, inputs: list[tuple[str, Tensor]]) -> bytes:
 
 
 def quietly(export: Callable[[], bytes]) -> bytes:
-    """Call torch's exporter without what it prints, its failures as ours."""
+    """Call torch's exporter without what it prints and logs, its failures as ours."""
+    for name in TALKERS:
+        logging.getLogger(name).setLevel(logging.WARNING)
     try:
         # Without gradients layers take the form in which they serve.
         with warnings.catch_warnings(), redirect_stdout(io.StringIO()), torch.no_grad():
