@@ -6,6 +6,7 @@ tune. Large wishes are drawn in slices, and whoever comes in between is served i
 """
 
 import logging
+import math
 import threading
 import time
 from collections import deque
@@ -303,7 +304,8 @@ class Batcher:
         """The next batch: the oldest job's kind, in order of arrival, those of others left."""
         parts: list[Part] = []
         passed: list[Job] = []
-        room, kind = self.most, None
+        # A share of what waits: the rest is for the other hands, now or in a moment.
+        room, kind = min(self.most, max(1, math.ceil(self.waiting / len(self.hands)))), None
         while self.jobs and room:
             job = self.jobs.popleft()
             if (error := reason_to_drop(job)) is not None:

@@ -141,7 +141,7 @@ def plain_batcher(
         draw or synthesizer.draw_rows,
         observer=observer,
         most=synthesizer.company.most,
-        hands=1 if draw else synthesizer.hands,
+        hands=1 if draw else synthesizer.share(),
         max_images=limits.max_waiting_images,
         max_jobs=limits.max_waiting_requests,
     )

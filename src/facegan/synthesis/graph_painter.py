@@ -1,8 +1,8 @@
 """Draws a model's exported graphs (ONNX) with OpenVINO: CPU servers do without torch.
 
-Whoever draws alone has all cores for one image after the other. Several draw side by side, each its
-own batch on cores of its own: no thread waits for another between two layers, and a batch is one
-call without the interpreter lock. Against torch on two cores: twice as fast for one image, 1.3
+Whoever draws alone has all cores for one image after the other. Where several do, each has cores of
+its own for its batch: no thread waits for another between two layers, and a batch is one call
+without the interpreter lock. Against torch on two cores: twice as fast for one image, 1.3
 times in full batches, a third of the start (docs/decisions/0010).
 """
 
@@ -53,9 +53,14 @@ class GraphPainter:
         self.is_heavy = card.resolution >= LARGE or weights >= HEAVY
         self.hands = 1 if self.is_heavy else min(self.cores, MOST_HANDS)
         self.core = openvino.Core()
-        self.painting = 0
+        self.is_shared, self.painting = False, 0
         self.counting = threading.Lock()
         self.compiled: dict[tuple[int, bool], Graph] = {}
+
+    def share(self) -> int:
+        """Expect several threads: one a core, up to eight; one where an image takes all cores."""
+        self.is_shared = self.hands > 1
+        return self.hands
 
     @property
     def has_truncation(self) -> bool:
@@ -100,13 +105,20 @@ class GraphPainter:
         start = 0
         with self.counted():
             while not drawn or start < len(rows):
-                is_alone = self.agreements[1] and self.painting == 1
+                is_alone = self.agreements[1] and self.has_all_cores(len(rows) - start)
                 size = 1 if is_alone else company.size_for(len(rows) - start)
                 batch = [x[start : start + size] for x in inputs]
                 graph = self.graph(size, is_alone)
                 drawn.append(draw_padded(lambda *x, graph=graph: graph(x, PIXELS), size, *batch))
                 start += size
         return drawn[0] if len(drawn) == 1 else np.concatenate(drawn)
+
+    def has_all_cores(self, count: int) -> bool:
+        """Whether one who has so many rows to draw takes them one by one on all cores.
+
+        Where several may come, only for the last one: the others are to find cores of their own.
+        """
+        return self.painting == 1 and (not self.is_shared or count == 1)
 
     @contextmanager
     def counted(self) -> Iterator[None]:

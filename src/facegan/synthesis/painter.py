@@ -31,9 +31,8 @@ class Painter(Protocol):
     def company(self) -> Company:
         """How many rows are drawn at once."""
 
-    @property
-    def hands(self) -> int:
-        """How many threads may paint at the same time with gain."""
+    def share(self) -> int:
+        """Expect several threads that paint at the same time; how many of them gain by it."""
 
     def paint(self, rows: Rows) -> Pixels:
         """Draw N ≥ 1 rows."""

@@ -39,10 +39,9 @@ class Synthesizer:
         """How many rows are drawn at once."""
         return self.painter.company
 
-    @property
-    def hands(self) -> int:
-        """How many threads may draw at the same time with gain."""
-        return self.painter.hands
+    def share(self) -> int:
+        """Let several threads draw at the same time; how many of them gain by it."""
+        return self.painter.share()
 
     def generate(
         self,

@@ -30,12 +30,14 @@ class TorchPainter:
         self.engine = engine or Engine(torch.device("cpu"))
         self.engine.place(artifact.generator)
 
-    hands = 1  # a batch takes all cores
-
     @property
     def card(self) -> ModelCard:
         """The model's card."""
         return self.artifact.card
+
+    def share(self) -> int:
+        """One thread: its batch takes all cores."""
+        return 1
 
     @property
     def has_truncation(self) -> bool:
