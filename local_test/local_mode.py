@@ -41,6 +41,11 @@ def main() -> None:
         tell(error)
     hosts = " and ".join(f"{count} host{'s'[: count > 1]}" for count in options.hosts)
     print(f"\nTrained on {hosts}, deployed, and asked: look at {faces}. Nothing runs any more.")
+    if not options.set:
+        print(
+            "They are grey: the preset tiny, for seconds. Faces: make local-test "
+            'ARGS="--set preset=toy32 --set total_kimg=50"'
+        )
 
 
 def train(sagemaker: LocalSageMaker, options: argparse.Namespace, hosts: int) -> Path:
