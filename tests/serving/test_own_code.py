@@ -355,6 +355,12 @@ def test_code_that_does_not_load_is_named_by_its_line(write: Write, code: str, t
         open_model(write(code), ServingSettings())
 
 
+def test_code_that_wants_torch_is_told_which_image_has_it(write: Write) -> None:
+    with pytest.raises(OwnCodeError, match="take the image that has it"):
+        open_model(write("raise ModuleNotFoundError(\"No module named 'torch'\", name='torch')"),
+                   ServingSettings())  # fmt: skip
+
+
 def test_an_error_in_a_helper_is_named_there(write: Write) -> None:
     folder = write("import helpers_broken", helpers_broken="\n\n1 / 0")
     with pytest.raises(OwnCodeError, match=r"code/helpers_broken.py, line 3"):

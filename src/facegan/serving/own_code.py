@@ -81,8 +81,15 @@ class OwnCode:
             told = (str(error).splitlines() or [""])[0][:300]
             raise OwnCodeError(
                 f"{self.place_of(error)}: {doing} failed: {type(error).__name__}: {told}",
-                "Mend the model's own code; the server's log holds the trace.",
+                hint_of(error),
             ) from error
+
+
+def hint_of(error: BaseException) -> str:
+    """What an owner can do about an error of the code."""
+    if isinstance(error, ModuleNotFoundError) and error.name == "torch":
+        return "This server draws without torch; take the image that has it (docs/containers.md)."
+    return "Mend the model's own code; the server's log holds the trace."
 
 
 def find_own_code(model_dir: Path, is_allowed: bool, is_private: bool) -> OwnCode | None:
