@@ -1,4 +1,4 @@
-"""Opens a packed data set for all processes of a run, be its files on every host or spread over them.
+"""Opens a packed data set for all of a run, be its files on every host or spread over them.
 
 SageMaker's ShardedByS3Key gives each host some of the files, whichever they are: the manifest tells
 one host of all, and whoever has a shard sends it to the others, once. Shards keep the manifest's
