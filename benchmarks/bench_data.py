@@ -1,8 +1,8 @@
 """How fast images reach a training step: packed shards, ImageFolder with a DataLoader, a stream.
 
-All of them deliver the same: shuffled float32 batches (128, 3, 64, 64) in [-1, 1]. ImageFolder reads
-178x218 JPEGs (toy faces, the size of CelebA's), crops them square and resizes them, with none and
-with two workers. Packed shards hold such pixels prepared, so many that no cache of the processor
+All of them deliver the same: shuffled float32 batches (128, 3, 64, 64) in [-1, 1]. ImageFolder
+reads 178x218 JPEGs (toy faces, the size of CelebA's), crops them square and resizes them, with none
+and with two workers. Packed shards hold such pixels prepared, so many that no processor's cache
 holds them. The stream is webdataset over tars of 64 px PNGs, alone, with its own shuffling. Rows
 take turns, round by round, and the best round counts. The share of a step that waits for its
 pictures is that of the preset article32 on packed shards at 32 px.
@@ -29,7 +29,7 @@ from torch.utils.data import DataLoader
 from facegan.data import ImageFolderDataset, PackedDataset, order_of, to_float
 from facegan.data.packed_files import Pixels, write_packed
 from facegan.gans import build_gan
-from facegan.metrics.fidelity import load_fidelity
+from facegan.metrics.fidelity import load_torchvision
 from facegan.training import Trainer, TrainingConfig
 
 BATCH, SIDE = 128, 64
@@ -45,6 +45,7 @@ def main() -> None:
     )
     with tempfile.TemporaryDirectory(dir=options.folder) as made:
         folder = Path(made)
+        (folder / "photos").mkdir()
         photos = write_photos(folder / "photos", options.pictures)
         pixels = ImageFolderDataset(photos, SIDE).images
         rows = list_rows(folder, photos, pixels, options)
@@ -124,7 +125,7 @@ def packed_batches(folder: Path, pixels: Pixels, count: int) -> Batches:
 
 def folder_batches(photos: Path, workers: int) -> Batches:
     """As PyTorch's tutorials read them."""
-    load_fidelity()  # makes torchvision importable beside a torch of another build
+    load_torchvision()
     from torchvision import datasets, transforms
 
     steps = [

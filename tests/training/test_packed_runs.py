@@ -75,6 +75,24 @@ def test_pictures_cannot_be_kept_on_a_gpu_that_is_none(
         Trainer(tiny_gan(), packed, config)
 
 
+def test_a_run_on_streamed_shards_resumes_to_the_same_bits(
+    tiny_gan: Build, dataset: ImageFolderDataset, tmp_path: Path
+) -> None:
+    pytest.importorskip("webdataset", reason="the extra `streaming` is not installed")
+    from facegan.data.streamed import StreamedDataset, write_streamed
+
+    write_streamed(tmp_path / "data", dataset.images, images_a_shard=6)
+    whole, first, second = (
+        Trainer(tiny_gan(), StreamedDataset(tmp_path / "data"), CONFIG) for _ in range(3)
+    )
+    whole.run()
+    for _ in range(4):
+        first.step()
+    second.load_state(*first.state())
+    second.run()
+    assert_same(weights(whole), weights(second))
+
+
 # --- the command ----------------------------------------------------------------------------------
 
 

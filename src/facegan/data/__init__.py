@@ -1,6 +1,6 @@
 """From pictures on a disk to batches in memory; knows nothing of networks."""
 
-from facegan.data.dataset import Dataset, order_of, random_numbers, to_float
+from facegan.data.dataset import Dataset, order_of, random_numbers, reading_order, to_float
 from facegan.data.image_folder import ImageFolderDataset
 from facegan.data.opening import open_dataset
 from facegan.data.packed import PackedDataset
@@ -12,5 +12,6 @@ __all__ = [
     "open_dataset",
     "order_of",
     "random_numbers",
+    "reading_order",
     "to_float",
 ]

@@ -3,6 +3,8 @@
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
+
 from facegan.data.image_folder import (
     ImageFolderDataset,
     OnProgress,
@@ -13,23 +15,24 @@ from facegan.data.image_folder import (
 from facegan.data.labels import Labels, require_labels
 from facegan.data.manifest import MANIFEST, read_manifest
 from facegan.data.packed import PackedDataset, labels_of_packed
-from facegan.data.packed_files import PackedPixels, check_resolution, read_packed_manifest
+from facegan.data.packed_files import check_resolution, read_packed_manifest
+from facegan.data.streamed import StreamedDataset
 from facegan.errors import DatasetError
 
 
-def is_packed(folder: Path) -> bool:
-    """Whether a folder's manifest says that it holds packed shards.
+def kind_of(folder: Path) -> str:
+    """What a folder's manifest says it is: "folder", of pictures, "packed" or "streamed".
 
     Raises:
         DatasetError: the manifest cannot be read, or says something that nobody here knows.
     """
     kind = read_manifest(folder).get("kind", "folder")
-    if kind not in ("folder", "packed"):
+    if kind not in ("folder", "packed", "streamed"):
         raise DatasetError(
             f"{folder / MANIFEST} is of the kind {kind!r}, which this facegan does not read.",
             "Install a newer facegan, or prepare the data set with this one.",
         )
-    return bool(kind == "packed")
+    return str(kind)
 
 
 def open_dataset(
@@ -38,7 +41,7 @@ def open_dataset(
     on_progress: OnProgress = lambda done: None,
     labels_from: str = "manifest",
 ) -> ImageFolderDataset | PackedDataset:
-    """The data set in a folder.
+    """The data set in a folder; a streamed one is a packed one that is read in sequence.
 
     Args:
         folder: What ``facegan data`` wrote, or any folder of pictures.
@@ -49,7 +52,10 @@ def open_dataset(
     Raises:
         DatasetError: see :class:`PackedDataset` and :class:`ImageFolderDataset`.
     """
-    if is_packed(Path(folder)):
+    kind = kind_of(Path(folder))
+    if kind == "streamed":
+        return StreamedDataset(folder, resolution, labels_from)
+    if kind == "packed":
         return PackedDataset(folder, resolution, labels_from)
     return ImageFolderDataset(folder, resolution, on_progress, labels_from)
 
@@ -60,7 +66,7 @@ def refuse_other_resolution(folder: Path, resolution: int) -> None:
     Raises:
         DatasetError: it says how to get it.
     """
-    if is_packed(folder):
+    if kind_of(folder) != "folder":
         check_resolution(folder, read_packed_manifest(folder).resolution, resolution)
 
 
@@ -70,7 +76,7 @@ def required_labels(folder: Path, labels_from: str) -> Labels:
     Raises:
         DatasetError: there are none, or they are not what they should be.
     """
-    if not is_packed(folder):
+    if kind_of(folder) == "folder":
         return require_labels(folder, find_pictures(folder), labels_from)
     labels = labels_of_packed(folder, read_packed_manifest(folder), labels_from)
     if labels is None:
@@ -91,17 +97,12 @@ def single_pictures(folder: Path, resolution: int) -> tuple[list[Path], Callable
     Raises:
         DatasetError: there are no pictures; see also :class:`PackedPixels`.
     """
-    if not is_packed(folder):
+    if kind_of(folder) == "folder":
         return find_pictures(folder), lambda file: decode_square(file, resolution)
-    pixels = PackedPixels.open(folder, resolution)
-    places = {
-        folder / shard.file / str(row): (number, row)
-        for number, shard in enumerate(pixels.manifest.shards)
-        for row in range(shard.images)
-    }
-
-    def read(file: Path) -> Pixels:
-        number, row = places[file]
-        return pixels.shards[number][row]
-
-    return list(places), read
+    dataset = open_dataset(folder, resolution)
+    assert isinstance(dataset, PackedDataset)
+    pixels = dataset.pixels
+    shards = pixels.manifest.shards
+    places = [folder / shard.file / str(row) for shard in shards for row in range(shard.images)]
+    index_of = {place: index for index, place in enumerate(places)}
+    return places, lambda place: pixels.read(np.array([index_of[place]]))[0]

@@ -15,6 +15,7 @@ from facegan.data.packed_files import (
     OnProgress,
     PackedManifest,
     PackedPixels,
+    PixelSource,
     read_label_numbers,
 )
 from facegan.errors import DatasetError
@@ -48,11 +49,11 @@ class PackedDataset:
         folder: Path | str,
         resolution: int | None = None,
         labels_from: str = "manifest",
-        pixels: PackedPixels | None = None,
+        pixels: PixelSource | None = None,
         numbers: Numbers | None = None,
     ) -> None:
         self.folder, self.labels_from = Path(folder), labels_from
-        self.pixels = pixels or PackedPixels.open(self.folder, resolution)
+        self.pixels = pixels if pixels is not None else PackedPixels.open(self.folder, resolution)
         self.manifest = self.pixels.manifest
         self.resolution, self.digest = self.manifest.resolution, self.manifest.digest
         self.numbers = numbers

@@ -18,7 +18,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path, PurePosixPath
-from typing import Any, Self
+from typing import Any, Protocol, Self
 
 import numpy as np
 import numpy.typing as npt
@@ -136,6 +136,23 @@ def read_packed_manifest(folder: Path) -> PackedManifest:
 
 
 # --- pixels -------------------------------------------------------------------------------------
+
+
+class PixelSource(Protocol):
+    """Pixels by index, behind a manifest."""
+
+    @property
+    def manifest(self) -> PackedManifest:
+        """What it holds."""
+
+    def __len__(self) -> int:
+        """How many images there are."""
+
+    def read(self, indices: npt.NDArray[np.int64]) -> Pixels:
+        """The images (n, R, R, 3) at n indices."""
+
+    def verify(self, on_progress: OnProgress = ...) -> None:
+        """Read every byte and compare it with the manifest's digests."""
 
 
 @dataclass(frozen=True)
@@ -325,16 +342,29 @@ def write_packed(
     Raises:
         DatasetError: the folder holds something, or cannot be written; no partial one stays.
     """
+    about = {"kind": "packed", **facts}
+    with written(folder, images, labels, class_names, about) as (partial, shards):
+        for number, first in enumerate(range(0, len(images), images_a_shard)):
+            shards.append(write_shard(partial, number, images[first : first + images_a_shard]))
+    return read_packed_manifest(folder)
+
+
+@contextmanager
+def written(
+    folder: Path,
+    images: Pixels,
+    labels: Sequence[int] | None,
+    class_names: Sequence[str] | None,
+    facts: Mapping[str, Any],
+) -> Iterator[tuple[Path, list[Shard]]]:
+    """A folder to write shards into, and the list for them; the rest is written afterwards."""
+    shards: list[Shard] = []
     with appearing(folder) as partial:
         (partial / "images").mkdir()
-        shards = [
-            write_shard(partial, number, images[first : first + images_a_shard])
-            for number, first in enumerate(range(0, len(images), images_a_shard))
-        ]
+        yield partial, shards
         manifest: dict[str, Any] = {
             "format": "facegan-dataset",
             "version": VERSION,
-            "kind": "packed",
             "resolution": images.shape[1],
             "images": len(images),
             "digest": pixel_digest(images),
@@ -351,7 +381,6 @@ def write_packed(
         if class_names is not None:
             manifest["class_names"] = list(class_names)
         (partial / MANIFEST).write_text(json.dumps(manifest, indent=2) + "\n")
-    return read_packed_manifest(folder)
 
 
 def pixel_digest(images: Pixels) -> str:

@@ -13,7 +13,7 @@ import torch.distributed as dist
 
 from facegan.data import PackedDataset
 from facegan.data.manifest import MANIFEST, read_manifest
-from facegan.data.opening import is_packed
+from facegan.data.opening import kind_of
 from facegan.data.packed_files import (
     Numbers,
     PackedManifest,
@@ -30,14 +30,19 @@ Part = dict[str, Any]  # what a host has of a packed data set
 
 
 def packed_part(folder: Path) -> Part:
-    """What a host has: the manifest or None, and the names of files that may be a packed set's.
+    """What a host has: its kind, a packed manifest or None, and which files may be a packed set's.
 
     Raises:
         DatasetError: there is a manifest that cannot be read.
     """
-    manifest = read_manifest(folder) if is_packed(folder) else None
+    kind = kind_of(folder)
+    manifest = read_manifest(folder) if kind == "packed" else None
     found = [*folder.glob("*.npy"), *folder.glob("images/*.npy")]
-    return {"manifest": manifest, "files": [f.relative_to(folder).as_posix() for f in found]}
+    return {
+        "kind": kind,
+        "manifest": manifest,
+        "files": [f.relative_to(folder).as_posix() for f in found],
+    }
 
 
 def open_packed(

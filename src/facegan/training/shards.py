@@ -54,6 +54,8 @@ def open_together(
     told = world.gather_facts(packed_part(folder) if world.leads_host else None)
     if any(part and part["manifest"] for part in told):
         return open_packed(world, folder, resolution, labels_from, told)
+    if any(part and part["kind"] == "streamed" for part in told):
+        return open_dataset(folder, resolution, on_progress, labels_from)  # whole on every host
     own = None
     if world.leads_host:
         own = open_own(world, folder, resolution, on_progress, labels_from)

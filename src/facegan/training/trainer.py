@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from facegan.data import Dataset, order_of, random_numbers, to_float
+from facegan.data import Dataset, random_numbers, reading_order, to_float
 from facegan.devices import send
 from facegan.errors import ConfigError
 from facegan.gans import Batch, Gan, Phase, even_labels
@@ -234,7 +234,7 @@ class Trainer:
     def next_batch(self, number: int) -> Batch:
         """The inputs of a step, a function of the seed and the step's number alone: own rows."""
         generator = random_numbers(self.config.seed, number, STEP)
-        order = order_of(self.config.seed, self.images_seen, self.batch_size, len(self.dataset))
+        order = reading_order(self.dataset, self.config.seed, self.images_seen, self.batch_size)
         indices = self.share.rows(order)
         latents = self.gan.sample_latents(self.batch_size // self.world.size, generator)
         batch = {
