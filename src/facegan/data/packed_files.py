@@ -58,7 +58,7 @@ class PackedManifest:
     @property
     def labels_file(self) -> str | None:
         """The file of the labels, below the folder; None without labels."""
-        return self.facts.get("labels")
+        return self.facts.get("labels") or None
 
     @classmethod
     def from_facts(cls, facts: Mapping[str, Any], place: Path) -> Self:
