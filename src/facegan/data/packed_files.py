@@ -198,16 +198,13 @@ class PackedPixels:
         """
         if len(indices) and not 0 <= indices.min() <= indices.max() < len(self):
             raise IndexError(f"an index lies outside 0 to {len(self) - 1}")
-        if len(self.shards) == 1:
-            return np.take(self.shards[0], indices, axis=0)
         side = self.manifest.resolution
         images = np.empty((len(indices), side, side, 3), np.uint8)
         of_shard = np.searchsorted(self.starts, indices, side="right") - 1
-        for number in np.unique(of_shard):
-            places = np.flatnonzero(of_shard == number)
-            images[places] = np.take(
-                self.shards[number], indices[places] - self.starts[number], axis=0
-            )
+        rows = (indices - self.starts[of_shard]).tolist()
+        # One by one: to gather a shard's in one call copies them twice, and takes twice as long.
+        for place, (number, row) in enumerate(zip(of_shard.tolist(), rows, strict=True)):
+            images[place] = self.shards[number][row]
         return images
 
     def verify(self, on_progress: OnProgress = lambda images: None) -> None:
