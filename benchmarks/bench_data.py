@@ -3,7 +3,8 @@
 All of them deliver the same: shuffled float32 batches (128, 3, 64, 64) in [-1, 1]. ImageFolder
 reads 178x218 JPEGs (toy faces, the size of CelebA's), crops them square and resizes them, with none
 and with two workers. Packed shards hold such pixels prepared, so many that no processor's cache
-holds them. The stream is webdataset over tars of 64 px PNGs, alone, with its own shuffling. Rows
+holds them; one row leaves out the conversion to floats, which a GPU does itself. The stream is
+webdataset over tars of 64 px PNGs, alone, with its own shuffling, and then in our order. Rows
 take turns, round by round, and the best round counts. The share of a step that waits for its
 pictures is that of the preset article32 on packed shards at 32 px.
 """
@@ -26,8 +27,9 @@ from PIL import Image
 from torch import Tensor
 from torch.utils.data import DataLoader
 
-from facegan.data import ImageFolderDataset, PackedDataset, order_of, to_float
+from facegan.data import ImageFolderDataset, PackedDataset, reading_order, to_float
 from facegan.data.packed_files import Pixels, write_packed
+from facegan.data.streamed import StreamedDataset, write_streamed
 from facegan.gans import build_gan
 from facegan.metrics.fidelity import load_torchvision
 from facegan.training import Trainer, TrainingConfig
@@ -69,6 +71,7 @@ def parse_options() -> argparse.Namespace:
 
 
 PACKED, STREAM = "packed shards", "webdataset over PNGs, alone"
+AS_BYTES, OUR_STREAM = "packed shards, as uint8", "streamed shards, in our order"
 FOLDERS = {0: "ImageFolder, DataLoader without workers", 2: "ImageFolder, DataLoader, 2 workers"}
 
 
@@ -76,11 +79,15 @@ def list_rows(
     folder: Path, photos: Path, pixels: Pixels, options: argparse.Namespace
 ) -> dict[str, Batches]:
     """What is compared."""
-    rows = {PACKED: packed_batches(folder / "packed", pixels, options.packed)}
+    write_packed(folder / "packed", np.resize(pixels, (options.packed, *pixels.shape[1:])))
+    packed = PackedDataset(folder / "packed", SIDE)
+    rows = {PACKED: batches_of(packed, to_float), AS_BYTES: batches_of(packed, lambda x: x)}
     for workers, name in FOLDERS.items():
         rows[name] = folder_batches(photos, workers)
     try:
         rows[STREAM] = stream_batches(folder / "tars", pixels)
+        write_streamed(folder / "streamed", pixels, images_a_shard=512)
+        rows[OUR_STREAM] = batches_of(StreamedDataset(folder / "streamed", SIDE), to_float)
     except ModuleNotFoundError as cause:
         print(f"{STREAM} is left out: {cause.name} is not installed (pip install webdataset).")
     return rows
@@ -109,15 +116,13 @@ def rate_of(batches: Batches, seconds: float) -> float:
 # --- the rows -------------------------------------------------------------------------------------
 
 
-def packed_batches(folder: Path, pixels: Pixels, count: int) -> Batches:
-    """As the trainer reads them; the pictures over and over, as shards of 8192."""
-    write_packed(folder, np.resize(pixels, (count, *pixels.shape[1:])))
-    dataset = PackedDataset(folder, SIDE)
+def batches_of(dataset: PackedDataset, delivered: Callable[[Tensor], Tensor]) -> Batches:
+    """As the trainer reads them."""
 
     def batches() -> Iterator[Tensor]:
         first = 0
         while True:
-            yield to_float(dataset.read(order_of(0, first, BATCH, len(dataset))))
+            yield delivered(dataset.read(reading_order(dataset, 0, first, BATCH)))
             first += BATCH
 
     return batches

@@ -38,6 +38,7 @@ def main() -> None:
             "images_per_second": round(rate(samples(data), options.seconds, decode)),
         }
         if loader:
+            found["one_order_for_0_1_2_workers"] = keeps_order(loader, data)
             for before, after in ((0, 0), (2, 2), (2, 1)):
                 found[f"exact_{before}_to_{after}_workers"] = goes_on(loader, data, before, after)
     print(json.dumps({"library": options.library, **found}))
@@ -73,18 +74,27 @@ def rate(samples: Samples, seconds: float, use: Callable[[bytes], Any]) -> float
     return count / (time.perf_counter() - started)
 
 
+def keeps_order(loader: Any, data: Path) -> bool | str:
+    """Whether the order is the same for any number of workers."""
+    try:
+        none, one, two = ([batch.tolist() for batch in loader(data, n)] for n in (0, 1, 2))
+    except Exception as cause:
+        return f"{type(cause).__name__}: {cause}"[:200]
+    return none == one == two
+
+
 def goes_on(loader: Any, data: Path, before: int, after: int) -> str:
     """Whether the images after a stop are those that would have come."""
     try:
         stream, seen, state = iter(one := loader(data, before)), [], None
         for number, batch in enumerate(stream, 1):
             if number > 8:
-                seen.append(list(batch))
+                seen.append(batch.tolist())
             if number == 8:
                 state = one.state_dict()
         two = loader(data, after)
         two.load_state_dict(state)
-        again = [list(batch) for batch in two]
+        again = [batch.tolist() for batch in two]
     except Exception as cause:
         return f"{type(cause).__name__}: {cause}"[:200]
     if again == seen:
@@ -151,11 +161,14 @@ def load_chunks(data: Path, workers: int) -> Any:
     )
 
 
-def numbers_of(samples: list[dict[str, Any]]) -> list[int]:
-    return [int(sample["number"]) for sample in samples]
+def numbers_of(samples: list[dict[str, Any]]) -> torch.Tensor:
+    return torch.tensor([int(sample["number"]) for sample in samples])
 
 
 def write_mds(data: Path, files: list[bytes]) -> None:
+    from facegan.metrics.fidelity import load_torchvision
+
+    load_torchvision()  # which the library imports, beside whatever torch
     from streaming import MDSWriter
 
     columns = {"number": "int", "png": "bytes"}
