@@ -33,7 +33,7 @@ TINY = ["--preset", "tiny", "--tick-kimg", "0.032", "--precision", "fp32"]
 @pytest.fixture(scope="module")
 def packed(dataset: ImageFolderDataset, tmp_path_factory: pytest.TempPathFactory) -> PackedDataset:
     folder = tmp_path_factory.mktemp("packed") / "data"
-    write_packed(folder, dataset.images, images_a_shard=13)
+    write_packed(folder, dataset.images, [n % 2 for n in range(64)], images_a_shard=13)
     return PackedDataset(folder, 32)
 
 
@@ -48,11 +48,11 @@ def assert_same(one: dict[str, Tensor], two: dict[str, Tensor]) -> None:
 
 
 def test_a_run_on_shards_has_the_bits_of_one_on_the_folder_and_resumes_to_them(
-    family: str, tiny_gan: Build, dataset: ImageFolderDataset, packed: PackedDataset
+    tiny_gan: Build, dataset: ImageFolderDataset, packed: PackedDataset
 ) -> None:
-    whole = Trainer(tiny_gan(family), dataset, CONFIG)
+    whole = Trainer(tiny_gan(), dataset, CONFIG)
     whole.run()
-    first, second = (Trainer(tiny_gan(family), packed, CONFIG) for _ in range(2))
+    first, second = (Trainer(tiny_gan(), packed, CONFIG) for _ in range(2))
     for _ in range(4):
         first.step()
     second.load_state(*first.state())
@@ -124,7 +124,7 @@ def test_another_resolution_is_refused_before_anything_is_made(
 
 # --- processes and hosts --------------------------------------------------------------------------
 
-HOSTS = ["127.0.0.1", "127.0.0.2", "localhost"]
+HOSTS = ["127.0.0.1", "localhost"]
 PROGRAM = Path(__file__).parents[2] / "container" / "training" / "train.py"
 
 
@@ -138,23 +138,24 @@ def own_environment() -> Iterator[None]:
 def test_hosts_that_hold_some_shards_or_none_train_as_one_with_all(
     packed: PackedDataset, tmp_path: Path, own_environment: None
 ) -> None:
-    """The manifest and two shards, none, and the rest, as ShardedByS3Key may leave them."""
+    """The manifest on one, shards and labels on the other: what ShardedByS3Key may leave."""
     os.environ |= {"FACEGAN_MEETING_PORT": str(get_free_port()), "OMP_NUM_THREADS": "1"}
     names = sorted(p.relative_to(packed.folder) for p in packed.folder.rglob("*.*"))
-    parts = [names[:1] + names[3:5], [], names[1:3] + names[5:]]
+    assert names[0] == Path("dataset.json")
+    parts = [names[:1], names[1:]]
     jobs = [start_host(tmp_path / host, host, packed.folder, part)
             for host, part in zip(HOSTS, parts, strict=True)]  # fmt: skip
-    assert [job.wait(timeout=120) for job in jobs] == [0, 0, 0]
+    assert [job.wait(timeout=120) for job in jobs] == [0, 0]
     leader, alone = tmp_path / HOSTS[0], tmp_path / "alone"
     words = ["--data", packed.folder, "--out", alone, *TINY, "--total-kimg", "0.03"]
-    assert train(*words, "--batch-size", "15") == 0
+    assert train(*words, "--batch-size", "16") == 0
     facts = [json.loads((run / "run.json").read_text())["dataset"]
              for run in (alone, leader / "checkpoints")]  # fmt: skip
     assert facts[0]["digest"] == facts[1]["digest"] and facts[1]["images"] == 64
-    one, three = (load_artifact(path).generator.state_dict()
+    one, shared = (load_artifact(path).generator.state_dict()
                   for path in (alone / "model", leader / "model"))  # fmt: skip
     for name, value in one.items():
-        torch.testing.assert_close(three[name], value, rtol=1e-3, atol=1e-4)
+        torch.testing.assert_close(shared[name], value, rtol=1e-3, atol=1e-4)
 
 
 def start_host(base: Path, host: str, source: Path, names: list[Path]) -> "subprocess.Popen[bytes]":
@@ -164,7 +165,7 @@ def start_host(base: Path, host: str, source: Path, names: list[Path]) -> "subpr
     for name in names:
         (data / name).parent.mkdir(exist_ok=True)
         shutil.copy(source / name, data / name)
-    asked = {"preset": "tiny", "total_kimg": "0.03", "batch_size": "15", "precision": "fp32",
+    asked = {"preset": "tiny", "total_kimg": "0.03", "batch_size": "16", "precision": "fp32",
              "processes": "1"}  # fmt: skip
     (config / "resourceconfig.json").write_text(json.dumps({"hosts": HOSTS, "current_host": host}))
     (config / "hyperparameters.json").write_text(json.dumps(asked))
