@@ -37,7 +37,7 @@ PIP     := $(BIN)/python -m pip install --quiet --disable-pip-version-check \
            --constraint constraints.txt $(if $(TORCH_INDEX),--extra-index-url $(TORCH_INDEX))
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test setup data train evaluate report generate serve faces lint check format bench-train bench-quality bench-resume bench-distributed bench-toy bench-serve bench-overload bench-backends local-data local-test fuzz clean base lock wheels build push test-images sbom bench-images
+.PHONY: help demo test setup data train evaluate report generate serve faces lint check format bench-train bench-quality bench-resume bench-distributed bench-toy bench-data bench-serve bench-overload bench-backends local-data local-test fuzz clean base lock wheels build push test-images sbom bench-images
 
 ##— Two commands —
 demo: $(VENV)/.installed    ## The whole line on this machine: data, training, serving, faces (ARGS="--minutes 1 --images 5000")
@@ -85,6 +85,9 @@ bench-distributed: $(VENV)/.installed ## Two processes against one: time of a st
 
 bench-toy: $(VENV)/.installed ## How fast the toy faces are drawn
 	@$(BIN)/python benchmarks/bench_toy_faces.py $(ARGS)
+
+bench-data: $(VENV)/.installed-dev ## Images/s that reach a training step: packed shards, ImageFolder, a stream
+	@$(BIN)/python benchmarks/bench_data.py $(ARGS)
 
 bench-serve: $(VENV)/.installed ## Our server against LitServe, BentoML and Flask; needs wrk (ARGS="--headline", "--tune")
 	@$(BIN)/python benchmarks/bench_serve.py --torch-index '$(TORCH_INDEX)' $(ARGS)

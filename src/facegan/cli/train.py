@@ -223,15 +223,18 @@ def plan_run(
     Raises:
         ConfigError: an unknown name, a value out of range, or images that the family cannot make,
             before any work is done.
-        DatasetError: the data's manifest cannot be read, or labels are wanted and there are none.
+        DatasetError: the data's manifest cannot be read, it is packed at another resolution, or
+            labels are wanted and there are none.
     """
     from facegan.data.image_folder import detect_resolution
+    from facegan.data.opening import refuse_other_resolution
     from facegan.gans import convert, find_family, find_preset
     from facegan.training.plan import resolve_plan
 
     family = find_family(asked.get("family", FAMILY))
     side = asked.get("resolution") or detect_resolution(asked["data"]) or RESOLUTION
     side = convert("resolution", int, side)
+    refuse_other_resolution(Path(asked["data"]), side)
     preset = asked.get("preset") or family.default_preset(side)
     plan = {**asked, "family": family.name, "preset": preset, "resolution": side, **given}
     numbers, config = resolve_plan(plan, also)
@@ -271,14 +274,13 @@ def check_labels(plan: dict[str, Any], preset: Any) -> dict[str, int]:
         ConfigError: the family cannot be conditional, or nothing would look at the labels.
         DatasetError: the preset is conditional, and the data has no labels or wrong ones.
     """
-    from facegan.data.image_folder import find_pictures
-    from facegan.data.labels import require_labels
+    from facegan.data.opening import required_labels
     from facegan.gans import check_conditional, find_family, told_classes
 
     family, folder = find_family(plan["family"]), Path(plan["data"])
     check_conditional(family, preset)
     if preset.conditional:
-        labels = require_labels(folder, find_pictures(folder), labels_of(plan))
+        labels = required_labels(folder, labels_of(plan))
         told_classes(family, preset, labels.classes)
         return labels.classes
     if "labels" in plan:
@@ -371,7 +373,7 @@ def run_to_artifact(trainer: Any, folder: Any, plan: dict[str, Any], facts: dict
 def open_dataset(
     data: Path, resolution: int, labels_from: str = "manifest", world: Any = None
 ) -> Any:
-    """The pictures, decoded, with a bar where the first process decodes them."""
+    """The pictures, with a bar where the first process decodes them; packed ones need none."""
     from tqdm import tqdm
 
     from facegan.training.shards import open_together

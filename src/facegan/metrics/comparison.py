@@ -105,11 +105,19 @@ class Comparison:
         return self.kept
 
     def extract_reals(self, progress: Progress) -> Tensor:
-        """The features of pictures in a random order, so that the first are like all."""
+        """The features of pictures in a random order, so that the first are like all.
+
+        What can only be read in sequence is read so, and put into that order afterwards.
+        """
         numbers = torch.Generator().manual_seed(PICTURES_SEED)
         chosen = torch.randperm(len(self.pictures), generator=numbers)[: self.count]
+        in_sequence = getattr(self.pictures, "reads_in_sequence", False)
+        order = chosen.argsort()
+        if in_sequence:
+            chosen = chosen[order]
         batches = (self.pictures.read(indices) for indices in chosen.split(BATCH))
-        return extract(batches, self.extractor, progress)
+        features = extract(batches, self.extractor, progress)
+        return features[order.argsort()] if in_sequence else features
 
     def scores(self, fakes: Iterable[Tensor], progress: Progress = in_silence) -> dict[str, float]:
         """The metrics, by name, of a stream of uint8 batches (n, 3, H, W): `samples` in all."""

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import interpolate
 
-from facegan.data.image_folder import decode_square, find_pictures
+from facegan.data.opening import single_pictures
 from facegan.errors import DatasetError
 
 Pixels = npt.NDArray[np.uint8]
@@ -53,12 +53,12 @@ class Reals:
     """The pictures a run was trained on, or an even choice of them; decoded when needed.
 
     Raises:
-        DatasetError: the folder is missing, or holds no pictures.
+        DatasetError: the folder is missing, holds no pictures, or is packed at another resolution.
     """
 
     def __init__(self, folder: Path, resolution: int) -> None:
         self.folder, self.resolution = folder, resolution
-        found = find_pictures(folder)
+        found, self.read_one = single_pictures(folder, resolution)
         self.found = len(found)
         self.files = spread(found, MOST_REALS)
 
@@ -77,7 +77,7 @@ class Reals:
     def decode(self, file: Path) -> Pixels | None:
         """One picture, or None."""
         try:
-            return decode_square(file, self.resolution)
+            return self.read_one(file)
         except Exception:  # inside a decoder a broken file may raise anything
             return None
 

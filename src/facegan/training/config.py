@@ -89,6 +89,11 @@ class TrainingConfig(BaseModel):
         description="torch.compile the networks: a minute at the start, quicker steps on GPUs",
     )
     device: str = Field("auto", description="auto, cpu, cuda, cuda:1 …")
+    data_on_gpu: Literal["auto", "on", "off"] = Field(
+        "auto",
+        description="keep all pictures in the GPU's memory; auto: where they take at most a "
+        "quarter of what is free",
+    )
 
     @field_validator("augment")
     @classmethod

@@ -31,6 +31,7 @@ MAY_CHANGE = {
     "keep_checkpoints",
     "device",
     "data",
+    "data_on_gpu",
     "evaluate_data",
 }
 

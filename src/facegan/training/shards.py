@@ -1,32 +1,32 @@
 """Opens a run's pictures for all its processes: decoded once a host, whole where hosts hold shards.
 
 The first process of a host decodes; its others see the same pixels, through a file that has no name
-any more. Where hosts turn out to hold different pictures (SageMaker's ShardedByS3Key), each sends
-what it has to all others, once: from then on every process reads any picture, and a run on shards
-is a run on one folder that holds them all, in the order of the hosts.
+any more. Packed data sets are mapped by each process for itself: the system keeps their pages once.
+Where hosts turn out to hold different pictures (SageMaker's ShardedByS3Key), each sends what it has
+to all others, once: from then on every process reads any picture, and a run on shards is a run on
+one folder that holds them all, in the order of the hosts; packed ones keep their manifest's order.
 """
 
 import hashlib
-import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any
 
-import numpy as np
 import torch
 import torch.distributed as dist
 from torch import Tensor
 
-from facegan.data import Dataset, ImageFolderDataset
+from facegan.data import Dataset, ImageFolderDataset, open_dataset
 from facegan.data.image_folder import Pixels, find_pictures, picture_files
 from facegan.data.manifest import read_manifest
 from facegan.errors import DatasetError
+from facegan.training.packed_shards import open_packed, packed_part
+from facegan.training.pixels import map_on_host, send_pixels
 from facegan.training.world import World
 
 OnProgress = Callable[[int], object]
 Shard = dict[str, Any]  # what a host tells of its pictures
-MESSAGE_BYTES = 2**26  # of pixels sent at a time
 
 
 def open_together(
@@ -47,10 +47,15 @@ def open_together(
 
     Raises:
         DatasetError: no host has pictures, or hosts have different ones of a prepared data set; see
-            also :class:`ImageFolderDataset`.
+            also :class:`ImageFolderDataset` and :func:`open_packed`.
     """
     if world.size == 1:
-        return ImageFolderDataset(folder, resolution, on_progress, labels_from)
+        return open_dataset(folder, resolution, on_progress, labels_from)
+    told = world.gather_facts(packed_part(folder) if world.leads_host else None)
+    if any(part and part["manifest"] for part in told):
+        return open_packed(world, folder, resolution, labels_from, told)
+    if any(part and part["kind"] == "streamed" for part in told):
+        return open_dataset(folder, resolution, on_progress, labels_from)  # whole on every host
     own = None
     if world.leads_host:
         own = open_own(world, folder, resolution, on_progress, labels_from)
@@ -93,42 +98,6 @@ def write(own: ImageFolderDataset | None, file: IO[bytes]) -> None:
     """Write a host's pixels."""
     if own is not None:
         file.write(own.images.data)
-
-
-def map_on_host(
-    world: World, length: int, resolution: int, write: Callable[[IO[bytes]], None]
-) -> Pixels:
-    """Pixels (N, H, W, 3) that the first process of each host writes, and all of the host see.
-
-    Raises:
-        DatasetError: they cannot be written.
-    """
-    path = ""
-    try:
-        if world.leads_host:
-            path = write_aside(write)
-        paths = world.gather_facts(path)
-        shape = (length, resolution, resolution, 3)
-        images = np.memmap(paths[world.host_leader], np.uint8, "r", shape=shape)
-        world.wait()
-    finally:
-        if path:
-            Path(path).unlink()
-    return images
-
-
-def write_aside(write: Callable[[IO[bytes]], None]) -> str:
-    """Write a temporary file; its path."""
-    with tempfile.NamedTemporaryFile(prefix="facegan-pixels-", delete=False) as file:
-        try:
-            write(file)
-        except OSError as cause:
-            Path(file.name).unlink()
-            raise DatasetError(
-                f"The pixels cannot be written to {file.name}: {cause.strerror}.",
-                "Name another folder for temporary files by the variable TMPDIR.",
-            ) from cause
-    return file.name
 
 
 # --- shards -------------------------------------------------------------------------------------
@@ -199,14 +168,9 @@ def join_shards(
 
     def write(file: IO[bytes]) -> None:
         for rank, shard in zip(world.host_leaders, shards, strict=True):
-            step = max(MESSAGE_BYTES // (resolution**2 * 3), 1)
-            for first in range(0, shard["length"], step):
-                count = min(step, shard["length"] - first)
-                block = torch.empty(count, resolution, resolution, 3, dtype=torch.uint8)
-                if own is not None and rank == world.rank:
-                    block = torch.from_numpy(own.images[first : first + count])
-                dist.broadcast(block, rank, group=group)
-                file.write(block.numpy().data)
+            pixels = own.images if own is not None and rank == world.rank else None
+            shape = (shard["length"], resolution, resolution, 3)
+            send_pixels(pixels, shape, rank, group, file)
 
     length = sum(shard["length"] for shard in shards)
     images = map_on_host(world, length, resolution, write)

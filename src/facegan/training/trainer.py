@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from facegan.data import Dataset, order_of, random_numbers, to_float
+from facegan.data import Dataset, random_numbers, reading_order, to_float
 from facegan.devices import send
 from facegan.errors import ConfigError
 from facegan.gans import Batch, Gan, Phase, even_labels
@@ -22,6 +22,7 @@ from facegan.training.config import TrainingConfig
 from facegan.training.ema import MovingAverage
 from facegan.training.evaluation import Evaluation, Stopped
 from facegan.training.precision import choose_device, choose_dtype, place
+from facegan.training.resident import keep_on_device
 from facegan.training.tally import Tally, refuse_broken_weights
 from facegan.training.world import ALONE, World
 
@@ -47,7 +48,8 @@ class Trainer:
 
     Raises:
         ConfigError: the shapes or classes of GAN and data differ, the device or precision is not
-            there, or the batch cannot be divided among the processes.
+            there, the pictures shall be on a GPU that cannot hold them, or the batch cannot be
+            divided among the processes.
         MetricError: evaluation was asked for, and cannot be done.
     """
 
@@ -86,6 +88,7 @@ class Trainer:
         self.strength = self.build_augmentation()
         self.averages = self.build_averages()
         self.compiled = Compiled(self.config.compile, gan.players.values(), self.device)
+        self.resident = keep_on_device(dataset, self.device, self.config.data_on_gpu)
         self.images_seen = 0
         self.train_seconds = 0.0
         self.waited = 0.0  # for the pictures of the step in progress
@@ -231,7 +234,7 @@ class Trainer:
     def next_batch(self, number: int) -> Batch:
         """The inputs of a step, a function of the seed and the step's number alone: own rows."""
         generator = random_numbers(self.config.seed, number, STEP)
-        order = order_of(self.config.seed, self.images_seen, self.batch_size, len(self.dataset))
+        order = reading_order(self.dataset, self.config.seed, self.images_seen, self.batch_size)
         indices = self.share.rows(order)
         latents = self.gan.sample_latents(self.batch_size // self.world.size, generator)
         batch = {
@@ -247,7 +250,10 @@ class Trainer:
     def next_reals(self, indices: Tensor) -> Tensor:
         """The uint8 pictures (N, 3, H, W) at N indices, on the device; what it takes is noted."""
         started = time.perf_counter()
-        reals = send(self.dataset.read(indices), self.device)
+        if self.resident:
+            reals = self.resident.read(indices)
+        else:
+            reals = send(self.dataset.read(indices), self.device)
         self.waited = time.perf_counter() - started
         return reals
 

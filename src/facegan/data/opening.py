@@ -1,0 +1,108 @@
+"""Opens a data set by what its manifest says it is: packed shards, else a folder of pictures."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+
+from facegan.data.image_folder import (
+    ImageFolderDataset,
+    OnProgress,
+    Pixels,
+    decode_square,
+    find_pictures,
+)
+from facegan.data.labels import Labels, require_labels
+from facegan.data.manifest import MANIFEST, read_manifest
+from facegan.data.packed import PackedDataset, labels_of_packed
+from facegan.data.packed_files import check_resolution, read_packed_manifest
+from facegan.data.streamed import StreamedDataset
+from facegan.errors import DatasetError
+
+
+def kind_of(folder: Path) -> str:
+    """What a folder's manifest says it is: "folder", of pictures, "packed" or "streamed".
+
+    Raises:
+        DatasetError: the manifest cannot be read, or says something that nobody here knows.
+    """
+    kind = read_manifest(folder).get("kind", "folder")
+    if kind not in ("folder", "packed", "streamed"):
+        raise DatasetError(
+            f"{folder / MANIFEST} is of the kind {kind!r}, which this facegan does not read.",
+            "Install a newer facegan, or prepare the data set with this one.",
+        )
+    return str(kind)
+
+
+def open_dataset(
+    folder: Path | str,
+    resolution: int,
+    on_progress: OnProgress = lambda done: None,
+    labels_from: str = "manifest",
+) -> ImageFolderDataset | PackedDataset:
+    """The data set in a folder; a streamed one is a packed one that is read in sequence.
+
+    Args:
+        folder: What ``facegan data`` wrote, or any folder of pictures.
+        resolution: The side of every image, in pixels; of a packed data set the very one.
+        on_progress: Called with 1 for every picture decoded.
+        labels_from: Where labels are read if anyone asks for them.
+
+    Raises:
+        DatasetError: see :class:`PackedDataset` and :class:`ImageFolderDataset`.
+    """
+    kind = kind_of(Path(folder))
+    if kind == "streamed":
+        return StreamedDataset(folder, resolution, labels_from)
+    if kind == "packed":
+        return PackedDataset(folder, resolution, labels_from)
+    return ImageFolderDataset(folder, resolution, on_progress, labels_from)
+
+
+def refuse_other_resolution(folder: Path, resolution: int) -> None:
+    """Refuse, before any work is done, a resolution that a packed data set does not have.
+
+    Raises:
+        DatasetError: it says how to get it.
+    """
+    if kind_of(folder) != "folder":
+        check_resolution(folder, read_packed_manifest(folder).resolution, resolution)
+
+
+def required_labels(folder: Path, labels_from: str) -> Labels:
+    """A data set's labels, where they are needed; no picture is read.
+
+    Raises:
+        DatasetError: there are none, or they are not what they should be.
+    """
+    if kind_of(folder) == "folder":
+        return require_labels(folder, find_pictures(folder), labels_from)
+    labels = labels_of_packed(folder, read_packed_manifest(folder), labels_from)
+    if labels is None:
+        raise DatasetError(
+            f"The data set in {folder} has no labels, which a conditional preset needs.",
+            "Prepare the pictures again, with labels.",
+        )
+    return labels
+
+
+def single_pictures(folder: Path, resolution: int) -> tuple[list[Path], Callable[[Path], Pixels]]:
+    """A path for each picture of a data set, and what reads one: for who wants few of many.
+
+    Returns:
+        The paths, and a function from one to uint8 (R, R, 3); the paths of packed pictures are
+        those of their shards with a number below.
+
+    Raises:
+        DatasetError: there are no pictures; see also :class:`PackedPixels`.
+    """
+    if kind_of(folder) == "folder":
+        return find_pictures(folder), lambda file: decode_square(file, resolution)
+    dataset = open_dataset(folder, resolution)
+    assert isinstance(dataset, PackedDataset)
+    pixels = dataset.pixels
+    shards = pixels.manifest.shards
+    places = [folder / shard.file / str(row) for shard in shards for row in range(shard.images)]
+    index_of = {place: index for index, place in enumerate(places)}
+    return places, lambda place: pixels.read(np.array([index_of[place]]))[0]

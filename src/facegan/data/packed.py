@@ -1,0 +1,144 @@
+"""A packed data set to train on: shards mapped into memory, read in any order at memory speed."""
+
+from collections.abc import Mapping
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from facegan.data.labels import Labels, class_names, counted
+from facegan.data.manifest import MANIFEST
+from facegan.data.packed_files import (
+    Numbers,
+    OnProgress,
+    PackedManifest,
+    PackedPixels,
+    PixelSource,
+    read_label_numbers,
+)
+from facegan.errors import DatasetError
+
+LABELS_ARE_PACKED = (
+    "Leave labels out: a packed data set has the classes that it was prepared with. For others, "
+    "prepare the pictures again."
+)
+
+
+class PackedDataset:
+    """What ``facegan data prepare`` wrote.
+
+    Nothing is decoded and little is read when it is opened. All processes of a host share the
+    pages that the system keeps of the shards.
+
+    Args:
+        folder: The data set's.
+        resolution: What is expected; None takes what there is.
+        labels_from: "manifest": a packed data set has no folders to name classes.
+        pixels: The pixels and manifest, where they come from elsewhere than the folder.
+        numbers: The labels, where they do.
+
+    Raises:
+        DatasetError: the manifest is not what it should be; a shard is missing, short or foreign;
+            or the resolution is another.
+    """
+
+    def __init__(
+        self,
+        folder: Path | str,
+        resolution: int | None = None,
+        labels_from: str = "manifest",
+        pixels: PixelSource | None = None,
+        numbers: Numbers | None = None,
+    ) -> None:
+        self.folder, self.labels_from = Path(folder), labels_from
+        self.pixels = pixels if pixels is not None else PackedPixels.open(self.folder, resolution)
+        self.manifest = self.pixels.manifest
+        self.resolution, self.digest = self.manifest.resolution, self.manifest.digest
+        self.numbers = numbers
+
+    @property
+    def image_shape(self) -> tuple[int, int, int]:
+        """(3, H, W) of every image."""
+        return (3, self.resolution, self.resolution)
+
+    def __len__(self) -> int:
+        return len(self.pixels)
+
+    def read(self, indices: Tensor) -> Tensor:
+        """The uint8 images (N, 3, H, W) at N indices; in memory as on the disk: channels last."""
+        return torch.from_numpy(self.pixels.read(indices.numpy())).permute(0, 3, 1, 2)
+
+    def verify(self, on_progress: OnProgress = lambda images: None) -> None:
+        """Compare every byte with the digests.
+
+        Raises:
+            DatasetError: some differ; the damaged shards are named.
+        """
+        self.pixels.verify(on_progress)
+
+    @cached_property
+    def labelled(self) -> Labels | None:
+        """The labels, read when they are first asked for.
+
+        Raises:
+            DatasetError: they are not what they should be.
+        """
+        return labels_of_packed(self.folder, self.manifest, self.labels_from, self.numbers)
+
+    @property
+    def labels(self) -> Tensor | None:
+        """int64 (N,): each image's class, by its place in ``classes``; None without labels."""
+        return self.labelled.numbers if self.labelled else None
+
+    @property
+    def classes(self) -> Mapping[str, int]:
+        """How many images are of each class; empty without labels."""
+        return self.labelled.classes if self.labelled else {}
+
+    def describe(self, with_labels: bool = False) -> dict[str, Any]:
+        """What a model card says of the data."""
+        said = self.manifest.facts
+        protocol = said.get("protocol") or {}
+        name = said.get("name", self.folder.name)
+        facts = {"name": name, "digest": self.digest, "resolution": self.resolution}
+        if with_labels and self.labelled:
+            facts["labels_digest"] = self.labelled.digest
+        return {
+            **facts,
+            "images": len(self),
+            "skipped": said.get("skipped", 0),
+            "crop": protocol.get("crop", "unknown crop"),
+            "resize_filter": protocol.get("filter", "unknown filter"),
+        }
+
+
+def labels_of_packed(
+    folder: Path,
+    manifest: PackedManifest,
+    labels_from: str = "manifest",
+    numbers: Numbers | None = None,
+) -> Labels | None:
+    """The labels of a packed data set; None where it has none.
+
+    Args:
+        folder: The data set's.
+        manifest: Its manifest.
+        labels_from: Only "manifest" will do.
+        numbers: The labels, where they are not read from the folder.
+
+    Raises:
+        DatasetError: other labels are asked for, or they are not what they should be.
+    """
+    if labels_from != "manifest":
+        raise DatasetError(
+            f"The data set in {folder} is packed: it has no {labels_from} to tell classes by.",
+            LABELS_ARE_PACKED,
+        )
+    if numbers is None:
+        numbers = read_label_numbers(folder, manifest)
+    if numbers is None:
+        return None
+    place, listed = folder / MANIFEST, numbers.tolist()
+    return counted(place, class_names(place, manifest.facts.get("class_names"), listed), listed)

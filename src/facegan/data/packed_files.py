@@ -1,0 +1,413 @@
+"""The packed format on a disk: a manifest and shards of uint8 pixels, checked before they are read.
+
+No torch here: preparing and checking a data set need none.
+
+::
+
+    DIR/dataset.json          the manifest: resolution, counts, digests, the shards in their order
+    DIR/images/00000.npy …    uint8 (n, R, R, 3), C order, NumPy's .npy
+    DIR/labels.npy            int64 (N,), where there are classes
+"""
+
+import hashlib
+import json
+import secrets
+import shutil
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path, PurePosixPath
+from typing import Any, Protocol, Self
+
+import numpy as np
+import numpy.typing as npt
+
+from facegan.data.manifest import MANIFEST, read_manifest
+from facegan.errors import DatasetError
+
+Pixels = npt.NDArray[np.uint8]
+Numbers = npt.NDArray[np.int64]
+OnProgress = Callable[[int], object]
+
+VERSION = 2
+IMAGES_A_SHARD = 8192
+BLOCK_BYTES = 2**24  # hashed at a time
+AGAIN = "Prepare the data set again, or copy it whole."
+
+
+@dataclass(frozen=True)
+class Shard:
+    """What a manifest says of one file of pixels."""
+
+    file: str  # below the data set's folder, with slashes
+    images: int
+    sha256: str  # of the file's bytes
+
+
+@dataclass(frozen=True)
+class PackedManifest:
+    """What dataset.json says of a packed data set, checked."""
+
+    resolution: int
+    images: int
+    digest: str  # sha256 of all pixels in order, as uint8 rows of height, width, channel
+    shards: tuple[Shard, ...]
+    facts: Mapping[str, Any] = field(repr=False)  # all that the file says
+
+    @property
+    def labels_file(self) -> str | None:
+        """The file of the labels, below the folder; None without labels."""
+        return self.facts.get("labels") or None
+
+    @classmethod
+    def from_facts(cls, facts: Mapping[str, Any], place: Path) -> Self:
+        """The manifest in a dataset.json.
+
+        Args:
+            facts: The JSON object.
+            place: The file, for whoever must mend it.
+
+        Raises:
+            DatasetError: it is of a newer version, or something in it is missing or contradicts.
+        """
+        version = facts.get("version")
+        if isinstance(version, int) and version > VERSION:
+            raise DatasetError(
+                f"{place} is of version {version}; this facegan reads {VERSION} and older.",
+                "Install a newer facegan, or prepare the data set with this one.",
+            )
+        try:
+            shards = tuple(read_shard(entry) for entry in facts["shards"])
+            found = cls(
+                positive(facts["resolution"]), positive(facts["images"]),
+                digest(facts["digest"]), shards, facts,
+            )  # fmt: skip
+            if labels := facts.get("labels"):
+                inside(labels)
+        except (KeyError, TypeError, ValueError) as cause:
+            missing = f"{cause} is missing" if isinstance(cause, KeyError) else str(cause)
+            raise DatasetError(f"{place} describes no packed data set: {missing}.", AGAIN) from None
+        counted = sum(shard.images for shard in shards)
+        if counted != found.images:
+            raise DatasetError(
+                f"{place} contradicts itself: {found.images} images, but {counted} in its shards.",
+                AGAIN,
+            )
+        return found
+
+
+def read_shard(entry: Any) -> Shard:
+    """One entry of a manifest's list; what is wrong with it as ValueError, TypeError, KeyError."""
+    return Shard(inside(entry["file"]), positive(entry["images"]), digest(entry["sha256"]))
+
+
+def positive(number: Any) -> int:
+    """A whole number from 1."""
+    if type(number) is not int or number < 1:
+        raise ValueError(f"{number!r} is no whole number from 1")
+    return number
+
+
+def digest(text: Any) -> str:
+    """A sha256 as 64 hexadecimal digits."""
+    if not (isinstance(text, str) and len(text) == 64 and set(text) <= set("0123456789abcdef")):
+        raise ValueError(f"{text!r} is no sha256")
+    return text
+
+
+def inside(name: Any) -> str:
+    """A file's name below the folder, that cannot lead out of it."""
+    if not isinstance(name, str) or not name or "\\" in name or "\0" in name:
+        raise ValueError(f"{name!r} is no file's name")
+    path = PurePosixPath(name)
+    if path.is_absolute() or ".." in path.parts:
+        raise ValueError(f"{name!r} leads out of the folder")
+    return name
+
+
+def read_packed_manifest(folder: Path) -> PackedManifest:
+    """The manifest of a packed data set.
+
+    Raises:
+        DatasetError: it is missing or not what it should be.
+    """
+    return PackedManifest.from_facts(read_manifest(folder), folder / MANIFEST)
+
+
+# --- pixels -------------------------------------------------------------------------------------
+
+
+class PixelSource(Protocol):
+    """Pixels by index, behind a manifest."""
+
+    @property
+    def manifest(self) -> PackedManifest:
+        """What it holds."""
+
+    def __len__(self) -> int:
+        """How many images there are."""
+
+    def read(self, indices: npt.NDArray[np.int64]) -> Pixels:
+        """The images (n, R, R, 3) at n indices."""
+
+    def verify(self, on_progress: OnProgress = ...) -> None:
+        """Read every byte and compare it with the manifest's digests."""
+
+
+@dataclass(frozen=True)
+class PackedPixels:
+    """All pixels of a packed data set, mapped into memory: the system reads what is asked for.
+
+    Args:
+        folder: The data set's.
+        manifest: What it holds.
+        shards: uint8 (n, R, R, 3) each, in the manifest's order; or a single one of all.
+    """
+
+    folder: Path
+    manifest: PackedManifest
+    shards: Sequence[Pixels]
+
+    @classmethod
+    def open(cls, folder: Path, resolution: int | None = None) -> Self:
+        """Map the shards of a folder; their headers and sizes are checked, their pixels are not.
+
+        Raises:
+            DatasetError: the manifest, or a shard that is missing, short or foreign, which is
+                named; or the data set has another resolution than the one asked for.
+        """
+        manifest = read_packed_manifest(folder)
+        check_resolution(folder, manifest.resolution, resolution)
+        shards = [open_shard(folder, shard, manifest.resolution) for shard in manifest.shards]
+        return cls(folder, manifest, shards)
+
+    @cached_property
+    def starts(self) -> npt.NDArray[np.intp]:
+        """The index of the first image of each shard."""
+        return np.cumsum([0, *(len(shard) for shard in self.shards[:-1])])
+
+    def __len__(self) -> int:
+        return self.manifest.images
+
+    def read(self, indices: npt.NDArray[np.int64]) -> Pixels:
+        """The images (n, R, R, 3) at n indices, in any order, in memory of their own.
+
+        Raises:
+            IndexError: there is no such image.
+        """
+        if len(indices) and not 0 <= indices.min() <= indices.max() < len(self):
+            raise IndexError(f"an index lies outside 0 to {len(self) - 1}")
+        side = self.manifest.resolution
+        images = np.empty((len(indices), side, side, 3), np.uint8)
+        of_shard = np.searchsorted(self.starts, indices, side="right") - 1
+        rows = (indices - self.starts[of_shard]).tolist()
+        # One by one: to gather a shard's in one call copies them twice, and takes twice as long.
+        for place, (number, row) in enumerate(zip(of_shard.tolist(), rows, strict=True)):
+            images[place] = self.shards[number][row]
+        return images
+
+    def verify(self, on_progress: OnProgress = lambda images: None) -> None:
+        """Read every byte and compare it with the manifest's digests.
+
+        Args:
+            on_progress: Called with the number of images of every shard done.
+
+        Raises:
+            DatasetError: shards differ from what was written, which are named; or the pixels as
+                a whole do.
+        """
+        whole, damaged = hashlib.sha256(), []
+        for shard, pixels in zip(self.manifest.shards, self.shards, strict=True):
+            if file_digest(self.folder / shard.file) != shard.sha256:
+                damaged.append(shard.file)
+            rows = pixels.reshape(len(pixels), -1)
+            step = max(BLOCK_BYTES // rows.shape[1], 1)
+            for first in range(0, len(rows), step):
+                whole.update(rows[first : first + step].data)
+            on_progress(len(pixels))
+        if damaged:
+            raise DatasetError(
+                f"Shards of {self.folder} are damaged: {', '.join(damaged)}.",
+                "Copy them again, or prepare the data set again.",
+            )
+        if whole.hexdigest() != self.manifest.digest:
+            raise DatasetError(
+                f"The pixels in {self.folder} are not those that its {MANIFEST} names by digest.",
+                AGAIN,
+            )
+
+
+def check_resolution(folder: Path, packed: int, asked: int | None) -> None:
+    """Refuse another resolution than that of the pixels on the disk.
+
+    Raises:
+        DatasetError: it is another.
+    """
+    if asked not in (None, packed):
+        raise DatasetError(
+            f"The data set in {folder} is packed at {packed} px, not at {asked}.",
+            f"Use it at {packed} px, or prepare the pictures again: facegan data prepare SOURCE "
+            f"--out DIR --resolution {asked}.",
+        )
+
+
+def open_shard(folder: Path, shard: Shard, resolution: int) -> Pixels:
+    """One shard's pixels (n, R, R, 3), mapped.
+
+    Raises:
+        DatasetError: it is missing, short, or of another shape or type than it should be.
+    """
+    file = folder / shard.file
+    try:
+        pixels = np.lib.format.open_memmap(file, mode="r")
+        size = file.stat().st_size
+    except FileNotFoundError:
+        raise DatasetError(f"The shard {file} is missing.", AGAIN) from None
+    except OSError as cause:
+        raise DatasetError(f"The shard {file} cannot be opened: {cause.strerror}.") from cause
+    except (ValueError, EOFError) as cause:
+        raise DatasetError(f"The shard {file} is cut short or no .npy: {cause}.", AGAIN) from cause
+    expected = (shard.images, resolution, resolution, 3)
+    is_ours = pixels.shape == expected and pixels.dtype == np.uint8 and pixels.flags.c_contiguous
+    if not is_ours:
+        raise DatasetError(
+            f"The shard {file} holds {pixels.dtype} {pixels.shape}, not uint8 {expected}.", AGAIN
+        )
+    if size != pixels.offset + pixels.nbytes:
+        raise DatasetError(f"The shard {file} holds more than its header says.", AGAIN)
+    return pixels.view(np.ndarray)  # a memmap's own indexing takes longer
+
+
+def file_digest(file: Path) -> str:
+    """sha256 of a file."""
+    with file.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()
+
+
+def read_label_numbers(folder: Path, manifest: PackedManifest) -> Numbers | None:
+    """int64 (N,): each image's class; None without labels.
+
+    Raises:
+        DatasetError: the file is missing, or no such list.
+    """
+    if manifest.labels_file is None:
+        return None
+    file = folder / manifest.labels_file
+    try:
+        numbers = np.load(file, allow_pickle=False)
+    except (OSError, ValueError, EOFError) as cause:
+        raise DatasetError(f"The labels in {file} cannot be read: {cause}.", AGAIN) from cause
+    check_label_numbers(file, numbers, manifest.images)
+    return numbers  # type: ignore[no-any-return]
+
+
+def check_label_numbers(file: Path, numbers: Any, images: int) -> None:
+    """Refuse what is no label for every image.
+
+    Raises:
+        DatasetError: it is of another type or length, or a number is negative.
+    """
+    is_list = isinstance(numbers, np.ndarray) and numbers.dtype == np.int64
+    if not is_list or numbers.shape != (images,) or (numbers < 0).any():
+        raise DatasetError(
+            f"{file} holds no int64 label from 0 for each of {images} images.", AGAIN
+        )
+
+
+# --- writing ------------------------------------------------------------------------------------
+
+
+def write_packed(
+    folder: Path,
+    images: Pixels,
+    labels: Sequence[int] | None = None,
+    class_names: Sequence[str] | None = None,
+    images_a_shard: int = IMAGES_A_SHARD,
+    **facts: Any,
+) -> PackedManifest:
+    """Write pixels as a packed data set; the folder appears when it is complete.
+
+    Args:
+        folder: It must not exist, or be empty.
+        images: uint8 (N, R, R, 3), N at least 1.
+        labels: The class of each image, from 0.
+        class_names: Their names.
+        images_a_shard: How many images a file holds at most.
+        facts: What else the manifest says: ``name``, ``protocol``, ``skipped`` …
+
+    Raises:
+        DatasetError: the folder holds something, or cannot be written; no partial one stays.
+    """
+    about = {"kind": "packed", **facts}
+    with written(folder, images, labels, class_names, about) as (partial, shards):
+        for number, first in enumerate(range(0, len(images), images_a_shard)):
+            shards.append(write_shard(partial, number, images[first : first + images_a_shard]))
+    return read_packed_manifest(folder)
+
+
+@contextmanager
+def written(
+    folder: Path,
+    images: Pixels,
+    labels: Sequence[int] | None,
+    class_names: Sequence[str] | None,
+    facts: Mapping[str, Any],
+) -> Iterator[tuple[Path, list[Shard]]]:
+    """A folder to write shards into, and the list for them; the rest is written afterwards."""
+    shards: list[Shard] = []
+    with appearing(folder) as partial:
+        (partial / "images").mkdir()
+        yield partial, shards
+        manifest: dict[str, Any] = {
+            "format": "facegan-dataset",
+            "version": VERSION,
+            "resolution": images.shape[1],
+            "images": len(images),
+            "digest": pixel_digest(images),
+            "shards": [vars(shard) for shard in shards],
+            "found": len(images),
+            "written": len(images),
+            "duplicates": 0,
+            "skipped": 0,
+            **facts,
+        }
+        if labels is not None:
+            np.save(partial / "labels.npy", np.asarray(labels, np.int64))
+            manifest["labels"] = "labels.npy"
+        if class_names is not None:
+            manifest["class_names"] = list(class_names)
+        (partial / MANIFEST).write_text(json.dumps(manifest, indent=2) + "\n")
+
+
+def pixel_digest(images: Pixels) -> str:
+    """sha256 of pixels (N, R, R, 3), in order."""
+    whole = hashlib.sha256()
+    for image in images:
+        whole.update(np.ascontiguousarray(image).data)
+    return whole.hexdigest()
+
+
+def write_shard(folder: Path, number: int, images: Pixels) -> Shard:
+    """Write one file of pixels; what the manifest says of it."""
+    name = f"images/{number:05d}.npy"
+    file = folder / name
+    with file.open("wb") as stream:
+        np.lib.format.write_array(stream, np.ascontiguousarray(images, np.uint8), version=(1, 0))
+    return Shard(name, len(images), file_digest(file))
+
+
+@contextmanager
+def appearing(folder: Path) -> Iterator[Path]:
+    """A folder beside another, which becomes it when all went well, and else is removed."""
+    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+        raise DatasetError(f"{folder} exists and is not empty.", "Name another folder.")
+    partial = folder.with_name(f"{folder.name}.partial-{secrets.token_hex(4)}")
+    try:
+        partial.mkdir(parents=True)
+        yield partial
+        partial.replace(folder)
+    except OSError as cause:
+        raise DatasetError(f"{folder} cannot be written: {cause.strerror}.") from cause
+    finally:
+        shutil.rmtree(partial, ignore_errors=True)

@@ -1,0 +1,153 @@
+"""Opens a packed data set for all of a run, be its files on every host or spread over them.
+
+SageMaker's ShardedByS3Key gives each host some of the files, whichever they are: the manifest tells
+one host of all, and whoever has a shard sends it to the others, once. Shards keep the manifest's
+order, so that the run is, to the bit, the one on the whole data set.
+"""
+
+from pathlib import Path
+from typing import IO, Any
+
+import numpy as np
+import torch.distributed as dist
+
+from facegan.data import PackedDataset
+from facegan.data.manifest import MANIFEST, read_manifest
+from facegan.data.opening import kind_of
+from facegan.data.packed_files import (
+    Numbers,
+    PackedManifest,
+    PackedPixels,
+    check_resolution,
+    open_shard,
+    read_label_numbers,
+)
+from facegan.errors import DatasetError
+from facegan.training.pixels import map_on_host, send_pixels
+from facegan.training.world import World
+
+Part = dict[str, Any]  # what a host has of a packed data set
+
+
+def packed_part(folder: Path) -> Part:
+    """What a host has: its kind, a packed manifest or None, and which files may be a packed set's.
+
+    Raises:
+        DatasetError: there is a manifest that cannot be read.
+    """
+    kind = kind_of(folder)
+    manifest = read_manifest(folder) if kind == "packed" else None
+    found = [*folder.glob("*.npy"), *folder.glob("images/*.npy")]
+    return {
+        "kind": kind,
+        "manifest": manifest,
+        "files": [f.relative_to(folder).as_posix() for f in found],
+    }
+
+
+def open_packed(
+    world: World, folder: Path, resolution: int, labels_from: str, told: list[Part | None]
+) -> PackedDataset:
+    """The data set, in every process.
+
+    Args:
+        world: Who shares the run.
+        folder: Its name on every host.
+        resolution: The side of every image, in pixels.
+        labels_from: Where labels are read.
+        told: What the first process of each host has, by rank.
+
+    Raises:
+        DatasetError: hosts have different manifests, or no host has some shard; it is named.
+    """
+    parts = {rank: part for rank in world.host_leaders if (part := told[rank])}
+    manifest = the_manifest(world, folder, parts)
+    check_resolution(folder, manifest.resolution, resolution)
+    if all(part["manifest"] and not missing(manifest, part) for part in parts.values()):
+        return PackedDataset(folder, resolution, labels_from)
+    if len(parts) == 1:
+        return PackedDataset(folder, resolution, labels_from)  # which names what is missing
+    owners = find_owners(world, folder, manifest, parts)
+    pixels = join_shards(world, folder, manifest, owners)
+    numbers = join_labels(world, folder, manifest, owners)
+    return PackedDataset(folder, resolution, labels_from, pixels, numbers)
+
+
+def the_manifest(world: World, folder: Path, parts: dict[int, Part]) -> PackedManifest:
+    """The one manifest that some host has, or several alike.
+
+    Raises:
+        DatasetError: hosts have different ones; or it is not what it should be.
+    """
+    found = {rank: part["manifest"] for rank, part in parts.items() if part["manifest"]}
+    first, *others = found
+    for rank in others:
+        if found[rank] != found[first]:
+            raise DatasetError(
+                f"The {MANIFEST} in {folder} on {world.hosts[rank]} is another than that on "
+                f"{world.hosts[first]}.",
+                "Give all hosts one data set; facegan data merge makes one of several.",
+            )
+    return PackedManifest.from_facts(found[first], folder / MANIFEST)
+
+
+def missing(manifest: PackedManifest, part: Part) -> set[str]:
+    """The files that a host does not have."""
+    return set(files_of(manifest)) - set(part["files"])
+
+
+def files_of(manifest: PackedManifest) -> list[str]:
+    """All files of a data set but its manifest, shards in order."""
+    labels = [manifest.labels_file] if manifest.labels_file else []
+    return [*(shard.file for shard in manifest.shards), *labels]
+
+
+def find_owners(
+    world: World, folder: Path, manifest: PackedManifest, parts: dict[int, Part]
+) -> dict[str, int]:
+    """The first rank that has each file.
+
+    Raises:
+        DatasetError: none has one.
+    """
+    owners = {}
+    for name in files_of(manifest):
+        having = [rank for rank, part in parts.items() if name in part["files"]]
+        if not having:
+            hosts = ", ".join(world.hosts[rank] for rank in parts)
+            raise DatasetError(
+                f"{folder / name} is on none of the hosts {hosts}.",
+                "Give the channel the whole data set: every object below its S3 prefix.",
+            )
+        owners[name] = having[0]
+    return owners
+
+
+def join_shards(
+    world: World, folder: Path, manifest: PackedManifest, owners: dict[str, int]
+) -> PackedPixels:
+    """Every shard's pixels on every host, in the manifest's order."""
+    group = dist.new_group(world.host_leaders, backend="gloo")  # a call that all make
+    side = manifest.resolution
+
+    def write(file: IO[bytes]) -> None:
+        for shard in manifest.shards:
+            owner = owners[shard.file]
+            own = open_shard(folder, shard, side) if owner == world.rank else None
+            send_pixels(own, (shard.images, side, side, 3), owner, group, file)
+
+    images = map_on_host(world, manifest.images, side, write)
+    return PackedPixels(folder, manifest, [images.view(np.ndarray)])
+
+
+def join_labels(
+    world: World, folder: Path, manifest: PackedManifest, owners: dict[str, int]
+) -> Numbers | None:
+    """The labels, from whoever has them; None where the data set has none."""
+    if manifest.labels_file is None:
+        return None
+    owner = owners[manifest.labels_file]
+    own = read_label_numbers(folder, manifest) if world.rank == owner else None
+    return np.frombuffer(
+        world.broadcast(own.tobytes() if own is not None else b"", owner), np.int64
+    )

@@ -1,0 +1,75 @@
+"""Pixels that the processes of a host share, and that hosts send one another."""
+
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import IO, Any
+
+import numpy as np
+import torch
+import torch.distributed as dist
+
+from facegan.data.image_folder import Pixels
+from facegan.errors import DatasetError
+from facegan.training.world import World
+
+MESSAGE_BYTES = 2**26  # sent at a time
+
+
+def map_on_host(
+    world: World, length: int, resolution: int, write: Callable[[IO[bytes]], None]
+) -> Pixels:
+    """Pixels (N, H, W, 3) that the first process of each host writes, and all of the host see.
+
+    Raises:
+        DatasetError: they cannot be written.
+    """
+    path = ""
+    try:
+        if world.leads_host:
+            path = write_aside(write)
+        paths = world.gather_facts(path)
+        shape = (length, resolution, resolution, 3)
+        images = np.memmap(paths[world.host_leader], np.uint8, "r", shape=shape)
+        world.wait()
+    finally:
+        if path:
+            Path(path).unlink()
+    return images
+
+
+def write_aside(write: Callable[[IO[bytes]], None]) -> str:
+    """Write a temporary file; its path."""
+    with tempfile.NamedTemporaryFile(prefix="facegan-pixels-", delete=False) as file:
+        try:
+            write(file)
+        except OSError as cause:
+            Path(file.name).unlink()
+            raise DatasetError(
+                f"The pixels cannot be written to {file.name}: {cause.strerror}.",
+                "Name another folder for temporary files by the variable TMPDIR.",
+            ) from cause
+    return file.name
+
+
+def send_pixels(
+    own: Pixels | None, shape: tuple[int, ...], source: int, group: Any, file: IO[bytes]
+) -> None:
+    """Pixels go from one host to all, and into each one's file.
+
+    Args:
+        own: They themselves, where this process is the source.
+        shape: Theirs, (N, H, W, 3).
+        source: The rank that has them.
+        group: Those who send and receive.
+        file: Where they are written.
+    """
+    length, *image = shape
+    step = max(MESSAGE_BYTES // int(np.prod(image)), 1)
+    for first in range(0, length, step):
+        count = min(step, length - first)
+        block = torch.empty(count, *image, dtype=torch.uint8)
+        if own is not None:  # copied: what is mapped read-only cannot be sent
+            block.copy_(torch.from_numpy(own[first : first + count].copy()))
+        dist.broadcast(block, source, group=group)
+        file.write(block.numpy().data)

@@ -1,0 +1,207 @@
+"""Runs on packed shards: the bits of those on the folder, resumed, shared and spread over hosts."""
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from unittest import mock
+
+import pytest
+import torch
+from torch import Tensor
+from torch.distributed.elastic.utils.distributed import get_free_port
+
+from facegan.artifact import load_artifact
+from facegan.cli.__main__ import facegan, run_safely
+from facegan.data import ImageFolderDataset, PackedDataset
+from facegan.data.packed_files import PackedManifest, write_packed
+from facegan.errors import ConfigError, DatasetError
+from facegan.gans import Gan
+from facegan.training import Trainer, TrainingConfig
+from facegan.training.packed_shards import find_owners, packed_part, the_manifest
+from facegan.training.resident import ResidentPictures
+from facegan.training.world import World
+
+Build = Callable[..., Gan]
+CONFIG = TrainingConfig(total_kimg=0.08, batch_size=8, precision="fp32", tick_kimg=0.04)
+TINY = ["--preset", "tiny", "--tick-kimg", "0.032", "--precision", "fp32"]
+
+
+@pytest.fixture(scope="module")
+def packed(dataset: ImageFolderDataset, tmp_path_factory: pytest.TempPathFactory) -> PackedDataset:
+    folder = tmp_path_factory.mktemp("packed") / "data"
+    write_packed(folder, dataset.images, [n % 2 for n in range(64)], images_a_shard=13)
+    return PackedDataset(folder, 32)
+
+
+def weights(trainer: Trainer) -> dict[str, Tensor]:
+    return {name: value.clone() for name, value in trainer.state()[0].items()}
+
+
+def assert_same(one: dict[str, Tensor], two: dict[str, Tensor]) -> None:
+    assert one.keys() == two.keys()
+    for name, value in one.items():
+        assert torch.equal(value, two[name]), name
+
+
+def test_a_run_on_shards_has_the_bits_of_one_on_the_folder_and_resumes_to_them(
+    tiny_gan: Build, dataset: ImageFolderDataset, packed: PackedDataset
+) -> None:
+    whole = Trainer(tiny_gan(), dataset, CONFIG)
+    whole.run()
+    first, second = (Trainer(tiny_gan(), packed, CONFIG) for _ in range(2))
+    for _ in range(4):
+        first.step()
+    second.load_state(*first.state())
+    second.run()
+    assert_same(weights(whole), weights(second))
+
+
+def test_pictures_on_a_device_are_those_on_the_disk(packed: PackedDataset) -> None:
+    resident = ResidentPictures(packed, torch.device("cpu"))
+    indices = torch.tensor([63, 0, 0, 12, 13])
+    found, expected = resident.read(indices), packed.read(indices)
+    assert torch.equal(found, expected) and found.stride() == expected.stride()
+
+
+def test_pictures_cannot_be_kept_on_a_gpu_that_is_none(
+    tiny_gan: Build, packed: PackedDataset
+) -> None:
+    config = CONFIG.model_copy(update={"data_on_gpu": "on", "device": "cpu"})
+    with pytest.raises(ConfigError, match="computes on cpu"):
+        Trainer(tiny_gan(), packed, config)
+
+
+def test_a_run_on_streamed_shards_resumes_to_the_same_bits(
+    tiny_gan: Build, dataset: ImageFolderDataset, tmp_path: Path
+) -> None:
+    pytest.importorskip("webdataset", reason="the extra `streaming` is not installed")
+    from facegan.data.streamed import StreamedDataset, write_streamed
+
+    write_streamed(tmp_path / "data", dataset.images, images_a_shard=6)
+    whole, first, second = (
+        Trainer(tiny_gan(), StreamedDataset(tmp_path / "data"), CONFIG) for _ in range(3)
+    )
+    whole.run()
+    for _ in range(4):
+        first.step()
+    second.load_state(*first.state())
+    second.run()
+    assert_same(weights(whole), weights(second))
+
+
+# --- the command ----------------------------------------------------------------------------------
+
+
+def train(*words: object) -> int:
+    return run_safely(facegan, ["train", *map(str, words)])
+
+
+def test_a_run_may_go_on_where_its_folder_was_packed(
+    images_dir: Path, packed: PackedDataset, tmp_path: Path
+) -> None:
+    """The digest is that of the pixels: the same pictures, the same run."""
+    short, out = tmp_path / "short", tmp_path / "out"
+    assert train("--data", images_dir, "--out", out, *TINY, "--total-kimg", "0.032") == 0
+    resumed = ["--out", out, "--resume", "--data", packed.folder, "--total-kimg", "0.064"]
+    assert train(*resumed) == 0
+    assert train("--data", packed.folder, "--out", short, *TINY, "--total-kimg", "0.064") == 0
+    one, two = ((run / "model" / "generator.safetensors").read_bytes() for run in (out, short))
+    assert one == two
+
+
+def test_another_resolution_is_refused_before_anything_is_made(
+    packed: PackedDataset, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = ["--data", packed.folder, "--out", tmp_path / "out", "--resolution", "16"]
+    assert train(*words, *TINY) == 3
+    assert "packed at 32 px, not at 16" in capsys.readouterr().err
+    assert not (tmp_path / "out").exists()
+
+
+# --- processes and hosts --------------------------------------------------------------------------
+
+HOSTS = ["127.0.0.1", "localhost"]
+PROGRAM = Path(__file__).parents[2] / "container" / "training" / "train.py"
+
+
+@pytest.fixture
+def own_environment() -> Iterator[None]:
+    """What a launcher sets for its processes is gone after the test."""
+    with mock.patch.dict(os.environ):
+        yield
+
+
+def test_hosts_that_hold_some_shards_or_none_train_as_one_with_all(
+    packed: PackedDataset, tmp_path: Path, own_environment: None
+) -> None:
+    """The manifest on one, shards and labels on the other: what ShardedByS3Key may leave."""
+    os.environ |= {"FACEGAN_MEETING_PORT": str(get_free_port()), "OMP_NUM_THREADS": "1"}
+    names = sorted(p.relative_to(packed.folder) for p in packed.folder.rglob("*.*"))
+    assert names[0] == Path("dataset.json")
+    parts = [names[:1], names[1:]]
+    jobs = [start_host(tmp_path / host, host, packed.folder, part)
+            for host, part in zip(HOSTS, parts, strict=True)]  # fmt: skip
+    assert [job.wait(timeout=120) for job in jobs] == [0, 0]
+    leader, alone = tmp_path / HOSTS[0], tmp_path / "alone"
+    words = ["--data", packed.folder, "--out", alone, *TINY, "--total-kimg", "0.03"]
+    assert train(*words, "--batch-size", "16") == 0
+    facts = [json.loads((run / "run.json").read_text())["dataset"]
+             for run in (alone, leader / "checkpoints")]  # fmt: skip
+    assert facts[0]["digest"] == facts[1]["digest"] and facts[1]["images"] == 64
+    one, shared = (load_artifact(path).generator.state_dict()
+                  for path in (alone / "model", leader / "model"))  # fmt: skip
+    for name, value in one.items():
+        torch.testing.assert_close(shared[name], value, rtol=1e-3, atol=1e-4)
+
+
+def start_host(base: Path, host: str, source: Path, names: list[Path]) -> "subprocess.Popen[bytes]":
+    """One host of a training job, its /opt/ml under a folder of its own."""
+    config, data = base / "input" / "config", base / "input" / "data" / "training"
+    config.mkdir(parents=True), data.mkdir(parents=True)
+    for name in names:
+        (data / name).parent.mkdir(exist_ok=True)
+        shutil.copy(source / name, data / name)
+    asked = {"preset": "tiny", "total_kimg": "0.03", "batch_size": "16", "precision": "fp32",
+             "processes": "1"}  # fmt: skip
+    (config / "resourceconfig.json").write_text(json.dumps({"hosts": HOSTS, "current_host": host}))
+    (config / "hyperparameters.json").write_text(json.dumps(asked))
+    environment = {**os.environ, "SAGEMAKER_BASE_DIR": str(base)}
+    return subprocess.Popen([sys.executable, PROGRAM], env=environment)
+
+
+def test_two_processes_read_the_shards_that_one_reads(
+    packed: PackedDataset, tmp_path: Path, own_environment: None
+) -> None:
+    runs = tmp_path / "one", tmp_path / "two"
+    for run, processes in zip(runs, ("1", "2"), strict=True):
+        words = ["--data", packed.folder, "--out", run, *TINY, "--total-kimg", "0.032"]
+        assert train(*words, "--processes", processes) == 0
+    one, two = (load_artifact(run / "model").generator.state_dict() for run in runs)
+    for name, value in one.items():
+        torch.testing.assert_close(two[name], value, rtol=1e-3, atol=1e-4)
+
+
+WORLD = World(0, 2, 0, ("algo-1", "algo-2"))
+
+
+def test_a_shard_that_no_host_has_is_named(packed: PackedDataset, tmp_path: Path) -> None:
+    shutil.copytree(packed.folder, tmp_path / "a")
+    (tmp_path / "a" / "images" / "00002.npy").unlink()
+    parts = {0: packed_part(tmp_path / "a"), 1: packed_part(tmp_path / "none")}
+    manifest = the_manifest(WORLD, tmp_path, parts)
+    with pytest.raises(DatasetError, match=r"00002\.npy is on none of the hosts algo-1, algo-2"):
+        find_owners(WORLD, tmp_path, manifest, parts)
+
+
+def test_hosts_with_different_data_sets_are_refused(
+    packed: PackedDataset, dataset: ImageFolderDataset, tmp_path: Path
+) -> None:
+    other: PackedManifest = write_packed(tmp_path / "b", dataset.images[:10])
+    assert other.digest != packed.digest
+    parts = {0: packed_part(packed.folder), 1: packed_part(tmp_path / "b")}
+    with pytest.raises(DatasetError, match="on algo-2 is another than that on algo-1"):
+        the_manifest(WORLD, tmp_path, parts)
