@@ -88,6 +88,23 @@ def test_small_sets_carry_a_caution(pooled: Extractor) -> None:
 # --- the cache -----------------------------------------------------------------------------------
 
 
+def test_what_is_read_in_sequence_has_the_same_features(pooled: Extractor) -> None:
+    """Those of tars: read in the order in which they lie, and given in the order of all others."""
+
+    class Sequence(Noise):
+        reads_in_sequence = True
+        asked: list[int]
+
+        def read(self, indices: torch.Tensor) -> torch.Tensor:
+            self.asked = [*getattr(self, "asked", []), *indices.tolist()]
+            return super().read(indices)
+
+    plain, sequence = Noise(200), Sequence(200)
+    one, two = (Comparison(p, pooled, 5, most_pictures=150).reals() for p in (plain, sequence))
+    assert sequence.asked == sorted(sequence.asked) and len(sequence.asked) == 150
+    torch.testing.assert_close(one, two)
+
+
 def reals(extractor: Extractor, folder: Path, pictures: Noise | None = None, most: int = 40) -> int:
     """How many pictures had to be looked at, with a cache in a folder."""
     before = calls(extractor)
