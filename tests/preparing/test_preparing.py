@@ -325,9 +325,9 @@ def test_toy_faces_are_prepared_with_their_labels_and_without_their_label_maps(
 ) -> None:
     from facegan.data.toy_faces import write_toy_faces
 
-    write_toy_faces(tmp_path / "toy", 6, 8, label_maps=True, workers=1, labels="glasses")
+    write_toy_faces(tmp_path / "toy", 24, 8, label_maps=True, workers=1, labels="glasses")
     manifest = quickly(tmp_path / "toy", tmp_path / "out")
-    assert manifest["class_names"] == ["none", "clear", "dark"] and manifest["written"] == 6
+    assert manifest["class_names"] == ["none", "clear", "dark"] and manifest["written"] == 24
     dataset = ImageFolderDataset(tmp_path / "toy", 8)
     assert manifest["digest"] == dataset.digest and dataset.labels is not None
     assert np.load(tmp_path / "out" / "labels.npy").tolist() == dataset.labels.tolist()

@@ -54,8 +54,8 @@ def merge(
         DatasetError: a part is missing, there twice, damaged, or prepared in another way.
     """
     manifests = [read_packed(folder) for folder in parts]
-    order = order_of_parts(parts, manifests)
-    manifests, parts = [manifests[k] for k in order], [parts[k] for k in order]
+    places = order_of_parts(parts, manifests)
+    manifests, parts = [manifests[k] for k in places], [parts[k] for k in places]
     protocol = common_protocol(parts, manifests)
     if (out / MANIFEST).exists():
         raise DatasetError(f"{out} holds a data set already.", ANOTHER)
@@ -74,8 +74,8 @@ def merge(
             copy(writer, heapq.merge(*streams, key=place_of), on_progress, expected)
             if not writer.counts["written"]:
                 raise DatasetError(f"None of the {len(parts)} parts holds a picture.")
-            names = common_classes(manifests)
-            return writer.finish(protocol, lambda seen: names, name=manifests[0]["name"])
+            order = common_classes(manifests, protocol["labels_from"])
+            return writer.finish(protocol, order, name=manifests[0]["name"])
         finally:
             writer.close()
 
@@ -116,7 +116,8 @@ def common_protocol(parts: Sequence[Path], manifests: list[dict[str, Any]]) -> d
     """
     first = manifests[0]
     for folder, manifest in zip(parts, manifests, strict=True):
-        for name in {"resolution", *first["protocol"], *manifest["protocol"]} - set(OWN):
+        names = {*first["protocol"], *manifest["protocol"]} - set(OWN)
+        for name in ("resolution", *sorted(names)):
             ours = {**first["protocol"], "resolution": first["resolution"]}.get(name)
             its = {**manifest["protocol"], "resolution": manifest["resolution"]}.get(name)
             if ours != its:
@@ -133,14 +134,19 @@ def common_protocol(parts: Sequence[Path], manifests: list[dict[str, Any]]) -> d
     return {name: value for name, value in first["protocol"].items() if name != "part"}
 
 
-def common_classes(manifests: list[dict[str, Any]]) -> list[str] | None:
-    """The classes of all parts: the parts' own list if it is one, else all names, sorted."""
+def common_classes(
+    manifests: list[dict[str, Any]], labels_from: str
+) -> Callable[[set[str]], list[str] | None]:
+    """The classes of all parts, given those that have pictures.
+
+    Folders are classes if a picture of theirs is left; a list that all parts have stays as it is.
+    """
     lists = [manifest["class_names"] for manifest in manifests if "class_names" in manifest]
     if not lists:
-        return None
-    if all(names == lists[0] for names in lists):
-        return list(lists[0])
-    return sorted({name for names in lists for name in names})
+        return lambda seen: None
+    if labels_from == "folders" or any(names != lists[0] for names in lists):
+        return sorted
+    return lambda seen: list(lists[0])
 
 
 def copy(

@@ -1,6 +1,7 @@
 """One picture's bytes as one square of pixels, or the reason why not: all decoding of a picture."""
 
 import io
+from functools import lru_cache
 
 import numpy as np
 import numpy.typing as npt
@@ -9,7 +10,7 @@ from PIL import Image, ImageOps
 Pixels = npt.NDArray[np.uint8]
 
 # What Pillow may try; among its others are some that start programs (EPS).
-FORMATS = ("JPEG", "MPO", "PNG", "WEBP", "AVIF", "BMP", "GIF", "TIFF", "PPM")
+FORMATS = ("JPEG", "PNG", "WEBP", "AVIF", "BMP", "GIF", "TIFF", "PPM")
 MAX_PIXELS = 89_478_485  # Pillow's own line for decompression bombs: 256 MiB of RGB
 MAX_BYTES = 2**28  # of one file
 FILTER = "lanczos"
@@ -28,18 +29,25 @@ def open_picture(content: bytes) -> Image.Image:
     if not content:
         raise UnusableError("it is empty (0 bytes)")
     try:
-        picture = Image.open(io.BytesIO(content), formats=FORMATS)
+        picture = Image.open(io.BytesIO(content), formats=formats_here())
     except Image.UnidentifiedImageError:
         raise UnusableError(unidentified(content)) from None
     except Image.DecompressionBombError:
         raise UnusableError(f"it has over {2 * MAX_PIXELS:,} pixels (a bomb?)") from None
     if picture.width * picture.height > MAX_PIXELS:
-        size = f"{picture.width}x{picture.height}"
+        size = f"{picture.width} x {picture.height}"
         raise UnusableError(f"it has {size} pixels, over {MAX_PIXELS:,} (a bomb?)")
     # A phone's MPO holds a depth map or a second view beside its JPEG; the first is the picture.
     if picture.format != "MPO" and getattr(picture, "is_animated", False):
         raise UnusableError("it is animated, or several pictures in one file")
     return picture
+
+
+@lru_cache(maxsize=1)
+def formats_here() -> tuple[str, ...]:
+    """Those of the formats that this Pillow was built with."""
+    Image.init()
+    return tuple(name for name in FORMATS if name in Image.OPEN)
 
 
 def unidentified(content: bytes) -> str:

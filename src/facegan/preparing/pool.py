@@ -10,6 +10,7 @@ from collections import deque
 from collections.abc import Iterator
 from concurrent.futures import Future, ProcessPoolExecutor, ThreadPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
+from contextlib import closing
 from dataclasses import dataclass
 from itertools import islice
 from multiprocessing.process import BaseProcess
@@ -89,10 +90,32 @@ def prepare_all(
     """What became of every task, in the order of the tasks, whatever the number of workers.
 
     Raises:
-        DatasetError: a process was killed, or the source is damaged.
+        DatasetError: a process was killed.
+        FaceGANError: the source has failed; all that came before is given first.
     """
     size = max(min(BATCH_BYTES // (spec.resolution**2 * 3), BATCH), 1)
-    batches = batched(load_ahead(tasks, readers), size)
+    failures: list[FaceGANError] = []
+    batches = batched(until_failure(load_ahead(tasks, readers), failures), size)
+    with closing(prepare_batches(batches, spec, workers)) as done:
+        yield from done
+    for failure in failures:
+        raise failure
+
+
+def until_failure(
+    items: Iterator[tuple[Task, Load]], failures: list[FaceGANError]
+) -> Iterator[tuple[Task, Load]]:
+    """Items up to the failure of what gives them, which is noted."""
+    try:
+        yield from items
+    except FaceGANError as failure:
+        failures.append(failure)
+
+
+def prepare_batches(
+    batches: Iterator[list[tuple[Task, Load]]], spec: Spec, workers: int
+) -> Iterator[tuple[Task, Prepared]]:
+    """The same, of batches."""
     if workers == 1:
         for batch in batches:
             done = prepare_batch(spec, [loaded for _, loaded in batch])

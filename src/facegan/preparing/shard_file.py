@@ -1,5 +1,6 @@
 """One shard being written: a plain .npy file that appears, whole and on the disk, or not at all."""
 
+import contextlib
 import io
 import os
 from pathlib import Path
@@ -51,5 +52,6 @@ class ShardFile:
 
     def discard(self) -> None:
         """Leave nothing."""
-        self.stream.close()
+        with contextlib.suppress(OSError):  # a full disk does not take what was buffered
+            self.stream.close()
         self.partial.unlink(missing_ok=True)

@@ -233,7 +233,8 @@ class PackedWriter:
         if self.shard is not None:
             self.shard.discard()
         if self.journal is not None:
-            self.journal.close()
+            with contextlib.suppress(OSError):  # a full disk does not take what was buffered
+                self.journal.close()
         self.seen.close()
 
 
