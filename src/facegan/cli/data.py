@@ -1,5 +1,6 @@
 """`facegan data`: make a data set to train on."""
 
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -109,6 +110,7 @@ def toy(
 # --- prepare ------------------------------------------------------------------------------------
 
 folder_type = click.Path(path_type=Path)
+LOG_SECONDS = 30  # between lines of progress where nobody watches
 
 
 @command.command("prepare")
@@ -203,10 +205,23 @@ def open_s3(address: str, endpoint_url: str | None, region: str | None, profile:
 
 @contextmanager
 def progress_bar(title: str) -> Iterator[Callable[[int, int | None], None]]:
-    """A bar with rate and time left; what a run before had done does not count as speed."""
+    """A bar with rate and time left, or in a log a line of the same every half minute.
+
+    What a run before had done does not count as speed.
+    """
     from tqdm import tqdm
 
-    with tqdm(unit=" pictures", desc=title, disable=None, mininterval=0.5) as bar:
+    is_log = not sys.stderr.isatty()
+    stream: Any = Lines(sys.stderr) if is_log else sys.stderr
+    with tqdm(
+        unit=" pictures",
+        desc=title,
+        file=stream,
+        mininterval=LOG_SECONDS if is_log else 0.5,
+        maxinterval=LOG_SECONDS,
+        leave=not is_log,
+        delay=LOG_SECONDS if is_log else 0,
+    ) as bar:
         begun = False
 
         def show(done: int, expected: int | None) -> None:
@@ -217,6 +232,22 @@ def progress_bar(title: str) -> Iterator[Callable[[int, int | None], None]]:
             bar.update(done - bar.n)
 
         yield show
+
+
+class Lines:
+    """What tqdm draws over its last line as lines of their own, for logs."""
+
+    def __init__(self, stream: Any) -> None:
+        self.stream = stream
+
+    def write(self, text: str) -> None:
+        """A line, if there is anything in it."""
+        if told := text.strip():
+            self.stream.write(told + "\n")
+
+    def flush(self) -> None:
+        """Pass it on."""
+        self.stream.flush()
 
 
 def tell_counts(manifest: dict[str, Any], out: Path) -> None:

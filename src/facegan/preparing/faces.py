@@ -37,7 +37,7 @@ def require_detector() -> None:
 @lru_cache(maxsize=1)
 def load_detector() -> Any:
     """The cascade, once a process, on one thread: each core has a process of its own."""
-    import cv2
+    import cv2.data
 
     cv2.setNumThreads(1)
     detector = cv2.CascadeClassifier(str(Path(cv2.data.haarcascades) / CASCADE))

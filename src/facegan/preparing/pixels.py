@@ -5,7 +5,7 @@ from functools import lru_cache
 
 import numpy as np
 import numpy.typing as npt
-from PIL import Image, ImageOps
+from PIL import Image, ImageOps, UnidentifiedImageError
 
 Pixels = npt.NDArray[np.uint8]
 
@@ -30,7 +30,7 @@ def open_picture(content: bytes) -> Image.Image:
         raise UnusableError("it is empty (0 bytes)")
     try:
         picture = Image.open(io.BytesIO(content), formats=formats_here())
-    except Image.UnidentifiedImageError:
+    except UnidentifiedImageError:
         raise UnusableError(unidentified(content)) from None
     except Image.DecompressionBombError:
         raise UnusableError(f"it has over {2 * MAX_PIXELS:,} pixels (a bomb?)") from None

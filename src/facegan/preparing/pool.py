@@ -7,12 +7,11 @@ import signal
 import threading
 import warnings
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from concurrent.futures import Future, ProcessPoolExecutor, ThreadPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import closing
 from dataclasses import dataclass
-from itertools import islice
 from multiprocessing.process import BaseProcess
 from pathlib import Path
 
@@ -20,7 +19,7 @@ from facegan.errors import DatasetError, FaceGANError
 from facegan.preparing.crops import prepare_picture
 from facegan.preparing.sources import Entry, read_file
 
-BATCH_BYTES = 2**21  # of pixels that a process hands back at once
+BATCH_BYTES = 2**21  # of files that a process gets, or of pixels that it hands back, at once
 BATCH = 32
 
 
@@ -86,7 +85,7 @@ def load_ahead(tasks: Iterator[Task], readers: int) -> Iterator[tuple[Task, Load
 
 def prepare_all(
     tasks: Iterator[Task], spec: Spec, readers: int, workers: int
-) -> Iterator[tuple[Task, Prepared]]:
+) -> Generator[tuple[Task, Prepared], None, None]:
     """What became of every task, in the order of the tasks, whatever the number of workers.
 
     Raises:
@@ -114,7 +113,7 @@ def until_failure(
 
 def prepare_batches(
     batches: Iterator[list[tuple[Task, Load]]], spec: Spec, workers: int
-) -> Iterator[tuple[Task, Prepared]]:
+) -> Generator[tuple[Task, Prepared], None, None]:
     """The same, of batches."""
     if workers == 1:
         for batch in batches:
@@ -136,8 +135,15 @@ def prepare_batches(
 
 
 def batched(items: Iterator[tuple[Task, Load]], size: int) -> Iterator[list[tuple[Task, Load]]]:
-    """Lists of `size` items; the last may be shorter."""
-    while batch := list(islice(items, size)):
+    """Lists of `size` items, of fewer where those were read and are large; the last of the rest."""
+    batch, read = list[tuple[Task, Load]](), 0
+    for item in items:
+        batch.append(item)
+        read += len(item[1]) if isinstance(item[1], bytes) else 0
+        if len(batch) >= size or read >= BATCH_BYTES:
+            yield batch
+            batch, read = [], 0
+    if batch:
         yield batch
 
 
