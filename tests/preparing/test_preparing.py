@@ -333,6 +333,14 @@ def test_toy_faces_are_prepared_with_their_labels_and_without_their_label_maps(
     assert np.load(tmp_path / "out" / "labels.npy").tolist() == dataset.labels.tolist()
 
 
+def test_a_manifest_cannot_lead_out_of_its_folder(tmp_path: Path) -> None:
+    write_files(tmp_path / "secret", {"a.png": picture(1)})
+    said = {"format": "facegan-dataset", "images_folder": "../secret"}
+    folder = write_files(photos(tmp_path / "x"), {"dataset.json": json.dumps(said).encode()})
+    with pytest.raises(DatasetError, match="not below it"):
+        quickly(folder, tmp_path / "out")
+
+
 # --- no torch -----------------------------------------------------------------------------------
 
 

@@ -146,7 +146,7 @@ def open_with_classes(
         content = source.find_manifest() or b"{}"
         manifest, digest = parse_manifest(content), hashlib.sha256(content).hexdigest()
     if isinstance(source, FolderSource) and manifest.get("format") == FORMAT:
-        source = source.below(manifest.get("images_folder") or ".")  # beside it are label maps
+        source = source.below(str(manifest.get("images_folder") or "."))  # beside it are label maps
     if labels == "folders":
         return source, FolderClasses(), {"labels_from": "folders"}
     if manifest.get("labels") and labels != "none":

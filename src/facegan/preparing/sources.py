@@ -82,7 +82,16 @@ class FolderSource:
         self.count: int | None = None
 
     def below(self, images_folder: str) -> "FolderSource":
-        """The pictures of one folder in it only."""
+        """The pictures of one folder in it only.
+
+        Raises:
+            DatasetError: it is not in it.
+        """
+        if escapes(images_folder):
+            raise DatasetError(
+                f"{self.folder / MANIFEST} names an images_folder that is not below it: "
+                f"{images_folder!r}."
+            )
         found = FolderSource(self.folder)
         found.root = self.folder / images_folder
         return found
