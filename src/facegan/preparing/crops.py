@@ -23,7 +23,7 @@ def celeba(picture: Image.Image) -> Image.Image:
     """CelebA's aligned faces: the centred 178x178 of 178x218, as StarGAN and PyTorch's DCGAN do.
 
     StarGAN: ``CenterCrop(178)``, then resized (github.com/yunjey/stargan, data_loader.py);
-    PyTorch's DCGAN tutorial: ``Resize``, then ``CenterCrop`` of the same square. ProGAN and
+    PyTorch's DCGAN tutorial: ``Resize``, then ``CenterCrop``, nearly the same square. ProGAN and
     StyleGAN take another, the 128x128 around (89, 121): figures on one are not those on the other.
 
     Raises:
