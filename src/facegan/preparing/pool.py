@@ -53,7 +53,7 @@ def load(entry: Entry) -> Load:
     if entry.problem:
         return entry.problem
     if entry.path is not None:
-        return entry.path
+        return Path(entry.path)
     assert entry.read is not None  # an entry has one of the three
     try:
         return entry.read()

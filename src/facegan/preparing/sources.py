@@ -28,7 +28,7 @@ class Entry:
     """A picture that was found, and how to get its bytes."""
 
     name: str  # below the source, parts joined by "/"
-    path: Path | None = None  # a file on this machine,
+    path: str | None = None  # a file on this machine,
     read: Callable[[], bytes] | None = None  # or its bytes, to be read before the next entry is
     problem: str = ""  # or why it cannot be used
     label: str | None = None  # its class, where the source says it
@@ -105,7 +105,8 @@ class FolderSource:
             if name is None:
                 waiting.pop()
                 continue
-            path = self.root / (prefix + name)
+            # No Path: to make one takes longer than all else that is done here.
+            path = os.path.join(self.root, prefix + name)  # noqa: PTH118
             if name in folders:
                 below = prefix + name + "/" if name else ""
                 try:
@@ -113,7 +114,7 @@ class FolderSource:
                 except OSError as cause:
                     problem = f"the folder cannot be listed: {cause.strerror}"
                     yield Entry(below or "./", problem=problem)
-            elif name in links and path.is_dir():
+            elif name in links and os.path.isdir(path):  # noqa: PTH112
                 yield Entry(prefix + name, problem="a link to a folder, which is not followed")
             elif is_picture(name):
                 yield Entry(prefix + name, path)
@@ -135,7 +136,7 @@ class FolderSource:
             raise DatasetError(f"{place} cannot be read: {cause.strerror}.") from cause
 
 
-def list_folder(folder: Path) -> tuple[Iterator[str], frozenset[str], frozenset[str]]:
+def list_folder(folder: str) -> tuple[Iterator[str], frozenset[str], frozenset[str]]:
     """A folder's names in order, and which of them are folders and links."""
     names, folders, links = [], [], []
     with os.scandir(folder) as children:
