@@ -20,7 +20,7 @@ from facegan.preparing.crops import prepare_picture
 from facegan.preparing.sources import Entry, read_file
 
 BATCH_BYTES = 2**21  # of files that a process gets, or of pixels that it hands back, at once
-BATCH = 32
+BATCH = 64
 
 
 @dataclass(frozen=True)
