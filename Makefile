@@ -5,6 +5,8 @@ PYTHON  ?= python3
 FAMILY  ?= dcgan
 PRESET  ?= toy32
 DATA    ?= runs/toy32
+SOURCE  ?= photos
+RESOLUTION ?= 64
 RUN     ?= runs/$(FAMILY)-$(PRESET)
 PORT    ?= 8080
 SEEDS   ?= 0-15
@@ -37,7 +39,7 @@ PIP     := $(BIN)/python -m pip install --quiet --disable-pip-version-check \
            --constraint constraints.txt $(if $(TORCH_INDEX),--extra-index-url $(TORCH_INDEX))
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test setup data train evaluate report generate serve faces lint check format bench-train bench-quality bench-resume bench-distributed bench-toy bench-data bench-serve bench-overload bench-backends local-data local-test fuzz clean base lock wheels build push test-images sbom bench-images
+.PHONY: help demo test setup data prepare train evaluate report generate serve faces lint check format bench-train bench-quality bench-resume bench-distributed bench-toy bench-data bench-prepare bench-serve bench-overload bench-backends local-data local-test fuzz broken-pictures clean base lock wheels build push test-images sbom bench-images
 
 ##— Two commands —
 demo: $(VENV)/.installed    ## The whole line on this machine: data, training, serving, faces (ARGS="--minutes 1 --images 5000")
@@ -51,6 +53,9 @@ setup: $(VENV)/.installed-dev ## Install the package and the tools into .venv
 
 data: $(VENV)/.installed    ## Draw synthetic cartoon faces into DATA
 	@$(BIN)/facegan data toy --out $(DATA) --images 20000 --resolution 32 $(ARGS)
+
+prepare: $(VENV)/.installed ## Pictures in SOURCE (a folder, zip, tar, CelebA) → squares in DATA (SOURCE=photos DATA=runs/photos64 RESOLUTION=64)
+	@$(BIN)/facegan data prepare $(SOURCE) --out $(DATA) --resolution $(RESOLUTION) $(ARGS)
 
 train: $(VENV)/.installed   ## Train FAMILY's PRESET on the pictures in DATA, into RUN
 	@$(BIN)/facegan train --data $(DATA) --out $(RUN) --family $(FAMILY) --preset $(PRESET) $(ARGS)
@@ -88,6 +93,9 @@ bench-toy: $(VENV)/.installed ## How fast the toy faces are drawn
 
 bench-data: $(VENV)/.installed-dev ## Images/s that reach a training step: packed shards, ImageFolder, a stream
 	@$(BIN)/python benchmarks/bench_data.py $(ARGS)
+
+bench-prepare: $(VENV)/.installed ## Preparing against bare decoding: pictures/s, their ratio; memory by pictures
+	@$(BIN)/python benchmarks/bench_prepare.py $(ARGS)
 
 bench-serve: $(VENV)/.installed ## Our server against LitServe, BentoML and Flask; needs wrk (ARGS="--headline", "--tune")
 	@$(BIN)/python benchmarks/bench_serve.py --torch-index '$(TORCH_INDEX)' $(ARGS)
@@ -142,6 +150,10 @@ local-test: $(LOCAL)/.installed ## SageMaker's local mode: one host, two, an end
 ##— Hostile callers —
 fuzz: $(VENV)/.installed-dev ## Random requests, sockets and bodies for FUZZ_MINUTES, on top of those in the tests
 	@$(BIN)/python tests/fuzz/fuzz.py --minutes $(FUZZ_MINUTES) $(ARGS)
+
+broken-pictures: $(VENV)/.installed-dev ## Fetch Pillow's own broken pictures (47 MB), which the tests then prepare too
+	@$(BIN)/python -m pip download --quiet --no-deps --no-binary pillow --dest runs/pillow-sdist \
+	    "$$($(BIN)/python -c 'import PIL; print("pillow==" + PIL.__version__)')"
 
 ##— Before you commit —
 lint: $(VENV)/.installed-dev ## Lint, format, types

@@ -21,6 +21,7 @@ RUN --mount=type=bind,source=docker/install,target=/tmp/install \
 FROM packages AS program
 COPY src/facegan/*.py /opt/program/src/facegan/
 COPY src/facegan/gans /opt/program/src/facegan/gans
+COPY src/facegan/preparing /opt/program/src/facegan/preparing
 COPY src/facegan/data /opt/program/src/facegan/data
 COPY src/facegan/metrics /opt/program/src/facegan/metrics
 COPY src/facegan/model_files /opt/program/src/facegan/model_files

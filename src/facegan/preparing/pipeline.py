@@ -1,0 +1,280 @@
+"""`facegan data prepare`: from any source of pictures to a packed data set, once and for all."""
+
+import hashlib
+import os
+from collections.abc import Callable, Iterator
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+import PIL
+from PIL import features
+
+from facegan.errors import ConfigError, DatasetError
+from facegan.preparing.celeba import CelebASource, is_celeba
+from facegan.preparing.classes import (
+    Classes,
+    FolderClasses,
+    GivenClasses,
+    ManifestClasses,
+    NoClasses,
+    parse_manifest,
+)
+from facegan.preparing.crops import check_crop, describe_crop
+from facegan.preparing.layout import FORMAT, images_per_shard
+from facegan.preparing.pixels import FILTER, UnusableError
+from facegan.preparing.pool import Prepared, Spec, Task, prepare_all
+from facegan.preparing.sources import Entry, FolderSource, Source, TarSource, open_source
+from facegan.preparing.workspace import abandon, finished_manifest, working_in
+from facegan.preparing.writer import PackedWriter, Record
+
+# How many pictures are done, and how many there will be if that is known.
+OnProgress = Callable[[int, int | None], object]
+RESOLUTIONS = range(4, 4097)
+Part = tuple[int, int]  # (K, M): the K-th of M parts, K from 0
+
+
+def prepare(
+    source: Source | Path | str,
+    out: Path,
+    resolution: int,
+    crop: str = "centre",
+    labels: str | None = None,
+    part: Part | None = None,
+    workers: int | None = None,
+    on_progress: OnProgress = lambda done, expected: None,
+    shard_images: int | None = None,
+) -> dict[str, Any]:
+    """Prepare a source's pictures: square, of one resolution, packed, with a manifest.
+
+    What was done stays when the process is killed; the same call goes on. The bytes that come out
+    depend on the source and the arguments alone, not on the number of workers or interruptions.
+
+    Args:
+        source: A folder, a zip, a tar, CelebA's folder; or a :class:`Source`.
+        out: The folder to make; it may exist if it is empty, or holds this data set or part of it.
+        resolution: The side of every image, 4 to 4096 pixels.
+        crop: A name in ``CROPS``.
+        labels: "manifest" (the source's dataset.json), "folders", "none", or an attribute of
+            CelebA; where None, the manifest if there is one with labels. (In a tar it is looked for
+            only if asked.)
+        part: (K, M) prepares the pictures whose names fall to the K-th of M machines.
+        workers: Processes; None is one a core. Scripts that start several call this from under
+            ``if __name__ == "__main__":``.
+        on_progress: Called with how many pictures are done, and are expected.
+        shard_images: Images a shard; by size where None.
+
+    Returns:
+        The manifest. found = written + duplicates + skipped.
+
+    Raises:
+        ConfigError: an argument is out of range or unknown.
+        DatasetError: the source or the folder cannot be used, the disk is full, or not one picture
+            can be prepared.
+    """
+    check_arguments(resolution, crop, part, workers)
+    source, classes, labels_plan = open_with_classes(source, labels)
+    per_shard = shard_images or images_per_shard(resolution)
+    plan = {
+        "resolution": resolution,
+        "source": source.name,
+        **describe_crop(crop),
+        "filter": FILTER,
+        "decoder": describe_decoder(),
+        **labels_plan,
+        "images_per_shard": per_shard,
+        **({"part": list(part)} if part else {}),
+    }
+    if (manifest := finished_manifest(out, plan)) is not None:
+        return refuse_changed(out, manifest, source)
+    with working_in(out, plan):
+        writer = PackedWriter(out, resolution, per_shard)
+        try:
+            fill(writer, source, classes, part, Spec(resolution, crop), workers, on_progress)
+            if not writer.counts["written"] and not part:
+                problem = nothing_prepared(writer, source)
+                abandon(out)
+                raise DatasetError(*problem)
+            protocol = {name: value for name, value in plan.items() if name != "resolution"}
+            return writer.finish(protocol, classes.in_order, name=source.name)
+        finally:
+            writer.close()
+
+
+def check_arguments(resolution: int, crop: str, part: Part | None, workers: int | None) -> None:
+    """Refuse what is out of range."""
+    if resolution not in RESOLUTIONS:
+        raise ConfigError(f"resolution is {resolution}; it may be 4 to 4096 pixels.")
+    if workers is not None and workers < 1:
+        raise ConfigError(f"workers is {workers}; at least 1 must work.")
+    if part is not None and not 0 <= part[0] < part[1]:
+        raise ConfigError(f"shard is {part[0]} of {part[1]}; count from 0 to {part[1] - 1}.")
+    check_crop(crop)
+
+
+def describe_decoder() -> str:
+    """Which library's pixels these are: another decodes a JPEG to within a level."""
+    return f"Pillow {PIL.__version__}, libjpeg-turbo {features.version('libjpeg_turbo')}"
+
+
+def open_with_classes(
+    source: Source | Path | str, labels: str | None
+) -> tuple[Source, Classes, dict[str, Any]]:
+    """The source, where its labels come from, and what the manifest says of that.
+
+    Raises:
+        ConfigError: labels is none of the sources of labels.
+        DatasetError: there are none where they were asked for, or they are damaged.
+    """
+    own_words = (None, "manifest", "folders", "none")
+    if isinstance(source, (str, Path)):
+        folder = Path(source)
+        if labels not in ("manifest", "folders") and is_celeba(folder):
+            attribute = None if labels in own_words else labels
+            found = CelebASource(folder, attribute)
+            if found.class_names:
+                return found, GivenClasses(found.class_names), {"labels_from": attribute}
+            return found, NoClasses(), {"labels_from": "none"}
+        source = open_source(folder)
+    if labels not in own_words:
+        raise ConfigError(
+            f"labels is {labels!r}.",
+            "It may be manifest, folders or none; and for CelebA's own layout an attribute.",
+        )
+    manifest, digest = {}, ""
+    if labels == "manifest" or not isinstance(source, TarSource):
+        content = source.find_manifest() or b"{}"
+        manifest, digest = parse_manifest(content), hashlib.sha256(content).hexdigest()
+    if isinstance(source, FolderSource) and manifest.get("format") == FORMAT:
+        source = source.below(str(manifest.get("images_folder") or "."))  # beside it are label maps
+    if labels == "folders":
+        return source, FolderClasses(), {"labels_from": "folders"}
+    if manifest.get("labels") and labels != "none":
+        plan = {"labels_from": "manifest", "labels_digest": digest}
+        return source, ManifestClasses(manifest), plan
+    if labels == "manifest":
+        raise DatasetError(
+            f"{source.name} has no dataset.json with labels.",
+            'Write "labels": {"a.png": 0, …} into one, or add --labels folders.',
+        )
+    return source, NoClasses(), {"labels_from": "none"}
+
+
+def fill(
+    writer: PackedWriter,
+    source: Source,
+    classes: Classes,
+    part: Part | None,
+    spec: Spec,
+    workers: int | None,
+    on_progress: OnProgress,
+) -> None:
+    """Prepare all that is not done yet."""
+    begun = writer.position
+    end = End(begun, writer.names)
+    tasks = tasks_of(source, writer, part, end)
+    on_progress(begun, source.expected(begun))
+    # Closed at once when something fails here: it holds processes.
+    with closing(prepare_all(tasks, spec, source.readers, workers or cores())) as done:
+        for task, prepared in done:
+            record_what_became(writer, classes, task, prepared)
+            writer.reach(task.index + 1, task.names)
+            on_progress(task.index + 1, source.expected(task.index + 1))
+    writer.reach(end.position, end.names)
+
+
+class End:
+    """How far a source was read; the last pictures may be another part's."""
+
+    def __init__(self, position: int, names: str) -> None:
+        self.position, self.names = position, names
+
+
+def tasks_of(source: Source, writer: PackedWriter, part: Part | None, end: End) -> Iterator[Task]:
+    """The pictures that are not done yet and are of this part.
+
+    Raises:
+        DatasetError: those that are done are not those that the source begins with.
+    """
+    begun, names_then = writer.position, writer.names
+    names = hashlib.sha256()
+    index = -1
+    for index, entry in enumerate(source.entries()):
+        names.update(entry.name.encode("utf-8", "surrogatepass") + b"\0")
+        if index < begun:
+            if index == begun - 1 and names.hexdigest() != names_then:
+                raise changed(writer.folder, source)
+            continue
+        end.position, end.names = index + 1, names.hexdigest()
+        if part is None or falls_to(entry.name, part):
+            yield Task(index, entry, end.names)
+    if index + 1 < begun:
+        raise changed(writer.folder, source)
+
+
+def falls_to(name: str, part: Part) -> bool:
+    """Whether a picture is of this part: by its name, so that every machine decides alike."""
+    number = hashlib.sha256(name.encode("utf-8", "surrogatepass")).digest()[:8]
+    return int.from_bytes(number, "big") % part[1] == part[0]
+
+
+def record_what_became(
+    writer: PackedWriter, classes: Classes, task: Task, prepared: Prepared
+) -> None:
+    """Write or skip one picture."""
+    entry = task.entry
+    record: Record = {"file": entry.name, "index": task.index}
+    if isinstance(prepared, str):
+        writer.skip(record, prepared)
+        return
+    try:
+        label = classes.class_of(entry)
+    except UnusableError as cause:
+        writer.skip(record, str(cause))
+        return
+    if label is not None:
+        record["label"] = label
+    if entry.split is not None:
+        record["split"] = entry.split
+    writer.write(record, *prepared)
+
+
+def cores() -> int:
+    """How many cores this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def names_of(entries: Iterator[Entry]) -> str:
+    """What all names of a source come to."""
+    names = hashlib.sha256()
+    for entry in entries:
+        names.update(entry.name.encode("utf-8", "surrogatepass") + b"\0")
+    return names.hexdigest()
+
+
+def refuse_changed(out: Path, manifest: dict[str, Any], source: Source) -> dict[str, Any]:
+    """The manifest of what is there already, if the source still holds the same names."""
+    if names_of(source.entries()) != manifest.get("names_digest"):
+        raise changed(out, source)
+    return {**manifest, "already_there": True}
+
+
+def changed(out: Path, source: Source) -> DatasetError:
+    """The source is another than before."""
+    return DatasetError(
+        f"The pictures in {source.name} are not those that {out} was made from, or begun with.",
+        f"Remove {out} and prepare it again, or name another folder.",
+    )
+
+
+def nothing_prepared(writer: PackedWriter, source: Source) -> tuple[str, str]:
+    """Why there is no data set: a sentence and what comes next."""
+    found = writer.counts["found"]
+    if not found:
+        return f"{source.name} holds no pictures.", "It should hold .jpg, .png or .webp files."
+    writer.commit()
+    first = next(writer.records())
+    return (
+        f"None of the {found} pictures in {source.name} can be prepared.",
+        f"The first is {first['file']}: {first['reason']}",
+    )

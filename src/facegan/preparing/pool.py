@@ -1,0 +1,205 @@
+"""Pictures on all cores: batches go out to processes and come back in the order they went."""
+
+import hashlib
+import multiprocessing
+import os
+import signal
+import threading
+import warnings
+from collections import deque
+from collections.abc import Generator, Iterator
+from concurrent.futures import Future, ProcessPoolExecutor, ThreadPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
+from contextlib import closing
+from dataclasses import dataclass
+from multiprocessing.process import BaseProcess
+from pathlib import Path
+
+from facegan.errors import DatasetError, FaceGANError
+from facegan.preparing.crops import prepare_picture
+from facegan.preparing.sources import Entry, read_file
+
+BATCH_BYTES = 2**21  # of files that a process gets, or of pixels that it hands back, at once
+BATCH = 64
+
+
+@dataclass(frozen=True)
+class Task:
+    """A picture on its way through the pool."""
+
+    index: int  # its place in the source
+    entry: Entry
+    names: str  # digest of all names up to it
+
+
+@dataclass(frozen=True)
+class Spec:
+    """What a process must know."""
+
+    resolution: int
+    crop: str
+
+
+Load = Path | bytes | str  # a file to read, bytes that were read, or why there are none
+Prepared = tuple[bytes, bytes] | str  # pixels and their sha256, or why there are none
+
+
+def load(entry: Entry) -> Load:
+    """What a process needs to prepare a picture: the path of a file, else its bytes.
+
+    Raises:
+        FaceGANError: the source as a whole has failed.
+    """
+    if entry.problem:
+        return entry.problem
+    if entry.path is not None:
+        return Path(entry.path)
+    assert entry.read is not None  # an entry has one of the three
+    try:
+        return entry.read()
+    except FaceGANError:
+        raise
+    except Exception as cause:  # a damaged member of an archive may raise anything
+        return reason_of(cause)
+
+
+def load_ahead(tasks: Iterator[Task], readers: int) -> Iterator[tuple[Task, Load]]:
+    """Tasks with what was read for them, in order; several are read at once if that may be."""
+    if readers == 1:
+        yield from ((task, load(task.entry)) for task in tasks)
+        return
+    pool = ThreadPoolExecutor(readers)
+    waiting: deque[tuple[Task, Future[Load]]] = deque()
+    try:
+        for task in tasks:
+            waiting.append((task, pool.submit(load, task.entry)))
+            if len(waiting) >= 2 * readers:
+                first, loading = waiting.popleft()
+                yield first, loading.result()
+        while waiting:
+            first, loading = waiting.popleft()
+            yield first, loading.result()
+    finally:
+        pool.shutdown(wait=False, cancel_futures=True)
+
+
+def prepare_all(
+    tasks: Iterator[Task], spec: Spec, readers: int, workers: int
+) -> Generator[tuple[Task, Prepared], None, None]:
+    """What became of every task, in the order of the tasks, whatever the number of workers.
+
+    Raises:
+        DatasetError: a process was killed.
+        FaceGANError: the source has failed; all that came before is given first.
+    """
+    size = max(min(BATCH_BYTES // (spec.resolution**2 * 3), BATCH), 1)
+    failures: list[FaceGANError] = []
+    batches = batched(until_failure(load_ahead(tasks, readers), failures), size)
+    with closing(prepare_batches(batches, spec, workers)) as done:
+        yield from done
+    for failure in failures:
+        raise failure
+
+
+def until_failure(
+    items: Iterator[tuple[Task, Load]], failures: list[FaceGANError]
+) -> Iterator[tuple[Task, Load]]:
+    """Items up to the failure of what gives them, which is noted."""
+    try:
+        yield from items
+    except FaceGANError as failure:
+        failures.append(failure)
+
+
+def prepare_batches(
+    batches: Iterator[list[tuple[Task, Load]]], spec: Spec, workers: int
+) -> Generator[tuple[Task, Prepared], None, None]:
+    """The same, of batches."""
+    if workers == 1:
+        for batch in batches:
+            done = prepare_batch(spec, [loaded for _, loaded in batch])
+            yield from zip((task for task, _ in batch), done, strict=True)
+        return
+    spawn = multiprocessing.get_context("spawn")  # forking a process that runs threads may hang it
+    pool = ProcessPoolExecutor(workers, spawn, start_worker)
+    going: deque[tuple[list[tuple[Task, Load]], Future[list[Prepared]]]] = deque()
+    try:
+        for batch in batches:
+            going.append((batch, pool.submit(prepare_batch, spec, [x for _, x in batch])))
+            if len(going) >= 4 * workers:
+                yield from finished(*going.popleft())
+        while going:
+            yield from finished(*going.popleft())
+    finally:
+        pool.shutdown(cancel_futures=True)
+
+
+def batched(items: Iterator[tuple[Task, Load]], size: int) -> Iterator[list[tuple[Task, Load]]]:
+    """Lists of `size` items, of fewer where those were read and are large; the last of the rest."""
+    batch, read = list[tuple[Task, Load]](), 0
+    for item in items:
+        batch.append(item)
+        read += len(item[1]) if isinstance(item[1], bytes) else 0
+        if len(batch) >= size or read >= BATCH_BYTES:
+            yield batch
+            batch, read = [], 0
+    if batch:
+        yield batch
+
+
+def finished(
+    batch: list[tuple[Task, Load]], future: "Future[list[Prepared]]"
+) -> Iterator[tuple[Task, Prepared]]:
+    """A batch's tasks with what became of them."""
+    try:
+        done = future.result()
+    except BrokenProcessPool as cause:
+        first, last = batch[0][0].entry.name, batch[-1][0].entry.name
+        raise DatasetError(
+            f"A process ended early (killed, for want of memory?) between {first} and {last}.",
+            "Repeat the command with fewer --workers: finished shards are kept.",
+        ) from cause
+    yield from zip((task for task, _ in batch), done, strict=True)
+
+
+def prepare_batch(spec: Spec, batch: list[Load]) -> list[Prepared]:
+    """Pixels of some pictures, and why others have none."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # Pillow's, of odd metadata; what matters is raised
+        return [prepare_one(spec, loaded) for loaded in batch]
+
+
+def prepare_one(spec: Spec, loaded: Load) -> Prepared:
+    """Pixels of a picture with their sha256, or why there are none."""
+    if isinstance(loaded, str):
+        return loaded
+    try:
+        content = loaded if isinstance(loaded, bytes) else read_file(loaded)
+        pixels = prepare_picture(content, spec.resolution, spec.crop).tobytes()
+    except Exception as cause:  # inside a decoder a broken file may raise anything
+        return reason_of(cause)
+    return pixels, hashlib.sha256(pixels).digest()
+
+
+def reason_of(cause: Exception) -> str:
+    """Why a picture cannot be used, in the same words every time: without addresses or paths."""
+    if isinstance(cause, OSError) and cause.strerror:
+        return cause.strerror
+    told = str(cause).strip()
+    if not told or " at 0x" in told:
+        return type(cause).__name__
+    return told if isinstance(cause, (ValueError, OSError)) else f"{type(cause).__name__}: {told}"
+
+
+def start_worker() -> None:
+    """Leave Ctrl-C to the parent, and end with it, however it ends."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        threading.Thread(target=follow, args=(parent,), daemon=True).start()
+
+
+def follow(parent: BaseProcess) -> None:
+    """End when the parent does."""
+    parent.join()
+    os._exit(1)

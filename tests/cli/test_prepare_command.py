@@ -1,0 +1,74 @@
+"""`facegan data prepare`, `merge`, `check` and `show`: what they say, and with which exit code."""
+
+from pathlib import Path
+
+import pytest
+from PIL import Image
+
+from facegan.cli.__main__ import facegan, run_safely
+
+
+def data(*words: object) -> int:
+    return run_safely(facegan, ["data", *map(str, words)])
+
+
+def prepared(source: Path, out: Path, *more: object) -> int:
+    return data("prepare", source, "--out", out, "--resolution", 16, "--workers", 1, *more)
+
+
+def test_prepare_check_and_show_in_a_row(
+    images_dir: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = tmp_path / "out"
+    assert prepared(images_dir, out) == 0
+    assert "64 found = 64 written + 0 duplicates + 0 skipped" in capsys.readouterr().out
+    assert prepared(images_dir, out) == 0
+    assert "Already there" in capsys.readouterr().out
+    assert data("check", out) == 0
+    said = capsys.readouterr().out
+    assert "64 images of 16 pixels" in said and "All is well." in said
+    assert data("show", out, "--out", tmp_path / "grid.png", "--images", 9) == 0
+    with Image.open(tmp_path / "grid.png") as grid:
+        assert grid.size == (3 * 16 + 2 * 2, 3 * 16 + 2 * 2)
+
+
+def test_parts_are_merged(
+    images_dir: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    parts = [tmp_path / "0", tmp_path / "1"]
+    for number, part in enumerate(parts):
+        assert prepared(images_dir, part, "--shard", number, "--of", 2) == 0
+    assert data("merge", *parts, "--out", tmp_path / "merged") == 0
+    assert "64 images of 16 pixels are in" in capsys.readouterr().out
+    assert prepared(images_dir, tmp_path / "2", "--shard", 0) == 2
+
+
+def test_a_damaged_shard_exits_3_and_is_named(
+    images_dir: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    prepared(images_dir, tmp_path / "out")
+    shard = tmp_path / "out/images/00000.npy"
+    shard.write_bytes(shard.read_bytes()[:-1])
+    assert data("check", tmp_path / "out") == 3
+    said = capsys.readouterr().err
+    assert "images/00000.npy is damaged" in said and "Traceback" not in said
+
+
+@pytest.mark.parametrize(("source", "told"), [
+    ("nowhere", "does not exist"), ("file.txt", "no folder, no zip and no tar"),
+])  # fmt: skip
+def test_a_source_that_is_none_exits_3(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], source: str, told: str
+) -> None:
+    (tmp_path / "file.txt").write_text("x")
+    assert prepared(tmp_path / source, tmp_path / "out") == 3
+    assert told in capsys.readouterr().err
+
+
+def test_the_choices_of_crops_are_the_table(capsys: pytest.CaptureFixture[str]) -> None:
+    """The help names them without importing a decoder, so a test keeps them in step."""
+    from facegan.cli.data import prepare as command
+    from facegan.preparing import CROPS
+
+    choices = next(param.type for param in command.params if param.name == "crop").choices
+    assert list(choices) == list(CROPS)
