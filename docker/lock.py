@@ -12,8 +12,8 @@ from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
 LOCKS = {  # name: extras of pyproject.toml
-    "training.cuda": ("training", "container"),
-    "training.cpu": ("training", "container"),
+    "training.cuda": ("training", "container", "streaming"),
+    "training.cpu": ("training", "container", "streaming"),
     "serving-gpu.cuda": ("serving-gpu",),
     "serving-gpu.cpu": ("serving-gpu",),
     "serving": ("serving",),
