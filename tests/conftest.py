@@ -27,7 +27,7 @@ os.environ["FACEGAN_GRAPHS"] = "false"  # to export takes seconds; tests of it a
 SHAPE = (3, 32, 32)
 CLASSES = {"plain": 16, "striped": 32, "spotted": 16}
 
-settings.register_profile("facegan", deadline=None, max_examples=60)  # a busy machine is slow
+settings.register_profile("facegan", deadline=None, max_examples=35)  # a busy machine is slow
 settings.load_profile("facegan")
 
 

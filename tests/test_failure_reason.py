@@ -21,7 +21,7 @@ def test_a_fault_names_our_innermost_line_before_its_traceback() -> None:
         square(None, 8)  # type: ignore[arg-type]
     reason = failure_reason(caught.value)
     first, _, trace = reason.partition("\n\n")
-    assert first.startswith("facegan failed by a fault of its own, at facegan/data/image_folder.py")
+    assert first.startswith("facegan failed by a fault of its own, at facegan/preparing/pixels.py")
     assert "in square: AttributeError: 'NoneType' object has no attribute 'size'" in first
     assert trace.startswith("Traceback") and "side = min(picture.size)" in trace
 

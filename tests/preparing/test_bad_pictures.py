@@ -96,7 +96,7 @@ WHOLE = [picture(1), picture(1, format="JPEG"), picture(1, format="WEBP"), pictu
          picture(1, format="TIFF"), saved(RGB, "BMP")]  # fmt: skip
 
 
-@settings(max_examples=200)
+@settings(max_examples=80)
 @given(st.sampled_from(WHOLE), st.integers(0, 400), st.integers(0, 255), st.integers(1, 500))
 def test_no_damage_ends_more_than_the_picture(
     content: bytes, place: int, value: int, keep: int

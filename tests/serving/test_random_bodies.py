@@ -13,7 +13,7 @@ from facegan.wire import IMAGE_CODECS, REQUEST_TYPES, GenerateRequest
 
 Post = Callable[..., TestResponse]
 SCALARS = st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=8)
-EXAMPLES = settings(max_examples=int(os.environ.get("FACEGAN_FUZZ_EXAMPLES", "60")))
+EXAMPLES = settings(max_examples=int(os.environ.get("FACEGAN_FUZZ_EXAMPLES", "35")))
 VALUES = st.recursive(SCALARS, lambda inner: st.lists(inner, max_size=4), max_leaves=8)
 FIELDS = st.sampled_from([*GenerateRequest.model_fields, "x"])
 NPY_HEADS = st.sampled_from([b"", b"\x93NUMPY", b"\x93NUMPY\x01\x00", b"\x93NUMPY\x02\x00v\x00"])

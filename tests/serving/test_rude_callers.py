@@ -361,7 +361,7 @@ BODIES = st.sampled_from([b"", ONE, b"5\r\n{}   \r\n0\r\n\r\n", b"0\r\na: b\r\n\
 )
 
 
-@settings(max_examples=int(os.environ.get("FACEGAN_FUZZ_EXAMPLES", "80")))
+@settings(max_examples=int(os.environ.get("FACEGAN_FUZZ_EXAMPLES", "50")))
 @given(
     method=METHODS, path=PATHS, version=st.sampled_from([b"1.1", b"1.0", b"2", b"9.9", b""]),
     headers=st.lists(HEADERS, max_size=5), body=BODIES,
