@@ -87,7 +87,7 @@ def stop_seconds(docker: Docker, folder: Path) -> float:
     with started(
         docker, TRAINING, "--volume", f"{job.base}:/opt/ml", command=["train"]
     ) as container:
-        container.wait_for("kimg=1;")
+        container.wait_for("kimg=1.")
         time.sleep(1)
         seconds = container.stop(grace_seconds=120)
         assert container.look("{{.State.ExitCode}}") == "0", container.says()
