@@ -108,7 +108,7 @@ bench-backends: $(VENV)/.installed ## The generator on torch, ONNX Runtime and O
 
 bench-images: $(VENV)/.installed ## Sizes of the images that are here, and how fast they build, start and stop
 	@PYTHONPATH=docker:tests/container $(BIN)/python benchmarks/bench_images.py \
-	    $(if $(BASE),--base $(BASE)) $(if $(BUILD_BASE),--build-base $(BUILD_BASE)) $(ARGS)
+	    $(if $(BASE),--base $(BASE)) $(if $(BUILD_BASE),--build-base $(BUILD_BASE)) $(if $(OFFLINE),--offline) $(ARGS)
 
 ##— Images, with Docker —
 base:                       ## Base images from Debian's packages, where no registry is reached

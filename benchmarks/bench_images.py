@@ -101,11 +101,14 @@ def main() -> None:
     parser.add_argument("--variant", default="cpu", help="which images are built again")
     parser.add_argument("--base", help="as for `make build`")
     parser.add_argument("--build-base", help="as for `make build`")
+    parser.add_argument("--offline", action="store_true", help="as for `make build`: else the "
+                        "packages are another layer, and are installed again")  # fmt: skip
     asked = parser.parse_args()
     docker = Docker(os.environ)
     docker.check()
     bases = [f"--base={asked.base}"] * bool(asked.base)
     bases += [f"--build-base={asked.build_base}"] * bool(asked.build_base)
+    bases += ["--offline"] * asked.offline
     sizes = {
         name: size_mb(docker, f"facegan-{name.split()[0]}:{__version__}{ending}")
         for name, ending in (("training", ""), ("training cpu", "-cpu"),
