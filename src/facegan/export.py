@@ -22,6 +22,7 @@ from facegan.model_files import (
     SYNTHESIS_GRAPH,
     GraphFacts,
     ModelCard,
+    first_line,
     write,
 )
 from facegan.synthesis.activations import activation_bytes
@@ -138,5 +139,5 @@ def quietly(export: Callable[[], bytes]) -> bytes:
             "pip install 'facegan[training]'",
         ) from cause
     except Exception as cause:  # the exporter's own classes, of several layers
-        told = (str(cause).splitlines() or [type(cause).__name__])[0]
+        told = first_line(cause)
         raise ExportError(f"torch could not export the generator: {told}") from cause

@@ -11,10 +11,9 @@ from pathlib import Path
 from typing import Any
 
 from facegan.errors import ArtifactError
+from facegan.model_files import CARD_NAME, WEIGHTS_NAME, first_line
+from facegan.model_files.archive import MAX_CARD_BYTES
 
-WEIGHTS_NAME = "generator.safetensors"
-CARD_NAME = "model_card.json"
-MAX_CARD_BYTES = 1 << 20
 AGAIN = "Copy it again, or pack it again from the run."
 
 
@@ -30,8 +29,9 @@ def check_archive(path: Path) -> dict[str, Any]:
         hint = "Train one first: a finished run leaves model.tar.gz."
         raise ArtifactError(f"There is no model at {path}.", hint) from cause
     except (OSError, EOFError, ValueError, tarfile.TarError, zlib.error) as cause:
-        reason = (str(cause).splitlines() or [type(cause).__name__])[0]
-        raise ArtifactError(f"{path} is no readable archive: {reason}.", AGAIN) from cause
+        raise ArtifactError(
+            f"{path} is no readable archive: {first_line(cause)}.", AGAIN
+        ) from cause
     missing = [name for name, it in ((CARD_NAME, card), (WEIGHTS_NAME, digest)) if it is None]
     if missing:
         hint = "A facegan model has both at its top; was the training finished?"

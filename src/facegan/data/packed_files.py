@@ -25,12 +25,12 @@ import numpy.typing as npt
 
 from facegan.data.manifest import MANIFEST, read_manifest
 from facegan.errors import DatasetError
+from facegan.preparing.layout import VERSION, file_digest, shard_name
 
 Pixels = npt.NDArray[np.uint8]
 Numbers = npt.NDArray[np.int64]
 OnProgress = Callable[[int], object]
 
-VERSION = 2
 IMAGES_A_SHARD = 8192
 BLOCK_BYTES = 2**24  # hashed at a time
 AGAIN = "Prepare the data set again, or copy it whole."
@@ -279,12 +279,6 @@ def open_shard(folder: Path, shard: Shard, resolution: int) -> Pixels:
     return pixels.view(np.ndarray)  # a memmap's own indexing takes longer
 
 
-def file_digest(file: Path) -> str:
-    """sha256 of a file."""
-    with file.open("rb") as stream:
-        return hashlib.file_digest(stream, "sha256").hexdigest()
-
-
 def read_label_numbers(folder: Path, manifest: PackedManifest) -> Numbers | None:
     """int64 (N,): each image's class; None without labels.
 
@@ -390,7 +384,7 @@ def pixel_digest(images: Pixels) -> str:
 
 def write_shard(folder: Path, number: int, images: Pixels) -> Shard:
     """Write one file of pixels; what the manifest says of it."""
-    name = f"images/{number:05d}.npy"
+    name = shard_name(number)
     file = folder / name
     with file.open("wb") as stream:
         np.lib.format.write_array(stream, np.ascontiguousarray(images, np.uint8), version=(1, 0))

@@ -29,11 +29,11 @@ from facegan.data.packed_files import (
     Pixels,
     Shard,
     check_resolution,
-    file_digest,
     read_packed_manifest,
     written,
 )
 from facegan.errors import DatasetError
+from facegan.preparing.layout import file_digest
 
 WINDOW = 4  # shards that are shuffled together
 SHARD_BYTES = 2**26  # of a shard's pixels: two windows of them take 512 MiB

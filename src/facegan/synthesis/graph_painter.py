@@ -18,7 +18,13 @@ import openvino
 from openvino import opset13 as ops
 
 from facegan.errors import ArtifactError
-from facegan.model_files import GENERATOR_GRAPH, MAPPING_GRAPH, SYNTHESIS_GRAPH, ModelCard
+from facegan.model_files import (
+    GENERATOR_GRAPH,
+    MAPPING_GRAPH,
+    SYNTHESIS_GRAPH,
+    ModelCard,
+    first_line,
+)
 from facegan.synthesis.company import HEAVY, LARGE, Array, Company, draw_padded, find_company
 from facegan.synthesis.latents import latents_of_seeds
 from facegan.synthesis.painter import Pixels
@@ -175,7 +181,7 @@ class GraphPainter:
             model = self.core.read_model(self.files[name])
         except RuntimeError as cause:
             raise ArtifactError(
-                f"{name} of the model cannot be read: {str(cause).splitlines()[0]}",
+                f"{name} of the model cannot be read: {first_line(cause)}",
                 "Export it again: facegan export MODEL",
             ) from cause
         model.reshape({place: shape_of(place, size) for place in model.inputs})
