@@ -196,10 +196,11 @@ def prepare(
 
 def open_s3(address: str, endpoint_url: str | None, region: str | None, profile: str | None) -> Any:
     """The pictures below an address on S3, as a source."""
-    from facegan.cloud.s3_pictures import READERS, S3Pictures, make_s3
+    from facegan.cloud.aws import Aws
+    from facegan.cloud.s3_pictures import READERS, S3Pictures
     from facegan.preparing import StreamSource
 
-    pictures = S3Pictures(address, make_s3(endpoint_url, region, profile))
+    pictures = S3Pictures(address, Aws(region, profile, endpoint_url))
     return StreamSource(pictures.name, pictures.streams, pictures.find, readers=READERS)
 
 

@@ -6,7 +6,14 @@ from facegan.cli.lazy import LazyVerbs, Verb
 
 HERE = "facegan.cli.cloud"
 VERBS = {
+    "check": Verb(f"{HERE}.check", "What is missing: permissions, bucket, images, quotas."),
+    "policy": Verb(f"{HERE}.iam", "Print an IAM policy, filled in.", "policy"),
+    "role": Verb(f"{HERE}.iam", "Make or delete the roles that jobs and endpoints act as.", "role"),
+    "upload": Verb(f"{HERE}.transfer", "A data set, or any folder or file, to S3.", "upload"),
+    "download": Verb(f"{HERE}.transfer", "The same back.", "download"),
+    "remove": Verb(f"{HERE}.transfer", "Delete what is at a place on S3.", "remove_command"),
     "push": Verb(f"{HERE}.push", "The images to ECR, as `make push` does."),
+    "remove-images": Verb(f"{HERE}.push", "Delete them there.", "remove_images"),
 }
 
 
