@@ -11,7 +11,12 @@ from facegan.cloud.registry import LIFECYCLE, ensure_repository
 from facegan.errors import CloudError
 
 ADDRESS = "111111111111.dkr.ecr.eu-west-1.amazonaws.com/faces"
-CREATE = {"repositoryName": "faces", "imageScanningConfiguration": {"scanOnPush": True}}
+TAGS = {"facegan:project": "faces"}
+CREATE = {
+    "repositoryName": "faces",
+    "imageScanningConfiguration": {"scanOnPush": True},
+    "tags": [{"Key": "facegan:project", "Value": "faces"}],
+}
 
 
 @pytest.fixture
@@ -33,7 +38,7 @@ def test_a_missing_repository_is_made_with_scanning_and_a_lifecycle(
     stub.add_response("create_repository", {"repository": {"repositoryUri": ADDRESS}}, CREATE)
     policy = {"repositoryName": "faces", "lifecyclePolicyText": json.dumps(LIFECYCLE)}
     stub.add_response("put_lifecycle_policy", {}, policy)
-    assert ensure_repository(ecr, "faces") == ADDRESS
+    assert ensure_repository(ecr, "faces", TAGS) == ADDRESS
 
 
 def test_one_that_is_there_keeps_its_settings(ecr: Aws, stub: Stubber) -> None:

@@ -81,7 +81,9 @@ class Aws:
             from botocore.exceptions import BotoCoreError
         except ImportError as cause:
             raise CloudError("boto3 is not installed.", "pip install 'facegan[cloud]'") from cause
-        logging.getLogger("botocore").setLevel(logging.WARNING)  # else: where credentials were found
+        logging.getLogger("botocore").setLevel(
+            logging.WARNING
+        )  # else: where credentials were found
         try:
             self.session = boto3.Session(profile_name=profile, region_name=region)
         except BotoCoreError as cause:

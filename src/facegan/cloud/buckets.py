@@ -69,7 +69,9 @@ def exists(aws: Aws, bucket: str) -> bool:
             return False
         if error.code in ("403", "AccessDenied"):
             hint = "It is another account's, or your credentials lack s3:ListBucket on it."
-            raise CloudError(f"The bucket {bucket} may not be looked into.", hint, error.code) from error
+            raise CloudError(
+                f"The bucket {bucket} may not be looked into.", hint, error.code
+            ) from error
         raise
     return True
 

@@ -61,9 +61,7 @@ def remotes_of(aws: Aws, place: Place, out: Path) -> list[Remote]:
         path = out / name if out.is_dir() else out
         return [Remote(place.prefix, path, found[0]["Size"])]
     below = [it for it in found if it["Key"] != place.prefix]
-    remotes = [
-        Remote(it["Key"], path_of(it["Key"], place, out), it["Size"]) for it in below
-    ]
+    remotes = [Remote(it["Key"], path_of(it["Key"], place, out), it["Size"]) for it in below]
     return sorted(remotes, key=lambda it: (it.path == out / MANIFEST, it.key))
 
 

@@ -1,4 +1,4 @@
-"""Files to S3: in parallel, checked by S3 as they arrive, gone on with where a run before stopped."""
+"""Files to S3: in parallel, checked by S3 as they arrive, from where a run before stopped."""
 
 import hashlib
 import os
@@ -207,7 +207,9 @@ class Upload:
             self.unfinished.setdefault(found["Key"], []).append(found["UploadId"])
         alike = [file for file in files if self.there.get(file.key) == file.size]
         with ThreadPoolExecutor(CONNECTIONS) as pool:
-            same = {it.key for it, is_same in each(pool, self.is_there, alike, self.stop) if is_same}
+            same = {
+                it.key for it, is_same in each(pool, self.is_there, alike, self.stop) if is_same
+            }
         return [file for file in files if file.key not in same]
 
     def is_there(self, file: File) -> bool:
@@ -215,7 +217,9 @@ class Upload:
         if self.stop.is_set():
             raise KeyboardInterrupt
         request = {"Bucket": self.place.bucket, "Key": file.key, "ChecksumMode": "ENABLED"}
-        told = self.aws.ask(Call("s3", "HeadObject", request, f"s3://{self.place.bucket}/{file.key}"))
+        told = self.aws.ask(
+            Call("s3", "HeadObject", request, f"s3://{self.place.bucket}/{file.key}")
+        )
         return bool(told.get("ChecksumCRC32") == self.checksum(file))
 
     def checksum(self, file: File) -> str:

@@ -1,15 +1,14 @@
 """`facegan cloud upload`, `download` and `remove`: data sets and models between here and S3."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 
 import click
 
 from facegan.cli.cloud.desk import Desk, acting_options
 from facegan.cli.cloud.progress import Progress, amount_of
-from facegan.cloud.buckets import contents, creation, exists, remove, removal
+from facegan.cloud.buckets import contents, creation, exists, removal, remove
 from facegan.cloud.calls import Call
 from facegan.cloud.downloading import Download, Received, remotes_of
 from facegan.cloud.s3_place import Place
@@ -23,7 +22,7 @@ PREPARING = ".preparing"  # what an unfinished `facegan data prepare` keeps
 @click.command("upload")
 @click.argument("source", type=click.Path(path_type=Path))
 @click.argument("place", required=False, metavar="[s3://BUCKET/PREFIX]")
-@click.option("--bucket", metavar="BUCKET", help="Where PLACE is left out.  [default: facegan.toml]")
+@click.option("--bucket", metavar="BUCKET", help="Without s3://….  [default: facegan.toml]")
 @click.option("--kms-key", metavar="KEY", help="Encrypt by it.  [default: as the bucket does]")
 @click.option("--make-bucket", is_flag=True, help="Make the bucket if there is none.")
 @acting_options
@@ -40,7 +39,8 @@ def upload(
     What is there already with the same size and checksum is not sent again; a large file that was
     interrupted goes on at its last 8 MiB. S3 compares each checksum (CRC32) as the bytes arrive. A
     data set's dataset.json goes last, so that half of a set is no set. Names that begin with a dot
-    stay here. Without s3://… it goes to s3://BUCKET/PROJECT/data/NAME (a file: …/PROJECT/FOLDER/NAME).
+    stay here. Without s3://… it goes to s3://BUCKET/PROJECT/data/NAME (a file to
+    …/PROJECT/FOLDER/NAME).
 
     --dry-run prints the requests for an empty place, without asking AWS what is there.
     --make-bucket makes a missing bucket in your region: private, encrypted, and parts of unfinished
@@ -86,7 +86,8 @@ def upload(
             "place": str(where), "sent": counts.sent, "sent_bytes": counts.sent_bytes,
             "kept": counts.kept, "others": counts.others,
         },
-        f"{counts.sent:,} sent ({amount_of(counts.sent_bytes)}), {counts.kept:,} were there: {where}",
+        f"{counts.sent:,} sent ({amount_of(counts.sent_bytes)}), {counts.kept:,} were there: "
+        f"{where}",
     )  # fmt: skip
 
 
@@ -204,14 +205,14 @@ def tell_received(desk: Desk, came: Received, out: Path) -> None:
 
 @click.command("remove")
 @click.argument("place", metavar="s3://BUCKET/PREFIX")
-@click.option("--with-bucket", is_flag=True, help="s3://BUCKET: all that is in it, then the bucket.")
+@click.option("--with-bucket", is_flag=True, help="s3://BUCKET: all in it, and the bucket.")
 @acting_options
 def remove_command(desk: Desk, place: str, with_bucket: bool) -> None:
     """Delete what is at a place on S3: an object, or all below a prefix.
 
     Lists first (how many, how large) and asks. Parts of unfinished uploads go too. It goes below
-    PREFIX as a folder: s3://b/cats does not touch s3://b/cats2. In a bucket that keeps versions, what
-    is deleted is still kept, and paid for: it says so.
+    PREFIX as a folder: s3://b/cats does not touch s3://b/cats2. In a bucket that keeps versions,
+    what is deleted is still kept, and paid for: it says so.
 
     --dry-run asks AWS what is there, and deletes nothing.
 
