@@ -5,13 +5,11 @@ https://docs.aws.amazon.com/service-authorization/latest/reference/
 
 PREFIXES = {  # boto3's name of a service → IAM's, where they differ
     "apigatewayv2": "apigateway",
-    "pricing": "pricing",
     "resourcegroupstaggingapi": "tag",
     "sagemaker-runtime": "sagemaker",
     "service-quotas": "servicequotas",
 }
 OTHER_NAMES = {  # call → what IAM asks for, where that is not PREFIX:Action
-    "s3:AbortMultipartUpload": ("s3:AbortMultipartUpload",),
     "s3:CompleteMultipartUpload": ("s3:PutObject",),
     "s3:CreateMultipartUpload": ("s3:PutObject",),
     "s3:DeleteObjects": ("s3:DeleteObject",),
@@ -44,13 +42,14 @@ OTHER_NAMES = {  # call → what IAM asks for, where that is not PREFIX:Action
         "sagemaker:CreateModelPackageGroup", "sagemaker:AddTags",
     ),
     "sagemaker:CreateModelPackage": ("sagemaker:CreateModelPackage", "sagemaker:AddTags"),
-    "sagemaker-runtime:InvokeEndpointWithResponseStream": (
-        "sagemaker:InvokeEndpointWithResponseStream",
-    ),
     # Its first target in an account makes a role that the service acts as.
     "application-autoscaling:RegisterScalableTarget": (
         "application-autoscaling:RegisterScalableTarget", "iam:CreateServiceLinkedRole",
+        "sagemaker:UpdateEndpointWeightsAndCapacities",
     ),
+    "cloudwatch:PutMetricAlarm": ("cloudwatch:PutMetricAlarm", "cloudwatch:TagResource"),
+    "sagemaker:CreateExperiment": ("sagemaker:CreateExperiment", "sagemaker:AddTags"),
+    "sagemaker:CreateTrial": ("sagemaker:CreateTrial", "sagemaker:AddTags"),
 }  # fmt: skip
 
 

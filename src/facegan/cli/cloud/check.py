@@ -34,7 +34,6 @@ def command(
     role: str | None,
     serving_role: str | None,
     bucket: str | None,
-    project: str | None,
 ) -> None:
     """Look at all that a launch needs: credentials, region, bucket, roles, images, quotas.
 
@@ -48,9 +47,7 @@ def command(
       facegan cloud check --instance-type ml.g5.xlarge --for training --for spot --instances 4
       facegan cloud check --instance-type ml.m5.large --for endpoint --json
     """
-    settings = desk.settings.but(
-        role=role, serving_role=serving_role, bucket=bucket, project=project
-    )
+    settings = desk.settings.but(role=role, serving_role=serving_role, bucket=bucket)
     findings: list[Finding] = []
     for finding in check(desk.aws, settings, instances, purposes, count):
         findings.append(finding)

@@ -29,9 +29,7 @@ project_option = click.option("--project", metavar="NAME", help="Project.  [defa
 @bucket_option
 @project_option
 @settings_options
-def policy(
-    desk: Desk, name: str, account: str | None, bucket: str | None, project: str | None
-) -> None:
+def policy(desk: Desk, name: str, account: str | None, bucket: str | None) -> None:
     """Print one of the IAM policies in infra/iam, filled in.
 
     \b
@@ -49,7 +47,7 @@ def policy(
       aws iam create-policy --policy-name facegan-developer --policy-document file://developer.json
     """
     document = read_policy(name)
-    desk.settings = desk.settings.but(bucket=bucket, project=project)
+    desk.settings = desk.settings.but(bucket=bucket)
     click.echo(json.dumps(filled(document, place_names(desk, account)), indent=2))
 
 
