@@ -22,6 +22,7 @@ MAX_PARTS = 10_000  # of an object, by S3
 MAX_BYTES = 5 << 40  # of an object, by S3 where this was written
 THREADS = 8  # a part of 8 MiB a thread fills what most lines carry
 CONNECTIONS = 2 * THREADS
+OURS = ("CRC32", "FULL_OBJECT")  # algorithm and type of our checksums
 AGAIN = "The same command goes on where this one stopped."
 
 
@@ -192,7 +193,8 @@ class Upload:
     stop: Event = field(default_factory=Event)
     checksums: dict[str, str] = field(default_factory=dict)  # key → CRC32, once it was computed
     there: dict[str, int] = field(default_factory=dict)  # key → size, of all below the place
-    unfinished: dict[str, list[str]] = field(default_factory=dict)  # key → uploads, the newest last
+    unfinished: dict[str, list[str]] = field(default_factory=dict)  # key → its uploads
+    resumable: dict[str, str] = field(default_factory=dict)  # key → the newest that can go on
 
     def look(self, files: Sequence[File]) -> list[File]:
         """Which files are not there as they are here.
@@ -205,6 +207,8 @@ class Upload:
         self.there = {found["Key"]: found["Size"] for found in objects_below(self.aws, self.place)}
         for found in uploads_below(self.aws, self.place):
             self.unfinished.setdefault(found["Key"], []).append(found["UploadId"])
+            if (found.get("ChecksumAlgorithm"), found.get("ChecksumType")) == OURS:
+                self.resumable[found["Key"]] = found["UploadId"]
         alike = [file for file in files if self.there.get(file.key) == file.size]
         with ThreadPoolExecutor(CONNECTIONS) as pool:
             same = {
@@ -305,15 +309,10 @@ class Upload:
 
     def resumed(self, file: File) -> tuple[str, Mapping[int, Any]]:
         """An upload that is under way, with the parts it has; a new one where there is none."""
-        for upload in reversed(self.unfinished.get(file.key, ())):
+        if upload := self.resumable.get(file.key):
             request = {"Bucket": self.place.bucket, "Key": file.key, "UploadId": upload}
             call = Call("s3", "ListParts", request, f"s3://{self.place.bucket}/{file.key}")
-            first = self.aws.ask(call)
-            if (first.get("ChecksumAlgorithm"), first.get("ChecksumType")) == (
-                "CRC32", "FULL_OBJECT",
-            ):  # fmt: skip
-                parts = self.aws.pages(call, "Parts")
-                return upload, {part["PartNumber"]: part for part in parts}
+            return upload, {part["PartNumber"]: part for part in self.aws.pages(call, "Parts")}
         made = self.aws.ask(begin_call(self.place, file, self.kms_key))
         self.unfinished.setdefault(file.key, []).append(made["UploadId"])
         return made["UploadId"], {}
