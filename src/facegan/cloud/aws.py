@@ -15,7 +15,7 @@ CHECK = "Check your credentials: `aws sts get-caller-identity`."
 CLOCK = "Check your credentials, and this machine's clock."
 LATER = "AWS asks for fewer calls: wait a minute, and give the same command again."
 ANOTHER_REGION = "The bucket is in another region: name it by --region."
-PERMISSION = "Your credentials lack the permission {permission}; docs/sagemaker.md has it."
+PERMISSION = "Your credentials lack the permission {permission}: see infra/iam/README.md."
 HINTS = {  # error code of AWS → the next step
     "AccessDenied": PERMISSION,
     "AccessDeniedException": PERMISSION,
@@ -81,9 +81,7 @@ class Aws:
             from botocore.exceptions import BotoCoreError
         except ImportError as cause:
             raise CloudError("boto3 is not installed.", "pip install 'facegan[cloud]'") from cause
-        logging.getLogger("botocore").setLevel(
-            logging.WARNING
-        )  # else: where credentials were found
+        logging.getLogger("botocore").setLevel(logging.WARNING)  # not where it found credentials
         try:
             self.session = boto3.Session(profile_name=profile, region_name=region)
         except BotoCoreError as cause:
