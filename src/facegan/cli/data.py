@@ -383,6 +383,7 @@ def show(folder: Path, out: Path, images: int, columns: int | None) -> None:
       facegan data show runs/zebras/unpaired --out zebras.png
     """
     import io
+    import math
 
     from PIL import Image
 
@@ -392,8 +393,10 @@ def show(folder: Path, out: Path, images: int, columns: int | None) -> None:
     from facegan.preparing import sample
 
     pictures = sample(folder, images)
+    sides = pictures.shape[2] // pictures.shape[1]  # a picture and its companions
+    columns = columns or math.ceil(math.sqrt(len(pictures) / sides))
     stream = io.BytesIO()
-    Image.fromarray(montage(pictures, columns)).save(stream, "PNG")
+    Image.fromarray(montage(pictures, columns, gap=2 * sides)).save(stream, "PNG")
     try:
         write_aside(out, stream.getvalue())
     except OSError as cause:

@@ -91,14 +91,14 @@ class PackedManifest:
             shards = tuple(read_shard(entry) for entry in facts["shards"])
             found = cls(
                 positive(facts["resolution"]), positive(facts["images"]),
-                digest(facts["digest"]), shards, facts,
+                sha256(facts["digest"]), shards, facts,
             )  # fmt: skip
             if labels := facts.get("labels"):
                 inside(labels)
             if found.channels not in (1, 3):
                 raise ValueError(f"{found.channels} channels")
             for companion in found.companions.values():
-                inside(companion["folder"]), digest(companion["digest"]), companion["aligned"]
+                check_companion(**companion)
         except (KeyError, TypeError, ValueError, AttributeError) as cause:
             missing = f"{cause} is missing" if isinstance(cause, KeyError) else str(cause)
             raise DatasetError(f"{place} describes no packed data set: {missing}.", AGAIN) from None
@@ -113,7 +113,15 @@ class PackedManifest:
 
 def read_shard(entry: Any) -> Shard:
     """One entry of a manifest's list; what is wrong with it as ValueError, TypeError, KeyError."""
-    return Shard(inside(entry["file"]), positive(entry["images"]), digest(entry["sha256"]))
+    return Shard(inside(entry["file"]), positive(entry["images"]), sha256(entry["sha256"]))
+
+
+def check_companion(folder: Any, digest: Any, aligned: Any) -> None:
+    """Refuse what says nothing of a companion; with what is wrong as ValueError or TypeError."""
+    inside(folder)
+    sha256(digest)
+    if type(aligned) is not bool:
+        raise ValueError(f"aligned is {aligned!r}, neither true nor false")
 
 
 def positive(number: Any) -> int:
@@ -123,7 +131,7 @@ def positive(number: Any) -> int:
     return number
 
 
-def digest(text: Any) -> str:
+def sha256(text: Any) -> str:
     """A sha256 as 64 hexadecimal digits."""
     if not (isinstance(text, str) and len(text) == 64 and set(text) <= set("0123456789abcdef")):
         raise ValueError(f"{text!r} is no sha256")
