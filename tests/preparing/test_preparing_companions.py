@@ -1,6 +1,7 @@
 """Pictures with partners, label maps or another domain: what belongs together stays so."""
 
 import json
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -123,6 +124,29 @@ def test_pairs_that_lie_side_by_side_in_one_file_are_split(tmp_path: Path) -> No
     assert manifest["written"] == 2 and "33, is odd" in reasons_of(tmp_path / "out")["odd.png"]
     with pytest.raises(DatasetError, match="here"):
         quickly(source, tmp_path / "out", paired=source)
+
+
+@pytest.mark.parametrize("suffix", ["tar", "zip"])
+def test_archives_are_read_as_folders_are(tmp_path: Path, suffix: str) -> None:
+    """A file that holds both halves is read once: a tar gives it no second time."""
+    both = write_files(tmp_path / "photos", {f"{k}.png": picture(k, (24, 10)) for k in range(3)})
+    below = write_files(tmp_path / "maps", {f"{k}.png": index_map(k) for k in range(3)})
+    archive = Path(shutil.make_archive(str(tmp_path / "photos"), suffix, both))
+    zipped = Path(shutil.make_archive(str(tmp_path / "maps"), "zip", below))
+    packed = quickly(archive, tmp_path / "one", paired="split", label_maps=zipped)
+    folder = quickly(both, tmp_path / "two", paired="split", label_maps=below)
+    assert packed["companions"] == folder["companions"] and packed["written"] == 3
+
+
+def test_toy_faces_are_a_folder_of_pictures_and_one_of_maps(tmp_path: Path) -> None:
+    files = {"images/0/1.png": picture(1), "labels/0/1.png": index_map(1)}
+    toy = write_files(tmp_path / "toy", files)
+    facts = {"format": "facegan-dataset", "images_folder": "images", "labels_folder": "labels"}
+    (toy / "dataset.json").write_text(json.dumps(facts | {"label_names": list("abcde")}))
+    assert quickly(toy, tmp_path / "out", label_maps=toy)["written"] == 1
+    (toy / "dataset.json").write_text(json.dumps(facts | {"labels_folder": None}))
+    with pytest.raises(DatasetError, match="names no labels_folder"):
+        quickly(toy, tmp_path / "other", label_maps=toy)
 
 
 def test_the_crop_is_that_of_the_picture(tmp_path: Path) -> None:
@@ -361,3 +385,7 @@ def test_harm_to_a_companion_is_named(tmp_path: Path) -> None:
         assert "no prepared data set" in check(tmp_path / "out").problems[0]
         write_files(tmp_path / "out", whole)
     assert check(tmp_path / "out").problems == []
+    manifest = json.loads((tmp_path / "out/dataset.json").read_text())
+    manifest["companions"]["paired"]["folder"] = "../out"
+    (tmp_path / "out/dataset.json").write_text(json.dumps(manifest))
+    assert "paired is in no folder below" in check(tmp_path / "out").problems[0]

@@ -201,8 +201,8 @@ def gather(
         companions.append(Matched(found, Side(found.name, PAIRED, PAIRED), source.name))
     if label_maps is not None:
         found, manifest = open_folder_of(label_maps, "labels_folder")
-        names = manifest.get("label_names")
-        names = None if names is None else tuple(check_names(names, -1, 0))
+        named = manifest.get("label_names")
+        names = tuple(check_names(named, -1, 0)) if named else None
         palette = first_palette(found)
         map_side = MapSide(found.name, LABEL_MAPS, "label-maps", names=names, palette=palette)
         companions.append(Matched(found, map_side, source.name))
@@ -222,7 +222,10 @@ def open_folder_of(source: Source | Path | str, key: str) -> tuple[Source, dict[
     if isinstance(source, FolderSource) and manifest.get("format") == FORMAT:
         below = manifest.get(key)
         if not below:
-            raise DatasetError(f"{source.folder} says that it has no {key}.")
+            raise DatasetError(
+                f"The dataset.json in {source.folder} names no {key}.",
+                "Name the very folder that the files lie in.",
+            )
         source = source.below(str(below))
     return source, manifest
 

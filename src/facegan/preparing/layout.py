@@ -74,10 +74,10 @@ def read_companions(
     """
     found = {}
     for name, facts in manifest.get("companions", {}).items():
-        below = str(facts["folder"])
-        if PurePosixPath(below).parts != (below,) or below in ("..", "/"):
-            raise DatasetError(f"{folder / MANIFEST} names a companion that is not below it.")
-        if facts["aligned"] is aligned:
+        below = facts.get("folder")
+        if not isinstance(below, str) or PurePosixPath(below).name != below or "\\" in below:
+            raise DatasetError(f"{folder / MANIFEST}: the companion {name} is in no folder below.")
+        if facts.get("aligned", False) is aligned:
             found[name] = (folder / below, read_packed(folder / below))
     return found
 

@@ -173,7 +173,7 @@ class PackedWriter:
 
     def journal_path(self, number: int) -> Path:
         """Where a shard's journal lies."""
-        return self.folder / STATE / f"{number:05d}.jsonl"
+        return self.folder / STATE / f"{number:05d}.examples.jsonl"
 
     # --- one example after another ----------------------------------------------------------
 
