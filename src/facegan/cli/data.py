@@ -189,7 +189,7 @@ def prepare(
         facegan data prepare photos --out runs/sketched --resolution 256 --paired sketches
         facegan data prepare facades/train --out runs/facades --resolution 256 --paired split
         facegan data prepare toy64 --out runs/parts --resolution 64 --label-maps toy64
-        facegan data prepare horses --out runs/zebras --resolution 256 --unpaired zebras
+        facegan data prepare horses --out runs/horse2zebra --resolution 256 --unpaired zebras
       From S3, on the first of four machines:
         facegan data prepare s3://bucket/ffhq --out part0 --resolution 256 --shard 0 --of 4
     """
@@ -380,7 +380,7 @@ def show(folder: Path, out: Path, images: int, columns: int | None) -> None:
 
     \b
       facegan data show runs/photos64 --out grid.png
-      facegan data show runs/zebras/unpaired --out zebras.png
+      facegan data show runs/horse2zebra/unpaired --out zebras.png
     """
     import io
     import math

@@ -4,6 +4,7 @@ import hashlib
 import os
 from collections.abc import Callable, Iterator
 from contextlib import closing
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -99,21 +100,11 @@ def prepare(
         **({"unpaired_source": other.name} if other else {}),
     }
 
-    def prepare_other(done: int = 0) -> dict[str, Any]:
-        """The domain beside this one, after `done` pictures."""
-        if other is None:
-            return {}
-        advance: OnProgress = lambda more, expected: on_progress(  # noqa: E731
-            done + more, None if expected is None else done + expected
-        )
-        folder = out / UNPAIRED
-        found = prepare(
-            other, folder, resolution, crop, "none", part, workers, advance, shard_images
-        )
-        return {UNPAIRED: companion_facts(UNPAIRED, found["digest"], False)}
-
+    beside = partial(
+        prepare_unpaired, other, out, resolution, crop, part, workers, on_progress, shard_images
+    )
     if (manifest := finished_manifest(out, plan)) is not None:
-        prepare_other()
+        beside()
         return refuse_changed(out, manifest, examples)
     with working_in(out, plan):
         writer = PackedWriter(out, resolution, per_shard, examples.sides)
@@ -126,9 +117,37 @@ def prepare(
                 raise DatasetError(*problem)
             writer.commit()
             protocol = {name: value for name, value in plan.items() if name != "resolution"}
-            return writer.finish(protocol, classes.in_order, prepare_other(writer.position))
+            return writer.finish(protocol, classes.in_order, beside(writer.position))
         finally:
             writer.close()
+
+
+def prepare_unpaired(
+    source: Source | None,
+    out: Path,
+    resolution: int,
+    crop: str,
+    part: Part | None,
+    workers: int | None,
+    on_progress: OnProgress,
+    shard_images: int | None,
+    before: int = 0,
+) -> dict[str, dict[str, Any]]:
+    """Prepare another domain below a data set, after so many pictures of that.
+
+    Returns:
+        What the data set's manifest says of it: nothing where there is none.
+    """
+    if source is None:
+        return {}
+
+    def go_on(done: int, expected: int | None) -> None:
+        on_progress(before + done, None if expected is None else before + expected)
+
+    manifest = prepare(
+        source, out / UNPAIRED, resolution, crop, "none", part, workers, go_on, shard_images
+    )
+    return {UNPAIRED: companion_facts(UNPAIRED, manifest["digest"], is_aligned=False)}
 
 
 def check_arguments(resolution: int, crop: str, part: Part | None, workers: int | None) -> None:
