@@ -45,8 +45,9 @@ PIP     := $(BIN)/python -m pip install --quiet --disable-pip-version-check \
 demo: $(VENV)/.installed    ## The whole line on this machine: data, training, serving, faces (ARGS="--minutes 1 --images 5000")
 	@$(BIN)/python local_test/demo.py --started-at $(STARTED) $(ARGS)
 
-test: $(VENV)/.installed-dev ## All tests that need nothing but this machine (ARGS="-k resume")
-	@$(BIN)/python -m pytest $(ARGS)
+# A process a core, up to four, each with one thread: more would wait for one another.
+test: $(VENV)/.installed-dev ## All tests that need nothing but this machine (ARGS="-k resume"; one after another: ARGS="-n 0")
+	@OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto --maxprocesses 4 --dist worksteal $(ARGS)
 
 ##— On this machine, step by step —
 setup: $(VENV)/.installed-dev ## Install the package and the tools into .venv
