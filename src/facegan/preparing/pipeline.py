@@ -18,6 +18,7 @@ from facegan.preparing.classes import (
     GivenClasses,
     ManifestClasses,
     NoClasses,
+    folder_of_classes,
     parse_manifest,
 )
 from facegan.preparing.crops import check_crop, describe_crop
@@ -44,6 +45,7 @@ def prepare(
     workers: int | None = None,
     on_progress: OnProgress = lambda done, expected: None,
     shard_images: int | None = None,
+    host: Part | None = None,
 ) -> dict[str, Any]:
     """Prepare a source's pictures: square, of one resolution, packed, with a manifest.
 
@@ -63,6 +65,8 @@ def prepare(
             ``if __name__ == "__main__":``.
         on_progress: Called with how many pictures are done, and are expected.
         shard_images: Images a shard; by size where None.
+        host: (K, M) says that the source is what the K-th of M machines was given of a larger one.
+            Such a source, as a part, may hold no picture that can be prepared.
 
     Returns:
         The manifest. found = written + duplicates + skipped.
@@ -73,7 +77,7 @@ def prepare(
             can be prepared.
     """
     check_arguments(resolution, crop, part, workers)
-    source, classes, labels_plan = open_with_classes(source, labels)
+    source, classes, labels_plan = open_with_classes(source, labels, is_whole=host is None)
     per_shard = shard_images or images_per_shard(resolution)
     plan = {
         "resolution": resolution,
@@ -84,6 +88,7 @@ def prepare(
         **labels_plan,
         "images_per_shard": per_shard,
         **({"part": list(part)} if part else {}),
+        **({"host": list(host)} if host else {}),
     }
     if (manifest := finished_manifest(out, plan)) is not None:
         return refuse_changed(out, manifest, source)
@@ -91,7 +96,7 @@ def prepare(
         writer = PackedWriter(out, resolution, per_shard)
         try:
             fill(writer, source, classes, part, Spec(resolution, crop), workers, on_progress)
-            if not writer.counts["written"] and not part:
+            if not writer.counts["written"] and not part and not host:
                 problem = nothing_prepared(writer, source)
                 abandon(out)
                 raise DatasetError(*problem)
@@ -118,9 +123,11 @@ def describe_decoder() -> str:
 
 
 def open_with_classes(
-    source: Source | Path | str, labels: str | None
+    source: Source | Path | str, labels: str | None, is_whole: bool = True
 ) -> tuple[Source, Classes, dict[str, Any]]:
     """The source, where its labels come from, and what the manifest says of that.
+
+    Of a source that is not whole it cannot be said which folder holds all classes: it is the root.
 
     Raises:
         ConfigError: labels is none of the sources of labels.
@@ -148,7 +155,9 @@ def open_with_classes(
     if isinstance(source, FolderSource) and manifest.get("format") == FORMAT:
         source = source.below(str(manifest.get("images_folder") or "."))  # beside it are label maps
     if labels == "folders":
-        return source, FolderClasses(), {"labels_from": "folders"}
+        below = folder_of_classes(source.entries()) if is_whole else ""
+        plan = {"labels_from": "folders", **({"labels_below": below} if below else {})}
+        return source, FolderClasses(below), plan
     if manifest.get("labels") and labels != "none":
         plan = {"labels_from": "manifest", "labels_digest": digest}
         return source, ManifestClasses(manifest), plan
