@@ -153,8 +153,11 @@ fuzz: $(VENV)/.installed-dev ## Random requests, sockets and bodies for FUZZ_MIN
 	@$(BIN)/python tests/fuzz/fuzz.py --minutes $(FUZZ_MINUTES) $(ARGS)
 
 broken-pictures: $(VENV)/.installed-dev ## Fetch Pillow's own broken pictures (47 MB), which the tests then prepare too
-	@$(BIN)/python -m pip download --quiet --no-deps --no-binary pillow --dest runs/pillow-sdist \
-	    "$$($(BIN)/python -c 'import PIL; print("pillow==" + PIL.__version__)')"
+	@version=$$($(BIN)/python -c 'import PIL; print(PIL.__version__)'); \
+	test -f "runs/pillow-sdist/pillow-$$version.tar.gz" \
+	|| $(BIN)/python -m pip download --quiet --disable-pip-version-check --no-deps \
+	    --no-binary pillow --dest runs/pillow-sdist "pillow==$$version" \
+	|| { echo "Error: Pillow's source distribution could not be fetched (pip says why above): its broken pictures are NOT tested."; exit 1; } >&2
 
 ##— Before you commit —
 lint: $(VENV)/.installed-dev ## Lint, format, types
