@@ -203,6 +203,18 @@ def test_hosts_whose_share_is_empty_leave_empty_parts(
     assert not (sharded / "other").exists()
 
 
+def test_labels_that_only_one_host_was_given_are_not_lost(tmp_path: Path) -> None:
+    """A sharded input's dataset.json reaches one host; the others' pictures have no labels."""
+    for number in range(2):
+        folder = make_photos(tmp_path / str(number) / "photos", 3)
+        if number == 0:
+            labels = {"a/0.png": 0, "b/1.png": 1, "a/2.png": 0}
+            (folder / "dataset.json").write_text(json.dumps({"labels": labels}))
+        prepare(folder, tmp_path / f"part-{number}", 8, workers=1, host=(number, 2))
+    with pytest.raises(DatasetError, match="labels_from is 'none', not 'manifest'"):
+        merge([tmp_path / "part-0", tmp_path / "part-1"], tmp_path / "merged")
+
+
 def test_training_refuses_an_empty_part_and_says_what_it_is(
     sharded: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
