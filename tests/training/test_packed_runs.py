@@ -11,8 +11,8 @@ from unittest import mock
 
 import pytest
 import torch
+from free_ports import free_port
 from torch import Tensor
-from torch.distributed.elastic.utils.distributed import get_free_port
 
 from facegan.artifact import load_artifact
 from facegan.cli.__main__ import facegan, run_safely
@@ -146,7 +146,7 @@ def test_hosts_that_hold_some_shards_or_none_train_as_one_with_all(
 
     With a conditional preset the first must have the labels, too.
     """
-    os.environ |= {"FACEGAN_MEETING_PORT": str(get_free_port()), "OMP_NUM_THREADS": "1"}
+    os.environ |= {"FACEGAN_MEETING_PORT": str(free_port()), "OMP_NUM_THREADS": "1"}
     names = sorted(p.relative_to(packed.folder) for p in packed.folder.rglob("*.*"))
     assert names[0] == Path("dataset.json")
     assert names[-1] == Path("labels.npy")
