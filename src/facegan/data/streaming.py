@@ -24,7 +24,7 @@ from facegan.data.packed_files import (
     read_label_numbers,
 )
 from facegan.data.splits import read_splits
-from facegan.data.streamed import SHARD_BYTES, load_webdataset, write_tar
+from facegan.data.streamed import SHARD_BYTES, StreamedDataset, load_webdataset, write_tar
 from facegan.errors import DatasetError
 from facegan.files import write_aside
 from facegan.preparing.layout import (
@@ -172,15 +172,16 @@ def reorder_lines(source: Path, target: Path, order: Numbers) -> None:
                 stream.write(lines.readline())
 
 
-def check_streamed(folder: Path) -> dict[str, Any]:
-    """Read every byte of a streamed data set; its manifest.
+def check_streamed(folder: Path) -> tuple[dict[str, Any], list[str], dict[str, int]]:
+    """Read every byte of a streamed data set.
+
+    Returns:
+        The manifest, no problems, and how many images are of each class.
 
     Raises:
-        DatasetError: a shard is missing or damaged; it is named.
+        DatasetError: a shard is missing or damaged, which is named; or the labels are not what
+            they should be.
     """
-    from facegan.data.streamed import StreamedDataset
-
     data = StreamedDataset(folder)
     data.verify()
-    _ = data.labels  # raises where they are not what they should be
-    return read_manifest(folder)
+    return read_manifest(folder), [], dict(data.classes)
