@@ -1,4 +1,4 @@
-"""Runs on a streamed data set that lies on S3: the bits of those on a disk, and S3's errors named."""
+"""Runs on a streamed data set that lies on S3: the bits of a disk's, and S3's errors named."""
 
 import shutil
 from pathlib import Path

@@ -263,7 +263,7 @@ def tell_counts(manifest: dict[str, Any], out: Path) -> None:
     click.echo(f"{manifest['images']:,} images of {manifest['resolution']} pixels are in {out}")
 
 
-# --- stream, merge, check, show -------------------------------------------------------------------------
+# --- stream, merge, check, show -----------------------------------------------------------------
 
 
 @command.command("stream")

@@ -338,10 +338,13 @@ def write_tar(folder: Path, number: int, first: int, images: Pixels) -> Shard:
     from webdataset import TarWriter
 
     name = f"images/{number:05d}.tar"
-    with file_aside(folder / name) as file, TarWriter(file, encoder=False, mtime=0) as writer:
-        with ThreadPoolExecutor(os.cpu_count()) as pool:  # Pillow frees the lock
-            for index, png in enumerate(pool.map(png_of, images), first):
-                writer.write({"__key__": f"{index:09d}", "png": png})
+    with (
+        file_aside(folder / name) as file,
+        TarWriter(file, encoder=False, mtime=0) as writer,
+        ThreadPoolExecutor(os.cpu_count()) as pool,  # Pillow frees the lock
+    ):
+        for index, png in enumerate(pool.map(png_of, images), first):
+            writer.write({"__key__": f"{index:09d}", "png": png})
     return Shard(name, len(images), file_digest(folder / name))
 
 

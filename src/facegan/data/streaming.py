@@ -10,6 +10,7 @@ import hashlib
 import json
 import shutil
 from collections.abc import Callable, Iterator
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -96,7 +97,7 @@ def segments(manifest: PackedManifest, folder: Path) -> Iterator[tuple[int, int]
     """The stretches between the ends of all splits; all images in one where there are none."""
     splits = read_splits(manifest, folder)
     ends = sorted({0, manifest.images, *(end for span in splits.values() for end in span)})
-    yield from zip(ends, ends[1:], strict=False)
+    yield from pairwise(ends)
 
 
 def shuffled(manifest: PackedManifest, seed: int, folder: Path) -> Numbers:

@@ -1,9 +1,9 @@
 """Opens a streamed data set for all of a run where its files are spread over the hosts.
 
 SageMaker's ShardedByS3Key gives each host some of the files, or none. Every process reads all
-shards, each when its window comes: a host with shards gives them to whoever asks, over HTTP, so that
-no host needs room for all. Nothing is agreed upon while reading, so the order stays a function of
-the seed, and one process may read alone, as evaluation does.
+shards, each when its window comes: a host with shards gives them to whoever asks, over HTTP, so
+that no host needs room for all. Nothing is agreed upon while reading, so the order stays a function
+of the seed, and one process may read alone, as evaluation does.
 """
 
 import hmac
