@@ -39,8 +39,14 @@ def reached(data: str) -> Iterator[Place]:
     if not data.startswith(S3):
         yield Place(Path(data))
         return
-    from facegan.cloud.s3_folder import S3Folder
-    from facegan.cloud.s3_pictures import make_s3
+    try:
+        from facegan.cloud.s3_folder import S3Folder
+        from facegan.cloud.s3_pictures import make_s3
+    except ModuleNotFoundError as cause:  # the training image has no such room
+        raise DatasetError(
+            f"This facegan has no part that reads {data}.",
+            "In a SageMaker job give the data set as a channel, in FastFile mode.",
+        ) from cause
     from facegan.data.manifest import MANIFEST
     from facegan.data.opening import kind_of
     from facegan.data.packed_files import read_packed_manifest
