@@ -20,11 +20,15 @@ from torch.distributed.elastic.utils.distributed import get_free_port
 
 from facegan.artifact import load_artifact
 from facegan.cli.__main__ import facegan, run_safely
+from facegan.cli.places import Place
+from facegan.cli.train import open_dataset as open_dataset_at
+from facegan.cli.train import open_evaluation
 from facegan.data import ImageFolderDataset, PackedDataset, open_dataset, reading_order
+from facegan.data.opening import single_pictures
 from facegan.data.packed_files import PackedManifest, write_packed
 from facegan.errors import ConfigError, DatasetError
 from facegan.gans import Gan
-from facegan.training import Trainer, TrainingConfig, streamed_shards
+from facegan.training import Trainer, TrainingConfig, evaluation, streamed_shards
 from facegan.training.packed_shards import find_owners, packed_part, the_manifest
 from facegan.training.resident import ResidentPictures
 from facegan.training.shards import open_together
@@ -291,6 +295,45 @@ def test_a_run_takes_the_split_train_and_says_so_and_resumes_on_it_alone(
     assert train(*more, "--data", tmp_path / "other") == 4
     assert "The data is not what" in capsys.readouterr().err
     assert train(*more) == 0
+
+
+def test_a_run_is_evaluated_against_another_split_of_its_data(
+    packed: PackedDataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    images = packed.read(torch.arange(64)).permute(0, 2, 3, 1).numpy()
+    write_packed(tmp_path / "data", images, splits={"train": [0, 48], "test": [48, 64]})
+    seen: dict[str, Any] = {}
+    monkeypatch.setattr(evaluation, "Evaluation", lambda pictures, config, **more: (
+        seen.update(more, pictures=pictures)))  # fmt: skip
+    place = Place(tmp_path / "data")
+    dataset, config = open_dataset_at(place, 32), TrainingConfig(evaluate_kimg=1)
+    for plan, images_seen in (({"evaluate_split": "test"}, 16), ({}, 48),
+                              ({"evaluate_split": "all"}, 64)):  # fmt: skip
+        open_evaluation(plan, config, dataset, place, Place(Path()))
+        assert len(seen["pictures"]) == seen["about"]["images"] == images_seen
+    plan = {"evaluate_data": str(tmp_path / "data"), "evaluate_split": "test"}
+    open_evaluation(plan, config, packed, Place(packed.folder), place)
+    assert seen["about"]["split"] == "test"
+
+
+def test_a_report_shows_the_pictures_of_the_runs_split_alone(
+    packed: PackedDataset, tmp_path: Path
+) -> None:
+    images = packed.read(torch.arange(64)).permute(0, 2, 3, 1).numpy()
+    write_packed(tmp_path / "data", images, splits={"train": [0, 48], "test": [48, 64]})
+    places, read = single_pictures(tmp_path / "data", 32, "test")
+    assert len(places) == 16 and (read(places[0]) == images[48]).all()
+    assert len(single_pictures(tmp_path / "data", 32)[0]) == 64
+
+
+def test_an_unknown_split_to_evaluate_on_is_refused_before_the_run(
+    packed: PackedDataset, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = ["--data", packed.folder, "--out", tmp_path / "out", *TINY, "--evaluate-split", "test"]
+    assert train(*words, "--evaluate-kimg", "1") == 3
+    assert "has no splits" in capsys.readouterr().err
+    assert train(*words) == 2
+    assert "Say how often" in capsys.readouterr().err and not (tmp_path / "out").exists()
 
 
 WORLD = World(0, 2, 0, ("algo-1", "algo-2"))

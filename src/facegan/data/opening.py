@@ -112,8 +112,15 @@ def required_labels(folder: Path, labels_from: str, split: str | None = None) ->
     return labels
 
 
-def single_pictures(folder: Path, resolution: int) -> tuple[list[Path], Callable[[Path], Pixels]]:
+def single_pictures(
+    folder: Path, resolution: int, split: str | None = None
+) -> tuple[list[Path], Callable[[Path], Pixels]]:
     """A path for each picture of a data set, and what reads one: for who wants few of many.
+
+    Args:
+        folder: The data set's.
+        resolution: The side of every image, in pixels.
+        split: Only the pictures of this split, where the data set has one of that name.
 
     Returns:
         The paths, and a function from one to uint8 (R, R, 3); the paths of packed pictures are
@@ -130,4 +137,5 @@ def single_pictures(folder: Path, resolution: int) -> tuple[list[Path], Callable
     shards = pixels.manifest.shards
     places = [folder / shard.file / str(row) for shard in shards for row in range(shard.images)]
     index_of = {place: index for index, place in enumerate(places)}
-    return places, lambda place: pixels.read(np.array([index_of[place]]))[0]
+    start, stop = read_splits(pixels.manifest, folder).get(split or ALL, (0, len(places)))
+    return places[start:stop], lambda place: pixels.read(np.array([index_of[place]]))[0]
