@@ -119,6 +119,7 @@ class ShardServer(ThreadingHTTPServer):
     """
 
     daemon_threads = True
+    request_queue_size = 128  # every process of every host may ask at once
 
     def __init__(self, folder: Path, names: set[str], token: str) -> None:
         super().__init__(("", 0), GiveShard)
