@@ -7,7 +7,8 @@ import click
 from build import IMAGES, tags
 
 from facegan.cli.__main__ import run_safely
-from facegan.cloud.registry import make_ecr, push_image
+from facegan.cloud.aws import Aws
+from facegan.cloud.registry import push_image
 from facegan.docker_engine import Docker
 
 
@@ -20,12 +21,12 @@ def push(prefix: str, variant: str, region: str | None, profile: str | None) -> 
     """Push the images of this version and commit; repositories that are missing are made."""
     docker = Docker(os.environ)
     docker.check()
-    ecr = make_ecr(region, profile)
+    aws = Aws(region, profile)
     for image in IMAGES:
         names = [name for name in tags(image, variant) if not name.endswith(":local")]
         docker.check_architecture(names[0])
         wanted = [name.partition(":")[2] for name in names]
-        click.echo(push_image(docker, ecr, names[0], f"{prefix}-{image}", wanted))
+        click.echo(push_image(docker, aws, names[0], f"{prefix}-{image}", wanted))
 
 
 if __name__ == "__main__":

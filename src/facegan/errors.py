@@ -152,7 +152,17 @@ class InvocationError(FaceGANError):
 
 
 class CloudError(FaceGANError):
-    """A call to AWS failed."""
+    """A call to AWS failed.
+
+    Args:
+        message: As for every error.
+        hint: As for every error.
+        code: AWS's own name of the error, as "AccessDeniedException"; empty where it has none.
+    """
+
+    def __init__(self, message: str, hint: str = "", code: str = "") -> None:
+        super().__init__(message, hint)
+        self.code = code
 
 
 class EngineError(FaceGANError):

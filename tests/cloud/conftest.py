@@ -1,4 +1,7 @@
-"""A server on this machine that speaks enough of S3 for boto3."""
+"""AWS for tests: a moto server, which has accounts, buckets and jobs but few of AWS's checks; and
+
+one bucket whose server pages, loses keys and refuses credentials as S3 does, which moto's does not.
+"""
 
 import threading
 from collections.abc import Iterator
@@ -8,7 +11,58 @@ from xml.sax.saxutils import escape
 
 import pytest
 
+from facegan.cloud.aws import Aws
+
+REGION = "eu-west-1"
 PAGE = 4  # keys
+
+
+@pytest.fixture
+def no_aws(monkeypatch: pytest.MonkeyPatch) -> pytest.MonkeyPatch:
+    """Nothing of this machine's AWS settings is read."""
+    for name in ("AWS_REGION", "AWS_DEFAULT_REGION", "AWS_PROFILE", "AWS_ENDPOINT_URL"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("AWS_CONFIG_FILE", "/nowhere")
+    monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", "/nowhere")
+    monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
+    return monkeypatch
+
+
+@pytest.fixture
+def credentials(no_aws: pytest.MonkeyPatch) -> pytest.MonkeyPatch:
+    """An account's keys, in a region."""
+    no_aws.setenv("AWS_ACCESS_KEY_ID", "AKIAIOSFODNN7EXAMPLE")
+    no_aws.setenv("AWS_SECRET_ACCESS_KEY", "secret")
+    no_aws.setenv("AWS_DEFAULT_REGION", REGION)
+    return no_aws
+
+
+@pytest.fixture(scope="session")
+def moto_url() -> Iterator[str]:
+    """A moto server's address."""
+    from moto.server import ThreadedMotoServer
+
+    server = ThreadedMotoServer(port=0, verbose=False)
+    server.start()
+    _, port = server.get_host_and_port()
+    yield f"http://127.0.0.1:{port}"
+    server.stop()
+
+
+@pytest.fixture
+def moto(moto_url: str, credentials: pytest.MonkeyPatch) -> str:
+    """An empty moto server that boto3 takes for AWS, commands of ours in this process too."""
+    import urllib.request
+
+    urllib.request.urlopen(f"{moto_url}/moto-api/reset", data=b"", timeout=10).close()
+    credentials.setenv("AWS_ENDPOINT_URL", moto_url)
+    return moto_url
+
+
+@pytest.fixture
+def aws(moto: str) -> Aws:
+    """Our AWS on that server."""
+    return Aws()
 
 
 class Store(ThreadingHTTPServer):

@@ -2,13 +2,12 @@
 
 import json
 from collections.abc import Iterator
-from typing import Any
 
-import boto3
 import pytest
 from botocore.stub import Stubber
 
-from facegan.cloud.registry import LIFECYCLE, ensure_repository, make_ecr
+from facegan.cloud.aws import Aws
+from facegan.cloud.registry import LIFECYCLE, ensure_repository
 from facegan.errors import CloudError
 
 ADDRESS = "111111111111.dkr.ecr.eu-west-1.amazonaws.com/faces"
@@ -16,22 +15,20 @@ CREATE = {"repositoryName": "faces", "imageScanningConfiguration": {"scanOnPush"
 
 
 @pytest.fixture
-def ecr() -> Any:
-    return boto3.client(
-        "ecr", region_name="eu-west-1", aws_access_key_id="x", aws_secret_access_key="x"
-    )
+def ecr(credentials: pytest.MonkeyPatch) -> Aws:
+    return Aws()
 
 
 @pytest.fixture
-def stub(ecr: Any) -> Iterator[Stubber]:
+def stub(ecr: Aws) -> Iterator[Stubber]:
     """Answers as ECR, from botocore's model of its API, which both sides have to fit."""
-    with Stubber(ecr) as stub:
+    with Stubber(ecr.client("ecr")) as stub:
         yield stub
         stub.assert_no_pending_responses()
 
 
 def test_a_missing_repository_is_made_with_scanning_and_a_lifecycle(
-    ecr: Any, stub: Stubber
+    ecr: Aws, stub: Stubber
 ) -> None:
     stub.add_response("create_repository", {"repository": {"repositoryUri": ADDRESS}}, CREATE)
     policy = {"repositoryName": "faces", "lifecyclePolicyText": json.dumps(LIFECYCLE)}
@@ -39,22 +36,19 @@ def test_a_missing_repository_is_made_with_scanning_and_a_lifecycle(
     assert ensure_repository(ecr, "faces") == ADDRESS
 
 
-def test_one_that_is_there_keeps_its_settings(ecr: Any, stub: Stubber) -> None:
+def test_one_that_is_there_keeps_its_settings(ecr: Aws, stub: Stubber) -> None:
     stub.add_client_error("create_repository", "RepositoryAlreadyExistsException")
     there = {"repositories": [{"repositoryUri": ADDRESS}]}
     stub.add_response("describe_repositories", there, {"repositoryNames": ["faces"]})
     assert ensure_repository(ecr, "faces") == ADDRESS
 
 
-def test_what_a_role_lacks_is_named(ecr: Any, stub: Stubber) -> None:
+def test_what_a_role_lacks_is_named(ecr: Aws, stub: Stubber) -> None:
     stub.add_client_error("create_repository", "AccessDeniedException", "no")
-    with pytest.raises(CloudError, match=r"on 'faces' failed.* permission ecr:CreateRepository"):
+    with pytest.raises(CloudError, match=r"on faces failed.* permission ecr:CreateRepository"):
         ensure_repository(ecr, "faces")
 
 
-def test_no_region_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in ("AWS_REGION", "AWS_DEFAULT_REGION", "AWS_PROFILE"):
-        monkeypatch.delenv(name, raising=False)
-    monkeypatch.setenv("AWS_CONFIG_FILE", "/nowhere")
-    with pytest.raises(CloudError, match=r"region.*--region eu-west-1"):
-        make_ecr()
+def test_no_region_is_said(no_aws: pytest.MonkeyPatch) -> None:
+    with pytest.raises(CloudError, match=r"region.*--region, as eu-west-1"):
+        ensure_repository(Aws(), "faces")

@@ -101,6 +101,15 @@ def test_damaged_pixels_get_no_new_digest(packed: PackedDataset, tmp_path: Path)
         stream_packed(packed.folder, tmp_path / "out")
 
 
+def test_what_has_companions_is_not_streamed(packed: PackedDataset, tmp_path: Path) -> None:
+    file = packed.folder / "dataset.json"
+    facts = json.loads(file.read_text())
+    facts["companions"] = {"paired": {"folder": "paired", "digest": "0" * 64, "aligned": True}}
+    file.write_text(json.dumps(facts))
+    with pytest.raises(DatasetError, match="pairs or label maps"):
+        stream_packed(packed.folder, tmp_path / "out")
+
+
 def test_the_command_and_the_check(
     packed: PackedDataset, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -1,6 +1,5 @@
 """`facegan`: the verbs of the line, from pictures to faces, with help that teaches."""
 
-import importlib
 import logging
 import os
 import sys
@@ -10,29 +9,25 @@ from typing import Any, NoReturn
 import click
 
 from facegan import __version__, errors
+from facegan.cli.lazy import LazyVerbs, Verb
 
-# verb → the file that holds it. Imported on use: `facegan invoke` must not load torch.
+# In the order of the line.
 VERBS = {
-    "data": "facegan.cli.data",
-    "train": "facegan.cli.train",
-    "evaluate": "facegan.cli.evaluate",
-    "report": "facegan.cli.report",
-    "export": "facegan.cli.export",
-    "generate": "facegan.cli.generate",
-    "serve": "facegan.cli.serve",
-    "invoke": "facegan.cli.invoke",
-}
-
-# One line per verb, so that `facegan --help` imports none of them.
-SUMMARIES = {
-    "data": "Make or prepare a data set (toy: synthetic cartoon faces).",
-    "train": "Train a GAN on a folder of pictures; ends with model.tar.gz.",
-    "evaluate": "Measure a model: FID, KID, precision and recall.",
-    "report": "Write one HTML page about a run: faces, curves, what was set.",
-    "export": "Add a model's graphs (ONNX), which CPU servers draw without torch.",
-    "generate": "Draw faces with a model, here, without a server.",
-    "serve": "Serve a model over HTTP as SageMaker would.",
-    "invoke": "Ask a running endpoint for faces through boto3.",
+    "data": Verb("facegan.cli.data", "Make or prepare a data set (toy: synthetic cartoon faces)."),
+    "train": Verb(
+        "facegan.cli.train", "Train a GAN on a folder of pictures; ends with model.tar.gz."
+    ),
+    "evaluate": Verb("facegan.cli.evaluate", "Measure a model: FID, KID, precision and recall."),
+    "report": Verb(
+        "facegan.cli.report", "Write one HTML page about a run: faces, curves, what was set."
+    ),
+    "export": Verb(
+        "facegan.cli.export", "Add a model's graphs (ONNX), which CPU servers draw without torch."
+    ),
+    "generate": Verb("facegan.cli.generate", "Draw faces with a model, here, without a server."),
+    "serve": Verb("facegan.cli.serve", "Serve a model over HTTP as SageMaker would."),
+    "invoke": Verb("facegan.cli.invoke", "Ask a running endpoint for faces through boto3."),
+    "cloud": Verb("facegan.cli.cloud", "On AWS: check, upload, train, deploy, take down."),
 }
 
 # What a script can tell apart by exit code; 2 is click's own for a wrong command line.
@@ -52,25 +47,12 @@ EXIT_CODES: dict[type[errors.FaceGANError], int] = {
 }
 
 
-class LazyVerbs(click.Group):
-    """A command group that imports a verb's file when the verb is named, not before."""
-
-    def list_commands(self, ctx: click.Context) -> list[str]:
-        return list(VERBS)
-
-    def get_command(self, ctx: click.Context, name: str) -> click.Command | None:
-        if name not in VERBS:
-            hint = errors.nearest(name, tuple(VERBS), "commands")
-            raise click.UsageError(f"No such command {name!r}. {hint}", ctx)
-        command: click.Command = importlib.import_module(VERBS[name]).command
-        return command
-
-    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        with formatter.section("Commands, in the order of the line"):
-            formatter.write_dl([(verb, SUMMARIES[verb]) for verb in VERBS])
-
-
-@click.command(cls=LazyVerbs, context_settings={"help_option_names": ["-h", "--help"]})
+@click.command(
+    cls=LazyVerbs,
+    verbs=VERBS,
+    title="Commands, in the order of the line",
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
 @click.version_option(__version__, prog_name="facegan")
 def facegan() -> None:
     """Train an image-generating GAN on your own pictures, and serve it.

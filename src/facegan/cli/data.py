@@ -132,6 +132,13 @@ LOG_SECONDS = 30  # between lines of progress where nobody watches
     help="Where labels are: manifest, folders, none, or an attribute of CelebA."
     "  [default: manifest, if it has any]",
 )
+@click.option(
+    "--paired",
+    metavar="SOURCE",
+    help="Partners of the pictures, by their path without suffix; or split: each file holds both.",
+)
+@click.option("--label-maps", metavar="SOURCE", help="Maps of class indices, by the same path.")
+@click.option("--unpaired", metavar="SOURCE", help="Pictures of another domain, of any number.")
 @click.option("--shard", type=int, metavar="K", help="Prepare the K-th part only, from 0 …")
 @click.option("--of", "parts", type=int, metavar="M", help="… of M; `merge` makes one of them.")
 @click.option("--workers", type=int, help="Processes.  [default: one a core]")
@@ -144,6 +151,9 @@ def prepare(
     resolution: int,
     crop: str,
     labels: str | None,
+    paired: str | None,
+    label_maps: str | None,
+    unpaired: str | None,
     shard: int | None,
     parts: int | None,
     workers: int | None,
@@ -174,6 +184,12 @@ def prepare(
         facegan data prepare pets --out runs/pets64 --resolution 64 --labels folders
       CelebA, its official partition as splits, smiling or not as classes:
         facegan data prepare CelebA --out runs/celeba --resolution 64 --crop celeba --labels Smiling
+      For image-to-image families: photos and sketches of the same names; pairs in one file,
+      side by side; faces with the maps of their parts; two domains (CycleGAN):
+        facegan data prepare photos --out runs/sketched --resolution 256 --paired sketches
+        facegan data prepare facades/train --out runs/facades --resolution 256 --paired split
+        facegan data prepare toy64 --out runs/parts --resolution 64 --label-maps toy64
+        facegan data prepare horses --out runs/horse2zebra --resolution 256 --unpaired zebras
       From S3, on the first of four machines:
         facegan data prepare s3://bucket/ffhq --out part0 --resolution 256 --shard 0 --of 4
     """
@@ -182,12 +198,24 @@ def prepare(
     from facegan.preparing import prepare as prepare_pictures
 
     part = (shard, parts) if shard is not None and parts is not None else None
-    found: Any = source
-    if source.startswith("s3://"):
-        found = open_s3(source, endpoint_url, region, profile)
+
+    def open_named(address: str | None) -> Any:
+        is_s3 = address is not None and address.startswith("s3://")
+        return open_s3(str(address), endpoint_url, region, profile) if is_s3 else address
+
     with progress_bar("Preparing") as on_progress:
         manifest = prepare_pictures(
-            found, out, resolution, crop, labels, part, workers, on_progress
+            open_named(source),
+            out,
+            resolution,
+            crop,
+            labels,
+            part,
+            workers,
+            on_progress,
+            paired=open_named(paired),
+            label_maps=open_named(label_maps),
+            unpaired=open_named(unpaired),
         )
     if manifest.get("already_there"):
         click.echo(f"Already there: {out} holds this very data set.")
@@ -261,6 +289,16 @@ def tell_counts(manifest: dict[str, Any], out: Path) -> None:
     if manifest["duplicates"]:
         click.echo(f"Of what they are duplicates: {out / manifest['duplicate_files']}")
     click.echo(f"{manifest['images']:,} images of {manifest['resolution']} pixels are in {out}")
+    for companion in companions_of(manifest, out):
+        tell_counts(*companion)
+
+
+def companions_of(manifest: dict[str, Any], out: Path) -> Iterator[tuple[dict[str, Any], Path]]:
+    """The manifests and folders of what belongs to a data set."""
+    from facegan.preparing.layout import read_packed
+
+    for facts in manifest.get("companions", {}).values():
+        yield read_packed(out / facts["folder"]), out / facts["folder"]
 
 
 # --- stream, merge, check, show -----------------------------------------------------------------
@@ -368,6 +406,9 @@ def tell_checked(checked: "Checked") -> None:
         click.echo(f"  class {name}: {count:,} ({count / max(manifest['images'], 1):.1%})")
     for reason, count in sorted(checked.reasons.items(), key=lambda pair: -pair[1]):
         click.echo(f"  skipped {count:,}: {reason}")
+    for name, companion in checked.companions.items():
+        click.echo(f"{name}:")
+        tell_checked(companion)
 
 
 @command.command("show")
@@ -378,10 +419,14 @@ def tell_checked(checked: "Checked") -> None:
 def show(folder: Path, out: Path, images: int, columns: int | None) -> None:
     """Draw some pictures of a prepared data set side by side.
 
+    Beside a picture is its partner, and its label map in the map's colours.
+
     \b
       facegan data show runs/photos64 --out grid.png
+      facegan data show runs/horse2zebra/unpaired --out zebras.png
     """
     import io
+    import math
 
     from PIL import Image
 
@@ -391,8 +436,10 @@ def show(folder: Path, out: Path, images: int, columns: int | None) -> None:
     from facegan.preparing import sample
 
     pictures = sample(folder, images)
+    sides = pictures.shape[2] // pictures.shape[1]  # a picture and its companions
+    columns = columns or math.ceil(math.sqrt(len(pictures) / sides))
     stream = io.BytesIO()
-    Image.fromarray(montage(pictures, columns)).save(stream, "PNG")
+    Image.fromarray(montage(pictures, columns, gap=2 * sides)).save(stream, "PNG")
     try:
         write_aside(out, stream.getvalue())
     except OSError as cause:

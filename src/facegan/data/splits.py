@@ -115,6 +115,10 @@ class SplitDataset:
             raise IndexError(f"an index lies outside 0 to {len(self) - 1}")
         return self.whole.read(indices + self.start)
 
+    def read_examples(self, indices: Tensor) -> dict[str, Tensor]:
+        """The images at N indices and all that belongs to each: :meth:`PackedDataset`'s."""
+        return self.whole.read_examples(indices + self.start)
+
     def order(self, seed: int, first: int, count: int) -> Tensor:
         """Which images come first-th … (first + count - 1)-th in a run, as indices (count,)."""
         own = getattr(self.whole, "order", None)

@@ -63,13 +63,18 @@ def stream_packed(
         The manifest.
 
     Raises:
-        DatasetError: the packed set is damaged, the folder holds something else, the disk is full,
-            or webdataset is not installed.
+        DatasetError: the packed set is damaged or has companions, the folder holds something else,
+            the disk is full, or webdataset is not installed.
     """
     load_webdataset()
     read_packed(packed)  # says it best where that is no packed data set
     pixels = PackedPixels.open(packed)
     manifest = pixels.manifest
+    if manifest.companions or manifest.channels != 3:
+        raise DatasetError(
+            f"{packed} has pairs or label maps, which streamed data sets do not carry.",
+            "Train on it as it is.",
+        )
     side = manifest.resolution
     size = images_a_shard or max(SHARD_BYTES // (side * side * 3), 1)
     plan = {"resolution": side, "streamed_from": manifest.digest, "order_seed": seed,

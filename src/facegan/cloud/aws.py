@@ -1,0 +1,166 @@
+"""AWS as this project speaks to it: clients made in one place, every failure a sentence."""
+
+from collections.abc import Iterator
+from typing import Any
+
+from facegan.cloud.calls import Call
+from facegan.errors import CloudError
+
+ATTEMPTS = 6  # with botocore's own backoff between them: throttling, 5xx, a lost connection
+
+RENEW = "Renew your credentials: `aws sso login`, or `aws configure`."
+CHECK = "Check your credentials: `aws sts get-caller-identity`."
+CLOCK = "Check your credentials, and this machine's clock."
+LATER = "AWS asks for fewer calls: wait a minute, and give the same command again."
+ANOTHER_REGION = "The bucket is in another region: name it by --region."
+PERMISSION = "Your credentials lack the permission {service}:{action}; docs/sagemaker.md has it."
+HINTS = {  # error code of AWS → the next step
+    "AccessDenied": PERMISSION,
+    "AccessDeniedException": PERMISSION,
+    "UnauthorizedOperation": PERMISSION,
+    "ExpiredToken": RENEW,
+    "ExpiredTokenException": RENEW,
+    "RequestExpired": CLOCK,
+    "UnrecognizedClientException": CHECK,
+    "InvalidClientTokenId": CHECK,
+    "InvalidAccessKeyId": CHECK,
+    "InvalidSignatureException": CLOCK,
+    "SignatureDoesNotMatch": CLOCK,
+    "ThrottlingException": LATER,
+    "Throttling": LATER,
+    "TooManyRequestsException": LATER,
+    "SlowDown": LATER,
+    "ResourceInUse": "The name is taken: give another, or delete what has it.",
+    "ResourceLimitExceeded": "See `facegan cloud check --instance-type TYPE`: which quota it is, "
+    "and how to ask for more.",
+    "LimitExceededException": "Ask AWS for a higher quota, or delete what is not needed.",
+    "NoSuchBucket": "Check the bucket's name: `aws s3 ls`.",
+    "PermanentRedirect": ANOTHER_REGION,
+    "AuthorizationHeaderMalformed": ANOTHER_REGION,
+}
+BOTO_HINTS = {  # exception of botocore → the next step
+    "NoCredentialsError": "Run `aws configure`, or name a --profile.",
+    "PartialCredentialsError": "Run `aws configure`, or name a --profile.",
+    "NoRegionError": "Name a --region, as eu-west-1, or write one into facegan.toml.",
+    "ProfileNotFound": "`aws configure list-profiles` lists those there are.",
+    "TokenRetrievalError": RENEW,
+    "UnauthorizedSSOTokenError": RENEW,
+    "SSOTokenLoadError": RENEW,
+    "EndpointConnectionError": "Check the network, and the region's name.",
+    "ConnectTimeoutError": "Check the network, and the region's name.",
+    "ConnectionClosedError": "Check the network, and give the same command again.",
+    "ReadTimeoutError": "Check the network, and give the same command again.",
+}
+
+
+class Aws:
+    """Clients of one account in one region.
+
+    Args:
+        region: AWS region; boto3's usual sources where None.
+        profile: AWS profile; boto3's usual sources where None.
+
+    Raises:
+        CloudError: boto3 is not installed, or there is no such profile.
+    """
+
+    def __init__(self, region: str | None = None, profile: str | None = None) -> None:
+        try:
+            import boto3
+            from botocore.exceptions import BotoCoreError
+        except ImportError as cause:
+            raise CloudError("boto3 is not installed.", "pip install 'facegan[cloud]'") from cause
+        try:
+            self.session = boto3.Session(profile_name=profile, region_name=region)
+        except BotoCoreError as cause:
+            raise explained(cause, "AWS") from cause
+        self.clients: dict[str, Any] = {}
+
+    @property
+    def region(self) -> str | None:
+        """Where calls go, if that is known."""
+        found: str | None = self.session.region_name
+        return found
+
+    def client(self, service: str, **settings: Any) -> Any:
+        """boto3's client of a service, made when it is first asked for.
+
+        Args:
+            service: boto3's name of it.
+            settings: Of its ``botocore.config.Config``; those of the first caller count.
+
+        Raises:
+            CloudError: no region is known.
+        """
+        from botocore.config import Config
+        from botocore.exceptions import BotoCoreError
+
+        if service not in self.clients:
+            retries = {"mode": "standard", "total_max_attempts": ATTEMPTS}
+            config = Config(retries=retries, **settings)
+            try:
+                self.clients[service] = self.session.client(service, config=config)
+            except (BotoCoreError, ValueError) as cause:
+                raise explained(cause, service) from cause
+        return self.clients[service]
+
+    def ask(self, call: Call) -> Any:
+        """Make one call.
+
+        Raises:
+            CloudError: it failed; names the action, the resource and the next step.
+        """
+        from botocore import xform_name
+        from botocore.exceptions import BotoCoreError, ClientError
+
+        method = getattr(self.client(call.service), xform_name(call.action))
+        try:
+            return method(**call.request)
+        except (BotoCoreError, ClientError) as cause:
+            raise failed(call, cause) from cause
+
+    def pages(self, call: Call, items: str) -> Iterator[Any]:
+        """Everything that a call lists, page after page.
+
+        Args:
+            call: The first page's.
+            items: The name of the list in an answer.
+
+        Raises:
+            CloudError: see :meth:`ask`.
+        """
+        from botocore import xform_name
+        from botocore.exceptions import BotoCoreError, ClientError
+
+        paginator = self.client(call.service).get_paginator(xform_name(call.action))
+        try:
+            for page in paginator.paginate(**call.request):
+                yield from page.get(items, ())
+        except (BotoCoreError, ClientError) as cause:
+            raise failed(call, cause) from cause
+
+
+def failed(call: Call, cause: Any) -> CloudError:
+    """What a failed call comes to, in a sentence with the next step."""
+    response = getattr(cause, "response", None)
+    if response is None:  # botocore's own: no credentials, no network
+        return explained(cause, f"{call.service}:{call.action} on {call.on}")
+    told = response["Error"]
+    code = str(told.get("Code"))
+    hint = HINTS.get(code, "").format(service=iam_prefix(call.service), action=call.action)
+    message = f"{call.service}:{call.action} on {call.on} failed: {code}: {told.get('Message')}"
+    return CloudError(message, hint, code)
+
+
+def explained(cause: Exception, doing: str) -> CloudError:
+    """An error of botocore's own in our words."""
+    kind = type(cause).__name__
+    reason = (str(cause).splitlines() or [kind])[0].rstrip(".")
+    return CloudError(f"{doing}: {reason}.", BOTO_HINTS.get(kind, ""), kind)
+
+
+def iam_prefix(service: str) -> str:
+    """What IAM calls a service that boto3 knows by another name."""
+    return {"sagemaker-runtime": "sagemaker", "service-quotas": "servicequotas"}.get(
+        service, service
+    )
