@@ -1,6 +1,6 @@
-"""AWS for tests: a moto server, which has accounts, buckets and jobs but few of AWS's checks; and
+"""AWS for tests: a moto server, which has accounts, buckets and jobs but few of AWS's checks.
 
-one bucket whose server pages, loses keys and refuses credentials as S3 does, which moto's does not.
+And one bucket whose server pages, loses keys and refuses credentials as S3 does; moto's does not.
 """
 
 import threading
