@@ -31,7 +31,7 @@ except ImportError:
         """The job failed; the text says why."""
 
 
-OF_THE_PLAN = ("family", "labels", "preset", "resolution")
+OF_THE_PLAN = ("evaluate_split", "family", "labels", "preset", "resolution", "split")
 
 
 def main() -> None:

@@ -346,7 +346,41 @@ def companions_of(manifest: dict[str, Any], out: Path) -> Iterator[tuple[dict[st
         yield read_packed(out / facts["folder"]), out / facts["folder"]
 
 
-# --- merge, check, show -------------------------------------------------------------------------
+# --- stream, merge, check, show -----------------------------------------------------------------
+
+
+@command.command("stream")
+@click.argument("packed", metavar="PACKED", type=folder_type)
+@click.option("--out", required=True, type=folder_type, help="Folder to make, or to go on with.")
+@click.option(
+    "--seed",
+    type=click.IntRange(0, 2**32 - 1),
+    default=0,
+    show_default=True,
+    help="Which random order the images are put in; the manifest says it.",
+)
+def stream(packed: Path, out: Path, seed: int) -> None:
+    """Write a prepared data set as tars of PNGs that are read in sequence, from S3 too.
+
+    For what does not fit the disk of a training machine. A streamed data set is shuffled in windows
+    of four shards, so the images are put into the shards in a random order first, each within its
+    split. Splits, labels and the lists of what was thrown away go along. One shard (64 MiB of
+    pixels) is in memory. Killed? The same command goes on after the last shard. Needs
+    pip install 'facegan[streaming]'.
+
+    \b
+      facegan data stream runs/photos64 --out runs/photos64s
+      aws s3 sync runs/photos64s s3://bucket/photos64s
+      facegan train --data s3://bucket/photos64s --out runs/first
+    """
+    from facegan.data.streaming import stream_packed
+
+    with progress_bar("Streaming") as on_progress:
+        manifest = stream_packed(packed, out, seed, on_progress=on_progress)
+    if manifest.get("already_there"):
+        click.echo(f"Already there: {out} holds this very data set.")
+    shards = len(manifest["shards"])
+    click.echo(f"{manifest['images']:,} images in {shards:,} shards are in {out}")
 
 
 @command.command("merge")
@@ -380,14 +414,23 @@ def check(folder: Path) -> None:
     """Read all of a prepared data set: is it what its manifest says, and what is in it?
 
     Prints counts, the balance of labels, why pictures were skipped, and the digest. Damaged shards
-    and images that are there twice are named, and then the exit code is 3.
+    and images that are there twice are named, and then the exit code is 3. Of a streamed data set
+    the shards' digests and the labels are checked.
 
     \b
       facegan data check runs/photos64
     """
+    from facegan.data.manifest import read_manifest
     from facegan.errors import DatasetError
+    from facegan.preparing import Checked
     from facegan.preparing import check as check_packed
 
+    if read_manifest(folder).get("kind") == "streamed":
+        from facegan.data.streaming import check_streamed
+
+        tell_checked(Checked(*check_streamed(folder)))
+        click.echo("All is well.")
+        return
     checked = check_packed(folder)
     tell_checked(checked)
     if checked.problems:
