@@ -427,6 +427,11 @@ def test_a_model_goes_and_comes_back_by_the_command(
     assert not (tmp_path / ASIDE).exists()
 
 
+def test_a_file_goes_into_a_folder_that_ends_with_a_slash(s3: Recorded, folder: Path) -> None:
+    assert run("upload", folder / "labels.npy", f"{SET}/", "--yes") == 0
+    assert keys(s3) == ["faces/set/labels.npy"]
+
+
 def test_a_bucket_is_made_private_encrypted_and_tidy(s3: Recorded, folder: Path) -> None:
     assert run("upload", folder, "s3://new-bucket/set", "--make-bucket", "--yes") == 0
     client, named = s3.client("s3"), {"Bucket": "new-bucket"}

@@ -55,7 +55,7 @@ def upload(
     """
     settings = desk.settings.but(bucket=bucket, kms_key=kms_key)
     where = Place.read(place) if place else usual_place(source, settings.need("bucket"), desk)
-    if not where.prefix and source.is_file():
+    if source.is_file() and (not where.prefix or (place or "").endswith("/")):
         where = where.at(source.name)
     if (source / PREPARING).is_dir() and not (source / MANIFEST).is_file():
         hint = "Give its `facegan data prepare` again: it goes on."
