@@ -38,6 +38,7 @@ def stub(ecr: Aws) -> Iterator[Stubber]:
 def test_a_missing_repository_is_made_with_scanning_and_a_lifecycle(
     ecr: Aws, stub: Stubber
 ) -> None:
+    stub.add_client_error("describe_repositories", "RepositoryNotFoundException")
     stub.add_response("create_repository", {"repository": {"repositoryUri": ADDRESS}}, CREATE)
     policy = {"repositoryName": "faces", "lifecyclePolicyText": json.dumps(LIFECYCLE)}
     stub.add_response("put_lifecycle_policy", {}, policy)
@@ -45,13 +46,13 @@ def test_a_missing_repository_is_made_with_scanning_and_a_lifecycle(
 
 
 def test_one_that_is_there_keeps_its_settings(ecr: Aws, stub: Stubber) -> None:
-    stub.add_client_error("create_repository", "RepositoryAlreadyExistsException")
     there = {"repositories": [{"repositoryUri": ADDRESS}]}
     stub.add_response("describe_repositories", there, {"repositoryNames": ["faces"]})
     assert ensure_repository(ecr, "faces") == ADDRESS
 
 
 def test_what_a_role_lacks_is_named(ecr: Aws, stub: Stubber) -> None:
+    stub.add_client_error("describe_repositories", "RepositoryNotFoundException")
     stub.add_client_error("create_repository", "AccessDeniedException", "no")
     with pytest.raises(CloudError, match=r"on faces failed.* permission ecr:CreateRepository"):
         ensure_repository(ecr, "faces")

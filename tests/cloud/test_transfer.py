@@ -90,7 +90,7 @@ def up(aws: Aws, folder: Path) -> Any:
 def down(aws: Aws, out: Path) -> Any:
     remotes = remotes_of(aws, SET, out)
     job = Download(aws, SET, patience=0)
-    return job.fetch(remotes, job.look(remotes, out), out)
+    return job.fetch(remotes, job.look(remotes), out)
 
 
 def keys(aws: Aws) -> list[str]:
@@ -144,6 +144,19 @@ def test_a_file_that_changed_goes_again_after_the_old_manifest_went_away(
         ("DeleteObject", manifest), ("PutObject", f"faces/set/{NAMES[0]}"), ("PutObject", manifest),
     ]  # fmt: skip
     assert (counts.sent, counts.kept) == (2, 2)
+
+
+def test_each_of_several_sets_in_a_folder_has_its_manifest_last(s3: Recorded, folder: Path) -> None:
+    (folder / "b").mkdir()
+    for name in ("b/dataset.json", "b/0.npy", "c.npy"):
+        (folder / name).write_bytes(b"x")
+    up(s3, folder)
+    (folder / "b/0.npy").write_bytes(b"y")
+    s3.asked.clear()
+    up(s3, folder)
+    puts = [key.removeprefix("faces/set/") for action, key in s3.asked if action == "PutObject"]
+    assert puts[0] == "b/0.npy" and sorted(puts[1:]) == ["b/dataset.json", "dataset.json"]
+    assert s3.count()["DeleteObject"] == 2
 
 
 def test_a_half_sent_set_has_no_manifest(s3: Recorded, folder: Path) -> None:

@@ -76,6 +76,7 @@ def test_an_image_is_pushed_and_pulled_again_by_the_digest_that_was_told(
     }
     with Stubber(aws.client("ecr")) as stub:
         made = {"repository": {"repositoryUri": f"{registry}/faces"}}
+        stub.add_client_error("describe_repositories", "RepositoryNotFoundException")
         stub.add_response("create_repository", made)
         stub.add_response("put_lifecycle_policy", {})
         stub.add_response("get_authorization_token", {"authorizationData": [token]})

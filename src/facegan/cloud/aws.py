@@ -17,6 +17,8 @@ LATER = "AWS asks for fewer calls: wait a minute, and give the same command agai
 ANOTHER_REGION = "The bucket is in another region: name it by --region."
 PERMISSION = "Your credentials lack the permission {permission}: see infra/iam/README.md."
 HINTS = {  # error code of AWS → the next step
+    "400": CHECK,  # answers to HEAD have no other code
+    "403": PERMISSION,
     "AccessDenied": PERMISSION,
     "AccessDeniedException": PERMISSION,
     "UnauthorizedOperation": PERMISSION,

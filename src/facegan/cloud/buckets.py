@@ -63,11 +63,12 @@ def exists(aws: Aws, bucket: str) -> bool:
         CloudError: it is somebody else's, or nothing can be asked.
     """
     try:
-        aws.ask(Call("s3", "HeadBucket", {"Bucket": bucket}, bucket))
+        # Not HeadBucket: its answers have no body, and so no reason.
+        aws.ask(Call("s3", "ListObjectsV2", {"Bucket": bucket, "MaxKeys": 1}, bucket))
     except CloudError as error:
-        if error.code in ("404", "NoSuchBucket", "NotFound"):
+        if error.code == "NoSuchBucket":
             return False
-        if error.code in ("403", "AccessDenied"):
+        if error.code == "AccessDenied":
             hint = "It is another account's, or your credentials lack s3:ListBucket on it."
             raise CloudError(
                 f"The bucket {bucket} may not be looked into.", hint, error.code

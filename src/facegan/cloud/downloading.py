@@ -36,6 +36,11 @@ class Remote:
     path: Path
     size: int
 
+    @property
+    def is_manifest(self) -> bool:
+        """Whether it is what makes a folder a data set."""
+        return self.path.name == MANIFEST
+
 
 @dataclass
 class Received:
@@ -48,7 +53,7 @@ class Received:
 
 
 def remotes_of(aws: Aws, place: Place, out: Path) -> list[Remote]:
-    """What a place holds, each with its path below a folder; the manifest last.
+    """What a place holds, each with its path below a folder; manifests last.
 
     Raises:
         CloudError: it holds nothing, or a name that no file of this folder may have.
@@ -62,7 +67,7 @@ def remotes_of(aws: Aws, place: Place, out: Path) -> list[Remote]:
         return [Remote(place.prefix, path, found[0]["Size"])]
     below = [it for it in found if it["Key"] != place.prefix]
     remotes = [Remote(it["Key"], path_of(it["Key"], place, out), it["Size"]) for it in below]
-    return sorted(remotes, key=lambda it: (it.path == out / MANIFEST, it.key))
+    return sorted(remotes, key=lambda it: (it.is_manifest, it.key))
 
 
 def path_of(key: str, place: Place, out: Path) -> Path:
@@ -96,7 +101,7 @@ class Download:
     patience: float = 1.0
     stop: Event = field(default_factory=Event)
 
-    def look(self, remotes: Sequence[Remote], out: Path) -> list[Remote]:
+    def look(self, remotes: Sequence[Remote]) -> list[Remote]:
         """What is not here as it is there.
 
         Raises:
@@ -108,8 +113,9 @@ class Download:
             same = {it.key for it, is_same in each(pool, self.is_here, alike, self.stop) if is_same}
         missing = [it for it in remotes if it.key not in same]
         for it in missing:
-            if it.path == out / MANIFEST and it.path.exists():
-                raise ConfigError(f"{out} holds another data set.", "Name another folder.")
+            if it.is_manifest and it.path.exists():
+                told = f"{it.path.parent} holds another data set."
+                raise ConfigError(told, "Name another folder.")
         return missing
 
     def is_here(self, remote: Remote) -> bool:
@@ -148,8 +154,8 @@ class Download:
             if need > (free := shutil.disk_usage(folder).free):
                 told = f"{folder} has room for {free / 1e9:.1f} GB; {need / 1e9:.1f} are to come."
                 raise ConfigError(told, "Free some, or name a folder on another disk.")
-            manifests = [it for it in missing if it.path == out / MANIFEST]
-            others = [it for it in missing if it.path != out / MANIFEST]
+            others = [it for it in missing if not it.is_manifest]
+            manifests = [it for it in missing if it.is_manifest]
             with ThreadPoolExecutor(THREADS) as pool:
                 for stage in (others, manifests):
                     work = each(pool, lambda it: self.fetch_one(it, aside), stage, self.stop)

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from facegan.cloud.aws import Aws
-from facegan.cloud.calls import Call
+from facegan.cloud.calls import Call, carry_out
 from facegan.cloud.training_request import tag_list
 from facegan.docker_engine import Docker
 from facegan.errors import CloudError
@@ -43,15 +43,13 @@ def ensure_repository(aws: Aws, name: str, labels: Mapping[str, str] | None = No
 
     One that is there keeps its own settings.
     """
-    create, tidy = creation(name, labels or {})
     try:
-        made = aws.ask(create)
-    except CloudError as error:
-        if error.code != "RepositoryAlreadyExistsException":
-            raise
         found = aws.ask(Call("ecr", "DescribeRepositories", {"repositoryNames": [name]}, name))
         return str(found["repositories"][0]["repositoryUri"])
-    aws.ask(tidy)
+    except CloudError as error:
+        if error.code != "RepositoryNotFoundException":
+            raise
+    made, _ = carry_out(aws.ask, creation(name, labels or {}))
     return str(made["repository"]["repositoryUri"])
 
 
@@ -68,8 +66,9 @@ def creation(name: str, labels: Mapping[str, str]) -> list[Call]:
         "tags": tag_list(labels),
     }
     lifecycle = {"repositoryName": name, "lifecyclePolicyText": json.dumps(LIFECYCLE)}
+    undo = Call("ecr", "DeleteRepository", {"repositoryName": name}, name)
     return [
-        Call("ecr", "CreateRepository", create, name),
+        Call("ecr", "CreateRepository", create, name, undo),
         Call("ecr", "PutLifecyclePolicy", lifecycle, name),
     ]
 

@@ -45,6 +45,11 @@ class File:
         """Whether it is what makes a folder a data set."""
         return self.path.name == MANIFEST
 
+    @property
+    def folder(self) -> str:
+        """What the keys of its neighbours begin with."""
+        return self.key[: self.key.rfind("/") + 1]
+
 
 @dataclass
 class Counts:
@@ -57,7 +62,7 @@ class Counts:
 
 
 def files_of(source: Path, place: Place) -> list[File]:
-    """A folder's files, or the one file, in the order of their keys, the manifest last.
+    """A folder's files, or the one file, in the order of their keys, manifests last.
 
     Names that begin with a dot are left out: what is unfinished, and what belongs to tools.
 
@@ -77,8 +82,7 @@ def files_of(source: Path, place: Place) -> list[File]:
             raise ConfigError(f"{file.path} has {file.size:,} bytes.", "S3 takes 5 TiB at most.")
     if not files:
         raise ConfigError(f"{source} holds no files.")
-    is_set = source.is_dir()
-    return sorted(files, key=lambda it: (is_set and it.path == source / MANIFEST, it.key))
+    return sorted(files, key=lambda it: (it.is_manifest, it.key))
 
 
 def walk(folder: Path) -> Iterator[Path]:
@@ -246,11 +250,14 @@ class Upload:
             KeyboardInterrupt: as above.
         """
         keys = {file.key for file in files}
-        manifests = [file for file in missing if file == files[-1] and file.is_manifest]
-        others = [file for file in missing if file not in manifests]
-        if others and files[-1].is_manifest and files[-1].key in self.there:
-            self.aws.ask(delete_call(self.place, files[-1].key))
-            manifests = [files[-1]]
+        others = [file for file in missing if not file.is_manifest]
+        manifests = [file for file in missing if file.is_manifest]
+        for manifest in (file for file in files if file.is_manifest):
+            changes = any(file.key.startswith(manifest.folder) for file in others)
+            if changes and manifest.key in self.there:
+                self.aws.ask(delete_call(self.place, manifest.key))
+                if manifest not in manifests:
+                    manifests.append(manifest)
         counts = Counts(
             kept=len(files) - len(others) - len(manifests), others=len(self.there.keys() - keys)
         )

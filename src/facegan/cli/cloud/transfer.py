@@ -176,7 +176,7 @@ def download(desk: Desk, place: str, out: Path) -> None:
         desk.act(calls, "")
         return
     with interruptible(f"Interrupted. {AGAIN}"):
-        missing = job.look(remotes, out)
+        missing = job.look(remotes)
         size = sum(it.size for it in missing)
         if missing:
             cost = f"out of AWS it costs about ${size / 1e9 * SENT:.2f}"
