@@ -364,6 +364,13 @@ def test_a_full_disk_is_said_before_anything_comes(
         down(s3, tmp_path / "back")
 
 
+def test_links_are_followed_once(folder: Path, tmp_path: Path) -> None:
+    (folder / "ring").symlink_to(folder)
+    (folder / "one.npy").symlink_to(folder / "labels.npy")
+    found = [file.key.removeprefix(SET.below) for file in files_of(folder, SET)]
+    assert found == [*NAMES[:2], "labels.npy", "one.npy", "dataset.json"]
+
+
 def test_names_that_s3_does_not_take_are_refused() -> None:
     with pytest.raises(ConfigError, match="no encoding"):
         check_key("a\udcff")

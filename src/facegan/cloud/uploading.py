@@ -86,13 +86,22 @@ def files_of(source: Path, place: Place) -> list[File]:
 
 
 def walk(folder: Path) -> Iterator[Path]:
-    """Every file below a folder whose path has no hidden name."""
+    """Every file below a folder whose path has no hidden name; links are followed, not in rings."""
+    seen = {folder.resolve()}
     for path, folders, names in os.walk(folder, followlinks=True):
-        folders[:] = [name for name in folders if not name.startswith(".")]
+        visible = (name for name in folders if not name.startswith("."))
+        folders[:] = [name for name in visible if is_new(Path(path, name).resolve(), seen)]
         for name in names:
             file = Path(path, name)
             if not name.startswith(".") and file.is_file():
                 yield file
+
+
+def is_new(folder: Path, seen: set[Path]) -> bool:
+    """Whether a folder was not seen before; from now on it was."""
+    is_first = folder not in seen
+    seen.add(folder)
+    return is_first
 
 
 def part_bytes(size: int) -> int:
