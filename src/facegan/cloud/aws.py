@@ -161,6 +161,9 @@ def explained(cause: Exception, doing: str) -> CloudError:
 
 def iam_prefix(service: str) -> str:
     """What IAM calls a service that boto3 knows by another name."""
-    return {"sagemaker-runtime": "sagemaker", "service-quotas": "servicequotas"}.get(
-        service, service
-    )
+    names = {
+        "resourcegroupstaggingapi": "tag",
+        "sagemaker-runtime": "sagemaker",
+        "service-quotas": "servicequotas",
+    }
+    return names.get(service, service)

@@ -7,6 +7,8 @@ from facegan.cli.lazy import LazyVerbs, Verb
 HERE = "facegan.cli.cloud"
 VERBS = {
     "push": Verb(f"{HERE}.push", "The images to ECR, as `make push` does."),
+    "costs": Verb(f"{HERE}.costs", "What something will cost, cost, or costs right now."),
+    "destroy": Verb(f"{HERE}.destroy", "Take down everything that the project made."),
 }
 
 
