@@ -262,8 +262,10 @@ def sentence(
 
 
 def money(dollars: float) -> str:
-    """Dollars as people write them; small ones with the digits that tell them apart."""
-    return f"${dollars:,.2f}" if dollars >= 1 or dollars == 0 else f"${dollars:.3g}"
+    """Dollars as people write them; below one with four digits where there are so many."""
+    cents, _, more = f"{dollars:,.4f}".partition(".")
+    rest = more[2:].rstrip("0") if dollars < 1 else ""
+    return f"${cents}.{more[:2]}{rest}" if rest else f"${dollars:,.2f}"
 
 
 def time_text(seconds: float) -> str:

@@ -4,6 +4,7 @@ The index (Resource Groups Tagging API) is minutes late, and SageMaker writes it
 case: so names and states come from each service's own list, and are matched by ARN.
 """
 
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -40,16 +41,22 @@ class Tagged:
 
     @property
     def kind(self) -> str:
-        """What it is to its service, as endpoint; a bucket's ARN does not say."""
-        resource = self.arn.split(":", 5)[5]
-        cut = min((at for at in (resource.find(":"), resource.find("/")) if at > 0), default=-1)
-        return resource[:cut] if cut > 0 else {"s3": "bucket"}.get(self.service, "")
+        """What it is to its service, as endpoint."""
+        return self.parts[0]
 
     @property
     def name(self) -> str:
         """Its name, as the ARN has it: in lower case for SageMaker's."""
+        return self.parts[1]
+
+    @property
+    def parts(self) -> tuple[str, str]:
+        """Kind and name; a bucket's ARN does not say what it is."""
         resource = self.arn.split(":", 5)[5]
-        return resource[len(self.kind) + 1 :] if resource.startswith(self.kind) else resource
+        kind, *name = re.split("[:/]", resource.lstrip("/"), maxsplit=1)
+        if not name:
+            return {"s3": "bucket"}.get(self.service, ""), kind
+        return kind, name[0]
 
 
 @dataclass(frozen=True)
@@ -76,6 +83,7 @@ class Inventory:
     def __init__(self, aws: Aws, entries: list[Tagged]) -> None:
         self.aws, self.entries = aws, entries
         self.arns = {one.arn.lower() for one in entries}
+        self.seen: dict[str, list[Found]] = {}  # call → what it listed
 
     def of(self, service: str, kind: str) -> list[Tagged]:
         """The entries of one kind."""
@@ -122,11 +130,14 @@ class Inventory:
         """What a service lists of what is ours; not asked where the index has none of the kind."""
         if not self.of("sagemaker", kind):
             return []
-        return [
-            Found(str(one[f"{stem}Name"]), one)
-            for one in self.aws.pages(call, items)
-            if str(one[f"{stem}Arn"]).lower() in self.arns
-        ]
+        asked = f"{call.action} {call.request}"
+        if asked not in self.seen:
+            self.seen[asked] = [
+                Found(str(one[f"{stem}Name"]), one)
+                for one in self.aws.pages(call, items)
+                if str(one[f"{stem}Arn"]).lower() in self.arns
+            ]
+        return self.seen[asked]
 
 
 def inventory(aws: Aws, project: str) -> Inventory:

@@ -163,9 +163,9 @@ def running_jobs(ours: Inventory) -> Iterator[Thing]:
         lost = "stopped: what it has not drawn"
         yield Thing(kind="transform job", name=one.name, loses=lost, calls=(stop,))
     for one in ours.training_jobs(WarmPoolStatusEquals="Available"):
-        no_longer = {"ResourceConfig": {"KeepAlivePeriodInSeconds": 0}}
-        request: dict[str, Any] = {"TrainingJobName": one.name} | no_longer
-        end = Call("sagemaker", "UpdateTrainingJob", request, one.name)
+        no_longer = {"KeepAlivePeriodInSeconds": 0}
+        update = {"TrainingJobName": one.name, "ResourceConfig": no_longer}
+        end = Call("sagemaker", "UpdateTrainingJob", update, one.name)
         lost = "machines kept warm; the next job starts cold"
         yield Thing(kind="warm pool", name=one.name, loses=lost, calls=(end,))
 
@@ -426,7 +426,8 @@ def delete(ask: Ask, call: Call) -> None:
     try:
         answer = ask(call)
     except CloudError as error:
-        if is_missing(error):
+        is_stopping = call.action.startswith("Stop") and "in status Stop" in error.message
+        if is_missing(error) or is_stopping:  # by the tuning job that it belongs to
             return
         raise
     if errors := isinstance(answer, dict) and answer.get("Errors"):

@@ -132,7 +132,7 @@ def job_text(bill: JobBill) -> str:
 @command.command("running")
 @click.option("--project", metavar="NAME", help="Whose.  [default: facegan]")
 @settings_options
-def running_command(desk: Desk, project: str | None) -> None:
+def running_command(desk: Desk) -> None:
     """What of this project costs by the hour right now, in one region, and what stops it.
 
     Endpoints, training and batch jobs, machines kept warm. What has not our tag is not seen, nor
@@ -142,7 +142,6 @@ def running_command(desk: Desk, project: str | None) -> None:
       facegan cloud costs running
       facegan cloud costs running --project faces --region eu-west-1
     """
-    desk.settings = desk.settings.but(project=project)
     found = running(desk.aws, desk.settings.project, lenient_prices(desk))
     known = [one.hourly for one in found if one.hourly is not None]
     value = {
