@@ -179,7 +179,7 @@ def test_what_cannot_be_deleted_is_named_with_its_command(
     told = capsys.readouterr()
     result = json.loads(told.out)
     gone = [one["kind"] for one in result["gone"]]
-    assert gone[-5:] == ["endpoint", "configuration", "model group", "alarm", "log group"]
+    assert gone[-5:] == ["configuration", "model group", "experiment", "alarm", "log group"]
     assert result["refused"][0]["error"] == "You may not."
     assert "1 could not be deleted" in told.err
     assert "aws sagemaker delete-model --model-name Faces" in told.err

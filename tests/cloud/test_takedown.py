@@ -49,6 +49,9 @@ def test_everything_of_the_project_goes_in_an_order_that_works_and_nothing_of_ot
         f"DeleteModelPackage {arn('model-package/faces/1')}",
         f"DeleteModelPackage {arn('model-package/faces/2')}",
         "DeleteModelPackageGroup Faces",
+        "DisassociateTrialComponent faces-first",
+        "DeleteTrial faces-first",
+        "DeleteExperiment Faces",
         "DeleteAlarms faces-5xx",
         "DeleteLogGroup /aws/sagemaker/Endpoints/Faces",
         "DeleteRepository facegan-training",
@@ -62,7 +65,7 @@ def test_everything_of_the_project_goes_in_an_order_that_works_and_nothing_of_ot
     done = CannedAws({"DescribeStacks": missing(), "DescribeEndpoint": missing()})
     outcome = Outcome()
     take_down(done.ask, plan(aws).going, outcome, wait=never)  # each request fits the service
-    assert [len(outcome.gone), outcome.refused] == [15, []]
+    assert [len(outcome.gone), outcome.refused] == [16, []]
 
 
 def test_every_version_of_an_object_goes() -> None:
@@ -99,8 +102,8 @@ def test_what_the_index_still_has_and_the_services_do_not_is_gone() -> None:
         action: {}
         for action in (
             "ListEndpoints", "ListEndpointConfigs", "ListModels", "ListModelPackageGroups",
-            "ListTrainingJobs", "ListHyperParameterTuningJobs", "ListTransformJobs",
-            "DescribeAlarms", "DescribeLogGroups", "ListObjectVersions", "ListMultipartUploads",
+            "ListExperiments", "ListTrainingJobs", "ListHyperParameterTuningJobs",
+            "ListTransformJobs", "DescribeAlarms", "DescribeLogGroups", "ListObjectVersions", "ListMultipartUploads",
         )
     }  # fmt: skip
     gone: dict[str, Any] = {

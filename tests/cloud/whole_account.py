@@ -20,6 +20,7 @@ def listed(stem: str, kind: str, *names: str, **more: Any) -> list[dict[str, Any
 INDEX = [
     *index(
         "endpoint/faces", "endpoint-config/faces", "model/faces", "model-package-group/faces",
+        "experiment/faces", "experiment-trial/faces-first",
         "training-job/faces-1", "training-job/faces-2", "hyper-parameter-tuning-job/search",
         "transform-job/draw",
     ),
@@ -80,6 +81,13 @@ def account(**others: Any) -> CannedAws:
             "ModelPackageSummaryList": [
                 {"ModelPackageArn": arn(f"model-package/faces/{n}")} for n in (1, 2)
             ]
+        },
+        "ListExperiments": {
+            "ExperimentSummaries": listed("Experiment", "experiment", "Faces", "theirs")
+        },
+        "ListTrials": {"TrialSummaries": [{"TrialName": "faces-first"}]},
+        "ListTrialComponents": {
+            "TrialComponentSummaries": [{"TrialComponentName": "faces-1-aws-training-job"}]
         },
         "ListTrainingJobs": jobs,
         "ListHyperParameterTuningJobs": tunings,

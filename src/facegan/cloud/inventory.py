@@ -110,6 +110,11 @@ class Inventory:
         items = "ModelPackageGroupSummaryList"
         return self.listed("model-package-group", call, items, "ModelPackageGroup")
 
+    def experiments(self) -> list[Found]:
+        """The groups of runs that are there."""
+        call = Call("sagemaker", "ListExperiments", {}, "experiments")
+        return self.listed("experiment", call, "ExperimentSummaries", "Experiment")
+
     def training_jobs(self, **only: Any) -> list[Found]:
         """The training jobs, those in a state where one is named."""
         call = Call("sagemaker", "ListTrainingJobs", only, "training jobs")

@@ -111,6 +111,7 @@ def look(aws: Aws, settings: Settings, wishes: Wishes) -> Plan:
         *endpoints(aws, ours),
         *configurations_and_models(ours),
         *registry(aws, ours),
+        *experiments(aws, ours),
         *alarms(aws, ours),
         *log_groups(aws, ours),
     ]
@@ -230,6 +231,32 @@ def registry(aws: Aws, ours: Inventory) -> Iterator[Thing]:
 def delete_package(arn: str) -> Call:
     """The call that takes a version out of the model registry."""
     return Call("sagemaker", "DeleteModelPackage", {"ModelPackageName": arn}, arn)
+
+
+def experiments(aws: Aws, ours: Inventory) -> Iterator[Thing]:
+    """Groups of runs; what a run has of a job is loosened from it, for only then it can go."""
+    for one in ours.experiments():
+        group = {"ExperimentName": one.name}
+        runs = Call("sagemaker", "ListTrials", group, one.name)
+        calls: list[Call] = []
+        names = [str(run["TrialName"]) for run in pages_or_none(aws, runs, "TrialSummaries")]
+        for name in names:
+            calls += loosen(aws, name)
+            calls.append(Call("sagemaker", "DeleteTrial", {"TrialName": name}, name))
+        yield Thing(
+            kind="experiment",
+            name=one.name,
+            loses=f"how {len(names)} runs were grouped; the jobs stay",
+            calls=(*calls, Call("sagemaker", "DeleteExperiment", group, one.name)),
+        )
+
+
+def loosen(aws: Aws, run: str) -> Iterator[Call]:
+    """The calls that take a run's parts, one for each job, out of it."""
+    parts = Call("sagemaker", "ListTrialComponents", {"TrialName": run}, run)
+    for part in pages_or_none(aws, parts, "TrialComponentSummaries"):
+        request = {"TrialName": run, "TrialComponentName": part["TrialComponentName"]}
+        yield Call("sagemaker", "DisassociateTrialComponent", request, run)
 
 
 def alarms(aws: Aws, ours: Inventory) -> Iterator[Thing]:
@@ -358,7 +385,8 @@ KNOWN = {
     ("ecr", "repository"), ("s3", "bucket"), ("application-autoscaling", "scalable-target"),
     *(("sagemaker", kind) for kind in (
         "endpoint", "endpoint-config", "model", "model-package-group", "model-package",
-        "training-job", "hyper-parameter-tuning-job", "transform-job",
+        "training-job", "hyper-parameter-tuning-job", "transform-job", "experiment",
+        "experiment-trial", "experiment-trial-component",
     )),
 }  # fmt: skip
 

@@ -21,8 +21,8 @@ from facegan.cloud.takedown import (
 from facegan.errors import CloudError
 
 ROLES_STAY = (
-    "IAM roles and policies stay, and cost nothing: they are in no index of tags that can be "
-    "searched by region."
+    "IAM roles and policies stay, and cost nothing: AWS's index of tags has no roles "
+    "(`facegan cloud role delete`)."
 )
 
 
@@ -39,8 +39,8 @@ def command(
 
     Lists what goes and what is lost with it, and asks for the project's name. Then deletes the
     public door, stops jobs, deletes endpoints with what scales them, configurations, models, the
-    model registry, alarms and log groups, and looks whether anything is left. What AWS keeps is
-    named, with the command for it; the same command again goes on where this one ended.
+    model registry, experiments, alarms and log groups, and looks whether anything is left. What AWS
+    keeps is named, with the command for it; the same command again goes on where this one ended.
 
     What has our tag counts (facegan:project=NAME), whoever made it. --dry-run prints the requests;
     it has to look at AWS for them, and changes nothing.
