@@ -103,7 +103,8 @@ def test_what_the_index_still_has_and_the_services_do_not_is_gone() -> None:
         for action in (
             "ListEndpoints", "ListEndpointConfigs", "ListModels", "ListModelPackageGroups",
             "ListExperiments", "ListTrainingJobs", "ListHyperParameterTuningJobs",
-            "ListTransformJobs", "DescribeAlarms", "DescribeLogGroups", "ListObjectVersions", "ListMultipartUploads",
+            "ListTransformJobs", "DescribeAlarms", "DescribeLogGroups", "ListObjectVersions",
+            "ListMultipartUploads",
         )
     }  # fmt: skip
     gone: dict[str, Any] = {
