@@ -62,6 +62,11 @@ def test_the_price_is_that_of_the_use() -> None:
     "odd",
     [
         "{}",
+        "",
+        "[]",
+        "null",
+        '{"product": {"attributes": {"usagetype": 5}}}',
+        product(f"EUW1-Train:{TYPE}", "much"),
         '{"product": {}}',
         product("", "9"),
         product(f"EUW1-Train:{TYPE}", "9", unit="GB-Mo"),
@@ -73,6 +78,13 @@ def test_the_price_is_that_of_the_use() -> None:
 def test_what_is_not_a_price_by_the_hour_is_passed_over(odd: str) -> None:
     assert hourly_price([odd], TYPE, "training") is None
     assert hourly_price([odd, *LIST], TYPE, "training") == 1.408
+
+
+def test_the_component_says_the_use_too() -> None:
+    odd = json.loads(product(f"EUW1-Something:{TYPE}", "3"))
+    odd["product"]["attributes"]["component"] = "Hosting"
+    assert hourly_price([json.dumps(odd)], TYPE, "endpoint") == 3
+    assert hourly_price([json.dumps(odd)], TYPE, "training") is None
 
 
 def test_of_several_prices_the_highest_counts() -> None:

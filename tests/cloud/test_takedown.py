@@ -6,7 +6,7 @@ from typing import Any, cast
 import pytest
 from botocore.stub import Stubber
 from canned_aws import CannedAws, index, missing
-from whole_account import INDEX, account, arn, listed
+from whole_account import INDEX, STOPPED, account, arn, listed
 
 from facegan.cloud.aws import Aws
 from facegan.cloud.calls import Call
@@ -62,7 +62,7 @@ def test_everything_of_the_project_goes_in_an_order_that_works_and_nothing_of_ot
         "DeleteTrainingJob Faces-1",
     ]
     assert aws.actions("Delete", "Stop", "Update", "Abort", "Deregister") == []
-    done = CannedAws({"DescribeStacks": missing(), "DescribeEndpoint": missing()})
+    done = CannedAws(STOPPED | {"DescribeStacks": missing(), "DescribeEndpoint": missing()})
     outcome = Outcome()
     take_down(done.ask, plan(aws).going, outcome, wait=never)  # each request fits the service
     assert [len(outcome.gone), outcome.refused] == [16, []]
@@ -125,6 +125,26 @@ def never(seconds: float) -> None:
     raise AssertionError("nothing is waited for here")
 
 
+def test_a_job_is_waited_for_until_it_has_ended_and_what_costs_is_told_to_end_before() -> None:
+    states = iter(["Stopping", "Stopped"])
+    aws = CannedAws(
+        {
+            "DescribeTrainingJob": lambda request: {"TrainingJobStatus": next(states)},
+            "DescribeEndpoint": missing(),
+        }
+    )
+    kinds = ("training job", "endpoint", "configuration")
+    waits = list[float]()
+    going = [one for one in plan(account()).going if one.kind in kinds]
+    take_down(aws.ask, going, Outcome(), wait=waits.append)
+    assert aws.actions() == [
+        "StopTrainingJob Faces-2", "DeregisterScalableTarget Faces", "DeleteEndpoint Faces",
+        "DescribeTrainingJob Faces-2", "DescribeTrainingJob Faces-2", "DescribeEndpoint Faces",
+        "DeleteEndpointConfig Faces",
+    ]  # fmt: skip
+    assert waits == [5.0]
+
+
 def thing(kind: str, name: str, until: bool = False) -> Thing:
     request = {"EndpointName": name}
     delete = Call("sagemaker", "DeleteEndpoint", request, name)
@@ -153,11 +173,23 @@ def test_what_is_refused_is_noted_and_the_others_go() -> None:
 
 def test_a_job_that_its_tuning_job_stopped_already_is_as_good_as_stopped() -> None:
     told = "The request was rejected because the training job is in status Stopping."
-    aws = CannedAws({"StopTrainingJob": CloudError(told, "", "ValidationException")})
+    refused = {"StopTrainingJob": CloudError(told, "", "ValidationException")}
+    aws = CannedAws(STOPPED | refused)
     things = [one for one in plan(account()).going if one.kind == "training job"]
     outcome = Outcome()
     take_down(aws.ask, things, outcome, wait=never)
     assert (outcome.gone, outcome.refused) == (things, [])
+
+
+def test_what_an_endpoint_lives_on_is_left_where_the_endpoint_stays() -> None:
+    why = CloudError("Cannot update in-progress endpoint.", "", "ValidationException")
+    aws = CannedAws(STOPPED | {"DescribeStacks": missing(), "DeleteEndpoint": why})
+    outcome = Outcome()
+    take_down(aws.ask, plan(account()).going, outcome, wait=never)
+    kept = [it.kind for it, _ in outcome.refused]
+    assert kept == ["endpoint", "configuration", "model", "image repository", "data", "bucket"]
+    assert "for the endpoint Faces stays" in str(outcome.refused[1][1])
+    assert aws.actions("DeleteModel ", "DeleteEndpointConfig", "DeleteObjects") == []
 
 
 def test_all_of_a_kind_are_deleted_before_one_is_waited_for() -> None:
@@ -186,7 +218,7 @@ def test_all_of_a_kind_are_deleted_before_one_is_waited_for() -> None:
     ("state", "told"),
     [
         ({"Stacks": [{"StackStatus": "DELETE_FAILED", "StackStatusReason": "in use."}]}, "in use."),
-        ({"Stacks": [{"StackStatus": "DELETE_IN_PROGRESS"}]}, "still being deleted: DELETE_IN"),
+        ({"Stacks": [{"StackStatus": "DELETE_IN_PROGRESS"}]}, "not ended yet: DELETE_IN"),
         (CloudError("slowly", "", "ThrottlingException"), "slowly"),
     ],
 )

@@ -11,6 +11,13 @@ def arn(resource: str) -> str:
     return f"arn:aws:sagemaker:eu-west-1:123456789012:{resource}"
 
 
+STOPPED = {
+    "DescribeTrainingJob": {"TrainingJobStatus": "Stopped"},
+    "DescribeTransformJob": {"TransformJobStatus": "Stopped"},
+    "DescribeHyperParameterTuningJob": {"HyperParameterTuningJobStatus": "Stopped"},
+}
+
+
 def listed(stem: str, kind: str, *names: str, **more: Any) -> list[dict[str, Any]]:
     return [
         {f"{stem}Name": name, f"{stem}Arn": arn(f"{kind}/{name.lower()}")} | more for name in names
@@ -107,4 +114,4 @@ def account(**others: Any) -> CannedAws:
         "ListObjectVersions": versions,
         "ListMultipartUploads": {"Uploads": [{"Key": "faces/half", "UploadId": "u"}]},
     }
-    return CannedAws(answers | others)
+    return CannedAws(STOPPED | answers | others)

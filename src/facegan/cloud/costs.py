@@ -28,8 +28,10 @@ ENDPOINT_NOTES = (
     "Serverless endpoints have no instances: they cost by memory, by the millisecond in which they "
     "draw, and by the data in and out; nothing while nobody asks.",
 )
-# What the price list calls the two uses: `usagetype` is as "EUW1-Train:ml.g5.xlarge".
+# What the price list calls the two uses: in `usagetype`, as "EUW1-Train:ml.g5.xlarge", and in
+# `component`. One of them is enough: the list's form is not promised.
 USAGES = {"training": "Train", "endpoint": "Host"}
+COMPONENTS = {"training": "Training", "endpoint": "Hosting"}
 
 
 def pricing_region(region: str | None) -> str:
@@ -62,16 +64,27 @@ def hourly_price(products: Iterable[str], instance_type: str, use: str) -> float
 
     Returns:
         The highest, should several fit; None where none does. What is not as expected is passed
-        over: the list's form is not promised.
+        over.
     """
-    wanted = re.compile(rf"(?:.*-)?{USAGES[use]}:{re.escape(instance_type)}")
     prices: list[float] = []
     for text in products:
-        product = json.loads(text)
-        about = product.get("product", {}).get("attributes", {})
-        if wanted.fullmatch(str(about.get("usagetype", ""))):
-            prices += on_demand_prices(product)
+        try:
+            product = json.loads(text)
+            if is_for(product["product"]["attributes"], instance_type, use):
+                prices += on_demand_prices(product)
+        except (ValueError, TypeError, KeyError, AttributeError):
+            continue
     return max(prices, default=None)
+
+
+def is_for(about: Mapping[str, Any], instance_type: str, use: str) -> bool:
+    """Whether a product's attributes are those of a machine in a use."""
+    wanted = rf"(.*-)?{USAGES[use]}:{re.escape(instance_type)}"
+    component = (about.get("instanceName"), about.get("component"))
+    return bool(
+        re.fullmatch(wanted, about.get("usagetype", ""))
+        or component == (instance_type, COMPONENTS[use])
+    )
 
 
 def on_demand_prices(product: Mapping[str, Any]) -> list[float]:

@@ -29,7 +29,9 @@ POLL_SECONDS = 5.0
 POLLS = 180  # a quarter of an hour: an endpoint takes a minute, a stack some
 ENDPOINT_LOGS = "/aws/sagemaker/Endpoints/"
 TRAINING_LOGS = "/aws/sagemaker/TrainingJobs"
-ENDED = ("Completed", "Failed", "Stopped")  # states of a job
+ENDED = ("Completed", "Failed", "Stopped", "DELETE_COMPLETE")  # states of jobs, and of a stack
+NEEDED_BY_ENDPOINTS = ("configuration", "model", "image repository", "data", "bucket")
+COSTLY = ("stack", "tuning job", "training job", "transform job", "warm pool", "endpoint")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -41,7 +43,8 @@ class Thing:
         name: Its name.
         loses: What is lost with it.
         calls: What takes it down, in their order.
-        until: Fails for want of the thing once it is gone; None for what goes at once.
+        until: Tells of it, and fails for want of it once it is gone, or says that it has ended;
+            None for what goes at once.
     """
 
     kind: str
@@ -154,15 +157,20 @@ def running_jobs(ours: Inventory) -> Iterator[Thing]:
         request = {"HyperParameterTuningJobName": one.name}
         stop = Call("sagemaker", "StopHyperParameterTuningJob", request, one.name)
         lost = "stopped: jobs it has not begun; those that run leave their checkpoints"
-        yield Thing(kind="tuning job", name=one.name, loses=lost, calls=(stop,))
+        tell = Call("sagemaker", "DescribeHyperParameterTuningJob", request, one.name)
+        yield Thing(kind="tuning job", name=one.name, loses=lost, calls=(stop,), until=tell)
     for one in ours.training_jobs(**is_running):
-        stop = Call("sagemaker", "StopTrainingJob", {"TrainingJobName": one.name}, one.name)
+        request = {"TrainingJobName": one.name}
+        stop = Call("sagemaker", "StopTrainingJob", request, one.name)
+        tell = Call("sagemaker", "DescribeTrainingJob", request, one.name)
         lost = "stopped: no model; its checkpoints stay, if it has a place for them"
-        yield Thing(kind="training job", name=one.name, loses=lost, calls=(stop,))
+        yield Thing(kind="training job", name=one.name, loses=lost, calls=(stop,), until=tell)
     for one in ours.transform_jobs(**is_running):
-        stop = Call("sagemaker", "StopTransformJob", {"TransformJobName": one.name}, one.name)
+        request = {"TransformJobName": one.name}
+        stop = Call("sagemaker", "StopTransformJob", request, one.name)
+        tell = Call("sagemaker", "DescribeTransformJob", request, one.name)
         lost = "stopped: what it has not drawn"
-        yield Thing(kind="transform job", name=one.name, loses=lost, calls=(stop,))
+        yield Thing(kind="transform job", name=one.name, loses=lost, calls=(stop,), until=tell)
     for one in ours.training_jobs(WarmPoolStatusEquals="Available"):
         no_longer = {"KeepAlivePeriodInSeconds": 0}
         update = {"TrainingJobName": one.name, "ResourceConfig": no_longer}
@@ -413,7 +421,7 @@ def take_down(
 ) -> None:
     """Delete things in their order; what is refused is noted, and the others still go.
 
-    All of a kind are deleted before any is waited for: what costs stops costing.
+    All that costs is told to end before any of it is waited for; then all of each kind.
 
     Args:
         ask: Makes a call.
@@ -422,7 +430,7 @@ def take_down(
         on_done: Called when one is gone.
         wait: Sleeps some seconds.
     """
-    for _, alike in groupby(things, key=lambda thing: thing.kind):
+    for _, alike in groupby(things, key=lambda it: "costs" if it.kind in COSTLY else it.kind):
         begun = [thing for thing in alike if is_begun(ask, thing, outcome)]
         for thing in begun:
             try:
@@ -435,8 +443,14 @@ def take_down(
 
 
 def is_begun(ask: Ask, thing: Thing, outcome: Outcome) -> bool:
-    """Make a thing's calls; whether none was refused."""
+    """Make a thing's calls; whether none was refused.
+
+    What an endpoint lives on is left where an endpoint stays: it would be broken, and cost on.
+    """
+    endpoint = next((it.name for it, _ in outcome.refused if it.kind == "endpoint"), None)
     try:
+        if endpoint and thing.kind in NEEDED_BY_ENDPOINTS:
+            raise CloudError(f"Left, for the endpoint {endpoint} stays and may need it.")
         for call in thing.calls:
             delete(ask, call)
     except CloudError as error:
@@ -480,19 +494,23 @@ def wait_until_gone(ask: Ask, thing: Thing, wait: Callable[[float], object]) -> 
                 return
             raise
         status, why = state(told)
-        if status == "DELETE_COMPLETE":
+        if status in ENDED and thing.kind != "endpoint":  # one that failed is there still
             return
         if status == "DELETE_FAILED":
             raise CloudError(f"The {thing.kind} {thing.name} was not deleted: {why or status}.")
         wait(POLL_SECONDS)
-    raise CloudError(f"The {thing.kind} {thing.name} is still being deleted: {status}.")
+    raise CloudError(f"The {thing.kind} {thing.name} has not ended yet: {status}.")
 
 
 def state(told: Any) -> tuple[str, str]:
-    """The status of an endpoint or a stack, and its reason."""
+    """The status of an endpoint, a job or a stack, and a stack's reason."""
     about = told["Stacks"][0] if "Stacks" in told else told
-    status = about.get("StackStatus") or about.get("EndpointStatus", "")
-    why = about.get("StackStatusReason") or about.get("FailureReason", "")
+    names = (
+        "StackStatus", "EndpointStatus", "TrainingJobStatus", "TransformJobStatus",
+        "HyperParameterTuningJobStatus",
+    )  # fmt: skip
+    status = next((about[name] for name in names if name in about), "")
+    why = about.get("StackStatusReason", "")
     return str(status), str(why).rstrip(".")
 
 
