@@ -1,6 +1,7 @@
 """`facegan cloud costs` at its edge: what people and programs are told, and what asks nobody."""
 
 import json
+import logging
 from pathlib import Path
 from typing import Any
 
@@ -171,6 +172,17 @@ def test_what_runs_is_a_table_with_its_sum(
         "endpoint  faces  InService  2 × ml.c7i.xlarge  $0.50    facegan cloud delete faces"
     )
     assert told[2] == ("Together $0.50 an hour, $365.00 a month (project faces in eu-west-1).")
+    (own_folder / "facegan.toml").unlink()
+    page = CloudError("pricing:GetProducts failed: 500: <!doctype html>\n<title>", "Wait.", "500")
+    canned.answers["GetProducts"] = page
+    assert run("running") == 0
+    printed = capsys.readouterr()
+    assert "Together 1 at a price that is not known here (project facegan in" in printed.out
+    assert (
+        printed.err
+        == "No prices from AWS: pricing:GetProducts failed: 500: <!doctype html> Wait.\n"
+    )
+    (own_folder / "facegan.toml").write_text('[cloud.price]\n"ml.c7i.xlarge" = 0.25\n')
     assert run("running", "--json") == 0
     assert json.loads(capsys.readouterr().out)["dollars_per_hour"] == 0.5
 
@@ -178,3 +190,8 @@ def test_what_runs_is_a_table_with_its_sum(
 def test_where_nothing_runs_that_is_said(moto: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert run("running") == 0
     assert capsys.readouterr().out.startswith("Nothing of project facegan in eu-west-1 costs")
+
+
+def test_botocore_says_nothing_of_where_it_found_credentials() -> None:
+    run("--help")
+    assert not logging.getLogger("botocore.credentials").isEnabledFor(logging.INFO)

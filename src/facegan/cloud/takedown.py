@@ -327,7 +327,8 @@ def data(aws: Aws, settings: Settings) -> Iterator[Thing]:
     ]  # fmt: skip
     if deletions or aborts:
         size = size_text(sum(one.get("Size", 0) for one in objects))
-        lost = f"{len(objects)} objects, {size}: data, models, checkpoints, for good"
+        count = f"{len(objects)} object{'' if len(objects) == 1 else 's'}"
+        lost = f"{count}, {size}: data, models, checkpoints, for good"
         yield Thing(kind="data", name=where, loses=lost, calls=(*deletions, *aborts))
 
 

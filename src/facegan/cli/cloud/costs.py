@@ -163,9 +163,10 @@ def running_text(found: list[Running], where: str, hourly: float, unknown: int) 
         machines = f"{one.count} × {one.instance_type}" if one.instance_type else "none"
         cost = UNKNOWN if one.hourly is None else money(one.hourly)
         rows.append((one.kind, one.name, one.status, machines, cost, one.stop))
-    total = f"Together {money(hourly)} an hour, {money(hourly * MONTH_HOURS)} a month"
-    more = f", and {unknown} at a price that is not known here" if unknown else ""
-    return f"{table(rows)}\n{total}{more} ({where}).\n{NOT_COUNTED}"
+    known = f"{money(hourly)} an hour, {money(hourly * MONTH_HOURS)} a month"
+    parts = [known] * (unknown < len(found))
+    parts += [f"{unknown} at a price that is not known here"] * bool(unknown)
+    return f"{table(rows)}\nTogether {', and '.join(parts)} ({where}).\n{NOT_COUNTED}"
 
 
 def prices_of(desk: Desk) -> Prices:
@@ -189,7 +190,8 @@ def lenient_prices(desk: Desk) -> Callable[[str, str], float | None]:
             return prices.of(instance_type, use, desk.aws.region)
         except CloudError as error:
             refused.append(error)
-            click.echo(f"No prices from AWS: {error}", err=True)
+            first, *_ = error.message.splitlines()
+            click.echo(f"No prices from AWS: {first} {error.hint}".rstrip(), err=True)
             return None
 
     return price_of
