@@ -11,8 +11,8 @@ from unittest import mock
 
 import pytest
 import torch
+from free_ports import free_port
 from torch import Tensor
-from torch.distributed.elastic.utils.distributed import get_free_port
 
 from facegan.artifact import load_artifact
 from facegan.cli.__main__ import facegan, run_safely
@@ -135,20 +135,29 @@ def own_environment() -> Iterator[None]:
         yield
 
 
+@pytest.mark.parametrize(("preset", "on_first"), [
+    (("dcgan", "tiny"), 1), (("r3gan", "tiny-conditional"), -1),
+], ids=["labels-elsewhere", "conditional"])  # fmt: skip
 def test_hosts_that_hold_some_shards_or_none_train_as_one_with_all(
-    packed: PackedDataset, tmp_path: Path, own_environment: None
-) -> None:
-    """The manifest on one, shards and labels on the other: what ShardedByS3Key may leave."""
-    os.environ |= {"FACEGAN_MEETING_PORT": str(get_free_port()), "OMP_NUM_THREADS": "1"}
+    packed: PackedDataset, tmp_path: Path, own_environment: None,
+    preset: tuple[str, str], on_first: int,
+) -> None:  # fmt: skip
+    """The manifest on one, shards on the other: what ShardedByS3Key may leave.
+
+    With a conditional preset the first must have the labels, too.
+    """
+    os.environ |= {"FACEGAN_MEETING_PORT": str(free_port()), "OMP_NUM_THREADS": "1"}
     names = sorted(p.relative_to(packed.folder) for p in packed.folder.rglob("*.*"))
     assert names[0] == Path("dataset.json")
-    parts = [names[:1], names[1:]]
-    jobs = [start_host(tmp_path / host, host, packed.folder, part)
+    assert names[-1] == Path("labels.npy")
+    first = names[:1] if on_first == 1 else [names[0], names[-1]]
+    parts = [first, [name for name in names if name not in first]]
+    jobs = [start_host(tmp_path / host, host, packed.folder, part, preset)
             for host, part in zip(HOSTS, parts, strict=True)]  # fmt: skip
-    assert [job.wait(timeout=120) for job in jobs] == [0, 0]
+    assert [job.wait(timeout=120) for job in jobs[::-1]] == [0, 0]
     leader, alone = tmp_path / HOSTS[0], tmp_path / "alone"
-    words = ["--data", packed.folder, "--out", alone, *TINY, "--total-kimg", "0.03"]
-    assert train(*words, "--batch-size", "16") == 0
+    words = ["--data", packed.folder, "--out", alone, "--family", preset[0], "--preset", preset[1]]
+    assert train(*words, "--precision", "fp32", "--total-kimg", "0.03", "--batch-size", "16") == 0
     facts = [json.loads((run / "run.json").read_text())["dataset"]
              for run in (alone, leader / "checkpoints")]  # fmt: skip
     assert facts[0]["digest"] == facts[1]["digest"] and facts[1]["images"] == 64
@@ -158,14 +167,17 @@ def test_hosts_that_hold_some_shards_or_none_train_as_one_with_all(
         torch.testing.assert_close(shared[name], value, rtol=1e-3, atol=1e-4)
 
 
-def start_host(base: Path, host: str, source: Path, names: list[Path]) -> "subprocess.Popen[bytes]":
+def start_host(
+    base: Path, host: str, source: Path, names: list[Path], preset: tuple[str, str]
+) -> "subprocess.Popen[bytes]":
     """One host of a training job, its /opt/ml under a folder of its own."""
     config, data = base / "input" / "config", base / "input" / "data" / "training"
     config.mkdir(parents=True), data.mkdir(parents=True)
     for name in names:
         (data / name).parent.mkdir(exist_ok=True)
         shutil.copy(source / name, data / name)
-    asked = {"preset": "tiny", "total_kimg": "0.03", "batch_size": "16", "precision": "fp32",
+    asked = {"family": preset[0], "preset": preset[1], "resolution": "32", "total_kimg": "0.03",
+             "batch_size": "16", "precision": "fp32",
              "processes": "1"}  # fmt: skip
     (config / "resourceconfig.json").write_text(json.dumps({"hosts": HOSTS, "current_host": host}))
     (config / "hyperparameters.json").write_text(json.dumps(asked))
@@ -183,6 +195,21 @@ def test_two_processes_read_the_shards_that_one_reads(
     one, two = (load_artifact(run / "model").generator.state_dict() for run in runs)
     for name, value in one.items():
         torch.testing.assert_close(two[name], value, rtol=1e-3, atol=1e-4)
+
+
+def test_a_conditional_preset_is_refused_where_the_first_host_has_no_labels(
+    packed: PackedDataset, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The classes are told before the hosts meet: from the manifest and the labels."""
+    shutil.copytree(packed.folder, tmp_path / "data")
+    (tmp_path / "data/labels.npy").unlink()
+    words = ["--data", tmp_path / "data", "--out", tmp_path / "out", "--family", "r3gan"]
+    assert train(*words, "--preset", "tiny-conditional") == 3
+    assert "labels.npy cannot be read" in capsys.readouterr().err
+    (tmp_path / "data/dataset.json").unlink()
+    assert train(*words, "--preset", "tiny-conditional") == 3
+    said = capsys.readouterr().err
+    assert "holds no pictures" in said and "Traceback" not in said, said
 
 
 WORLD = World(0, 2, 0, ("algo-1", "algo-2"))

@@ -210,7 +210,10 @@ def new_plan(out: Path, asked: dict[str, Any], given: dict[str, str]) -> dict[st
 
 
 def plan_run(
-    asked: dict[str, Any], given: dict[str, str], also: tuple[str, ...] = OPTIONS
+    asked: dict[str, Any],
+    given: dict[str, str],
+    also: tuple[str, ...] = OPTIONS,
+    is_first: bool = True,
 ) -> dict[str, Any]:
     """All that a run is: data, family, preset, resolution and hyperparameters, checked.
 
@@ -219,6 +222,7 @@ def plan_run(
             ``preset`` and ``resolution``.
         given: Hyperparameters by name.
         also: Further names worth offering for a mistyped one.
+        is_first: Whether this host's plan is the run's; the others' data may lack labels.
 
     Raises:
         ConfigError: an unknown name, a value out of range, or images that the family cannot make,
@@ -243,7 +247,10 @@ def plan_run(
             f"Nothing would be evaluated against {plan['evaluate_data']}.",
             "Say how often: --evaluate-kimg 5.",
         )
-    classes = check_labels(plan, find_preset(family, preset).replaced(numbers))
+    found = find_preset(family, preset).replaced(numbers)
+    if getattr(found, "conditional", False) and not is_first:
+        return plan
+    classes = check_labels(plan, found)
     check_shape(family.name, preset, side, numbers, classes)
     return plan
 
