@@ -205,7 +205,7 @@ def transform_lines(ask: Ask, name: str, price_of: PriceOf) -> Iterator[Running]
         instance_type=machines["InstanceType"],
         count=machines["InstanceCount"],
         price=price_of(machines["InstanceType"], "endpoint"),
-        stop=f"aws sagemaker stop-transform-job --transform-job-name {name}",
+        stop=f"facegan cloud transform stop {name}",
     )
 
 
