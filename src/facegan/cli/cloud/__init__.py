@@ -14,6 +14,8 @@ VERBS = {
     "remove": Verb(f"{HERE}.transfer", "Delete what is at a place on S3.", "remove_command"),
     "push": Verb(f"{HERE}.push", "The images to ECR, as `make push` does."),
     "remove-images": Verb(f"{HERE}.push", "Delete them there.", "remove_images"),
+    "costs": Verb(f"{HERE}.costs", "What something will cost, cost, or costs right now."),
+    "destroy": Verb(f"{HERE}.destroy", "Take down everything that the project made."),
 }
 
 
