@@ -7,6 +7,12 @@ from facegan.cli.lazy import LazyVerbs, Verb
 HERE = "facegan.cli.cloud"
 VERBS = {
     "push": Verb(f"{HERE}.push", "The images to ECR, as `make push` does."),
+    "train": Verb(f"{HERE}.train", "Start a training job."),
+    "jobs": Verb(f"{HERE}.jobs", "List training jobs.", "jobs"),
+    "attach": Verb(f"{HERE}.jobs", "Follow a training job to its end.", "attach"),
+    "logs": Verb(f"{HERE}.jobs", "What a job's hosts, or an endpoint, printed.", "logs"),
+    "stop": Verb(f"{HERE}.jobs", "Stop a training job; its checkpoints stay.", "stop"),
+    "resume": Verb(f"{HERE}.jobs", "Go on with a stopped or failed job.", "resume"),
 }
 
 
