@@ -67,5 +67,5 @@ def test_what_is_wrong_is_named_with_the_mend(values: dict[str, Any], told: str)
 
 
 def test_a_family_without_a_table_is_named() -> None:
-    with pytest.raises(ConfigError, match="Unknown family 'pix2pix'. Known families: dcgan"):
+    with pytest.raises(ConfigError, match=r"Unknown family 'pix2pix'\. Known families: dcgan"):
         kinds_of("pix2pix")

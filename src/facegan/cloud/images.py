@@ -1,4 +1,4 @@
-"""Which image a job or an endpoint runs: the one that is named, else the newest in our repository."""
+"""Which image a job or an endpoint runs: the one that is named, else the newest we pushed."""
 
 import re
 

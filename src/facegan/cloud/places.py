@@ -1,4 +1,4 @@
-"""Where a job's things lie in S3: one prefix a project, one folder a job, as SageMaker makes them."""
+"""Where a job's things lie in S3: a prefix a project, and in it a folder a job."""
 
 from dataclasses import dataclass
 

@@ -187,6 +187,9 @@ class TrainingJob:
         for kind, name in (("experiment", self.experiment), ("run", self.run)):
             if name is not None:
                 check_name(name, kind)
+        if self.trial and len(self.trial) > 120:
+            told = f"The experiment's and the run's names have {len(self.trial)} characters."
+            raise ConfigError(told, "Together they may have 119.")
 
     def request(self) -> dict[str, Any]:
         """The arguments of ``create_training_job``, each time a new dict."""

@@ -260,9 +260,7 @@ def resume(
         desk.act([creation(request)], ask)
     except CloudError as error:
         if error.code == "ResourceInUse":
-            hint = (
-                f"Follow it: `facegan cloud attach {begun}`; where it has ended, resume that one."
-            )
+            hint = f"`facegan cloud attach {begun}` follows it; has it ended, resume that one."
             told = f"{name} was gone on with already, by {begun}."
             raise CloudError(told, hint, error.code) from error
         raise explained(error, begun) from error
