@@ -76,7 +76,8 @@ def spot_savings(job: Description) -> int | None:
     took, paid = job.get("TrainingTimeInSeconds"), job.get("BillableTimeInSeconds")
     if not job.get("EnableManagedSpotTraining") or not took or paid is None:
         return None
-    return round(100 * (1 - paid / took))
+    share: float = 1 - paid / took
+    return round(100 * share)
 
 
 def seconds_since(moment: Any, now: datetime | None = None) -> float:

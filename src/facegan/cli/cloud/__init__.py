@@ -13,6 +13,8 @@ VERBS = {
     "logs": Verb(f"{HERE}.jobs", "What a job's hosts, or an endpoint, printed.", "logs"),
     "stop": Verb(f"{HERE}.jobs", "Stop a training job; its checkpoints stay.", "stop"),
     "resume": Verb(f"{HERE}.jobs", "Go on with a stopped or failed job.", "resume"),
+    "metrics": Verb(f"{HERE}.results", "A job's figures: a table, and curves.", "metrics"),
+    "fetch": Verb(f"{HERE}.results", "A job's model, record and report.", "fetch"),
 }
 
 
