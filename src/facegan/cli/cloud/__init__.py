@@ -15,6 +15,7 @@ VERBS = {
     "resume": Verb(f"{HERE}.jobs", "Go on with a stopped or failed job.", "resume"),
     "metrics": Verb(f"{HERE}.results", "A job's figures: a table, and curves.", "metrics"),
     "fetch": Verb(f"{HERE}.results", "A job's model, record and report.", "fetch"),
+    "tune": Verb(f"{HERE}.tune", "Look for the best hyperparameters by many training jobs."),
 }
 
 

@@ -1,6 +1,7 @@
 """`facegan cloud metrics` and `fetch`: how a job goes or went, and what it made."""
 
 import json
+import sys
 from collections.abc import Mapping, Sequence
 from itertools import pairwise
 from pathlib import Path
@@ -210,8 +211,7 @@ def bring(desk: Desk, place: Place, target: Path) -> None:
 
     def on_bytes(done: int, total: int) -> None:
         if not bars:
-            stderr = click.get_text_stream("stderr")
-            bars.append(click.progressbar(length=total, label=target.name, file=stderr))
+            bars.append(click.progressbar(length=total, label=target.name, file=sys.stderr))
             bars[0].render_progress()
         bars[0].update(done - bars[0].pos)
 
