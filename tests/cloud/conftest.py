@@ -1,8 +1,10 @@
 """AWS for tests: a moto server, which has accounts, buckets and jobs but few of AWS's checks."""
 
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
+from fake_aws import FakeAws
 
 from facegan.cloud.aws import Aws
 
@@ -55,3 +57,13 @@ def moto(moto_url: str, credentials: pytest.MonkeyPatch) -> str:
 def aws(moto: str) -> Aws:
     """Our AWS on that server."""
     return Aws()
+
+
+@pytest.fixture
+def fake(no_aws: pytest.MonkeyPatch, tmp_path: Path) -> FakeAws:
+    """An AWS of a few answers, which our commands take for the real one, in an empty folder."""
+    found = FakeAws()
+    no_aws.setattr("facegan.cli.cloud.desk.Aws", lambda *_: found)
+    no_aws.setattr("time.sleep", lambda _: None)
+    no_aws.chdir(tmp_path)
+    return found

@@ -53,7 +53,8 @@ def written_curves(aws: Aws, job: Description) -> Curves | None:
     address = job.get("CheckpointConfig", {}).get("S3Uri")
     if not address:
         return None
-    place = Place.of(address) / "metrics.jsonl"
+    own = f"{job['TrainingJobName']}/" if job.get("TuningJobArn") else ""  # its part of the folder
+    place = Place.of(address) / f"{own}metrics.jsonl"
     try:
         answer = aws.ask(
             Call("s3", "GetObject", {"Bucket": place.bucket, "Key": place.key}, str(place))

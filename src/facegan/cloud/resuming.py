@@ -62,6 +62,9 @@ def resumed_request(
     }
     check_names_and_kinds({**values, **hyperparameters})
     request["HyperParameters"] = {**values, **hyperparameter_strings(hyperparameters)}
+    if job.get("TuningJobArn"):  # its part of the folder that the tuning's jobs share
+        folder = request["CheckpointConfig"]["S3Uri"].rstrip("/")
+        request["CheckpointConfig"] = {"S3Uri": f"{folder}/{job['TrainingJobName']}"}
     request["ResourceConfig"] = resources(request["ResourceConfig"], instance_type)
     if max_run_seconds is not None:
         request["StoppingCondition"] = longer(request["StoppingCondition"], max_run_seconds)
