@@ -103,8 +103,8 @@ def test_what_is_kept_secret_is_in_the_request() -> None:
 @pytest.mark.parametrize(
     ("kind", "takes_a_key"),
     [("ml.m5.large", True), ("ml.c7i.large", True), ("ml.p3.2xlarge", True),
-     ("ml.g5.xlarge", False), ("ml.g4dn.xlarge", False), ("ml.m5d.large", False), ("ml.p4de.24xlarge", False),
-     ("ml.p5.48xlarge", False), ("ml.trn1.2xlarge", False)],
+     ("ml.g5.xlarge", False), ("ml.g4dn.xlarge", False), ("ml.m5d.large", False),
+     ("ml.p4de.24xlarge", False), ("ml.p5.48xlarge", False), ("ml.trn1.2xlarge", False)],
 )  # fmt: skip
 def test_volumes_get_the_key_but_for_instances_whose_own_disks_take_none(
     kind: str, takes_a_key: bool

@@ -41,7 +41,8 @@ def curves_of(aws: Aws, job: Description) -> Curves:
     Raises:
         CloudError: they cannot be read, or there are none yet.
     """
-    for found in (written_curves(aws, job), watched_curves(aws, job), last_figures(job)):
+    for look in (written_curves, watched_curves, last_figures):
+        found = look(aws, job)
         if found and found.points:
             return found
     hint = "The first come with its first tick; `facegan cloud attach` shows how far it is."
@@ -120,7 +121,7 @@ def query(number: int, name: str, job: str) -> dict[str, Any]:
     return {"Id": f"m{number}", "MetricStat": stat}
 
 
-def last_figures(job: Description) -> Curves:
+def last_figures(_: Aws, job: Description) -> Curves:
     """The last values alone, which SageMaker keeps with the job."""
     points = {
         one["MetricName"]: [(0.0, float(one["Value"]))]

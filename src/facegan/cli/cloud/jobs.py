@@ -48,7 +48,6 @@ HEADS = ("NAME", "STATUS", "", "MACHINES", "AGE", "PAID", "SPOT SAVED")
 @settings_options
 def jobs(
     desk: Desk,
-    project: str | None,
     everyones: bool,
     name: str | None,
     status: str | None,
@@ -63,7 +62,7 @@ def jobs(
     PAID is the time that is billed, an instance; it is known when a job has ended. Jobs that ended
     cost nothing; what they left in S3 does.
     """
-    wanted = None if everyones else project or desk.settings.project
+    wanted = None if everyones else desk.settings.project
     found = list_jobs(desk.aws, wanted, name, status, most)
     whose = "" if wanted is None else f" of the project {wanted!r}"
     nothing = f"There are no such training jobs{whose} in {desk.aws.region}."

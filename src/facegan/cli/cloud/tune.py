@@ -311,7 +311,7 @@ def best(desk: Desk, name: str) -> None:
     ]
     lines += [
         f"Its model: {model}",
-        f"Deploy it: facegan cloud deploy faces --model {model}",
+        f"Deploy it: facegan cloud deploy NAME --model {model}",
     ] * bool(model)
     if described["HyperParameterTuningJobStatus"] not in tuning.ENDED:
         lines.append("Others still run; it may be beaten.")
