@@ -17,6 +17,14 @@ def model(service: str) -> Any:
     return botocore.session.get_session().get_service_model(service)
 
 
+@cache
+def paginated(service: str, action: str) -> list[str]:
+    """The lists that botocore pages through."""
+    pages = botocore.session.get_session().get_paginator_model(service).get_paginator(action)
+    keys = pages["result_key"]
+    return [keys] if isinstance(keys, str) else list(keys)
+
+
 def complaints_of(call: Call) -> str:
     """What botocore says of a call."""
     shape = model(call.service).operation_model(call.action).input_shape
@@ -48,6 +56,7 @@ class FakeAws:
         return answer(call.request) if isinstance(answer, Callable) else answer  # type: ignore[arg-type]
 
     def pages(self, call: Call, items: str) -> Iterator[Any]:
+        assert items in paginated(call.service, call.action)
         yield from self.ask(call).get(items, ())
 
     @property

@@ -24,7 +24,7 @@ from facegan.cloud.places import Place
 from facegan.errors import ArtifactError, CloudError
 
 TICKS = "".join(
-    json.dumps({"kimg": k, "generator": 1 / k, "kid_lite0": 0.5 - k / 10, "variety": 0.9,
+    json.dumps({"kimg": k, "generator": 1 / k, "kid_lite0": k / 8, "variety": 0.9,
                 "images_per_second": 50, "train_seconds": k, "time": 0.0}) + "\n"
     for k in (1, 2, 4)
 ) + '{"kimg": 5, "gener'  # fmt: skip
@@ -68,7 +68,7 @@ def test_figures_are_read_from_the_checkpoint_folder(
 ) -> None:
     assert run("metrics", "faces-1") == 0
     told = capsys.readouterr().out
-    assert re.search(r"generator +1 +0.25 +0.25 +1 +█▄▁", told)
+    assert re.search(r"generator +1 +0.25 +0.25 +1 +█▃▁", told)
     assert "kimg 4; from s3://my-bucket/faces/jobs/faces-1/checkpoints/metrics.jsonl" in told
     assert ticked.request("GetObject")["Key"] == "faces/jobs/faces-1/checkpoints/metrics.jsonl"
 
@@ -84,7 +84,7 @@ def test_all_points_for_programs(ticked: FakeAws, capsys: pytest.CaptureFixture[
     assert run("metrics", "faces-1", "--json", "--figure", "kid_lite0") == 0
     told = json.loads(capsys.readouterr().out)
     assert told["along"] == "kimg"
-    assert told["points"] == {"kid_lite0": [[1, 0.4], [2, 0.3], [4, 0.1]]}
+    assert told["points"] == {"kid_lite0": [[1, 0.125], [2, 0.25], [4, 0.5]]}
 
 
 def test_an_unknown_figure_is_answered_with_the_nearest(

@@ -1,14 +1,18 @@
 """`facegan cloud train`: what it sends, what it refuses before anything is paid, what it asks."""
 
 import json
+import re
 from pathlib import Path
 from typing import Any
 
 import pytest
 from fake_aws import FakeAws, refusal
+from jobs import described
 
 from facegan.cli.__main__ import facegan, run_safely
 from facegan.cli.cloud import wishes
+from facegan.cloud.aws import Aws
+from facegan.cloud.places import folder
 from facegan.cloud.training_request import TrainingJob
 
 DIGEST = "sha256:" + "a" * 64
@@ -49,7 +53,7 @@ def test_a_dry_run_prints_the_requests_without_an_account(
             name="faces-1",
             image=f"{REGISTRY}/facegan-training:latest",
             role="arn:aws:iam::123456789012:role/facegan",
-            pictures="s3://my-bucket/faces/toy32",
+            pictures="s3://my-bucket/faces/toy32/",
             output="s3://my-bucket/faces/jobs",
             checkpoints="s3://my-bucket/faces/jobs/faces-1/checkpoints",
             curves="s3://my-bucket/faces/jobs",
@@ -103,7 +107,7 @@ def test_settings_come_from_the_file(
     fake: FakeAws, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     (tmp_path / "facegan.toml").write_text(
-        '[cloud]\nproject = "p"\nregion = "eu-west-1"\nbucket = "b"\nkms_key = "alias/k"\n'
+        '[cloud]\nproject = "p"\nregion = "eu-west-1"\nbucket = "b"\nkms_key = "1234-abcd"\n'
         'role = "arn:aws:iam::123456789012:role/r"\nsubnets = ["subnet-1"]\n'
         'security_groups = ["sg-1"]\n'
     )
@@ -111,9 +115,9 @@ def test_settings_come_from_the_file(
     assert run_safely(facegan, list(given)) == 0
     (call,) = json.loads(capsys.readouterr().out)
     assert call["request"]["OutputDataConfig"] == {
-        "S3OutputPath": "s3://b/p/jobs", "KmsKeyId": "alias/k",
+        "S3OutputPath": "s3://b/p/jobs", "KmsKeyId": "1234-abcd",
     }  # fmt: skip
-    assert call["request"]["ResourceConfig"]["VolumeKmsKeyId"] == "alias/k"
+    assert call["request"]["ResourceConfig"]["VolumeKmsKeyId"] == "1234-abcd"
     assert call["request"]["TrainingJobName"].startswith("dcgan-2")
 
 
@@ -176,7 +180,7 @@ def test_a_group_that_was_made_goes_again_where_the_job_is_refused(fake: FakeAws
 @pytest.mark.parametrize(
     ("answers", "told"),
     [
-        ({"ListObjectsV2": {}}, "There is nothing at s3://my-bucket/faces/toy32.*cloud upload"),
+        ({"ListObjectsV2": {}}, "There is nothing at s3://my-bucket/faces/toy32/.*cloud upload"),
         (
             {"DescribeImages": refusal("RepositoryNotFoundException")},
             "facegan-training:latest is not in ECR.*facegan cloud push",
@@ -194,8 +198,6 @@ def test_a_group_that_was_made_goes_again_where_the_job_is_refused(fake: FakeAws
 def test_what_aws_refuses_ends_in_the_next_step(
     fake: FakeAws, capsys: pytest.CaptureFixture[str], answers: dict[str, Any], told: str
 ) -> None:
-    import re
-
     ready(fake, **answers)
     assert train("--yes") == 9
     assert re.search(told, capsys.readouterr().err, re.DOTALL)
@@ -222,7 +224,7 @@ def test_what_only_the_role_may_look_at_is_no_reason_to_stop(fake: FakeAws) -> N
         (("--max-minutes", "60", "--max-hours", "1"), "a job that is stopped has no model", 2),
         (("--max-wait-hours", "3"), "--max-wait-hours goes with --spot", 2),
         (("--max-hours", "700"), "672 at most", 2),
-        (("--data", "photos"), "pictures is 'photos'. Give s3://", 2),
+        (("--data", "photos"), "pictures is 'photos/'. Give s3://", 2),
         (("--channel", "x=s3://b/x,Slow"), "'Slow' is none of File", 2),
         (("--role", ""), "No role is known.*--role", 9),
     ],
@@ -234,8 +236,6 @@ def test_what_would_fail_later_is_refused_before_aws_is_asked(
     told: str,
     code: int,
 ) -> None:
-    import re
-
     assert train(*options, "--yes") == code
     assert re.search(told, " ".join(capsys.readouterr().err.split()), re.IGNORECASE)
     assert fake.asked == []
@@ -254,3 +254,44 @@ def test_without_torch_names_and_kinds_are_checked_and_that_is_said(
 def test_the_same_command_twice_in_a_minute_names_one_job() -> None:
     values = {"family": "r3gan", "preset": "tiny"}
     assert wishes.derived_name(values).startswith("r3gan-tiny-20")
+
+
+def test_the_same_data_is_not_its_neighbours() -> None:
+    """SageMaker takes every key that begins with a channel's address."""
+    assert folder("s3://b/cats") == folder("s3://b/cats/") == "s3://b/cats/"
+
+
+def test_it_can_be_followed_at_once(fake: FakeAws, capsys: pytest.CaptureFixture[str]) -> None:
+    ready(fake, DescribeTrainingJob=described(), DescribeLogStreams={"logStreams": []})
+    assert train("--yes", "--wait") == 0
+    assert "faces-1 is complete: s3://" in capsys.readouterr().out
+
+
+def test_an_interrupt_while_it_is_started_says_what_may_be(
+    fake: FakeAws, capsys: pytest.CaptureFixture[str]
+) -> None:
+    ready(fake, CreateTrainingJob=KeyboardInterrupt())
+    assert train("--yes") == 130
+    assert "Whether faces-1 was started is not known" in capsys.readouterr().err
+
+
+def test_from_start_to_end_on_moto(
+    aws: Aws, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Which completes a job at once, and fails where it is asked for an experiment it has not."""
+    sagemaker = aws.client("sagemaker")
+    sagemaker.create_experiment(ExperimentName="faces")
+    sagemaker.create_trial(TrialName="faces-first", ExperimentName="faces")
+    s3 = aws.client("s3")
+    where = {"LocationConstraint": "eu-west-1"}
+    s3.create_bucket(Bucket="my-bucket", CreateBucketConfiguration=where)
+    s3.put_object(Bucket="my-bucket", Key="faces/toy32/dataset.json", Body=b"{}")
+    monkeypatch.setattr("facegan.cli.cloud.desk.Aws", lambda *_: aws)
+    monkeypatch.chdir(tmp_path)
+    assert train("--image", "mine:1", "--yes", *TWO_LAYERS) == 0
+    assert run_safely(facegan, ["cloud", "attach", "faces-1"]) == 0
+    told = capsys.readouterr().out
+    assert "Started faces-1." in told and "faces-1 is complete: s3://my-bucket/" in told
+    arn = sagemaker.describe_training_job(TrainingJobName="faces-1")["TrainingJobArn"]
+    tags = sagemaker.list_tags(ResourceArn=arn)["Tags"]
+    assert tags == [{"Key": "facegan:project", "Value": "faces"}]

@@ -184,6 +184,10 @@ def test_hyperparameters_arrive_as_they_were_meant() -> None:
         ({"subnets": ("subnet-1",)}, "one of the two is missing. Give both"),
         ({"subnets": ("a b",), "security_groups": ("sg-1",)}, "A subnet is 'a b'"),
         ({"kms_key": "my key"}, "The KMS key is 'my key'"),
+        (
+            {"kms_key": "alias/k", "instance_type": "ml.m5.large"},
+            "volumes take no alias. Give its id or ARN",
+        ),
         ({"run": "first"}, "The run 'first' has no experiment"),
         ({"experiment": "a_b"}, "The experiment is named 'a_b'"),
         ({"experiment": "e" * 63, "run": "r" * 60}, "Together they may have 119"),

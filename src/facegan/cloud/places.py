@@ -33,6 +33,14 @@ class Place:
         return Place(self.bucket, f"{self.key.rstrip('/')}/{name}".lstrip("/"))
 
 
+def folder(address: str) -> str:
+    """An address with the slash that ends it: without, SageMaker takes its neighbours too.
+
+    A channel is every key that begins with the address: cats, and cats2 as well.
+    """
+    return address if address.endswith("/") else address + "/"
+
+
 def jobs_folder(bucket: str, project: str) -> str:
     """The prefix below which SageMaker makes a folder for each of a project's jobs."""
     return f"s3://{bucket}/{project}/jobs"

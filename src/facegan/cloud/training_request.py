@@ -145,8 +145,7 @@ class TrainingJob:
         if self.retries is not None:
             check_number("retries", self.retries, 1, 30)
         check_network(self.subnets, self.security_groups)
-        if self.kms_key is not None:
-            check_key(self.kms_key)
+        self.check_encryption()
         self.check_experiment()
         check_tags(self.tags)
         check_variables(self.environment, max_characters=512)
@@ -169,6 +168,15 @@ class TrainingJob:
         names = [channel.name for channel in channels]
         if twice := sorted({name for name in names if names.count(name) > 1}):
             raise ConfigError(f"The channel {twice[0]} is given twice.", "Name each only once.")
+
+    def check_encryption(self) -> None:
+        """Outputs take a key by any of its names, volumes by its id and its ARN alone."""
+        if self.kms_key is None:
+            return
+        check_key(self.kms_key)
+        if "alias/" in self.kms_key and not OWN_DISKS.match(self.instance_type):
+            hint = f"Give its id or ARN: `aws kms describe-key --key-id {self.kms_key}`."
+            raise ConfigError(f"The KMS key is {self.kms_key!r}, and volumes take no alias.", hint)
 
     def check_warm_pool(self) -> None:
         """Instances are kept warm for a while, and never spot ones."""

@@ -101,8 +101,15 @@ def question(desk: Desk, job: TrainingJob) -> str:
     longest = job.max_run_seconds + (job.warm_seconds or 0)
     cost = sentence(job.instance_type, job.instance_count, longest, desk.settings)
     warm = f" ({duration(job.warm_seconds)} of it kept warm.)" if job.warm_seconds else ""
+    late = (
+        ""
+        if "max_minutes" in job.hyperparameters
+        else (
+            "If that time is up before it is complete, it has no model yet (see --max-minutes).\n"
+        )
+    )
     return (
-        f"Start {job.name}{spot}: {cost}{warm}\n"
+        f"Start {job.name}{spot}: {cost}{warm}\n{late}"
         f"It is ended by: facegan cloud stop {job.name}\nStart it?"
     )
 

@@ -16,7 +16,7 @@ from facegan.cloud.hyperparameters import (
     kinds_of,
 )
 from facegan.cloud.images import image_address, pinned
-from facegan.cloud.places import check_pictures, checkpoints_of, jobs_folder
+from facegan.cloud.places import check_pictures, checkpoints_of, folder, jobs_folder
 from facegan.cloud.settings import Settings
 from facegan.cloud.training_request import (
     DISTRIBUTIONS,
@@ -262,8 +262,8 @@ def training_job(desk: Desk, name: str, wish: Mapping[str, Any], values: Mapping
             "name": name,
             "image": image_address(settings, "training", region_of(desk)),
             "role": settings.need("role"),
-            "pictures": wish["data"],
-            "held_out_pictures": wish["evaluation"],
+            "pictures": folder(wish["data"]),
+            "held_out_pictures": wish["evaluation"] and folder(wish["evaluation"]),
             **places,
             "curves": places["output"],
             "instance_type": wish["instance_type"],
