@@ -154,6 +154,14 @@ def test_an_interrupt_says_that_the_job_goes_on(
     assert "facegan cloud stop faces-1" in told and "facegan cloud attach faces-1" in told
 
 
+def test_an_interrupt_before_the_first_look_says_so_too(
+    logged: FakeAws, capsys: pytest.CaptureFixture[str]
+) -> None:
+    logged.answers["DescribeTrainingJob"] = KeyboardInterrupt()
+    assert run("attach", "faces-1") == 130
+    assert "faces-1 goes on, and costs until it ends.\n" in capsys.readouterr().err
+
+
 def test_a_lost_connection_says_that_the_job_goes_on(
     logged: FakeAws, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -60,7 +60,7 @@ def resumed_request(
         for key, value in request.get("HyperParameters", {}).items()
         if not key.startswith(FOREIGN)
     }
-    check_names_and_kinds({**values, **hyperparameters})
+    check_names_and_kinds(hyperparameters)  # those before were the image's to check
     request["HyperParameters"] = {**values, **hyperparameter_strings(hyperparameters)}
     if job.get("TuningJobArn"):  # its part of the folder that the tuning's jobs share
         folder = request["CheckpointConfig"]["S3Uri"].rstrip("/")

@@ -15,6 +15,7 @@ from facegan.cli.cloud.watching import (
     bill,
     follow,
     outcome,
+    starting,
     status_word,
     table,
 )
@@ -256,7 +257,8 @@ def resume(
     desk.say(f"{name}: {bill(job)}")
     ask = f"Go on with it as {begun}: {cost}\nIt is ended by: facegan cloud stop {begun}\nStart it?"
     try:
-        desk.act([creation(request)], ask)
+        with starting(begun, f"facegan cloud attach {begun}"):
+            desk.act([creation(request)], ask)
     except CloudError as error:
         if error.code == "ResourceInUse":
             hint = f"`facegan cloud attach {begun}` follows it; has it ended, resume that one."

@@ -6,7 +6,7 @@ from typing import Any
 import click
 
 from facegan.cli.cloud.desk import Desk, acting_options
-from facegan.cli.cloud.watching import follow, outcome
+from facegan.cli.cloud.watching import follow, outcome, starting
 from facegan.cli.cloud.wishes import (
     check_hyperparameters,
     derived_name,
@@ -86,13 +86,10 @@ def start(desk: Desk, job: TrainingJob) -> None:
     calls = [*missing_groups(desk.aws.ask, job), creation(job.request())]
     desk.confirm(question(desk, job))
     try:
-        desk.act(calls, "")
+        with starting(job.name, f"facegan cloud attach {job.name}"):
+            desk.act(calls, "")
     except CloudError as error:
         raise explained(error, job.name) from error
-    except KeyboardInterrupt:
-        told = f"Whether {job.name} was started is not known: `facegan cloud attach {job.name}`."
-        click.echo(told, err=True)
-        raise
 
 
 def question(desk: Desk, job: TrainingJob) -> str:

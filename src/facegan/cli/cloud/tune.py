@@ -8,7 +8,7 @@ from typing import Any
 import click
 
 from facegan.cli.cloud.desk import Desk, acting_options, settings_options
-from facegan.cli.cloud.watching import age, status_word, table
+from facegan.cli.cloud.watching import age, starting, status_word, table
 from facegan.cli.cloud.wishes import (
     check_hyperparameters,
     hyperparameters_of,
@@ -159,7 +159,8 @@ def start(
         return
     job = replace(job, job=replace(job.job, image=look_first(desk, job.job)))
     try:
-        desk.act([tuning.creation(job)], question(desk, job))
+        with starting(called, f"facegan cloud tune results {called}"):
+            desk.act([tuning.creation(job)], question(desk, job))
     except CloudError as error:
         if error.code == "ResourceInUse":
             told = f"There is a tuning job named {called} already."

@@ -1,7 +1,8 @@
 """A job as people watch it: its states, its hosts' lines, each host in a colour, and its end."""
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from typing import Any
 
@@ -57,8 +58,8 @@ def follow(desk: Desk, name: str) -> dict[str, Any]:
     try:
         return follower.to_the_end()
     except KeyboardInterrupt:
-        if follower.job and is_running(follower.job):
-            click.echo(f"\n{goes_on(desk, follower.job)}", err=True)
+        if not follower.job or is_running(follower.job):
+            click.echo(f"\n{goes_on(desk, name, follower.job)}", err=True)
         raise
     except CloudError as error:
         if not follower.job or not is_running(follower.job):
@@ -67,17 +68,39 @@ def follow(desk: Desk, name: str) -> dict[str, Any]:
         raise CloudError(error.message, hint.strip(), error.code) from error
 
 
-def goes_on(desk: Desk, job: Mapping[str, Any]) -> str:
-    """What a job that nobody watches costs, and how it is stopped or followed again."""
-    name, resources = job["TrainingJobName"], job["ResourceConfig"]
-    kind, count = resources.get("InstanceType", "?"), resources.get("InstanceCount", 1)
-    longest = job.get("StoppingCondition", {}).get("MaxRuntimeInSeconds")
+def goes_on(desk: Desk, name: str, job: Mapping[str, Any]) -> str:
+    """What a job that nobody watches costs, and how it is stopped or followed again.
+
+    Args:
+        desk: Knows prices.
+        name: The job's.
+        job: Its last description; empty where it was interrupted before there was one.
+    """
+    cost = "."
+    if resources := job.get("ResourceConfig"):
+        longest = job.get("StoppingCondition", {}).get("MaxRuntimeInSeconds")
+        kind, count = resources.get("InstanceType", "?"), resources.get("InstanceCount", 1)
+        cost = f": {sentence(kind, count, longest, desk.settings)}"
     return (
-        f"{name} goes on, and costs until it ends: "
-        f"{sentence(kind, count, longest, desk.settings)}\n"
+        f"{name} goes on, and costs until it ends{cost}\n"
         f"  stop it:         facegan cloud stop {name}\n"
         f"  follow it again: facegan cloud attach {name}"
     )
+
+
+@contextmanager
+def starting(name: str, look: str) -> Iterator[None]:
+    """Within, something is started; an interrupt says that it may have been.
+
+    Args:
+        name: The job's.
+        look: The command that shows whether.
+    """
+    try:
+        yield
+    except KeyboardInterrupt:
+        click.echo(f"\nWhether {name} was started is not known. See: {look}", err=True)
+        raise
 
 
 def outcome(desk: Desk, job: Mapping[str, Any]) -> None:

@@ -2,7 +2,6 @@
 
 import time
 from collections.abc import Callable, Mapping, Sequence
-from importlib.util import find_spec
 from typing import Any
 
 import click
@@ -32,8 +31,8 @@ FLAGS = (
     *("family", "preset", "resolution", "labels", "total_kimg", "batch_size", "seed"),
     *("max_minutes", "evaluate_kimg"),
 )
-UNCHECKED = "torch is not installed here: names and kinds of the hyperparameters were checked; "
-UNCHECKED += "ranges are checked when the job starts."
+UNCHECKED = "facegan[training] is not installed here: names and kinds of the hyperparameters were "
+UNCHECKED += "checked; ranges are checked when the job starts."
 
 
 def pair_option(ctx: click.Context, param: click.Parameter, texts: tuple[str, ...]) -> Any:
@@ -172,16 +171,12 @@ def check_hyperparameters(values: Mapping[str, Any], has_evaluation: bool) -> st
     if has_evaluation and not float_or_zero(values.get("evaluate_kimg")):
         told = "Held-out pictures are given, and nothing would be evaluated against them."
         raise ConfigError(told, "Say how often: --evaluate-kimg 5.")
-    if not has_torch():
+    try:
+        check_as_the_container_does(values)
+    except ImportError:
         check_names_and_kinds(values)
         return UNCHECKED
-    check_as_the_container_does(values)
     return ""
-
-
-def has_torch() -> bool:
-    """Whether families and trainer can be asked here."""
-    return find_spec("torch") is not None
 
 
 def float_or_zero(value: Any) -> float:
