@@ -222,6 +222,7 @@ def test_what_only_the_role_may_look_at_is_no_reason_to_stop(fake: FakeAws) -> N
         (("--set", "beta1"), "is not NAME=VALUE", 2),
         (("--resolution", "33"), "33", 2),
         (("--evaluation", "s3://b/e"), "nothing would be evaluated.*--evaluate-kimg", 2),
+        (("--evaluate-split", "test"), "nothing would be evaluated.*--evaluate-kimg", 2),
         (("--max-minutes", "60", "--max-hours", "1"), "a job that is stopped has no model", 2),
         (("--max-wait-hours", "3"), "--max-wait-hours goes with --spot", 2),
         (("--max-hours", "700"), "672 at most", 2),

@@ -17,7 +17,7 @@ KINDS["float|text"] = "a number or a word"
 
 # What a job's hyperparameters say besides numbers: which networks, on which data, how shared.
 PLAN = {"family": "text", "preset": "text", "resolution": "int", "labels": "text"}
-PLAN |= {"processes": "int"}
+PLAN |= {"split": "text", "evaluate_split": "text", "processes": "int"}
 TRAINER = {
     "total_kimg": "float",
     "batch_size": "int",

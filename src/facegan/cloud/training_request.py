@@ -63,7 +63,7 @@ class Channel:
         if self.input_mode is not None:
             check_input_mode(self.input_mode)
         if self.distribution not in DISTRIBUTIONS:
-            hint = "It must be " + " or ".join(DISTRIBUTIONS) + "."
+            hint = "Give " + " or ".join(DISTRIBUTIONS) + "."
             raise ConfigError(f"distribution is {self.distribution!r}.", hint)
 
     def request(self) -> dict[str, Any]:

@@ -29,7 +29,7 @@ from facegan.errors import CloudError, ConfigError
 # Hyperparameters that are asked for often enough to be flags.
 FLAGS = (
     *("family", "preset", "resolution", "labels", "total_kimg", "batch_size", "seed"),
-    *("max_minutes", "evaluate_kimg"),
+    *("max_minutes", "evaluate_kimg", "split", "evaluate_split"),
 )
 UNCHECKED = "facegan[training] is not installed here: names and kinds of the hyperparameters were "
 UNCHECKED += "checked; ranges are checked when the job starts."
@@ -72,6 +72,8 @@ JOB_OPTIONS = (
     click.option("--preset", help="Which of its presets.  [the family's for the resolution]"),
     click.option("--resolution", help="Side of the images.  [as the data was prepared]"),
     click.option("--labels", help="manifest or folders.  [manifest]"),
+    click.option("--split", help="Of the data: which to train on.  [train, if there is one]"),
+    click.option("--evaluate-split", help="Which to evaluate against.  [that of --split]"),
     click.option("--total-kimg", help="Thousands of images to train on.  [the preset's]"),
     click.option("--batch-size", help="Images a step.  [the preset's]"),
     click.option("--seed", help="Of weights, latents and the data's order.  [0]"),
@@ -168,8 +170,9 @@ def check_hyperparameters(values: Mapping[str, Any], has_evaluation: bool) -> st
     Raises:
         ConfigError: names the hyperparameter, and the mend.
     """
-    if has_evaluation and not float_or_zero(values.get("evaluate_kimg")):
-        told = "Held-out pictures are given, and nothing would be evaluated against them."
+    is_measured = float_or_zero(values.get("evaluate_kimg"))
+    if (has_evaluation or "evaluate_split" in values) and not is_measured:
+        told = "Pictures to evaluate against are given, and nothing would be evaluated."
         raise ConfigError(told, "Say how often: --evaluate-kimg 5.")
     try:
         check_as_the_container_does(values)
