@@ -225,6 +225,7 @@ def test_what_only_the_role_may_look_at_is_no_reason_to_stop(fake: FakeAws) -> N
         (("--evaluate-split", "test"), "nothing would be evaluated.*--evaluate-kimg", 2),
         (("--max-minutes", "60", "--max-hours", "1"), "a job that is stopped has no model", 2),
         (("--max-wait-hours", "3"), "--max-wait-hours goes with --spot", 2),
+        (("--instance-type", "local"), "make local-test", 2),
         (("--max-hours", "700"), "672 at most", 2),
         (("--data", "photos"), "pictures is 'photos/'. Give s3://", 2),
         (("--channel", "x=s3://b/x,Slow"), "'Slow' is none of File", 2),

@@ -127,6 +127,11 @@ def test_what_the_service_would_refuse_is_refused_here(change: dict[str, Any], t
     assert told in str(refused.value)
 
 
+def test_its_jobs_have_fewer_variables() -> None:
+    with pytest.raises(ConfigError, match=r"49 variables are set\. .* 48 at most"):
+        tuning(JOB | {"environment": {f"A{number}": "" for number in range(49)}})
+
+
 def test_an_objective_that_nobody_measures_is_refused() -> None:
     with pytest.raises(ConfigError, match=r"no job would measure it. Say how often: --evaluate"):
         tuning(JOB | {"hyperparameters": {}})

@@ -19,6 +19,7 @@ from facegan.cloud.limits import check_name, check_number
 from facegan.cloud.training_request import TrainingJob, given, tag_list
 from facegan.errors import ConfigError, nearest
 
+MAX_VARIABLES = 48
 MAX_NAME = 32  # the training jobs' names begin with it
 STRATEGIES = ("Bayesian", "Random", "Grid")
 SCALES = {"auto": "Auto", "linear": "Linear", "log": "Logarithmic"}
@@ -162,6 +163,9 @@ class TuningJob:
             check_number("seed", self.seed, 0, 2**31 - 1)
         self.check_wishes()
         self.check_objective()
+        if len(self.job.environment) > MAX_VARIABLES:
+            told = f"{len(self.job.environment)} variables are set."
+            raise ConfigError(told, f"Jobs of a tuning job have {MAX_VARIABLES} at most.")
         if self.job.warm_seconds or self.job.experiment:
             told = "A tuning job has no warm pools and no experiments."
             raise ConfigError(told, "Leave keep-warm and experiment out.")

@@ -15,6 +15,7 @@ from facegan.cloud.hyperparameters import (
     kinds_of,
 )
 from facegan.cloud.images import image_address, pinned
+from facegan.cloud.limits import is_local
 from facegan.cloud.places import check_pictures, checkpoints_of, folder, jobs_folder
 from facegan.cloud.settings import Settings
 from facegan.cloud.training_request import (
@@ -238,6 +239,9 @@ def training_job(desk: Desk, name: str, wish: Mapping[str, Any], values: Mapping
         ConfigError: something that SageMaker or the container would refuse.
     """
     settings = desk.settings
+    if is_local(wish["instance_type"]):
+        told = "Local mode is not started from here: make local-test, local_test/README.md."
+        raise click.UsageError(told)
     max_run = whole_seconds("--max-hours", wish["max_hours"])
     max_minutes = float_or_zero(values.get("max_minutes"))
     if max_minutes * 60 >= max_run:
