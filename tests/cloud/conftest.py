@@ -11,7 +11,7 @@ from urllib.parse import parse_qs, unquote, urlsplit
 from xml.sax.saxutils import escape
 
 import pytest
-from fake_aws import FakeAws
+from strict_aws import StrictAws
 
 from facegan.cloud.aws import Aws
 
@@ -68,9 +68,9 @@ def aws(moto: str) -> Aws:
 
 
 @pytest.fixture
-def fake(no_aws: pytest.MonkeyPatch, tmp_path: Path) -> FakeAws:
+def strict(no_aws: pytest.MonkeyPatch, tmp_path: Path) -> StrictAws:
     """An AWS of a few answers, which our commands take for the real one, in an empty folder."""
-    found = FakeAws()
+    found = StrictAws()
     no_aws.setattr("facegan.cli.cloud.desk.Aws", lambda *_: found)
     no_aws.setattr("time.sleep", lambda _: None)
     no_aws.chdir(tmp_path)

@@ -1,7 +1,7 @@
 """Which image is run: the named one, else ours by the role's account; pinned to its digest."""
 
 import pytest
-from fake_aws import FakeAws, refusal
+from strict_aws import StrictAws, refusal
 
 from facegan.cloud.images import image_address, pinned
 from facegan.cloud.settings import Settings
@@ -39,7 +39,7 @@ def test_without_a_region_it_is_asked_for() -> None:
     ],
 )
 def test_an_image_is_pinned_to_its_digest(address: str, by: dict[str, str]) -> None:
-    aws = FakeAws(DescribeImages={"imageDetails": [{"imageDigest": DIGEST}]})
+    aws = StrictAws(DescribeImages={"imageDetails": [{"imageDigest": DIGEST}]})
     assert pinned(aws, address) == f"{ECR}/a/b@{DIGEST}"  # type: ignore[arg-type]
     assert aws.request("DescribeImages") == {
         "registryId": "123456789012", "repositoryName": "a/b", "imageIds": [by],
@@ -47,15 +47,15 @@ def test_an_image_is_pinned_to_its_digest(address: str, by: dict[str, str]) -> N
 
 
 def test_another_registrys_is_left_as_it_is() -> None:
-    assert pinned(FakeAws(), "localhost:5000/a:1") == "localhost:5000/a:1"  # type: ignore[arg-type]
+    assert pinned(StrictAws(), "localhost:5000/a:1") == "localhost:5000/a:1"  # type: ignore[arg-type]
 
 
 def test_one_that_is_missing_is_said() -> None:
-    aws = FakeAws(DescribeImages=refusal("ImageNotFoundException"))
+    aws = StrictAws(DescribeImages=refusal("ImageNotFoundException"))
     with pytest.raises(CloudError, match=r"is not in ECR\. Push it: `facegan cloud push`"):
         pinned(aws, f"{ECR}/a/b:1")  # type: ignore[arg-type]
 
 
 def test_other_refusals_are_not_hidden() -> None:
     with pytest.raises(CloudError, match="ThrottlingException"):
-        pinned(FakeAws(DescribeImages=refusal("ThrottlingException")), f"{ECR}/a/b:1")  # type: ignore[arg-type]
+        pinned(StrictAws(DescribeImages=refusal("ThrottlingException")), f"{ECR}/a/b:1")  # type: ignore[arg-type]

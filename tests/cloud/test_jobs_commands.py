@@ -6,8 +6,8 @@ from typing import Any
 
 import click
 import pytest
-from fake_aws import FakeAws, refusal
-from jobs import described
+from described_jobs import described
+from strict_aws import StrictAws, refusal
 
 from facegan.cli.__main__ import facegan, run_safely
 from facegan.cloud.job_status import duration, failure_hint, list_jobs, spot_savings
@@ -37,29 +37,29 @@ def run(*words: str) -> int:
 
 
 @pytest.fixture
-def logged(fake: FakeAws) -> FakeAws:
+def logged(strict: StrictAws) -> StrictAws:
     """With the lines of two hosts."""
-    fake.answers |= {
+    strict.answers |= {
         "DescribeLogStreams": {"logStreams": [{"logStreamName": name} for name in LINES]},
         "GetLogEvents": speak,
     }
-    return fake
+    return strict
 
 
 # --- jobs ---------------------------------------------------------------------------------------
 
 
-def test_jobs_are_a_table(fake: FakeAws, capsys: pytest.CaptureFixture[str]) -> None:
+def test_jobs_are_a_table(strict: StrictAws, capsys: pytest.CaptureFixture[str]) -> None:
     spot = described(EnableManagedSpotTraining=True)
     running = described("InProgress", "Training", TrainingJobName="longer-name")
     running.pop("BillableTimeInSeconds")
-    fake.answers["Search"] = {"Results": [{"TrainingJob": it} for it in (running, spot)]}
+    strict.answers["Search"] = {"Results": [{"TrainingJob": it} for it in (running, spot)]}
     assert run("jobs", "--name", "fac", "--status", "Completed", "--project", "faces") == 0
     heads, first, second = capsys.readouterr().out.splitlines()
     assert re.fullmatch(r"NAME +STATUS +MACHINES +AGE +PAID +SPOT SAVED", heads)
     assert re.fullmatch(r"longer-name +InProgress +Training +2 × ml.g5.xlarge +.* – +–", first)
     assert re.fullmatch(r"faces-1 +Completed +2 × ml.g5.xlarge .* 5 min +70 %", second)
-    assert fake.request("Search") == {
+    assert strict.request("Search") == {
         "Resource": "TrainingJob", "SortBy": "CreationTime", "SortOrder": "Descending",
         "MaxResults": 20,
         "SearchExpression": {"Filters": [
@@ -70,16 +70,16 @@ def test_jobs_are_a_table(fake: FakeAws, capsys: pytest.CaptureFixture[str]) -> 
     }  # fmt: skip
 
 
-def test_jobs_for_programs(fake: FakeAws, capsys: pytest.CaptureFixture[str]) -> None:
-    fake.answers["Search"] = {"Results": [{"TrainingJob": described()}]}
+def test_jobs_for_programs(strict: StrictAws, capsys: pytest.CaptureFixture[str]) -> None:
+    strict.answers["Search"] = {"Results": [{"TrainingJob": described()}]}
     assert run("jobs", "--all", "--json") == 0
     (job,) = json.loads(capsys.readouterr().out)
     assert (job["name"], job["billable_seconds"]) == ("faces-1", 300)
-    assert "SearchExpression" not in fake.request("Search")
+    assert "SearchExpression" not in strict.request("Search")
 
 
-def test_no_jobs_are_said(fake: FakeAws, capsys: pytest.CaptureFixture[str]) -> None:
-    fake.answers["Search"] = {"Results": []}
+def test_no_jobs_are_said(strict: StrictAws, capsys: pytest.CaptureFixture[str]) -> None:
+    strict.answers["Search"] = {"Results": []}
     assert run("jobs") == 0
     told = "There are no such training jobs of the project 'facegan' in eu-west-1."
     assert told in capsys.readouterr().out
@@ -106,7 +106,9 @@ def test_jobs_of_a_project_are_found_by_their_tag(aws: Any) -> None:
 # --- attach and logs ----------------------------------------------------------------------------
 
 
-def test_a_job_is_followed_to_its_end(logged: FakeAws, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_job_is_followed_to_its_end(
+    logged: StrictAws, capsys: pytest.CaptureFixture[str]
+) -> None:
     running = described("InProgress", "Training")
     running["SecondaryStatusTransitions"] = running["SecondaryStatusTransitions"][:1]
     logged.answers["DescribeTrainingJob"] = [running, described()]
@@ -123,7 +125,7 @@ def test_a_job_is_followed_to_its_end(logged: FakeAws, capsys: pytest.CaptureFix
 
 
 def test_a_failure_is_told_with_its_reason_and_the_next_step(
-    logged: FakeAws, capsys: pytest.CaptureFixture[str]
+    logged: StrictAws, capsys: pytest.CaptureFixture[str]
 ) -> None:
     reason = "AlgorithmError: CUDA error: out of memory, exit code: 1"
     logged.answers["DescribeTrainingJob"] = described("Failed", FailureReason=reason)
@@ -135,7 +137,7 @@ def test_a_failure_is_told_with_its_reason_and_the_next_step(
 
 
 def test_a_stopped_job_has_an_exit_code_of_its_own(
-    logged: FakeAws, capsys: pytest.CaptureFixture[str]
+    logged: StrictAws, capsys: pytest.CaptureFixture[str]
 ) -> None:
     logged.answers["DescribeTrainingJob"] = described("Stopped", "MaxRuntimeExceeded")
     assert run("attach", "faces-1") == 4
@@ -145,7 +147,7 @@ def test_a_stopped_job_has_an_exit_code_of_its_own(
 
 
 def test_an_interrupt_says_that_the_job_goes_on(
-    logged: FakeAws, capsys: pytest.CaptureFixture[str]
+    logged: StrictAws, capsys: pytest.CaptureFixture[str]
 ) -> None:
     logged.answers["DescribeTrainingJob"] = [described("InProgress"), KeyboardInterrupt()]
     assert run("attach", "faces-1") == 130
@@ -155,7 +157,7 @@ def test_an_interrupt_says_that_the_job_goes_on(
 
 
 def test_an_interrupt_before_the_first_look_says_so_too(
-    logged: FakeAws, capsys: pytest.CaptureFixture[str]
+    logged: StrictAws, capsys: pytest.CaptureFixture[str]
 ) -> None:
     logged.answers["DescribeTrainingJob"] = KeyboardInterrupt()
     assert run("attach", "faces-1") == 130
@@ -163,7 +165,7 @@ def test_an_interrupt_before_the_first_look_says_so_too(
 
 
 def test_a_lost_connection_says_that_the_job_goes_on(
-    logged: FakeAws, capsys: pytest.CaptureFixture[str]
+    logged: StrictAws, capsys: pytest.CaptureFixture[str]
 ) -> None:
     lost = CloudError("sagemaker: no connection.", "Check the network.")
     logged.answers["DescribeTrainingJob"] = [described("InProgress"), lost]
@@ -171,14 +173,16 @@ def test_a_lost_connection_says_that_the_job_goes_on(
     assert "Check the network. The job goes on: `facegan cloud attach" in capsys.readouterr().err
 
 
-def test_a_job_that_is_not_there_is_said(fake: FakeAws, capsys: pytest.CaptureFixture[str]) -> None:
-    fake.answers["DescribeTrainingJob"] = ABSENT
+def test_a_job_that_is_not_there_is_said(
+    strict: StrictAws, capsys: pytest.CaptureFixture[str]
+) -> None:
+    strict.answers["DescribeTrainingJob"] = ABSENT
     assert run("attach", "faces-1") == 9
     assert "There is no training job 'faces-1'." in capsys.readouterr().err
 
 
 def test_a_host_has_one_colour_and_none_where_nobody_sees(
-    logged: FakeAws, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+    logged: StrictAws, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     assert run("logs", "faces-1") == 0
     assert "\x1b" not in capsys.readouterr().out
@@ -189,61 +193,65 @@ def test_a_host_has_one_colour_and_none_where_nobody_sees(
     assert told[2].startswith("\x1b[36malgo-1")
 
 
-def test_the_last_lines_alone(logged: FakeAws, capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_last_lines_alone(logged: StrictAws, capsys: pytest.CaptureFixture[str]) -> None:
     assert run("logs", "faces-1", "--tail", "1") == 0
     assert capsys.readouterr().out == "algo-1  kimg=2; generator=0.6;\n"
 
 
-def test_lines_for_programs(logged: FakeAws, capsys: pytest.CaptureFixture[str]) -> None:
+def test_lines_for_programs(logged: StrictAws, capsys: pytest.CaptureFixture[str]) -> None:
     assert run("logs", "faces-1", "--json", "--tail", "1") == 0
     told = json.loads(capsys.readouterr().out)
     assert told == {"milliseconds": 1, "host": "algo-1", "text": "kimg=2; generator=0.6;"}
 
 
-def test_logs_are_followed_until_the_job_ends(logged: FakeAws) -> None:
+def test_logs_are_followed_until_the_job_ends(logged: StrictAws) -> None:
     logged.answers["DescribeTrainingJob"] = [described("InProgress"), described()]
     assert run("logs", "faces-1", "--follow") == 0
     assert logged.actions.count("DescribeTrainingJob") == 2
 
 
-def test_logs_of_an_endpoint(fake: FakeAws, capsys: pytest.CaptureFixture[str]) -> None:
-    fake.answers["DescribeLogStreams"] = refusal("ResourceNotFoundException")
+def test_logs_of_an_endpoint(strict: StrictAws, capsys: pytest.CaptureFixture[str]) -> None:
+    strict.answers["DescribeLogStreams"] = refusal("ResourceNotFoundException")
     assert run("logs", "faces", "--endpoint") == 0
-    assert fake.request("DescribeLogStreams") == {"logGroupName": "/aws/sagemaker/Endpoints/faces"}
+    assert strict.request("DescribeLogStreams") == {
+        "logGroupName": "/aws/sagemaker/Endpoints/faces"
+    }
     assert "faces has printed nothing yet." in capsys.readouterr().err
 
 
 # --- stop and resume ----------------------------------------------------------------------------
 
 
-def test_a_job_is_stopped_after_a_yes(fake: FakeAws, capsys: pytest.CaptureFixture[str]) -> None:
-    fake.answers |= {"DescribeTrainingJob": described("InProgress"), "StopTrainingJob": {}}
+def test_a_job_is_stopped_after_a_yes(
+    strict: StrictAws, capsys: pytest.CaptureFixture[str]
+) -> None:
+    strict.answers |= {"DescribeTrainingJob": described("InProgress"), "StopTrainingJob": {}}
     assert run("stop", "faces-1") == 2
     assert "Stop faces-1? It leaves no model; its checkpoints stay." in capsys.readouterr().err
     assert run("stop", "faces-1", "--yes") == 0
-    assert fake.request("StopTrainingJob") == {"TrainingJobName": "faces-1"}
+    assert strict.request("StopTrainingJob") == {"TrainingJobName": "faces-1"}
     assert "facegan cloud resume faces-1" in capsys.readouterr().out
 
 
 def test_a_job_that_has_ended_is_not_stopped(
-    fake: FakeAws, capsys: pytest.CaptureFixture[str]
+    strict: StrictAws, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    fake.answers["DescribeTrainingJob"] = described()
+    strict.answers["DescribeTrainingJob"] = described()
     assert run("stop", "faces-1", "--yes") == 0
     assert "has ended already (Completed)" in capsys.readouterr().out
 
 
-def test_a_dry_stop_asks_nobody(fake: FakeAws, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_dry_stop_asks_nobody(strict: StrictAws, capsys: pytest.CaptureFixture[str]) -> None:
     assert run("stop", "faces-1", "--dry-run") == 0
     assert json.loads(capsys.readouterr().out)[0]["action"] == "StopTrainingJob"
-    assert fake.asked == []
+    assert strict.asked == []
 
 
-def test_a_job_goes_on_as_the_next_by_its_own_request(fake: FakeAws) -> None:
-    fake.answers |= {"DescribeTrainingJob": described("Stopped"), "ListTags": TAGS}
-    fake.answers["CreateTrainingJob"] = {}
+def test_a_job_goes_on_as_the_next_by_its_own_request(strict: StrictAws) -> None:
+    strict.answers |= {"DescribeTrainingJob": described("Stopped"), "ListTags": TAGS}
+    strict.answers["CreateTrainingJob"] = {}
     assert run("resume", "faces-1", "--set", "total_kimg=9", "--max-hours", "2", "--yes") == 0
-    request = fake.request("CreateTrainingJob")
+    request = strict.request("CreateTrainingJob")
     before = described()
     assert request["TrainingJobName"] == "faces-2"
     assert request["HyperParameters"] == {"preset": "toy32", "total_kimg": "9"}
@@ -254,11 +262,11 @@ def test_a_job_goes_on_as_the_next_by_its_own_request(fake: FakeAws) -> None:
 
 
 def test_a_job_that_was_gone_on_with_is_named(
-    fake: FakeAws, capsys: pytest.CaptureFixture[str]
+    strict: StrictAws, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """Two jobs on the same checkpoints would spoil them."""
-    fake.answers |= {"DescribeTrainingJob": described("Failed"), "ListTags": TAGS}
-    fake.answers["CreateTrainingJob"] = refusal("ResourceInUse")
+    strict.answers |= {"DescribeTrainingJob": described("Failed"), "ListTags": TAGS}
+    strict.answers["CreateTrainingJob"] = refusal("ResourceInUse")
     assert run("resume", "faces-1", "--yes") == 9
     assert "faces-1 was gone on with already, by faces-2." in capsys.readouterr().err
 

@@ -12,8 +12,8 @@ from xml.etree import ElementTree
 
 import pytest
 from botocore.exceptions import ReadTimeoutError
-from fake_aws import FakeAws, refusal
-from jobs import BEGUN, described
+from described_jobs import BEGUN, described
+from strict_aws import StrictAws, refusal
 
 from facegan.cli.__main__ import facegan, run_safely
 from facegan.cli.cloud.results import shape
@@ -55,16 +55,16 @@ class Body(io.BytesIO):
 
 
 @pytest.fixture
-def ticked(fake: FakeAws) -> FakeAws:
-    fake.answers |= {
+def ticked(strict: StrictAws) -> StrictAws:
+    strict.answers |= {
         "DescribeTrainingJob": described(),
         "GetObject": lambda request: {"Body": Body(TICKS.encode())},
     }
-    return fake
+    return strict
 
 
 def test_figures_are_read_from_the_checkpoint_folder(
-    ticked: FakeAws, capsys: pytest.CaptureFixture[str]
+    ticked: StrictAws, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert run("metrics", "faces-1") == 0
     told = capsys.readouterr().out
@@ -73,14 +73,14 @@ def test_figures_are_read_from_the_checkpoint_folder(
     assert ticked.request("GetObject")["Key"] == "faces/jobs/faces-1/checkpoints/metrics.jsonl"
 
 
-def test_a_tuned_jobs_figures_are_in_its_own_part_of_the_folder(ticked: FakeAws) -> None:
+def test_a_tuned_jobs_figures_are_in_its_own_part_of_the_folder(ticked: StrictAws) -> None:
     ticked.answers["DescribeTrainingJob"] = described(TuningJobArn="arn")
     assert run("metrics", "faces-1") == 0
     key = ticked.request("GetObject")["Key"]
     assert key == "faces/jobs/faces-1/checkpoints/faces-1/metrics.jsonl"
 
 
-def test_all_points_for_programs(ticked: FakeAws, capsys: pytest.CaptureFixture[str]) -> None:
+def test_all_points_for_programs(ticked: StrictAws, capsys: pytest.CaptureFixture[str]) -> None:
     assert run("metrics", "faces-1", "--json", "--figure", "kid_lite0") == 0
     told = json.loads(capsys.readouterr().out)
     assert told["along"] == "kimg"
@@ -88,13 +88,13 @@ def test_all_points_for_programs(ticked: FakeAws, capsys: pytest.CaptureFixture[
 
 
 def test_an_unknown_figure_is_answered_with_the_nearest(
-    ticked: FakeAws, capsys: pytest.CaptureFixture[str]
+    ticked: StrictAws, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert run("metrics", "faces-1", "--figure", "kid_lite") == 2
     assert "Did you mean kid_lite0" in " ".join(capsys.readouterr().err.split())
 
 
-def test_the_curves_are_a_picture(ticked: FakeAws, tmp_path: Path) -> None:
+def test_the_curves_are_a_picture(ticked: StrictAws, tmp_path: Path) -> None:
     assert run("metrics", "faces-1", "--out", "curves.svg") == 0
     drawn = ElementTree.parse(tmp_path / "curves.svg").getroot()
     lines = drawn.findall(".//{http://www.w3.org/2000/svg}polyline")
@@ -103,12 +103,12 @@ def test_the_curves_are_a_picture(ticked: FakeAws, tmp_path: Path) -> None:
     assert {"Loss terms", "Balance", "kid_lite0", "Images per second"} <= set(titles)
 
 
-def test_a_picture_of_another_kind_is_refused(fake: FakeAws) -> None:
+def test_a_picture_of_another_kind_is_refused(strict: StrictAws) -> None:
     assert run("metrics", "faces-1", "--out", "curves.png") == 2
 
 
 def test_without_a_file_cloudwatch_is_asked(
-    ticked: FakeAws, capsys: pytest.CaptureFixture[str]
+    ticked: StrictAws, capsys: pytest.CaptureFixture[str]
 ) -> None:
     ticked.answers["GetObject"] = refusal("NoSuchKey")
     start = BEGUN + timedelta(minutes=3)
@@ -127,7 +127,7 @@ def test_without_a_file_cloudwatch_is_asked(
 
 
 def test_else_the_last_values_are_shown(
-    ticked: FakeAws, capsys: pytest.CaptureFixture[str]
+    ticked: StrictAws, capsys: pytest.CaptureFixture[str]
 ) -> None:
     last = [{"MetricName": "kid_lite0", "Value": 0.25, "Timestamp": BEGUN}]
     job = described(CheckpointConfig={}, FinalMetricDataList=last)
@@ -136,7 +136,7 @@ def test_else_the_last_values_are_shown(
     assert "from SageMaker's last values" in capsys.readouterr().out
 
 
-def test_no_figures_are_said(ticked: FakeAws, capsys: pytest.CaptureFixture[str]) -> None:
+def test_no_figures_are_said(ticked: StrictAws, capsys: pytest.CaptureFixture[str]) -> None:
     ticked.answers |= {"GetObject": refusal("NoSuchKey"), "GetMetricData": {}}
     assert run("metrics", "faces-1") == 9
     assert "has no figures yet. " in " ".join(capsys.readouterr().err.split()) + " "
@@ -235,14 +235,14 @@ def test_a_folder_of_something_else_is_left_alone(
     ],
 )
 def test_a_job_without_a_model_is_told(
-    fake: FakeAws, capsys: pytest.CaptureFixture[str], job: dict[str, Any], told: str
+    strict: StrictAws, capsys: pytest.CaptureFixture[str], job: dict[str, Any], told: str
 ) -> None:
-    fake.answers["DescribeTrainingJob"] = job
+    strict.answers["DescribeTrainingJob"] = job
     assert run("fetch", "faces-1") == 9
     assert re.search(told, capsys.readouterr().err, re.DOTALL)
 
 
-def breaking(content: bytes, chunks: int | None) -> FakeAws:
+def breaking(content: bytes, chunks: int | None) -> StrictAws:
     """An object whose connection is lost after so many chunks of four bytes, each time."""
 
     def get(request: dict[str, Any]) -> dict[str, Any]:
@@ -250,7 +250,7 @@ def breaking(content: bytes, chunks: int | None) -> FakeAws:
         return {"Body": Body(content[start:], chunks)}
 
     head = {"ContentLength": len(content), "ETag": '"abc-1"'}
-    return FakeAws(HeadObject=head, GetObject=get)
+    return StrictAws(HeadObject=head, GetObject=get)
 
 
 def test_a_lost_connection_goes_on_where_it_was(tmp_path: Path) -> None:

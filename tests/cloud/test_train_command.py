@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from fake_aws import FakeAws, refusal
-from jobs import described
+from described_jobs import described
+from strict_aws import StrictAws, refusal
 
 from facegan.cli.__main__ import facegan, run_safely
 from facegan.cli.cloud import wishes
@@ -26,14 +26,14 @@ LEAST = (
 TWO_LAYERS = ("--experiment", "faces", "--run", "first")
 
 
-def ready(fake: FakeAws, **others: Any) -> FakeAws:
+def ready(strict: StrictAws, **others: Any) -> StrictAws:
     """An account with the image and the pictures."""
-    fake.answers |= {
+    strict.answers |= {
         "DescribeImages": {"imageDetails": [{"imageDigest": DIGEST}]},
         "ListObjectsV2": {"Contents": [{"Key": "dataset.json"}]},
         "CreateTrainingJob": {"TrainingJobArn": "arn"},
     } | others
-    return fake
+    return strict
 
 
 def train(*more: str) -> int:
@@ -68,7 +68,7 @@ def test_a_dry_run_prints_the_requests_without_an_account(
 
 
 def test_every_option_reaches_the_request(
-    fake: FakeAws, capsys: pytest.CaptureFixture[str]
+    strict: StrictAws, capsys: pytest.CaptureFixture[str]
 ) -> None:
     options = (
         "--family", "stylegan2", "--preset", "tiny", "--resolution", "32", "--total-kimg", "5",
@@ -101,11 +101,11 @@ def test_every_option_reaches_the_request(
     ]  # fmt: skip
     assert request["EnableNetworkIsolation"] and request["EnableInterContainerTrafficEncryption"]
     assert request["VpcConfig"] and request["RetryStrategy"] and request["Environment"]
-    assert fake.asked == []
+    assert strict.asked == []
 
 
 def test_settings_come_from_the_file(
-    fake: FakeAws, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    strict: StrictAws, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     (tmp_path / "facegan.toml").write_text(
         '[cloud]\nproject = "p"\nregion = "eu-west-1"\nbucket = "b"\nkms_key = "1234-abcd"\n'
@@ -123,59 +123,59 @@ def test_settings_come_from_the_file(
 
 
 def test_a_real_run_pins_the_image_and_says_how_to_go_on(
-    fake: FakeAws, capsys: pytest.CaptureFixture[str]
+    strict: StrictAws, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    ready(fake)
+    ready(strict)
     assert train("--yes") == 0
-    assert fake.actions == ["DescribeImages", "ListObjectsV2", "CreateTrainingJob"]
-    image = fake.request("CreateTrainingJob")["AlgorithmSpecification"]["TrainingImage"]
+    assert strict.actions == ["DescribeImages", "ListObjectsV2", "CreateTrainingJob"]
+    image = strict.request("CreateTrainingJob")["AlgorithmSpecification"]["TrainingImage"]
     assert image == f"{REGISTRY}/facegan-training@{DIGEST}"
     told = capsys.readouterr().out
     assert "facegan cloud attach faces-1" in told and "facegan cloud stop faces-1" in told
 
 
 def test_json_is_the_only_thing_on_stdout(
-    fake: FakeAws, capsys: pytest.CaptureFixture[str]
+    strict: StrictAws, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    ready(fake)
+    ready(strict)
     assert train("--yes", "--json") == 0
     told = json.loads(capsys.readouterr().out)
     assert told["checkpoints"] == "s3://my-bucket/faces/jobs/faces-1/checkpoints"
 
 
 def test_it_asks_first_and_says_what_it_costs_and_how_it_ends(
-    fake: FakeAws, capsys: pytest.CaptureFixture[str]
+    strict: StrictAws, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """Nobody is here to answer: nothing is made."""
-    ready(fake)
+    ready(strict)
     assert train("--price", "1.5", "--instances", "2", "--max-hours", "3", "--keep-warm", "60") == 2
     told = capsys.readouterr().err
     assert "2 × ml.g5.xlarge for at most 4 h: $3.00 an hour, $12.00 at most" in told
     assert "1 h of it kept warm" in told and "facegan cloud stop faces-1" in told
-    assert "CreateTrainingJob" not in fake.actions
+    assert "CreateTrainingJob" not in strict.actions
 
 
-def test_an_unknown_price_is_said(fake: FakeAws, capsys: pytest.CaptureFixture[str]) -> None:
-    ready(fake)
+def test_an_unknown_price_is_said(strict: StrictAws, capsys: pytest.CaptureFixture[str]) -> None:
+    ready(strict)
     train()
     assert "a price that is not known here (--price" in capsys.readouterr().err
 
 
-def test_a_group_that_is_there_is_not_made_again(fake: FakeAws) -> None:
-    there = ready(fake, DescribeExperiment={}, CreateTrial={})
+def test_a_group_that_is_there_is_not_made_again(strict: StrictAws) -> None:
+    there = ready(strict, DescribeExperiment={}, CreateTrial={})
     there.answers["DescribeTrial"] = refusal("ResourceNotFound")
     assert train("--yes", *TWO_LAYERS) == 0
-    assert fake.actions[-2:] == ["CreateTrial", "CreateTrainingJob"]
-    assert "CreateExperiment" not in fake.actions
+    assert strict.actions[-2:] == ["CreateTrial", "CreateTrainingJob"]
+    assert "CreateExperiment" not in strict.actions
 
 
-def test_a_group_that_was_made_goes_again_where_the_job_is_refused(fake: FakeAws) -> None:
+def test_a_group_that_was_made_goes_again_where_the_job_is_refused(strict: StrictAws) -> None:
     absent = refusal("ResourceNotFound")
-    ready(fake, DescribeExperiment=absent, DescribeTrial=absent, CreateExperiment={})
-    fake.answers |= {"CreateTrial": {}, "DeleteTrial": {}, "DeleteExperiment": {}}
-    fake.answers["CreateTrainingJob"] = refusal("ResourceLimitExceeded")
+    ready(strict, DescribeExperiment=absent, DescribeTrial=absent, CreateExperiment={})
+    strict.answers |= {"CreateTrial": {}, "DeleteTrial": {}, "DeleteExperiment": {}}
+    strict.answers["CreateTrainingJob"] = refusal("ResourceLimitExceeded")
     assert train("--yes", *TWO_LAYERS) == 9
-    assert fake.actions[-2:] == ["DeleteTrial", "DeleteExperiment"]
+    assert strict.actions[-2:] == ["DeleteTrial", "DeleteExperiment"]
 
 
 @pytest.mark.parametrize(
@@ -197,18 +197,18 @@ def test_a_group_that_was_made_goes_again_where_the_job_is_refused(fake: FakeAws
     ],
 )
 def test_what_aws_refuses_ends_in_the_next_step(
-    fake: FakeAws, capsys: pytest.CaptureFixture[str], answers: dict[str, Any], told: str
+    strict: StrictAws, capsys: pytest.CaptureFixture[str], answers: dict[str, Any], told: str
 ) -> None:
-    ready(fake, **answers)
+    ready(strict, **answers)
     assert train("--yes") == 9
     assert re.search(told, capsys.readouterr().err, re.DOTALL)
 
 
-def test_what_only_the_role_may_look_at_is_no_reason_to_stop(fake: FakeAws) -> None:
+def test_what_only_the_role_may_look_at_is_no_reason_to_stop(strict: StrictAws) -> None:
     denied = refusal("AccessDeniedException")
-    ready(fake, DescribeImages=denied, ListObjectsV2=refusal("AccessDenied"))
+    ready(strict, DescribeImages=denied, ListObjectsV2=refusal("AccessDenied"))
     assert train("--yes") == 0
-    image = fake.request("CreateTrainingJob")["AlgorithmSpecification"]["TrainingImage"]
+    image = strict.request("CreateTrainingJob")["AlgorithmSpecification"]["TrainingImage"]
     assert image == f"{REGISTRY}/facegan-training:latest"
 
 
@@ -233,7 +233,7 @@ def test_what_only_the_role_may_look_at_is_no_reason_to_stop(fake: FakeAws) -> N
     ],
 )
 def test_what_would_fail_later_is_refused_before_aws_is_asked(
-    fake: FakeAws,
+    strict: StrictAws,
     capsys: pytest.CaptureFixture[str],
     options: tuple[str, ...],
     told: str,
@@ -241,11 +241,11 @@ def test_what_would_fail_later_is_refused_before_aws_is_asked(
 ) -> None:
     assert train(*options, "--yes") == code
     assert re.search(told, " ".join(capsys.readouterr().err.split()), re.IGNORECASE)
-    assert fake.asked == []
+    assert strict.asked == []
 
 
 def test_without_torch_names_and_kinds_are_checked_and_that_is_said(
-    fake: FakeAws, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    strict: StrictAws, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     for room in ("facegan.gans", "facegan.training.plan"):
         monkeypatch.setitem(sys.modules, room, None)
@@ -265,16 +265,16 @@ def test_the_same_data_is_not_its_neighbours() -> None:
     assert folder("s3://b/cats") == folder("s3://b/cats/") == "s3://b/cats/"
 
 
-def test_it_can_be_followed_at_once(fake: FakeAws, capsys: pytest.CaptureFixture[str]) -> None:
-    ready(fake, DescribeTrainingJob=described(), DescribeLogStreams={"logStreams": []})
+def test_it_can_be_followed_at_once(strict: StrictAws, capsys: pytest.CaptureFixture[str]) -> None:
+    ready(strict, DescribeTrainingJob=described(), DescribeLogStreams={"logStreams": []})
     assert train("--yes", "--wait") == 0
     assert "faces-1 is complete: s3://" in capsys.readouterr().out
 
 
 def test_an_interrupt_while_it_is_started_says_what_may_be(
-    fake: FakeAws, capsys: pytest.CaptureFixture[str]
+    strict: StrictAws, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    ready(fake, CreateTrainingJob=KeyboardInterrupt())
+    ready(strict, CreateTrainingJob=KeyboardInterrupt())
     assert train("--yes") == 130
     assert "Whether faces-1 was started is not known" in capsys.readouterr().err
 

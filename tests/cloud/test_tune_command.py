@@ -6,8 +6,8 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
-from fake_aws import FakeAws, refusal
-from jobs import BEGUN, described
+from described_jobs import BEGUN, described
+from strict_aws import StrictAws, refusal
 
 from facegan.cli.__main__ import facegan, run_safely
 
@@ -60,38 +60,40 @@ def run(*words: str) -> int:
     return run_safely(facegan, ["cloud", "tune", *words])
 
 
-def test_a_dry_run_prints_the_request(fake: FakeAws, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_dry_run_prints_the_request(
+    strict: StrictAws, capsys: pytest.CaptureFixture[str]
+) -> None:
     assert run_safely(facegan, [*START, *WISHES, "--spot", "--dry-run"]) == 0
     (call,) = json.loads(capsys.readouterr().out)
-    assert call["action"] == "CreateHyperParameterTuningJob" and fake.asked == []
+    assert call["action"] == "CreateHyperParameterTuningJob" and strict.asked == []
     definition = call["request"]["TrainingJobDefinition"]
     assert definition["StaticHyperParameters"] == {"preset": "article32", "evaluate_kimg": "20"}
     assert definition["CheckpointConfig"]["S3Uri"].endswith("/jobs/faces-tune/checkpoints")
 
 
 def test_it_asks_first_with_all_that_it_may_cost(
-    fake: FakeAws, capsys: pytest.CaptureFixture[str]
+    strict: StrictAws, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    fake.answers |= READY
+    strict.answers |= READY
     assert run_safely(facegan, [*START, *WISHES, "--price", "1", "--max-jobs", "10"]) == 2
     told = capsys.readouterr().err
     assert "10 training jobs of 2 h at most, 2 at a time" in told
     assert "$20.00 at most" in told and "facegan cloud tune stop faces-tune" in told
-    assert "CreateHyperParameterTuningJob" not in fake.actions
+    assert "CreateHyperParameterTuningJob" not in strict.actions
 
 
-def test_it_is_started(fake: FakeAws, capsys: pytest.CaptureFixture[str]) -> None:
-    fake.answers |= READY
+def test_it_is_started(strict: StrictAws, capsys: pytest.CaptureFixture[str]) -> None:
+    strict.answers |= READY
     assert run_safely(facegan, [*START, *WISHES, "--yes"]) == 0
-    request = fake.request("CreateHyperParameterTuningJob")
+    request = strict.request("CreateHyperParameterTuningJob")
     image = request["TrainingJobDefinition"]["AlgorithmSpecification"]["TrainingImage"]
     assert "@sha256:" in image
     assert request["Tags"] == [{"Key": "facegan:project", "Value": "facegan"}]
     assert "12 jobs at most, kid_lite0 to minimize" in capsys.readouterr().out
 
 
-def test_a_taken_name_is_said(fake: FakeAws, capsys: pytest.CaptureFixture[str]) -> None:
-    fake.answers |= READY | {"CreateHyperParameterTuningJob": refusal("ResourceInUse")}
+def test_a_taken_name_is_said(strict: StrictAws, capsys: pytest.CaptureFixture[str]) -> None:
+    strict.answers |= READY | {"CreateHyperParameterTuningJob": refusal("ResourceInUse")}
     assert run_safely(facegan, [*START, *WISHES, "--yes"]) == 9
     assert "There is a tuning job named faces-tune already." in capsys.readouterr().err
 
@@ -109,19 +111,22 @@ def test_a_taken_name_is_said(fake: FakeAws, capsys: pytest.CaptureFixture[str])
     ],
 )
 def test_what_would_fail_later_is_refused_before_aws_is_asked(
-    fake: FakeAws, capsys: pytest.CaptureFixture[str], options: tuple[str, ...], told: str | None
+    strict: StrictAws,
+    capsys: pytest.CaptureFixture[str],
+    options: tuple[str, ...],
+    told: str | None,
 ) -> None:
     assert run_safely(facegan, [*START, *options, "--dry-run"]) == (2 if told else 0)
     assert (told or "") in " ".join(capsys.readouterr().err.split())
-    assert fake.asked == []
+    assert strict.asked == []
 
 
 @pytest.mark.parametrize(("goal", "order"), [("Minimize", "cba"), ("Maximize", "bca")])
 def test_results_are_a_table_with_the_best_first(
-    fake: FakeAws, capsys: pytest.CaptureFixture[str], goal: str, order: str
+    strict: StrictAws, capsys: pytest.CaptureFixture[str], goal: str, order: str
 ) -> None:
-    fake.answers["DescribeHyperParameterTuningJob"] = tuning(goal=goal)
-    fake.answers["ListTrainingJobsForHyperParameterTuningJob"] = {"TrainingJobSummaries": JOBS}
+    strict.answers["DescribeHyperParameterTuningJob"] = tuning(goal=goal)
+    strict.answers["ListTrainingJobsForHyperParameterTuningJob"] = {"TrainingJobSummaries": JOBS}
     assert run("results", "faces-tune") == 0
     head, heads, *rows = capsys.readouterr().out.splitlines()
     assert head.startswith("faces-tune: InProgress (2 Completed, 1 InProgress); the ")
@@ -131,28 +136,30 @@ def test_results_are_a_table_with_the_best_first(
     assert re.search(r"Completed +0\.3 +0\.1235 +7 min$", line)
 
 
-def test_results_for_programs(fake: FakeAws, capsys: pytest.CaptureFixture[str]) -> None:
-    fake.answers["DescribeHyperParameterTuningJob"] = tuning()
-    fake.answers["ListTrainingJobsForHyperParameterTuningJob"] = {"TrainingJobSummaries": JOBS}
+def test_results_for_programs(strict: StrictAws, capsys: pytest.CaptureFixture[str]) -> None:
+    strict.answers["DescribeHyperParameterTuningJob"] = tuning()
+    strict.answers["ListTrainingJobsForHyperParameterTuningJob"] = {"TrainingJobSummaries": JOBS}
     assert run("results", "faces-tune", "--json", "--max", "1") == 0
     (job,) = json.loads(capsys.readouterr().out)["jobs"]
     assert (job["name"], job["value"]) == ("c", 0.2)
 
 
 def test_without_a_name_all_tuning_jobs_are_listed(
-    fake: FakeAws, capsys: pytest.CaptureFixture[str]
+    strict: StrictAws, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    fake.answers["Search"] = {"Results": [{"HyperParameterTuningJob": tuning()}]}
+    strict.answers["Search"] = {"Results": [{"HyperParameterTuningJob": tuning()}]}
     assert run("results") == 0
     assert re.search(r"faces-tune +InProgress +kid_lite0 +3", capsys.readouterr().out)
-    filters = fake.request("Search")["SearchExpression"]["Filters"]
+    filters = strict.request("Search")["SearchExpression"]["Filters"]
     assert filters == [{"Name": "Tags.facegan:project", "Operator": "Equals", "Value": "facegan"}]
 
 
-def test_the_best_has_a_model_to_deploy(fake: FakeAws, capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_best_has_a_model_to_deploy(
+    strict: StrictAws, capsys: pytest.CaptureFixture[str]
+) -> None:
     won = trained("faces-1", 0.2, beta1='"0.9"')
-    fake.answers["DescribeHyperParameterTuningJob"] = tuning(BestTrainingJob=won)
-    fake.answers["DescribeTrainingJob"] = described()
+    strict.answers["DescribeHyperParameterTuningJob"] = tuning(BestTrainingJob=won)
+    strict.answers["DescribeTrainingJob"] = described()
     assert run("best", "faces-tune") == 0
     told = capsys.readouterr().out
     assert "faces-1: kid_lite0 0.2" in told and "beta1 = 0.9" in told
@@ -168,17 +175,17 @@ def test_the_best_has_a_model_to_deploy(fake: FakeAws, capsys: pytest.CaptureFix
     ],
 )
 def test_no_best_is_said(
-    fake: FakeAws, capsys: pytest.CaptureFixture[str], answer: Any, told: str
+    strict: StrictAws, capsys: pytest.CaptureFixture[str], answer: Any, told: str
 ) -> None:
-    fake.answers["DescribeHyperParameterTuningJob"] = answer
+    strict.answers["DescribeHyperParameterTuningJob"] = answer
     assert run("best", "faces-tune") == 9
     assert told in capsys.readouterr().err
 
 
-def test_it_is_stopped_once(fake: FakeAws, capsys: pytest.CaptureFixture[str]) -> None:
-    fake.answers["DescribeHyperParameterTuningJob"] = [tuning(), tuning("Stopped")]
-    fake.answers["StopHyperParameterTuningJob"] = {}
+def test_it_is_stopped_once(strict: StrictAws, capsys: pytest.CaptureFixture[str]) -> None:
+    strict.answers["DescribeHyperParameterTuningJob"] = [tuning(), tuning("Stopped")]
+    strict.answers["StopHyperParameterTuningJob"] = {}
     assert run("stop", "faces-tune", "--yes") == 0
     assert run("stop", "faces-tune", "--yes") == 0
-    assert fake.actions.count("StopHyperParameterTuningJob") == 1
+    assert strict.actions.count("StopHyperParameterTuningJob") == 1
     assert "has ended already (Stopped)" in capsys.readouterr().out

@@ -31,7 +31,7 @@ def complaints_of(call: Call) -> str:
     return str(ParamValidator().validate(call.request, shape).generate_report())
 
 
-class FakeAws:
+class StrictAws:
     """Answers by action: a value, an error to raise, a function of the request, or a list of these.
 
     Args:
