@@ -241,6 +241,19 @@ def test_a_job_that_has_ended_is_not_stopped(
     assert "has ended already (Completed)" in capsys.readouterr().out
 
 
+def test_instances_that_are_kept_warm_are_given_back(
+    strict: StrictAws, capsys: pytest.CaptureFixture[str]
+) -> None:
+    warm = described(WarmPoolStatus={"Status": "Available"})
+    strict.answers |= {"DescribeTrainingJob": warm, "UpdateTrainingJob": {}}
+    assert run("stop", "faces-1", "--yes") == 0
+    assert strict.request("UpdateTrainingJob")["ResourceConfig"] == {"KeepAlivePeriodInSeconds": 0}
+    assert "given back" in capsys.readouterr().out
+    strict.answers["DescribeLogStreams"] = {}
+    assert run("attach", "faces-1") == 0
+    assert "Its instances are kept warm, and paid" in capsys.readouterr().out
+
+
 def test_a_dry_stop_asks_nobody(strict: StrictAws, capsys: pytest.CaptureFixture[str]) -> None:
     assert run("stop", "faces-1", "--dry-run") == 0
     assert json.loads(capsys.readouterr().out)[0]["action"] == "StopTrainingJob"

@@ -57,6 +57,11 @@ def is_running(job: Description) -> bool:
     return job["TrainingJobStatus"] not in ENDED
 
 
+def is_warm(job: Description) -> bool:
+    """Whether an ended job's instances are kept, and paid, for a next one."""
+    return bool(job.get("WarmPoolStatus", {}).get("Status") == "Available")
+
+
 def failure_hint(job: Description) -> str:
     """The next step after a job that ended without a model; "" where its reason says it."""
     name, secondary = job["TrainingJobName"], job.get("SecondaryStatus", "")

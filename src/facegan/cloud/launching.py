@@ -24,6 +24,12 @@ def stopping(name: str) -> Call:
     return Call("sagemaker", "StopTrainingJob", {"TrainingJobName": name}, name)
 
 
+def cooling(name: str) -> Call:
+    """The call that gives back the instances that an ended job keeps warm."""
+    request = {"TrainingJobName": name, "ResourceConfig": {"KeepAlivePeriodInSeconds": 0}}
+    return Call("sagemaker", "UpdateTrainingJob", request, name)
+
+
 def grouping_calls(job: TrainingJob) -> list[Call]:
     """The calls that make a job's experiment, and the run in it."""
     if job.experiment is None or job.trial is None:
@@ -95,8 +101,8 @@ def explained(error: CloudError, name: str) -> CloudError:
     told = error.message.lower()
     if error.code == "ResourceInUse":
         hint = (
-            f"Give another --name; `facegan cloud attach {name}` follows that one. Names of jobs "
-            "stay taken when the jobs have ended."
+            f"Give another --name; `facegan cloud attach {name}` follows that one. Names "
+            "stay taken when the jobs have ended, until those are deleted."
         )
         return CloudError(f"There is a job named {name} already.", hint, error.code)
     if error.code == "ValidationException" and ("assume" in told or "role" in told):

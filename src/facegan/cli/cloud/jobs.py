@@ -27,10 +27,11 @@ from facegan.cloud.job_status import (
     describe,
     duration,
     is_running,
+    is_warm,
     list_jobs,
     spot_savings,
 )
-from facegan.cloud.launching import creation, explained, stopping
+from facegan.cloud.launching import cooling, creation, explained, stopping
 from facegan.cloud.log_streams import LogGroup, LogLine
 from facegan.cloud.prices import sentence
 from facegan.cloud.resuming import next_name, resumed_request
@@ -78,7 +79,7 @@ def row(job: Mapping[str, Any]) -> tuple[str, ...]:
     return (
         job["TrainingJobName"],
         status_word(status),
-        "" if secondary == status else secondary,
+        "kept warm" if is_warm(job) else "" if secondary == status else secondary,
         f"{resources.get('InstanceCount', '?')} × {resources.get('InstanceType', '?')}",
         age(job.get("CreationTime")),
         duration(job.get("BillableTimeInSeconds")),
@@ -182,12 +183,17 @@ def stop(desk: Desk, name: str) -> None:
       facegan cloud stop faces-1
       facegan cloud resume faces-1       (goes on later)
 
-    It leaves no model. What it has cost so far stays to be paid; its checkpoints stay in S3.
+    It leaves no model. What it has cost so far stays to be paid; its checkpoints stay in S3. Of a
+    job that has ended, instances that are kept warm are given back.
     """
     if desk.is_dry:
         desk.act([stopping(name)], "")
         return
     job = describe(desk.aws.ask, name)
+    if is_warm(job):
+        desk.act([cooling(name)], f"{name} has ended. Give back its instances, which cost on?")
+        desk.answer(summary(job), f"The instances of {name} are given back.")
+        return
     if not is_running(job):
         desk.answer(summary(job), f"{name} has ended already ({job['TrainingJobStatus']}).")
         return

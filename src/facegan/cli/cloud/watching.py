@@ -14,6 +14,7 @@ from facegan.cloud.job_status import (
     duration,
     failure_hint,
     is_running,
+    is_warm,
     seconds_since,
     spot_savings,
 )
@@ -130,7 +131,13 @@ def bill(job: Mapping[str, Any]) -> str:
     paid = duration(job.get("BillableTimeInSeconds"))
     saved = spot_savings(job)
     spot = "" if saved is None else f"; spot instances saved {saved} %"
-    return f"It took {took}, of which {paid} an instance are paid{spot}."
+    told = f"It took {took}, of which {paid} an instance are paid{spot}."
+    if is_warm(job):
+        name = job["TrainingJobName"]
+        told += (
+            f" Its instances are kept warm, and paid; facegan cloud stop {name} gives them back."
+        )
+    return told
 
 
 def machines(kind: str, count: int) -> str:
