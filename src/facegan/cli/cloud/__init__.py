@@ -16,6 +16,15 @@ VERBS = {
     "remove-images": Verb(f"{HERE}.push", "Delete them there.", "remove_images"),
     "costs": Verb(f"{HERE}.costs", "What something will cost, cost, or costs right now."),
     "destroy": Verb(f"{HERE}.destroy", "Take down everything that the project made."),
+    "train": Verb(f"{HERE}.train", "Start a training job."),
+    "jobs": Verb(f"{HERE}.jobs", "List training jobs.", "jobs"),
+    "attach": Verb(f"{HERE}.jobs", "Follow a training job to its end.", "attach"),
+    "logs": Verb(f"{HERE}.jobs", "What a job's hosts, or an endpoint, printed.", "logs"),
+    "stop": Verb(f"{HERE}.jobs", "Stop a training job; its checkpoints stay.", "stop"),
+    "resume": Verb(f"{HERE}.jobs", "Go on with a stopped or failed job.", "resume"),
+    "metrics": Verb(f"{HERE}.results", "A job's figures: a table, and curves.", "metrics"),
+    "fetch": Verb(f"{HERE}.results", "A job's model, record and report.", "fetch"),
+    "tune": Verb(f"{HERE}.tune", "Look for the best hyperparameters by many training jobs."),
 }
 
 
