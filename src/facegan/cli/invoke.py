@@ -87,7 +87,7 @@ def command(
     may have to start first (the request goes through S3, and is deleted there afterwards):
       facegan invoke --endpoint my-faces --seeds 0-63 --stream --out faces/
       facegan invoke --endpoint many --target-model cats.tar.gz --seeds 0-15 --out cats.png
-      facegan invoke --endpoint slow --asynchronous --input s3://my-bucket/in --seeds 0-9 --out f.png
+      facegan invoke --endpoint slow --asynchronous --input s3://my-bucket/in --seeds 3 --out f.png
     """
     order = take_order(**faces)
     if stream:

@@ -92,16 +92,15 @@ class Change:
     instance_count: int | None = None
 
     def __post_init__(self) -> None:
-        if self == Change(model=None) or all(
-            it is None for it in (self.model, self.image, self.instance_type, self.instance_count)
-        ):
+        if {self.model, self.image, self.instance_type, self.instance_count} == {None}:
             hint = "Give --model, --image, --instance-type or --instances."
             raise ConfigError("Nothing is to change.", hint)
         if self.model is not None:
             check_place(self.model, "model", "")
         if self.image is not None:
             check_image(self.image)
-        check_instances(self.instance_type or "ml.c7i.large", self.instance_count or 1)
+        count = 1 if self.instance_count is None else self.instance_count
+        check_instances(self.instance_type or "ml.c7i.large", count)
 
     def of_model(self, described: Mapping[str, Any], name: str) -> dict[str, Any]:
         """The request for a model that is otherwise as one that is described."""
