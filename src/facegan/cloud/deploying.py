@@ -240,7 +240,7 @@ def last_lines(aws: Aws, group: str, of: str = "", limit: int = 20) -> list[str]
         {"logStreamNamePrefix": of} if of else {"orderBy": "LastEventTime", "descending": True}
     )
     try:
-        streams = aws.ask(Call("logs", "DescribeLogStreams", newest, group))["logStreams"]
+        streams = aws.ask(Call("logs", "DescribeLogStreams", newest, group)).get("logStreams")
         if not streams:
             return []
         request = {"logGroupName": group, "logStreamName": streams[0]["logStreamName"]}
