@@ -61,6 +61,15 @@ def test_what_failed_stays_where_that_is_asked_and_says_so() -> None:
     assert aws.made[-1] == "CreateEndpoint faces"
 
 
+def test_an_endpoint_that_cannot_be_asked_for_goes_on() -> None:
+    """A lost network, or expired credentials, while it is waited for, are no fault of its."""
+    lost = CloudError("Could not connect.", "Check the network.", "EndpointConnectionError")
+    aws = FakeAws(DescribeEndpoint=[state("Creating"), lost])
+    with pytest.raises(CloudError, match=r"Check the network\. It goes on there: `facegan cloud"):
+        deploy(aws, ENDPOINT, sleep=lambda _: None)  # type: ignore[arg-type]
+    assert aws.made[-1] == "CreateEndpoint faces"
+
+
 def test_what_is_left_of_a_name_is_said_with_what_deletes_it() -> None:
     aws = FakeAws(CreateModel=CloudError("Cannot create already existing model", "", "Validation"))
     with pytest.raises(CloudError, match="`facegan cloud delete faces`"):

@@ -401,7 +401,7 @@ def test_a_transform_job_is_started_and_waited_for(
     table: Any, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     job = {"ModelName": "batch-1", "TransformJobStatus": "Completed"}
-    fake = table(DescribeTransformJob=job)
+    fake = table(DescribeTransformJob=[absent("batch-1"), job])
     assert cloud(*BATCH, "--yes") == 0
     assert "the faces lie below s3://b/out" in capsys.readouterr().out
     assert fake.made == ["CreateModel batch-1", "CreateTransformJob batch-1", "DeleteModel batch-1"]
@@ -412,7 +412,7 @@ def test_a_transform_job_that_fails_says_why(
 ) -> None:
     job = {"ModelName": "batch-1", "TransformJobStatus": "Failed", "FailureReason": "No such file"}
     table(
-        DescribeTransformJob=job,
+        DescribeTransformJob=[absent("batch-1"), job],
         DescribeLogStreams={"logStreams": [{"logStreamName": "batch-1/i-1"}]},
         GetLogEvents={"events": [{"message": "a line"}]},
     )
@@ -420,6 +420,13 @@ def test_a_transform_job_that_fails_says_why(
     told = capsys.readouterr()
     assert "The job batch-1 failed: No such file" in told.err
     assert "  | a line" in told.out
+
+
+def test_a_transform_jobs_name_is_used_once(table: Any, capsys: pytest.CaptureFixture[str]) -> None:
+    fake = table(DescribeTransformJob={"ModelName": "x", "TransformJobStatus": "InProgress"})
+    assert cloud(*BATCH, "--yes") == 9
+    assert "There is a transform job batch-1 already, which is InPr" in capsys.readouterr().err
+    assert fake.made == []
 
 
 def test_a_transform_job_goes_through_moto(

@@ -171,6 +171,14 @@ def test_asynchronous_answers_and_failures_have_places_topics_and_a_key() -> Non
     }
 
 
+def test_asynchronous_answers_may_be_longer_than_the_six_megabytes_of_others() -> None:
+    wish = ASYNCHRONOUS | {"environment": {"FACEGAN_MAX_IMAGES": "1024"}}
+    container = ModelEndpoint(**wish).model_request()["PrimaryContainer"]
+    assert container["Environment"] == {
+        "SAGEMAKER_MAX_PAYLOAD_IN_MB": "100", "FACEGAN_MAX_IMAGES": "1024",
+    }  # fmt: skip
+
+
 def test_many_models_are_a_prefix_in_a_mode() -> None:
     container = ModelEndpoint(**MANY).model_request()["PrimaryContainer"]
     assert (container["Mode"], container["ModelDataUrl"]) == ("MultiModel", "s3://bucket/models/")

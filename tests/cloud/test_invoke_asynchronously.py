@@ -1,4 +1,4 @@
-"""An asynchronous endpoint, played by a table: the request goes to S3, and the answer comes there."""
+"""An asynchronous endpoint, played by a table: request and answer lie in S3."""
 
 import io
 import json
@@ -21,7 +21,7 @@ OUTPUT, FAILURE = "s3://bucket/out/1.out", "s3://bucket/out/failures/1.out"
 
 
 class Queue(FakeAws):
-    """S3 in memory, and an endpoint that draws a request when it has been looked for three times."""
+    """S3 in memory, and an endpoint that draws when it was looked for three times."""
 
     def __init__(self, failure: bytes = b"", never: bool = False) -> None:
         super().__init__()
@@ -100,7 +100,7 @@ def test_the_containers_own_refusal_is_told_as_any_other() -> None:
 
 def test_a_failure_without_a_status_is_told_as_it_is() -> None:
     queue = Queue(b"The request expired in the queue.")
-    with pytest.raises(InvocationError, match="500 .*The request expired in the queue"):
+    with pytest.raises(InvocationError, match=r"500 .*The request expired in the queue"):
         FaceClient(transport(queue)).generate([7])
 
 

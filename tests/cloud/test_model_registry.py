@@ -101,7 +101,7 @@ def test_a_version_that_is_not_there_is_said_with_those_that_are(text: str, told
 
 
 def test_a_group_that_is_not_there_has_no_versions() -> None:
-    with pytest.raises(CloudError, match="no version 1. Its versions are: none"):
+    with pytest.raises(CloudError, match=r"no version 1\. Its versions are: none"):
         find_version(FakeAws(ListModelPackages=absent("faces")), "faces/1")  # type: ignore[arg-type]
 
 
@@ -112,7 +112,7 @@ def test_what_names_no_version_is_refused() -> None:
 
 def test_only_an_approved_version_is_deployed_unless_that_is_asked() -> None:
     aws = registry(version(1, "Rejected"))
-    with pytest.raises(CloudError, match="faces/1 is Rejected.*--unapproved"):
+    with pytest.raises(CloudError, match=r"faces/1 is Rejected.*--unapproved"):
         find_model(aws, "faces/1")  # type: ignore[arg-type]
     source = find_model(aws, "faces/1", is_unapproved_taken=True)  # type: ignore[arg-type]
     assert (source.model, source.image) == ("s3://b/1.tar.gz", "image:1")

@@ -77,7 +77,8 @@ def deploy(
         Its description.
 
     Raises:
-        CloudError: it failed, with its last log lines told; what was made is gone, or named.
+        CloudError: it failed, with its last log lines told; what was made is gone, or named. Where
+            AWS could not be asked while it was waited for, it goes on.
     """
 
     def done(call: Call) -> None:
@@ -88,13 +89,17 @@ def deploy(
         carry_out(aws.ask, made, done)
     except CloudError as error:
         raise taken(error, endpoint.name) from error
+    is_waiting = True
     try:
         described = wait_for_endpoint(aws, endpoint.name, say, sleep)
+        is_waiting = False
         if scaling:
             begin_scaling(aws, scaling, done)
     except CloudError as error:
-        if is_kept:
-            hint = f"It was kept: `facegan cloud delete {endpoint.name}` takes it down."
+        is_unknown = is_waiting and error.code != "Failed"  # no network, expired credentials
+        if is_kept or is_unknown:
+            there = "It goes on there" if is_unknown else "It was kept"
+            hint = f"{there}: `facegan cloud delete {endpoint.name}` takes it down."
             raise CloudError(error.message, f"{error.hint} {hint}".strip(), error.code) from error
         say("Taking down what was made:")
         delete_all(aws.ask, (call.undo for call in reversed(made) if call.undo), done)

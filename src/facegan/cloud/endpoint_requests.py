@@ -33,6 +33,7 @@ OWN_DISKS = re.compile(r"ml\.(g4dn|g5|g6e?|g7e?|p4d?e?|p5e?n?|p6\S*|trn\d\S*|[a-
 MAIN = "AllTraffic"  # the variant that every endpoint of ours has
 MAX_NAME = 54  # of 63: an update makes NAME-1a2b3c4d beside NAME
 SERVERLESS_MEMORY = (1024, 2048, 3072, 4096, 5120, 6144)  # MB
+LONG_ANSWERS = {"SAGEMAKER_MAX_PAYLOAD_IN_MB": "100"}  # the most our server takes; else 6
 # https://docs.aws.amazon.com/sagemaker/latest/dg/serverless-endpoints.html, "Feature exclusions"
 NOT_SERVERLESS = (
     "SageMaker has none for serverless endpoints: leave it out, or give --instance-type."
@@ -68,7 +69,7 @@ class Serverless:
 
 @dataclass(frozen=True, kw_only=True)
 class Asynchronous:
-    """Requests and answers lie in S3, up to 1 GB and an hour each; it may have no machine.
+    """Requests and answers lie in S3, of up to 100 MB with our server; it may have no machine.
 
     Raises:
         ConfigError: something the service would refuse; it is named.
@@ -249,7 +250,7 @@ class ModelEndpoint:
         container = {
             "Image": self.image,
             "ModelDataUrl": model,
-            "Environment": dict(self.environment),
+            "Environment": (LONG_ANSWERS if self.asynchronous else {}) | dict(self.environment),
         }
         if self.is_multi_model:
             container["Mode"] = "MultiModel"

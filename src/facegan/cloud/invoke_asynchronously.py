@@ -56,7 +56,7 @@ class AsynchronousTransport:
         self.timeout_seconds, self.say, self.sleep, self.clock = timeout_seconds, say, sleep, clock
 
     def send(self, body: bytes, content_type: str, accept: str) -> Reply:
-        """See :class:`facegan.client.Transport`; the answer may take an hour, and be 1 GB."""
+        """See :class:`facegan.client.Transport`; the answer may take an hour."""
         name = f"{self.inputs}/{uuid.uuid4().hex}"
         self.aws.ask(put(name, body, content_type))
         try:

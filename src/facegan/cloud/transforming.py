@@ -29,6 +29,22 @@ def transform_job(aws: Aws, name: str) -> Any:
         raise CloudError(f"There is no transform job {name}.", hint, error.code) from error
 
 
+def check_free(aws: Aws, name: str) -> None:
+    """Refuse a name that a job has, or had.
+
+    Raises:
+        CloudError: there is one.
+    """
+    try:
+        status = transform_job(aws, name)["TransformJobStatus"]
+    except CloudError as error:
+        if error.message.startswith("There is no transform job"):
+            return
+        raise
+    hint = f"Give another; `facegan cloud transform status {name} --wait` says how that one does."
+    raise CloudError(f"There is a transform job {name} already, which is {status}.", hint)
+
+
 def wait_for_transform(
     aws: Aws, name: str, say: Say, sleep: Callable[[float], object] = time.sleep
 ) -> Any:

@@ -17,7 +17,7 @@ from facegan.cli.cloud.serving_options import (
     what_serves,
 )
 from facegan.cli.cloud.tables import cost_of
-from facegan.cloud.deploying import check_free, deploy, update
+from facegan.cloud.deploying import check_free, deploy, taken, update
 from facegan.cloud.endpoint_requests import (
     Asynchronous,
     Capture,
@@ -28,6 +28,7 @@ from facegan.cloud.endpoint_requests import (
 from facegan.cloud.model_registry import find_model
 from facegan.cloud.scaling import ANSWERED, Scaling
 from facegan.cloud.updating import WAYS, Change, Rollout, plan_update
+from facegan.errors import CloudError
 
 ASYNCHRONOUS_ONLY = ("output", "failures", "max_concurrent", "success_topic", "error_topic")
 NO_MACHINES = ("instances", "min_instances", "max_instances")
@@ -112,10 +113,7 @@ def command(
     check_free(desk.aws, name)
     desk.confirm(question(desk, endpoint, scaling))
     if no_wait:
-        desk.act(endpoint.creation(), "")
-        desk.answer(
-            {"EndpointName": name}, f"`facegan cloud endpoints {name} --wait` waits for it."
-        )
+        ask_for(desk, endpoint)
         return
     take_down = f"`facegan cloud delete {name}` takes it down"
     goes_on = f"If {name} is there it goes on, and costs once it is in service: {take_down}, "
@@ -123,6 +121,17 @@ def command(
         described = deploy(desk.aws, endpoint, scaling, desk.say, is_kept=keep)
     told = f"{name} is in service.\n{how_to_ask(endpoint)}\n{take_down}."
     desk.answer(explained_json(described), told)
+
+
+def ask_for(desk: Desk, endpoint: ModelEndpoint) -> None:
+    """Make an endpoint without waiting for it."""
+    name = endpoint.name
+    try:
+        desk.act(endpoint.creation(), "")
+    except CloudError as error:
+        raise taken(error, name) from error
+    told = f"`facegan cloud endpoints {name} --wait` waits for it."
+    desk.answer({"EndpointName": name}, told)
 
 
 def check_wish(wish: dict[str, Any], no_wait: bool) -> None:

@@ -20,7 +20,7 @@ from facegan.cli.lazy import LazyVerbs, Verb
 from facegan.cloud.calls import Call
 from facegan.cloud.endpoint_requests import delete_all, delete_model
 from facegan.cloud.transform_request import TransformJob, stop
-from facegan.cloud.transforming import ENDED, transform_job, wait_for_transform
+from facegan.cloud.transforming import ENDED, check_free, transform_job, wait_for_transform
 
 HERE = "facegan.cli.cloud.transform"
 VERBS = {
@@ -86,6 +86,8 @@ def start(desk: Desk, name: str, no_wait: bool, unapproved: bool, **wish: Any) -
         environment=pairs(wish["env"], "--env"),
         tags=settings.all_tags,
     )
+    if not desk.is_dry:
+        check_free(desk.aws, name)
     cost = cost_of(settings, job.instance_type, job.instance_count)
     on = f"{job.instance_count} {job.instance_type}"
     ends = f"until the file is done or `facegan cloud transform stop {name}`."
