@@ -95,6 +95,14 @@ def test_a_log_that_may_not_be_read_has_no_lines() -> None:
     assert last_lines(aws, "/aws/sagemaker/TransformJobs", "batch/") == []  # type: ignore[arg-type]
 
 
+def test_a_log_cannot_steer_the_terminal() -> None:
+    aws = FakeAws(
+        DescribeLogStreams={"logStreams": [{"logStreamName": "a"}]},
+        GetLogEvents={"events": [{"message": "no \x1b[2Jweights\n"}]},
+    )
+    assert last_lines(aws, "/aws/sagemaker/Endpoints/faces") == ["no  [2Jweights"]  # type: ignore[arg-type]
+
+
 def test_all_that_belongs_to_an_endpoint_is_found_and_nothing_else() -> None:
     """Leftovers of updates too; a model of another's name stays, and is named."""
     variants = [{"VariantName": "AllTraffic"}]

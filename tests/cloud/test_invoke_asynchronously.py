@@ -128,6 +128,13 @@ def test_an_interrupt_says_where_the_answer_will_be() -> None:
     assert told[-1] == f"The request goes on; its answer will be {OUTPUT}."
 
 
+def test_an_answer_that_may_not_be_looked_for_says_what_that_takes() -> None:
+    queue = Queue()
+    queue.answers["GetObject"] = CloudError("denied.", "Ask.", "AccessDenied")
+    with pytest.raises(CloudError, match="s3:ListBucket"):
+        FaceClient(transport(queue)).generate([7])
+
+
 def test_what_may_not_be_deleted_is_named() -> None:
     told: list[str] = []
     queue = Queue()

@@ -253,7 +253,12 @@ def last_lines(aws: Aws, group: str, of: str = "", limit: int = 20) -> list[str]
         events = aws.ask(Call("logs", "GetLogEvents", request, group))["events"]
     except CloudError:
         return []
-    return [event["message"].rstrip() for event in events]
+    return [printable(event["message"]) for event in events]
+
+
+def printable(line: str) -> str:
+    """A line of a log without what would steer a terminal."""
+    return "".join(sign if sign.isprintable() else " " for sign in line.rstrip())
 
 
 def tell_lines(lines: list[str], group: str, say: Say) -> None:

@@ -19,6 +19,7 @@ from facegan.errors import CloudError, InvocationError
 
 FIRST_WAIT, LAST_WAIT = 0.5, 10.0  # seconds between two looks, growing
 GONE = ("NoSuchKey", "404", "NotFound")
+DENIED = ("AccessDenied", "403")
 UNTYPED = ("", "binary/octet-stream", "application/octet-stream")
 STATUS = re.compile(r"\((\d{3})\) from \w+(?: with message)?\s*\"?(.*?)\"?\.? See https", re.DOTALL)
 
@@ -114,6 +115,9 @@ class AsynchronousTransport:
         except CloudError as error:
             if error.code in GONE:
                 return None
+            if error.code in DENIED:
+                hint = "Without s3:ListBucket what is not there yet looks so, too."
+                raise CloudError(error.message, f"{error.hint} {hint}", error.code) from error
             raise
 
     def remove(self, address: str) -> None:

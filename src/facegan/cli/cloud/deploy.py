@@ -16,7 +16,7 @@ from facegan.cli.cloud.serving_options import (
     waiting,
     what_serves,
 )
-from facegan.cli.cloud.tables import cost_of
+from facegan.cli.cloud.tables import sentence
 from facegan.cloud.deploying import check_free, deploy, taken, update
 from facegan.cloud.endpoint_requests import (
     Asynchronous,
@@ -85,8 +85,8 @@ def command(
     asked or not; a serverless one by the request, an asynchronous one that scales to zero while
     it works. One that fails shows its log, and is taken down again.
 
-    VPC, KMS key and tags are those of facegan.toml. GPU machines take no --serverless, whose image
-    may have 10 GB.  Commands against AWS itself could not be tried where this was written.
+    VPC, KMS key and tags are those of facegan.toml. --serverless has no GPU, and takes images of
+    10 GB at most. None of this could be tried against AWS itself where it was written.
 
     \b
       facegan cloud deploy faces --model s3://my-bucket/model.tar.gz --instance-type ml.c7i.large
@@ -242,20 +242,18 @@ def scaling_of(desk: Desk, name: str, wish: dict[str, Any]) -> Scaling | None:
 
 def question(desk: Desk, endpoint: ModelEndpoint, scaling: Scaling | None) -> str:
     """What is asked before an endpoint is made, with what it costs and how it goes."""
-    end = f"until `facegan cloud delete {endpoint.name}`."
+    asked = f"Deploy {endpoint.model} as {endpoint.name}?"
+    end = f"Until `facegan cloud delete {endpoint.name}`."
     if endpoint.serverless:
+        on = f"Serverless, {endpoint.serverless.memory_mb} MB: it costs by the request"
         kept = endpoint.serverless.provisioned
-        warm = f", and for {kept} kept warm by the hour, {end}" if kept else "."
-        on = f"serverless, {endpoint.serverless.memory_mb} MB"
-        return f"Deploy {endpoint.model} as {endpoint.name}, {on}? It costs by the request{warm}"
+        return f"{asked} {on}" + (f", and for {kept} kept warm by the hour. {end}" if kept else ".")
     count = endpoint.instance_count * (1 + len(endpoint.rivals))
-    cost = cost_of(desk.settings, endpoint.instance_type, count)
-    most = ""
+    costs = sentence(endpoint.instance_type, count, None, desk.settings)
     if scaling:
-        cost_most = cost_of(desk.settings, endpoint.instance_type, scaling.maximum)
-        most = f" at first; {scaling.minimum} to {scaling.maximum} machines, at most {cost_most}"
-    on = f"{count} {endpoint.instance_type}"
-    return f"Deploy {endpoint.model} as {endpoint.name} on {on}? It costs {cost}{most}, {end}"
+        most = sentence(endpoint.instance_type, scaling.maximum, None, desk.settings)
+        costs += f" It scales from {scaling.minimum}; at most {most}"
+    return f"{asked} {costs} {end}"
 
 
 def how_to_ask(endpoint: ModelEndpoint) -> str:

@@ -73,7 +73,7 @@ def command(
     card = check_archive(archive) if archive else card_of(desk.aws, address)
     wish = RegisteredModel(
         group=group or settings.project,
-        image=image or settings.inference_image or image_in_ecr(desk),
+        image=image or image_in_ecr(desk, settings.serving_role or settings.need("role")),
         model=address,
         card=card,
         tags=settings.all_tags,

@@ -8,7 +8,7 @@ from typing import Any
 import click
 
 from facegan.cli.cloud.desk import Desk
-from facegan.cloud.images import newest_image
+from facegan.cloud.images import image_address, pinned
 from facegan.cloud.model_registry import find_model, needs_aws
 
 MODEL_HELP = (
@@ -24,7 +24,7 @@ role_option = click.option(
 image_option = click.option(
     "--image",
     metavar="ADDRESS",
-    help="What serves.  [the version's own; inference_image of facegan.toml; the newest in ECR]",
+    help="What serves.  [the version's own; inference_image of facegan.toml; what was pushed last]",
 )
 
 
@@ -51,17 +51,26 @@ def what_serves(
         desk.hint(f"What {model} is, only AWS knows: it is asked, and nothing is made.")
     source = find_model(desk.aws, model, is_unapproved_taken) if needs_aws(model) else None
     address = source.model if source else model
-    named = image or (source and source.image) or settings.inference_image
-    return Served(address, named or image_in_ecr(desk), acting)
+    named = image or (source.image if source else None)
+    return Served(address, named or image_in_ecr(desk, acting), acting)
 
 
-def image_in_ecr(desk: Desk) -> str:
-    """The newest inference image; in a dry run, which asks nobody, a word in its place."""
-    repository = f"{desk.settings.repository}-inference"
+def image_in_ecr(desk: Desk, role: str) -> str:
+    """The image that facegan.toml names, or we pushed last; a dry run does not ask its digest.
+
+    Args:
+        desk: Where to act.
+        role: Of the account whose images they are.
+
+    Raises:
+        CloudError: it is not there, or no region is known.
+    """
+    settings = desk.settings.but(role=role)
+    address = image_address(settings, "inference", settings.region or desk.aws.region)
     if desk.is_dry:
-        desk.hint(f"The image will be the newest of {repository} in ECR, by its digest.")
-        return f"NEWEST-OF-{repository}"
-    return newest_image(desk.aws, repository)
+        desk.hint("The image will be named by its digest, which a dry run does not ask for.")
+        return address
+    return pinned(desk.aws, address)
 
 
 def pairs(texts: tuple[str, ...], option: str) -> dict[str, str]:

@@ -37,9 +37,18 @@ def hourly(settings: Settings, instance_type: str, count: int) -> float | None:
     return None if price is None else price * count
 
 
-def cost_of(settings: Settings, instance_type: str, count: int) -> str:
-    """What machines cost, as a part of a sentence."""
+def sentence(instance_type: str, count: int, seconds: float | None, settings: Settings) -> str:
+    """What machines cost, for whoever is asked to agree. AWS is not asked.
+
+    Args:
+        instance_type: As "ml.c7i.large".
+        count: How many.
+        seconds: For how long at most; None: for as long as they are there.
+        settings: Have the price, or not.
+    """
+    machines = f"{count} × {instance_type}"
     price = hourly(settings, instance_type, count)
     if price is None:
-        return f"by the hour (facegan.toml has no price of {instance_type}: see {PRICES})"
-    return f"${price:.2f} an hour, ${price * HOURS_A_MONTH:,.0f} a month"
+        return f"{machines}, by the hour; facegan.toml has no price of it: see {PRICES}."
+    month = "" if seconds else f", ${price * HOURS_A_MONTH:,.0f} a month"
+    return f"{machines}: ${price:.2f} an hour{month}."

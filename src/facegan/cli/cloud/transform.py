@@ -15,7 +15,7 @@ from facegan.cli.cloud.serving_options import (
     waiting,
     what_serves,
 )
-from facegan.cli.cloud.tables import age, cost_of, table
+from facegan.cli.cloud.tables import age, sentence, table
 from facegan.cli.lazy import LazyVerbs, Verb
 from facegan.cloud.calls import Call
 from facegan.cloud.endpoint_requests import delete_all, delete_model
@@ -88,10 +88,9 @@ def start(desk: Desk, name: str, no_wait: bool, unapproved: bool, **wish: Any) -
     )
     if not desk.is_dry:
         check_free(desk.aws, name)
-    cost = cost_of(settings, job.instance_type, job.instance_count)
-    on = f"{job.instance_count} {job.instance_type}"
-    ends = f"until the file is done or `facegan cloud transform stop {name}`."
-    answers = desk.act(job.creation(), f"Start {name} on {on}? It costs {cost}, {ends}")
+    costs = sentence(job.instance_type, job.instance_count, None, settings)
+    ends = f"Until the file is done, or `facegan cloud transform stop {name}`."
+    answers = desk.act(job.creation(), f"Start {name}? {costs} {ends}")
     if answers is None:
         return
     if no_wait:
