@@ -196,6 +196,23 @@ def test_an_update_that_is_turned_back_leaves_nothing_of_itself_but_its_alarms()
     assert slept == [15, 15]
 
 
+def test_what_an_interrupted_update_left_is_used() -> None:
+    """Its name is a digest of what it says."""
+    aws = FakeAws(**NOW, CreateModel=CloudError("Cannot create already existing model"))
+    found = plan(aws, model=NEW)
+    aws.answers["DescribeEndpoint"] = NOW["DescribeEndpoint"] | {
+        "EndpointConfigName": found.calls[-2].on
+    }
+    update(aws, found)  # type: ignore[arg-type]
+    assert aws.made[-2:] == ["DeleteEndpointConfig faces", "DeleteModel faces"]
+
+
+def test_an_endpoint_of_another_make_is_left_alone() -> None:
+    several = {"ModelName": "faces", "Containers": [{"Image": "i"}, {"Image": "j"}]}
+    with pytest.raises(CloudError, match="none of facegan's"):
+        plan(FakeAws(**NOW | {"DescribeModel": several}), model=NEW)
+
+
 def test_a_refused_update_takes_back_what_was_made_for_it() -> None:
     aws = FakeAws(**NOW, UpdateEndpoint=CloudError("no quota.", "", "ResourceLimitExceeded"))
     with pytest.raises(CloudError, match="no quota"):

@@ -132,8 +132,17 @@ def update(
     def done(call: Call) -> None:
         say(f"  {call.action} {call.on}")
 
+    def ask(call: Call) -> Any:
+        try:
+            return aws.ask(call)
+        except CloudError as error:
+            # Its name is what it says: an update that was interrupted left the very same.
+            if call.action not in ("CreateModel", "CreateEndpointConfig") or not is_taken(error):
+                raise
+            return {}
+
     name, wanted = plan.calls[-1].on, plan.calls[-2].on
-    carry_out(aws.ask, plan.calls, done)
+    carry_out(ask, plan.calls, done)
     try:
         described = wait_for_endpoint(aws, name, say, sleep)
         if described["EndpointConfigName"] != wanted:
@@ -166,10 +175,15 @@ def begin_scaling(aws: Aws, scaling: Scaling, done: Callable[[Call], object]) ->
 
 def taken(error: CloudError, name: str) -> CloudError:
     """A refusal to make what is there already, with what to do about it."""
-    if "already existing" not in error.message:
+    if not is_taken(error):
         return error
     hint = f"`facegan cloud delete {name}` lists what is left of that name, and deletes it."
     return CloudError(error.message, hint, error.code)
+
+
+def is_taken(error: CloudError) -> bool:
+    """Whether a call failed because what it makes is there already."""
+    return "already existing" in error.message
 
 
 def wait_for_endpoint(

@@ -177,8 +177,12 @@ def plan_update(
     old = now["EndpointConfigName"]
     configuration = aws.ask(describe_configuration(old))
     variants = configuration["ProductionVariants"]
-    old_model = main_variant(variants)["ModelName"]
-    model = create_model(change.of_model(aws.ask(describe_model(old_model)), endpoint))
+    old_model = main_variant(variants).get("ModelName", "")
+    described = aws.ask(describe_model(old_model)) if old_model else {}
+    if not described.get("PrimaryContainer"):
+        hint = "It has several containers, or inference components: update it where it was made."
+        raise CloudError(f"The endpoint {endpoint} is none of facegan's.", hint)
+    model = create_model(change.of_model(described, endpoint))
     model = tagged(model, tags)
     is_same_model = change.model is None and change.image is None
     model_name = old_model if is_same_model else model.on
