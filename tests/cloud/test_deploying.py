@@ -5,7 +5,14 @@ from typing import Any
 import pytest
 from fake_aws import FakeAws, absent
 
-from facegan.cloud.deploying import belongings, check_free, deploy, is_named_after, last_lines
+from facegan.cloud.deploying import (
+    belongings,
+    check_free,
+    deploy,
+    is_named_after,
+    last_lines,
+    wait_until_gone,
+)
 from facegan.cloud.endpoint_requests import ModelEndpoint
 from facegan.cloud.scaling import Scaling
 from facegan.errors import CloudError
@@ -76,9 +83,16 @@ def test_what_is_left_of_a_name_is_said_with_what_deletes_it() -> None:
         deploy(aws, ENDPOINT)  # type: ignore[arg-type]
 
 
-@pytest.mark.parametrize(("status", "told"), [("Creating", "--wait"), ("InService", "update")])
+@pytest.mark.parametrize(
+    ("status", "told"),
+    [
+        ("Creating", "already, which is Creating.*--wait"),
+        ("InService", "already.*update"),
+        ("Deleting", "still being"),
+    ],
+)
 def test_a_name_that_is_taken_is_said_before_anything(status: str, told: str) -> None:
-    with pytest.raises(CloudError, match=rf"already, which is {status}.*{told}"):
+    with pytest.raises(CloudError, match=told):
         check_free(FakeAws(DescribeEndpoint=state(status)), "faces")  # type: ignore[arg-type]
 
 
@@ -93,6 +107,20 @@ def test_a_log_that_may_not_be_read_has_no_lines() -> None:
     assert last_lines(aws, "/aws/sagemaker/Endpoints/faces") == []  # type: ignore[arg-type]
     aws = FakeAws(DescribeLogStreams={"logStreams": []})
     assert last_lines(aws, "/aws/sagemaker/TransformJobs", "batch/") == []  # type: ignore[arg-type]
+
+
+def test_deleting_is_waited_for() -> None:
+    told: list[str] = []
+    slept: list[float] = []
+    aws = FakeAws(DescribeEndpoint=[state("Deleting"), state("Deleting"), absent("faces")])
+    wait_until_gone(aws, "faces", told.append, slept.append)  # type: ignore[arg-type]
+    assert told == ["  faces: Deleting"] and slept == [5, 5]
+
+
+def test_an_endpoint_that_does_not_go_is_said_after_a_while() -> None:
+    aws = FakeAws(DescribeEndpoint=state("Deleting"))
+    with pytest.raises(CloudError, match=r"faces is Deleting after 15:00"):
+        wait_until_gone(aws, "faces", lambda _: None, lambda _: None)  # type: ignore[arg-type]
 
 
 def test_a_log_cannot_steer_the_terminal() -> None:

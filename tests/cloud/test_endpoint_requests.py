@@ -112,10 +112,17 @@ def test_deleting_goes_on_over_what_is_not_there() -> None:
 
 
 def test_a_refusal_to_delete_is_told_after_the_rest_was_deleted() -> None:
-    aws = FakeAws(DeleteEndpoint=CloudError("No.", "", "AccessDeniedException"))
-    with pytest.raises(CloudError, match=r"No\. Still there: faces \(DeleteEndpoint\)"):
+    aws = FakeAws(DeleteEndpointConfig=CloudError("No.", "", "AccessDeniedException"))
+    with pytest.raises(CloudError, match=r"No\. Still there: faces \(DeleteEndpointConfig\)"):
         delete_all(aws.ask, deletion("faces"))
     assert aws.made[-1] == "DeleteModel faces"
+
+
+def test_an_endpoint_that_stays_keeps_what_it_lives_on() -> None:
+    aws = FakeAws(DeleteEndpoint=CloudError("Cannot update in-progress endpoint.", "", "X"))
+    with pytest.raises(CloudError, match=r"DeleteEndpoint\), .*Config\), .*DeleteModel\)"):
+        delete_all(aws.ask, deletion("faces"))
+    assert aws.made == ["DeleteEndpoint faces"]
 
 
 # --- kinds of endpoints ---------------------------------------------------------------------------

@@ -23,10 +23,10 @@ OUTPUT, FAILURE = "s3://bucket/out/1.out", "s3://bucket/out/failures/1.out"
 class Queue(FakeAws):
     """S3 in memory, and an endpoint that draws when it was looked for three times."""
 
-    def __init__(self, failure: bytes = b"", never: bool = False) -> None:
+    def __init__(self, failure: bytes = b"", never: bool = False, after: int = 3) -> None:
         super().__init__()
         self.objects: dict[str, tuple[bytes, str]] = {}
-        self.failure, self.never, self.looks = failure, never, 0
+        self.failure, self.never, self.after, self.looks = failure, never, after, 0
         self.answers = {
             "PutObject": self.put, "GetObject": self.get, "DeleteObject": self.delete,
             "InvokeEndpointAsync": {"OutputLocation": OUTPUT, "FailureLocation": FAILURE},
@@ -38,7 +38,7 @@ class Queue(FakeAws):
 
     def get(self, call: Call) -> Any:
         self.looks += 1
-        if self.looks == 4 and not self.never:
+        if self.looks == self.after + 1 and not self.never:
             self.draw()
         if call.on not in self.objects:
             return CloudError("not there.", "", "NoSuchKey")
@@ -155,9 +155,8 @@ def invoke(*words: object) -> int:
 def test_the_command_takes_the_bucket_of_the_settings(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    queue = Queue()
+    queue = Queue(after=0)
     monkeypatch.setattr(aws_room, "Aws", lambda *_: queue)
-    monkeypatch.setattr("time.sleep", lambda _: None)
     monkeypatch.chdir(tmp_path)
     (tmp_path / "facegan.toml").write_text('[cloud]\nbucket = "b"\nproject = "p"\n')
     assert invoke("--asynchronous", "--seeds", "3", "--out", "faces.npy") == 0

@@ -3,8 +3,10 @@
 from typing import Any
 
 import pytest
+from botocore.stub import Stubber
 from fake_aws import FakeAws, absent
 
+from facegan.cloud.aws import Aws
 from facegan.cloud.deploying import update
 from facegan.cloud.updating import Change, Rollout, plan_update
 from facegan.errors import CloudError, ConfigError
@@ -194,6 +196,24 @@ def test_an_update_that_is_turned_back_leaves_nothing_of_itself_but_its_alarms()
     assert [line.split()[0] for line in aws.made[-2:]] == ["DeleteEndpointConfig", "DeleteModel"]
     assert "faces" not in [line.split()[1] for line in aws.made[-2:]]  # the old ones serve
     assert slept == [15, 15]
+
+
+REFUSALS = {
+    "ThrottlingException": "wait a minute",
+    "ResourceLimitExceeded": "facegan cloud check",
+    "AccessDeniedException": "lack the permission sagemaker:UpdateEndpoint",
+}
+
+
+def test_a_refusal_of_aws_is_told_with_the_next_step(credentials: pytest.MonkeyPatch) -> None:
+    """Through boto3 itself, whose client takes a while to make; moto answers by 500."""
+    (*_, call) = plan(FakeAws(**NOW), model=NEW).calls
+    aws = Aws()
+    with Stubber(aws.client("sagemaker")) as stub:
+        for code, told in REFUSALS.items():
+            stub.add_client_error("update_endpoint", code, "No.", expected_params=call.request)
+            with pytest.raises(CloudError, match=rf"Endpoint on faces failed: {code}.*{told}"):
+                aws.ask(call)
 
 
 def test_what_an_interrupted_update_left_is_used() -> None:

@@ -27,6 +27,7 @@ from facegan.cloud.updating import (
 from facegan.errors import CloudError
 
 POLL_SECONDS = 15
+GONE_SECONDS, GONE_LOOKS = 5, 180
 MOVING = ("Creating", "Updating", "SystemUpdating", "RollingBack", "Deleting")
 MAX_WAIT_SECONDS = 9 * 3600  # an update may take eight hours
 LOG_GROUP = "/aws/sagemaker/Endpoints/"
@@ -49,6 +50,8 @@ def check_free(aws: Aws, name: str) -> None:
     hint = f"`facegan cloud update {name} --model …` gives it another model; "
     if status == "Creating":
         hint = f"`facegan cloud endpoints {name} --wait` waits for it; "
+    if status == "Deleting":
+        raise CloudError(f"The endpoint {name} is still being deleted.", "Wait a minute.")
     raise CloudError(
         f"There is an endpoint {name} already, which is {status}.",
         f"{hint}`facegan cloud delete {name}` takes it down.",
@@ -208,6 +211,28 @@ def wait_for_endpoint(
             raise CloudError(f"{name} is {status} after {minutes(waited)}.", hint)
         sleep(POLL_SECONDS)
         waited += POLL_SECONDS
+
+
+def wait_until_gone(
+    aws: Aws, name: str, say: Say, sleep: Callable[[float], object] = time.sleep
+) -> None:
+    """Wait until an endpoint that is being deleted is no more, and its name free.
+
+    Raises:
+        CloudError: AWS could not be asked, or it is still there after a quarter of an hour.
+    """
+    for look in range(GONE_LOOKS):
+        try:
+            status = describe_endpoint(aws, name)["EndpointStatus"]
+        except CloudError as error:
+            if error.message.startswith("There is no endpoint"):
+                return
+            raise
+        if look == 0:
+            say(f"  {name}: {status}")
+        sleep(GONE_SECONDS)
+    hint = "Look again in a while: `facegan cloud endpoints`."
+    raise CloudError(f"{name} is {status} after {minutes(GONE_LOOKS * GONE_SECONDS)}.", hint)
 
 
 def progress(described: Any) -> str:

@@ -384,18 +384,26 @@ def is_absent(error: CloudError) -> bool:
 def delete_all(ask: Ask, calls: Iterable[Call], on_done: Any = lambda call: None) -> None:
     """Make calls that delete, those whose thing is not there passed over, all others made.
 
+    Where an endpoint stays, what comes after it stays too: it lives on that.
+
     Raises:
         CloudError: one was refused; the first refusal, with what is left.
     """
-    refusals: list[tuple[Call, CloudError]] = []
+    refusals: list[CloudError] = []
+    left: list[Call] = []
     for call in calls:
+        if any(other.action == "DeleteEndpoint" for other in left):
+            left.append(call)
+            continue
         try:
             ask(call)
             on_done(call)
         except CloudError as error:
             if not is_absent(error):
-                refusals.append((call, error))
+                refusals.append(error)
+                left.append(call)
     if refusals:
-        first = refusals[0][1]
-        left = ", ".join(f"{call.on} ({call.action})" for call, _ in refusals)
-        raise CloudError(first.message, f"{first.hint} Still there: {left}.".strip(), first.code)
+        first = refusals[0]
+        names = ", ".join(f"{call.on} ({call.action})" for call in left)
+        hint = f"{first.hint} Still there: {names}.".strip()
+        raise CloudError(first.message, hint, first.code) from first

@@ -9,7 +9,13 @@ from facegan.cli.cloud.serving_options import explained_json, waiting
 from facegan.cli.cloud.tables import age, hourly, table
 from facegan.cloud.aws import Aws
 from facegan.cloud.calls import Call
-from facegan.cloud.deploying import belongings, models_of, progress, wait_for_endpoint
+from facegan.cloud.deploying import (
+    belongings,
+    models_of,
+    progress,
+    wait_for_endpoint,
+    wait_until_gone,
+)
 from facegan.cloud.endpoint_requests import delete_all
 from facegan.cloud.model_registry import tags_of
 from facegan.cloud.settings import PROJECT_TAG, Settings
@@ -146,6 +152,8 @@ def delete_command(desk: Desk, name: str) -> None:
         gone.append(f"{call.action} {call.on}")
         desk.say(f"  {gone[-1]}")
 
-    with waiting(desk, f"The rest is still there: `facegan cloud delete {name}` again."):
+    with waiting(desk, f"What is not gone yet: `facegan cloud delete {name} --dry-run` lists it."):
         delete_all(desk.aws.ask, calls, done)
+        if found.endpoint:
+            wait_until_gone(desk.aws, name, desk.say)
     desk.answer({"deleted": gone}, f"{name} is gone, and costs no longer.")
