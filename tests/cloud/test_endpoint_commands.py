@@ -114,6 +114,10 @@ def test_a_dry_run_of_scaling_from_zero_shows_what_wakes_it(
         (["--model", MODEL, "--serverless", 4096, "--instances", 2], "has no machines"),
         (["--model", MODEL, *ON, "--load", 5], "--load goes with --max-instances"),
         (["--model", MODEL, *ON, "--max-instances", 2, "--no-wait"], "drop --no-wait"),
+        (
+            ["--model", MODEL, *ON, "--max-instances", 2, "--variant", "b=1:s3://b/m.tar.gz"],
+            "not sc",
+        ),
         (["--model", MODEL, *ON, "--weight", 2], "--weight goes with --variant"),
         (["--model", MODEL, *ON, "--variant", "b"], "write new=1:s3://"),
         (["--model", MODEL, *ON, "--env", "A"], "write NAME=VALUE"),

@@ -161,6 +161,8 @@ def check_wish(wish: dict[str, Any], no_wait: bool) -> None:
     for option in ("min_instances", "load"):
         if wish[option] is not None and not is_scaled:
             raise click.UsageError(f"{flag(option)} goes with --max-instances.")
+    if is_scaled and wish["variants"]:
+        raise click.UsageError("Machines of several variants are not scaled: give --instances.")
     if is_scaled and no_wait:
         raise click.UsageError("Machines can be scaled once they are there: drop --no-wait.")
     if wish["weight"] is not None and not wish["variants"]:
