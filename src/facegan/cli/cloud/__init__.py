@@ -25,6 +25,15 @@ VERBS = {
     "metrics": Verb(f"{HERE}.results", "A job's figures: a table, and curves.", "metrics"),
     "fetch": Verb(f"{HERE}.results", "A job's model, record and report.", "fetch"),
     "tune": Verb(f"{HERE}.tune", "Look for the best hyperparameters by many training jobs."),
+    "register": Verb(f"{HERE}.models", "A model into the registry, with its card."),
+    "approve": Verb(f"{HERE}.models", "Approve, or reject, a registered version.", "approve"),
+    "models": Verb(f"{HERE}.models", "What is registered.", "models"),
+    "unregister": Verb(f"{HERE}.models", "Take versions out of the registry.", "unregister"),
+    "deploy": Verb(f"{HERE}.deploy", "Serve a model: by machines, serverless, asynchronously."),
+    "update": Verb(f"{HERE}.deploy", "Another model behind an endpoint.", "update_command"),
+    "endpoints": Verb(f"{HERE}.endpoints", "What serves, and what it costs."),
+    "delete": Verb(f"{HERE}.endpoints", "Take an endpoint down, all of it.", "delete_command"),
+    "transform": Verb(f"{HERE}.transform", "Draw a file of requests, without an endpoint."),
 }
 
 
