@@ -1,4 +1,4 @@
-"""``handle``, which API Gateway calls: GET /faces/{seed}.png and POST /faces, answered by SageMaker.
+"""``handle``, which API Gateway calls for GET /faces/{seed}.png and POST /faces.
 
 It needs Python's standard library and the Lambda runtime's own boto3. infra/README.md deploys it.
 """
