@@ -3,12 +3,15 @@
 https://docs.aws.amazon.com/apigateway/latest/developerguide/http-api-develop-integrations-lambda.html
 """
 
+from __future__ import annotations
+
 import base64
 import json
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qs
 
-from face_api.handler import Door
+if TYPE_CHECKING:
+    from face_api.handler import Door
 
 
 def event_v2(

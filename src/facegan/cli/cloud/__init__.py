@@ -7,6 +7,7 @@ from facegan.cli.lazy import LazyVerbs, Verb
 HERE = "facegan.cli.cloud"
 VERBS = {
     "push": Verb(f"{HERE}.push", "The images to ECR, as `make push` does."),
+    "api": Verb(f"{HERE}.api", "The public door: an HTTPS address that answers with faces."),
 }
 
 
