@@ -246,5 +246,5 @@ def question_of(door: PublicDoor, former: Stack | None) -> str:
 def show(desk: Desk, stack: Stack) -> None:
     """The answer of deploy and url."""
     about = deploy_door.described(stack, desk.aws.region)
-    lines = [str(about["url"]), "", str(about["example"])]
-    desk.answer(about, "\n".join(lines))
+    told = f"{about['url']}\n\n{about['example']}" if about["url"] else f"{stack.name}: no address."
+    desk.answer(about, told)
