@@ -144,7 +144,10 @@ def headers_of(event: Mapping[str, Any]) -> dict[str, str]:
 def from_faces_on(path: str) -> str:
     """A path without the stage and the base path of a custom domain, which some events have."""
     parts = path.split("/")
-    return "/" + "/".join(parts[parts.index("faces") :]) if "faces" in parts else path
+    if "faces" not in parts[1:]:
+        return path
+    last = len(parts) - 1 - parts[::-1].index("faces")  # a base path may be called so, too
+    return "/" + "/".join(parts[last:])
 
 
 def body_of(event: Mapping[str, Any]) -> bytes:

@@ -222,10 +222,19 @@ def test_a_door_is_made_once_changed_found_and_taken_down(
 
     assert run("delete", "--yes") == 0
     told = capsys.readouterr().out
-    assert "AWS::Logs::LogGroup" in told and "Deleted the door facegan-door" in told
+    assert "zips of its function" in told and "Deleted the door facegan-door" in told
     assert find_stack(aws, "facegan-door") is None and zips(aws) == []
     assert run("delete", "--yes") == 0
     assert "Nothing to delete" in capsys.readouterr().out
+
+
+def test_nothing_is_made_where_nobody_can_answer(
+    aws: Aws, endpoint: str, infra: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run("deploy", endpoint, "--bucket", "my-bucket", "--infra", str(infra)) == 2
+    told = " ".join(capsys.readouterr().err.split())
+    assert "On the internet" in told and "a month" in told and "add --yes" in told
+    assert zips(aws) == [] and find_stack(aws, "facegan-door") is None
 
 
 def test_an_endpoint_that_is_missing_is_said_before_anything_is_made(
@@ -542,6 +551,15 @@ def test_an_interrupt_while_it_is_made_says_what_goes_on(refusing: Any, script: 
 def test_a_stack_that_takes_no_change_is_said(status: str, told: str) -> None:
     with pytest.raises(CloudError, match=told):
         stacks.check_changeable(stack(status), "x")
+
+
+def test_what_a_door_is_made_of_is_listed(refusing: Any, script: Script) -> None:
+    made = {
+        "LogicalResourceId": "Role", "PhysicalResourceId": "role-1", "ResourceStatus": "x",
+        "ResourceType": "AWS::IAM::Role", "LastUpdatedTimestamp": datetime.now(UTC),
+    }  # fmt: skip
+    script.answer("list_stack_resources", {"StackResourceSummaries": [made]}, NAMED)
+    assert stacks.resources(refusing[0], "faces-door") == [("AWS::IAM::Role", "role-1")]
 
 
 def test_what_cannot_be_deleted_is_named(refusing: Any, script: Script) -> None:

@@ -215,6 +215,11 @@ def test_another_method_is_refused_with_those_there_are(door: Door, method: str)
     assert (got.status, got.headers["Allow"]) == (405, "GET, HEAD, OPTIONS")
 
 
+@pytest.mark.parametrize("before", ["/prod", "/gallery", "/faces", "/a/b"])
+def test_a_stage_or_base_path_before_the_route_is_passed_over(door: Door, before: str) -> None:
+    assert ask(door, "HEAD", before + "/faces/7.png").status == 200
+
+
 @pytest.mark.parametrize("event", [None, {}, {"version": "2.0"}, {"Records": []}, [], "x"])
 def test_what_is_no_event_of_api_gateways_is_said(door: Door, event: Any) -> None:
     assert "no event" in json.loads(door.respond(event)["body"])["message"]
