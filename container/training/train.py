@@ -31,7 +31,7 @@ except ImportError:
         """The job failed; the text says why."""
 
 
-OF_THE_PLAN = ("family", "labels", "preset", "resolution")
+OF_THE_PLAN = ("evaluate_split", "family", "labels", "preset", "resolution", "split")
 
 
 def main() -> None:
@@ -94,7 +94,8 @@ def plan_of(environment: TrainingEnvironment) -> dict[str, Any]:
     asked |= {"data": str(environment.training_channel)}
     if "evaluation" in environment.channels:  # held-out pictures, for evaluate_kimg
         asked |= {"evaluate_data": str(environment.channel("evaluation"))}
-    return plan_run(asked, given, also=(*OF_THE_PLAN, "processes"))
+    is_first = environment.host_rank == 0
+    return plan_run(asked, given, also=(*OF_THE_PLAN, "processes"), is_first=is_first)
 
 
 def draw_report(run_dir: Path, page: Path) -> None:

@@ -193,6 +193,43 @@ class TrainingEnvironment:
 
 
 @dataclass(frozen=True, kw_only=True)
+class ProcessingEnvironment:
+    """A Processing job's hosts, and which of its inputs each host has only its share of."""
+
+    hosts: tuple[str, ...]
+    current_host: str
+    sharded_inputs: tuple[Path, ...]  # the folders of those that S3 spreads (ShardedByS3Key)
+
+    @classmethod
+    def from_mapping(cls, variables: Mapping[str, str]) -> Self:
+        """Read the files that SageMaker writes for a Processing job; without them a host is alone.
+
+        ``SAGEMAKER_BASE_DIR`` moves /opt/ml. The files: docs.aws.amazon.com/sagemaker, "Build Your
+        Own Processing Container", How Amazon SageMaker Processing Configures Your Container.
+
+        Raises:
+            ConfigError: a file is not what SageMaker writes; it is named.
+        """
+        config = Variables(variables).base_dir / "config"
+        hosts, current_host = read_hosts(config / "resourceconfig.json")
+        return cls(
+            hosts=hosts,
+            current_host=current_host,
+            sharded_inputs=read_sharded_inputs(config / "processingjobconfig.json"),
+        )
+
+    @property
+    def share(self) -> tuple[int, int]:
+        """(K, M): this host is the K-th of M, from 0."""
+        return self.hosts.index(self.current_host), len(self.hosts)
+
+    def is_sharded(self, folder: Path) -> bool:
+        """Whether a folder lies in an input of which this host has only its share."""
+        place = folder.absolute()
+        return any(place.is_relative_to(input_folder) for input_folder in self.sharded_inputs)
+
+
+@dataclass(frozen=True, kw_only=True)
 class WorkerEnvironment:
     """A process's place among those that torch's elastic launcher started for one run."""
 
@@ -379,6 +416,24 @@ def read_hosts(path: Path) -> tuple[tuple[str, ...], str]:
     if not isinstance(current, str) or current not in hosts:
         raise ConfigError(f"{path}: current_host is {current!r}.", f"It must be one of {hosts}.")
     return tuple(sorted(hosts)), current
+
+
+def read_sharded_inputs(path: Path) -> tuple[Path, ...]:
+    """The folders of a Processing job's inputs that S3 spreads over its hosts.
+
+    Raises:
+        ConfigError: the file does not list inputs as the API takes them.
+    """
+    inputs = read_json(path, default={}).get("ProcessingInputs") or []
+    try:
+        places = [one["S3Input"] for one in inputs if one.get("S3Input")]
+        return tuple(
+            Path(place["LocalPath"])
+            for place in places
+            if place.get("S3DataDistributionType") == "ShardedByS3Key"
+        )
+    except (AttributeError, KeyError, TypeError) as cause:
+        raise ConfigError(f"{path}: ProcessingInputs is no list of inputs ({cause!r}).") from None
 
 
 def read_interface(path: Path) -> str:

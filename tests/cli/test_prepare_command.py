@@ -72,3 +72,27 @@ def test_the_choices_of_crops_are_the_table(capsys: pytest.CaptureFixture[str]) 
 
     choices = next(param.type for param in command.params if param.name == "crop").choices
     assert list(choices) == list(CROPS)
+
+
+def test_pairs_maps_and_domains_are_prepared_checked_and_shown(
+    images_dir: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for number, file in enumerate(sorted(images_dir.rglob("*.png"))[:4]):
+        for name in ("photos", "sketches", "maps"):
+            (tmp_path / name).mkdir(exist_ok=True)
+        with Image.open(file) as picture:
+            picture.save(tmp_path / "photos" / file.name)
+            picture.rotate(180).save(tmp_path / "sketches" / file.name)
+            Image.new("L", picture.size, number).save(tmp_path / "maps" / file.name)
+    (tmp_path / "maps/zz.png").write_bytes(b"")
+    out, maps = tmp_path / "out", tmp_path / "maps"
+    more = ("--paired", tmp_path / "sketches", "--label-maps", maps, "--unpaired", images_dir)
+    assert prepared(tmp_path / "photos", out, *more) == 0
+    said = capsys.readouterr().out
+    assert "5 found = 4 written + 0 duplicates + 1 skipped" in said
+    assert f"64 images of 16 pixels are in {out / 'unpaired'}" in said
+    assert data("check", out) == 0
+    assert "label_maps:\n4 images of 16 pixels" in capsys.readouterr().out
+    assert data("show", out, "--out", tmp_path / "grid.png", "--columns", 1) == 0
+    with Image.open(tmp_path / "grid.png") as grid:
+        assert grid.size == (3 * 16, 4 * 16 + 3 * 6)

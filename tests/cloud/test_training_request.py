@@ -26,6 +26,7 @@ MOST: dict[str, Any] = LEAST | {
     "checkpoints": "s3://bucket/checkpoints",
     "curves": "s3://bucket/curves",
     "input_mode": "FastFile",
+    "distribution": "ShardedByS3Key",
     "volume_gb": 100,
     "max_run_seconds": 3600,
     "max_wait_seconds": 7200,
@@ -59,6 +60,8 @@ def test_everything_that_was_asked_for_is_in_the_request() -> None:
     assert {name: one["S3DataSource"]["S3Uri"] for name, one in channels.items()} == {
         "training": "s3://bucket/pictures", "evaluation": "s3://bucket/held-out",
     }  # fmt: skip
+    spread = [one["S3DataSource"]["S3DataDistributionType"] for one in channels.values()]
+    assert spread == ["ShardedByS3Key", "FullyReplicated"]
     assert request["AlgorithmSpecification"]["TrainingInputMode"] == "FastFile"
     assert request["AlgorithmSpecification"]["MetricDefinitions"] == METRIC_DEFINITIONS
     assert request["ResourceConfig"] == {
@@ -113,6 +116,7 @@ def test_hyperparameters_arrive_as_they_were_meant() -> None:
         ({"instance_count": 0}, "instance_count is 0. It must be from 1"),
         ({"instance_count": True}, "instance_count is True"),
         ({"input_mode": "Pipe"}, "input_mode is 'Pipe'. The container reads File and FastFile"),
+        ({"distribution": "Sharded"}, "distribution is 'Sharded'. Give FullyReplicated or"),
         ({"max_run_seconds": 29 * 24 * 3600}, "max_run_seconds is"),
         ({"max_wait_seconds": 60}, "max_wait_seconds is 60. It must be from 86400"),
         ({"max_wait_seconds": 90000}, "spot instances has no place for its checkpoints"),

@@ -21,6 +21,7 @@ from facegan.errors import ConfigError
 from facegan.tick_line import METRIC_DEFINITIONS
 
 INPUT_MODES = ("File", "FastFile")  # what the container reads pictures by
+DISTRIBUTIONS = ("FullyReplicated", "ShardedByS3Key")  # all files to every host, or some to each
 MAX_SECONDS = 28 * 24 * 3600  # of a job, by the service
 MAX_VOLUME_GB = 16384
 
@@ -48,6 +49,7 @@ class TrainingJob:
     checkpoints: str | None = None  # place; local mode keeps none
     curves: str | None = None  # place of TensorBoard's files; local mode keeps none
     input_mode: str = "File"
+    distribution: str = "FullyReplicated"  # of the pictures; held-out ones go to every host
     volume_gb: int = 30
     max_run_seconds: int = 24 * 3600
     max_wait_seconds: int | None = None  # for spot instances, the run included; None: on demand
@@ -66,6 +68,9 @@ class TrainingJob:
         if self.input_mode not in INPUT_MODES:
             hint = "The container reads " + " and ".join(INPUT_MODES) + "."
             raise ConfigError(f"input_mode is {self.input_mode!r}.", hint)
+        if self.distribution not in DISTRIBUTIONS:
+            hint = "Give " + " or ".join(DISTRIBUTIONS) + "."
+            raise ConfigError(f"distribution is {self.distribution!r}.", hint)
         check_number("volume_gb", self.volume_gb, 1, MAX_VOLUME_GB)
         check_number("max_run_seconds", self.max_run_seconds, 1, MAX_SECONDS)
         self.check_spot()
@@ -114,8 +119,11 @@ class TrainingJob:
         return always | {name: value for name, value in perhaps.items() if value}
 
     def channels(self) -> list[dict[str, Any]]:
-        """The inputs; every host gets all pictures, of which it takes its share of each batch."""
-        places = {"training": self.pictures, "evaluation": self.held_out_pictures}
+        """The inputs; every host takes its share of each batch, wherever the files are."""
+        places = {
+            "training": (self.pictures, self.distribution),
+            "evaluation": (self.held_out_pictures, "FullyReplicated"),
+        }
         return [
             {
                 "ChannelName": name,
@@ -123,11 +131,11 @@ class TrainingJob:
                     "S3DataSource": {
                         "S3DataType": "S3Prefix",
                         "S3Uri": place,
-                        "S3DataDistributionType": "FullyReplicated",
+                        "S3DataDistributionType": distribution,
                     }
                 },
             }
-            for name, place in places.items()
+            for name, (place, distribution) in places.items()
             if place is not None
         ]
 

@@ -11,6 +11,7 @@ from torch import Tensor
 from facegan.data.labels import Labels, class_names, counted
 from facegan.data.manifest import MANIFEST
 from facegan.data.packed_files import (
+    AGAIN,
     Numbers,
     OnProgress,
     PackedManifest,
@@ -60,15 +61,47 @@ class PackedDataset:
 
     @property
     def image_shape(self) -> tuple[int, int, int]:
-        """(3, H, W) of every image."""
-        return (3, self.resolution, self.resolution)
+        """(3, H, W) of every image; of label maps (1, H, W)."""
+        return (self.manifest.channels, self.resolution, self.resolution)
 
     def __len__(self) -> int:
         return len(self.pixels)
 
     def read(self, indices: Tensor) -> Tensor:
-        """The uint8 images (N, 3, H, W) at N indices; in memory as on the disk: channels last."""
+        """The uint8 images (N, C, H, W) at N indices; in memory as on the disk: channels last."""
         return torch.from_numpy(self.pixels.read(indices.numpy())).permute(0, 3, 1, 2)
+
+    @cached_property
+    def companions(self) -> Mapping[str, "PackedDataset"]:
+        """The data sets that belong to this one, opened when they are first asked for.
+
+        ``paired`` and ``label_maps`` have an image for each of this one's, at its index;
+        ``unpaired`` has a length of its own.
+
+        Raises:
+            DatasetError: one is missing, or another than the one that was written.
+        """
+        return {name: open_companion(self, name) for name in self.manifest.companions}
+
+    @property
+    def label_names(self) -> tuple[str, ...]:
+        """What the numbers in label maps mean; empty of pictures."""
+        return tuple(self.manifest.facts.get("label_names", ()))
+
+    def read_examples(self, indices: Tensor) -> dict[str, Tensor]:
+        """The images at N indices and all that belongs to each, as a batch.
+
+        Returns:
+            ``images`` (N, 3, H, W) and of each companion that has an image an image its own, uint8:
+            ``paired`` (N, 3, H, W), ``label_maps`` (N, 1, H, W).
+        """
+        aligned = {
+            name: dataset
+            for name, dataset in self.companions.items()
+            if self.manifest.companions[name]["aligned"]
+        }
+        sides = {"images": self, **aligned}
+        return {name: dataset.read(indices) for name, dataset in sides.items()}
 
     def verify(self, on_progress: OnProgress = lambda images: None) -> None:
         """Compare every byte with the digests.
@@ -112,6 +145,22 @@ class PackedDataset:
             "crop": protocol.get("crop", "unknown crop"),
             "resize_filter": protocol.get("filter", "unknown filter"),
         }
+
+
+def open_companion(dataset: PackedDataset, name: str) -> PackedDataset:
+    """A data set that belongs to another.
+
+    Raises:
+        DatasetError: it is missing, of another length, or another than the one that was written.
+    """
+    said = dataset.manifest.companions[name]
+    found = PackedDataset(dataset.folder / said["folder"], dataset.resolution)
+    is_short = said["aligned"] and len(found) != len(dataset)
+    if found.digest != said["digest"] or is_short:
+        raise DatasetError(
+            f"{found.folder} is not the {name} data set that {dataset.folder} was made with.", AGAIN
+        )
+    return found
 
 
 def labels_of_packed(

@@ -60,6 +60,16 @@ class PackedManifest:
         """The file of the labels, below the folder; None without labels."""
         return self.facts.get("labels") or None
 
+    @property
+    def channels(self) -> int:
+        """How many an image has: 3, or 1 of label maps."""
+        return int(self.facts.get("channels", 3))
+
+    @property
+    def companions(self) -> Mapping[str, Mapping[str, Any]]:
+        """What the file says of the data sets that belong to this one, by name."""
+        return self.facts.get("companions") or {}
+
     @classmethod
     def from_facts(cls, facts: Mapping[str, Any], place: Path) -> Self:
         """The manifest in a dataset.json.
@@ -77,15 +87,24 @@ class PackedManifest:
                 f"{place} is of version {version}; this facegan reads {VERSION} and older.",
                 "Install a newer facegan, or prepare the data set with this one.",
             )
+        if facts.get("images") == 0:
+            raise DatasetError(
+                f"{place.parent} holds no picture: none fell to this part of a data set.",
+                "Merge it with the others: facegan data merge PARTS --out DIR.",
+            )
         try:
             shards = tuple(read_shard(entry) for entry in facts["shards"])
             found = cls(
                 positive(facts["resolution"]), positive(facts["images"]),
-                digest(facts["digest"]), shards, facts,
+                sha256(facts["digest"]), shards, facts,
             )  # fmt: skip
             if labels := facts.get("labels"):
                 inside(labels)
-        except (KeyError, TypeError, ValueError) as cause:
+            if found.channels not in (1, 3):
+                raise ValueError(f"{found.channels} channels")
+            for companion in found.companions.values():
+                check_companion(**companion)
+        except (KeyError, TypeError, ValueError, AttributeError) as cause:
             missing = f"{cause} is missing" if isinstance(cause, KeyError) else str(cause)
             raise DatasetError(f"{place} describes no packed data set: {missing}.", AGAIN) from None
         counted = sum(shard.images for shard in shards)
@@ -99,7 +118,15 @@ class PackedManifest:
 
 def read_shard(entry: Any) -> Shard:
     """One entry of a manifest's list; what is wrong with it as ValueError, TypeError, KeyError."""
-    return Shard(inside(entry["file"]), positive(entry["images"]), digest(entry["sha256"]))
+    return Shard(inside(entry["file"]), positive(entry["images"]), sha256(entry["sha256"]))
+
+
+def check_companion(folder: Any, digest: Any, aligned: Any) -> None:
+    """Refuse what says nothing of a companion; with what is wrong as ValueError or TypeError."""
+    inside(folder)
+    sha256(digest)
+    if type(aligned) is not bool:
+        raise ValueError(f"aligned is {aligned!r}, neither true nor false")
 
 
 def positive(number: Any) -> int:
@@ -109,7 +136,7 @@ def positive(number: Any) -> int:
     return number
 
 
-def digest(text: Any) -> str:
+def sha256(text: Any) -> str:
     """A sha256 as 64 hexadecimal digits."""
     if not (isinstance(text, str) and len(text) == 64 and set(text) <= set("0123456789abcdef")):
         raise ValueError(f"{text!r} is no sha256")
@@ -179,7 +206,8 @@ class PackedPixels:
         """
         manifest = read_packed_manifest(folder)
         check_resolution(folder, manifest.resolution, resolution)
-        shards = [open_shard(folder, shard, manifest.resolution) for shard in manifest.shards]
+        size = manifest.resolution, manifest.channels
+        shards = [open_shard(folder, shard, *size) for shard in manifest.shards]
         return cls(folder, manifest, shards)
 
     @cached_property
@@ -191,7 +219,7 @@ class PackedPixels:
         return self.manifest.images
 
     def read(self, indices: npt.NDArray[np.int64]) -> Pixels:
-        """The images (n, R, R, 3) at n indices, in any order, in memory of their own.
+        """The images (n, R, R, channels) at n indices, in any order, in memory of their own.
 
         Raises:
             IndexError: there is no such image.
@@ -199,7 +227,7 @@ class PackedPixels:
         if len(indices) and not 0 <= indices.min() <= indices.max() < len(self):
             raise IndexError(f"an index lies outside 0 to {len(self) - 1}")
         side = self.manifest.resolution
-        images = np.empty((len(indices), side, side, 3), np.uint8)
+        images = np.empty((len(indices), side, side, self.manifest.channels), np.uint8)
         of_shard = np.searchsorted(self.starts, indices, side="right") - 1
         rows = (indices - self.starts[of_shard]).tolist()
         # One by one: to gather a shard's in one call copies them twice, and takes twice as long.
@@ -252,8 +280,8 @@ def check_resolution(folder: Path, packed: int, asked: int | None) -> None:
         )
 
 
-def open_shard(folder: Path, shard: Shard, resolution: int) -> Pixels:
-    """One shard's pixels (n, R, R, 3), mapped.
+def open_shard(folder: Path, shard: Shard, resolution: int, channels: int = 3) -> Pixels:
+    """One shard's pixels (n, R, R, channels), mapped.
 
     Raises:
         DatasetError: it is missing, short, or of another shape or type than it should be.
@@ -268,7 +296,7 @@ def open_shard(folder: Path, shard: Shard, resolution: int) -> Pixels:
         raise DatasetError(f"The shard {file} cannot be opened: {cause.strerror}.") from cause
     except (ValueError, EOFError) as cause:
         raise DatasetError(f"The shard {file} is cut short or no .npy: {cause}.", AGAIN) from cause
-    expected = (shard.images, resolution, resolution, 3)
+    expected = (shard.images, resolution, resolution, channels)
     is_ours = pixels.shape == expected and pixels.dtype == np.uint8 and pixels.flags.c_contiguous
     if not is_ours:
         raise DatasetError(

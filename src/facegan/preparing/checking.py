@@ -16,9 +16,11 @@ from facegan.preparing.layout import (
     SOURCES,
     file_digest,
     open_shard,
+    read_companions,
     read_lines,
     read_packed,
 )
+from facegan.preparing.pixels import Pixels
 from facegan.preparing.seen import Seen
 
 
@@ -30,6 +32,7 @@ class Checked:
     problems: list[str] = field(default_factory=list)  # sentences; empty where all is well
     classes: dict[str, int] = field(default_factory=dict)  # name → images
     reasons: dict[str, int] = field(default_factory=dict)  # why pictures were skipped → how many
+    companions: dict[str, "Checked"] = field(default_factory=dict)
 
 
 def check(folder: Path, on_progress: Callable[[int], object] = lambda images: None) -> Checked:
@@ -45,14 +48,35 @@ def check(folder: Path, on_progress: Callable[[int], object] = lambda images: No
     manifest = read_packed(folder)
     checked = Checked(manifest)
     try:
+        aligned = read_companions(folder, manifest)
+        planes = [CheckedPlane(*plane) for plane in ((folder, manifest), *aligned.values())]
         checked.problems += [
             *count_problems(manifest),
-            *shard_problems(folder, manifest, on_progress),
+            *shard_problems(planes, on_progress),
             *label_problems(folder, checked),
             *list_problems(folder, checked),
         ]
+        for name, (place, its) in aligned.items():
+            checked.companions[name] = check_aligned(place, its, manifest["images"])
+        for name, (place, _) in read_companions(folder, manifest, aligned=False).items():
+            checked.companions[name] = check(place, on_progress)
+        for name, found in checked.companions.items():
+            checked.problems += [f"{name}: {problem}" for problem in found.problems]
+            if found.manifest["digest"] != manifest["companions"][name]["digest"]:
+                checked.problems.append(f"{name}: it is another than the one it was made with.")
+    except DatasetError as cause:
+        checked.problems.append(cause.message)
     except (KeyError, TypeError, ValueError, AttributeError) as cause:
         checked.problems.append(f"The manifest is damaged: {type(cause).__name__}: {cause}.")
+    return checked
+
+
+def check_aligned(folder: Path, manifest: dict[str, Any], images: int) -> Checked:
+    """What is told of a companion whose shards were read with those of the pictures."""
+    checked = Checked(manifest)
+    checked.problems += [*count_problems(manifest), *list_problems(folder, checked)]
+    if manifest["images"] != images:
+        checked.problems.append(f"It has {manifest['images']} images, the pictures are {images}.")
     return checked
 
 
@@ -67,31 +91,65 @@ def count_problems(manifest: dict[str, Any]) -> Iterator[str]:
         yield f"The manifest has {manifest['images']} images, its shards {shards}."
 
 
-def shard_problems(
-    folder: Path, manifest: dict[str, Any], on_progress: Callable[[int], object]
-) -> Iterator[str]:
-    """Shards that are missing or damaged, pictures that are there twice, another digest."""
-    whole, is_whole, seen, position = hashlib.sha256(), True, Seen(), 0
-    twice = TwiceCounter(manifest.get("splits", {}))
-    for shard in manifest["shards"]:
+class CheckedPlane:
+    """One side of a data set while its shards are read."""
+
+    def __init__(self, folder: Path, manifest: dict[str, Any]) -> None:
+        self.folder, self.manifest = folder, manifest
+        self.shards, self.channels = manifest["shards"], manifest.get("channels", 3)
+        self.whole = hashlib.sha256()
+        self.problems: list[str] = []
+        self.is_read = True
+
+    def open(self, number: int) -> Pixels | None:
+        """A shard's pixels; None, and a problem, where they cannot be had."""
         try:
-            pixels = open_shard(folder, shard, manifest["resolution"])
-            if file_digest(folder / shard["file"]) != shard["sha256"]:
-                yield f"The shard {folder / shard['file']} is damaged: its sha256 is another."
-            for number, image in enumerate(pixels, position):
-                whole.update(image.data)
-                first = seen.first_of(hashlib.sha256(image.data).digest(), str(number))
+            shard = self.shards[number]
+            pixels = open_shard(self.folder, shard, self.manifest["resolution"], self.channels)
+            if file_digest(self.folder / shard["file"]) != shard["sha256"]:
+                place = self.folder / shard["file"]
+                self.problems.append(f"The shard {place} is damaged: its sha256 is another.")
+            return pixels
+        except (DatasetError, IndexError) as cause:
+            self.problems.append(getattr(cause, "message", f"{self.folder} lacks shard {number}."))
+            self.is_read = False
+            return None
+
+    def finish(self) -> list[str]:
+        """All that is wrong with its shards, when all of them were read."""
+        if self.is_read and self.whole.hexdigest() != self.manifest["digest"]:
+            self.problems.append("The pixels are not those that the manifest names by digest.")
+        return self.problems
+
+
+def shard_problems(
+    planes: list[CheckedPlane], on_progress: Callable[[int], object]
+) -> Iterator[str]:
+    """Shards that are missing or damaged, examples that are there twice, another digest.
+
+    An example is there twice where all its sides are: a picture may have several partners.
+    """
+    seen, position = Seen(), 0
+    twice = TwiceCounter(planes[0].manifest.get("splits", {}))
+    for number, shard in enumerate(planes[0].shards):
+        shards = [plane.open(number) for plane in planes]
+        for plane, pixels in zip(planes, shards, strict=True):
+            for image in () if pixels is None else pixels:
+                plane.whole.update(image.data)
+        there = [pixels for pixels in shards if pixels is not None]
+        if len(there) == len(planes):
+            for place, sides in enumerate(zip(*there, strict=False), position):
+                example = hashlib.sha256(b"".join(side.data for side in sides))
+                first = seen.first_of(example.digest(), str(place))
                 if first is not None:
-                    twice.add(int(first), number)
-        except DatasetError as cause:
-            yield cause.message
-            is_whole = False
+                    twice.add(int(first), place)
         position += shard["images"]
         on_progress(shard["images"])
     seen.close()
-    if is_whole and whole.hexdigest() != manifest["digest"]:
-        yield "The pixels are not those that the manifest names by digest."
-    yield from twice.problems()
+    for plane in planes:
+        yield from plane.finish()
+    if "companion_of" not in planes[0].manifest:  # a side alone may well repeat itself
+        yield from twice.problems()
 
 
 class TwiceCounter:

@@ -3,23 +3,22 @@
 from collections.abc import Callable
 from typing import Any
 
-import numpy as np
 from PIL import Image
 
 from facegan.errors import ConfigError, nearest
 from facegan.preparing.faces import face_square, require_detector
-from facegan.preparing.pixels import Pixels, UnusableError, open_picture, square, upright_rgb
+from facegan.preparing.pixels import Box, UnusableError, middle
 
 CELEBA_SIZE = (178, 218)  # of every picture in img_align_celeba
 CELEBA_BOX = (0, 20, 178, 198)  # the rows that a centre crop keeps: (218 - 178) / 2 = 20
 
 
-def centre(picture: Image.Image) -> Image.Image:
-    """The square in the middle, which :func:`square` takes anyway."""
-    return picture
+def centre(picture: Image.Image) -> Box:
+    """The square in the middle."""
+    return middle(picture.size)
 
 
-def celeba(picture: Image.Image) -> Image.Image:
+def celeba(picture: Image.Image) -> Box:
     """CelebA's aligned faces: the centred 178x178 of 178x218, as StarGAN and PyTorch's DCGAN do.
 
     StarGAN: ``CenterCrop(178)``, then resized (github.com/yunjey/stargan, data_loader.py);
@@ -31,10 +30,10 @@ def celeba(picture: Image.Image) -> Image.Image:
     """
     if picture.size != CELEBA_SIZE:
         raise UnusableError(f"it has {picture.width}x{picture.height} pixels, CelebA's 178x218")
-    return picture.crop(CELEBA_BOX)
+    return CELEBA_BOX
 
 
-def ffhq(picture: Image.Image) -> Image.Image:
+def ffhq(picture: Image.Image) -> Box:
     """FFHQ's pictures are aligned squares: as they are.
 
     Raises:
@@ -42,10 +41,10 @@ def ffhq(picture: Image.Image) -> Image.Image:
     """
     if picture.width != picture.height:
         raise UnusableError(f"it has {picture.width}x{picture.height} pixels, FFHQ's are squares")
-    return picture
+    return middle(picture.size)
 
 
-CROPS: dict[str, Callable[[Image.Image], Image.Image]] = {
+CROPS: dict[str, Callable[[Image.Image], Box]] = {
     "centre": centre,
     "celeba": celeba,
     "ffhq": ffhq,
@@ -74,18 +73,32 @@ def describe_crop(name: str) -> dict[str, Any]:
     return {"crop": name, **({"crop_box": list(CELEBA_BOX)} if name == "celeba" else {})}
 
 
-def prepare_picture(content: bytes, resolution: int, crop: str) -> Pixels:
-    """A picture's bytes as uint8 (resolution, resolution, 3).
+def draft_side(crop: str, resolution: int) -> int | None:
+    """How many pixels a JPEG must keep if it is decoded at 1/2, 1/4 or 1/8; None: as it is.
 
-    With ``centre`` these are the very pixels that :class:`facegan.data.ImageFolderDataset` reads.
+    Twice the target leaves the resize its choice. Other crops count pixels of the whole picture.
+    """
+    return 2 * resolution if crop == "centre" else None
+
+
+def partner_box(box: Box, size: tuple[int, int], partner: tuple[int, int]) -> Box:
+    """The box in a partner of a picture that keeps what a box keeps in the picture.
+
+    Args:
+        box: In the picture.
+        size: The picture's width and height.
+        partner: Its partner's, larger or smaller, of the same shape.
 
     Raises:
-        Exception: of any kind, where a decoder meets a broken file; UnusableError where we do.
+        UnusableError: it is of another shape, by more than sizes are rounded.
     """
-    with open_picture(content) as picture:
-        if crop == "centre":
-            # A JPEG can be decoded at 1/2, 1/4 or 1/8; twice the target leaves the resize its
-            # choice. Other crops count pixels of the whole picture.
-            picture.draft("RGB", (2 * resolution, 2 * resolution))
-        kept = CROPS[crop](upright_rgb(picture))
-        return np.asarray(square(kept, resolution))
+    (width, height), (its_width, its_height) = size, partner
+    off = abs(width * its_height - height * its_width)
+    if off >= min(max(width, its_width), max(height, its_height)):
+        raise UnusableError(
+            f"it has {its_width}x{its_height} pixels, another shape than its picture's "
+            f"{width}x{height}"
+        )
+    across, down = its_width / width, its_height / height
+    left, top, right, bottom = box
+    return round(left * across), round(top * down), round(right * across), round(bottom * down)

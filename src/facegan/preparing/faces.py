@@ -8,7 +8,7 @@ import numpy as np
 from PIL import Image
 
 from facegan.errors import ConfigError
-from facegan.preparing.pixels import UnusableError
+from facegan.preparing.pixels import Box, UnusableError
 
 CASCADE = "haarcascade_frontalface_default.xml"
 SEARCHED_SIDE = 640  # pixels: a larger picture is searched at this size
@@ -53,7 +53,7 @@ def describe_detector() -> dict[str, Any]:
     return {"detector": f"OpenCV {cv2.__version__} {CASCADE}", "face_margin": MARGIN}
 
 
-def face_square(picture: Image.Image) -> Image.Image:
+def face_square(picture: Image.Image) -> Box:
     """The square around a picture's largest face, as far as the picture reaches.
 
     Raises:
@@ -70,12 +70,10 @@ def face_square(picture: Image.Image) -> Image.Image:
     # The largest; of equals the leftmost, so that the choice is always the same.
     left, top, side = max(((x, y, w) for x, y, w, _ in found), key=lambda f: (f[2], -f[0], -f[1]))
     centre = ((left + side / 2) * scale, (top + side / 2) * scale)
-    return picture.crop(square_around(centre, side * scale * MARGIN, picture.size))
+    return square_around(centre, side * scale * MARGIN, picture.size)
 
 
-def square_around(
-    centre: tuple[float, float], side: float, size: tuple[int, int]
-) -> tuple[int, int, int, int]:
+def square_around(centre: tuple[float, float], side: float, size: tuple[int, int]) -> Box:
     """A square box around a point, made smaller and moved so that it lies in the picture."""
     whole = min(round(side), *size)
     left = min(max(round(centre[0] - whole / 2), 0), size[0] - whole)

@@ -3,7 +3,7 @@
 import hashlib
 import json
 from collections.abc import Iterator
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 import numpy as np
@@ -45,6 +45,11 @@ def read_packed(folder: Path) -> dict[str, Any]:
         raise DatasetError(f"{folder / MANIFEST} cannot be read: {cause}.") from cause
     if not isinstance(manifest, dict) or manifest.get("format") != FORMAT:
         raise DatasetError(f"{folder / MANIFEST} is not of the format {FORMAT!r}.")
+    if manifest.get("kind") == "streamed":
+        raise DatasetError(
+            f"{folder} holds a streamed data set, and a packed one is needed here.",
+            "Name the packed one that it was made of.",
+        )
     if manifest.get("kind") != KIND:
         raise DatasetError(
             f"{folder} holds plain pictures, not a prepared data set.",
@@ -59,8 +64,31 @@ def read_packed(folder: Path) -> dict[str, Any]:
     return manifest
 
 
-def open_shard(folder: Path, shard: dict[str, Any], resolution: int) -> Pixels:
-    """A shard's pixels (n, R, R, 3), mapped into memory.
+def read_companions(
+    folder: Path, manifest: dict[str, Any], aligned: bool = True
+) -> dict[str, tuple[Path, dict[str, Any]]]:
+    """The folders and manifests of a data set's companions, by name.
+
+    Args:
+        folder: The data set's.
+        manifest: Its manifest.
+        aligned: Those that have an image for each of its images; or those that do not.
+
+    Raises:
+        DatasetError: one is missing, or no data set in a folder below.
+    """
+    found = {}
+    for name, facts in manifest.get("companions", {}).items():
+        below = facts.get("folder")
+        if not isinstance(below, str) or PurePosixPath(below).name != below or "\\" in below:
+            raise DatasetError(f"{folder / MANIFEST}: the companion {name} is in no folder below.")
+        if facts.get("aligned", False) is aligned:
+            found[name] = (folder / below, read_packed(folder / below))
+    return found
+
+
+def open_shard(folder: Path, shard: dict[str, Any], resolution: int, channels: int = 3) -> Pixels:
+    """A shard's pixels (n, R, R, channels), mapped into memory.
 
     Raises:
         DatasetError: it is missing, cut short, or not what the manifest says.
@@ -72,7 +100,7 @@ def open_shard(folder: Path, shard: dict[str, Any], resolution: int) -> Pixels:
         raise DatasetError(f"The shard {path} is missing.") from None
     except (OSError, ValueError, EOFError) as cause:
         raise DatasetError(f"The shard {path} is damaged: {cause}.") from cause
-    shape = (shard["images"], resolution, resolution, 3)
+    shape = (shard["images"], resolution, resolution, channels)
     if pixels.shape != shape or pixels.dtype != np.uint8:
         raise DatasetError(
             f"The shard {path} holds {pixels.dtype} {pixels.shape}, not uint8 {shape}."

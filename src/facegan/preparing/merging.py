@@ -8,6 +8,7 @@ Other data sets are put one after another.
 import hashlib
 import heapq
 from collections.abc import Callable, Iterator, Sequence
+from itertools import groupby
 from pathlib import Path
 from typing import Any
 
@@ -21,16 +22,22 @@ from facegan.preparing.layout import (
     SKIPPED,
     SOURCES,
     open_shard,
+    read_companions,
     read_lines,
     read_packed,
 )
 from facegan.preparing.pixels import Pixels
-from facegan.preparing.workspace import ANOTHER, finished_manifest, working_in
-from facegan.preparing.writer import PackedWriter, Record
+from facegan.preparing.sides import MapSide, Side
+from facegan.preparing.workspace import ANOTHER, abandon, finished_manifest, working_in
+from facegan.preparing.writer import PackedWriter, Record, companion_facts, files_of, split_files
 
 Place = tuple[int, int]  # what events are put in order by
-Event = tuple[Place, Record, Pixels | None]  # a picture, what became of it, its pixels if any
-OWN = ("part", "source", "labels_digest")  # of a protocol: what parts may differ in
+# An example: what became of each of its sides, and the pixels of all of them if it was written.
+Event = tuple[Place, list[Record | None], list[Pixels]]
+SideEvent = tuple[Place, int, Record, Pixels | None]  # one side of it, by its number
+SHARES = ("part", "host")  # K of M: of one source, or of what machines were given
+# Of a protocol: what parts may differ in.
+OWN = (*SHARES, "source", "labels_digest", "companion_sources", "unpaired_source")
 
 
 def merge(
@@ -43,7 +50,8 @@ def merge(
     Like :func:`prepare` it goes on where a killed merge had finished shards.
 
     Args:
-        parts: Folders that ``facegan data prepare`` made; an empty part is fine.
+        parts: Folders that ``facegan data prepare`` made, or folders of those; a part without
+            pictures is fine.
         out: The folder to make.
         on_progress: Called with how many pictures are done, and are expected.
 
@@ -53,6 +61,7 @@ def merge(
     Raises:
         DatasetError: a part is missing, there twice, damaged, or prepared in another way.
     """
+    parts = [part for folder in parts for part in parts_in(folder)]
     manifests = [read_packed(folder) for folder in parts]
     places = order_of_parts(parts, manifests)
     manifests, parts = [manifests[k] for k in places], [parts[k] for k in places]
@@ -60,12 +69,13 @@ def merge(
     if (out / MANIFEST).exists():
         raise DatasetError(f"{out} holds a data set already.", ANOTHER)
     resolution = manifests[0]["resolution"]
-    plan = {"resolution": resolution, "merged": [manifest["digest"] for manifest in manifests]}
+    plan = {"resolution": resolution, "merged": [digests_of(manifest) for manifest in manifests]}
     finished_manifest(out, plan)
     are_parts = "part" in manifests[0]["protocol"]
     expected = sum(manifest["found"] for manifest in manifests)
     with working_in(out, plan):
-        writer = PackedWriter(out, resolution, protocol["images_per_shard"])
+        sides = sides_of(parts[0], manifests[0])
+        writer = PackedWriter(out, resolution, protocol["images_per_shard"], sides)
         try:
             streams = [
                 events_of(folder, manifest, 0 if are_parts else number)
@@ -73,16 +83,70 @@ def merge(
             ]
             copy(writer, heapq.merge(*streams, key=place_of), on_progress, expected)
             if not writer.counts["written"]:
+                abandon(out)
                 raise DatasetError(f"None of the {len(parts)} parts holds a picture.")
             order = common_classes(manifests, protocol["labels_from"])
-            return writer.finish(protocol, order, name=manifests[0]["name"])
+            return writer.finish(protocol, order, merge_unaligned(parts, manifests, out))
         finally:
             writer.close()
 
 
-def place_of(event: Event) -> Place:
+def place_of(event: Event | SideEvent) -> Place:
     """What events are ordered by."""
     return event[0]
+
+
+def digests_of(manifest: dict[str, Any]) -> Any:
+    """What names the pixels of a data set, and of its companions if it has any."""
+    companions = manifest.get("companions", {}).values()
+    own = manifest["digest"]
+    return [own, *(facts["digest"] for facts in companions)] if companions else own
+
+
+def sides_of(folder: Path, manifest: dict[str, Any]) -> list[Side]:
+    """What the examples of a data set are made of."""
+    sides, protocol = [Side(manifest["name"])], manifest["protocol"]
+    for name, (place, its) in read_companions(folder, manifest).items():
+        if its.get("channels", 3) == 1:
+            names, palette = protocol["label_names"], protocol["palette"]
+            sides.append(MapSide(its["name"], name, place.name, names=names, palette=palette))
+        else:
+            sides.append(Side(its["name"], name, place.name))
+    return sides
+
+
+def merge_unaligned(
+    parts: Sequence[Path], manifests: list[dict[str, Any]], out: Path
+) -> dict[str, dict[str, Any]]:
+    """Merge the companions that are data sets of their own; what the manifest says of them.
+
+    Raises:
+        DatasetError: not every part has them.
+    """
+    found = [
+        read_companions(folder, manifest, aligned=False)
+        for folder, manifest in zip(parts, manifests, strict=True)
+    ]
+    facts = {}
+    for name in sorted({name for companions in found for name in companions}):
+        lacking = [
+            part for part, companions in zip(parts, found, strict=True) if name not in companions
+        ]
+        if lacking:
+            raise DatasetError(f"{lacking[0]} has no {name} pictures, and others have.")
+        places = [companions[name][0] for companions in found]
+        folder = out / places[0].name
+        # Written by this very merge before it was killed: the plan of the whole names its digests.
+        whole = read_packed(folder) if (folder / MANIFEST).exists() else merge(places, folder)
+        facts[name] = companion_facts(folder.name, whole["digest"], is_aligned=False)
+    return facts
+
+
+def parts_in(folder: Path) -> list[Path]:
+    """The prepared data sets in a folder, by name; itself where it holds none."""
+    if (folder / MANIFEST).exists() or not folder.is_dir():
+        return [folder]
+    return sorted(found.parent for found in folder.glob(f"*/{MANIFEST}")) or [folder]
 
 
 def order_of_parts(parts: Sequence[Path], manifests: list[dict[str, Any]]) -> list[int]:
@@ -93,18 +157,25 @@ def order_of_parts(parts: Sequence[Path], manifests: list[dict[str, Any]]) -> li
     """
     if not parts:
         raise DatasetError("There is nothing to merge.", "Name the folders of the parts.")
-    shares = [manifest["protocol"].get("part") for manifest in manifests]
+    kinds = {kind for manifest in manifests for kind in SHARES if kind in manifest["protocol"]}
+    if len(kinds) > 1:
+        raise DatasetError(
+            "Some are parts of one source, others of what machines were given of it.",
+            "Merge those of one run.",
+        )
+    kind = min(kinds, default="part")
+    shares = [manifest["protocol"].get(kind) for manifest in manifests]
     if not any(shares):
         return list(range(len(parts)))
     wanted = max(share[1] for share in shares if share)
     there = sorted(share[0] for share in shares if share and share[1] == wanted)
     if len(there) != len(shares):
-        raise DatasetError("These are parts of different wholes.", "Merge those of one --of M.")
+        raise DatasetError("These are parts of different wholes.", "Merge those of one run.")
     if there != list(range(wanted)):
         missing = sorted(set(range(wanted)) - set(there))
         twice = sorted({k for k in there if there.count(k) > 1})
         problem = f"part {missing[0]} is missing" if missing else f"part {twice[0]} is there twice"
-        raise DatasetError(f"Of {wanted} parts, {problem}.", "Name each --shard's folder once.")
+        raise DatasetError(f"Of {wanted} parts, {problem}.", "Name each part's folder once.")
     return sorted(range(len(parts)), key=lambda k: shares[k][0])
 
 
@@ -129,9 +200,9 @@ def common_protocol(parts: Sequence[Path], manifests: list[dict[str, Any]]) -> d
         if "splits" in manifest and "part" not in manifest["protocol"]:
             raise DatasetError(
                 f"{folder} has splits, and is no part of a whole (--shard K --of M).",
-                "Merge parts of one source, or data sets without splits.",
+                "Give every machine the whole source, or leave the splits out.",
             )
-    return {name: value for name, value in first["protocol"].items() if name != "part"}
+    return {name: value for name, value in first["protocol"].items() if name not in SHARES}
 
 
 def common_classes(
@@ -157,38 +228,68 @@ def copy(
 ) -> None:
     """Write events, but for those that a killed merge has written; duplicates are dropped again."""
     names, begun = hashlib.sha256(), writer.position
-    first_of: dict[str, str] = {}  # a picture that a part kept, and the merged set does not
-    for index, (_, record, pixels) in enumerate(events):
-        names.update(record["file"].encode("utf-8", "surrogatepass") + b"\0")
-        record["index"] = index
-        content = pixels.tobytes() if pixels is not None else b""
-        digest = hashlib.sha256(content).digest()
-        if pixels is not None:
+    first_of: dict[str, str] = {}  # an example that a part kept, and the merged set does not
+    for index, (_, records, pixels) in enumerate(events):
+        for record in records:
+            names.update((record["file"] if record else "").encode("utf-8", "surrogatepass"))
+            names.update(b"\0")
+            if record:
+                record["index"] = index
+        content = [image.tobytes() for image in pixels]
+        digest = hashlib.sha256(b"".join(content)).digest()
+        whole = [record for record in records if record]
+        if content:
             first = writer.seen.find(digest)
-            if first is not None and first != record["file"]:
-                first_of[record["file"]] = first
+            if first is not None and first != files_of(whole):
+                first_of[files_of(whole)] = first
         if index < begun:
             continue
-        if pixels is not None:
-            writer.write(record, content, digest)
-        elif "of" in record:
-            writer.note({**record, "of": first_of.get(record["of"], record["of"])})
+        if content:
+            writer.write(whole, content, digest)
+        elif whole[0].get("of"):
+            kept = "\0".join(record["of"] for record in whole)
+            firsts = split_files(first_of.get(kept, kept), len(whole))
+            writer.note([{**r, "of": of} for r, of in zip(whole, firsts, strict=True)])
         else:
-            writer.note(record)
+            writer.note(records)
         writer.reach(index + 1, names.hexdigest())
         on_progress(index + 1, expected)
 
 
 def events_of(folder: Path, manifest: dict[str, Any], number: int) -> Iterator[Event]:
-    """What became of every picture of a part, in its order."""
-    lost: list[Iterator[Event]] = [
-        (((number, record["index"]), record, None) for record in read_lines(folder / name))
+    """What became of every example of a part, in its order.
+
+    Raises:
+        DatasetError: its sides do not fit together.
+    """
+    planes = [(folder, manifest), *read_companions(folder, manifest).values()]
+    streams = [side_events(side, *plane, number) for side, plane in enumerate(planes)]
+    together = groupby(heapq.merge(*streams, key=place_of), key=place_of)
+    for place, events in together:
+        records: list[Record | None] = [None] * len(planes)
+        pixels: list[Pixels] = []
+        for _, side, record, image in events:
+            records[side] = record
+            pixels += [] if image is None else [image]
+        if len(pixels) not in (0, len(planes)):
+            raise DatasetError(f"{folder}: the companions of image {place[1]} are not all there.")
+        yield place, records, pixels
+
+
+def side_events(
+    side: int, folder: Path, manifest: dict[str, Any], number: int
+) -> Iterator[SideEvent]:
+    """What became of every picture of one side of a part, in its order."""
+    lost: list[Iterator[SideEvent]] = [
+        (((number, record["index"]), side, record, None) for record in read_lines(folder / name))
         for name in (SKIPPED, DUPLICATES)
     ]
-    return heapq.merge(written_of(folder, manifest, number), *lost, key=place_of)
+    return heapq.merge(written_of(side, folder, manifest, number), *lost, key=place_of)
 
 
-def written_of(folder: Path, manifest: dict[str, Any], number: int) -> Iterator[Event]:
+def written_of(
+    side: int, folder: Path, manifest: dict[str, Any], number: int
+) -> Iterator[SideEvent]:
     """The pictures of a part, with their labels and splits by name.
 
     Raises:
@@ -199,7 +300,8 @@ def written_of(folder: Path, manifest: dict[str, Any], number: int) -> Iterator[
     records = read_lines(folder / SOURCES)
     position = 0
     for shard in manifest["shards"]:
-        for pixels in open_shard(folder, shard, manifest["resolution"]):
+        channels = manifest.get("channels", 3)
+        for pixels in open_shard(folder, shard, manifest["resolution"], channels):
             record = next(records, None)
             if record is None:
                 raise DatasetError(f"{folder / SOURCES} names too few pictures.")
@@ -208,5 +310,5 @@ def written_of(folder: Path, manifest: dict[str, Any], number: int) -> Iterator[
             for split, (start, stop) in manifest.get("splits", {}).items():
                 if start <= position < stop:
                     record["split"] = split
-            yield (number, record["index"]), record, pixels
+            yield (number, record["index"]), side, record, pixels
             position += 1

@@ -4,6 +4,7 @@ import hashlib
 import os
 from collections.abc import Callable, Iterator
 from contextlib import closing
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -18,19 +19,22 @@ from facegan.preparing.classes import (
     GivenClasses,
     ManifestClasses,
     NoClasses,
+    folder_of_classes,
     parse_manifest,
 )
 from facegan.preparing.crops import check_crop, describe_crop
+from facegan.preparing.examples import Example, Examples, gather, name_of, open_folder_of
 from facegan.preparing.layout import FORMAT, images_per_shard
 from facegan.preparing.pixels import FILTER, UnusableError
 from facegan.preparing.pool import Prepared, Spec, Task, prepare_all
-from facegan.preparing.sources import Entry, FolderSource, Source, TarSource, open_source
+from facegan.preparing.sources import FolderSource, Source, TarSource, open_source
 from facegan.preparing.workspace import abandon, finished_manifest, working_in
-from facegan.preparing.writer import PackedWriter, Record
+from facegan.preparing.writer import PackedWriter, Record, companion_facts
 
 # How many pictures are done, and how many there will be if that is known.
 OnProgress = Callable[[int, int | None], object]
 RESOLUTIONS = range(4, 4097)
+UNPAIRED = "unpaired"
 Part = tuple[int, int]  # (K, M): the K-th of M parts, K from 0
 
 
@@ -44,6 +48,10 @@ def prepare(
     workers: int | None = None,
     on_progress: OnProgress = lambda done, expected: None,
     shard_images: int | None = None,
+    paired: Source | Path | str | None = None,
+    label_maps: Source | Path | str | None = None,
+    unpaired: Source | Path | str | None = None,
+    host: Part | None = None,
 ) -> dict[str, Any]:
     """Prepare a source's pictures: square, of one resolution, packed, with a manifest.
 
@@ -63,9 +71,15 @@ def prepare(
             ``if __name__ == "__main__":``.
         on_progress: Called with how many pictures are done, and are expected.
         shard_images: Images a shard; by size where None.
+        paired: Pictures that belong to those of the source by their path without suffix, and get
+            the same crop; "split" where each file of the source holds both, side by side.
+        label_maps: Index maps that belong to them in the same way.
+        unpaired: Pictures that belong to none of them: another domain, a data set of its own.
+        host: (K, M) says that the source is what the K-th of M machines was given of a larger one.
+            Such a source, as a part, may hold no picture that can be prepared.
 
     Returns:
-        The manifest. found = written + duplicates + skipped.
+        The manifest. found = written + duplicates + skipped, also in those of the companions.
 
     Raises:
         ConfigError: an argument is out of range or unknown.
@@ -73,7 +87,9 @@ def prepare(
             can be prepared.
     """
     check_arguments(resolution, crop, part, workers)
-    source, classes, labels_plan = open_with_classes(source, labels)
+    source, classes, labels_plan = open_with_classes(source, labels, is_whole=host is None)
+    examples, companions_plan = gather(source, paired, label_maps)
+    other = None if unpaired is None else open_folder_of(unpaired, "images_folder")[0]
     per_shard = shard_images or images_per_shard(resolution)
     plan = {
         "resolution": resolution,
@@ -84,21 +100,59 @@ def prepare(
         **labels_plan,
         "images_per_shard": per_shard,
         **({"part": list(part)} if part else {}),
+        **companions_plan,
+        **({"unpaired_source": other.name} if other else {}),
+        **({"host": list(host)} if host else {}),
     }
+
+    beside = partial(
+        prepare_unpaired, other, out, resolution, crop, part, workers, on_progress, shard_images
+    )
     if (manifest := finished_manifest(out, plan)) is not None:
-        return refuse_changed(out, manifest, source)
+        beside()
+        return refuse_changed(out, manifest, examples)
     with working_in(out, plan):
-        writer = PackedWriter(out, resolution, per_shard)
+        writer = PackedWriter(out, resolution, per_shard, examples.sides)
         try:
-            fill(writer, source, classes, part, Spec(resolution, crop), workers, on_progress)
-            if not writer.counts["written"] and not part:
+            spec = Spec(resolution, crop, examples.sides)
+            fill(writer, examples, classes, part, spec, workers, on_progress)
+            if not writer.counts["written"] and not part and not host:
                 problem = nothing_prepared(writer, source)
                 abandon(out)
                 raise DatasetError(*problem)
+            writer.commit()
             protocol = {name: value for name, value in plan.items() if name != "resolution"}
-            return writer.finish(protocol, classes.in_order, name=source.name)
+            return writer.finish(protocol, classes.in_order, beside(writer.position))
         finally:
             writer.close()
+
+
+def prepare_unpaired(
+    source: Source | None,
+    out: Path,
+    resolution: int,
+    crop: str,
+    part: Part | None,
+    workers: int | None,
+    on_progress: OnProgress,
+    shard_images: int | None,
+    before: int = 0,
+) -> dict[str, dict[str, Any]]:
+    """Prepare another domain below a data set, after so many pictures of that.
+
+    Returns:
+        What the data set's manifest says of it: nothing where there is none.
+    """
+    if source is None:
+        return {}
+
+    def go_on(done: int, expected: int | None) -> None:
+        on_progress(before + done, None if expected is None else before + expected)
+
+    manifest = prepare(
+        source, out / UNPAIRED, resolution, crop, "none", part, workers, go_on, shard_images
+    )
+    return {UNPAIRED: companion_facts(UNPAIRED, manifest["digest"], is_aligned=False)}
 
 
 def check_arguments(resolution: int, crop: str, part: Part | None, workers: int | None) -> None:
@@ -118,9 +172,11 @@ def describe_decoder() -> str:
 
 
 def open_with_classes(
-    source: Source | Path | str, labels: str | None
+    source: Source | Path | str, labels: str | None, is_whole: bool = True
 ) -> tuple[Source, Classes, dict[str, Any]]:
     """The source, where its labels come from, and what the manifest says of that.
+
+    Of a source that is not whole it cannot be said which folder holds all classes: it is the root.
 
     Raises:
         ConfigError: labels is none of the sources of labels.
@@ -148,7 +204,9 @@ def open_with_classes(
     if isinstance(source, FolderSource) and manifest.get("format") == FORMAT:
         source = source.below(str(manifest.get("images_folder") or "."))  # beside it are label maps
     if labels == "folders":
-        return source, FolderClasses(), {"labels_from": "folders"}
+        below = folder_of_classes(source.entries()) if is_whole else ""
+        plan = {"labels_from": "folders", **({"labels_below": below} if below else {})}
+        return source, FolderClasses(below), plan
     if manifest.get("labels") and labels != "none":
         plan = {"labels_from": "manifest", "labels_digest": digest}
         return source, ManifestClasses(manifest), plan
@@ -162,7 +220,7 @@ def open_with_classes(
 
 def fill(
     writer: PackedWriter,
-    source: Source,
+    examples: Examples,
     classes: Classes,
     part: Part | None,
     spec: Spec,
@@ -172,14 +230,14 @@ def fill(
     """Prepare all that is not done yet."""
     begun = writer.position
     end = End(begun, writer.names)
-    tasks = tasks_of(source, writer, part, end)
-    on_progress(begun, source.expected(begun))
+    tasks = tasks_of(examples, writer, part, end)
+    on_progress(begun, examples.expected(begun))
     # Closed at once when something fails here: it holds processes.
-    with closing(prepare_all(tasks, spec, source.readers, workers or cores())) as done:
+    with closing(prepare_all(tasks, spec, examples.readers, workers or cores())) as done:
         for task, prepared in done:
             record_what_became(writer, classes, task, prepared)
             writer.reach(task.index + 1, task.names)
-            on_progress(task.index + 1, source.expected(task.index + 1))
+            on_progress(task.index + 1, examples.expected(task.index + 1))
     writer.reach(end.position, end.names)
 
 
@@ -190,8 +248,10 @@ class End:
         self.position, self.names = position, names
 
 
-def tasks_of(source: Source, writer: PackedWriter, part: Part | None, end: End) -> Iterator[Task]:
-    """The pictures that are not done yet and are of this part.
+def tasks_of(
+    examples: Examples, writer: PackedWriter, part: Part | None, end: End
+) -> Iterator[Task]:
+    """The examples that are not done yet and are of this part.
 
     Raises:
         DatasetError: those that are done are not those that the source begins with.
@@ -199,21 +259,27 @@ def tasks_of(source: Source, writer: PackedWriter, part: Part | None, end: End) 
     begun, names_then = writer.position, writer.names
     names = hashlib.sha256()
     index = -1
-    for index, entry in enumerate(source.entries()):
-        names.update(entry.name.encode("utf-8", "surrogatepass") + b"\0")
+    for index, example in enumerate(examples):
+        names.update(names_in(example))
         if index < begun:
             if index == begun - 1 and names.hexdigest() != names_then:
-                raise changed(writer.folder, source)
+                raise changed(writer.folder, examples)
             continue
         end.position, end.names = index + 1, names.hexdigest()
-        if part is None or falls_to(entry.name, part):
-            yield Task(index, entry, end.names)
+        if part is None or falls_to(name_of(example), part):
+            yield Task(index, example, end.names)
     if index + 1 < begun:
-        raise changed(writer.folder, source)
+        raise changed(writer.folder, examples)
+
+
+def names_in(example: Example) -> bytes:
+    """What an example adds to the names of a source."""
+    names = (entry.name if entry else "" for entry in example)
+    return b"".join(name.encode("utf-8", "surrogatepass") + b"\0" for name in names)
 
 
 def falls_to(name: str, part: Part) -> bool:
-    """Whether a picture is of this part: by its name, so that every machine decides alike."""
+    """Whether an example is of this part: by its name, so that every machine decides alike."""
     number = hashlib.sha256(name.encode("utf-8", "surrogatepass")).digest()[:8]
     return int.from_bytes(number, "big") % part[1] == part[0]
 
@@ -221,22 +287,38 @@ def falls_to(name: str, part: Part) -> bool:
 def record_what_became(
     writer: PackedWriter, classes: Classes, task: Task, prepared: Prepared
 ) -> None:
-    """Write or skip one picture."""
-    entry = task.entry
-    record: Record = {"file": entry.name, "index": task.index}
-    if isinstance(prepared, str):
-        writer.skip(record, prepared)
+    """Write or skip one example."""
+    if isinstance(prepared, list):
+        skip(writer, task, prepared)
         return
+    entries = [entry for entry in task.example if entry is not None]  # all of them, as it is whole
     try:
-        label = classes.class_of(entry)
+        label = classes.class_of(entries[0])
     except UnusableError as cause:
-        writer.skip(record, str(cause))
+        skip(writer, task, [str(cause), *[""] * (len(entries) - 1)])
         return
+    records: list[Record] = [{"file": entry.name, "index": task.index} for entry in entries]
     if label is not None:
-        record["label"] = label
-    if entry.split is not None:
-        record["split"] = entry.split
-    writer.write(record, *prepared)
+        records[0]["label"] = label
+    if entries[0].split is not None:
+        records[0]["split"] = entries[0].split
+    writer.write(records, *prepared)
+
+
+def skip(writer: PackedWriter, task: Task, reasons: list[str]) -> None:
+    """Name the pictures of an example that is not used: what is wrong with each, or its partner."""
+    name, reason = next(
+        (entry.name, reason)
+        for entry, reason in zip(task.example, reasons, strict=True)
+        if entry is not None and reason
+    )
+    of_partners = f"its partner {name} is not used: {reason}"
+    writer.note([
+        {"file": entry.name, "index": task.index, "reason": reason or of_partners}
+        if entry
+        else None
+        for entry, reason in zip(task.example, reasons, strict=True)
+    ])  # fmt: skip
 
 
 def cores() -> int:
@@ -244,25 +326,26 @@ def cores() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
-def names_of(entries: Iterator[Entry]) -> str:
+def names_of(examples: Examples) -> str:
     """What all names of a source come to."""
     names = hashlib.sha256()
-    for entry in entries:
-        names.update(entry.name.encode("utf-8", "surrogatepass") + b"\0")
+    for example in examples:
+        names.update(names_in(example))
     return names.hexdigest()
 
 
-def refuse_changed(out: Path, manifest: dict[str, Any], source: Source) -> dict[str, Any]:
+def refuse_changed(out: Path, manifest: dict[str, Any], examples: Examples) -> dict[str, Any]:
     """The manifest of what is there already, if the source still holds the same names."""
-    if names_of(source.entries()) != manifest.get("names_digest"):
-        raise changed(out, source)
+    if names_of(examples) != manifest.get("names_digest"):
+        raise changed(out, examples)
     return {**manifest, "already_there": True}
 
 
-def changed(out: Path, source: Source) -> DatasetError:
+def changed(out: Path, examples: Examples) -> DatasetError:
     """The source is another than before."""
+    told = " and ".join(dict.fromkeys(side.source for side in examples.sides))
     return DatasetError(
-        f"The pictures in {source.name} are not those that {out} was made from, or begun with.",
+        f"The pictures in {told} are not those that {out} was made from, or begun with.",
         f"Remove {out} and prepare it again, or name another folder.",
     )
 
@@ -273,7 +356,7 @@ def nothing_prepared(writer: PackedWriter, source: Source) -> tuple[str, str]:
     if not found:
         return f"{source.name} holds no pictures.", "It should hold .jpg, .png or .webp files."
     writer.commit()
-    first = next(writer.records())
+    first = next(filter(None, (records[0] for records in writer.records())))
     return (
         f"None of the {found} pictures in {source.name} can be prepared.",
         f"The first is {first['file']}: {first['reason']}",

@@ -8,6 +8,7 @@ import numpy.typing as npt
 from PIL import Image, ImageOps, UnidentifiedImageError
 
 Pixels = npt.NDArray[np.uint8]
+Box = tuple[int, int, int, int]  # left, top, right, bottom
 
 # What Pillow may try; among its others are some that start programs (EPS).
 FORMATS = ("JPEG", "PNG", "WEBP", "AVIF", "BMP", "GIF", "TIFF", "PPM")
@@ -81,10 +82,20 @@ def flatten(picture: Image.Image) -> Image.Image:
 
 def square(picture: Image.Image, resolution: int) -> Image.Image:
     """The centred square of a picture, resized with an antialiasing (Lanczos) filter."""
-    side = min(picture.size)
-    left, top = (picture.width - side) // 2, (picture.height - side) // 2
+    return cut(picture, middle(picture.size), resolution, Image.Resampling.LANCZOS)
+
+
+def middle(size: tuple[int, int]) -> Box:
+    """The centred square of a width and height."""
+    side = min(size)
+    left, top = (size[0] - side) // 2, (size[1] - side) // 2
+    return left, top, left + side, top + side
+
+
+def cut(picture: Image.Image, box: Box, resolution: int, resample: Image.Resampling) -> Image.Image:
+    """What a box of a picture holds, as a square of the resolution."""
     # Cropped first: resizing a box would let the filter reach over its edges.
-    middle = picture.crop((left, top, left + side, top + side))
-    if side == resolution:
-        return middle
-    return middle.resize((resolution, resolution), Image.Resampling.LANCZOS)
+    kept = picture.crop(box)
+    if kept.size == (resolution, resolution):
+        return kept
+    return kept.resize((resolution, resolution), resample)

@@ -1,4 +1,4 @@
-"""Pictures on all cores: batches go out to processes and come back in the order they went."""
+"""Examples on all cores: batches go out to processes and come back in the order they went."""
 
 import hashlib
 import multiprocessing
@@ -7,29 +7,41 @@ import signal
 import threading
 import warnings
 from collections import deque
-from collections.abc import Generator, Iterator
+from collections.abc import Callable, Generator, Iterator
 from concurrent.futures import Future, ProcessPoolExecutor, ThreadPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import closing
 from dataclasses import dataclass
 from multiprocessing.process import BaseProcess
 from pathlib import Path
+from typing import Any, TypeVar
+
+from PIL import Image
 
 from facegan.errors import DatasetError, FaceGANError
-from facegan.preparing.crops import prepare_picture
+from facegan.preparing.crops import CROPS, draft_side, partner_box
+from facegan.preparing.examples import Example
+from facegan.preparing.pixels import Box, open_picture
+from facegan.preparing.sides import Side
 from facegan.preparing.sources import Entry, read_file
 
+T = TypeVar("T")
 BATCH_BYTES = 2**21  # of files that a process gets, or of pixels that it hands back, at once
 BATCH = 64
 
 
 @dataclass(frozen=True)
 class Task:
-    """A picture on its way through the pool."""
+    """An example on its way through the pool."""
 
-    index: int  # its place in the source
-    entry: Entry
+    index: int  # its place among the source's
+    example: Example
     names: str  # digest of all names up to it
+
+    @property
+    def name(self) -> str:
+        """What to call it."""
+        return next(entry.name for entry in self.example if entry is not None)
 
 
 @dataclass(frozen=True)
@@ -38,10 +50,20 @@ class Spec:
 
     resolution: int
     crop: str
+    sides: tuple[Side, ...] = (Side(),)
 
 
 Load = Path | bytes | str  # a file to read, bytes that were read, or why there are none
-Prepared = tuple[bytes, bytes] | str  # pixels and their sha256, or why there are none
+Loads = tuple[Load, ...]  # one a side
+# The pixels of every side with the sha256 of them all; or of every side what is wrong with it,
+# nothing where it is a partner that fails.
+Prepared = tuple[list[bytes], bytes] | list[str]
+
+
+def load_sides(example: Example) -> Loads:
+    """What a process needs to prepare an example; a file that two sides share is read once."""
+    loads = {entry: load(entry) if entry else "" for entry in dict.fromkeys(example)}
+    return tuple(loads[entry] for entry in example)
 
 
 def load(entry: Entry) -> Load:
@@ -63,16 +85,16 @@ def load(entry: Entry) -> Load:
         return reason_of(cause)
 
 
-def load_ahead(tasks: Iterator[Task], readers: int) -> Iterator[tuple[Task, Load]]:
+def load_ahead(tasks: Iterator[Task], readers: int) -> Iterator[tuple[Task, Loads]]:
     """Tasks with what was read for them, in order; several are read at once if that may be."""
     if readers == 1:
-        yield from ((task, load(task.entry)) for task in tasks)
+        yield from ((task, load_sides(task.example)) for task in tasks)
         return
     pool = ThreadPoolExecutor(readers)
-    waiting: deque[tuple[Task, Future[Load]]] = deque()
+    waiting: deque[tuple[Task, Future[Loads]]] = deque()
     try:
         for task in tasks:
-            waiting.append((task, pool.submit(load, task.entry)))
+            waiting.append((task, pool.submit(load_sides, task.example)))
             if len(waiting) >= 2 * readers:
                 first, loading = waiting.popleft()
                 yield first, loading.result()
@@ -92,7 +114,8 @@ def prepare_all(
         DatasetError: a process was killed.
         FaceGANError: the source has failed; all that came before is given first.
     """
-    size = max(min(BATCH_BYTES // (spec.resolution**2 * 3), BATCH), 1)
+    channels = sum(side.channels for side in spec.sides)
+    size = max(min(BATCH_BYTES // (spec.resolution**2 * channels), BATCH), 1)
     failures: list[FaceGANError] = []
     batches = batched(until_failure(load_ahead(tasks, readers), failures), size)
     with closing(prepare_batches(batches, spec, workers)) as done:
@@ -102,8 +125,8 @@ def prepare_all(
 
 
 def until_failure(
-    items: Iterator[tuple[Task, Load]], failures: list[FaceGANError]
-) -> Iterator[tuple[Task, Load]]:
+    items: Iterator[tuple[Task, Loads]], failures: list[FaceGANError]
+) -> Iterator[tuple[Task, Loads]]:
     """Items up to the failure of what gives them, which is noted."""
     try:
         yield from items
@@ -112,7 +135,7 @@ def until_failure(
 
 
 def prepare_batches(
-    batches: Iterator[list[tuple[Task, Load]]], spec: Spec, workers: int
+    batches: Iterator[list[tuple[Task, Loads]]], spec: Spec, workers: int
 ) -> Generator[tuple[Task, Prepared], None, None]:
     """The same, of batches."""
     if workers == 1:
@@ -122,7 +145,7 @@ def prepare_batches(
         return
     spawn = multiprocessing.get_context("spawn")  # forking a process that runs threads may hang it
     pool = ProcessPoolExecutor(workers, spawn, start_worker)
-    going: deque[tuple[list[tuple[Task, Load]], Future[list[Prepared]]]] = deque()
+    going: deque[tuple[list[tuple[Task, Loads]], Future[list[Prepared]]]] = deque()
     try:
         for batch in batches:
             going.append((batch, pool.submit(prepare_batch, spec, [x for _, x in batch])))
@@ -134,12 +157,12 @@ def prepare_batches(
         pool.shutdown(cancel_futures=True)
 
 
-def batched(items: Iterator[tuple[Task, Load]], size: int) -> Iterator[list[tuple[Task, Load]]]:
+def batched(items: Iterator[tuple[Task, Loads]], size: int) -> Iterator[list[tuple[Task, Loads]]]:
     """Lists of `size` items, of fewer where those were read and are large; the last of the rest."""
-    batch, read = list[tuple[Task, Load]](), 0
+    batch, read = list[tuple[Task, Loads]](), 0
     for item in items:
         batch.append(item)
-        read += len(item[1]) if isinstance(item[1], bytes) else 0
+        read += sum(len(loaded) for loaded in item[1] if isinstance(loaded, bytes))
         if len(batch) >= size or read >= BATCH_BYTES:
             yield batch
             batch, read = [], 0
@@ -148,13 +171,13 @@ def batched(items: Iterator[tuple[Task, Load]], size: int) -> Iterator[list[tupl
 
 
 def finished(
-    batch: list[tuple[Task, Load]], future: "Future[list[Prepared]]"
+    batch: list[tuple[Task, Loads]], future: "Future[list[Prepared]]"
 ) -> Iterator[tuple[Task, Prepared]]:
     """A batch's tasks with what became of them."""
     try:
         done = future.result()
     except BrokenProcessPool as cause:
-        first, last = batch[0][0].entry.name, batch[-1][0].entry.name
+        first, last = batch[0][0].name, batch[-1][0].name
         raise DatasetError(
             f"A process ended early (killed, for want of memory?) between {first} and {last}.",
             "Repeat the command with fewer --workers: finished shards are kept.",
@@ -162,23 +185,54 @@ def finished(
     yield from zip((task for task, _ in batch), done, strict=True)
 
 
-def prepare_batch(spec: Spec, batch: list[Load]) -> list[Prepared]:
-    """Pixels of some pictures, and why others have none."""
+def prepare_batch(spec: Spec, batch: list[Loads]) -> list[Prepared]:
+    """Pixels of some examples, and why others have none."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # Pillow's, of odd metadata; what matters is raised
-        return [prepare_one(spec, loaded) for loaded in batch]
+        return [prepare_one(spec, loads) for loads in batch]
 
 
-def prepare_one(spec: Spec, loaded: Load) -> Prepared:
-    """Pixels of a picture with their sha256, or why there are none."""
-    if isinstance(loaded, str):
-        return loaded
+def prepare_one(spec: Spec, loads: Loads) -> Prepared:
+    """Pixels of an example, every side cut as the first is; or what is wrong with each side."""
+    opened = [attempt(open_side, spec, *both) for both in zip(spec.sides, loads, strict=True)]
+    pictures = [picture for picture in opened if not isinstance(picture, str)]
+    if len(pictures) < len(opened):
+        return [picture if isinstance(picture, str) else "" for picture in opened]
+    box = attempt(CROPS[spec.crop], pictures[0])
+    if isinstance(box, str):
+        return [box, *[""] * (len(pictures) - 1)]
+    cut = [
+        attempt(cut_side, spec, side, picture, box, pictures[0].size)
+        for side, picture in zip(spec.sides, pictures, strict=True)
+    ]
+    pixels = [content for content in cut if isinstance(content, bytes)]
+    if len(pixels) < len(cut):
+        return [content if isinstance(content, str) else "" for content in cut]
+    return pixels, hashlib.sha256(b"".join(pixels)).digest()
+
+
+def attempt(work: Callable[..., T], *args: Any) -> T | str:
+    """What a function makes of a picture; or why it can make nothing of it."""
     try:
-        content = loaded if isinstance(loaded, bytes) else read_file(loaded)
-        pixels = prepare_picture(content, spec.resolution, spec.crop).tobytes()
+        return work(*args)
     except Exception as cause:  # inside a decoder a broken file may raise anything
         return reason_of(cause)
-    return pixels, hashlib.sha256(pixels).digest()
+
+
+def open_side(spec: Spec, side: Side, loaded: Load) -> Image.Image | str:
+    """One side of an example, upright and whole; the reason if there is nothing to open."""
+    if isinstance(loaded, str):
+        return loaded
+    content = loaded if isinstance(loaded, bytes) else read_file(loaded)
+    with open_picture(content) as picture:
+        return side.open(picture, draft_side(spec.crop, spec.resolution))
+
+
+def cut_side(
+    spec: Spec, side: Side, picture: Image.Image, box: Box, size: tuple[int, int]
+) -> bytes:
+    """The pixels of what one side keeps, given the first side's box and size."""
+    return side.cut(picture, partner_box(box, size, picture.size), spec.resolution).tobytes()
 
 
 def reason_of(cause: Exception) -> str:

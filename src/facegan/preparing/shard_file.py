@@ -11,9 +11,9 @@ import numpy as np
 from facegan.preparing.layout import file_digest, shard_name
 
 
-def npy_header(images: int, resolution: int) -> bytes:
+def npy_header(images: int, resolution: int, channels: int) -> bytes:
     """The start of a .npy of version 1; as long for any number of images, for NumPy leaves room."""
-    shape = (images, resolution, resolution, 3)
+    shape = (images, resolution, resolution, channels)
     stream = io.BytesIO()
     np.lib.format.write_array_header_1_0(
         stream, {"descr": "|u1", "fortran_order": False, "shape": shape}
@@ -24,13 +24,14 @@ def npy_header(images: int, resolution: int) -> bytes:
 class ShardFile:
     """Images appended one by one, so that memory holds one at a time."""
 
-    def __init__(self, folder: Path, number: int, resolution: int) -> None:
-        self.name, self.resolution, self.images = shard_name(number), resolution, 0
+    def __init__(self, folder: Path, number: int, resolution: int, channels: int) -> None:
+        self.name, self.images = shard_name(number), 0
+        self.shape = (resolution, channels)
         self.path = folder / self.name
         self.partial = self.path.with_name(f".{self.path.name}.partial")
         self.partial.parent.mkdir(parents=True, exist_ok=True)
         self.stream = self.partial.open("wb")
-        self.stream.write(npy_header(0, resolution))
+        self.stream.write(npy_header(0, *self.shape))
 
     def append(self, pixels: bytes) -> None:
         """Add one image."""
@@ -39,8 +40,8 @@ class ShardFile:
 
     def commit(self) -> dict[str, Any]:
         """Rename the file to what it is; what the manifest says of it."""
-        header = npy_header(self.images, self.resolution)
-        assert len(header) == len(npy_header(0, self.resolution))
+        header = npy_header(self.images, *self.shape)
+        assert len(header) == len(npy_header(0, *self.shape))
         self.stream.seek(0)
         self.stream.write(header)
         self.stream.flush()

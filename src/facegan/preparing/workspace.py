@@ -42,10 +42,11 @@ def finished_manifest(out: Path, plan: dict[str, Any]) -> dict[str, Any] | None:
 
 def refuse_another(out: Path, problem: str, found: dict[str, Any], plan: dict[str, Any]) -> None:
     """Say in what two plans differ, if they do."""
-    for name in plan:
-        if found.get(name) != plan[name]:
+    for name in (*plan, *(name for name in found if name not in plan)):
+        if found.get(name) != plan.get(name):
+            there, here = found.get(name), plan.get(name)
             raise DatasetError(
-                f"{out} {problem}: {name} is {found.get(name)!r} there, and {plan[name]!r} here.",
+                f"{out} {problem}: {name} is {there!r} there, and {here!r} here.",
                 ANOTHER,
             )
 
