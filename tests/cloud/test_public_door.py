@@ -453,6 +453,23 @@ def test_a_failed_change_leaves_the_door_as_it_was(refusing: Any, script: Script
     assert "infra/README.md" in error.hint
 
 
+def test_the_resource_counts_before_the_stacks_own_verdict(refusing: Any, script: Script) -> None:
+    """Where no resource failed, the stack's own words are what there is."""
+    for events, told in (
+        (
+            [("faces-door", "ROLLBACK_IN_PROGRESS", "No rights."), ("Api", "CREATE_FAILED", "x")],
+            "Api",
+        ),
+        ([("faces-door", "ROLLBACK_IN_PROGRESS", "No rights.")], "No rights."),
+    ):
+        script.planned()
+        script.answer("execute_change_set", {})
+        script.stack("ROLLBACK_COMPLETE")
+        script.events(*events)
+        error, _ = go(refusing)
+        assert told in error.message and ".." not in error.message
+
+
 def test_what_cannot_be_rolled_back_is_named_with_its_taking_down(
     refusing: Any, script: Script
 ) -> None:

@@ -90,7 +90,8 @@ def failed(
     aws: Aws, door: PublicDoor, stack: Stack | None, failure: str, live: str, say: Say
 ) -> CloudError:
     """What a failure has left, tidied where that can be, in a sentence."""
-    told = f"The door {door.name} could not be made: {failure or 'CloudFormation names no reason'}."
+    why = (failure or "CloudFormation names no reason").rstrip(".")
+    told = f"The door {door.name} could not be made: {why}."
     hint = [stacks.hint_of(failure)]
     if stack is None or stack.status == "DELETE_COMPLETE":
         hint.append("What was made is deleted again.")
@@ -101,7 +102,7 @@ def failed(
     else:
         take_down = f"facegan cloud api delete --name {door.name}"
         hint.append(f"The stack is {stack.status}; take it down: `{take_down}`.")
-    return CloudError(told.replace("..", "."), " ".join(filter(None, hint)))
+    return CloudError(told, " ".join(filter(None, hint)))
 
 
 def take_down(

@@ -209,7 +209,7 @@ def follow(
     Raises:
         CloudError: it takes longer than twenty minutes.
     """
-    failure = ""
+    failure = verdict = ""
     for _ in range(STACK_POLLS):
         stack = find_stack(aws, stack_id)  # before its events, so that none is missed
         fresh: list[dict[str, Any]] = []
@@ -220,9 +220,10 @@ def follow(
         for event in reversed(fresh):
             say(line_of(event))
             failure = failure or failure_of(event, stack_id)
+            verdict = verdict or verdict_of(event, stack_id)
         since = fresh[0]["EventId"] if fresh else since
         if stack is None or not stack.status.endswith("_IN_PROGRESS"):
-            return stack, failure
+            return stack, failure or verdict
         sleep(POLL_SECONDS)
     hint = "It goes on by itself; give the same command again, later."
     raise CloudError(f"The stack {stack_id} is not done after twenty minutes.", hint)
@@ -243,6 +244,13 @@ def failure_of(event: Mapping[str, Any], stack_id: str) -> str:
     return (
         f"{event['LogicalResourceId']} ({event['ResourceType']}): {reason or 'no reason is told'}"
     )
+
+
+def verdict_of(event: Mapping[str, Any], stack_id: str) -> str:
+    """Why the stack itself gave up, which is all there is where no resource was begun."""
+    is_stack = event.get("PhysicalResourceId") == stack_id
+    gave_up = any(it in event["ResourceStatus"] for it in ("FAILED", "ROLLBACK"))
+    return str(event.get("ResourceStatusReason", "")) if is_stack and gave_up else ""
 
 
 def hint_of(reason: str) -> str:
