@@ -40,9 +40,9 @@ headers = st.dictionaries(
 )
 methods = st.sampled_from(["GET", "HEAD", "POST", "OPTIONS", "PUT", "get", ""])
 anything = st.recursive(
-    st.none() | st.booleans() | st.integers() | st.floats() | texts,
-    lambda it: st.lists(it, max_size=3) | st.dictionaries(texts, it, max_size=3),
-    max_leaves=8,
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=9),
+    lambda it: st.lists(it, max_size=3) | st.dictionaries(st.text(max_size=9), it, max_size=3),
+    max_leaves=5,
 )
 bodies = st.one_of(
     texts,
