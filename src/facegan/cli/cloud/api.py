@@ -12,7 +12,6 @@ from facegan.cloud import deploy_door, stacks
 from facegan.cloud.public_door import (
     ACCESS,
     CACHING,
-    LOG_DAYS,
     PublicDoor,
     archive,
     check_stack_name,
@@ -47,7 +46,7 @@ DOOR_OPTIONS = (
         help="Functions at once, reserved of the account's; 0: no limit.  [default: 10]",
     ),
     click.option(
-        "--log-days", type=click.Choice(LOG_DAYS), help="How long logs are kept.  [default: 14]"
+        "--log-days", type=int, metavar="N", help="How long logs are kept: 7, 14, 30 …  [default: 14]"
     ),
     click.option("--alarm-topic", metavar="ARN", help="SNS topic that alarms go to."),
     click.option(
@@ -101,8 +100,8 @@ def deploy(
     requests (prices of us-east-1 where this was written), beside the endpoint itself.
     `facegan cloud api delete` takes it down, not the endpoint.
 
-    --dry-run asks nobody, so it takes the door to be new and does not know the model. It has not
-    been run against AWS from where it was written: what stood in was a fake CloudFormation.
+    --dry-run asks nobody, so it takes the door to be new and does not know the model. This command
+    has not been run against AWS yet: a fake CloudFormation stood in.
 
     \b
       facegan cloud api deploy faces --bucket my-bucket --origin https://example.com
