@@ -46,7 +46,7 @@ DOOR_OPTIONS = (
         help="Functions at once, reserved of the account's; 0: no limit.  [default: 10]",
     ),
     click.option(
-        "--log-days", type=int, metavar="N", help="How long logs are kept: 7, 14, 30 …  [default: 14]"
+        "--log-days", type=int, metavar="N", help="How long logs are kept, in days.  [default: 14]"
     ),
     click.option("--alarm-topic", metavar="ARN", help="SNS topic that alarms go to."),
     click.option(
