@@ -14,8 +14,6 @@ VERBS = {
     "remove": Verb(f"{HERE}.transfer", "Delete what is at a place on S3.", "remove_command"),
     "push": Verb(f"{HERE}.push", "The images to ECR, as `make push` does."),
     "remove-images": Verb(f"{HERE}.push", "Delete them there.", "remove_images"),
-    "costs": Verb(f"{HERE}.costs", "What something will cost, cost, or costs right now."),
-    "destroy": Verb(f"{HERE}.destroy", "Take down everything that the project made."),
     "train": Verb(f"{HERE}.train", "Start a training job."),
     "jobs": Verb(f"{HERE}.jobs", "List training jobs.", "jobs"),
     "attach": Verb(f"{HERE}.jobs", "Follow a training job to its end.", "attach"),
@@ -34,6 +32,9 @@ VERBS = {
     "endpoints": Verb(f"{HERE}.endpoints", "What serves, and what it costs."),
     "delete": Verb(f"{HERE}.endpoints", "Take an endpoint down, all of it.", "delete_command"),
     "transform": Verb(f"{HERE}.transform", "Draw a file of requests, without an endpoint."),
+    "api": Verb(f"{HERE}.api", "The public door: an HTTPS address that answers with faces."),
+    "costs": Verb(f"{HERE}.costs", "What something will cost, cost, or costs right now."),
+    "destroy": Verb(f"{HERE}.destroy", "Take down everything that the project made."),
 }
 
 
