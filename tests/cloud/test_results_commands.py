@@ -18,9 +18,10 @@ from strict_aws import StrictAws, refusal
 from facegan.cli.__main__ import facegan, run_safely
 from facegan.cli.cloud.results import shape
 from facegan.cloud.aws import Aws
-from facegan.cloud.fetching import fetch_object, unpack_record
+from facegan.cloud.downloading import ASIDE, Download, remote_at
 from facegan.cloud.figures import tick_points
-from facegan.cloud.places import Place
+from facegan.cloud.job_record import unpack_record
+from facegan.cloud.s3_place import Place
 from facegan.errors import ArtifactError, CloudError
 
 TICKS = "".join(
@@ -36,19 +37,19 @@ def run(*words: str) -> int:
 
 
 class Body(io.BytesIO):
-    """As botocore's: read at once, or in chunks, after some of which the connection may be lost."""
+    """As botocore's: read at once, or in blocks, after some of which the connection may be lost."""
 
-    def __init__(self, content: bytes, chunks: int | None = None) -> None:
+    def __init__(self, content: bytes, blocks: int | None = None) -> None:
         super().__init__(content)
-        self.chunks = chunks
+        self.blocks = blocks
 
-    def iter_chunks(self, size: int) -> Any:
-        count = 0
-        while chunk := self.read(min(size, 4)):
-            if count == self.chunks:
-                raise ReadTimeoutError(endpoint_url="https://s3")
-            count += 1
-            yield chunk
+    def read(self, size: int | None = -1, /) -> bytes:
+        if self.blocks is None:
+            return super().read(size)
+        if self.blocks == 0:
+            raise ReadTimeoutError(endpoint_url="https://s3")
+        self.blocks -= 1
+        return super().read(4)
 
 
 # --- metrics ------------------------------------------------------------------------------------
@@ -242,41 +243,44 @@ def test_a_job_without_a_model_is_told(
     assert re.search(told, capsys.readouterr().err, re.DOTALL)
 
 
-def breaking(content: bytes, chunks: int | None) -> StrictAws:
-    """An object whose connection is lost after so many chunks of four bytes, each time."""
+def breaking(content: bytes, blocks: int | None) -> Any:
+    """An object whose connection is lost after so many blocks of four bytes, each time."""
 
     def get(request: dict[str, Any]) -> dict[str, Any]:
-        start = int(request["Range"].removeprefix("bytes=").removesuffix("-"))
-        return {"Body": Body(content[start:], chunks)}
+        start = int(request.get("Range", "bytes=0-").removeprefix("bytes=").removesuffix("-"))
+        return {"Body": Body(content[start:], blocks)}
 
     head = {"ContentLength": len(content), "ETag": '"abc-1"'}
     return StrictAws(HeadObject=head, GetObject=get)
 
 
-def test_a_lost_connection_goes_on_where_it_was(tmp_path: Path) -> None:
-    aws = breaking(b"0123456789", 1)
-    waits: list[float] = []
-    assert fetch_object(aws, PLACE, tmp_path / "f", sleep=waits.append)  # type: ignore[arg-type]
-    assert (tmp_path / "f").read_bytes() == b"0123456789"
-    ranges = [call.request["Range"] for call in aws.asked if call.action == "GetObject"]
-    assert ranges == ["bytes=0-", "bytes=4-", "bytes=8-"] and waits == [1, 1]
+def fetch_one(aws: Any, file: Path) -> bytes:
+    remote = remote_at(aws, PLACE, file)
+    Download(aws, PLACE, patience=0).fetch([remote], [remote], file)
+    return file.read_bytes()
+
+
+def test_a_connection_may_be_lost_as_often_as_it_brings_something(tmp_path: Path) -> None:
+    content = b"0123456789" * 4
+    aws = breaking(content, 1)
+    assert fetch_one(aws, tmp_path / "f") == content
+    ranges = [call.request.get("Range") for call in aws.asked if call.action == "GetObject"]
+    assert ranges == [None, *(f"bytes={start}-" for start in range(4, 40, 4))]
     assert [it.name for it in tmp_path.iterdir()] == ["f"]
 
 
 def test_an_interrupted_fetch_goes_on_by_the_same_command(tmp_path: Path) -> None:
-    with pytest.raises(CloudError, match=r"broke off after 0 bytes\..*same command goes on"):
-        fetch_object(breaking(b"0123456789", 0), PLACE, tmp_path / "f", sleep=lambda _: None)  # type: ignore[arg-type]
-    (partial,) = tmp_path.iterdir()
+    with pytest.raises(CloudError, match="give the same command again"):
+        fetch_one(breaking(b"0123456789", 0), tmp_path / "f")
+    (partial,) = (tmp_path / ASIDE).iterdir()
     partial.write_bytes(b"01234")
     aws = breaking(b"0123456789", None)
-    fetch_object(aws, PLACE, tmp_path / "f")  # type: ignore[arg-type]
+    assert fetch_one(aws, tmp_path / "f") == b"0123456789"
     assert aws.request("GetObject")["Range"] == "bytes=5-"
-    assert (tmp_path / "f").read_bytes() == b"0123456789"
 
 
 def test_an_empty_object_is_an_empty_file(tmp_path: Path) -> None:
-    assert fetch_object(breaking(b"", None), PLACE, tmp_path / "f")  # type: ignore[arg-type]
-    assert (tmp_path / "f").read_bytes() == b""
+    assert fetch_one(breaking(b"", None), tmp_path / "f") == b""
 
 
 @pytest.mark.parametrize("name", ["../out", "/etc/out"])

@@ -70,6 +70,17 @@ def remotes_of(aws: Aws, place: Place, out: Path) -> list[Remote]:
     return sorted(remotes, key=lambda it: (it.is_manifest, it.key))
 
 
+def remote_at(aws: Aws, place: Place, path: Path) -> Remote:
+    """The one object at a place, whatever else begins with its name.
+
+    Raises:
+        CloudError: there is none (code "404"), or it may not be read.
+    """
+    request = {"Bucket": place.bucket, "Key": place.prefix}
+    told = aws.ask(Call("s3", "HeadObject", request, str(place)))
+    return Remote(place.prefix, path, told["ContentLength"])
+
+
 def path_of(key: str, place: Place, out: Path) -> Path:
     """Where an object goes: never outside the folder, whatever its key says.
 
@@ -189,21 +200,24 @@ class Download:
 
     def receive(self, remote: Remote, told: Any, partial: Path) -> None:
         """What is missing of an object, over as many connections as it takes."""
-        for attempt in range(ATTEMPTS):
+        vain = 0  # attempts in a row that brought nothing
+        while True:
+            before = bytes_in(partial)
             try:
                 self.receive_some(remote, told, partial)
                 return
             except CloudError as error:
-                if error.code not in LOST or attempt == ATTEMPTS - 1:
+                vain = 0 if bytes_in(partial) > before else vain + 1
+                if error.code not in LOST or vain == ATTEMPTS:
                     raise
-            if self.stop.wait(min(self.patience * 2**attempt, 20)):
+            if self.stop.wait(min(self.patience * 2**vain, 20)):
                 raise KeyboardInterrupt
 
     def receive_some(self, remote: Remote, told: Any, partial: Path) -> None:
         """What one connection brings."""
         from botocore.exceptions import BotoCoreError
 
-        have = partial.stat().st_size if partial.exists() else 0
+        have = bytes_in(partial)
         if have > 0:
             self.tell(have)
         if have == remote.size > 0:
@@ -233,6 +247,11 @@ class Download:
             raise
         finally:
             body.close()
+
+
+def bytes_in(file: Path) -> int:
+    """A file's size; 0 where there is none."""
+    return file.stat().st_size if file.exists() else 0
 
 
 LOST = {  # how botocore calls a connection that broke while it was read

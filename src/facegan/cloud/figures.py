@@ -10,7 +10,7 @@ from typing import Any
 from facegan.cloud.aws import Aws
 from facegan.cloud.calls import Call
 from facegan.cloud.job_status import Description
-from facegan.cloud.places import Place
+from facegan.cloud.s3_place import Place
 from facegan.errors import CloudError
 from facegan.tick_line import FIGURES
 
@@ -55,10 +55,10 @@ def written_curves(aws: Aws, job: Description) -> Curves | None:
     if not address:
         return None
     own = f"{job['TrainingJobName']}/" if job.get("TuningJobArn") else ""  # its part of the folder
-    place = Place.of(address) / f"{own}metrics.jsonl"
+    place = Place.read(address).at(f"{own}metrics.jsonl")
     try:
         answer = aws.ask(
-            Call("s3", "GetObject", {"Bucket": place.bucket, "Key": place.key}, str(place))
+            Call("s3", "GetObject", {"Bucket": place.bucket, "Key": place.prefix}, str(place))
         )
     except CloudError as error:
         if error.code in ABSENT or error.code.startswith("AccessDenied"):

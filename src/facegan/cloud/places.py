@@ -1,36 +1,9 @@
 """Where a job's things lie in S3: a prefix a project, and in it a folder a job."""
 
-from dataclasses import dataclass
-
 from facegan.cloud.aws import Aws
 from facegan.cloud.calls import Call
-from facegan.errors import CloudError, ConfigError
-
-
-@dataclass(frozen=True)
-class Place:
-    """An address in S3, in the two parts that S3's API takes."""
-
-    bucket: str
-    key: str
-
-    @classmethod
-    def of(cls, address: str) -> "Place":
-        """Read ``s3://bucket/key``.
-
-        Raises:
-            ConfigError: it is none.
-        """
-        bucket, _, key = address.removeprefix("s3://").partition("/")
-        if not address.startswith("s3://") or not bucket:
-            raise ConfigError(f"{address!r} is no address in S3.", "Write s3://bucket/prefix.")
-        return cls(bucket, key)
-
-    def __str__(self) -> str:
-        return f"s3://{self.bucket}/{self.key}"
-
-    def __truediv__(self, name: str) -> "Place":
-        return Place(self.bucket, f"{self.key.rstrip('/')}/{name}".lstrip("/"))
+from facegan.cloud.s3_place import Place
+from facegan.errors import CloudError
 
 
 def folder(address: str) -> str:
@@ -53,17 +26,19 @@ def checkpoints_of(bucket: str, project: str, job: str) -> str:
 
 def output_archive(output: str, job: str) -> Place:
     """Where SageMaker puts the files that a job left beside its model."""
-    return Place.of(output) / f"{job}/output/output.tar.gz"
+    return Place.read(output).at(f"{job}/output/output.tar.gz")
 
 
 def check_pictures(aws: Aws, address: str) -> None:
     """Refuse a prefix below which nothing lies, before instances are paid that would find that.
 
     Raises:
+        ConfigError: it is no address on S3.
         CloudError: it is empty, or cannot be listed.
     """
-    place = Place.of(address)
-    request = {"Bucket": place.bucket, "Prefix": place.key, "MaxKeys": 1}
+    place = Place.read(address)
+    prefix = place.below if address.endswith("/") else place.prefix  # a folder, or any beginning
+    request = {"Bucket": place.bucket, "Prefix": prefix, "MaxKeys": 1}
     if not aws.ask(Call("s3", "ListObjectsV2", request, address)).get("Contents"):
         hint = f"Upload the data set: `facegan cloud upload DIR {address}`."
         raise CloudError(f"There is nothing at {address}.", hint, "NoSuchKey")

@@ -1,7 +1,6 @@
 """`facegan cloud metrics` and `fetch`: how a job goes or went, and what it made."""
 
 import json
-import sys
 from collections.abc import Mapping, Sequence
 from itertools import pairwise
 from pathlib import Path
@@ -11,12 +10,15 @@ import click
 
 from facegan.cli.cloud.desk import Desk, settings_options
 from facegan.cli.cloud.jobs import summary
+from facegan.cli.cloud.progress import Progress
 from facegan.cli.cloud.watching import bill, table
-from facegan.cloud.fetching import fetch_object, unpack_record
+from facegan.cloud.downloading import Download, remote_at
 from facegan.cloud.figures import Curves, curves_of
+from facegan.cloud.job_record import unpack_record
 from facegan.cloud.job_status import describe, failure_hint, is_running
 from facegan.cloud.model_archive import check_archive
-from facegan.cloud.places import Place, output_archive
+from facegan.cloud.places import output_archive
+from facegan.cloud.s3_place import Place
 from facegan.errors import CloudError, nearest
 from facegan.files import write_aside
 
@@ -140,7 +142,7 @@ def fetch(desk: Desk, name: str, out: Path | None) -> None:
     claim(folder, job)
     model, record = folder / "model.tar.gz", folder / "output.tar.gz"
     try:
-        bring(desk, Place.of(job["ModelArtifacts"]["S3ModelArtifacts"]), model)
+        bring(desk, Place.read(job["ModelArtifacts"]["S3ModelArtifacts"]), model)
         card = check_archive(model)
         names = bring_record(desk, job, record)
     except OSError as cause:
@@ -206,19 +208,15 @@ def bring_record(desk: Desk, job: Mapping[str, Any], archive: Path) -> list[str]
 
 
 def bring(desk: Desk, place: Place, target: Path) -> None:
-    """Fetch an object with a bar, where somebody watches."""
-    bars: list[Any] = []
+    """Fetch an object into a file; one of its size is taken for it.
 
-    def on_bytes(done: int, total: int) -> None:
-        if not bars:
-            bars.append(click.progressbar(length=total, label=target.name, file=sys.stderr))
-            bars[0].render_progress()
-        bars[0].update(done - bars[0].pos)
-
-    try:
-        is_new = fetch_object(desk.aws, place, target, on_bytes=on_bytes)
-    finally:
-        for bar in bars:
-            bar.render_finish()
-    if not is_new:
+    Raises:
+        CloudError: there is none (code "404"), or it cannot be read.
+        ConfigError: the file cannot be written.
+    """
+    remote = remote_at(desk.aws, place, target)
+    if target.is_file() and target.stat().st_size == remote.size:
         desk.say(f"{target} is there already.")
+        return
+    with Progress(f"Fetching {target.name}", remote.size) as tell:
+        Download(desk.aws, place, tell).fetch([remote], [remote], target)
