@@ -48,7 +48,7 @@ def packed_part(folder: Path) -> Part:
 def open_packed(
     world: World, folder: Path, resolution: int, labels_from: str, told: list[Part | None]
 ) -> PackedDataset:
-    """The data set, in every process.
+    """The data set, in every process: pixels of every host in the memory of each.
 
     Args:
         world: Who shares the run.
@@ -60,17 +60,39 @@ def open_packed(
     Raises:
         DatasetError: hosts have different manifests, or no host has some shard; it is named.
     """
-    parts = {rank: part for rank in world.host_leaders if (part := told[rank])}
-    manifest = the_manifest(world, folder, parts)
-    check_resolution(folder, manifest.resolution, resolution)
-    if all(part["manifest"] and not missing(manifest, part) for part in parts.values()):
+    manifest, owners = agree(world, folder, resolution, told)
+    if owners is None:
         return PackedDataset(folder, resolution, labels_from)
-    if len(parts) == 1:
-        return PackedDataset(folder, resolution, labels_from)  # which names what is missing
-    owners = find_owners(world, folder, manifest, parts)
     pixels = join_shards(world, folder, manifest, owners)
     numbers = join_labels(world, folder, manifest, owners)
     return PackedDataset(folder, resolution, labels_from, pixels, numbers)
+
+
+def agree(
+    world: World, folder: Path, resolution: int, told: list[Part | None]
+) -> tuple[PackedManifest, dict[str, int] | None]:
+    """What the data set is, and the first rank that has each file of it.
+
+    Args:
+        world: Who shares the run.
+        folder: Its name on every host.
+        resolution: The side of every image, in pixels.
+        told: What the first process of each host has, by rank.
+
+    Returns:
+        No ranks where each host opens its own folder: it has all, or it is alone, and then opening
+        names what is missing.
+
+    Raises:
+        DatasetError: hosts have different manifests, or no host has some shard; it is named.
+    """
+    parts = {rank: part for rank in world.host_leaders if (part := told[rank])}
+    manifest = the_manifest(world, folder, parts)
+    check_resolution(folder, manifest.resolution, resolution)
+    is_whole = all(part["manifest"] and not missing(manifest, part) for part in parts.values())
+    if is_whole or len(parts) == 1:
+        return manifest, None
+    return manifest, find_owners(world, folder, manifest, parts)
 
 
 def the_manifest(world: World, folder: Path, parts: dict[int, Part]) -> PackedManifest:

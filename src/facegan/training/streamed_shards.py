@@ -18,10 +18,9 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import IO
 
-from facegan.data.packed_files import check_resolution
 from facegan.data.streamed import StreamedDataset, StreamedPixels
 from facegan.errors import DatasetError
-from facegan.training.packed_shards import Part, find_owners, join_labels, missing, the_manifest
+from facegan.training.packed_shards import Part, agree, join_labels
 from facegan.training.world import World
 
 ATTEMPTS, PAUSE_SECONDS, WAIT_SECONDS = 4, 0.5, 60.0
@@ -32,25 +31,13 @@ DIRECTLY = urllib.request.build_opener(urllib.request.ProxyHandler({}))
 def open_streamed(
     world: World, folder: Path, resolution: int, labels_from: str, told: list[Part | None]
 ) -> StreamedDataset:
-    """The data set, in every process.
+    """The data set, in every process: shards that a host lacks come when they are read.
 
-    Args:
-        world: Who shares the run.
-        folder: Its name on every host.
-        resolution: The side of every image, in pixels.
-        labels_from: Where labels are read.
-        told: What the first process of each host has, by rank.
-
-    Raises:
-        DatasetError: hosts have different manifests, or no host has some shard; it is named.
+    The arguments and errors are ``open_packed``'s.
     """
-    parts = {rank: part for rank in world.host_leaders if (part := told[rank])}
-    manifest = the_manifest(world, folder, parts)
-    check_resolution(folder, manifest.resolution, resolution)
-    is_whole = all(part["manifest"] and not missing(manifest, part) for part in parts.values())
-    if is_whole or len(parts) == 1:
+    manifest, owners = agree(world, folder, resolution, told)
+    if owners is None:
         return StreamedDataset(folder, resolution, labels_from)
-    owners = find_owners(world, folder, manifest, parts)
     token = world.broadcast_facts(secrets.token_hex(16) if world.leads else None)
     server = None
     if world.leads_host:
