@@ -11,7 +11,6 @@ from torch import Tensor
 from facegan.data.labels import Labels, class_names, counted
 from facegan.data.manifest import MANIFEST
 from facegan.data.packed_files import (
-    AGAIN,
     Numbers,
     OnProgress,
     PackedManifest,
@@ -20,6 +19,7 @@ from facegan.data.packed_files import (
     read_label_numbers,
 )
 from facegan.errors import DatasetError
+from facegan.preparing.layout import AGAIN
 
 LABELS_ARE_PACKED = (
     "Leave labels out: a packed data set has the classes that it was prepared with. For others, "

@@ -25,7 +25,7 @@ import numpy.typing as npt
 
 from facegan.data.manifest import MANIFEST, read_manifest
 from facegan.errors import DatasetError
-from facegan.preparing.layout import VERSION, file_digest, shard_name
+from facegan.preparing.layout import AGAIN, VERSION, file_digest, open_shard, shard_name
 
 Pixels = npt.NDArray[np.uint8]
 Numbers = npt.NDArray[np.int64]
@@ -33,7 +33,6 @@ OnProgress = Callable[[int], object]
 
 IMAGES_A_SHARD = 8192
 BLOCK_BYTES = 2**24  # hashed at a time
-AGAIN = "Prepare the data set again, or copy it whole."
 
 
 @dataclass(frozen=True)
@@ -69,6 +68,14 @@ class PackedManifest:
     def companions(self) -> Mapping[str, Mapping[str, Any]]:
         """What the file says of the data sets that belong to this one, by name."""
         return self.facts.get("companions") or {}
+
+    def open_shard(self, folder: Path, shard: Shard) -> Pixels:
+        """One shard's pixels (n, R, R, channels), mapped.
+
+        Raises:
+            DatasetError: it is missing, short, or of another shape or type than it should be.
+        """
+        return open_shard(folder / shard.file, shard.images, self.resolution, self.channels)
 
     @classmethod
     def from_facts(cls, facts: Mapping[str, Any], place: Path) -> Self:
@@ -206,8 +213,7 @@ class PackedPixels:
         """
         manifest = read_packed_manifest(folder)
         check_resolution(folder, manifest.resolution, resolution)
-        size = manifest.resolution, manifest.channels
-        shards = [open_shard(folder, shard, *size) for shard in manifest.shards]
+        shards = [manifest.open_shard(folder, shard) for shard in manifest.shards]
         return cls(folder, manifest, shards)
 
     @cached_property
@@ -278,33 +284,6 @@ def check_resolution(folder: Path, packed: int, asked: int | None) -> None:
             f"Use it at {packed} px, or prepare the pictures again: facegan data prepare SOURCE "
             f"--out DIR --resolution {asked}.",
         )
-
-
-def open_shard(folder: Path, shard: Shard, resolution: int, channels: int = 3) -> Pixels:
-    """One shard's pixels (n, R, R, channels), mapped.
-
-    Raises:
-        DatasetError: it is missing, short, or of another shape or type than it should be.
-    """
-    file = folder / shard.file
-    try:
-        pixels = np.lib.format.open_memmap(file, mode="r")
-        size = file.stat().st_size
-    except FileNotFoundError:
-        raise DatasetError(f"The shard {file} is missing.", AGAIN) from None
-    except OSError as cause:
-        raise DatasetError(f"The shard {file} cannot be opened: {cause.strerror}.") from cause
-    except (ValueError, EOFError) as cause:
-        raise DatasetError(f"The shard {file} is cut short or no .npy: {cause}.", AGAIN) from cause
-    expected = (shard.images, resolution, resolution, channels)
-    is_ours = pixels.shape == expected and pixels.dtype == np.uint8 and pixels.flags.c_contiguous
-    if not is_ours:
-        raise DatasetError(
-            f"The shard {file} holds {pixels.dtype} {pixels.shape}, not uint8 {expected}.", AGAIN
-        )
-    if size != pixels.offset + pixels.nbytes:
-        raise DatasetError(f"The shard {file} holds more than its header says.", AGAIN)
-    return pixels.view(np.ndarray)  # a memmap's own indexing takes longer
 
 
 def read_label_numbers(folder: Path, manifest: PackedManifest) -> Numbers | None:

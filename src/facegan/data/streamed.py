@@ -25,7 +25,6 @@ from torch import Tensor
 from facegan.data.dataset import order_of, random_numbers
 from facegan.data.packed import PackedDataset
 from facegan.data.packed_files import (
-    AGAIN,
     Numbers,
     PackedManifest,
     Pixels,
@@ -35,7 +34,7 @@ from facegan.data.packed_files import (
     written,
 )
 from facegan.errors import DatasetError, FaceGANError
-from facegan.preparing.layout import file_digest
+from facegan.preparing.layout import AGAIN, file_digest
 from facegan.preparing.writer import file_aside
 
 WINDOW = 4  # shards that are shuffled together

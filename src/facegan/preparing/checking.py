@@ -105,9 +105,9 @@ class CheckedPlane:
         """A shard's pixels; None, and a problem, where they cannot be had."""
         try:
             shard = self.shards[number]
-            pixels = open_shard(self.folder, shard, self.manifest["resolution"], self.channels)
-            if file_digest(self.folder / shard["file"]) != shard["sha256"]:
-                place = self.folder / shard["file"]
+            place, resolution = self.folder / shard["file"], self.manifest["resolution"]
+            pixels = open_shard(place, shard["images"], resolution, self.channels)
+            if file_digest(place) != shard["sha256"]:
                 self.problems.append(f"The shard {place} is damaged: its sha256 is another.")
             return pixels
         except (DatasetError, IndexError) as cause:

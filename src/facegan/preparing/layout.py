@@ -14,6 +14,7 @@ from facegan.preparing.pixels import Pixels
 FORMAT, VERSION, KIND = "facegan-dataset", 2, "packed"
 MANIFEST, LABELS = "dataset.json", "labels.npy"
 SOURCES, SKIPPED, DUPLICATES = "sources.jsonl", "skipped.jsonl", "duplicates.jsonl"
+AGAIN = "Prepare the data set again, or copy it whole."
 SHARD_BYTES = 2**27  # of pixels: what a kill can cost, and what one file holds
 
 
@@ -27,23 +28,35 @@ def images_per_shard(resolution: int) -> int:
     return max(SHARD_BYTES // (resolution * resolution * 3), 1)
 
 
+def load_manifest(folder: Path) -> dict[str, Any]:
+    """The folder's dataset.json, whoever wrote it; empty where there is none.
+
+    Raises:
+        DatasetError: it cannot be read, or is no JSON.
+    """
+    try:
+        manifest = json.loads((folder / MANIFEST).read_bytes())
+    except FileNotFoundError:
+        return {}
+    except (OSError, ValueError, RecursionError) as cause:
+        raise DatasetError(f"{folder / MANIFEST} cannot be read: {cause}.") from cause
+    return manifest if isinstance(manifest, dict) else {}
+
+
 def read_packed(folder: Path) -> dict[str, Any]:
     """The manifest of a prepared data set.
 
     Raises:
         DatasetError: there is none, or it is of another kind or newer.
     """
-    try:
-        manifest = json.loads((folder / MANIFEST).read_bytes())
-    except FileNotFoundError:
+    manifest = load_manifest(folder)
+    if not (folder / MANIFEST).exists():
         problem = "has no dataset.json" if folder.is_dir() else "does not exist"
         raise DatasetError(
             f"{folder} {problem}, so it is no prepared data set.",
             f"Make one: facegan data prepare SOURCE --out {folder} --resolution 64.",
-        ) from None
-    except (OSError, ValueError, RecursionError) as cause:
-        raise DatasetError(f"{folder / MANIFEST} cannot be read: {cause}.") from cause
-    if not isinstance(manifest, dict) or manifest.get("format") != FORMAT:
+        )
+    if manifest.get("format") != FORMAT:
         raise DatasetError(f"{folder / MANIFEST} is not of the format {FORMAT!r}.")
     if manifest.get("kind") == "streamed":
         raise DatasetError(
@@ -87,25 +100,30 @@ def read_companions(
     return found
 
 
-def open_shard(folder: Path, shard: dict[str, Any], resolution: int, channels: int = 3) -> Pixels:
-    """A shard's pixels (n, R, R, channels), mapped into memory.
+def open_shard(file: Path, images: int, resolution: int, channels: int = 3) -> Pixels:
+    """A shard's pixels uint8 (n, R, R, channels), mapped into memory: they are not read yet.
 
     Raises:
-        DatasetError: it is missing, cut short, or not what the manifest says.
+        DatasetError: it is missing, short, or of another shape or type than it should be.
     """
-    path = folder / shard["file"]
     try:
-        pixels = np.load(path, mmap_mode="r", allow_pickle=False)
+        pixels = np.lib.format.open_memmap(file, mode="r")
+        size = file.stat().st_size
     except FileNotFoundError:
-        raise DatasetError(f"The shard {path} is missing.") from None
-    except (OSError, ValueError, EOFError) as cause:
-        raise DatasetError(f"The shard {path} is damaged: {cause}.") from cause
-    shape = (shard["images"], resolution, resolution, channels)
-    if pixels.shape != shape or pixels.dtype != np.uint8:
+        raise DatasetError(f"The shard {file} is missing.", AGAIN) from None
+    except OSError as cause:
+        raise DatasetError(f"The shard {file} cannot be opened: {cause.strerror}.") from cause
+    except (ValueError, EOFError) as cause:
+        raise DatasetError(f"The shard {file} is damaged: {cause}.", AGAIN) from cause
+    expected = (images, resolution, resolution, channels)
+    is_ours = pixels.shape == expected and pixels.dtype == np.uint8 and pixels.flags.c_contiguous
+    if not is_ours:
         raise DatasetError(
-            f"The shard {path} holds {pixels.dtype} {pixels.shape}, not uint8 {shape}."
+            f"The shard {file} holds {pixels.dtype} {pixels.shape}, not uint8 {expected}.", AGAIN
         )
-    return pixels  # type: ignore[no-any-return]
+    if size != pixels.offset + pixels.nbytes:
+        raise DatasetError(f"The shard {file} holds more than its header says.", AGAIN)
+    return pixels.view(np.ndarray)  # a memmap's own indexing takes longer
 
 
 def file_digest(path: Path) -> str:

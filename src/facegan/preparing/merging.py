@@ -300,8 +300,8 @@ def written_of(
     records = read_lines(folder / SOURCES)
     position = 0
     for shard in manifest["shards"]:
-        channels = manifest.get("channels", 3)
-        for pixels in open_shard(folder, shard, manifest["resolution"], channels):
+        size = manifest["resolution"], manifest.get("channels", 3)
+        for pixels in open_shard(folder / shard["file"], shard["images"], *size):
             record = next(records, None)
             if record is None:
                 raise DatasetError(f"{folder / SOURCES} names too few pictures.")

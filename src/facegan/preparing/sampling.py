@@ -38,8 +38,8 @@ def pick(folder: Path, manifest: dict[str, Any], wanted: np.ndarray) -> Pixels:
     for shard in manifest["shards"]:
         here = wanted[(wanted >= start) & (wanted < start + shard["images"])] - start
         if len(here):
-            channels = manifest.get("channels", 3)
-            found.append(open_shard(folder, shard, manifest["resolution"], channels)[here])
+            size = manifest["resolution"], manifest.get("channels", 3)
+            found.append(open_shard(folder / shard["file"], shard["images"], *size)[here])
         start += shard["images"]
     return np.concatenate(found)
 

@@ -61,10 +61,11 @@ class Plane:
 
     def remember(self, shard: dict[str, Any]) -> None:
         """Take up a finished shard, read once more: its pixels are part of the digest."""
-        pixels = open_shard(self.folder, shard, self.resolution, self.side.channels)
-        if file_digest(self.folder / shard["file"]) != shard["sha256"]:
+        file = self.folder / shard["file"]
+        pixels = open_shard(file, shard["images"], self.resolution, self.side.channels)
+        if file_digest(file) != shard["sha256"]:
             raise DatasetError(
-                f"The shard {self.folder / shard['file']} has changed since it was written.",
+                f"The shard {file} has changed since it was written.",
                 f"Remove {self.folder} and prepare it again.",
             )
         for image in pixels:

@@ -19,7 +19,6 @@ from facegan.data.packed_files import (
     PackedManifest,
     PackedPixels,
     check_resolution,
-    open_shard,
     read_label_numbers,
 )
 from facegan.errors import DatasetError
@@ -155,7 +154,7 @@ def join_shards(
     def write(file: IO[bytes]) -> None:
         for shard in manifest.shards:
             owner = owners[shard.file]
-            own = open_shard(folder, shard, side) if owner == world.rank else None
+            own = manifest.open_shard(folder, shard) if owner == world.rank else None
             send_pixels(own, (shard.images, side, side, 3), owner, group, file)
 
     images = map_on_host(world, manifest.images, side, write)
