@@ -3,7 +3,7 @@
 import hashlib
 import logging
 import os
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from functools import cached_property
 from pathlib import Path
@@ -15,7 +15,7 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from facegan.data.labels import Labels, read_labels
+from facegan.data.labels import Labels, WithLabels, read_labels
 from facegan.data.manifest import images_root, read_manifest
 from facegan.errors import DatasetError
 from facegan.preparing.pixels import square, upright_rgb
@@ -29,7 +29,7 @@ OnProgress = Callable[[int], object]
 ReadPixels = Callable[[list[Path], int, OnProgress], tuple[Pixels, dict[Path, str]]]
 
 
-class ImageFolderDataset:
+class ImageFolderDataset(WithLabels):
     """Pictures below a folder, decoded once into memory.
 
     A picture is turned upright by its EXIF, laid on white where it is transparent, cropped square
@@ -91,24 +91,14 @@ class ImageFolderDataset:
         """
         return read_labels(self.folder, self.files, self.labels_from)
 
-    @property
-    def labels(self) -> Tensor | None:
-        """int64 (N,): each image's class, by its place in ``classes``; None without labels."""
-        return self.labelled.numbers if self.labelled else None
-
-    @property
-    def classes(self) -> Mapping[str, int]:
-        """How many images are of each class; empty without labels."""
-        return self.labelled.classes if self.labelled else {}
-
     def describe(self, with_labels: bool = False) -> dict[str, Any]:
         """What a model card says of the data."""
         name = read_manifest(self.folder).get("name", self.folder.name)
-        facts = {"name": name, "digest": self.digest, "resolution": self.resolution}
-        if with_labels and self.labelled:
-            facts["labels_digest"] = self.labelled.digest
         return {
-            **facts,
+            "name": name,
+            "digest": self.digest,
+            "resolution": self.resolution,
+            **self.labels_fact(with_labels),
             "images": len(self),
             "skipped": len(self.skipped),
             "crop": "centre square",

@@ -10,6 +10,7 @@ Two sources, and nothing is guessed from how files happen to lie:
 
 import hashlib
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -39,6 +40,33 @@ class Labels:
         """sha256 of the names and of every picture's label, in order."""
         names = json.dumps(list(self.classes)).encode()
         return hashlib.sha256(names + self.numbers.numpy().tobytes()).hexdigest()
+
+
+class WithLabels:
+    """What a data set says of its labels, by those that it reads when they are first asked for."""
+
+    @property
+    def labelled(self) -> Labels | None:
+        """The labels; None where there are none: each format reads its own.
+
+        Raises:
+            DatasetError: they are not what they should be.
+        """
+        raise NotImplementedError
+
+    @property
+    def labels(self) -> Tensor | None:
+        """int64 (N,): each image's class, by its place in ``classes``; None without labels."""
+        return self.labelled.numbers if self.labelled else None
+
+    @property
+    def classes(self) -> Mapping[str, int]:
+        """How many images are of each class; empty without labels."""
+        return self.labelled.classes if self.labelled else {}
+
+    def labels_fact(self, is_wanted: bool) -> dict[str, str]:
+        """What a model card says of the labels, where it is wanted and there are some."""
+        return {"labels_digest": self.labelled.digest} if is_wanted and self.labelled else {}
 
 
 def read_labels(folder: Path, files: list[Path], source: str) -> Labels | None:

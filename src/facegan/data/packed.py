@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from facegan.data.labels import Labels, class_names, counted
+from facegan.data.labels import Labels, WithLabels, class_names, counted
 from facegan.data.manifest import MANIFEST
 from facegan.data.packed_files import (
     Numbers,
@@ -27,7 +27,7 @@ LABELS_ARE_PACKED = (
 )
 
 
-class PackedDataset:
+class PackedDataset(WithLabels):
     """What ``facegan data prepare`` wrote.
 
     Nothing is decoded and little is read when it is opened. All processes of a host share the
@@ -120,26 +120,16 @@ class PackedDataset:
         """
         return labels_of_packed(self.folder, self.manifest, self.labels_from, self.numbers)
 
-    @property
-    def labels(self) -> Tensor | None:
-        """int64 (N,): each image's class, by its place in ``classes``; None without labels."""
-        return self.labelled.numbers if self.labelled else None
-
-    @property
-    def classes(self) -> Mapping[str, int]:
-        """How many images are of each class; empty without labels."""
-        return self.labelled.classes if self.labelled else {}
-
     def describe(self, with_labels: bool = False) -> dict[str, Any]:
         """What a model card says of the data."""
         said = self.manifest.facts
         protocol = said.get("protocol") or {}
         name = said.get("name", self.folder.name)
-        facts = {"name": name, "digest": self.digest, "resolution": self.resolution}
-        if with_labels and self.labelled:
-            facts["labels_digest"] = self.labelled.digest
         return {
-            **facts,
+            "name": name,
+            "digest": self.digest,
+            "resolution": self.resolution,
+            **self.labels_fact(with_labels),
             "images": len(self),
             "skipped": said.get("skipped", 0),
             "crop": protocol.get("crop", "unknown crop"),

@@ -4,7 +4,6 @@ A manifest's ``splits`` name stretches of the images: ``{"train": [0, 162770], â
 """
 
 import hashlib
-from collections.abc import Mapping
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -12,7 +11,7 @@ from typing import Any
 from torch import Tensor
 
 from facegan.data.dataset import order_of
-from facegan.data.labels import Labels, counted
+from facegan.data.labels import Labels, WithLabels, counted
 from facegan.data.manifest import MANIFEST
 from facegan.data.packed import PackedDataset
 from facegan.data.packed_files import PackedManifest
@@ -71,7 +70,7 @@ def no_splits(folder: Path, asked: str) -> DatasetError:
     )
 
 
-class SplitDataset:
+class SplitDataset(WithLabels):
     """The images of one split, numbered from 0.
 
     Args:
@@ -136,22 +135,10 @@ class SplitDataset:
         """
         return labels_within(self.whole.labelled, self.start, self.stop, self.folder, self.split)
 
-    @property
-    def labels(self) -> Tensor | None:
-        """int64 (N,): each image's class, by its place in ``classes``; None without labels."""
-        return self.labelled.numbers if self.labelled else None
-
-    @property
-    def classes(self) -> Mapping[str, int]:
-        """How many images are of each class; empty without labels."""
-        return self.labelled.classes if self.labelled else {}
-
     def describe(self, with_labels: bool = False) -> dict[str, Any]:
         """What a model card says of the data."""
         facts = {**self.whole.describe(), "digest": self.digest, "images": len(self)}
-        if with_labels and self.labelled:
-            facts["labels_digest"] = self.labelled.digest
-        return {**facts, "split": self.split}
+        return {**facts, **self.labels_fact(with_labels), "split": self.split}
 
 
 def labels_within(
