@@ -23,9 +23,9 @@ from typing import Any
 from facegan.cloud.aws import failed
 from facegan.cloud.calls import Call, carry_out
 from facegan.cloud.endpoint_requests import ModelEndpoint, delete_all, deletion
-from facegan.cloud.model_archive import check_archive
 from facegan.cloud.training_request import TrainingJob
 from facegan.errors import CloudError, ConfigError, FaceGANError, RunError, ServeError
+from facegan.model_files.archive import check_archive
 
 HERE = Path(__file__).parent
 NO_ROLE = "arn:aws:iam::111111111111:role/local-mode"  # local mode asks for one and uses none

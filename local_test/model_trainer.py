@@ -14,9 +14,9 @@ from typing import Any
 from local_mode import parse_options, training_job
 from local_session import check_channel, failure_of, local_path, quieten_sdk, swept, tell
 
-from facegan.cloud.model_archive import check_archive
 from facegan.cloud.training_request import TrainingJob
 from facegan.errors import FaceGANError, RunError
+from facegan.model_files.archive import check_archive
 
 
 def main() -> None:

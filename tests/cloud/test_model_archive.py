@@ -7,15 +7,8 @@ from pathlib import Path
 import pytest
 
 from facegan import artifact
-from facegan.cloud import model_archive
-from facegan.cloud.model_archive import check_archive
 from facegan.errors import ArtifactError
-
-
-def test_the_names_are_the_artifacts() -> None:
-    """This room must not import torch, so it has them of its own."""
-    assert model_archive.WEIGHTS_NAME == artifact.WEIGHTS_NAME
-    assert model_archive.CARD_NAME == artifact.CARD_NAME
+from facegan.model_files.archive import check_archive
 
 
 def test_a_whole_archive_tells_its_card(model_dir: Path) -> None:

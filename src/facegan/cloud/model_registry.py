@@ -15,9 +15,9 @@ from facegan.cloud.aws import Aws
 from facegan.cloud.calls import Call
 from facegan.cloud.endpoint_requests import check_archive_address, is_absent
 from facegan.cloud.limits import check_image, check_name, check_place
-from facegan.cloud.model_archive import check_archive
 from facegan.cloud.training_request import tag_list
 from facegan.errors import CloudError, ConfigError
+from facegan.model_files.archive import check_archive
 
 APPROVED, PENDING, REJECTED = "Approved", "PendingManualApproval", "Rejected"
 REQUEST_TYPES = ["application/json", "application/jsonlines", "application/x-npy"]

@@ -10,7 +10,6 @@ from facegan.cli.cloud.serving_options import explained_json, image_in_ecr, imag
 from facegan.cli.cloud.tables import age, table
 from facegan.cloud.calls import Call
 from facegan.cloud.endpoint_requests import delete_all
-from facegan.cloud.model_archive import check_archive
 from facegan.cloud.model_registry import (
     APPROVED,
     PENDING,
@@ -29,6 +28,7 @@ from facegan.cloud.model_registry import (
 )
 from facegan.cloud.settings import PROJECT_TAG
 from facegan.errors import CloudError
+from facegan.model_files.archive import check_archive
 
 HEAD = ("VERSION", "STATUS", "FAMILY", "PRESET", "PIXELS", "KIMG", "QUALITY", "AGE", "MODEL")
 STATUSES = {APPROVED: "approved", PENDING: "pending", REJECTED: "rejected"}

@@ -16,11 +16,11 @@ from facegan.cloud.downloading import Download, remote_at
 from facegan.cloud.figures import Curves, curves_of
 from facegan.cloud.job_record import unpack_record
 from facegan.cloud.job_status import describe, failure_hint, is_running
-from facegan.cloud.model_archive import check_archive
 from facegan.cloud.places import output_archive
 from facegan.cloud.s3_place import Place
 from facegan.errors import CloudError, nearest
 from facegan.files import write_aside
+from facegan.model_files.archive import check_archive
 
 BLOCKS = "▁▂▃▄▅▆▇█"
 WIDTH = 32  # of a curve in the table
