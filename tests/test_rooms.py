@@ -31,7 +31,7 @@ MAY_IMPORT = {  # room: (rooms of ours, packages of others)
     "export": ("errors artifact model_files synthesis", "torch"),
     "client": ("errors wire", "numpy"),
     "serving": (
-        "errors wire model_files synthesis",
+        "errors environment wire model_files synthesis",
         "flask werkzeug gunicorn sagemaker_inference prometheus_client numpy pydantic "
         "pydantic_core",
     ),

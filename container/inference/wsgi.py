@@ -2,51 +2,7 @@
 
 import os
 
-import flask
-
 from facegan.environment import ServingEnvironment
-from facegan.serving.app import create_app
-from facegan.serving.cores import usable_cores
-from facegan.serving.limits import ServingLimits
-from facegan.serving.memory import model_memory
-from facegan.serving.model_routes import create_models_app
-from facegan.serving.models import ModelRegistry
-from facegan.serving.served import ServingSettings, open_model, settings_of_many
-from facegan.synthesis import Drawing, foresee
-
-
-def app_of(here: ServingEnvironment) -> flask.Flask:
-    """The app that an environment asks for."""
-    limits = ServingLimits(**here.limits)
-    settings = ServingSettings(
-        limits,
-        here.default_accept,
-        drawing=drawing_of(here),
-        own_code=here.own_code,
-    )
-    if here.is_multi_model:
-        registry = registry_of(here, settings)
-        return create_models_app(registry, limits=limits, threads=here.threads, emf=here.emf)
-    served = open_model(here.model_dir, settings)
-    return create_app(served, limits=limits, threads=here.threads, emf=here.emf)
-
-
-def drawing_of(here: ServingEnvironment) -> Drawing:
-    """How models are drawn here."""
-    return Drawing(here.backend, here.device, here.precision, usable_cores())
-
-
-def registry_of(here: ServingEnvironment, settings: ServingSettings) -> ModelRegistry:
-    """Where many models will be."""
-    many = settings_of_many(settings)
-    return ModelRegistry(
-        here.models_dir,
-        lambda folder: open_model(folder, many),
-        size_of=lambda folder: foresee(folder, many.drawing),
-        budget=here.model_memory_bytes or model_memory(),
-        is_evicting=here.is_evicting,
-        max_users=settings.limits.max_waiting_requests,
-    )
-
+from facegan.serving.start import app_of
 
 app = app_of(ServingEnvironment.from_mapping(os.environ))

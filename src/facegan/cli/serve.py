@@ -101,7 +101,14 @@ def command(model: Path, host: str, port: int, threads: int) -> None:
     variables = ServingEnvironment.from_mapping(os.environ)
     address = find_address(host, port)
     with unpacked(model) as source:
-        asked = replace(variables, model_dir=source, host=address, port=port, threads=threads)
+        asked = replace(
+            variables,
+            model_dir=source,
+            is_multi_model=False,
+            host=address,
+            port=port,
+            threads=threads,
+        )
         FaceServer(asked).run()
 
 
@@ -159,6 +166,8 @@ class FaceServer(BaseApplication):  # type: ignore[misc]  # gunicorn has no type
 
             logging.getLogger(REQUESTS).setLevel(logging.WARNING)
         try:
+            from facegan.serving.start import app_of
+
             return app_of(here)
         except FaceGANError as error:
             raise AppImportError(f"{error.message}\n{error.hint}".strip()) from error
@@ -172,21 +181,6 @@ class FaceServer(BaseApplication):  # type: ignore[misc]  # gunicorn has no type
             "-d '{\"seeds\": [1, 2, 3, 4]}' -o faces.png"
         )
         click.echo(f"  facegan invoke --endpoint-url {url} --seeds 1-4 --out faces.png")
-
-
-def app_of(here: "ServingEnvironment") -> Any:
-    """The app that serves an environment's one model."""
-    from facegan.serving.app import create_app
-    from facegan.serving.cores import usable_cores
-    from facegan.serving.limits import ServingLimits
-    from facegan.serving.served import ServingSettings, open_model
-    from facegan.synthesis import Drawing
-
-    limits = ServingLimits(**here.limits)
-    drawing = Drawing(here.backend, here.device, here.precision, usable_cores())
-    settings = ServingSettings(limits, here.default_accept, drawing=drawing, own_code=here.own_code)
-    served = open_model(here.model_dir, settings)
-    return create_app(served, limits=limits, threads=here.threads, emf=here.emf)
 
 
 def check_model(source: Path, own_code: bool) -> str:
