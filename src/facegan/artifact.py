@@ -20,7 +20,7 @@ from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 
 from facegan import __version__
-from facegan.errors import ArtifactError, ConfigError
+from facegan.errors import ArtifactError, ConfigError, first_line
 from facegan.gans import (
     Family,
     Gan,
@@ -36,7 +36,6 @@ from facegan.model_files import (
     ModelCard,
     copy_artifact,
     digest_of,
-    first_line,
     pack_artifact,
     parse_card,
     read_card,

@@ -169,6 +169,11 @@ class EngineError(FaceGANError):
     """Docker is missing, may not be used, or failed."""
 
 
+def first_line(error: BaseException) -> str:
+    """The first line of an error's text, or its kind: enough for a person, no trace."""
+    return (str(error).strip().splitlines() or [type(error).__name__])[0]
+
+
 def nearest(name: str, known: Sequence[str], kinds: str = "names") -> str:
     """A hint that offers the known names closest to a mistyped one, or lists them all."""
     close = difflib.get_close_matches(name, known, n=3, cutoff=0.5)

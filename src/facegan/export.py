@@ -14,7 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from facegan.artifact import Artifact, load_artifact
-from facegan.errors import ArtifactError, ExportError
+from facegan.errors import ArtifactError, ExportError, first_line
 from facegan.model_files import (
     CARD_NAME,
     GENERATOR_GRAPH,
@@ -22,7 +22,6 @@ from facegan.model_files import (
     SYNTHESIS_GRAPH,
     GraphFacts,
     ModelCard,
-    first_line,
     write,
 )
 from facegan.synthesis.activations import activation_bytes

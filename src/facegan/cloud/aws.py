@@ -6,7 +6,7 @@ from typing import Any
 
 from facegan.cloud.calls import Call
 from facegan.cloud.permissions import permissions_of
-from facegan.errors import CloudError
+from facegan.errors import CloudError, first_line
 
 ATTEMPTS = 6  # with botocore's own backoff between them: throttling, 5xx, a lost connection
 
@@ -172,5 +172,5 @@ def failed(call: Call, cause: Any) -> CloudError:
 def explained(cause: Exception, doing: str) -> CloudError:
     """An error of botocore's own in our words."""
     kind = type(cause).__name__
-    reason = (str(cause).splitlines() or [kind])[0].rstrip(".")
+    reason = first_line(cause).rstrip(".")
     return CloudError(f"{doing}: {reason}.", BOTO_HINTS.get(kind, ""), kind)

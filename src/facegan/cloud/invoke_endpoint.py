@@ -7,7 +7,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from facegan.client import Reply, StreamedReply
-from facegan.errors import CloudError, InvocationError
+from facegan.errors import CloudError, InvocationError, first_line
 
 LOCAL = "For a server on this machine, give its URL, as http://localhost:8080."
 
@@ -209,5 +209,5 @@ def is_loopback(url: str) -> bool:
 
 def explained(cause: Exception, place: str) -> InvocationError:
     """An error of botocore's in our words, with the next step."""
-    reason = (str(cause).splitlines() or [type(cause).__name__])[0].rstrip(".")
+    reason = first_line(cause).rstrip(".")
     return InvocationError(f"{place}: {reason}.", BOTO_HINTS.get(type(cause).__name__, ""))

@@ -6,8 +6,7 @@ import tarfile
 import zlib
 from pathlib import Path
 
-from facegan.errors import ArtifactError
-from facegan.model_files import first_line
+from facegan.errors import ArtifactError, first_line
 from facegan.model_files.archive import check_member
 
 MAX_BYTES = 64 << 30  # of an unpacked record: stops a decompression bomb

@@ -8,7 +8,6 @@ from facegan.model_files.card import (
     WEIGHTS_NAME,
     GraphFacts,
     ModelCard,
-    first_line,
     parse_card,
 )
 from facegan.model_files.folder import (
@@ -31,7 +30,6 @@ __all__ = [
     "ModelCard",
     "copy_artifact",
     "digest_of",
-    "first_line",
     "pack_artifact",
     "parse_card",
     "read_card",

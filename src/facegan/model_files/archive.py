@@ -11,8 +11,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from facegan.errors import ArtifactError
-from facegan.model_files.card import CARD_NAME, GRAPH_NAMES, WEIGHTS_NAME, first_line
+from facegan.errors import ArtifactError, first_line
+from facegan.model_files.card import CARD_NAME, GRAPH_NAMES, WEIGHTS_NAME
 
 MAX_CARD_BYTES = 1 << 20
 MAX_WEIGHTS_BYTES = 4 << 30  # far above any generator here; stops a decompression bomb

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from facegan.errors import ArtifactError
+from facegan.errors import ArtifactError, first_line
 
 SCHEMA_VERSION = 1
 WEIGHTS_NAME = "generator.safetensors"
@@ -128,8 +128,3 @@ def parse_graph(told: Any) -> GraphFacts | None:
     if not all(type(number) is int and number >= 0 for number in numbers):
         raise ValueError(f"graph facts {numbers!a}")
     return facts
-
-
-def first_line(cause: BaseException) -> str:
-    """The first line of an exception's text: enough for a person, no trace."""
-    return (str(cause).splitlines() or [type(cause).__name__])[0]

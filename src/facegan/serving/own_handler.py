@@ -22,6 +22,7 @@ from facegan.errors import (
     OwnCodeError,
     RequestError,
     UnsupportedContentType,
+    first_line,
 )
 from facegan.serving.batcher import Batcher, Images
 from facegan.serving.handler import FaceHandler, Patience
@@ -170,12 +171,13 @@ class OwnHandler:
         except UnsupportedFormatError as error:
             hint = "The model's own code reads and writes other types."
             kind = NotAcceptable if name == "output_fn" else UnsupportedContentType
-            raise kind(first_line(error), hint) from error
+            raise kind(first_line(error)[:MOST_WORDS], hint) from error
         except ValueError as error:
             if name != "input_fn":
                 raise self.fault(name, error) from error
             log.info("input_fn refused.", exc_info=error)
-            raise RequestError(first_line(error), "The model's own code reads requests.") from error
+            told = first_line(error)[:MOST_WORDS]
+            raise RequestError(told, "The model's own code reads requests.") from error
         except (Exception, SystemExit) as error:
             raise self.fault(name, error) from error
 
@@ -208,8 +210,3 @@ def refusal_of(error: BaseInferenceToolkitError) -> FaceGANError:
     return OwnCodeError(
         "The model's own code failed.", f"It chose the status {status!r}, which is no refusal's."
     )
-
-
-def first_line(error: BaseException) -> str:
-    """An owner's words for a caller, without what may follow them."""
-    return (str(error).strip().splitlines() or [type(error).__name__])[0][:MOST_WORDS]

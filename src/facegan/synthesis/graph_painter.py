@@ -17,13 +17,12 @@ import numpy as np
 import openvino
 from openvino import opset13 as ops
 
-from facegan.errors import ArtifactError
+from facegan.errors import ArtifactError, first_line
 from facegan.model_files import (
     GENERATOR_GRAPH,
     MAPPING_GRAPH,
     SYNTHESIS_GRAPH,
     ModelCard,
-    first_line,
 )
 from facegan.synthesis.company import HEAVY, LARGE, Array, Company, draw_padded, find_company
 from facegan.synthesis.latents import latents_of_seeds

@@ -15,7 +15,7 @@ from collections.abc import Callable
 
 from torch.distributed import DistError, Store
 
-from facegan.errors import FaceGANError, PeerLost
+from facegan.errors import FaceGANError, PeerLost, first_line
 from facegan.training.world import World
 
 BEAT = 1.0  # seconds from one sign of life to the next
@@ -161,8 +161,3 @@ def is_broken_connection(error: RuntimeError) -> bool:
     """Whether a collective ended because another process did: gloo and NCCL have words only."""
     words = ("onnection", "roken pipe", "gloo", "NCCL", "socket", "imed out")
     return isinstance(error, DistError) or any(word in str(error) for word in words)
-
-
-def first_line(error: BaseException) -> str:
-    """An error without torch's account of itself."""
-    return str(error).strip().split("\n")[0]
