@@ -21,6 +21,7 @@ from facegan.cloud.aws import Aws
 from facegan.cloud.downloading import ASIDE, Download, remote_at
 from facegan.cloud.figures import tick_points
 from facegan.cloud.job_record import unpack_record
+from facegan.cloud.model_registry import card_of
 from facegan.cloud.s3_place import Place
 from facegan.errors import ArtifactError, CloudError
 
@@ -281,6 +282,12 @@ def test_an_interrupted_fetch_goes_on_by_the_same_command(tmp_path: Path) -> Non
 
 def test_an_empty_object_is_an_empty_file(tmp_path: Path) -> None:
     assert fetch_one(breaking(b"", None), tmp_path / "f") == b""
+
+
+def test_a_model_on_s3_tells_its_card_without_staying_here(made: Aws) -> None:
+    assert card_of(made, f"s3://my-bucket/{JOBS}model.tar.gz")["family"] == "dcgan"
+    with pytest.raises(CloudError, match=r"other\.tar\.gz does not exist.*s3 ls s3://my-bucket/"):
+        card_of(made, f"s3://my-bucket/{JOBS}other.tar.gz")
 
 
 @pytest.mark.parametrize("name", ["../out", "/etc/out"])

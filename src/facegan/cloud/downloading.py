@@ -77,7 +77,13 @@ def remote_at(aws: Aws, place: Place, path: Path) -> Remote:
         CloudError: there is none (code "404"), or it may not be read.
     """
     request = {"Bucket": place.bucket, "Key": place.prefix}
-    told = aws.ask(Call("s3", "HeadObject", request, str(place)))
+    try:
+        told = aws.ask(Call("s3", "HeadObject", request, str(place)))
+    except CloudError as error:
+        if error.code != "404":
+            raise
+        hint = f"`aws s3 ls {str(place).rpartition('/')[0]}/` lists what lies there."
+        raise CloudError(f"{place} does not exist.", hint, error.code) from error
     return Remote(place.prefix, path, told["ContentLength"])
 
 

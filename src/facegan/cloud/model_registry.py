@@ -4,7 +4,6 @@ https://docs.aws.amazon.com/sagemaker/latest/dg/model-registry.html
 """
 
 import re
-import shutil
 import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -13,8 +12,10 @@ from typing import Any
 
 from facegan.cloud.aws import Aws
 from facegan.cloud.calls import Call
+from facegan.cloud.downloading import Download, remote_at
 from facegan.cloud.endpoint_requests import check_archive_address, is_absent
 from facegan.cloud.limits import check_image, check_name, check_place
+from facegan.cloud.s3_place import Place
 from facegan.cloud.training_request import tag_list
 from facegan.errors import CloudError, ConfigError
 from facegan.model_files.archive import check_archive
@@ -112,27 +113,12 @@ def card_of(aws: Aws, model: str) -> dict[str, Any]:
         CloudError: it is not there.
         ArtifactError: it is damaged, or no model of ours.
     """
+    place = Place.read(model)
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "model.tar.gz"
-        with path.open("wb") as file:
-            shutil.copyfileobj(get_object(aws, model), file)
+        remote = remote_at(aws, place, path)
+        Download(aws, place).fetch([remote], [remote], path)
         return check_archive(path)
-
-
-def get_object(aws: Aws, address: str) -> Any:
-    """The stream of an object's bytes.
-
-    Raises:
-        CloudError: it is not there, or may not be read.
-    """
-    bucket, _, key = address.removeprefix("s3://").partition("/")
-    try:
-        return aws.ask(Call("s3", "GetObject", {"Bucket": bucket, "Key": key}, address))["Body"]
-    except CloudError as error:
-        if error.code != "NoSuchKey":
-            raise
-        hint = f"`aws s3 ls s3://{bucket}/{key.rpartition('/')[0]}/` lists what lies there."
-        raise CloudError(f"{address} does not exist.", hint, error.code) from error
 
 
 def register(aws: Aws, wish: RegisteredModel) -> tuple[str, bool]:
