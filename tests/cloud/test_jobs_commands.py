@@ -362,10 +362,10 @@ def test_savings_are_known_of_spot_jobs_that_have_ended() -> None:
 
 
 def test_a_styled_cell_is_as_wide_as_it_looks() -> None:
-    from facegan.cli.cloud.watching import table
+    from facegan.cli.cloud.tables import table
 
     styled = click.style("ab", fg="red")
-    assert click.unstyle(table([("x", "y"), (styled, "z")], (1,))).splitlines() == [
+    assert click.unstyle(table(("x", "y"), [(styled, "z")], (1,))).splitlines() == [
         "x   y",
         "ab  z",
     ]

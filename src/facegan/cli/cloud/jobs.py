@@ -9,6 +9,7 @@ from typing import Any
 import click
 
 from facegan.cli.cloud.desk import Desk, acting_options, settings_options
+from facegan.cli.cloud.tables import table
 from facegan.cli.cloud.watching import (
     Telling,
     age,
@@ -17,7 +18,6 @@ from facegan.cli.cloud.watching import (
     outcome,
     starting,
     status_word,
-    table,
 )
 from facegan.cli.cloud.wishes import pair_option, whole_seconds
 from facegan.cloud.calls import Call
@@ -68,8 +68,10 @@ def jobs(
     found = list_jobs(desk.aws, wanted, name, status, most)
     whose = "" if wanted is None else f" of the project {wanted!r}"
     nothing = f"There are no such training jobs{whose} in {desk.aws.region}."
-    rows = [HEADS, *(row(job) for job in found)]
-    desk.answer([summary(job) for job in found], table(rows, (4, 5, 6)) if found else nothing)
+    rows = [row(job) for job in found]
+    desk.answer(
+        [summary(job) for job in found], table(HEADS, rows, (4, 5, 6)) if found else nothing
+    )
 
 
 def row(job: Mapping[str, Any]) -> tuple[str, ...]:

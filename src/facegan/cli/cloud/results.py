@@ -11,7 +11,8 @@ import click
 from facegan.cli.cloud.desk import Desk, settings_options
 from facegan.cli.cloud.jobs import summary
 from facegan.cli.cloud.progress import Progress
-from facegan.cli.cloud.watching import bill, table
+from facegan.cli.cloud.tables import table
+from facegan.cli.cloud.watching import bill
 from facegan.cloud.downloading import Download, remote_at
 from facegan.cloud.figures import Curves, curves_of
 from facegan.cloud.job_record import unpack_record
@@ -77,9 +78,9 @@ def chosen(curves: Curves, names: Sequence[str]) -> Curves:
 def figure_table(curves: Curves) -> str:
     """A line a figure: where it began, where it is, how far it went, and its shape."""
     heads = ("FIGURE", "FIRST", "LAST", "LOWEST", "HIGHEST", f"OVER {curves.along.upper()}")
-    rows = [heads, *(figure_row(name, points) for name, points in curves.points.items())]
+    rows = [figure_row(name, points) for name, points in curves.points.items()]
     far = max(points[-1][0] for points in curves.points.values())
-    return f"{table(rows, (1, 2, 3, 4))}\n{curves.along} {far:,.4g}; from {curves.source}"
+    return f"{table(heads, rows, (1, 2, 3, 4))}\n{curves.along} {far:,.4g}; from {curves.source}"
 
 
 def figure_row(name: str, points: Sequence[tuple[float, float]]) -> tuple[str, ...]:

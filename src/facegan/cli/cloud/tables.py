@@ -1,19 +1,31 @@
 """Tables, ages and prices, as every list of the cloud's commands shows them."""
 
-from collections.abc import Sequence
+from collections.abc import Container, Sequence
 from datetime import UTC, datetime
 from typing import Any
+
+import click
 
 from facegan.cloud.settings import Settings
 
 
-def table(head: Sequence[str], rows: Sequence[Sequence[Any]]) -> str:
-    """Rows in aligned columns, below a head if there is one."""
+def table(head: Sequence[str], rows: Sequence[Sequence[Any]], right: Container[int] = ()) -> str:
+    """Rows in aligned columns, below a head if there is one.
+
+    Args:
+        head: The columns' names.
+        rows: A cell a column; styled ones align by what is seen of them.
+        right: Which columns are numbers, and end at one edge.
+    """
     texts = [[str(cell) for cell in row] for row in ((head, *rows) if head else rows)]
-    widths = [max(map(len, column)) for column in zip(*texts, strict=True)]
+    seen = [[len(click.unstyle(cell)) for cell in row] for row in texts]
+    widths = [max(column) for column in zip(*seen, strict=True)]
     return "\n".join(
-        "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
-        for row in texts
+        "  ".join(
+            " " * (width - size) + cell if index in right else cell + " " * (width - size)
+            for index, (cell, size, width) in enumerate(zip(row, sizes, widths, strict=True))
+        ).rstrip()
+        for row, sizes in zip(texts, seen, strict=True)
     )
 
 

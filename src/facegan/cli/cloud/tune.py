@@ -8,7 +8,8 @@ from typing import Any
 import click
 
 from facegan.cli.cloud.desk import Desk, acting_options, settings_options
-from facegan.cli.cloud.watching import age, starting, status_word, table
+from facegan.cli.cloud.tables import table
+from facegan.cli.cloud.watching import age, starting, status_word
 from facegan.cli.cloud.wishes import (
     check_hyperparameters,
     hyperparameters_of,
@@ -239,7 +240,7 @@ def results(desk: Desk, name: str | None, everyones: bool, most: int) -> None:
         ],
     }
     numbers = (0, 3, *range(4, 5 + len(tuned)))
-    body = table([heads, *rows], numbers) if jobs else "No training job has started yet."
+    body = table(heads, rows, numbers) if jobs else "No training job has started yet."
     desk.answer(found, f"{head}\n{body}")
 
 
@@ -285,7 +286,7 @@ def list_all(desk: Desk, project: str | None, most: int) -> None:
     whose = "" if project is None else f" of the project {project!r}"
     heads = ("NAME", "STATUS", "OBJECTIVE", "JOBS", "AGE")
     nothing = f"There are no tuning jobs{whose} in {desk.aws.region}."
-    desk.answer(told, table([heads, *rows], (3, 4)) if rows else nothing)
+    desk.answer(told, table(heads, rows, (3, 4)) if rows else nothing)
 
 
 @click.command("best")

@@ -1,7 +1,7 @@
 """A job as people watch it: its states, its hosts' lines, each host in a colour, and its end."""
 
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from typing import Any
@@ -148,24 +148,6 @@ def machines(kind: str, count: int) -> str:
 def age(moment: Any) -> str:
     """How long ago something was."""
     return duration(seconds_since(moment, datetime.now(UTC))) if moment else "–"
-
-
-def table(rows: Sequence[Sequence[str]], right: Sequence[int] = ()) -> str:
-    """Rows under their heads, aligned; the first row is the heads.
-
-    Args:
-        rows: Of texts, equally many each; styled ones align by what is seen of them.
-        right: Which columns are numbers.
-    """
-    seen = [[len(click.unstyle(cell)) for cell in row] for row in rows]
-    widths = [max(column) for column in zip(*seen, strict=True)]
-    return "\n".join(
-        "  ".join(
-            " " * (width - size) + cell if index in right else cell + " " * (width - size)
-            for index, (cell, size, width) in enumerate(zip(row, sizes, widths, strict=True))
-        ).rstrip()
-        for row, sizes in zip(rows, seen, strict=True)
-    )
 
 
 def status_word(status: str) -> str:
