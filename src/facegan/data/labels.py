@@ -20,6 +20,7 @@ from torch import Tensor
 
 from facegan.data.manifest import MANIFEST, images_root, load_manifest
 from facegan.errors import ConfigError, DatasetError, nearest
+from facegan.preparing.layout import numbers_by_path
 
 SOURCES = ("manifest", "folders")
 MEND = (
@@ -117,28 +118,13 @@ def labels_of_folders(folder: Path, paths: list[Path]) -> Labels:
 
 def labels_of_manifest(file: Path, manifest: dict[str, Any], paths: list[Path]) -> Labels:
     """The labels that a manifest gives to pictures; those of other files do not matter."""
-    number_of = numbers_by_path(file, manifest["labels"])
+    number_of = numbers_by_path(file, manifest["labels"], MEND)
     numbers = []
     for path in paths:
         if path.as_posix() not in number_of:
             raise DatasetError(f"{file}: the picture {path} has no label.", MEND)
         numbers.append(number_of[path.as_posix()])
     return counted(file, class_names(file, manifest.get("class_names"), numbers), numbers)
-
-
-def numbers_by_path(file: Path, labels: Any) -> dict[str, int]:
-    """Both forms of a manifest's labels as one mapping."""
-    pairs = list(labels.items()) if isinstance(labels, dict) else labels
-    try:
-        found = {str(path): number for path, number in pairs}
-    except (TypeError, ValueError):
-        raise DatasetError(f"{file}: labels is no mapping and no list of pairs.", MEND) from None
-    if len(found) < len(pairs):
-        raise DatasetError(f"{file}: a picture has two labels.", "Give each picture one.")
-    for path, number in found.items():
-        if type(number) is not int or number < 0:
-            raise DatasetError(f"{file}: the label of {path} is {number!r}.", "Count from 0.")
-    return found
 
 
 def class_names(file: Path, names: Any, numbers: list[int]) -> list[str]:

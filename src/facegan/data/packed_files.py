@@ -9,6 +9,7 @@ No torch here: preparing and checking a data set need none.
     DIR/labels.npy            int64 (N,), where there are classes
 """
 
+import errno
 import hashlib
 import json
 import secrets
@@ -409,6 +410,11 @@ def appearing(folder: Path) -> Iterator[Path]:
         yield partial
         partial.replace(folder)
     except OSError as cause:
-        raise DatasetError(f"{folder} cannot be written: {cause.strerror}.") from cause
+        if cause.errno in (errno.ENOSPC, errno.EDQUOT):
+            raise DatasetError(
+                f"The disk is full: {folder} was not made.",
+                "Free some space, or ask for fewer images.",
+            ) from cause
+        raise DatasetError(f"{folder} cannot be written: {cause.strerror or cause}.") from cause
     finally:
         shutil.rmtree(partial, ignore_errors=True)

@@ -8,6 +8,7 @@ from itertools import takewhile
 from typing import Any, Protocol
 
 from facegan.errors import DatasetError
+from facegan.preparing.layout import numbers_by_path
 from facegan.preparing.pixels import UnusableError
 from facegan.preparing.sources import MANIFEST, Entry
 
@@ -123,7 +124,7 @@ class ManifestClasses:
     """
 
     def __init__(self, manifest: dict[str, Any]) -> None:
-        self.number_of = numbers_by_path(manifest["labels"])
+        self.number_of = numbers_by_path(MANIFEST, manifest["labels"], MEND)
         self.below = str(manifest.get("images_folder", ".")).strip("/")
         highest = max(self.number_of.values(), default=-1)
         self.names = check_names(manifest.get("class_names"), highest, len(self.number_of))
@@ -143,23 +144,6 @@ class ManifestClasses:
     def in_order(self, seen: set[str]) -> list[str]:
         """As the manifest has them."""
         return self.names
-
-
-def numbers_by_path(labels: Any) -> dict[str, int]:
-    """Both forms of a manifest's labels as one mapping."""
-    pairs = list(labels.items()) if isinstance(labels, dict) else labels
-    try:
-        found = {str(path): number for path, number in pairs}
-    except (TypeError, ValueError):
-        raise DatasetError(
-            f"{MANIFEST}: labels is no mapping and no list of pairs.", MEND
-        ) from None
-    if len(found) < len(pairs):
-        raise DatasetError(f"{MANIFEST}: a picture has two labels.", "Give each picture one.")
-    for path, number in found.items():
-        if type(number) is not int or number < 0:
-            raise DatasetError(f"{MANIFEST}: the label of {path} is {number!r}.", "Count from 0.")
-    return found
 
 
 def check_names(names: Any, highest: int, pictures: int) -> list[str]:

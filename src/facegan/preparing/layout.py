@@ -100,6 +100,30 @@ def read_companions(
     return found
 
 
+def numbers_by_path(file: Path | str, labels: Any, hint: str) -> dict[str, int]:
+    """The labels that a manifest gives pictures, in either form, as one mapping.
+
+    Args:
+        file: The manifest, for whoever must mend it.
+        labels: ``{"a.png": 0, …}`` or ``[["a.png", 0], …]``.
+        hint: How they are written.
+
+    Raises:
+        DatasetError: they are neither, a picture has two, or one is no whole number from 0.
+    """
+    pairs = list(labels.items()) if isinstance(labels, dict) else labels
+    try:
+        found = {str(path): number for path, number in pairs}
+    except (TypeError, ValueError):
+        raise DatasetError(f"{file}: labels is no mapping and no list of pairs.", hint) from None
+    if len(found) < len(pairs):
+        raise DatasetError(f"{file}: a picture has two labels.", "Give each picture one.")
+    for path, number in found.items():
+        if type(number) is not int or number < 0:
+            raise DatasetError(f"{file}: the label of {path} is {number!r}.", "Count from 0.")
+    return found
+
+
 def open_shard(file: Path, images: int, resolution: int, channels: int = 3) -> Pixels:
     """A shard's pixels uint8 (n, R, R, channels), mapped into memory: they are not read yet.
 

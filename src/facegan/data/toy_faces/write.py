@@ -1,30 +1,25 @@
 """Writes a data set of toy faces to a folder, all of it or nothing."""
 
 import contextlib
-import errno
 import json
 import multiprocessing
 import os
-import secrets
-import shutil
-import signal
-import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
-from contextlib import contextmanager
 from dataclasses import dataclass
-from multiprocessing.process import BaseProcess
 from pathlib import Path
 from typing import Any
 
 from PIL import Image
 from PIL.PngImagePlugin import PngInfo
 
+from facegan.data.packed_files import appearing
 from facegan.data.toy_faces.canvas import LABELS
 from facegan.data.toy_faces.factors import find_factor, labels_of_faces
 from facegan.data.toy_faces.render import RENDERER_VERSION, check_spec, chunk_size, draw_chunk
 from facegan.errors import ConfigError, DatasetError
+from facegan.preparing.pool import start_worker
 
 IMAGES_PER_FOLDER = 1000
 # The colours in which a viewer shows the label maps, in the order of LABELS.
@@ -140,7 +135,7 @@ def write_toy_faces(
     out = out.resolve()
     if _is_already_there(out, spec):
         return False
-    with _folder_when_complete(out) as partial:
+    with appearing(out) as partial:
         _make_folders(partial, spec)
         _write_all(partial, spec, workers or _cores(), on_progress or (lambda count: None))
         (partial / "dataset.json").write_text(json.dumps(spec.card(), indent=2) + "\n", "utf-8")
@@ -170,25 +165,6 @@ def _is_already_there(out: Path, spec: ToySpec) -> bool:
     return False
 
 
-@contextmanager
-def _folder_when_complete(out: Path) -> Iterator[Path]:
-    """A folder beside ``out`` that becomes ``out`` if all goes well, and else is removed."""
-    partial = out.with_name(f"{out.name}.partial-{secrets.token_hex(4)}")
-    try:
-        partial.mkdir(parents=True)
-        yield partial
-        partial.replace(out)
-    except OSError as error:
-        if error.errno in (errno.ENOSPC, errno.EDQUOT):
-            raise DatasetError(
-                f"The disk is full: {out} was not made.",
-                "Free some space, or ask for fewer images.",
-            ) from error
-        raise DatasetError(f"{out} cannot be written: {error.strerror or error}.") from error
-    finally:
-        shutil.rmtree(partial, ignore_errors=True)
-
-
 def _make_folders(root: Path, spec: ToySpec) -> None:
     for name in ("images", "labels") if spec.label_maps else ("images",):
         for index in range(0, spec.images, IMAGES_PER_FOLDER):
@@ -213,7 +189,7 @@ def _write_in_pool(root: Path, spec: ToySpec, workers: int, report: Callable[[in
     """Share the chunks out among processes, a few at a time, so that an error stops them soon."""
     spawn = multiprocessing.get_context("spawn")  # forking a process that runs threads may hang it
     chunks = iter(spec.chunks)
-    with ProcessPoolExecutor(workers, spawn, _start_worker) as pool:
+    with ProcessPoolExecutor(workers, spawn, start_worker) as pool:
         pending: set[Future[int]] = set()
         try:
             while True:
@@ -228,19 +204,6 @@ def _write_in_pool(root: Path, spec: ToySpec, workers: int, report: Callable[[in
         except BaseException:
             pool.shutdown(cancel_futures=True)
             raise
-
-
-def _start_worker() -> None:
-    """Leave Ctrl-C to the parent, and end with it, however it ends."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    parent = multiprocessing.parent_process()
-    if parent is not None:
-        threading.Thread(target=_follow, args=(parent,), daemon=True).start()
-
-
-def _follow(parent: BaseProcess) -> None:
-    parent.join()
-    os._exit(1)
 
 
 def _write_chunk(root: Path, spec: ToySpec, chunk: int) -> int:
