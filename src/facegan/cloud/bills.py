@@ -5,9 +5,10 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
+from facegan.cloud.absent import is_absent
 from facegan.cloud.aws import Aws
 from facegan.cloud.calls import Ask, Call
-from facegan.cloud.inventory import inventory, is_missing
+from facegan.cloud.inventory import inventory
 from facegan.errors import CloudError
 
 PriceOf = Callable[[str, str], float | None]  # (instance type, use) → dollars an hour
@@ -150,7 +151,7 @@ def found_or_nothing(lines: Iterator[Running]) -> list[Running]:
     try:
         return list(lines)
     except CloudError as error:
-        if is_missing(error):
+        if is_absent(error):
             return []
         raise
 

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
+from facegan.cloud.absent import is_absent
 from facegan.cloud.aws import Aws
 from facegan.cloud.calls import Call, carry_out
 from facegan.cloud.endpoint_requests import (
@@ -14,7 +15,6 @@ from facegan.cloud.endpoint_requests import (
     delete_configuration,
     delete_endpoint,
     delete_model,
-    is_absent,
 )
 from facegan.cloud.scaling import Scaling, delete_alarms, deregister
 from facegan.cloud.updating import (

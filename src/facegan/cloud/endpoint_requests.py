@@ -10,6 +10,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from facegan.cloud.absent import is_absent
 from facegan.cloud.calls import Ask, Call
 from facegan.cloud.limits import (
     check_image,
@@ -372,13 +373,6 @@ def delete_endpoint(name: str) -> Call:
 def deletion(name: str) -> list[Call]:
     """Endpoint, configuration and model of a name."""
     return [delete_endpoint(name), delete_configuration(name), delete_model(name)]
-
-
-def is_absent(error: CloudError) -> bool:
-    """Whether a call failed because what it is about is not there (any more)."""
-    told = error.message.lower()
-    absent = error.code in ("ObjectNotFoundException", "ResourceNotFound", "404", "NoSuchKey")
-    return absent or "could not find" in told or "does not exist" in told
 
 
 def delete_all(ask: Ask, calls: Iterable[Call], on_done: Any = lambda call: None) -> None:

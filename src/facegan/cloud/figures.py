@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
 
+from facegan.cloud.absent import NO_OBJECT
 from facegan.cloud.aws import Aws
 from facegan.cloud.calls import Call
 from facegan.cloud.job_status import Description
@@ -15,7 +16,6 @@ from facegan.errors import CloudError
 from facegan.tick_line import FIGURES
 
 NAMESPACE = "/aws/sagemaker/TrainingJobs"
-ABSENT = ("NoSuchKey", "404", "NotFound")
 MAX_BYTES = 64 << 20  # a tick is some 500 bytes
 OF_TIME = ("kimg", "train_seconds", "time")  # where a tick is, not how it goes
 
@@ -61,7 +61,7 @@ def written_curves(aws: Aws, job: Description) -> Curves | None:
             Call("s3", "GetObject", {"Bucket": place.bucket, "Key": place.prefix}, str(place))
         )
     except CloudError as error:
-        if error.code in ABSENT or error.code.startswith("AccessDenied"):
+        if error.code in NO_OBJECT or error.code.startswith("AccessDenied"):
             return None
         raise
     points: dict[str, list[tuple[float, float]]] = {}

@@ -9,17 +9,13 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from facegan.cloud.absent import is_absent
 from facegan.cloud.aws import Aws
 from facegan.cloud.calls import Call
 from facegan.cloud.settings import PROJECT_TAG
 from facegan.errors import CloudError
 
 OF_A_STACK = "aws:cloudformation:stack-id"  # AWS's own tag on what a stack made
-MISSING_CODES = {
-    "ResourceNotFound", "ResourceNotFoundException", "ObjectNotFoundException",
-    "RepositoryNotFoundException", "NoSuchBucket", "NoSuchUpload", "404",
-}  # fmt: skip
-MISSING_WORDS = ("could not find", "does not exist", "not found", "cannot find")
 
 
 @dataclass(frozen=True)
@@ -162,16 +158,6 @@ def entry(one: Mapping[str, Any]) -> Tagged:
     return Tagged(one["ResourceARN"], {tag["Key"]: tag["Value"] for tag in one.get("Tags", ())})
 
 
-def is_missing(error: CloudError) -> bool:
-    """Whether a call failed because what it was about is not there."""
-    if error.code in MISSING_CODES:
-        return True
-    told = error.message.lower()
-    return error.code in ("ValidationException", "ValidationError") and any(
-        words in told for words in MISSING_WORDS
-    )
-
-
 def there(aws: Aws, call: Call) -> Any:
     """The answer of a call that describes something; None where that is not there.
 
@@ -181,7 +167,7 @@ def there(aws: Aws, call: Call) -> Any:
     try:
         return aws.ask(call)
     except CloudError as error:
-        if is_missing(error):
+        if is_absent(error):
             return None
         raise
 
@@ -191,5 +177,5 @@ def pages_or_none(aws: Aws, call: Call, items: str) -> Iterator[Any]:
     try:
         yield from aws.pages(call, items)
     except CloudError as error:
-        if not is_missing(error):
+        if not is_absent(error):
             raise

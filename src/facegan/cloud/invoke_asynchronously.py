@@ -12,13 +12,13 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from facegan.client import Reply
+from facegan.cloud.absent import NO_OBJECT
 from facegan.cloud.aws import Aws
 from facegan.cloud.calls import Call
 from facegan.cloud.limits import check_place
 from facegan.errors import CloudError, InvocationError
 
 FIRST_WAIT, LAST_WAIT = 0.5, 10.0  # seconds between two looks, growing
-GONE = ("NoSuchKey", "404", "NotFound")
 DENIED = ("AccessDenied", "403")
 UNTYPED = ("", "binary/octet-stream", "application/octet-stream")
 STATUS = re.compile(r"\((\d{3})\) from \w+(?: with message)?\s*\"?(.*?)\"?\.? See https", re.DOTALL)
@@ -113,7 +113,7 @@ class AsynchronousTransport:
         try:
             return self.aws.ask(Call("s3", "GetObject", at(address), address))
         except CloudError as error:
-            if error.code in GONE:
+            if error.code in NO_OBJECT:
                 return None
             if error.code in DENIED:
                 hint = "Without s3:ListBucket what is not there yet looks so, too."

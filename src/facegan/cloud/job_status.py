@@ -4,9 +4,9 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any
 
+from facegan.cloud.absent import is_absent
 from facegan.cloud.aws import Aws
 from facegan.cloud.calls import Ask, Call
-from facegan.cloud.launching import is_absent
 from facegan.cloud.settings import PROJECT_TAG
 from facegan.errors import CloudError
 

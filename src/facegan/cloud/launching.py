@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
+from facegan.cloud.absent import is_absent
 from facegan.cloud.calls import Ask, Call
 from facegan.cloud.training_request import TrainingJob, tag_list
 from facegan.errors import CloudError
@@ -85,15 +86,6 @@ def is_there(ask: Ask, look: Call) -> bool:
             return False
         raise
     return True
-
-
-def is_absent(error: CloudError) -> bool:
-    """Whether an error says that the thing is not there: SageMaker has two ways to."""
-    told = error.message.lower()
-    is_unfound = error.code == "ValidationException" and (
-        "could not find" in told or "not found" in told or "does not exist" in told
-    )
-    return is_unfound or error.code in ("ResourceNotFound", "ResourceNotFoundException")
 
 
 def explained(error: CloudError, name: str) -> CloudError:

@@ -10,10 +10,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from facegan.cloud.absent import is_absent
 from facegan.cloud.aws import Aws
 from facegan.cloud.calls import Call
 from facegan.cloud.downloading import Download, remote_at
-from facegan.cloud.endpoint_requests import check_archive_address, is_absent
+from facegan.cloud.endpoint_requests import check_archive_address
 from facegan.cloud.limits import check_image, check_name, check_place
 from facegan.cloud.s3_place import Place
 from facegan.cloud.training_request import tag_list

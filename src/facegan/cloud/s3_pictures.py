@@ -3,13 +3,13 @@
 from collections.abc import Callable, Iterator
 from functools import partial
 
+from facegan.cloud.absent import NO_OBJECT
 from facegan.cloud.aws import Aws, failed
 from facegan.cloud.calls import Call
 from facegan.cloud.s3_place import Place
 from facegan.errors import CloudError
 
 READERS = 32  # at once: a key takes some ten milliseconds, whatever its size
-ABSENT = {"NoSuchKey", "404", "NotFound"}
 ARCHIVED = "InvalidObjectState"  # in Glacier
 
 
@@ -65,7 +65,7 @@ class S3Pictures:
             content: bytes = self.aws.ask(call)["Body"].read()
             return content
         except CloudError as error:
-            if error.code in ABSENT:
+            if error.code in NO_OBJECT:
                 raise FileNotFoundError("it vanished after it was listed") from error
             if error.code == ARCHIVED:
                 raise FileNotFoundError("it is archived (Glacier), and not restored") from error

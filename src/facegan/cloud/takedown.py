@@ -10,6 +10,7 @@ from itertools import groupby
 from time import sleep
 from typing import Any
 
+from facegan.cloud.absent import is_absent
 from facegan.cloud.aws import Aws
 from facegan.cloud.calls import Ask, Call
 from facegan.cloud.inventory import (
@@ -17,7 +18,6 @@ from facegan.cloud.inventory import (
     Inventory,
     Tagged,
     inventory,
-    is_missing,
     pages_or_none,
     there,
 )
@@ -470,7 +470,7 @@ def delete(ask: Ask, call: Call) -> None:
         answer = ask(call)
     except CloudError as error:
         is_stopping = call.action.startswith("Stop") and "in status Stop" in error.message
-        if is_missing(error) or is_stopping:  # by the tuning job that it belongs to
+        if is_absent(error) or is_stopping:  # by the tuning job that it belongs to
             return
         raise
     if errors := isinstance(answer, dict) and answer.get("Errors"):
@@ -491,7 +491,7 @@ def wait_until_gone(ask: Ask, thing: Thing, wait: Callable[[float], object]) -> 
         try:
             told = ask(thing.until)
         except CloudError as error:
-            if is_missing(error):
+            if is_absent(error):
                 return
             raise
         status, why = state(told)

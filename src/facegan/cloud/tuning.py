@@ -3,9 +3,9 @@
 from collections.abc import Mapping
 from typing import Any
 
+from facegan.cloud.absent import is_absent
 from facegan.cloud.aws import Aws
 from facegan.cloud.calls import Call
-from facegan.cloud.launching import is_absent
 from facegan.cloud.settings import PROJECT_TAG
 from facegan.cloud.tuning_request import TuningJob
 from facegan.errors import CloudError
