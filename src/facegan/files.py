@@ -1,6 +1,7 @@
-"""A file is written whole or not at all: what every room that writes one relies on."""
+"""A file is written whole or not at all, and known by its digest: what every room relies on."""
 
 import contextlib
+import hashlib
 import os
 from collections.abc import Mapping
 from pathlib import Path
@@ -42,3 +43,13 @@ def write_synced(path: Path, content: bytes) -> None:
         stream.write(content)
         stream.flush()
         os.fsync(stream.fileno())
+
+
+def file_digest(path: Path) -> str:
+    """The SHA-256 of a file, read in pieces.
+
+    Raises:
+        OSError: it cannot be read.
+    """
+    with path.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()

@@ -26,7 +26,8 @@ import numpy.typing as npt
 
 from facegan.data.manifest import MANIFEST, read_manifest
 from facegan.errors import DatasetError
-from facegan.preparing.layout import AGAIN, VERSION, file_digest, open_shard, shard_name
+from facegan.files import file_digest
+from facegan.preparing.layout import AGAIN, VERSION, open_shard, shard_name
 
 Pixels = npt.NDArray[np.uint8]
 Numbers = npt.NDArray[np.int64]

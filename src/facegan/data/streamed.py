@@ -34,7 +34,8 @@ from facegan.data.packed_files import (
     written,
 )
 from facegan.errors import DatasetError, FaceGANError
-from facegan.preparing.layout import AGAIN, file_digest
+from facegan.files import file_digest
+from facegan.preparing.layout import AGAIN
 from facegan.preparing.writer import file_aside
 
 WINDOW = 4  # shards that are shuffled together

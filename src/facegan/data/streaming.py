@@ -27,14 +27,13 @@ from facegan.data.packed_files import (
 from facegan.data.splits import read_splits
 from facegan.data.streamed import SHARD_BYTES, StreamedDataset, load_webdataset, write_tar
 from facegan.errors import DatasetError
-from facegan.files import write_aside
+from facegan.files import file_digest, write_aside
 from facegan.preparing.layout import (
     DUPLICATES,
     LABELS,
     MANIFEST,
     SKIPPED,
     SOURCES,
-    file_digest,
     read_packed,
 )
 from facegan.preparing.workspace import finished_manifest, working_in

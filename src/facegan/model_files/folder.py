@@ -1,11 +1,10 @@
 """A model's files, in a folder or an archive: read whole, and written all or none."""
 
-import hashlib
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 from facegan.errors import ArtifactError
-from facegan.files import write_all_aside
+from facegan.files import file_digest, write_all_aside
 from facegan.model_files.archive import pack, read_archive
 from facegan.model_files.card import CARD_NAME, WEIGHTS_NAME, ModelCard, parse_card
 
@@ -52,8 +51,7 @@ def read_file(path: Path) -> bytes:
 def digest_of(path: Path) -> str:
     """The SHA-256 of a file, read in pieces."""
     try:
-        with path.open("rb") as stream:
-            return hashlib.file_digest(stream, "sha256").hexdigest()
+        return file_digest(path)
     except OSError as cause:
         raise unreadable(path, cause) from cause
 

@@ -9,12 +9,12 @@ from typing import Any
 import numpy as np
 
 from facegan.errors import DatasetError
+from facegan.files import file_digest
 from facegan.preparing.layout import (
     DUPLICATES,
     LABELS,
     SKIPPED,
     SOURCES,
-    file_digest,
     open_shard,
     read_companions,
     read_lines,

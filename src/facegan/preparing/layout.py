@@ -1,6 +1,5 @@
 """The packed format: what files a prepared data set is made of, and how its manifest is read."""
 
-import hashlib
 import json
 from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
@@ -148,12 +147,6 @@ def open_shard(file: Path, images: int, resolution: int, channels: int = 3) -> P
     if size != pixels.offset + pixels.nbytes:
         raise DatasetError(f"The shard {file} holds more than its header says.", AGAIN)
     return pixels.view(np.ndarray)  # a memmap's own indexing takes longer
-
-
-def file_digest(path: Path) -> str:
-    """sha256 of a file."""
-    with path.open("rb") as stream:
-        return hashlib.file_digest(stream, "sha256").hexdigest()
 
 
 def read_lines(path: Path) -> Iterator[dict[str, Any]]:

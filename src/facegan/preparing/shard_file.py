@@ -8,7 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from facegan.preparing.layout import file_digest, shard_name
+from facegan.files import file_digest
+from facegan.preparing.layout import shard_name
 
 
 def npy_header(images: int, resolution: int, channels: int) -> bytes:

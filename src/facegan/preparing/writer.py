@@ -21,7 +21,7 @@ from typing import IO, Any
 import numpy as np
 
 from facegan.errors import DatasetError
-from facegan.files import write_aside
+from facegan.files import file_digest, write_aside
 from facegan.preparing.layout import (
     DUPLICATES,
     FORMAT,
@@ -31,7 +31,6 @@ from facegan.preparing.layout import (
     SKIPPED,
     SOURCES,
     VERSION,
-    file_digest,
     open_shard,
     read_lines,
     to_line,
