@@ -39,7 +39,7 @@ PIP     := $(BIN)/python -m pip install --quiet --disable-pip-version-check \
            --constraint constraints.txt $(if $(TORCH_INDEX),--extra-index-url $(TORCH_INDEX))
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test setup data prepare train evaluate report generate serve faces lint check format bench-train bench-quality bench-resume bench-distributed bench-toy bench-data bench-prepare bench-serve bench-overload bench-backends local-data local-test fuzz broken-pictures clean base lock wheels build push test-images sbom bench-images
+.PHONY: help demo test setup data prepare train evaluate report generate serve faces lint check format bench-train bench-quality bench-resume bench-distributed bench-toy bench-data bench-prepare bench-serve bench-overload bench-backends local-data local-test fuzz broken-pictures clean base lock wheels build push test-images sbom bench-images docs test-docs rooms
 
 ##— Two commands —
 demo: $(VENV)/.installed    ## The whole line on this machine: data, training, serving, faces (ARGS="--minutes 1 --images 5000")
@@ -159,6 +159,17 @@ broken-pictures: $(VENV)/.installed-dev ## Fetch Pillow's own broken pictures (4
 	    --no-binary pillow --dest runs/pillow-sdist "pillow==$$version" \
 	|| { echo "Error: Pillow's source distribution could not be fetched (pip says why above): its broken pictures are NOT tested."; exit 1; } >&2
 
+##— The documents —
+docs: $(VENV)/.installed-docs ## The documents and the reference as web pages, into runs/site (a dead link fails)
+	@NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --strict --quiet $(ARGS)
+	@echo runs/site/index.html
+
+test-docs: $(VENV)/.installed-dev ## Every block of the README, the tour and the serving guide, run as it stands (two minutes)
+	@OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m documents tests/documents $(ARGS)
+
+rooms:                      ## Draw the picture of rooms anew, after a change to tests/test_rooms.py
+	@$(PYTHON) docs/site/draw_rooms.py
+
 ##— Before you commit —
 lint: $(VENV)/.installed-dev ## Lint, format, types
 	@$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/mypy
@@ -188,6 +199,11 @@ $(VENV)/.installed: $(VENV)/bin/python pyproject.toml constraints.txt
 $(VENV)/.installed-dev: $(VENV)/.installed
 	@$(PIP) --editable '.[dev]'
 	@$(PIP) --editable '.[container]' || echo "sagemaker-training cannot be built here (it needs Linux and a C compiler): its tests are skipped."
+	@touch $@
+
+# In the same environment: the reference of commands is what the commands say of themselves.
+$(VENV)/.installed-docs: $(VENV)/.installed
+	@$(PIP) --editable '.[docs]'
 	@touch $@
 
 # Of its own: SageMaker's SDK wants older packages than training and serving do.
