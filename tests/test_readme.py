@@ -44,7 +44,7 @@ def typed_in(document: Path) -> Iterator[str]:
 
 
 def words_of(command: str) -> Iterator[list[str]]:
-    """The words of each program in a command line: pipes and lists taken apart, settings left out."""
+    """The words of each program in a command line: pipes taken apart, settings left out."""
     lexer = shlex.shlex(command, posix=True, punctuation_chars="();<>|&\n")
     lexer.whitespace_split, lexer.commenters = True, ""
     words: list[str] = []
@@ -202,6 +202,20 @@ def headings_of(document: Path) -> set[str]:
         name = re.sub(r"[^\w\- ]", "", shown.lower()).replace(" ", "-")
         names.append(f"{name}-{names.count(name)}" if name in names else name)
     return set(names)
+
+
+@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda d: str(d.relative_to(ROOT)))
+def test_lists_are_read_alike_by_github_and_mkdocs(document: Path) -> None:
+    """What stands inside a list is indented by four; a list after a text has a line before."""
+    text = re.sub(r"^( *)```.*?^\1```", r"\1|", document.read_text(), flags=re.M | re.S)
+    before = ""
+    for line in text.splitlines():
+        is_item = re.match(r" *([-*]|\d+\.) ", line)
+        if is_item or line.lstrip().startswith("|"):
+            assert (len(line) - len(line.lstrip())) % 4 == 0, line
+        if is_item:
+            assert re.match(r"$| |#|([-*]|\d+\.) ", before), f"no empty line before: {line}"
+        before = line
 
 
 def test_the_picture_of_rooms_is_current() -> None:

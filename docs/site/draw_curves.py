@@ -1,4 +1,4 @@
-"""Draws the curves of training runs side by side, as docs/training.md shows a good and a lost one."""
+"""Draws the curves of training runs side by side: docs/training.md shows a good and a lost one."""
 
 import json
 import sys
@@ -24,7 +24,9 @@ def panel(ticks: list[dict[str, float]], group: str, x: float, y: float) -> str:
         parts.append(f'<path d="M{x},{level} h{WIDTH}" stroke="#e2e8f0"/>')
         parts.append(text(f"{value:g}", x - 6, level + 4, "end"))
     for step in range(5):
-        parts.append(text(f"{last * step / 4:.0f}", x + WIDTH * step / 4, y + HEIGHT + 17, "middle"))
+        parts.append(
+            text(f"{last * step / 4:.0f}", x + WIDTH * step / 4, y + HEIGHT + 17, "middle")
+        )
     for name, colour in CURVES[group].items():
         points = [
             (x + WIDTH * tick["kimg"] / last,
@@ -37,9 +39,8 @@ def panel(ticks: list[dict[str, float]], group: str, x: float, y: float) -> str:
 
 
 def text(words: str, x: float, y: float, anchor: str = "start", colour: str = "#475569") -> str:
-    return (
-        f'<text x="{x:.1f}" y="{y:.1f}" text-anchor="{anchor}" fill="{colour}">{escape(words)}</text>'
-    )
+    place = f'x="{x:.1f}" y="{y:.1f}" text-anchor="{anchor}"'
+    return f'<text {place} fill="{colour}">{escape(words)}</text>'
 
 
 def picture(runs: dict[str, list[dict[str, float]]]) -> str:

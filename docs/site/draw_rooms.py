@@ -1,8 +1,9 @@
-"""Draws the picture of rooms in docs/architecture.md from the table that tests/test_rooms.py holds."""
+"""Draws the picture of rooms in docs/architecture.md from the table in tests/test_rooms.py."""
 
 import ast
 import sys
 from html import escape
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -50,8 +51,8 @@ def with_lanes(ours: dict[str, list[str]], floors: Floors) -> tuple[Floors, list
 
 
 def ordered(floors: Floors, ways: list[list[str]]) -> Floors:
-    """The rooms of a floor in an order with few crossings: each near the middle of its neighbours."""
-    steps = [pair for way in ways for pair in zip(way, way[1:], strict=False)]
+    """The rooms of each floor so that few arrows cross: each near the middle of its neighbours."""
+    steps = [pair for way in ways for pair in pairwise(way)]
     floors = [list(floor) for floor in floors]
     for sweep in range(24):
         places = {n: x for floor in floors for n, x in zip(floor, spread(floor), strict=True)}
@@ -93,12 +94,16 @@ def picture() -> str:
     for number, floor in enumerate(full):
         y = MARGIN + (highest - number) * STOREY + HEIGHT / 2
         at.update({name: (x, y) for name, x in zip(floor, spread(floor), strict=True)})
-    colour = {room: COLOURS[i % len(COLOURS)] for i, room in enumerate(sorted({w[0] for w in ways}))}
-    parts = [storey(number, floor) for number, floor in enumerate(floors)]
+    colour = {
+        room: COLOURS[i % len(COLOURS)] for i, room in enumerate(sorted({w[0] for w in ways}))
+    }
+    parts = [storey(number, highest) for number in range(highest)]
     parts += [arrow([at[stop] for stop in way], colour[way[0]], way) for way in ways]
     parts += [box(name, *at[name], colour.get(name, "#4b5563")) for f in floors for name in f]
-    parts.append(box(TOP, MARGIN + 130 + (WIDTH - 2 * MARGIN - 130) / 2, MARGIN + HEIGHT / 2, "#111827"))
-    parts.append(note(0, "floor 5 → every room", MARGIN, MARGIN + HEIGHT / 2 + 4))
+    parts.append(
+        box(TOP, MARGIN + 130 + (WIDTH - 2 * MARGIN - 130) / 2, MARGIN + HEIGHT / 2, "#111827")
+    )
+    parts.append(note(f"floor {highest} → every room", MARGIN, MARGIN + HEIGHT / 2 + 4))
     whole = MARGIN * 2 + highest * STOREY + HEIGHT
     return (
         f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {whole}" '
@@ -110,19 +115,18 @@ def picture() -> str:
     )
 
 
-def storey(number: int, floor: list[str]) -> str:
+def storey(number: int, highest: int) -> str:
     """A band behind a floor, and its number."""
-    highest = 5
     y = MARGIN + (highest - number) * STOREY - 12
     words = f"floor {number}" + (" ← all" if number == 0 else "")
     band = (
         f'<rect x="{MARGIN / 2}" y="{y}" width="{WIDTH - MARGIN}" height="{HEIGHT + 24}" rx="6" '
         f'fill="#f3f4f6"/>'
     )
-    return band + note(number, words, MARGIN, y + 12 + HEIGHT / 2 + 4)
+    return band + note(words, MARGIN, y + 12 + HEIGHT / 2 + 4)
 
 
-def note(number: int, words: str, x: float, y: float) -> str:
+def note(words: str, x: float, y: float) -> str:
     return f'<text x="{x}" y="{y}" fill="#6b7280" font-size="12">{escape(words)}</text>'
 
 
@@ -146,9 +150,9 @@ def arrow(stops: list[tuple[float, float]], colour: str, way: list[str]) -> str:
 
 def box(name: str, x: float, y: float, colour: str) -> str:
     wide = width(name)
+    size = f'x="{x - wide / 2:.1f}" y="{y - HEIGHT / 2}" width="{wide:.1f}" height="{HEIGHT}"'
     return (
-        f'<rect x="{x - wide / 2:.1f}" y="{y - HEIGHT / 2}" width="{wide:.1f}" height="{HEIGHT}" rx="5" '
-        f'fill="#ffffff" stroke="{colour}" stroke-width="1.6"/>'
+        f'<rect {size} rx="5" fill="#ffffff" stroke="{colour}" stroke-width="1.6"/>'
         f'<text x="{x:.1f}" y="{y + 4.5}" text-anchor="middle" fill="#111827">{escape(name)}</text>'
     )
 

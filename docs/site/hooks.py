@@ -63,11 +63,26 @@ def linked(pages: list[Path]) -> Iterator[Path]:
 
 
 def with_all_pages(nav: list[Any], pages: list[str], reference: list[str]) -> list[Any]:
-    """The contents of mkdocs.yml, with the reference, and with pages that they do not name."""
-    named = re.findall(r"[\w./-]+\.md", str(nav))
+    """The contents of mkdocs.yml, its folders filled, with pages that they do not name."""
+    folder = "docs/decisions/"
+    decisions = sorted(name for name in pages if name.startswith(folder))
+    decisions.sort(key=lambda name: not name.endswith("README.md"))
+    filled = fill(nav, {"Reference": reference, "Decisions": decisions})
+    named = re.findall(r"[\w./-]+\.md", str(filled))
     others = [name for name in pages if name not in named]
-    filled = [{"Reference": reference} if "Reference" in part else part for part in nav]
     return [*filled, {"More": others}] if others else filled
+
+
+def fill(nav: list[Any], lists: dict[str, list[str]]) -> list[Any]:
+    """Contents with lists of pages in the places that are named like them and empty."""
+    filled = []
+    for part in nav:
+        if isinstance(part, dict):
+            ((title, below),) = part.items()
+            if isinstance(below, list):
+                part = {title: fill(below, lists) or lists.get(title, [])}
+        filled.append(part)
+    return filled
 
 
 def commands() -> str:
@@ -97,7 +112,7 @@ def rooms() -> Iterator[tuple[str, str]]:
         if place.name.startswith("_") or place.name == "cli":
             continue
         files = sorted(place.rglob("*.py")) if place.is_dir() else [place]
-        if place.suffix == ".py" or place.is_dir() and files:
+        if files and (place.suffix == ".py" or place.is_dir()):
             modules = [module_of(file) for file in files]
             text = "\n\n".join(f"::: {module}" for module in modules)
             yield f"reference/{place.stem}.md", f"# {place.stem}\n\n{text}\n"

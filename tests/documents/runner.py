@@ -1,4 +1,4 @@
-"""Runs a document's blocks as a reader would: one folder, one machine, servers in other terminals."""
+"""Runs a document's blocks as a reader would: in one folder, servers in other terminals."""
 
 import json
 import os
@@ -94,7 +94,9 @@ class Reader:
         if refuses:
             assert done.returncode != 0, f"{where}: was not refused"
         else:
-            assert done.returncode == 0, f"{where}: {lines}{told[-500:]}{done.stderr.decode()[-2000:]}"
+            assert done.returncode == 0, (
+                f"{where}: {lines}{told[-500:]}{done.stderr.decode()[-2000:]}"
+            )
         self.functions += FUNCTION.findall(self.typed(lines))
         return told
 
@@ -124,7 +126,9 @@ class Reader:
         self.servers[port] = server
         until = time.monotonic() + PATIENCE_SECONDS
         while not answers(port):
-            assert server.poll() is None, f"{where}: {line}: the server has ended: {log.read_text()}"
+            assert server.poll() is None, (
+                f"{where}: {line}: the server has ended: {log.read_text()}"
+            )
             assert time.monotonic() < until, f"{where}: {line}: the server is not ready"
             time.sleep(0.1)
         return log
