@@ -10,7 +10,7 @@ CURVES = {  # of metrics.jsonl: name → colour
     "signs, variety": {"real_sign": "#12805f", "fake_sign": "#d4541b", "variety": "#9a3cae"},
 }
 LIMITS = {"losses": (0.0, 16.0), "signs, variety": (-1.0, 1.0)}
-WIDTH, HEIGHT, LEFT, TOP, GAP = 380, 170, 44, 58, 64
+WIDTH, HEIGHT, LEFT, TOP, GAP = 300, 150, 44, 58, 64
 
 
 def panel(ticks: list[dict[str, float]], group: str, x: float, y: float) -> str:
