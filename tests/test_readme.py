@@ -176,6 +176,19 @@ def test_the_training_job_in_the_documents_is_one_that_aws_accepts(
     assert plan_run({"data": "faces", **named}, numbers)["preset"] == "paper64"
 
 
+def test_python_in_the_documents_is_python() -> None:
+    for document in DOCUMENTS:
+        for text in [*blocks(document, "python"), *blocks(document, "py")]:
+            compile(text, str(document), "exec")
+
+
+def test_the_example_of_a_cloud_action_runs() -> None:
+    (example,) = blocks(ROOT / "docs" / "adding-a-cloud-action.md", "python")
+    names: dict[str, Any] = {}
+    exec(compile(example, "docs/adding-a-cloud-action.md", "exec"), names)
+    assert names["asked"] == names["calls"] and names["calls"][0].undo
+
+
 @pytest.mark.parametrize("document", DOCUMENTS, ids=lambda d: str(d.relative_to(ROOT)))
 def test_no_link_inside_the_repository_is_dead(document: Path) -> None:
     """Files and folders are there, and headings that are linked to by GitHub's name for them."""

@@ -10,10 +10,11 @@ from typing import Any
 ROOT = Path(__file__).parents[2]
 TABLE = ROOT / "tests" / "test_rooms.py"
 PICTURE = ROOT / "docs" / "images" / "rooms.svg"
-HEIGHT, GAP, STOREY, MARGIN, WIDTH = 34, 14, 118, 24, 1180
-LETTER, LANE = 8.2, 10  # pixels of a letter; of a line that passes a floor
+HEIGHT, STOREY, MARGIN, WIDTH = 38, 118, 24, 1180
+LABELS = 74  # the column that numbers the floors
+LETTER, LANE = 9.7, 10  # pixels of a letter; of a line that passes a floor
 COLOURS = ("#2563a8", "#b1521b", "#2c7a4b", "#8a3ffc", "#a3144d", "#0f766e", "#7a5c00", "#4b5563")
-TOP = "cli, container/*"
+TOP = "cli, container/* → every room"
 
 Floors = list[list[str]]
 Arrows = list[tuple[str, str]]
@@ -70,14 +71,14 @@ def middle(name: str, steps: Arrows, places: dict[str, float]) -> float:
 
 
 def width(name: str) -> float:
-    return LANE if name.startswith("|") else len(name) * LETTER + 22
+    return LANE if name.startswith("|") else len(name) * LETTER + 16
 
 
 def spread(floor: list[str]) -> list[float]:
     """The middle of each room of a floor, spread over the whole width."""
-    free = WIDTH - 2 * MARGIN - 130 - sum(map(width, floor))
+    free = WIDTH - 2 * MARGIN - LABELS - sum(map(width, floor))
     gap = free / (len(floor) + 1)
-    places, left = [], MARGIN + 130 + gap
+    places, left = [], MARGIN + LABELS + gap
     for name in floor:
         places.append(left + width(name) / 2)
         left += width(name) + gap
@@ -100,14 +101,12 @@ def picture() -> str:
     parts = [storey(number, highest) for number in range(highest)]
     parts += [arrow([at[stop] for stop in way], colour[way[0]], way) for way in ways]
     parts += [box(name, *at[name], colour.get(name, "#4b5563")) for f in floors for name in f]
-    parts.append(
-        box(TOP, MARGIN + 130 + (WIDTH - 2 * MARGIN - 130) / 2, MARGIN + HEIGHT / 2, "#111827")
-    )
-    parts.append(note(f"floor {highest} → every room", MARGIN, MARGIN + HEIGHT / 2 + 4))
+    parts.append(box(TOP, (WIDTH + LABELS) / 2, MARGIN + HEIGHT / 2, "#111827"))
+    parts.append(note(f"floor {highest}", MARGIN, MARGIN + HEIGHT / 2 + 4))
     whole = MARGIN * 2 + highest * STOREY + HEIGHT
     return (
         f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {whole}" '
-        f'font-family="ui-monospace, Menlo, Consolas, monospace" font-size="13">\n'
+        f'font-family="ui-monospace, Menlo, Consolas, monospace" font-size="16">\n'
         f"<title>The rooms of facegan and who may import whom</title>\n"
         f'<rect width="{WIDTH}" height="{whole}" rx="8" fill="#ffffff" stroke="#d1d5db"/>\n'
         + "\n".join(parts)
@@ -118,7 +117,7 @@ def picture() -> str:
 def storey(number: int, highest: int) -> str:
     """A band behind a floor, and its number."""
     y = MARGIN + (highest - number) * STOREY - 12
-    words = f"floor {number}" + (" ← all" if number == 0 else "")
+    words = f"floor {number}"
     band = (
         f'<rect x="{MARGIN / 2}" y="{y}" width="{WIDTH - MARGIN}" height="{HEIGHT + 24}" rx="6" '
         f'fill="#f3f4f6"/>'
@@ -127,7 +126,7 @@ def storey(number: int, highest: int) -> str:
 
 
 def note(words: str, x: float, y: float) -> str:
-    return f'<text x="{x}" y="{y}" fill="#6b7280" font-size="12">{escape(words)}</text>'
+    return f'<text x="{x}" y="{y}" fill="#6b7280" font-size="15">{escape(words)}</text>'
 
 
 def arrow(stops: list[tuple[float, float]], colour: str, way: list[str]) -> str:
@@ -153,7 +152,7 @@ def box(name: str, x: float, y: float, colour: str) -> str:
     size = f'x="{x - wide / 2:.1f}" y="{y - HEIGHT / 2}" width="{wide:.1f}" height="{HEIGHT}"'
     return (
         f'<rect {size} rx="5" fill="#ffffff" stroke="{colour}" stroke-width="1.6"/>'
-        f'<text x="{x:.1f}" y="{y + 4.5}" text-anchor="middle" fill="#111827">{escape(name)}</text>'
+        f'<text x="{x:.1f}" y="{y + 5.5}" text-anchor="middle" fill="#111827">{escape(name)}</text>'
     )
 
 
