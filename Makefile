@@ -124,8 +124,8 @@ build:                      ## Both images, by VERSION, commit and `local` (VARI
 test-images: $(VENV)/.installed-dev ## The images' contract, container by container (after `make build`)
 	@$(BIN)/python -m pytest -m container tests/container $(ARGS)
 
-push: $(VENV)/.installed    ## Push both images to ECR, into REPOSITORY-training and REPOSITORY-inference
-	@$(BIN)/python docker/push.py --prefix $(REPOSITORY) --variant $(VARIANT) $(ARGS)
+push: $(VENV)/.installed    ## Push both images to ECR, into REPOSITORY-training and REPOSITORY-inference (ARGS=--dry-run)
+	@$(BIN)/facegan cloud push --repository $(REPOSITORY) --variant $(VARIANT) $(ARGS)
 
 lock: $(VENV)/.installed-dev ## Resolve docker/requirements/*.lock anew, with hashes
 	@$(BIN)/python docker/lock.py --torch-index '$(TORCH_INDEX)' $(ARGS)
@@ -161,7 +161,7 @@ broken-pictures: $(VENV)/.installed-dev ## Fetch Pillow's own broken pictures (4
 
 ##— The documents —
 docs: $(VENV)/.installed-docs ## The documents and the reference as web pages, into runs/site (a dead link fails)
-	@NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --strict --quiet $(ARGS)
+	@NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --strict $(ARGS)
 	@echo runs/site/index.html
 
 test-docs: $(VENV)/.installed-dev ## Every block of the README, the tour and the serving guide, run as it stands (two minutes)

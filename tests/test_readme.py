@@ -231,6 +231,14 @@ def test_lists_are_read_alike_by_github_and_mkdocs(document: Path) -> None:
         before = line
 
 
+def test_every_decision_is_in_the_index() -> None:
+    decisions = ROOT / "docs" / "decisions"
+    index = (decisions / "README.md").read_text()
+    for file in sorted(decisions.glob("0*.md")):
+        number, title = file.read_text().splitlines()[0].removeprefix("# ").split(". ", 1)
+        assert f"- [{number}. {title}]({file.name})" in index, file.name
+
+
 def test_the_picture_of_rooms_is_current() -> None:
     """`python docs/site/draw_rooms.py` draws it from the table in tests/test_rooms.py."""
     drawing = runpy.run_path(str(ROOT / "docs" / "site" / "draw_rooms.py"))

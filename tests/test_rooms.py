@@ -39,7 +39,7 @@ MAY_IMPORT = {  # room: (rooms of ours, packages of others)
         "errors files devices environment tick_line gans artifact data metrics pictures",
         "torch safetensors numpy pydantic tqdm tensorboard",
     ),
-    "cloud": ("errors docker_engine tick_line client model_files", "boto3 botocore"),
+    "cloud": ("errors files docker_engine tick_line client model_files", "boto3 botocore"),
     "report": ("errors files pictures data metrics artifact synthesis", "numpy torch PIL"),
 }
 FLOORS = [
