@@ -32,6 +32,15 @@ def on_files(files: Files, config: Any) -> Files:
     return laid_out
 
 
+def on_page_markdown(markdown: str, page: Any, **_: Any) -> str:
+    """Links to folders, which GitHub lists, lead to the folder's README."""
+    here = (ROOT / page.file.src_uri).parent
+    for target in re.findall(r"\]\(([^)#\s:]+/)\)", markdown):
+        if (here / target / "README.md").exists():
+            markdown = markdown.replace(f"]({target})", f"]({target}README.md)")
+    return markdown
+
+
 def is_theme(file: File) -> bool:
     """Whether a file is none of ours."""
     return not Path(file.abs_src_path or "").is_relative_to(ROOT / "docs")

@@ -20,7 +20,7 @@ FUNCTION = re.compile(r"^\w+\(\) \{.*\}$", re.M)
 PREAMBLE = """set -euo pipefail
 curl() { command curl --silent --show-error --fail-with-body --max-time 60 "$@"; }
 """
-PATIENCE_SECONDS = 180
+PATIENCE_SECONDS = 900  # a machine may be busy with other things
 
 
 class Reader:
