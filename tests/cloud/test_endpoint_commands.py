@@ -220,7 +220,7 @@ def test_a_no_makes_nothing(table: Any, capsys: pytest.CaptureFixture[str]) -> N
     fake = table(DescribeEndpoint=absent("faces"))
     assert cloud("deploy", "faces", "--model", MODEL, *ON, *WITH) == 2
     told = capsys.readouterr().err
-    assert "1 × ml.c5.large, by the hour" in told and "add --yes" in told
+    assert "1 × ml.c5.large until it is deleted, at a price" in told and "add --yes" in told
     assert fake.made == []
 
 

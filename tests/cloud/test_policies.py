@@ -56,80 +56,6 @@ ELSEWHERE = {
 }
 # What CloudFormation asks in the caller's name to make infra/template.yaml.
 FOR_THE_TEMPLATE = "developer-door"
-# Called on branches that are not merged yet. Once they are, a test asks to empty this.
-AHEAD: set[str] = {
-    "sagemaker:DisassociateTrialComponent",
-    "sagemaker:ListTrialComponents",
-    "sagemaker:ListTrials",
-    "sagemaker:ListExperiments",
-    "application-autoscaling:DeregisterScalableTarget",
-    "application-autoscaling:DescribeScalableTargets",
-    "application-autoscaling:PutScalingPolicy",
-    "application-autoscaling:RegisterScalableTarget",
-    "cloudwatch:DeleteAlarms",
-    "cloudwatch:DescribeAlarms",
-    "cloudwatch:GetMetricData",
-    "cloudwatch:PutMetricAlarm",
-    "cloudwatch:TagResource",
-    "iam:CreateServiceLinkedRole",
-    "iam:PassRole",
-    "logs:DeleteLogGroup",
-    "logs:DescribeLogGroups",
-    "logs:DescribeLogStreams",
-    "logs:GetLogEvents",
-    "pricing:GetProducts",
-    "s3:ListBucketVersions",
-    "sagemaker:AddTags",
-    "sagemaker:CreateEndpoint",
-    "sagemaker:CreateEndpointConfig",
-    "sagemaker:CreateExperiment",
-    "sagemaker:CreateHyperParameterTuningJob",
-    "sagemaker:CreateModel",
-    "sagemaker:CreateModelPackage",
-    "sagemaker:CreateModelPackageGroup",
-    "sagemaker:CreateTrainingJob",
-    "sagemaker:CreateTransformJob",
-    "sagemaker:CreateTrial",
-    "sagemaker:DeleteEndpoint",
-    "sagemaker:DeleteEndpointConfig",
-    "sagemaker:DeleteExperiment",
-    "sagemaker:DeleteHyperParameterTuningJob",
-    "sagemaker:DeleteModel",
-    "sagemaker:DeleteModelPackage",
-    "sagemaker:DeleteModelPackageGroup",
-    "sagemaker:DeleteTrainingJob",
-    "sagemaker:DeleteTrial",
-    "sagemaker:DescribeEndpoint",
-    "sagemaker:DescribeEndpointConfig",
-    "sagemaker:DescribeExperiment",
-    "sagemaker:DescribeHyperParameterTuningJob",
-    "sagemaker:DescribeModel",
-    "sagemaker:DescribeModelPackage",
-    "sagemaker:DescribeModelPackageGroup",
-    "sagemaker:DescribeTrainingJob",
-    "sagemaker:DescribeTransformJob",
-    "sagemaker:DescribeTrial",
-    "sagemaker:InvokeEndpointAsync",
-    "sagemaker:ListEndpointConfigs",
-    "sagemaker:ListEndpoints",
-    "sagemaker:ListHyperParameterTuningJobs",
-    "sagemaker:ListModelPackageGroups",
-    "sagemaker:ListModelPackages",
-    "sagemaker:ListModels",
-    "sagemaker:ListTags",
-    "sagemaker:ListTrainingJobs",
-    "sagemaker:ListTrainingJobsForHyperParameterTuningJob",
-    "sagemaker:ListTransformJobs",
-    "sagemaker:Search",
-    "sagemaker:StopHyperParameterTuningJob",
-    "sagemaker:StopTrainingJob",
-    "sagemaker:StopTransformJob",
-    "sagemaker:UpdateEndpoint",
-    "sagemaker:UpdateEndpointWeightsAndCapacities",
-    "sagemaker:UpdateModelPackage",
-    "sagemaker:UpdateTrainingJob",
-    "tag:GetResources",
-}
 # What SageMaker asks in a role's name: "CreateTrainingJob API: Execution Role Permissions" and its
 # neighbours in docs.aws.amazon.com/sagemaker/latest/dg/sagemaker-roles.html
 OF_THE_SERVICE = {
@@ -214,9 +140,8 @@ def test_everything_in_a_developers_policy_is_called() -> None:
     called = {it for service, action in calls() for it in permissions_of(service, action)}
     for name in developers():
         if name != FOR_THE_TEMPLATE:
-            idle = actions(name) - called - NOT_CALLED.keys() - AHEAD
+            idle = actions(name) - called - NOT_CALLED.keys()
             assert not idle, f"infra/iam/{name}.json: nobody calls {sorted(idle)}: take them out"
-    assert not AHEAD & called, f"take out of AHEAD: {sorted(AHEAD & called)}"
 
 
 @pytest.mark.parametrize("role", ["training", "serving"])

@@ -158,7 +158,7 @@ def test_it_asks_first_and_says_what_it_costs_and_how_it_ends(
 def test_an_unknown_price_is_said(strict: StrictAws, capsys: pytest.CaptureFixture[str]) -> None:
     ready(strict)
     train()
-    assert "a price that is not known here (--price" in capsys.readouterr().err
+    assert "a price that is not known here (`facegan cloud costs" in capsys.readouterr().err
 
 
 def test_a_group_that_is_there_is_not_made_again(strict: StrictAws) -> None:

@@ -185,21 +185,21 @@ class Estimate:
             return None
         return self.hourly * self.seconds / 3600
 
-    def sentence(self) -> str:
-        """The estimate as a confirmation says it."""
+    def sentence(self, until: str = "it is deleted") -> str:
+        """The estimate as a confirmation says it; until when it costs, where no time is set."""
         machines = f"{self.count} × {self.instance_type}"
         if is_local(self.instance_type):
             return f"{machines}: this machine, which costs nothing."
         at_most = "" if self.seconds is None else f" for at most {time_text(self.seconds)}"
         if self.hourly is None:
             return (
-                f"{machines}{at_most or ' until it is deleted'}, at a price that is not known here "
+                f"{machines}{at_most or f' until {until}'}, at a price that is not known here "
                 f"(`facegan cloud costs estimate --instance-type {self.instance_type}` asks AWS)."
             )
         by_the_hour = f"{money(self.hourly)} an hour"
         if self.most is None:
             month = money(self.hourly * MONTH_HOURS)
-            return f"{machines}: {by_the_hour} until it is deleted, {month} a month."
+            return f"{machines}: {by_the_hour} until {until}, {month} a month."
         spot = ", less on spot instances" if self.is_spot else ""
         return f"{machines}{at_most}: {by_the_hour}, {money(self.most)} at most{spot}."
 
@@ -255,6 +255,7 @@ def sentence(
     settings: Settings,
     *,
     is_spot: bool = False,
+    until: str = "it is deleted",
     cache: Path | None = None,
 ) -> str:
     """What a command's confirmation says of costs. Asks nobody: dry runs may use it.
@@ -265,13 +266,14 @@ def sentence(
         seconds: A job's longest time; None for an endpoint, which has none.
         settings: Whose prices count.
         is_spot: Whether the job takes spot instances.
+        until: When it ends to cost, where it has no longest time.
         cache: File of prices that `costs estimate` was told today (`cli.cloud.costs.cache_file`).
 
     Raises:
         ConfigError: the type or a number is none.
     """
     prices = Prices(settings=settings, cache=cache)
-    return estimate(prices, instance_type, count, seconds, is_spot=is_spot).sentence()
+    return estimate(prices, instance_type, count, seconds, is_spot=is_spot).sentence(until)
 
 
 def money(dollars: float) -> str:

@@ -1,6 +1,6 @@
 """`facegan cloud costs`: what something will cost, what a job cost, what costs right now."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -9,6 +9,7 @@ import click
 
 from facegan.cli.cache import default_cache
 from facegan.cli.cloud.desk import Desk, settings_options
+from facegan.cli.cloud.tables import table
 from facegan.cloud.aws import Aws
 from facegan.cloud.bills import JobBill, Running, job_bill, running
 from facegan.cloud.costs import (
@@ -126,7 +127,7 @@ def job_text(bill: JobBill) -> str:
     if bill.is_spot:
         rows.append(("spot saved", saved))
     rows.append(("cost" + so_far, UNKNOWN if bill.dollars is None else money(bill.dollars)))
-    return f"{table(rows)}\n{NOT_COUNTED}"
+    return f"{table((), rows)}\n{NOT_COUNTED}"
 
 
 @command.command("running")
@@ -166,7 +167,7 @@ def running_text(found: list[Running], where: str, hourly: float, unknown: int) 
     known = f"{money(hourly)} an hour, {money(hourly * MONTH_HOURS)} a month"
     parts = [known] * (unknown < len(found))
     parts += [f"{unknown} at a price that is not known here"] * bool(unknown)
-    return f"{table(rows)}\nTogether {', and '.join(parts)} ({where}).\n{NOT_COUNTED}"
+    return f"{table((), rows)}\nTogether {', and '.join(parts)} ({where}).\n{NOT_COUNTED}"
 
 
 def prices_of(desk: Desk) -> Prices:
@@ -195,10 +196,3 @@ def lenient_prices(desk: Desk) -> Callable[[str, str], float | None]:
             return None
 
     return price_of
-
-
-def table(rows: Sequence[tuple[str, ...]]) -> str:
-    """Rows in columns as wide as they must be."""
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    lines = ["  ".join(map(str.ljust, row, widths)).rstrip() for row in rows]
-    return "\n".join(lines)

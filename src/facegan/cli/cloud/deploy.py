@@ -16,7 +16,7 @@ from facegan.cli.cloud.serving_options import (
     waiting,
     what_serves,
 )
-from facegan.cli.cloud.tables import sentence
+from facegan.cloud.costs import sentence
 from facegan.cloud.deploying import check_free, deploy, taken, update
 from facegan.cloud.endpoint_requests import (
     Asynchronous,

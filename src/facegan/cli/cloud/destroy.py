@@ -5,8 +5,8 @@ from collections.abc import Sequence
 
 import click
 
-from facegan.cli.cloud.costs import table
 from facegan.cli.cloud.desk import Desk, acting_options
+from facegan.cli.cloud.tables import table
 from facegan.cloud.settings import PROJECT_TAG
 from facegan.cloud.takedown import (
     Outcome,
@@ -84,11 +84,11 @@ def plan_text(plan: Plan, where: str) -> str:
     """What goes, what is lost with it, and what stays."""
     lines = [f"Of {where}:"]
     if plan.going:
-        rows = [("goes", "name", "lost with it")]
-        lines.append(table(rows + [(it.kind, it.name, it.loses) for it in plan.going]))
+        going = [(it.kind, it.name, it.loses) for it in plan.going]
+        lines.append(table(("goes", "name", "lost with it"), going))
     if plan.staying:
         staying = [(it.kind, it.name, it.why) for it in plan.staying]
-        lines.append(table([("stays", "name", "why"), *staying]))
+        lines.append(table(("stays", "name", "why"), staying))
     return "\n".join([*lines, ROLES_STAY])
 
 

@@ -21,6 +21,7 @@ from facegan.cli.cloud.watching import (
 )
 from facegan.cli.cloud.wishes import pair_option, whole_seconds
 from facegan.cloud.calls import Call
+from facegan.cloud.costs import sentence
 from facegan.cloud.following import EVERY_SECONDS
 from facegan.cloud.job_status import (
     STATUSES,
@@ -33,7 +34,6 @@ from facegan.cloud.job_status import (
 )
 from facegan.cloud.launching import cooling, creation, explained, stopping
 from facegan.cloud.log_streams import LogGroup, LogLine
-from facegan.cloud.prices import sentence
 from facegan.cloud.resuming import next_name, resumed_request
 from facegan.cloud.training_request import tag_list
 from facegan.errors import CloudError

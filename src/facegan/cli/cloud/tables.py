@@ -6,13 +6,10 @@ from typing import Any
 
 from facegan.cloud.settings import Settings
 
-HOURS_A_MONTH = 730
-PRICES = "https://aws.amazon.com/sagemaker/ai/pricing/"
-
 
 def table(head: Sequence[str], rows: Sequence[Sequence[Any]]) -> str:
-    """Rows in aligned columns, below a head."""
-    texts = [[*head], *([str(cell) for cell in row] for row in rows)]
+    """Rows in aligned columns, below a head if there is one."""
+    texts = [[str(cell) for cell in row] for row in ((head, *rows) if head else rows)]
     widths = [max(map(len, column)) for column in zip(*texts, strict=True)]
     return "\n".join(
         "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
@@ -35,20 +32,3 @@ def hourly(settings: Settings, instance_type: str, count: int) -> float | None:
     """Dollars an hour of machines, where facegan.toml has their price."""
     price = settings.price.get(instance_type)
     return None if price is None else price * count
-
-
-def sentence(instance_type: str, count: int, seconds: float | None, settings: Settings) -> str:
-    """What machines cost, for whoever is asked to agree. AWS is not asked.
-
-    Args:
-        instance_type: As "ml.c7i.large".
-        count: How many.
-        seconds: For how long at most; None: for as long as they are there.
-        settings: Have the price, or not.
-    """
-    machines = f"{count} × {instance_type}"
-    price = hourly(settings, instance_type, count)
-    if price is None:
-        return f"{machines}, by the hour; facegan.toml has no price of it: see {PRICES}."
-    month = "" if seconds else f", ${price * HOURS_A_MONTH:,.0f} a month"
-    return f"{machines}: ${price:.2f} an hour{month}."

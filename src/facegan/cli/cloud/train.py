@@ -16,9 +16,9 @@ from facegan.cli.cloud.wishes import (
     settled,
     training_job,
 )
+from facegan.cloud.costs import sentence
 from facegan.cloud.job_status import duration
 from facegan.cloud.launching import creation, explained, launch_calls, missing_groups
-from facegan.cloud.prices import sentence
 from facegan.cloud.training_request import TrainingJob
 from facegan.errors import CloudError
 

@@ -15,9 +15,10 @@ from facegan.cli.cloud.serving_options import (
     waiting,
     what_serves,
 )
-from facegan.cli.cloud.tables import age, sentence, table
+from facegan.cli.cloud.tables import age, table
 from facegan.cli.lazy import LazyVerbs, Verb
 from facegan.cloud.calls import Call
+from facegan.cloud.costs import sentence
 from facegan.cloud.endpoint_requests import delete_all, delete_model
 from facegan.cloud.transform_request import TransformJob, stop
 from facegan.cloud.transforming import ENDED, check_free, transform_job, wait_for_transform
@@ -88,8 +89,8 @@ def start(desk: Desk, name: str, no_wait: bool, unapproved: bool, **wish: Any) -
     )
     if not desk.is_dry:
         check_free(desk.aws, name)
-    costs = sentence(job.instance_type, job.instance_count, None, settings)
-    ends = f"Until the file is done, or `facegan cloud transform stop {name}`."
+    costs = sentence(job.instance_type, job.instance_count, None, settings, until="it ends")
+    ends = f"It ends with the file, or by `facegan cloud transform stop {name}`."
     answers = desk.act(job.creation(), f"Start {name}? {costs} {ends}")
     if answers is None:
         return

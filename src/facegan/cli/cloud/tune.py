@@ -19,10 +19,10 @@ from facegan.cli.cloud.wishes import (
 )
 from facegan.cli.lazy import LazyVerbs, Verb
 from facegan.cloud import job_status, tuning
+from facegan.cloud.costs import sentence
 from facegan.cloud.hyperparameters import DEFAULT_FAMILY
 from facegan.cloud.job_status import duration
 from facegan.cloud.launching import explained
-from facegan.cloud.prices import sentence
 from facegan.cloud.tuning_request import OBJECTIVES, STRATEGIES, Choice, Range, TuningJob
 from facegan.errors import CloudError
 

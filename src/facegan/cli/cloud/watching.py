@@ -9,6 +9,7 @@ from typing import Any
 import click
 
 from facegan.cli.cloud.desk import Desk
+from facegan.cloud.costs import sentence
 from facegan.cloud.following import Follower
 from facegan.cloud.job_status import (
     duration,
@@ -19,7 +20,6 @@ from facegan.cloud.job_status import (
     spot_savings,
 )
 from facegan.cloud.log_streams import LogLine
-from facegan.cloud.prices import sentence
 from facegan.errors import CloudError, RunError
 
 COLOURS = ("cyan", "magenta", "yellow", "green", "blue", "bright_red", "bright_cyan", "bright_blue")
