@@ -231,6 +231,18 @@ def test_lists_are_read_alike_by_github_and_mkdocs(document: Path) -> None:
         before = line
 
 
+def test_the_arrows_in_the_architecture_are_those_of_the_rooms() -> None:
+    """The table in words, less what lies on the ground floor."""
+    drawing = runpy.run_path(str(ROOT / "docs" / "site" / "draw_rooms.py"))
+    ours, floors = drawing["table"]()
+    words = (ROOT / "docs" / "architecture.md").read_text()
+    told = dict(re.findall(r"^(?:floor \d)?\s+(\w+)\s+→\s+([a-z_, ]+)$", words, re.M))
+    for room, others in ours.items():
+        arrows = set(others) - set(floors[0])
+        assert set(re.findall(r"\w+", told.get(room, ""))) == arrows, room
+        assert f"| `{room}` |" in words
+
+
 def test_every_decision_is_in_the_index() -> None:
     decisions = ROOT / "docs" / "decisions"
     index = (decisions / "README.md").read_text()
