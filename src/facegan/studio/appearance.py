@@ -1,0 +1,64 @@
+"""How the page looks, and what its keys do: fonts of the reader's own, nothing from elsewhere."""
+
+import gradio as gr
+
+FONTS = ["system-ui", "-apple-system", "Segoe UI", "Roboto", "sans-serif"]
+FONTS_OF_NUMBERS = ["ui-monospace", "Menlo", "Consolas", "monospace"]
+
+CSS = """
+#title h1 { font-size: 1.5rem; margin: 0; }
+#title small { font-weight: 400; opacity: .8; margin-left: .5rem; }
+#title p, #status { color: var(--body-text-color); opacity: .85; margin: .25rem 0 0; }
+.studio-alert { border-left: 4px solid #c62828; background: #fdecea; color: #611a15;
+  padding: .6rem .8rem; border-radius: 4px; }
+.dark .studio-alert { background: #3b1513; color: #ffdad6; }
+.studio-card { border-collapse: collapse; }
+.studio-card th, .studio-card td { text-align: left; padding: .3rem .8rem .3rem 0;
+  overflow-wrap: anywhere; color: var(--body-text-color); }
+.studio-card th { white-space: nowrap; vertical-align: top; }
+.studio-mix { overflow-x: auto; max-width: 100%; }
+.studio-mix td, .studio-mix th { padding: 3px; }
+.studio-mix img { width: clamp(56px, 9vw, 128px); display: block; border-radius: 3px; }
+.studio-mix th img { outline: 2px solid var(--color-accent); outline-offset: -2px; }
+#large img, #between img, #film img, #quiz-left img, #quiz-right img { width: 100%; }
+button:focus-visible, [tabindex]:focus-visible, input:focus-visible {
+  outline: 3px solid var(--color-accent) !important; outline-offset: 1px; }
+@media (max-width: 640px) {
+  .gradio-container { padding: 8px !important; }
+  .studio-card th { white-space: normal; }
+}
+"""
+
+# Small pictures are shown pixel by pixel, and the arrow keys turn the pages, where no field,
+# slider or list has them for itself.
+JS = """
+() => {
+  document.addEventListener('load', (event) => {
+    const image = event.target;
+    if (image.tagName === 'IMG' && image.naturalHeight <= 128) {
+      image.style.imageRendering = 'pixelated';
+    }
+  }, true);
+  const OWN = 'input, textarea, select, [role=slider], [role=tab], [role=listbox], .studio-mix';
+  const press = (names) => {
+    for (const name of names) {
+      const button = document.getElementById(name);
+      if (button && button.offsetParent !== null) { button.click(); return true; }
+    }
+    return false;
+  };
+  document.addEventListener('keydown', (event) => {
+    if (event.altKey || event.ctrlKey || event.metaKey || event.target.closest?.(OWN)) return;
+    const turned = {
+      ArrowLeft: ['before-face', 'left-is-real'],
+      ArrowRight: ['after-face', 'right-is-real'],
+    }[event.key];
+    if (turned && press(turned)) event.preventDefault();
+  });
+}
+"""
+
+
+def theme() -> gr.themes.Base:
+    """Gradio's default theme, whose fonts would come from Google, with the reader's own."""
+    return gr.themes.Default(font=FONTS, font_mono=FONTS_OF_NUMBERS)

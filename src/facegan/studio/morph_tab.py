@@ -1,0 +1,86 @@
+"""The way from one face to another: by hand along a slider, and as an animation to take away."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import gradio as gr
+
+from facegan.studio.desk import Desk, Values, look_of
+from facegan.studio.faces_tab import FacesTab
+from facegan.studio.session import Studio
+from facegan.studio.wishes import Look, Portrait, whole
+
+MAX_STEPS = 31  # there and back are 63 images, and a server draws 64 a request
+
+
+def draw_way(studio: Studio, first: Any, last: Any, steps: Any, share: float, look: Look) -> Values:
+    """All faces of a way, and the one at the slider."""
+    seeds = whole(first, "From seed"), whole(last, "To seed")
+    way = studio.way(*seeds, whole(steps, "Steps", 1, MAX_STEPS), look)
+    return [way, *at(way, share)]
+
+
+def at(way: Sequence[Portrait], share: float) -> Values:
+    """The face at a share of the way, 0 … 1."""
+    if not way:
+        return [gr.skip()]
+    place = round(share * (len(way) - 1))
+    told = f"{round(100 * place / max(1, len(way) - 1))} % of the way"
+    return [gr.update(value=str(way[place].path), alt_text=told, label=told)]
+
+
+def make_film(studio: Studio, first: Any, last: Any, steps: Any, ms: Any, look: Look) -> Values:
+    """The animation, to look at and to download."""
+    seeds = whole(first, "From seed"), whole(last, "To seed")
+    steps = whole(steps, "Steps", 1, MAX_STEPS)
+    path = str(studio.film(*seeds, steps, whole(ms, "Time of a frame", 10, 60_000), look))
+    told = f"From seed {seeds[0]} to seed {seeds[1]} and back"
+    return [
+        gr.update(value=path, alt_text=told, visible=True),
+        gr.update(value=path, visible=True),
+    ]
+
+
+def add_morph_tab(desk: Desk, faces: FacesTab) -> None:
+    """Lay the part out, and say what its controls do."""
+    with gr.Row():
+        first = gr.Number(3, label="From seed", precision=0, elem_id="morph-first", min_width=90)
+        last = gr.Number(8, label="To seed", precision=0, elem_id="morph-last", min_width=90)
+        steps = gr.Slider(1, MAX_STEPS, 16, step=1, label="Steps", elem_id="morph-steps")
+        start = gr.Button("Draw the way", variant="primary", elem_id="morph-draw", min_width=120)
+    with gr.Row():
+        with gr.Column(min_width=300):
+            share = gr.Slider(0, 1, 0.5, step=0.01, label="Along the way", elem_id="morph-share")
+            picture = gr.Image(
+                type="filepath", label="Between", interactive=False, buttons=[], elem_id="between"
+            )
+        with gr.Column(min_width=300):
+            ms = gr.Slider(20, 400, 60, step=10, label="Milliseconds a frame", elem_id="morph-ms")
+            roll = gr.Button("Make the animation", elem_id="morph-film")
+            film = gr.Image(
+                type="filepath",
+                label="Animation",
+                interactive=False,
+                buttons=[],
+                visible=False,
+                elem_id="film",
+            )
+            download = gr.DownloadButton("Download WebP", visible=False, elem_id="film-download")
+    way = gr.State([])
+    studio, seeds = desk.studio, [first, last]
+
+    def draw(first: Any, last: Any, steps: Any, share: float, psi: float, kind: str) -> Values:
+        return draw_way(studio, first, last, steps, share, look_of(psi, kind))
+
+    def animate(first: Any, last: Any, steps: Any, ms: Any, psi: float, kind: str) -> Values:
+        return make_film(studio, first, last, steps, ms, look_of(psi, kind))
+
+    def take(current: Portrait | None) -> Values:
+        return [gr.skip() if current is None else current.seed]
+
+    draws = [start.click, first.submit, last.submit]
+    desk.on(draws, draw, [*seeds, steps, share, *desk.look], [way, picture])
+    desk.on([roll.click], animate, [*seeds, steps, ms, *desk.look], [film, download])
+    desk.on([share.change], at, [way, share], [picture], trigger_mode="always_last", queue=False)
+    desk.on([faces.morph_from.click], take, [desk.current], [first])
+    desk.on([faces.morph_to.click], take, [desk.current], [last])

@@ -1,0 +1,50 @@
+"""Strips of random walks: how a model changes from face to face."""
+
+from typing import Any
+
+import gradio as gr
+
+from facegan.studio.desk import Desk, Values, look_of
+from facegan.studio.session import Studio
+from facegan.studio.wishes import Look, whole
+
+
+def walk(studio: Studio, walks: Any, stations: Any, frames: Any, look: Look) -> Values:
+    """Strips of walks between seeds of chance, and the same as files."""
+    count = whole(walks, "Walks", 1, 6)
+    ways = [studio.random_seeds(whole(stations, "Stations", 2, 6)) for _ in range(count)]
+    steps = whole(frames, "Steps", 1, 12)
+    strips = [str(studio.strip(way, steps, look)) for way in ways]
+    named = ["seeds " + " → ".join(map(str, way)) for way in ways]
+    return [list(zip(strips, named, strict=True)), gr.update(value=strips, visible=True)]
+
+
+def add_walks_tab(desk: Desk) -> None:
+    """Lay the part out, and say what its controls do."""
+    with gr.Row():
+        walks = gr.Slider(1, 6, 3, step=1, label="Walks", elem_id="walks-count")
+        stations = gr.Slider(2, 6, 3, step=1, label="Seeds of a walk", elem_id="walks-stations")
+        frames = gr.Slider(1, 12, 5, step=1, label="Steps between them", elem_id="walks-steps")
+    start = gr.Button("Walk", variant="primary", elem_id="walk")
+    strips = gr.Gallery(
+        label="Walks",
+        columns=1,
+        height="auto",
+        allow_preview=False,
+        object_fit="contain",
+        buttons=[],
+        interactive=False,
+        elem_id="strips",
+    )
+    files = gr.File(
+        label="The strips as PNGs",
+        file_count="multiple",
+        interactive=False,
+        visible=False,
+        elem_id="strip-files",
+    )
+
+    def work(walks: Any, stations: Any, frames: Any, psi: float, kind: str) -> Values:
+        return walk(desk.studio, walks, stations, frames, look_of(psi, kind))
+
+    desk.on([start.click], work, [walks, stations, frames, *desk.look], [strips, files])
