@@ -3,6 +3,7 @@
 import logging
 import os
 import shutil
+import signal
 import tempfile
 import time
 from collections.abc import Callable, Iterator
@@ -192,7 +193,8 @@ def temporary_folder() -> Iterator[Path]:
 
 
 def wait() -> None:
-    """Until Ctrl-C."""
+    """Until Ctrl-C, or SIGTERM, so that the folder goes too."""
+    signal.signal(signal.SIGTERM, signal.getsignal(signal.SIGINT))
     try:
         while True:
             time.sleep(3600)

@@ -15,6 +15,7 @@ from facegan.studio.wishes import Look
 log = logging.getLogger(__name__)
 
 EACH_ITS_OWN = "each seed its own"
+NO_ALERT = gr.update(value="", visible=False)
 Values = Sequence[Any]
 
 
@@ -60,6 +61,18 @@ class Desk:
             list(triggers), guarded, list(inputs), places, show_progress="minimal", **options
         )
 
+    def after(
+        self,
+        event: Any,
+        work: Callable[..., Values],
+        inputs: Sequence[Any],
+        outputs: Sequence[Any],
+    ) -> Any:
+        """The same once another event's work is done."""
+        guarded = self.guarded(work, len(outputs))
+        places = [self.banner, self.status, *outputs]
+        return event.then(guarded, list(inputs), places, show_progress="minimal")
+
     def on_choice(
         self, gallery: gr.Gallery, work: Callable[..., Values], inputs: Values, outputs: Values
     ) -> Any:
@@ -77,7 +90,7 @@ class Desk:
 
         def run(*values: Any) -> Values:
             try:
-                return ["", self.studio.latency.told, *work(*values)]
+                return [NO_ALERT, self.studio.latency.told, *work(*values)]
             except FaceGANError as error:
                 told = alert(error.message, error.hint)
             except Exception:
@@ -93,7 +106,8 @@ def look_of(psi: float, kind: str | None) -> Look:
     return Look(float(psi), None if kind in (None, EACH_ITS_OWN) else str(kind))
 
 
-def alert(message: str, hint: str) -> str:
+def alert(message: str, hint: str) -> Any:
     """A mistake as a banner that screen readers speak."""
     said = f"<strong>{html.escape(message)}</strong> {html.escape(hint)}".rstrip()
-    return f'<div class="studio-alert" role="alert">{said}</div>'
+    told = f'<div class="studio-alert" role="alert">{said}</div>'
+    return gr.update(value=told, visible=True)

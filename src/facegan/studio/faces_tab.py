@@ -51,6 +51,11 @@ def open_seed(studio: Studio, seed: Any, look: Look) -> Values:
     return enlarged(*studio.faces([whole(seed, "Seed")], look))
 
 
+def small_button(words: str, name: str, variant: str = "secondary") -> gr.Button:
+    """One of several in a row."""
+    return gr.Button(words, elem_id=name, variant=variant, size="md", min_width=85)
+
+
 def add_faces_tab(desk: Desk) -> FacesTab:
     """Lay the part out, and say what its controls do."""
     with gr.Row():
@@ -59,12 +64,13 @@ def add_faces_tab(desk: Desk) -> FacesTab:
                 first = gr.Number(0, label="First seed", precision=0, elem_id="first-seed")
                 count = gr.Slider(1, MAX_SHOWN, 16, step=1, label="How many", elem_id="how-many")
             with gr.Row():
-                earlier = gr.Button("← Earlier", elem_id="earlier", min_width=90)
-                start = gr.Button("Draw", variant="primary", elem_id="draw", min_width=90)
-                later = gr.Button("Later →", elem_id="later", min_width=90)
-                surprise = gr.Button("Surprise me", elem_id="surprise", min_width=90)
+                earlier = small_button("← Earlier", "earlier")
+                start = small_button("Draw", "draw", "primary")
+                later = small_button("Later →", "later")
+                surprise = small_button("Surprise me", "surprise")
             gallery = gr.Gallery(
                 label="Faces",
+                show_label=False,
                 columns=4,
                 height="auto",
                 allow_preview=False,
@@ -75,21 +81,28 @@ def add_faces_tab(desk: Desk) -> FacesTab:
             )
         with gr.Column(scale=2, min_width=300):
             large = gr.Image(
-                type="filepath", label="Face", interactive=False, buttons=[], elem_id="large"
+                type="filepath",
+                label="Face",
+                show_label=False,
+                interactive=False,
+                buttons=[],
+                elem_id="large",
             )
             words = gr.Markdown(elem_id="large-words")
             with gr.Row():
-                before = gr.Button("◀ Previous", elem_id="before-face", min_width=80)
+                before = small_button("◀ Before", "before-face")
                 seed = gr.Number(
-                    label="Seed", precision=0, elem_id="large-seed", min_width=100, container=False
+                    label="Seed", precision=0, elem_id="large-seed", min_width=90, container=False
                 )
-                after = gr.Button("Next ▶", elem_id="after-face", min_width=80)
+                after = small_button("Next ▶", "after-face")
             with gr.Row():
-                keep = gr.Button("Keep", elem_id="keep", variant="primary", min_width=80)
-                download = gr.DownloadButton("Download PNG", elem_id="download", min_width=80)
+                keep = small_button("Keep", "keep", "primary")
+                download = gr.DownloadButton(
+                    "Download PNG", elem_id="download", min_width=80, size="md"
+                )
             with gr.Row():
-                morph_from = gr.Button("Morph from here", elem_id="morph-from", min_width=80)
-                morph_to = gr.Button("Morph to here", elem_id="morph-to", min_width=80)
+                morph_from = small_button("Morph from here", "morph-from")
+                morph_to = small_button("Morph to here", "morph-to")
     shown = gr.State([])
     one = [desk.current, large, words, seed, download]
     inputs = [first, count, *desk.look, desk.current]

@@ -16,11 +16,15 @@ Kept = Sequence[Portrait]
 def show(studio: Studio, kept: Kept) -> Values:
     """The favourites, their gallery, the file of them, and the title of the tab."""
     title = f"Favourites ({len(kept)})" if kept else "Favourites"
-    file = str(pack(kept, studio.folder / f"favourites-{len(kept)}.zip")) if kept else None
+    file = (
+        str(pack([face.path for face in kept], studio.folder / f"favourites-{len(kept)}.zip"))
+        if kept
+        else None
+    )
     return [
         list(kept),
         captioned(kept),
-        gr.update(value=file, visible=bool(kept)),
+        gr.update(value=str(file) if kept else None, visible=bool(kept)),
         gr.update(label=title),
         None,
     ]
@@ -45,6 +49,7 @@ def add_favourites_tab(desk: Desk, faces: FacesTab, tab: gr.Tab) -> None:
     gr.Markdown('Press "Keep" beside a face. They stay until the page is closed.')
     gallery = gr.Gallery(
         label="Favourites",
+        show_label=False,
         columns=4,
         height="auto",
         allow_preview=False,

@@ -51,7 +51,7 @@ def mix(studio: Studio, rows: str, columns: str, group: str, look: Look) -> Valu
     own = studio.faces([*coarse, *fine], look)
     mixed = studio.mixed(coarse, fine, layers, look)
     table = table_of(own[: len(coarse)], own[len(coarse) :], mixed)
-    faces = [face for line in mixed for face in line]
+    faces = [face.path for line in mixed for face in line]
     name = f"mix-{coarse[0]}-{fine[0]}-{layers[0]}-{layers[-1]}{look.mark}.zip"
     packed = pack(faces, studio.folder / name)
     return [table, gr.update(value=str(packed), visible=True)]

@@ -26,7 +26,7 @@ def at(way: Sequence[Portrait], share: float) -> Values:
         return [gr.skip()]
     place = round(share * (len(way) - 1))
     told = f"{round(100 * place / max(1, len(way) - 1))} % of the way"
-    return [gr.update(value=str(way[place].path), alt_text=told, label=told)]
+    return [gr.update(value=str(way[place].path), alt_text=told)]
 
 
 def make_film(studio: Studio, first: Any, last: Any, steps: Any, ms: Any, look: Look) -> Values:
@@ -41,7 +41,7 @@ def make_film(studio: Studio, first: Any, last: Any, steps: Any, ms: Any, look: 
     ]
 
 
-def add_morph_tab(desk: Desk, faces: FacesTab) -> None:
+def add_morph_tab(desk: Desk, faces: FacesTab, parts: gr.Tabs, tab: gr.Tab) -> None:
     """Lay the part out, and say what its controls do."""
     with gr.Row():
         first = gr.Number(3, label="From seed", precision=0, elem_id="morph-first", min_width=90)
@@ -52,7 +52,12 @@ def add_morph_tab(desk: Desk, faces: FacesTab) -> None:
         with gr.Column(min_width=300):
             share = gr.Slider(0, 1, 0.5, step=0.01, label="Along the way", elem_id="morph-share")
             picture = gr.Image(
-                type="filepath", label="Between", interactive=False, buttons=[], elem_id="between"
+                type="filepath",
+                label="Between",
+                show_label=False,
+                interactive=False,
+                buttons=[],
+                elem_id="between",
             )
         with gr.Column(min_width=300):
             ms = gr.Slider(20, 400, 60, step=10, label="Milliseconds a frame", elem_id="morph-ms")
@@ -60,6 +65,7 @@ def add_morph_tab(desk: Desk, faces: FacesTab) -> None:
             film = gr.Image(
                 type="filepath",
                 label="Animation",
+                show_label=False,
                 interactive=False,
                 buttons=[],
                 visible=False,
@@ -75,12 +81,20 @@ def add_morph_tab(desk: Desk, faces: FacesTab) -> None:
     def animate(first: Any, last: Any, steps: Any, ms: Any, psi: float, kind: str) -> Values:
         return make_film(studio, first, last, steps, ms, look_of(psi, kind))
 
+    def begin(way: Any, *wishes: Any) -> Values:
+        return [gr.skip(), gr.skip()] if way else draw(*wishes)
+
     def take(current: Portrait | None) -> Values:
         return [gr.skip() if current is None else current.seed]
 
-    draws = [start.click, first.submit, last.submit]
-    desk.on(draws, draw, [*seeds, steps, share, *desk.look], [way, picture])
+    def take_and_go(current: Portrait | None) -> Values:
+        return [*take(current), gr.update(selected=tab.id)]
+
+    wishes, drawn = [*seeds, steps, share, *desk.look], [way, picture]
+    desk.on([start.click, first.submit, last.submit], draw, wishes, drawn)
+    desk.on([tab.select], begin, [way, *wishes], drawn)
     desk.on([roll.click], animate, [*seeds, steps, ms, *desk.look], [film, download])
     desk.on([share.change], at, [way, share], [picture], trigger_mode="always_last", queue=False)
     desk.on([faces.morph_from.click], take, [desk.current], [first])
-    desk.on([faces.morph_to.click], take, [desk.current], [last])
+    gone = desk.on([faces.morph_to.click], take_and_go, [desk.current], [last, parts])
+    desk.after(gone, draw, wishes, drawn)

@@ -22,12 +22,12 @@ ADDRESS = "127.0.0.1"  # of this machine alone
 def make_page(studio: Studio) -> gr.Blocks:
     """The page over a studio; it asks for nothing until a browser opens it."""
     with gr.Blocks(title="facegan studio", analytics_enabled=False) as page:
-        desk, title, again = add_head(studio)
-        with gr.Tabs(elem_id="parts"):
+        desk, *head = add_head(studio)
+        with gr.Tabs(elem_id="parts") as parts:
             with gr.Tab("Faces", id="faces"):
                 faces = add_faces_tab(desk)
-            with gr.Tab("Morph", id="morph"):
-                add_morph_tab(desk, faces)
+            with gr.Tab("Morph", id="morph") as morph_part:
+                add_morph_tab(desk, faces, parts, morph_part)
             with gr.Tab("Mix", id="mix", visible=False) as mix_part:
                 mix = add_mix_tab(desk)
             with gr.Tab("Walks", id="walks"):
@@ -39,30 +39,35 @@ def make_page(studio: Studio) -> gr.Blocks:
                 add_favourites_tab(desk, faces, kept_part)
             with gr.Tab("Model", id="model"):
                 card = gr.HTML(elem_id="model-card")
-        fill_in(page, desk, faces, mix, [title, again, mix_part, card])
+        fill_in(page, desk, faces, mix, [*head, mix_part, card])
     return page
 
 
-def add_head(studio: Studio) -> tuple[Desk, gr.HTML, gr.Button]:
-    """What stands above all parts."""
-    title = gr.HTML(title_of(None), elem_id="title")
-    banner = gr.HTML(elem_id="banner")
+def add_head(studio: Studio) -> tuple[Desk, gr.HTML, gr.Button, gr.Row]:
+    """What stands above all parts: the desk, the title, a button, and the row of the look."""
+    title = gr.HTML(title_of(None), elem_id="title", padding=False)
+    banner = gr.HTML(elem_id="banner", padding=False, visible=False)
     again = gr.Button("Connect again", visible=False, elem_id="again", variant="primary")
-    with gr.Row():
+    with gr.Row(visible=False) as look:
         psi = gr.Slider(
-            0, 1.5, 1, step=0.05, label="Truncation psi", visible=False, elem_id="psi", min_width=200
+            0,
+            1.5,
+            1,
+            step=0.05,
+            label="Truncation psi",
+            visible=False,
+            elem_id="psi",
+            min_width=200,
         )
         kind = gr.Dropdown(
             [EACH_ITS_OWN], value=EACH_ITS_OWN, label="Class", visible=False, elem_id="kind"
         )
-    status = gr.HTML(studio.latency.told, elem_id="status")
+    status = gr.HTML(studio.latency.told, elem_id="status", padding=False)
     desk = Desk(studio, banner, status, psi, kind, gr.State(None), gr.State([]))
-    return desk, title, again
+    return desk, title, again, look
 
 
-def fill_in(
-    page: gr.Blocks, desk: Desk, faces: FacesTab, mix: MixTab, places: list[Any]
-) -> None:
+def fill_in(page: gr.Blocks, desk: Desk, faces: FacesTab, mix: MixTab, places: list[Any]) -> None:
     """Learn of the model when the page is opened, or connected again, and draw the first faces."""
     studio = desk.studio
     outputs = [*places, desk.psi, desk.kind, mix.layers]
@@ -75,12 +80,7 @@ def fill_in(
 
     for trigger in (page.load, places[1].click):
         learnt = desk.on([trigger], lambda: known(studio.facts()), [], outputs)
-        drawn = learnt.then(
-            desk.guarded(lambda *values: first_faces(*values), len(faces.outputs)),
-            faces.inputs,
-            [desk.banner, desk.status, *faces.outputs],
-            show_progress="minimal",
-        )
+        drawn = desk.after(learnt, first_faces, faces.inputs, faces.outputs)
         drawn.then(offer_again, None, places[1], show_progress="hidden")
 
 
@@ -90,6 +90,7 @@ def known(facts: ModelFacts) -> Values:
     return [
         title_of(facts),
         gr.update(visible=False),
+        gr.update(visible=facts.has_truncation or bool(facts.classes)),
         gr.update(visible=facts.style_layers > 0),
         card_of(facts),
         gr.update(visible=facts.has_truncation),

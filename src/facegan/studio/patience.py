@@ -62,7 +62,9 @@ def within(seconds: float, work: Callable[[], Reply]) -> Reply:
         reply, error = done.get(timeout=seconds)
     except queue.Empty:
         told = f"The endpoint did not answer within {seconds:g} seconds."
-        raise InvocationError(told, "Ask for fewer faces, or start with a longer --timeout.") from None
+        raise InvocationError(
+            told, "Ask for fewer faces, or start with a longer --timeout."
+        ) from None
     if error is not None:
         raise error
     assert reply is not None

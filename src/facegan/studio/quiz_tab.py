@@ -14,8 +14,8 @@ from facegan.studio.wishes import Look
 def ask(studio: Studio, look: Look) -> Values:
     """Another pair."""
     question = studio.round(look)
-    left = gr.update(value=str(question.left), label="Left")
-    right = gr.update(value=str(question.right), label="Right")
+    left = gr.update(value=str(question.left), alt_text="Left")
+    right = gr.update(value=str(question.right), alt_text="Right")
     return [question, left, right, ""]
 
 
@@ -29,7 +29,7 @@ def answer(question: Round | None, score: Score, left_is_real: bool) -> Values:
     left, right = names if question.real_is_left else names[::-1]
     verdict = "Right." if is_right else "Wrong."
     told = f"**{verdict}** Left: {left.lower()}. Right: {right.lower()}."
-    return [None, gr.update(label=left), gr.update(label=right), told, score, score.told]
+    return [None, gr.update(alt_text=left), gr.update(alt_text=right), told, score, score.told]
 
 
 def add_quiz_tab(desk: Desk, tab: gr.Tab) -> None:
@@ -64,5 +64,11 @@ def add_quiz_tab(desk: Desk, tab: gr.Tab) -> None:
 def quiz_picture(name: str, label: str) -> gr.Image:
     """One of the two pictures."""
     return gr.Image(
-        type="filepath", label=label, interactive=False, buttons=[], elem_id=name, min_width=140
+        type="filepath",
+        label=label,
+        show_label=False,
+        interactive=False,
+        buttons=[],
+        elem_id=name,
+        min_width=140,
     )

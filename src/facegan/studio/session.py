@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from facegan.client import FaceClient, Transport
-from facegan.errors import ConfigError, RequestError
+from facegan.errors import ConfigError
 from facegan.studio.facts import ModelFacts, learn
 from facegan.studio.latency import Latency
 from facegan.studio.patience import PatientTransport
@@ -133,17 +133,11 @@ class Studio:
         return path
 
 
-def pack(portraits: Sequence[Portrait], file: Path) -> Path:
-    """Faces in a zip, each the server's bytes, untouched.
-
-    Raises:
-        RequestError: there are none.
-    """
-    if not portraits:
-        raise RequestError("No face is kept yet.", 'Open one and press "Keep".')
+def pack(pictures: Sequence[Path], file: Path) -> Path:
+    """Pictures in a zip, each the server's bytes, untouched."""
     with zipfile.ZipFile(file, "w", zipfile.ZIP_STORED) as archive:
-        for portrait in portraits:
-            archive.write(portrait.path, portrait.path.name)
+        for picture in pictures:
+            archive.write(picture, picture.name)
     return file
 
 

@@ -5,7 +5,7 @@ from typing import Any
 import gradio as gr
 
 from facegan.studio.desk import Desk, Values, look_of
-from facegan.studio.session import Studio
+from facegan.studio.session import Studio, pack
 from facegan.studio.wishes import Look, whole
 
 
@@ -14,9 +14,11 @@ def walk(studio: Studio, walks: Any, stations: Any, frames: Any, look: Look) -> 
     count = whole(walks, "Walks", 1, 6)
     ways = [studio.random_seeds(whole(stations, "Stations", 2, 6)) for _ in range(count)]
     steps = whole(frames, "Steps", 1, 12)
-    strips = [str(studio.strip(way, steps, look)) for way in ways]
+    strips = [studio.strip(way, steps, look) for way in ways]
     named = ["seeds " + " → ".join(map(str, way)) for way in ways]
-    return [list(zip(strips, named, strict=True)), gr.update(value=strips, visible=True)]
+    packed = pack(strips, studio.folder / f"walks-{ways[0][0]}.zip")
+    shown = list(zip(map(str, strips), named, strict=True))
+    return [shown, gr.update(value=str(packed), visible=True)]
 
 
 def add_walks_tab(desk: Desk) -> None:
@@ -28,6 +30,7 @@ def add_walks_tab(desk: Desk) -> None:
     start = gr.Button("Walk", variant="primary", elem_id="walk")
     strips = gr.Gallery(
         label="Walks",
+        show_label=False,
         columns=1,
         height="auto",
         allow_preview=False,
@@ -36,13 +39,7 @@ def add_walks_tab(desk: Desk) -> None:
         interactive=False,
         elem_id="strips",
     )
-    files = gr.File(
-        label="The strips as PNGs",
-        file_count="multiple",
-        interactive=False,
-        visible=False,
-        elem_id="strip-files",
-    )
+    files = gr.DownloadButton("Download PNGs (zip)", visible=False, elem_id="strip-files")
 
     def work(walks: Any, stations: Any, frames: Any, psi: float, kind: str) -> Values:
         return walk(desk.studio, walks, stations, frames, look_of(psi, kind))

@@ -2,12 +2,19 @@
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypedDict
 
-from facegan.client.face_client import Wish
 from facegan.errors import RequestError
 from facegan.wire import Face, file_names
 
 MAX_SEED = 2**32 - 1
+
+
+class LookWish(TypedDict):
+    """A look in the client's words."""
+
+    truncation_psi: float
+    classes: list[str] | None
 
 
 @dataclass(frozen=True)
@@ -23,7 +30,7 @@ class Look:
     class_name: str | None = None
 
     @property
-    def wish(self) -> Wish:
+    def wish(self) -> LookWish:
         """The same in the client's words."""
         psi = round(self.truncation_psi, 3)
         return {
