@@ -12,18 +12,22 @@ CSS = """
 .studio-alert { border-left: 4px solid #c62828; background: #fdecea; color: #611a15;
   padding: .6rem .8rem; border-radius: 4px; }
 .dark .studio-alert { background: #3b1513; color: #ffdad6; }
+.studio-alert strong { color: inherit !important; }
 .studio-card { border-collapse: collapse; }
 .studio-card th, .studio-card td { text-align: left; padding: .3rem .8rem .3rem 0;
   overflow-wrap: anywhere; color: var(--body-text-color); }
 .studio-card th { white-space: nowrap; vertical-align: top; }
 .studio-mix { overflow-x: auto; max-width: 100%; }
-.studio-mix td, .studio-mix th { padding: 3px; }
+.studio-mix table, .studio-mix td, .studio-mix th { border: none !important; padding: 3px; }
+.studio-mix caption { text-align: left; padding: 3px; }
 .studio-mix img { width: clamp(56px, 9vw, 128px); display: block; border-radius: 3px; }
 .studio-mix th img { outline: 2px solid var(--color-accent); outline-offset: -2px; }
 .image-container, .image-container > button, .image-frame { width: 100%; }
 .image-frame img { width: 100% !important; height: auto !important;
   object-fit: contain !important; }
 .gallery-container, .grid-wrap { max-height: none !important; }
+.grid-container { grid-template-columns: repeat(var(--grid-cols), minmax(0, 1fr)) !important; }
+.gallery-item, .thumbnail-item { min-width: 0 !important; width: 100% !important; }
 .thumbnail-item { aspect-ratio: auto !important; height: auto !important; }
 .thumbnail-item .caption-label { position: static !important; max-width: none !important;
   text-align: center; font-size: .75rem !important; padding: .1rem .25rem !important;

@@ -85,8 +85,17 @@ class Desk:
         places = [self.banner, self.status, *outputs]
         return gallery.select(chosen, list(inputs), places, show_progress="hidden")
 
-    def guarded(self, work: Callable[..., Values], count: int) -> Callable[..., Values]:
-        """`work`, with its errors in the banner, and the outputs then as they were."""
+    def guarded(
+        self, work: Callable[..., Values], count: int, otherwise: Values = ()
+    ) -> Callable[..., Values]:
+        """`work`, with its errors in the banner, and the outputs then as they were.
+
+        Args:
+            work: Returns a value an output.
+            count: How many outputs it has.
+            otherwise: Their values after an error, if they are to change.
+        """
+        kept = otherwise or [gr.skip() for _ in range(count)]
 
         def run(*values: Any) -> Values:
             try:
@@ -96,7 +105,7 @@ class Desk:
             except Exception:
                 log.exception("The studio failed")
                 told = alert("The studio failed.", "Its terminal tells why; the page goes on.")
-            return [told, self.studio.latency.told, *[gr.skip() for _ in range(count)]]
+            return [told, self.studio.latency.told, *kept]
 
         return run
 

@@ -17,12 +17,13 @@ from facegan.studio.session import Studio, layer_groups
 from facegan.studio.walks_tab import add_walks_tab
 
 ADDRESS = "127.0.0.1"  # of this machine alone
+Head = tuple[gr.HTML, gr.Button, gr.Row]  # the title, "Connect again", the row of the look
 
 
 def make_page(studio: Studio) -> gr.Blocks:
     """The page over a studio; it asks for nothing until a browser opens it."""
     with gr.Blocks(title="facegan studio", analytics_enabled=False) as page:
-        desk, *head = add_head(studio)
+        desk, head = add_head(studio)
         with gr.Tabs(elem_id="parts") as parts:
             with gr.Tab("Faces", id="faces"):
                 faces = add_faces_tab(desk)
@@ -39,12 +40,12 @@ def make_page(studio: Studio) -> gr.Blocks:
                 add_favourites_tab(desk, faces, kept_part)
             with gr.Tab("Model", id="model"):
                 card = gr.HTML(elem_id="model-card")
-        fill_in(page, desk, faces, mix, [*head, mix_part, card])
+        fill_in(page, desk, faces, mix, head, [mix_part, card])
     return page
 
 
-def add_head(studio: Studio) -> tuple[Desk, gr.HTML, gr.Button, gr.Row]:
-    """What stands above all parts: the desk, the title, a button, and the row of the look."""
+def add_head(studio: Studio) -> tuple[Desk, Head]:
+    """What stands above all parts."""
     title = gr.HTML(title_of(None), elem_id="title", padding=False)
     banner = gr.HTML(elem_id="banner", padding=False, visible=False)
     again = gr.Button("Connect again", visible=False, elem_id="again", variant="primary")
@@ -64,32 +65,33 @@ def add_head(studio: Studio) -> tuple[Desk, gr.HTML, gr.Button, gr.Row]:
         )
     status = gr.HTML(studio.latency.told, elem_id="status", padding=False)
     desk = Desk(studio, banner, status, psi, kind, gr.State(None), gr.State([]))
-    return desk, title, again, look
+    return desk, (title, again, look)
 
 
-def fill_in(page: gr.Blocks, desk: Desk, faces: FacesTab, mix: MixTab, places: list[Any]) -> None:
+def fill_in(
+    page: gr.Blocks, desk: Desk, faces: FacesTab, mix: MixTab, head: Head, places: list[Any]
+) -> None:
     """Learn of the model when the page is opened, or connected again, and draw the first faces."""
-    studio = desk.studio
-    outputs = [*places, desk.psi, desk.kind, mix.layers]
+    title, again, row = head
+    mix_part, card = places
+    outputs = [again, title, row, mix_part, card, desk.psi, desk.kind, mix.layers]
+    outputs += faces.outputs
 
-    def first_faces(first: Any, count: Any, psi: float, kind: str, current: Any) -> Values:
-        return draw(studio, first, count, look_of(psi, kind), current)
+    def work(first: Any, count: Any, psi: float, kind: str, current: Any) -> Values:
+        shown = known(desk.studio.facts())
+        return [*shown, *draw(desk.studio, first, count, look_of(psi, kind), current)]
 
-    def offer_again() -> Any:
-        return gr.update(visible=studio.known is None)
-
-    for trigger in (page.load, places[1].click):
-        learnt = desk.on([trigger], lambda: known(studio.facts()), [], outputs)
-        drawn = desk.after(learnt, first_faces, faces.inputs, faces.outputs)
-        drawn.then(offer_again, None, places[1], show_progress="hidden")
+    as_before = [gr.skip() for _ in outputs[1:]]
+    opened = desk.guarded(work, len(outputs), [gr.update(visible=True), *as_before])
+    gr.on([page.load, again.click], opened, faces.inputs, [desk.banner, desk.status, *outputs])
 
 
 def known(facts: ModelFacts) -> Values:
     """What the page shows once it knows the model."""
     groups = list(layer_groups(facts.style_layers))
     return [
-        title_of(facts),
         gr.update(visible=False),
+        title_of(facts),
         gr.update(visible=facts.has_truncation or bool(facts.classes)),
         gr.update(visible=facts.style_layers > 0),
         card_of(facts),

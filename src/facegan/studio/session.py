@@ -11,7 +11,7 @@ from facegan.studio.facts import ModelFacts, learn
 from facegan.studio.latency import Latency
 from facegan.studio.patience import PatientTransport
 from facegan.studio.quiz import OpenReals, Reals, Round, lay_out
-from facegan.studio.wishes import MAX_SEED, Look, Portrait, save_faces
+from facegan.studio.wishes import Look, Portrait, save_faces
 from facegan.wire import Face
 
 REPLY_BYTES = 6 * 2**20  # what SageMaker's InvokeEndpoint carries
@@ -121,7 +121,7 @@ class Studio:
         if self.opened is None:
             self.opened = self.open_reals(self.facts().resolution)
         real = self.opened.png(self.chance.randrange(len(self.opened)))
-        seed = self.chance.randrange(MAX_SEED)
+        (seed,) = self.random_seeds(1)
         (face,) = self.client.faces([seed], **look.wish)
         return lay_out(real, face.png, seed, self.folder / "quiz", self.chance)
 
