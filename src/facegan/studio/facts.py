@@ -5,15 +5,19 @@ import io
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from http import HTTPStatus
 from typing import Any
 
 from PIL import Image
 
 from facegan.client import FaceClient
-from facegan.errors import FaceGANError, InvocationError, RequestError
+from facegan.client.face_client import body_of, checked
+from facegan.errors import FaceGANError, InvocationError
 from facegan.studio.patience import PatientTransport
 from facegan.wire import JSON, GenerateRequest, read_provenance
 
+NOT_OURS = "The endpoint's answer is not of a facegan model."
+NAME_OURS = "Name an endpoint that `facegan serve` could be."
 KNOWING_SEEDS = 32  # of a conditional model without a front page: as many seeds name its classes
 
 
@@ -116,8 +120,7 @@ def asked_facts(client: FaceClient) -> ModelFacts:
             sha256=str(model["sha256"]),
         )
     except (KeyError, TypeError, IndexError, ValueError, OSError) as cause:
-        told = "The endpoint's answer is not of a facegan model."
-        raise InvocationError(told, "Name an endpoint that `facegan serve` could be.") from cause
+        raise InvocationError(NOT_OURS, NAME_OURS) from cause
 
 
 def client_png(answer: Mapping[str, Any]) -> bytes:
@@ -129,9 +132,21 @@ def client_png(answer: Mapping[str, Any]) -> bytes:
 
 def answer_of(client: FaceClient, request: GenerateRequest) -> dict[str, Any]:
     """The JSON answer to a request, as it is."""
-    told = json.loads(client.invoke(request, JSON))
+    return parsed(client.invoke(request, JSON))
+
+
+def parsed(body: bytes) -> dict[str, Any]:
+    """A JSON answer's object.
+
+    Raises:
+        InvocationError: it is none.
+    """
+    try:
+        told = json.loads(body)
+    except (ValueError, RecursionError):
+        told = None
     if not isinstance(told, dict):
-        raise InvocationError("The endpoint's answer is not of a facegan model.")
+        raise InvocationError(NOT_OURS, NAME_OURS)
     return told
 
 
@@ -146,11 +161,11 @@ def probed(client: FaceClient, asked: ModelFacts) -> ModelFacts:
 
 
 def grants(client: FaceClient, request: GenerateRequest) -> dict[str, Any] | None:
-    """The answer to a request; None where it is refused."""
-    try:
-        return answer_of(client, request)
-    except (InvocationError, RequestError):
+    """The answer to a request; None where the model refuses it, and not where it fails."""
+    reply = client.transport.send(*body_of(request), JSON)
+    if reply.status == HTTPStatus.BAD_REQUEST:
         return None
+    return parsed(checked(reply, JSON).body)
 
 
 def probed_classes(client: FaceClient) -> tuple[str, ...]:
