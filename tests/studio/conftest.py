@@ -17,7 +17,7 @@ from studio_helpers import free_port
 from facegan.client import WSGITransport
 from facegan.serving.app import create_app
 from facegan.studio import Studio
-from facegan.synthesis import Synthesizer
+from facegan.synthesis import Synthesizer, open_synthesizer
 
 BROWSERS = ("chromium", "chromium-browser", "google-chrome", "chrome")
 
@@ -118,6 +118,13 @@ def model64(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
+@pytest.fixture
+def model_with_styles(styled: WSGITransport) -> WSGITransport:
+    """That of FACEGAN_STUDIO_STYLES, for pictures of faces; or one that draws blobs."""
+    given = os.environ.get("FACEGAN_STUDIO_STYLES")
+    return WSGITransport(create_app(open_synthesizer(Path(given)))) if given else styled
+
+
 @pytest.fixture(scope="session")
 def data64(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A few toy faces."""
@@ -138,12 +145,12 @@ def pictures(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def snap(pictures: Path) -> Callable[..., None]:
-    """Takes a picture of a tab, as small a file as 128 colours make it."""
+    """Takes a picture of a tab, as small a file as 256 colours make it."""
 
     def take(tab: Any, name: str, full_page: bool = True) -> None:
         tab.wait_for_timeout(700)  # transitions
         shot = Image.open(io.BytesIO(tab.screenshot(full_page=full_page)))
         assert len(shot.convert("RGB").getcolors(2**24) or []) > 20, f"{name} is blank"
-        shot.convert("RGB").quantize(128).save(pictures / f"studio-{name}.png", optimize=True)
+        shot.convert("RGB").quantize(256).save(pictures / f"studio-{name}.png", optimize=True)
 
     return take

@@ -100,8 +100,8 @@ def command(
         from facegan.studio import Studio
         from facegan.studio.page import make_page, open_page
 
-        transport = reach(endpoint_url, endpoint, model, timeout, region, profile)
         reals = None if data is None else opener_of(data)
+        transport = reach(endpoint_url, endpoint, model, timeout, region, profile)
         studio = Studio(transport, folder / "faces", timeout, reals)
         url = open_page(make_page(studio), port, in_browser=not no_browser)
         click.echo(f"The studio is on {url}  (Ctrl-C ends)")

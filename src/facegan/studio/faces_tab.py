@@ -126,8 +126,9 @@ def add_faces_tab(desk: Desk) -> FacesTab:
 
         return work
 
-    redraws = [start.click, first.submit, count.release, desk.psi.release, desk.kind.input]
-    desk.on(redraws, draw_from(0), inputs, outputs)
+    # Sliders tell every step of theirs, and keys have no release: the last one is drawn.
+    redraws = [start.click, first.submit, count.input, desk.psi.input, desk.kind.input]
+    desk.on(redraws, draw_from(0), inputs, outputs, trigger_mode="always_last")
     desk.on([earlier.click], draw_from(-1), inputs, outputs)
     desk.on([later.click], draw_from(1), inputs, outputs)
     desk.on([surprise.click], somewhere, inputs, outputs)
