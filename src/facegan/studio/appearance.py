@@ -18,7 +18,7 @@ CSS = """
   overflow-wrap: anywhere; color: var(--body-text-color); }
 .studio-card th { white-space: nowrap; vertical-align: top; }
 .studio-mix { overflow-x: auto; max-width: 100%; }
-.studio-mix table, .studio-mix td, .studio-mix th { border: none !important; padding: 3px; }
+.studio-mix :is(table, tr, td, th) { border: none !important; padding: 3px; }
 .studio-mix caption { text-align: left; padding: 3px; }
 .studio-mix img { width: clamp(56px, 9vw, 128px); display: block; border-radius: 3px; }
 .studio-mix th img { outline: 2px solid var(--color-accent); outline-offset: -2px; }

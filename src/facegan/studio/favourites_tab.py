@@ -6,7 +6,8 @@ import gradio as gr
 
 from facegan.errors import RequestError
 from facegan.studio.desk import Desk, Values
-from facegan.studio.faces_tab import FacesTab, captioned
+from facegan.studio.faces_tab import FacesTab
+from facegan.studio.pieces import captioned, picture_gallery
 from facegan.studio.session import Studio, pack, with_face
 from facegan.studio.wishes import Portrait
 
@@ -47,17 +48,7 @@ def drop(studio: Studio, chosen: int | None, kept: Kept) -> Values:
 def add_favourites_tab(desk: Desk, faces: FacesTab, tab: gr.Tab) -> None:
     """Lay the part out, and say what its controls do."""
     gr.Markdown('Press "Keep" beside a face. They stay until the page is closed.')
-    gallery = gr.Gallery(
-        label="Favourites",
-        show_label=False,
-        columns=4,
-        height="auto",
-        allow_preview=False,
-        object_fit="contain",
-        buttons=[],
-        interactive=False,
-        elem_id="kept",
-    )
+    gallery = picture_gallery("kept")
     with gr.Row():
         remove = gr.Button("Remove the chosen one", elem_id="drop")
         download = gr.DownloadButton("Download all (zip)", visible=False, elem_id="kept-download")

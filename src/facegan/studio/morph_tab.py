@@ -1,12 +1,14 @@
 """The way from one face to another: by hand along a slider, and as an animation to take away."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import gradio as gr
 
 from facegan.studio.desk import Desk, Values, look_of
 from facegan.studio.faces_tab import FacesTab
+from facegan.studio.pieces import picture_frame
 from facegan.studio.session import Studio
 from facegan.studio.wishes import Look, Portrait, whole
 
@@ -41,8 +43,25 @@ def make_film(studio: Studio, first: Any, last: Any, steps: Any, ms: Any, look: 
     ]
 
 
-def add_morph_tab(desk: Desk, faces: FacesTab, parts: gr.Tabs, tab: gr.Tab) -> None:
-    """Lay the part out, and say what its controls do."""
+@dataclass(frozen=True)
+class Pieces:
+    """What the part is made of."""
+
+    first: gr.Number
+    last: gr.Number
+    steps: gr.Slider
+    start: gr.Button
+    share: gr.Slider
+    picture: gr.Image
+    ms: gr.Slider
+    roll: gr.Button
+    film: gr.Image
+    download: gr.DownloadButton
+    way: gr.State
+
+
+def lay_out() -> Pieces:
+    """Lay the part out."""
     with gr.Row():
         first = gr.Number(3, label="From seed", precision=0, elem_id="morph-first", min_width=90)
         last = gr.Number(8, label="To seed", precision=0, elem_id="morph-last", min_width=90)
@@ -51,35 +70,36 @@ def add_morph_tab(desk: Desk, faces: FacesTab, parts: gr.Tabs, tab: gr.Tab) -> N
     with gr.Row():
         with gr.Column(min_width=300):
             share = gr.Slider(0, 1, 0.5, step=0.01, label="Along the way", elem_id="morph-share")
-            picture = gr.Image(
-                type="filepath",
-                label="Between",
-                show_label=False,
-                interactive=False,
-                buttons=[],
-                elem_id="between",
-            )
+            picture = picture_frame("between")
         with gr.Column(min_width=300):
             ms = gr.Slider(20, 400, 60, step=10, label="Milliseconds a frame", elem_id="morph-ms")
             roll = gr.Button("Make the animation", elem_id="morph-film")
-            film = gr.Image(
-                type="filepath",
-                label="Animation",
-                show_label=False,
-                interactive=False,
-                buttons=[],
-                visible=False,
-                elem_id="film",
-            )
+            film = picture_frame("film", visible=False)
             download = gr.DownloadButton("Download WebP", visible=False, elem_id="film-download")
     way = gr.State([])
-    studio, seeds = desk.studio, [first, last]
+    return Pieces(first, last, steps, start, share, picture, ms, roll, film, download, way)
 
-    def draw(first: Any, last: Any, steps: Any, share: float, psi: float, kind: str) -> Values:
-        return draw_way(studio, first, last, steps, share, look_of(psi, kind))
+
+def add_morph_tab(desk: Desk, faces: FacesTab, parts: gr.Tabs, tab: gr.Tab) -> None:
+    """Lay the part out, and say what its controls do."""
+    here = lay_out()
+    wire_way(desk, faces, here, parts, tab)
+    studio = desk.studio
 
     def animate(first: Any, last: Any, steps: Any, ms: Any, psi: float, kind: str) -> Values:
         return make_film(studio, first, last, steps, ms, look_of(psi, kind))
+
+    wishes = [here.first, here.last, here.steps, here.ms, *desk.look]
+    desk.on([here.roll.click], animate, wishes, [here.film, here.download])
+
+
+def wire_way(desk: Desk, faces: FacesTab, here: Pieces, parts: gr.Tabs, tab: gr.Tab) -> None:
+    """What draws the way, and what goes along it."""
+    wishes = [here.first, here.last, here.steps, here.share, *desk.look]
+    drawn = [here.way, here.picture]
+
+    def draw(first: Any, last: Any, steps: Any, share: float, psi: float, kind: str) -> Values:
+        return draw_way(desk.studio, first, last, steps, share, look_of(psi, kind))
 
     def begin(way: Any, *wishes: Any) -> Values:
         return [gr.skip(), gr.skip()] if way else draw(*wishes)
@@ -90,11 +110,10 @@ def add_morph_tab(desk: Desk, faces: FacesTab, parts: gr.Tabs, tab: gr.Tab) -> N
     def take_and_go(current: Portrait | None) -> Values:
         return [*take(current), gr.update(selected=tab.id)]
 
-    wishes, drawn = [*seeds, steps, share, *desk.look], [way, picture]
-    desk.on([start.click, first.submit, last.submit], draw, wishes, drawn)
-    desk.on([tab.select], begin, [way, *wishes], drawn)
-    desk.on([roll.click], animate, [*seeds, steps, ms, *desk.look], [film, download])
-    desk.on([share.change], at, [way, share], [picture], trigger_mode="always_last", queue=False)
-    desk.on([faces.morph_from.click], take, [desk.current], [first])
-    gone = desk.on([faces.morph_to.click], take_and_go, [desk.current], [last, parts])
+    desk.on([here.start.click, here.first.submit, here.last.submit], draw, wishes, drawn)
+    desk.on([tab.select], begin, [here.way, *wishes], drawn)
+    along: dict[str, Any] = {"trigger_mode": "always_last", "queue": False}
+    desk.on([here.share.change], at, [here.way, here.share], [here.picture], **along)
+    desk.on([faces.morph_from.click], take, [desk.current], [here.first])
+    gone = desk.on([faces.morph_to.click], take_and_go, [desk.current], [here.last, parts])
     desk.after(gone, draw, wishes, drawn)

@@ -6,6 +6,7 @@ import gradio as gr
 
 from facegan.errors import RequestError
 from facegan.studio.desk import Desk, Values, look_of
+from facegan.studio.pieces import picture_frame
 from facegan.studio.quiz import Round, Score
 from facegan.studio.session import Studio
 from facegan.studio.wishes import Look
@@ -36,8 +37,8 @@ def add_quiz_tab(desk: Desk, tab: gr.Tab) -> None:
     """Lay the part out, and say what its controls do."""
     told = gr.Markdown(Score().told, elem_id="quiz-score")
     with gr.Row():
-        left = quiz_picture("quiz-left", "Left")
-        right = quiz_picture("quiz-right", "Right")
+        left = picture_frame("quiz-left", min_width=140)
+        right = picture_frame("quiz-right", min_width=140)
     with gr.Row():
         left_is_real = gr.Button("← Left is real", elem_id="left-is-real", min_width=120)
         right_is_real = gr.Button("Right is real →", elem_id="right-is-real", min_width=120)
@@ -59,16 +60,3 @@ def add_quiz_tab(desk: Desk, tab: gr.Tab) -> None:
     desk.on([another.click], work, desk.look, pair)
     for button, left_is in ((left_is_real, True), (right_is_real, False)):
         desk.on([button.click], judge(left_is), [question, score], [*pair, score, told])
-
-
-def quiz_picture(name: str, label: str) -> gr.Image:
-    """One of the two pictures."""
-    return gr.Image(
-        type="filepath",
-        label=label,
-        show_label=False,
-        interactive=False,
-        buttons=[],
-        elem_id=name,
-        min_width=140,
-    )

@@ -5,6 +5,7 @@ from typing import Any
 import gradio as gr
 
 from facegan.studio.desk import Desk, Values, look_of
+from facegan.studio.pieces import picture_gallery
 from facegan.studio.session import Studio, pack
 from facegan.studio.wishes import Look, whole
 
@@ -28,17 +29,7 @@ def add_walks_tab(desk: Desk) -> None:
         stations = gr.Slider(2, 6, 3, step=1, label="Seeds of a walk", elem_id="walks-stations")
         frames = gr.Slider(1, 12, 5, step=1, label="Steps between them", elem_id="walks-steps")
     start = gr.Button("Walk", variant="primary", elem_id="walk")
-    strips = gr.Gallery(
-        label="Walks",
-        show_label=False,
-        columns=1,
-        height="auto",
-        allow_preview=False,
-        object_fit="contain",
-        buttons=[],
-        interactive=False,
-        elem_id="strips",
-    )
+    strips = picture_gallery("strips", columns=1)
     files = gr.DownloadButton("Download PNGs (zip)", visible=False, elem_id="strip-files")
 
     def work(walks: Any, stations: Any, frames: Any, psi: float, kind: str) -> Values:
