@@ -57,8 +57,13 @@ def await_faces(tab: Any, first: int, count: int) -> None:
 
 
 def await_large(tab: Any, seed: int) -> None:
+    """Until this face stands large: its words and its picture."""
     tab.wait_for_function(
-        "seed => document.querySelector('#large img')?.alt.split(' · ')[0] === `seed ${seed}`",
+        """seed => {
+          const image = document.querySelector('#large img');
+          return image?.alt.split(' · ')[0] === `seed ${seed}`
+            && image.src.includes(`/seed${String(seed).padStart(4, '0')}`);
+        }""",
         arg=seed,
     )
 
@@ -172,7 +177,9 @@ def test_a_morph_follows_its_slider_and_is_an_animation_to_take_away(
     slider.focus()
     tab.keyboard.press("End")
     tab.locator("#between img[alt='100 % of the way']").wait_for()
-    assert tab.locator("#between img").get_attribute("src") != middle
+    tab.wait_for_function(
+        "middle => document.querySelector('#between img').src !== middle", arg=middle
+    )
     tab.keyboard.press("Home")
     tab.locator("#between img[alt='0 % of the way']").wait_for()
     slider.fill("0.38")
