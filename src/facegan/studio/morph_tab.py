@@ -15,11 +15,10 @@ from facegan.studio.wishes import Look, Portrait, whole
 MAX_STEPS = 31  # there and back are 63 images, and a server draws 64 a request
 
 
-def draw_way(studio: Studio, first: Any, last: Any, steps: Any, share: float, look: Look) -> Values:
-    """All faces of a way, and the one at the slider."""
+def draw_way(studio: Studio, first: Any, last: Any, steps: Any, look: Look) -> Values:
+    """All faces of a way."""
     seeds = whole(first, "From seed"), whole(last, "To seed")
-    way = studio.way(*seeds, whole(steps, "Steps", 1, MAX_STEPS), look)
-    return [way, *at(way, share)]
+    return [studio.way(*seeds, whole(steps, "Steps", 1, MAX_STEPS), look)]
 
 
 def at(way: Sequence[Portrait], share: float) -> Values:
@@ -95,14 +94,14 @@ def add_morph_tab(desk: Desk, faces: FacesTab, parts: gr.Tabs, tab: gr.Tab) -> N
 
 def wire_way(desk: Desk, faces: FacesTab, here: Pieces, parts: gr.Tabs, tab: gr.Tab) -> None:
     """What draws the way, and what goes along it."""
-    wishes = [here.first, here.last, here.steps, here.share, *desk.look]
-    drawn = [here.way, here.picture]
+    wishes = [here.first, here.last, here.steps, *desk.look]
+    place = [here.way, here.share]
 
-    def draw(first: Any, last: Any, steps: Any, share: float, psi: float, kind: str) -> Values:
-        return draw_way(desk.studio, first, last, steps, share, look_of(psi, kind))
+    def draw(first: Any, last: Any, steps: Any, psi: float, kind: str) -> Values:
+        return draw_way(desk.studio, first, last, steps, look_of(psi, kind))
 
     def begin(way: Any, *wishes: Any) -> Values:
-        return [gr.skip(), gr.skip()] if way else draw(*wishes)
+        return [way] if way else draw(*wishes)
 
     def take(current: Portrait | None) -> Values:
         return [gr.skip() if current is None else current.seed]
@@ -110,10 +109,17 @@ def wire_way(desk: Desk, faces: FacesTab, here: Pieces, parts: gr.Tabs, tab: gr.
     def take_and_go(current: Portrait | None) -> Values:
         return [*take(current), gr.update(selected=tab.id)]
 
-    desk.on([here.start.click, here.first.submit, here.last.submit], draw, wishes, drawn)
-    desk.on([tab.select], begin, [here.way, *wishes], drawn)
+    draws = [here.start.click, here.first.submit, here.last.submit]
+    drawn = [
+        desk.on(draws, draw, wishes, [here.way]),
+        desk.on([tab.select], begin, [here.way, *wishes], [here.way]),
+    ]
     along: dict[str, Any] = {"trigger_mode": "always_last", "queue": False}
-    desk.on([here.share.change], at, [here.way, here.share], [here.picture], **along)
+    desk.on([here.share.change], at, place, [here.picture], **along)
     desk.on([faces.morph_from.click], take, [desk.current], [here.first])
     gone = desk.on([faces.morph_to.click], take_and_go, [desk.current], [here.last, parts])
-    desk.after(gone, draw, wishes, drawn)
+    drawn.append(desk.after(gone, draw, wishes, [here.way]))
+    for event in drawn:  # only now, because the slider may have moved while the way was drawn
+        event.then(
+            lambda way, share: at(way, share)[0], place, here.picture, show_progress="hidden"
+        )
