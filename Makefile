@@ -47,8 +47,9 @@ PIP     := $(BIN)/python -m pip install --quiet --disable-pip-version-check \
 demo: $(VENV)/.installed    ## The whole line on this machine: data, training, serving, faces (ARGS="--minutes 1 --images 5000")
 	@$(BIN)/python local_test/demo.py --started-at $(STARTED) $(ARGS)
 
-test: $(VENV)/.installed-dev ## All tests that need nothing but this machine (ARGS="-k resume")
-	@$(BIN)/python -m pytest $(ARGS)
+# A process a core, up to four, each with one thread: more would wait for one another.
+test: $(VENV)/.installed-dev ## All tests that need nothing but this machine (ARGS="-k resume"; one after another: ARGS="-n 0")
+	@OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto --maxprocesses 4 --dist worksteal $(ARGS)
 
 ##— On this machine, step by step —
 setup: $(VENV)/.installed-dev ## Install the package and the tools into .venv
@@ -131,8 +132,8 @@ build:                      ## Both images, by VERSION, commit and `local` (VARI
 test-images: $(VENV)/.installed-dev ## The images' contract, container by container (after `make build`)
 	@$(BIN)/python -m pytest -m container tests/container $(ARGS)
 
-push: $(VENV)/.installed    ## Push both images to ECR, into REPOSITORY-training and REPOSITORY-inference
-	@$(BIN)/python docker/push.py --prefix $(REPOSITORY) --variant $(VARIANT) $(ARGS)
+push: $(VENV)/.installed    ## Push both images to ECR, into REPOSITORY-training and REPOSITORY-inference (ARGS=--dry-run)
+	@$(BIN)/facegan cloud push --repository $(REPOSITORY) --variant $(VARIANT) $(ARGS)
 
 lock: $(VENV)/.installed-dev ## Resolve docker/requirements/*.lock anew, with hashes
 	@$(BIN)/python docker/lock.py --torch-index '$(TORCH_INDEX)' $(ARGS)
@@ -160,8 +161,11 @@ fuzz: $(VENV)/.installed-dev ## Random requests, sockets and bodies for FUZZ_MIN
 	@$(BIN)/python tests/fuzz/fuzz.py --minutes $(FUZZ_MINUTES) $(ARGS)
 
 broken-pictures: $(VENV)/.installed-dev ## Fetch Pillow's own broken pictures (47 MB), which the tests then prepare too
-	@$(BIN)/python -m pip download --quiet --no-deps --no-binary pillow --dest runs/pillow-sdist \
-	    "$$($(BIN)/python -c 'import PIL; print("pillow==" + PIL.__version__)')"
+	@version=$$($(BIN)/python -c 'import PIL; print(PIL.__version__)'); \
+	test -f "runs/pillow-sdist/pillow-$$version.tar.gz" \
+	|| $(BIN)/python -m pip download --quiet --disable-pip-version-check --no-deps \
+	    --no-binary pillow --dest runs/pillow-sdist "pillow==$$version" \
+	|| { echo "Error: Pillow's source distribution could not be fetched (pip says why above): its broken pictures are NOT tested."; exit 1; } >&2
 
 ##— Before you commit —
 lint: $(VENV)/.installed-dev ## Lint, format, types

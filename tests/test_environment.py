@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from facegan.environment import (
+    ProcessingEnvironment,
     ServingEnvironment,
     TrainingEnvironment,
     WorkerEnvironment,
@@ -152,6 +153,19 @@ def test_folders_to_be_synced_have_defaults(tmp_path: Path) -> None:
     assert read.tensorboard_dir == tmp_path / "output/tensorboard"
 
 
+@pytest.mark.parametrize(
+    ("is_tuned", "folder"), [(True, "checkpoints/faces-7"), (False, "checkpoints")]
+)
+def test_jobs_of_a_tuning_job_have_a_folder_each(
+    tmp_path: Path, is_tuned: bool, folder: str
+) -> None:
+    """They share one address in S3, and would take one another's runs for their own."""
+    mark = {"_tuning_objective_metric": "kid_lite0"} if is_tuned else {}
+    write_config(tmp_path, "hyperparameters", {"preset": "tiny", **mark})
+    read = training(tmp_path, TRAINING_JOB_NAME="faces-7")
+    assert read.checkpoint_dir == tmp_path / folder
+
+
 def test_hyperparameters_are_strings_without_the_toolkits_own(tmp_path: Path) -> None:
     """The SDK writes some strings as JSON, and adds names of its own."""
     write_config(tmp_path, "hyperparameters", {
@@ -187,6 +201,31 @@ WRONG_FILES = [
     ("resourceconfig", {"hosts": ["a"], "current_host": ["a"]}, "current_host is"),
     ("checkpointconfig", {"LocalPath": 7}, "checkpointconfig.json: LocalPath is 7"),
 ]
+
+
+def test_a_processing_jobs_files_lie_elsewhere(tmp_path: Path) -> None:
+    """Who the hosts are, and which inputs are spread over them; inputs may be of other kinds."""
+    config = tmp_path / "config"
+    config.mkdir()
+    hosts = {"hosts": ["algo-2", "algo-10", "algo-1"], "current_host": "algo-2"}
+    (config / "resourceconfig.json").write_text(json.dumps(hosts))
+    inputs = [
+        {"InputName": name, "S3Input": {"LocalPath": f"/in/{name}", "S3DataDistributionType": how}}
+        for name, how in (("a", "ShardedByS3Key"), ("b", "FullyReplicated"))
+    ]
+    told = {"ProcessingInputs": [*inputs, {"InputName": "c", "DatasetDefinition": {}}]}
+    (config / "processingjobconfig.json").write_text(json.dumps(told))
+    variables = {"SAGEMAKER_BASE_DIR": str(tmp_path)}
+    read = ProcessingEnvironment.from_mapping(variables)
+    assert read.share == (2, 3)
+    sharded = [Path(p) for p in ("/in/a", "/in/a/x", "/in/b", "/in", "/in/ab") if
+               read.is_sharded(Path(p))]  # fmt: skip
+    assert sharded == [Path("/in/a"), Path("/in/a/x")]
+    (config / "processingjobconfig.json").write_text('{"ProcessingInputs": [7]}')
+    with pytest.raises(
+        ConfigError, match=r"processingjobconfig\.json: ProcessingInputs is no list"
+    ):
+        ProcessingEnvironment.from_mapping(variables)
 
 
 @pytest.mark.parametrize(("name", "content", "told"), WRONG_FILES)

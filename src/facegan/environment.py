@@ -18,7 +18,8 @@ MIB = 2**20
 # The pictures' channel: the SDK's own name for it, then the built-in algorithms'.
 TRAINING_CHANNELS = ("training", "train")
 # Hyperparameters that are not the algorithm's: the toolkits', and one that tuning jobs add.
-FOREIGN_HYPERPARAMETERS = ("sagemaker_", "_tuning_objective_metric")
+TUNING_MARK = "_tuning_objective_metric"
+FOREIGN_HYPERPARAMETERS = ("sagemaker_", TUNING_MARK)
 LAUNCHER_ROLE = "facegan"  # what our launcher calls the processes it starts
 SWITCHES = {"true": True, "1": True, "yes": True, "on": True,
             "false": False, "0": False, "no": False, "off": False}  # fmt: skip
@@ -115,6 +116,7 @@ class TrainingEnvironment:
     tensorboard_dir: Path  # synced with S3 while training, where the job asks for it
     output_data_dir: Path  # becomes output.tar.gz
     channels: Mapping[str, Path] = field(default_factory=dict)
+    pipes: Mapping[str, Path] = field(default_factory=dict)  # channel → its first FIFO
     hyperparameters: Mapping[str, str] = field(default_factory=dict)
     hosts: tuple[str, ...] = ("algo-1",)
     current_host: str = "algo-1"
@@ -137,12 +139,17 @@ class TrainingEnvironment:
         return cls(
             base_dir=base,
             model_dir=read.path("SM_MODEL_DIR", base / "model"),
-            checkpoint_dir=synced_folder(config / "checkpointconfig.json", base / "checkpoints"),
+            checkpoint_dir=own_checkpoints(
+                synced_folder(config / "checkpointconfig.json", base / "checkpoints"),
+                read_json(config / "hyperparameters.json", default={}),
+                read.text("TRAINING_JOB_NAME", ""),
+            ),
             tensorboard_dir=synced_folder(
                 config / "tensorboardoutputconfig.json", base / "output/tensorboard"
             ),
             output_data_dir=read.path("SM_OUTPUT_DATA_DIR", base / "output/data"),
             channels=find_channels(base / "input/data", variables),
+            pipes=find_pipes(config / "inputdataconfig.json", base / "input/data"),
             hyperparameters=read_hyperparameters(config / "hyperparameters.json"),
             hosts=hosts,
             current_host=current_host,
@@ -154,6 +161,11 @@ class TrainingEnvironment:
     def channels_dir(self) -> Path:
         """The folder of all channels."""
         return self.base_dir / "input/data"
+
+    @property
+    def unpacked_dir(self) -> Path:
+        """Where what comes through pipes is kept: on the job's own volume."""
+        return self.base_dir / "unpacked"
 
     @property
     def host_rank(self) -> int:
@@ -186,10 +198,46 @@ class TrainingEnvironment:
             there = ", ".join(sorted(self.channels)) or "none"
             raise ConfigError(
                 f"There is no channel {name!r} in {self.channels_dir}; there is: {there}.",
-                f"Give the job an input channel named {name!r} in File or FastFile mode, or set "
-                f"SM_CHANNEL_{name.upper()}.",
+                f"Give the job an input channel named {name!r}, or set SM_CHANNEL_{name.upper()}.",
             )
         return self.channels[name]
+
+
+@dataclass(frozen=True, kw_only=True)
+class ProcessingEnvironment:
+    """A Processing job's hosts, and which of its inputs each host has only its share of."""
+
+    hosts: tuple[str, ...]
+    current_host: str
+    sharded_inputs: tuple[Path, ...]  # the folders of those that S3 spreads (ShardedByS3Key)
+
+    @classmethod
+    def from_mapping(cls, variables: Mapping[str, str]) -> Self:
+        """Read the files that SageMaker writes for a Processing job; without them a host is alone.
+
+        ``SAGEMAKER_BASE_DIR`` moves /opt/ml. The files: docs.aws.amazon.com/sagemaker, "Build Your
+        Own Processing Container", How Amazon SageMaker Processing Configures Your Container.
+
+        Raises:
+            ConfigError: a file is not what SageMaker writes; it is named.
+        """
+        config = Variables(variables).base_dir / "config"
+        hosts, current_host = read_hosts(config / "resourceconfig.json")
+        return cls(
+            hosts=hosts,
+            current_host=current_host,
+            sharded_inputs=read_sharded_inputs(config / "processingjobconfig.json"),
+        )
+
+    @property
+    def share(self) -> tuple[int, int]:
+        """(K, M): this host is the K-th of M, from 0."""
+        return self.hosts.index(self.current_host), len(self.hosts)
+
+    def is_sharded(self, folder: Path) -> bool:
+        """Whether a folder lies in an input of which this host has only its share."""
+        place = folder.absolute()
+        return any(place.is_relative_to(input_folder) for input_folder in self.sharded_inputs)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -324,6 +372,17 @@ def synced_folder(config: Path, default: Path) -> Path:
     return Path(named)
 
 
+def own_checkpoints(folder: Path, hyperparameters: Mapping[str, Any], job: str) -> Path:
+    """A job's part of its checkpoint folder: the jobs of a tuning job share one address in S3.
+
+    Args:
+        folder: The one that SageMaker syncs.
+        hyperparameters: As SageMaker writes them; a tuning job adds its objective.
+        job: The training job's name, which a restart keeps.
+    """
+    return folder / job if TUNING_MARK in hyperparameters and job else folder
+
+
 def find_channels(folder: Path, variables: Mapping[str, str]) -> dict[str, Path]:
     """Every input channel by name: the folders that are there, then those that variables name."""
     prefix = "SM_CHANNEL_"
@@ -333,6 +392,19 @@ def find_channels(folder: Path, variables: Mapping[str, str]) -> dict[str, Path]
         if name.startswith(prefix) and text.strip():
             channels[name.removeprefix(prefix).lower()] = Path(text.strip())
     return channels
+
+
+def find_pipes(config: Path, folder: Path) -> dict[str, Path]:
+    """The FIFO of the first pass over every channel in Pipe mode, ``CHANNEL_0``.
+
+    Raises:
+        ConfigError: the file is no JSON object.
+    """
+    modes = {
+        name: facts.get("TrainingInputMode") if isinstance(facts, dict) else None
+        for name, facts in read_json(config, default={}).items()
+    }
+    return {name: folder / f"{name}_0" for name, mode in modes.items() if mode == "Pipe"}
 
 
 def read_hyperparameters(path: Path) -> dict[str, str]:
@@ -379,6 +451,24 @@ def read_hosts(path: Path) -> tuple[tuple[str, ...], str]:
     if not isinstance(current, str) or current not in hosts:
         raise ConfigError(f"{path}: current_host is {current!r}.", f"It must be one of {hosts}.")
     return tuple(sorted(hosts)), current
+
+
+def read_sharded_inputs(path: Path) -> tuple[Path, ...]:
+    """The folders of a Processing job's inputs that S3 spreads over its hosts.
+
+    Raises:
+        ConfigError: the file does not list inputs as the API takes them.
+    """
+    inputs = read_json(path, default={}).get("ProcessingInputs") or []
+    try:
+        places = [one["S3Input"] for one in inputs if one.get("S3Input")]
+        return tuple(
+            Path(place["LocalPath"])
+            for place in places
+            if place.get("S3DataDistributionType") == "ShardedByS3Key"
+        )
+    except (AttributeError, KeyError, TypeError) as cause:
+        raise ConfigError(f"{path}: ProcessingInputs is no list of inputs ({cause!r}).") from None
 
 
 def read_interface(path: Path) -> str:

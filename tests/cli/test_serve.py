@@ -25,6 +25,7 @@ import pytest
 from botocore import UNSIGNED
 from botocore.config import Config
 from botocore.exceptions import ClientError
+from free_ports import free_port
 from PIL import Image
 
 from facegan.artifact import Artifact
@@ -54,12 +55,6 @@ class Server(NamedTuple):
         started = time.monotonic()
         self.process.terminate()
         return self.process.wait(30), time.monotonic() - started
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 @contextmanager

@@ -8,14 +8,16 @@ import zipfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from tiny_pictures import files_of, lines_of, names_of, photos, picture, write_files
 
 from facegan.errors import CloudError, DatasetError
-from facegan.preparing import StreamSource, prepare
-from facegan.preparing.sources import FolderSource, escapes
+from facegan.preparing import StreamSource, merge, prepare
+from facegan.preparing.classes import folder_of_classes
+from facegan.preparing.sources import Entry, FolderSource, escapes
 
 
 def zipped(folder: Path, out: Path) -> Path:
@@ -51,6 +53,53 @@ def test_an_archive_gives_the_bytes_that_its_folder_does(tmp_path: Path) -> None
         digests.add((manifest["digest"], manifest["names_digest"], manifest["skipped"]))
     assert len(digests) == 1
     assert not (tmp_path / "archives" / "a").exists()
+
+
+@pytest.mark.parametrize("kind", ["folder", "zip", "tar", "tar.gz", "streams"])
+def test_folders_below_the_one_folder_that_holds_all_are_the_classes(
+    tmp_path: Path, kind: str
+) -> None:
+    """pets.zip with pets/cats and pets/dogs has cats and dogs, on every machine."""
+    contents = {f"pets/{'cats' if k % 2 else 'dogs'}/{k}.png": picture(k) for k in range(6)}
+    source = write_files(tmp_path / "x", contents)
+    if kind == "zip":
+        source = zipped(source, tmp_path / "x.zip")
+        with zipfile.ZipFile(source, "a") as archive:  # as macOS packs one
+            archive.writestr("__MACOSX/pets/cats/._1.png", b"attributes")
+    elif kind != "folder" and kind != "streams":
+        source = tarred(source, tmp_path / f"x.{kind}", "w:gz" if kind == "tar.gz" else "w")
+    for part in (None, (0, 2), (1, 2)):
+        found = StreamSource("x", lambda: (
+            (name, lambda name=name: contents[name]) for name in sorted(contents)
+        )) if kind == "streams" else source  # fmt: skip
+        out = tmp_path / f"out{part}"
+        manifest = prepare(found, out, 8, labels="folders", part=part, workers=1)
+        assert set(manifest["class_names"]) <= {"cats", "dogs"}
+        assert manifest["protocol"]["labels_below"] == "pets/"
+        assert all(name.startswith("pets/") for name in names_of(out))
+    whole = tmp_path / "outNone"
+    assert np.load(whole / "labels.npy").tolist() == [0, 0, 0, 1, 1, 1]
+    merged = merge([tmp_path / "out(0, 2)", tmp_path / "out(1, 2)"], tmp_path / "merged")
+    assert merged["class_names"] == ["cats", "dogs"]
+    assert files_of(tmp_path / "merged") == files_of(whole)
+
+
+@pytest.mark.parametrize(("names", "below"), [
+    (["cats/1.png", "dogs/1.png"], ""),
+    (["pets/cats/1.png", "pets/dogs/1.png"], "pets/"),
+    (["a/pets/cats/1.png", "a/pets/dogs/old/1.png"], "a/pets/"),
+    (["cats/1.png", "cats/2.png"], ""),
+    (["pets/cats/1.png", "pets/cats/2.png"], "pets/"),
+    (["cats/1.png", "cats/old/2.png"], ""),
+    (["cats/old/2.png", "cats/1.png"], ""),
+    (["1.png", "pets/cats/1.png"], ""),
+    (["pets/cats/1.png", "1.png"], ""),
+    (["pets/cats/1.png", "pets2/dogs/1.png"], ""),
+    ([], ""),
+])  # fmt: skip
+def test_the_folder_that_holds_all_classes(names: list[str], below: str) -> None:
+    """A folder with pictures of its own is a class, not what holds classes."""
+    assert folder_of_classes(Entry(name) for name in names) == below
 
 
 @pytest.mark.parametrize("name", [

@@ -20,6 +20,7 @@ from typing import NamedTuple
 
 import numpy as np
 import pytest
+from free_ports import free_port
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
@@ -103,9 +104,7 @@ def request(body: bytes = ONE, content_type: str = "application/json", **headers
 @contextmanager
 def running(model: Path, *, open_files: int = 1024, **variables: str) -> Iterator[Server]:
     """A server of 8 threads that has answered /ping."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = int(probe.getsockname()[1])
+    port = free_port()
     command = [sys.executable, "-c", SERVE, "serve", str(model), "--port", str(port)]
     hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
     process = subprocess.Popen(

@@ -5,24 +5,34 @@ import os
 import shutil
 import subprocess
 import sys
+import threading
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 from unittest import mock
 
 import pytest
 import torch
+from free_ports import free_port
 from torch import Tensor
-from torch.distributed.elastic.utils.distributed import get_free_port
 
 from facegan.artifact import load_artifact
 from facegan.cli.__main__ import facegan, run_safely
-from facegan.data import ImageFolderDataset, PackedDataset
+from facegan.cli.places import Place
+from facegan.cli.train import open_dataset as open_dataset_at
+from facegan.cli.train import open_evaluation
+from facegan.data import ImageFolderDataset, PackedDataset, open_dataset, reading_order
+from facegan.data.opening import single_pictures
 from facegan.data.packed_files import PackedManifest, write_packed
 from facegan.errors import ConfigError, DatasetError
 from facegan.gans import Gan
-from facegan.training import Trainer, TrainingConfig
+from facegan.training import Trainer, TrainingConfig, evaluation, streamed_shards
 from facegan.training.packed_shards import find_owners, packed_part, the_manifest
 from facegan.training.resident import ResidentPictures
+from facegan.training.shards import open_together
+from facegan.training.streamed_shards import ShardServer, SpreadFiles
 from facegan.training.world import World
 
 Build = Callable[..., Gan]
@@ -135,20 +145,29 @@ def own_environment() -> Iterator[None]:
         yield
 
 
+@pytest.mark.parametrize(("preset", "on_first"), [
+    (("dcgan", "tiny"), 1), (("r3gan", "tiny-conditional"), -1),
+], ids=["labels-elsewhere", "conditional"])  # fmt: skip
 def test_hosts_that_hold_some_shards_or_none_train_as_one_with_all(
-    packed: PackedDataset, tmp_path: Path, own_environment: None
-) -> None:
-    """The manifest on one, shards and labels on the other: what ShardedByS3Key may leave."""
-    os.environ |= {"FACEGAN_MEETING_PORT": str(get_free_port()), "OMP_NUM_THREADS": "1"}
+    packed: PackedDataset, tmp_path: Path, own_environment: None,
+    preset: tuple[str, str], on_first: int,
+) -> None:  # fmt: skip
+    """The manifest on one, shards on the other: what ShardedByS3Key may leave.
+
+    With a conditional preset the first must have the labels, too.
+    """
+    os.environ |= {"FACEGAN_MEETING_PORT": str(free_port()), "OMP_NUM_THREADS": "1"}
     names = sorted(p.relative_to(packed.folder) for p in packed.folder.rglob("*.*"))
     assert names[0] == Path("dataset.json")
-    parts = [names[:1], names[1:]]
-    jobs = [start_host(tmp_path / host, host, packed.folder, part)
+    assert names[-1] == Path("labels.npy")
+    first = names[:1] if on_first == 1 else [names[0], names[-1]]
+    parts = [first, [name for name in names if name not in first]]
+    jobs = [start_host(tmp_path / host, host, packed.folder, part, preset)
             for host, part in zip(HOSTS, parts, strict=True)]  # fmt: skip
-    assert [job.wait(timeout=120) for job in jobs] == [0, 0]
+    assert [job.wait(timeout=120) for job in jobs[::-1]] == [0, 0]
     leader, alone = tmp_path / HOSTS[0], tmp_path / "alone"
-    words = ["--data", packed.folder, "--out", alone, *TINY, "--total-kimg", "0.03"]
-    assert train(*words, "--batch-size", "16") == 0
+    words = ["--data", packed.folder, "--out", alone, "--family", preset[0], "--preset", preset[1]]
+    assert train(*words, "--precision", "fp32", "--total-kimg", "0.03", "--batch-size", "16") == 0
     facts = [json.loads((run / "run.json").read_text())["dataset"]
              for run in (alone, leader / "checkpoints")]  # fmt: skip
     assert facts[0]["digest"] == facts[1]["digest"] and facts[1]["images"] == 64
@@ -158,14 +177,17 @@ def test_hosts_that_hold_some_shards_or_none_train_as_one_with_all(
         torch.testing.assert_close(shared[name], value, rtol=1e-3, atol=1e-4)
 
 
-def start_host(base: Path, host: str, source: Path, names: list[Path]) -> "subprocess.Popen[bytes]":
+def start_host(
+    base: Path, host: str, source: Path, names: list[Path], preset: tuple[str, str]
+) -> "subprocess.Popen[bytes]":
     """One host of a training job, its /opt/ml under a folder of its own."""
     config, data = base / "input" / "config", base / "input" / "data" / "training"
     config.mkdir(parents=True), data.mkdir(parents=True)
     for name in names:
         (data / name).parent.mkdir(exist_ok=True)
         shutil.copy(source / name, data / name)
-    asked = {"preset": "tiny", "total_kimg": "0.03", "batch_size": "16", "precision": "fp32",
+    asked = {"family": preset[0], "preset": preset[1], "resolution": "32", "total_kimg": "0.03",
+             "batch_size": "16", "precision": "fp32",
              "processes": "1"}  # fmt: skip
     (config / "resourceconfig.json").write_text(json.dumps({"hosts": HOSTS, "current_host": host}))
     (config / "hyperparameters.json").write_text(json.dumps(asked))
@@ -183,6 +205,162 @@ def test_two_processes_read_the_shards_that_one_reads(
     one, two = (load_artifact(run / "model").generator.state_dict() for run in runs)
     for name, value in one.items():
         torch.testing.assert_close(two[name], value, rtol=1e-3, atol=1e-4)
+
+
+def test_a_conditional_preset_is_refused_where_the_first_host_has_no_labels(
+    packed: PackedDataset, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The classes are told before the hosts meet: from the manifest and the labels."""
+    shutil.copytree(packed.folder, tmp_path / "data")
+    (tmp_path / "data/labels.npy").unlink()
+    words = ["--data", tmp_path / "data", "--out", tmp_path / "out", "--family", "r3gan"]
+    assert train(*words, "--preset", "tiny-conditional") == 3
+    assert "labels.npy cannot be read" in capsys.readouterr().err
+    (tmp_path / "data/dataset.json").unlink()
+    assert train(*words, "--preset", "tiny-conditional") == 3
+    said = capsys.readouterr().err
+    assert "holds no pictures" in said and "Traceback" not in said, said
+
+
+class Threads:
+    """What processes say to one another, said by threads."""
+
+    def __init__(self, size: int) -> None:
+        self.barrier, self.said = threading.Barrier(size, timeout=20), dict[int, Any]()
+
+    def exchange(self, rank: int, word: Any) -> list[Any]:
+        self.barrier.wait()
+        self.said[rank] = word
+        self.barrier.wait()
+        return [self.said[rank] for rank in sorted(self.said)]
+
+
+@dataclass(frozen=True)
+class ThreadedWorld(World):
+    threads: Threads = field(default_factory=lambda: Threads(2))
+
+    def broadcast(self, content: bytes, source: int = 0) -> bytes:
+        return bytes(self.threads.exchange(self.rank, content)[source])
+
+    def gather_facts(self, facts: Any) -> list[Any]:
+        return self.threads.exchange(self.rank, facts)
+
+
+def test_streamed_shards_go_to_the_hosts_that_lack_them_when_they_are_read(
+    packed: PackedDataset, tmp_path: Path
+) -> None:
+    """Three hosts: one has the manifest and two shards, one the rest, one nothing."""
+    pytest.importorskip("webdataset", reason="the extra `streaming` is not installed")
+    from facegan.data.streaming import stream_packed
+
+    stream_packed(packed.folder, tmp_path / "whole", images_a_shard=9)
+    files = sorted(f.relative_to(tmp_path / "whole") for f in (tmp_path / "whole").rglob("*.*"))
+    assert str(files[0]) == "dataset.json" and len(files) == 10
+    whole, threads = open_dataset(tmp_path / "whole", 32), Threads(3)
+    for host, names in enumerate((files[:3], files[3:], [])):
+        (tmp_path / str(host)).mkdir()
+        for name in names:
+            (tmp_path / str(host) / name).parent.mkdir(exist_ok=True)
+            shutil.copy(tmp_path / "whole" / name, tmp_path / str(host) / name)
+
+    def seen(rank: int) -> tuple[str, Tensor, Tensor | None]:
+        hosts = ("127.0.0.1", "127.0.0.1 (1)", "localhost")
+        world = ThreadedWorld(rank, 3, 0, hosts, threads)
+        data = open_together(world, tmp_path / str(rank), 32)
+        order = reading_order(data, 5, 0, 64)
+        return data.digest, torch.cat([data.read(part) for part in order.split(10)]), data.labels
+
+    with ThreadPoolExecutor(3) as pool:
+        found = list(pool.map(seen, range(3)))
+    expected = whole.read(reading_order(whole, 5, 0, 64))
+    for digest, images, labels in found:
+        assert digest == whole.digest and torch.equal(images, expected)
+        assert labels is not None and whole.labels is not None
+        assert torch.equal(labels, whole.labels)
+
+
+def test_a_host_gives_its_shards_to_those_alone_who_know_the_runs_token(tmp_path: Path) -> None:
+    (tmp_path / "images").mkdir()
+    (tmp_path / "images/a.tar").write_bytes(b"pixels")
+    (tmp_path / "secret").write_bytes(b"no")
+    with ShardServer(tmp_path, {"images/a.tar", "images/gone.tar"}, "token") as server:
+        root = f"http://127.0.0.1:{server.server_port}"
+        places = {name: f"{root}/token/{name}" for name in ("images/a.tar", "images/gone.tar")}
+        places |= {"b": f"{root}/other/images/a.tar", "c": f"{root}/token/../secret"}
+        files = SpreadFiles(tmp_path, places)
+        assert files.open("images/a.tar").read() == b"pixels"
+        assert files.open("secret").read() == b"no"  # which lies here
+        with mock.patch.object(streamed_shards, "PAUSE_SECONDS", 0):
+            for name in ("b", "c", "images/gone.tar"):
+                with pytest.raises(DatasetError, match="which does not give it: HTTP Error 404"):
+                    files.open(name)
+        server.shutdown()
+
+
+# --- splits ---------------------------------------------------------------------------------------
+
+
+def test_a_run_takes_the_split_train_and_says_so_and_resumes_on_it_alone(
+    packed: PackedDataset, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    data, out = tmp_path / "data", tmp_path / "out"
+    images = packed.read(torch.arange(64)).permute(0, 2, 3, 1).numpy()
+    write_packed(data, images, splits={"train": [0, 48], "test": [48, 64]})
+    words = ["--data", data, "--out", out, *TINY, "--batch-size", "8"]
+    assert train(*words, "--total-kimg", "0.032", "--split", "tset") == 3
+    assert "Did you mean test?" in capsys.readouterr().err and not out.exists()
+    assert train(*words, "--total-kimg", "0.032") == 0
+    assert "48 pictures of 32 px" in (said := capsys.readouterr().out)
+    assert "the split train (test left out; --split all takes all)" in said
+    facts = json.loads((out / "run.json").read_text())["dataset"]
+    assert (facts["split"], facts["images"]) == ("train", 48) and facts["digest"] != packed.digest
+    assert load_artifact(out / "model").card.dataset["split"] == "train"
+    more = ["--out", out, "--resume", "--total-kimg", "0.064"]
+    assert train(*more, "--split", "test") == 2
+    assert "split=train" in capsys.readouterr().err
+    write_packed(tmp_path / "other", images, splits={"train": [0, 40]})
+    assert train(*more, "--data", tmp_path / "other") == 4
+    assert "The data is not what" in capsys.readouterr().err
+    assert train(*more) == 0
+
+
+def test_a_run_is_evaluated_against_another_split_of_its_data(
+    packed: PackedDataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    images = packed.read(torch.arange(64)).permute(0, 2, 3, 1).numpy()
+    write_packed(tmp_path / "data", images, splits={"train": [0, 48], "test": [48, 64]})
+    seen: dict[str, Any] = {}
+    monkeypatch.setattr(evaluation, "Evaluation", lambda pictures, config, **more: (
+        seen.update(more, pictures=pictures)))  # fmt: skip
+    place = Place(tmp_path / "data")
+    dataset, config = open_dataset_at(place, 32), TrainingConfig(evaluate_kimg=1)
+    for plan, images_seen in (({"evaluate_split": "test"}, 16), ({}, 48),
+                              ({"evaluate_split": "all"}, 64)):  # fmt: skip
+        open_evaluation(plan, config, dataset, place, Place(Path()))
+        assert len(seen["pictures"]) == seen["about"]["images"] == images_seen
+    plan = {"evaluate_data": str(tmp_path / "data"), "evaluate_split": "test"}
+    open_evaluation(plan, config, packed, Place(packed.folder), place)
+    assert seen["about"]["split"] == "test"
+
+
+def test_a_report_shows_the_pictures_of_the_runs_split_alone(
+    packed: PackedDataset, tmp_path: Path
+) -> None:
+    images = packed.read(torch.arange(64)).permute(0, 2, 3, 1).numpy()
+    write_packed(tmp_path / "data", images, splits={"train": [0, 48], "test": [48, 64]})
+    places, read = single_pictures(tmp_path / "data", 32, "test")
+    assert len(places) == 16 and (read(places[0]) == images[48]).all()
+    assert len(single_pictures(tmp_path / "data", 32)[0]) == 64
+
+
+def test_an_unknown_split_to_evaluate_on_is_refused_before_the_run(
+    packed: PackedDataset, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = ["--data", packed.folder, "--out", tmp_path / "out", *TINY, "--evaluate-split", "test"]
+    assert train(*words, "--evaluate-kimg", "1") == 3
+    assert "has no splits" in capsys.readouterr().err
+    assert train(*words) == 2
+    assert "Say how often" in capsys.readouterr().err and not (tmp_path / "out").exists()
 
 
 WORLD = World(0, 2, 0, ("algo-1", "algo-2"))

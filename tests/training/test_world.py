@@ -14,11 +14,11 @@ from unittest import mock
 
 import pytest
 import torch
+from free_ports import free_port
 from hypothesis import given
 from hypothesis import strategies as st
 from safetensors.torch import load_file
 from shared_run import train_all
-from torch.distributed.elastic.utils.distributed import get_free_port
 
 from facegan.artifact import load_artifact
 from facegan.cli.__main__ import facegan, run_safely
@@ -124,7 +124,7 @@ def test_three_hosts_with_unequal_shards_train_as_one_with_all_pictures(
     images_dir: Path, tmp_path: Path
 ) -> None:
     """41, 0 and 23 pictures, as ShardedByS3Key may leave them; SageMaker's files say who is who."""
-    os.environ |= {"FACEGAN_MEETING_PORT": str(get_free_port()), "OMP_NUM_THREADS": "1"}
+    os.environ |= {"FACEGAN_MEETING_PORT": str(free_port()), "OMP_NUM_THREADS": "1"}
     pictures = sorted(images_dir.iterdir())
     shards = [pictures[:41], [], pictures[41:]]
     jobs = [start_host(tmp_path / host, host, shard)

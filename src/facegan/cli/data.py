@@ -1,10 +1,11 @@
 """`facegan data`: make a data set to train on."""
 
+import os
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import click
 
@@ -139,7 +140,11 @@ LOG_SECONDS = 30  # between lines of progress where nobody watches
 )
 @click.option("--label-maps", metavar="SOURCE", help="Maps of class indices, by the same path.")
 @click.option("--unpaired", metavar="SOURCE", help="Pictures of another domain, of any number.")
-@click.option("--shard", type=int, metavar="K", help="Prepare the K-th part only, from 0 …")
+@click.option(
+    "--shard",
+    metavar="K",
+    help="Prepare the K-th part only, from 0; auto: the part of this host of a Processing job …",
+)
 @click.option("--of", "parts", type=int, metavar="M", help="… of M; `merge` makes one of them.")
 @click.option("--workers", type=int, help="Processes.  [default: one a core]")
 @click.option("--endpoint-url", metavar="URL", help="Another S3 than AWS's.")
@@ -154,7 +159,7 @@ def prepare(
     paired: str | None,
     label_maps: str | None,
     unpaired: str | None,
-    shard: int | None,
+    shard: str | None,
     parts: int | None,
     workers: int | None,
     endpoint_url: str | None,
@@ -192,20 +197,29 @@ def prepare(
         facegan data prepare horses --out runs/horse2zebra --resolution 256 --unpaired zebras
       From S3, on the first of four machines:
         facegan data prepare s3://bucket/ffhq --out part0 --resolution 256 --shard 0 --of 4
+      On every host of a SageMaker Processing job, each into a folder of its own in OUT:
+        facegan data prepare /opt/ml/processing/input/pictures --out /opt/ml/processing/output
+                --resolution 64 --shard auto
     """
-    if (shard is None) != (parts is None):
-        raise click.UsageError("--shard K and --of M go together.")
+    from facegan.preparing import StreamSource
     from facegan.preparing import prepare as prepare_pictures
 
-    part = (shard, parts) if shard is not None and parts is not None else None
+    share = find_share(shard, parts, source)
+    part, host = (None, share.place) if share.is_given else (share.place, None)
+    if shard == "auto" and share.place:
+        out = out / f"part-{share.place[0]:05d}"
 
     def open_named(address: str | None) -> Any:
-        is_s3 = address is not None and address.startswith("s3://")
-        return open_s3(str(address), endpoint_url, region, profile) if is_s3 else address
+        if address is not None and address.startswith("s3://"):
+            return open_s3(address, endpoint_url, region, profile)
+        return address
 
+    found: Any = open_named(source)
+    if share.is_given and found is source and not Path(source).exists():
+        found = StreamSource(Path(source).name, lambda: ())  # S3 had nothing for this host
     with progress_bar("Preparing") as on_progress:
         manifest = prepare_pictures(
-            open_named(source),
+            found,
             out,
             resolution,
             crop,
@@ -216,18 +230,50 @@ def prepare(
             paired=open_named(paired),
             label_maps=open_named(label_maps),
             unpaired=open_named(unpaired),
+            host=host,
         )
     if manifest.get("already_there"):
         click.echo(f"Already there: {out} holds this very data set.")
     tell_counts(manifest, out)
 
 
+class Share(NamedTuple):
+    """Which pictures this machine prepares."""
+
+    place: tuple[int, int] | None  # (K, M): the K-th of M machines; None for one that is alone
+    is_given: bool = False  # whether the source holds no others; else they are chosen by name
+
+
+def find_share(shard: str | None, parts: int | None, source: str) -> Share:
+    """What --shard and --of, or the files of a Processing job, say of this machine.
+
+    Raises:
+        UsageError: the options do not fit together.
+    """
+    if shard == "auto":
+        from facegan.environment import ProcessingEnvironment
+
+        if parts is not None:
+            raise click.UsageError("--shard auto knows how many hosts there are, without --of.")
+        job = ProcessingEnvironment.from_mapping(os.environ)
+        is_given = not source.startswith("s3://") and job.is_sharded(Path(source))
+        return Share(job.share, is_given) if len(job.hosts) > 1 else Share(None)
+    if (shard is None) != (parts is None):
+        raise click.UsageError("--shard K and --of M go together.")
+    if shard is None or parts is None:
+        return Share(None)
+    if not shard.removeprefix("-").isdecimal():
+        raise click.UsageError(f"--shard is {shard!r}: a whole number from 0, or auto.")
+    return Share((int(shard), parts))
+
+
 def open_s3(address: str, endpoint_url: str | None, region: str | None, profile: str | None) -> Any:
     """The pictures below an address on S3, as a source."""
-    from facegan.cloud.s3_pictures import READERS, S3Pictures, make_s3
+    from facegan.cloud.aws import Aws
+    from facegan.cloud.s3_pictures import READERS, S3Pictures
     from facegan.preparing import StreamSource
 
-    pictures = S3Pictures(address, make_s3(endpoint_url, region, profile))
+    pictures = S3Pictures(address, Aws(region, profile, endpoint_url))
     return StreamSource(pictures.name, pictures.streams, pictures.find, readers=READERS)
 
 
@@ -301,7 +347,41 @@ def companions_of(manifest: dict[str, Any], out: Path) -> Iterator[tuple[dict[st
         yield read_packed(out / facts["folder"]), out / facts["folder"]
 
 
-# --- merge, check, show -------------------------------------------------------------------------
+# --- stream, merge, check, show -----------------------------------------------------------------
+
+
+@command.command("stream")
+@click.argument("packed", metavar="PACKED", type=folder_type)
+@click.option("--out", required=True, type=folder_type, help="Folder to make, or to go on with.")
+@click.option(
+    "--seed",
+    type=click.IntRange(0, 2**32 - 1),
+    default=0,
+    show_default=True,
+    help="Which random order the images are put in; the manifest says it.",
+)
+def stream(packed: Path, out: Path, seed: int) -> None:
+    """Write a prepared data set as tars of PNGs that are read in sequence, from S3 too.
+
+    For what does not fit the disk of a training machine. A streamed data set is shuffled in windows
+    of four shards, so the images are put into the shards in a random order first, each within its
+    split. Splits, labels and the lists of what was thrown away go along. One shard (64 MiB of
+    pixels) is in memory. Killed? The same command goes on after the last shard. Needs
+    pip install 'facegan[streaming]'.
+
+    \b
+      facegan data stream runs/photos64 --out runs/photos64s
+      aws s3 sync runs/photos64s s3://bucket/photos64s
+      facegan train --data s3://bucket/photos64s --out runs/first
+    """
+    from facegan.data.streaming import stream_packed
+
+    with progress_bar("Streaming") as on_progress:
+        manifest = stream_packed(packed, out, seed, on_progress=on_progress)
+    if manifest.get("already_there"):
+        click.echo(f"Already there: {out} holds this very data set.")
+    shards = len(manifest["shards"])
+    click.echo(f"{manifest['images']:,} images in {shards:,} shards are in {out}")
 
 
 @command.command("merge")
@@ -316,8 +396,11 @@ def merge(parts: tuple[Path, ...], out: Path) -> None:
       facegan data prepare photos --out part1 --resolution 64 --shard 1 --of 2
       facegan data merge part0 part1 --out runs/photos64
 
+    A folder of parts, as the hosts of a Processing job leave it, stands for all in it:
+      facegan data merge parts --out runs/photos64
+
     Other data sets, prepared with the same options, are put one after another. Duplicates between
-    parts are dropped.
+    parts are dropped; a part that no picture fell to is fine.
     """
     from facegan.preparing import merge as merge_parts
 
@@ -332,14 +415,23 @@ def check(folder: Path) -> None:
     """Read all of a prepared data set: is it what its manifest says, and what is in it?
 
     Prints counts, the balance of labels, why pictures were skipped, and the digest. Damaged shards
-    and images that are there twice are named, and then the exit code is 3.
+    and images that are there twice are named, and then the exit code is 3. Of a streamed data set
+    the shards' digests and the labels are checked.
 
     \b
       facegan data check runs/photos64
     """
+    from facegan.data.manifest import read_manifest
     from facegan.errors import DatasetError
+    from facegan.preparing import Checked
     from facegan.preparing import check as check_packed
 
+    if read_manifest(folder).get("kind") == "streamed":
+        from facegan.data.streaming import check_streamed
+
+        tell_checked(Checked(*check_streamed(folder)))
+        click.echo("All is well.")
+        return
     checked = check_packed(folder)
     tell_checked(checked)
     if checked.problems:
@@ -363,6 +455,8 @@ def tell_checked(checked: "Checked") -> None:
         click.echo(f"  class {name}: {count:,} ({count / max(manifest['images'], 1):.1%})")
     for reason, count in sorted(checked.reasons.items(), key=lambda pair: -pair[1]):
         click.echo(f"  skipped {count:,}: {reason}")
+    if manifest.get("images") == 0:
+        click.echo("It is an empty part: `facegan data merge` takes it, training does not.")
     for name, companion in checked.companions.items():
         click.echo(f"{name}:")
         tell_checked(companion)

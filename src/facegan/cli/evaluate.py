@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from facegan.cli.cache import default_cache
+from facegan.cli.places import absolute, reached
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -23,10 +24,14 @@ DRAWN_AT_ONCE = 64
 @click.argument("model", type=click.Path(path_type=Path), metavar="MODEL")
 @click.option(
     "--data",
-    type=click.Path(path_type=Path),
     required=True,
     metavar="DIR",
     help="Real pictures: those it was trained on or, better, others of their kind.",
+)
+@click.option(
+    "--split",
+    metavar="NAME",
+    help="Which split of them; all: every picture.  [default: train, if there is one]",
 )
 @click.option(
     "--samples",
@@ -65,7 +70,8 @@ DRAWN_AT_ONCE = 64
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object instead of a table.")
 def command(
     model: Path,
-    data: Path,
+    data: str,
+    split: str | None,
     samples: int,
     pictures: int,
     extractor: str | None,
@@ -104,13 +110,15 @@ def command(
         inception_weights,
         str(choose_device("auto")),
     )
-    dataset = open_dataset(data, synthesizer.card.resolution)
-    if dataset.image_shape != synthesizer.card.image_shape:
-        raise MetricError(f"The model draws {synthesizer.card.image_shape}, which is not square.")
-    kept = FeatureCache(cache or default_cache())
-    about = dataset.describe()
-    comparison = Comparison(dataset, sees, samples, pictures, about=about, cache=kept)
-    found = measure(comparison, synthesizer)
+    with reached(absolute(data)) as place:
+        dataset = open_dataset(place, synthesizer.card.resolution, split=split)
+        shape = synthesizer.card.image_shape
+        if dataset.image_shape != shape:
+            raise MetricError(f"The model draws {shape}, which is not square.")
+        kept = FeatureCache(cache or default_cache())
+        about = dataset.describe()
+        comparison = Comparison(dataset, sees, samples, pictures, about=about, cache=kept)
+        found = measure(comparison, synthesizer)
     click.echo(found.as_json() if as_json else found.as_table(comparison.caution))
 
 
@@ -144,9 +152,10 @@ class Measurement:
         """The protocol for people."""
         said = self.protocol
         data, extractor = said["data"], said["extractor"]
+        split = f" (split {data['split']})" if "split" in data else ""
         yield f"samples     {said['samples']:,}: {said['samples_are']}"
         yield (
-            f"pictures    {said['pictures']:,} of {data['images']:,} of {data['name']}, "
+            f"pictures    {said['pictures']:,} of {data['images']:,} of {data['name']}{split}, "
             f"{data['crop']}, {data['resize_filter']} to {data['resolution']} px "
             f"(SHA-256 {data['digest'][:12]}…)"
         )

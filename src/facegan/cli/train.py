@@ -12,6 +12,7 @@ from typing import Any
 import click
 
 from facegan.cli.export import add_graphs
+from facegan.cli.places import Place, absolute, reached
 from facegan.cli.processes import train_shared
 from facegan.cli.worker import Order, take_part
 from facegan.environment import WorkerEnvironment
@@ -37,8 +38,8 @@ stops; --resume goes on to the very bits an undisturbed run would have reached.
 
 FAMILY, RESOLUTION = "dcgan", 32  # where nothing is named and the data does not say
 OPTIONS = (
-    *("data", "evaluate_data", "family", "labels", "out", "preset", "processes", "resolution"),
-    "resume",
+    *("data", "evaluate_data", "evaluate_split", "family", "labels", "out", "preset", "processes"),
+    *("resolution", "resume", "split"),
 )
 
 
@@ -134,7 +135,15 @@ def print_metric_definitions(ctx: click.Context, param: click.Parameter, asked: 
     help=HELP,
     context_settings={"ignore_unknown_options": True, "allow_extra_args": True},
 )
-@click.option("--data", type=click.Path(path_type=Path), help="Folder of pictures.")
+@click.option(
+    "--data", metavar="DIR", help="Folder of pictures; s3://bucket/prefix of a streamed data set."
+)
+@click.option(
+    "--split",
+    metavar="NAME",
+    help="Which split of the data to train on; all: every picture.  [default: train, if there is "
+    "one]",
+)
 @click.option("--out", type=click.Path(path_type=Path), required=True, help="The run's folder.")
 @click.option("--family", help="Which family of GANs.  [default: dcgan]")
 @click.option(
@@ -147,8 +156,14 @@ def print_metric_definitions(ctx: click.Context, param: click.Parameter, asked: 
 )
 @click.option(
     "--evaluate-data",
-    type=click.Path(path_type=Path),
+    metavar="DIR",
     help="Pictures to evaluate against, with --evaluate-kimg.  [default: those of --data]",
+)
+@click.option(
+    "--evaluate-split",
+    metavar="NAME",
+    help="Which split of them to evaluate against.  [default: that of --split; of --evaluate-data "
+    "train, if there is one]",
 )
 @click.option(
     "--labels",
@@ -182,7 +197,7 @@ def command(
     asked = {name: value for name, value in options.items() if value is not None}
     for name in ("data", "evaluate_data"):
         if name in asked:
-            asked[name] = str(asked[name].resolve())
+            asked[name] = absolute(asked[name])
     if "data" not in asked and not resume:
         raise click.UsageError(
             "Missing option '--data': the folder of pictures to train on. "
@@ -210,7 +225,10 @@ def new_plan(out: Path, asked: dict[str, Any], given: dict[str, str]) -> dict[st
 
 
 def plan_run(
-    asked: dict[str, Any], given: dict[str, str], also: tuple[str, ...] = OPTIONS
+    asked: dict[str, Any],
+    given: dict[str, str],
+    also: tuple[str, ...] = OPTIONS,
+    is_first: bool = True,
 ) -> dict[str, Any]:
     """All that a run is: data, family, preset, resolution and hyperparameters, checked.
 
@@ -219,6 +237,7 @@ def plan_run(
             ``preset`` and ``resolution``.
         given: Hyperparameters by name.
         also: Further names worth offering for a mistyped one.
+        is_first: Whether this host's plan is the run's; the others' data may lack labels.
 
     Raises:
         ConfigError: an unknown name, a value out of range, or images that the family cannot make,
@@ -226,24 +245,47 @@ def plan_run(
         DatasetError: the data's manifest cannot be read, it is packed at another resolution, or
             labels are wanted and there are none.
     """
-    from facegan.data.image_folder import detect_resolution
-    from facegan.data.opening import refuse_other_resolution
-    from facegan.gans import convert, find_family, find_preset
-    from facegan.training.plan import resolve_plan
+    from facegan.gans import find_family
 
     family = find_family(asked.get("family", FAMILY))
-    side = asked.get("resolution") or detect_resolution(asked["data"]) or RESOLUTION
+    with reached(asked["data"]) as place:
+        return plan_on(place.folder, family, asked, given, also, is_first)
+
+
+def plan_on(
+    folder: Path,
+    family: Any,
+    asked: dict[str, Any],
+    given: dict[str, str],
+    also: tuple[str, ...],
+    is_first: bool,
+) -> dict[str, Any]:
+    """The same, given where the data's manifest lies."""
+    from facegan.data.image_folder import detect_resolution
+    from facegan.data.opening import refuse_other_resolution, refuse_unknown_split
+    from facegan.gans import convert, find_preset
+    from facegan.training.plan import resolve_plan
+
+    side = asked.get("resolution") or detect_resolution(folder) or RESOLUTION
     side = convert("resolution", int, side)
-    refuse_other_resolution(Path(asked["data"]), side)
+    refuse_other_resolution(folder, side)
+    if is_first:
+        refuse_unknown_split(folder, asked.get("split"))
     preset = asked.get("preset") or family.default_preset(side)
     plan = {**asked, "family": family.name, "preset": preset, "resolution": side, **given}
     numbers, config = resolve_plan(plan, also)
-    if "evaluate_data" in plan and not config.evaluate_kimg:
-        raise ConfigError(
-            f"Nothing would be evaluated against {plan['evaluate_data']}.",
-            "Say how often: --evaluate-kimg 5.",
-        )
-    classes = check_labels(plan, find_preset(family, preset).replaced(numbers))
+    for name in ("evaluate_data", "evaluate_split"):
+        if name in plan and not config.evaluate_kimg:
+            raise ConfigError(
+                f"Nothing would be evaluated against {plan[name]}.",
+                "Say how often: --evaluate-kimg 5.",
+            )
+    if is_first and "evaluate_data" not in plan:
+        refuse_unknown_split(folder, plan.get("evaluate_split"))
+    found = find_preset(family, preset).replaced(numbers)
+    if getattr(found, "conditional", False) and not is_first:
+        return plan
+    classes = check_labels(plan, found, folder)
     check_shape(family.name, preset, side, numbers, classes)
     return plan
 
@@ -264,7 +306,7 @@ def check_shape(
         build_gan(family, preset, (3, resolution, resolution), classes=classes, **numbers)
 
 
-def check_labels(plan: dict[str, Any], preset: Any) -> dict[str, int]:
+def check_labels(plan: dict[str, Any], preset: Any, folder: Path) -> dict[str, int]:
     """Refuse a plan whose preset and labels do not go together, before a picture is read.
 
     Returns:
@@ -277,10 +319,10 @@ def check_labels(plan: dict[str, Any], preset: Any) -> dict[str, int]:
     from facegan.data.opening import required_labels
     from facegan.gans import check_conditional, find_family, told_classes
 
-    family, folder = find_family(plan["family"]), Path(plan["data"])
+    family = find_family(plan["family"])
     check_conditional(family, preset)
     if preset.conditional:
-        labels = required_labels(folder, labels_of(plan))
+        labels = required_labels(folder, labels_of(plan), plan.get("split"))
         told_classes(family, preset, labels.classes)
         return labels.classes
     if "labels" in plan:
@@ -318,6 +360,14 @@ def train(folder: Any, plan: dict[str, Any], resume: bool, world: Any = None) ->
     Returns:
         Whether the run is finished and has its artifact; False where it was stopped before.
     """
+    with reached(plan["data"]) as place, reached(plan.get("evaluate_data", "")) as held_out:
+        return train_on(place, held_out, folder, plan, resume, world)
+
+
+def train_on(
+    place: Place, held_out: Place, folder: Any, plan: dict[str, Any], resume: bool, world: Any
+) -> bool:
+    """The same, given where the pictures lie that are trained on and, if any, held out."""
     from facegan.gans import build_gan, find_family, find_preset
     from facegan.training import Trainer
     from facegan.training.plan import resolve_plan
@@ -325,7 +375,9 @@ def train(folder: Any, plan: dict[str, Any], resume: bool, world: Any = None) ->
 
     world = world or ALONE
     numbers, config = resolve_plan(plan)
-    dataset = open_dataset(Path(plan["data"]), int(plan["resolution"]), labels_of(plan), world)
+    dataset = open_dataset(
+        place, int(plan["resolution"]), labels_of(plan), world, plan.get("split")
+    )
     preset = find_preset(find_family(plan["family"]), plan["preset"]).replaced(numbers)
     gan = build_gan(
         plan["family"],
@@ -337,7 +389,7 @@ def train(folder: Any, plan: dict[str, Any], resume: bool, world: Any = None) ->
     )
     facts = dataset.describe(with_labels=preset.conditional)
     is_evaluated = config.evaluate_kimg and world.leads
-    evaluation = open_evaluation(plan, config, dataset) if is_evaluated else None
+    evaluation = open_evaluation(plan, config, dataset, place, held_out) if is_evaluated else None
     trainer = Trainer(gan, dataset, config, evaluation=evaluation, world=world)
     if resume:
         if world.leads:
@@ -356,7 +408,7 @@ def run_to_artifact(trainer: Any, folder: Any, plan: dict[str, Any], facts: dict
     from facegan.training.progress import Progress
 
     folder.start(plan, facts, trainer)  # a resumed run's: where and how it goes on
-    say_start(trainer, folder)
+    say_start(trainer, folder, plan["data"])
     with bar_above_logs(), Progress(folder, trainer):
         trainer.run()
     if trainer.is_finished:
@@ -371,7 +423,11 @@ def run_to_artifact(trainer: Any, folder: Any, plan: dict[str, Any], facts: dict
 
 
 def open_dataset(
-    data: Path, resolution: int, labels_from: str = "manifest", world: Any = None
+    place: Place,
+    resolution: int,
+    labels_from: str = "manifest",
+    world: Any = None,
+    split: str | None = None,
 ) -> Any:
     """The pictures, with a bar where the first process decodes them; packed ones need none."""
     from tqdm import tqdm
@@ -381,18 +437,32 @@ def open_dataset(
 
     leads = world is None or world.leads
     with tqdm(desc="Reading pictures", unit="img", disable=None if leads else True) as bar:
-        return open_together(world or ALONE, data, resolution, bar.update, labels_from)
+        return open_together(
+            world or ALONE,
+            place.folder,
+            resolution,
+            bar.update,
+            labels_from,
+            split,
+            place.open_file,
+        )
 
 
-def open_evaluation(plan: dict[str, Any], config: Any, dataset: Any) -> Any:
+def open_evaluation(
+    plan: dict[str, Any], config: Any, dataset: Any, place: Place, held_out: Place
+) -> Any:
     """What measures the run's quality: its extractor, and the pictures to compare with."""
     from facegan.cli.cache import default_cache
+    from facegan.data.splits import split_of
     from facegan.metrics import FeatureCache
     from facegan.training.evaluation import Evaluation
     from facegan.training.precision import choose_device
 
-    folder = plan.get("evaluate_data")
-    pictures = open_dataset(Path(folder), dataset.resolution) if folder else dataset
+    pictures, split = dataset, plan.get("evaluate_split")
+    if "evaluate_data" in plan:
+        pictures = open_dataset(held_out, dataset.resolution, split=split)
+    elif split:
+        pictures = split_of(getattr(dataset, "whole", dataset), split)
     return Evaluation(
         pictures,
         config,
@@ -402,7 +472,7 @@ def open_evaluation(plan: dict[str, Any], config: Any, dataset: Any) -> Any:
     )
 
 
-def say_start(trainer: Any, folder: Any) -> None:
+def say_start(trainer: Any, folder: Any, data: str) -> None:
     """What is about to happen, in a few lines."""
     gan, dataset = trainer.gan, trainer.dataset
     sizes = [
@@ -411,13 +481,23 @@ def say_start(trainer: Any, folder: Any) -> None:
     ]
     numeric = str(trainer.dtype).removeprefix("torch.")
     length = f"{trainer.total_images / 1000:g} kimg in batches of {trainer.batch_size}"
-    click.echo(f"{len(dataset):,} pictures of {dataset.resolution} px from {dataset.folder}")
+    click.echo(
+        f"{len(dataset):,} pictures of {dataset.resolution} px from {data}{of_split(dataset)}"
+    )
     click.echo(f"{gan.family.name} {gan.preset_name}: {', '.join(sizes)}")
     if gan.classes:
         shares = ", ".join(f"{name} {count:,}" for name, count in gan.classes.items())
         click.echo(f"{len(gan.classes)} classes: {shortened(shares)}")
     click.echo(f"{length}, {numeric} on {trainer.device}{among(trainer.world)}")
     click.echo(f"Curves: tensorboard --logdir {folder.tensorboard}")
+
+
+def of_split(dataset: Any) -> str:
+    """Which of the data's splits are used, where it has some."""
+    if not (split := getattr(dataset, "split", None)):
+        return ""
+    others = ", ".join(name for name in dataset.splits if name != split)
+    return f": the split {split} ({others or 'no others'} left out; --split all takes all)"
 
 
 def among(world: Any) -> str:

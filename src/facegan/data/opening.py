@@ -11,12 +11,14 @@ from facegan.data.image_folder import (
     Pixels,
     decode_square,
     find_pictures,
+    picture_files,
 )
 from facegan.data.labels import Labels, require_labels
 from facegan.data.manifest import MANIFEST, read_manifest
 from facegan.data.packed import PackedDataset, labels_of_packed
 from facegan.data.packed_files import check_resolution, read_packed_manifest
-from facegan.data.streamed import StreamedDataset
+from facegan.data.splits import ALL, choose_split, labels_within, no_splits, read_splits
+from facegan.data.streamed import OpenFile, StreamedDataset, StreamedPixels
 from facegan.errors import DatasetError
 
 
@@ -40,6 +42,7 @@ def open_dataset(
     resolution: int,
     on_progress: OnProgress = lambda done: None,
     labels_from: str = "manifest",
+    open_file: OpenFile | None = None,
 ) -> ImageFolderDataset | PackedDataset:
     """The data set in a folder; a streamed one is a packed one that is read in sequence.
 
@@ -48,13 +51,15 @@ def open_dataset(
         resolution: The side of every image, in pixels; of a packed data set the very one.
         on_progress: Called with 1 for every picture decoded.
         labels_from: Where labels are read if anyone asks for them.
+        open_file: Opens the shards of a streamed data set that do not lie in the folder.
 
     Raises:
         DatasetError: see :class:`PackedDataset` and :class:`ImageFolderDataset`.
     """
     kind = kind_of(Path(folder))
     if kind == "streamed":
-        return StreamedDataset(folder, resolution, labels_from)
+        stream = StreamedPixels.open(Path(folder), resolution, open_file)
+        return StreamedDataset(folder, resolution, labels_from, stream)
     if kind == "packed":
         return PackedDataset(folder, resolution, labels_from)
     return ImageFolderDataset(folder, resolution, on_progress, labels_from)
@@ -70,7 +75,24 @@ def refuse_other_resolution(folder: Path, resolution: int) -> None:
         check_resolution(folder, read_packed_manifest(folder).resolution, resolution)
 
 
-def required_labels(folder: Path, labels_from: str) -> Labels:
+def refuse_unknown_split(folder: Path, split: str | None) -> None:
+    """Refuse a split that a data set does not have; where there is no manifest yet, nothing.
+
+    Raises:
+        DatasetError: it names those that there are.
+    """
+    if kind_of(folder) != "folder":
+        choose_split(read_packed_manifest(folder), folder, split)
+    elif split not in (None, ALL) and picture_here(folder):
+        raise no_splits(folder, str(split))
+
+
+def picture_here(folder: Path) -> bool:
+    """Whether a folder holds any picture: a host may have none of a data set."""
+    return any(picture_files(folder))
+
+
+def required_labels(folder: Path, labels_from: str, split: str | None = None) -> Labels:
     """A data set's labels, where they are needed; no picture is read.
 
     Raises:
@@ -78,7 +100,10 @@ def required_labels(folder: Path, labels_from: str) -> Labels:
     """
     if kind_of(folder) == "folder":
         return require_labels(folder, find_pictures(folder), labels_from)
-    labels = labels_of_packed(folder, read_packed_manifest(folder), labels_from)
+    manifest = read_packed_manifest(folder)
+    labels = labels_of_packed(folder, manifest, labels_from)
+    if name := choose_split(manifest, folder, split):
+        labels = labels_within(labels, *read_splits(manifest, folder)[name], folder, name)
     if labels is None:
         raise DatasetError(
             f"The data set in {folder} has no labels, which a conditional preset needs.",
@@ -87,8 +112,15 @@ def required_labels(folder: Path, labels_from: str) -> Labels:
     return labels
 
 
-def single_pictures(folder: Path, resolution: int) -> tuple[list[Path], Callable[[Path], Pixels]]:
+def single_pictures(
+    folder: Path, resolution: int, split: str | None = None
+) -> tuple[list[Path], Callable[[Path], Pixels]]:
     """A path for each picture of a data set, and what reads one: for who wants few of many.
+
+    Args:
+        folder: The data set's.
+        resolution: The side of every image, in pixels.
+        split: Only the pictures of this split, where the data set has one of that name.
 
     Returns:
         The paths, and a function from one to uint8 (R, R, 3); the paths of packed pictures are
@@ -105,4 +137,5 @@ def single_pictures(folder: Path, resolution: int) -> tuple[list[Path], Callable
     shards = pixels.manifest.shards
     places = [folder / shard.file / str(row) for shard in shards for row in range(shard.images)]
     index_of = {place: index for index, place in enumerate(places)}
-    return places, lambda place: pixels.read(np.array([index_of[place]]))[0]
+    start, stop = read_splits(pixels.manifest, folder).get(split or ALL, (0, len(places)))
+    return places[start:stop], lambda place: pixels.read(np.array([index_of[place]]))[0]

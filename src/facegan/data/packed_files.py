@@ -87,6 +87,11 @@ class PackedManifest:
                 f"{place} is of version {version}; this facegan reads {VERSION} and older.",
                 "Install a newer facegan, or prepare the data set with this one.",
             )
+        if facts.get("images") == 0:
+            raise DatasetError(
+                f"{place.parent} holds no picture: none fell to this part of a data set.",
+                "Merge it with the others: facegan data merge PARTS --out DIR.",
+            )
         try:
             shards = tuple(read_shard(entry) for entry in facts["shards"])
             found = cls(

@@ -6,15 +6,16 @@ images within a *window* of a few shards, all of which are in memory while it la
 functions of the seed: a run resumes in the middle of a window by reading that window again.
 """
 
+import hashlib
 import io
 import os
 import threading
 from collections import OrderedDict
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from functools import lru_cache
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import numpy as np
 import torch
@@ -25,6 +26,7 @@ from facegan.data.dataset import order_of, random_numbers
 from facegan.data.packed import PackedDataset
 from facegan.data.packed_files import (
     AGAIN,
+    Numbers,
     PackedManifest,
     Pixels,
     Shard,
@@ -32,13 +34,16 @@ from facegan.data.packed_files import (
     read_packed_manifest,
     written,
 )
-from facegan.errors import DatasetError
+from facegan.errors import DatasetError, FaceGANError
 from facegan.preparing.layout import file_digest
+from facegan.preparing.writer import file_aside
 
 WINDOW = 4  # shards that are shuffled together
 SHARD_BYTES = 2**26  # of a shard's pixels: two windows of them take 512 MiB
 INSTALL = "Install it: pip install 'facegan[streaming]'."
 SHARDS, IMAGES = 2, 3  # what an epoch's random numbers are for
+OpenFile = Callable[[str], IO[bytes]]  # a file's name below the data set → its bytes, in sequence
+Spans = tuple[tuple[int, int, int], ...]  # a shard's number, its first image and the one after
 
 
 class StreamedPixels:
@@ -47,10 +52,14 @@ class StreamedPixels:
     Args:
         folder: The data set's.
         manifest: What it holds.
+        open_file: How a file is opened that does not lie in the folder.
     """
 
-    def __init__(self, folder: Path, manifest: PackedManifest) -> None:
+    def __init__(
+        self, folder: Path, manifest: PackedManifest, open_file: OpenFile | None = None
+    ) -> None:
         self.folder, self.manifest = folder, manifest
+        self.open_file = open_file or (lambda name: (folder / name).open("rb"))
         counts = [shard.images for shard in manifest.shards]
         self.starts = np.cumsum([0, *counts[:-1]])
         self.decoding: OrderedDict[int, Future[Pixels]] = OrderedDict()  # or decoded, oldest first
@@ -58,8 +67,12 @@ class StreamedPixels:
         self.pool = ThreadPoolExecutor(os.cpu_count(), "facegan-shards")  # Pillow frees the lock
 
     @classmethod
-    def open(cls, folder: Path, resolution: int | None = None) -> "StreamedPixels":
+    def open(
+        cls, folder: Path, resolution: int | None = None, open_file: OpenFile | None = None
+    ) -> "StreamedPixels":
         """The shards of a folder; that they are there is checked, what is in them is not.
+
+        With `open_file`, which leads elsewhere, a shard that is missing is named when it is read.
 
         Raises:
             DatasetError: the manifest is not what it should be, a shard is missing, webdataset is
@@ -68,10 +81,10 @@ class StreamedPixels:
         manifest = read_packed_manifest(folder)
         check_resolution(folder, manifest.resolution, resolution)
         for shard in manifest.shards:
-            if not (folder / shard.file).is_file():
+            if open_file is None and not (folder / shard.file).is_file():
                 raise DatasetError(f"The shard {folder / shard.file} is missing.", AGAIN)
         load_webdataset()
-        return cls(folder, manifest)
+        return cls(folder, manifest, open_file)
 
     def __len__(self) -> int:
         return self.manifest.images
@@ -111,8 +124,8 @@ class StreamedPixels:
 
     def decode(self, number: int) -> Pixels:
         """Read one shard from end to end."""
-        shard = self.manifest.shards[number]
-        return decode_shard(self.folder / shard.file, shard.images, self.manifest.resolution)
+        shard, side = self.manifest.shards[number], self.manifest.resolution
+        return decode_shard(self.open_file, shard.file, shard.images, side, self.folder)
 
     def verify(self, on_progress: Any = lambda images: None) -> None:
         """Read every byte and compare it with the manifest's digests.
@@ -122,8 +135,9 @@ class StreamedPixels:
         """
         damaged = []
         for shard in self.manifest.shards:
-            if file_digest(self.folder / shard.file) != shard.sha256:
-                damaged.append(shard.file)
+            with self.open_file(shard.file) as stream:
+                if hashlib.file_digest(stream, "sha256").hexdigest() != shard.sha256:  # type: ignore[arg-type]
+                    damaged.append(shard.file)
             on_progress(shard.images)
         if damaged:
             raise DatasetError(f"Shards of {self.folder} are damaged: {', '.join(damaged)}.", AGAIN)
@@ -136,6 +150,8 @@ class StreamedDataset(PackedDataset):
         folder: The data set's.
         resolution: What is expected; None takes what there is.
         labels_from: "manifest".
+        stream: The pixels, where their files do not all lie in the folder.
+        numbers: The labels, where they do not.
 
     Raises:
         DatasetError: see :meth:`StreamedPixels.open`.
@@ -144,22 +160,37 @@ class StreamedDataset(PackedDataset):
     reads_in_sequence = True
 
     def __init__(
-        self, folder: Path | str, resolution: int | None = None, labels_from: str = "manifest"
+        self,
+        folder: Path | str,
+        resolution: int | None = None,
+        labels_from: str = "manifest",
+        stream: StreamedPixels | None = None,
+        numbers: Numbers | None = None,
     ) -> None:
-        self.stream = StreamedPixels.open(Path(folder), resolution)
+        self.stream = stream or StreamedPixels.open(Path(folder), resolution)
         self.ahead: list[int] = []
-        super().__init__(folder, resolution, labels_from, self.stream)
+        super().__init__(folder, resolution, labels_from, self.stream, numbers)
+        self.counts = tuple(shard.images for shard in self.manifest.shards)
 
-    def order(self, seed: int, first: int, count: int) -> Tensor:
+    def order(
+        self, seed: int, first: int, count: int, within: tuple[int, int] | None = None
+    ) -> Tensor:
         """Which images come first-th … (first + count - 1)-th in a run, as indices (count,).
 
         A function of its arguments and of the shards' sizes. What is read next will have the shards
         of this window and of the next decoded.
+
+        Args:
+            seed: The run's.
+            first: How many images came before.
+            count: How many are wanted.
+            within: Only images from the first number up to the second, which is not included.
         """
-        counts = tuple(shard.images for shard in self.manifest.shards)
-        epoch, position = divmod(first, len(self))
-        self.ahead = shards_ahead(seed, epoch, position, counts)
-        return order_of(seed, first, count, len(self), lambda s, e, _: windowed(s, e, counts))
+        start, stop = within or (0, len(self))
+        spans = spans_within(self.counts, start, stop)
+        epoch, position = divmod(first, stop - start)
+        self.ahead = shards_ahead(seed, epoch, position, spans)
+        return order_of(seed, first, count, stop - start, lambda s, e, _: windowed(s, e, spans))
 
     def read(self, indices: Tensor) -> Tensor:
         """The uint8 images (N, 3, H, W) at N indices; quick in the order that `order` gives."""
@@ -184,25 +215,36 @@ def windows(seed: int, epoch: int, shards: int) -> Iterator[list[int]]:
         yield numbers[first : first + WINDOW]
 
 
+@lru_cache(maxsize=4)
+def spans_within(counts: tuple[int, ...], start: int, stop: int) -> Spans:
+    """What of each shard lies within a part of the data set; shards outside are left out."""
+    spans, first = [], 0
+    for number, count in enumerate(counts):
+        span = max(first, start), min(first + count, stop)
+        if span[0] < span[1]:
+            spans.append((number, *span))
+        first += count
+    return tuple(spans)
+
+
 @lru_cache(maxsize=2)
-def windowed(seed: int, epoch: int, counts: tuple[int, ...]) -> Tensor:
+def windowed(seed: int, epoch: int, spans: Spans) -> Tensor:
     """The order of one pass over the data: shards shuffled, and the images of each window."""
-    starts = np.cumsum([0, *counts[:-1]]).tolist()
     generator = random_numbers(seed, epoch, IMAGES)
     pieces = []
-    for window in windows(seed, epoch, len(counts)):
-        indices = torch.cat([torch.arange(counts[n]) + starts[n] for n in window])
+    for window in windows(seed, epoch, len(spans)):
+        indices = torch.cat([torch.arange(*spans[place][1:]) for place in window])
         pieces.append(indices[torch.randperm(len(indices), generator=generator)])
     return torch.cat(pieces)
 
 
-def shards_ahead(seed: int, epoch: int, position: int, counts: tuple[int, ...]) -> list[int]:
+def shards_ahead(seed: int, epoch: int, position: int, spans: Spans) -> list[int]:
     """The shards of the window at a position of an epoch, and those of the window after it."""
-    upcoming = iter([*windows(seed, epoch, len(counts)), *windows(seed, epoch + 1, len(counts))])
+    upcoming = iter([*windows(seed, epoch, len(spans)), *windows(seed, epoch + 1, len(spans))])
     for window in upcoming:
-        position -= sum(counts[number] for number in window)
-        if position < 0:
-            return [*next(upcoming), *window]  # the present one last: it is forgotten last
+        position -= sum(spans[place][2] - spans[place][1] for place in window)
+        if position < 0:  # the present one last: it is forgotten last
+            return [spans[place][0] for place in (*next(upcoming), *window)]
     return []
 
 
@@ -219,23 +261,35 @@ def load_webdataset() -> Any:
     return tariterators
 
 
-def decode_shard(file: Path, images: int, resolution: int) -> Pixels:
+def decode_shard(
+    open_file: OpenFile, name: str, images: int, resolution: int, place: Path = Path()
+) -> Pixels:
     """All images (n, R, R, 3) of a tar of PNGs, which is read once, from its begin to its end.
+
+    Args:
+        open_file: Opens it.
+        name: Its own.
+        images: How many it should hold.
+        resolution: The side of each.
+        place: Where it lies, for who must mend it.
 
     Raises:
         DatasetError: it is missing, damaged, or holds other images than it should.
+        FaceGANError: whatever `open_file` says of itself.
     """
     pixels = np.empty((images, resolution, resolution, 3), np.uint8)
     row = 0
     try:
-        with file.open("rb") as stream:
+        with open_file(name) as stream:
             for row, member in enumerate(load_webdataset().tar_file_iterator(stream), 1):
                 with Image.open(io.BytesIO(member["data"]), formats=["PNG"]) as picture:
                     pixels[row - 1] = np.asarray(picture)
+    except FaceGANError:
+        raise
     except Exception as cause:  # inside a decoder a broken file may raise anything
-        raise DatasetError(f"The shard {file} cannot be read: {cause}.", AGAIN) from cause
+        raise DatasetError(f"The shard {place / name} cannot be read: {cause}.", AGAIN) from cause
     if row != images:
-        raise DatasetError(f"The shard {file} holds {row} images, not {images}.", AGAIN)
+        raise DatasetError(f"The shard {place / name} holds {row} images, not {images}.", AGAIN)
     return pixels
 
 
@@ -273,13 +327,29 @@ def write_streamed(
 
 
 def write_tar(folder: Path, number: int, first: int, images: Pixels) -> Shard:
-    """Write one file of PNGs, the same bytes for the same images; what the manifest says of it."""
+    """Write one file of PNGs, the same bytes for the same images; what the manifest says of it.
+
+    Args:
+        folder: The data set's.
+        number: The shard's.
+        first: The number of its first image.
+        images: uint8 (n, R, R, 3).
+    """
     from webdataset import TarWriter
 
     name = f"images/{number:05d}.tar"
-    with (folder / name).open("wb") as file, TarWriter(file, encoder=False, mtime=0) as writer:
-        for index, image in enumerate(images, first):
-            stream = io.BytesIO()
-            Image.fromarray(image).save(stream, "png")
-            writer.write({"__key__": f"{index:09d}", "png": stream.getvalue()})
+    with (
+        file_aside(folder / name) as file,
+        TarWriter(file, encoder=False, mtime=0) as writer,
+        ThreadPoolExecutor(os.cpu_count()) as pool,  # Pillow frees the lock
+    ):
+        for index, png in enumerate(pool.map(png_of, images), first):
+            writer.write({"__key__": f"{index:09d}", "png": png})
     return Shard(name, len(images), file_digest(folder / name))
+
+
+def png_of(image: Pixels) -> bytes:
+    """One image (R, R, 3) as a PNG."""
+    stream = io.BytesIO()
+    Image.fromarray(image).save(stream, "png")
+    return stream.getvalue()

@@ -3,6 +3,8 @@
 import json
 import unicodedata
 from collections import Counter
+from collections.abc import Iterable
+from itertools import takewhile
 from typing import Any, Protocol
 
 from facegan.errors import DatasetError
@@ -32,10 +34,44 @@ class NoClasses:
         """None."""
 
 
-class FolderClasses:
-    """The first folder of each picture's path is its class, in the order of the names."""
+def folder_of_classes(entries: Iterable[Entry]) -> str:
+    """The folder whose folders are the classes: the root, or one that holds all, as in pets/cats/.
 
-    def __init__(self) -> None:
+    An archive of a folder often has that folder's name before every path. The look ends as soon as
+    pictures lie in two folders of the root.
+
+    Args:
+        entries: A source's pictures.
+
+    Returns:
+        Its path with a slash at the end; empty for the root.
+    """
+    common: list[str] | None = None
+    lies_in = set[int]()  # how deep the pictures' own folders are
+    for entry in entries:
+        folders = entry.name.split("/")[:-1]
+        if entry.problem or folders[:1] == ["__MACOSX"]:  # what macOS adds to its zips
+            continue
+        pairs = zip(folders if common is None else common, folders, strict=False)
+        common = [one for one, _ in takewhile(lambda pair: pair[0] == pair[1], pairs)]
+        lies_in.add(len(folders))
+        if not common:
+            return ""
+    if not common:
+        return ""
+    depth = len(common) - (len(common) in lies_in)  # a folder with pictures of its own is a class
+    return "".join(folder + "/" for folder in common[:depth])
+
+
+class FolderClasses:
+    """A folder is a class, with all below it, in the order of the names.
+
+    Args:
+        below: The folder that holds those folders, as :func:`folder_of_classes` finds it.
+    """
+
+    def __init__(self, below: str = "") -> None:
+        self.below = below
         self.folder_of: dict[str, str] = {}  # a name as people see it → as the disk has it
 
     def class_of(self, entry: Entry) -> str:
@@ -45,7 +81,7 @@ class FolderClasses:
             UnusableError: the picture lies in none.
             DatasetError: two folders' names look the same, or one cannot be printed.
         """
-        folder, slash, _ = entry.name.partition("/")
+        folder, slash, _ = entry.name.removeprefix(self.below).partition("/")
         if not slash:
             raise UnusableError("it lies in no folder, so it has no class")
         seen = unicodedata.normalize("NFC", folder).strip()

@@ -45,6 +45,11 @@ def read_packed(folder: Path) -> dict[str, Any]:
         raise DatasetError(f"{folder / MANIFEST} cannot be read: {cause}.") from cause
     if not isinstance(manifest, dict) or manifest.get("format") != FORMAT:
         raise DatasetError(f"{folder / MANIFEST} is not of the format {FORMAT!r}.")
+    if manifest.get("kind") == "streamed":
+        raise DatasetError(
+            f"{folder} holds a streamed data set, and a packed one is needed here.",
+            "Name the packed one that it was made of.",
+        )
     if manifest.get("kind") != KIND:
         raise DatasetError(
             f"{folder} holds plain pictures, not a prepared data set.",

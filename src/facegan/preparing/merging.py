@@ -28,15 +28,16 @@ from facegan.preparing.layout import (
 )
 from facegan.preparing.pixels import Pixels
 from facegan.preparing.sides import MapSide, Side
-from facegan.preparing.workspace import ANOTHER, finished_manifest, working_in
+from facegan.preparing.workspace import ANOTHER, abandon, finished_manifest, working_in
 from facegan.preparing.writer import PackedWriter, Record, companion_facts, files_of, split_files
 
 Place = tuple[int, int]  # what events are put in order by
 # An example: what became of each of its sides, and the pixels of all of them if it was written.
 Event = tuple[Place, list[Record | None], list[Pixels]]
 SideEvent = tuple[Place, int, Record, Pixels | None]  # one side of it, by its number
+SHARES = ("part", "host")  # K of M: of one source, or of what machines were given
 # Of a protocol: what parts may differ in.
-OWN = ("part", "source", "labels_digest", "companion_sources", "unpaired_source")
+OWN = (*SHARES, "source", "labels_digest", "companion_sources", "unpaired_source")
 
 
 def merge(
@@ -49,7 +50,8 @@ def merge(
     Like :func:`prepare` it goes on where a killed merge had finished shards.
 
     Args:
-        parts: Folders that ``facegan data prepare`` made; an empty part is fine.
+        parts: Folders that ``facegan data prepare`` made, or folders of those; a part without
+            pictures is fine.
         out: The folder to make.
         on_progress: Called with how many pictures are done, and are expected.
 
@@ -59,6 +61,7 @@ def merge(
     Raises:
         DatasetError: a part is missing, there twice, damaged, or prepared in another way.
     """
+    parts = [part for folder in parts for part in parts_in(folder)]
     manifests = [read_packed(folder) for folder in parts]
     places = order_of_parts(parts, manifests)
     manifests, parts = [manifests[k] for k in places], [parts[k] for k in places]
@@ -80,6 +83,7 @@ def merge(
             ]
             copy(writer, heapq.merge(*streams, key=place_of), on_progress, expected)
             if not writer.counts["written"]:
+                abandon(out)
                 raise DatasetError(f"None of the {len(parts)} parts holds a picture.")
             order = common_classes(manifests, protocol["labels_from"])
             return writer.finish(protocol, order, merge_unaligned(parts, manifests, out))
@@ -138,6 +142,13 @@ def merge_unaligned(
     return facts
 
 
+def parts_in(folder: Path) -> list[Path]:
+    """The prepared data sets in a folder, by name; itself where it holds none."""
+    if (folder / MANIFEST).exists() or not folder.is_dir():
+        return [folder]
+    return sorted(found.parent for found in folder.glob(f"*/{MANIFEST}")) or [folder]
+
+
 def order_of_parts(parts: Sequence[Path], manifests: list[dict[str, Any]]) -> list[int]:
     """Which part comes first, second …: by their K, where they have one.
 
@@ -146,18 +157,25 @@ def order_of_parts(parts: Sequence[Path], manifests: list[dict[str, Any]]) -> li
     """
     if not parts:
         raise DatasetError("There is nothing to merge.", "Name the folders of the parts.")
-    shares = [manifest["protocol"].get("part") for manifest in manifests]
+    kinds = {kind for manifest in manifests for kind in SHARES if kind in manifest["protocol"]}
+    if len(kinds) > 1:
+        raise DatasetError(
+            "Some are parts of one source, others of what machines were given of it.",
+            "Merge those of one run.",
+        )
+    kind = min(kinds, default="part")
+    shares = [manifest["protocol"].get(kind) for manifest in manifests]
     if not any(shares):
         return list(range(len(parts)))
     wanted = max(share[1] for share in shares if share)
     there = sorted(share[0] for share in shares if share and share[1] == wanted)
     if len(there) != len(shares):
-        raise DatasetError("These are parts of different wholes.", "Merge those of one --of M.")
+        raise DatasetError("These are parts of different wholes.", "Merge those of one run.")
     if there != list(range(wanted)):
         missing = sorted(set(range(wanted)) - set(there))
         twice = sorted({k for k in there if there.count(k) > 1})
         problem = f"part {missing[0]} is missing" if missing else f"part {twice[0]} is there twice"
-        raise DatasetError(f"Of {wanted} parts, {problem}.", "Name each --shard's folder once.")
+        raise DatasetError(f"Of {wanted} parts, {problem}.", "Name each part's folder once.")
     return sorted(range(len(parts)), key=lambda k: shares[k][0])
 
 
@@ -182,9 +200,9 @@ def common_protocol(parts: Sequence[Path], manifests: list[dict[str, Any]]) -> d
         if "splits" in manifest and "part" not in manifest["protocol"]:
             raise DatasetError(
                 f"{folder} has splits, and is no part of a whole (--shard K --of M).",
-                "Merge parts of one source, or data sets without splits.",
+                "Give every machine the whole source, or leave the splits out.",
             )
-    return {name: value for name, value in first["protocol"].items() if name != "part"}
+    return {name: value for name, value in first["protocol"].items() if name not in SHARES}
 
 
 def common_classes(

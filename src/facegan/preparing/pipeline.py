@@ -19,6 +19,7 @@ from facegan.preparing.classes import (
     GivenClasses,
     ManifestClasses,
     NoClasses,
+    folder_of_classes,
     parse_manifest,
 )
 from facegan.preparing.crops import check_crop, describe_crop
@@ -50,6 +51,7 @@ def prepare(
     paired: Source | Path | str | None = None,
     label_maps: Source | Path | str | None = None,
     unpaired: Source | Path | str | None = None,
+    host: Part | None = None,
 ) -> dict[str, Any]:
     """Prepare a source's pictures: square, of one resolution, packed, with a manifest.
 
@@ -73,6 +75,8 @@ def prepare(
             the same crop; "split" where each file of the source holds both, side by side.
         label_maps: Index maps that belong to them in the same way.
         unpaired: Pictures that belong to none of them: another domain, a data set of its own.
+        host: (K, M) says that the source is what the K-th of M machines was given of a larger one.
+            Such a source, as a part, may hold no picture that can be prepared.
 
     Returns:
         The manifest. found = written + duplicates + skipped, also in those of the companions.
@@ -83,7 +87,7 @@ def prepare(
             can be prepared.
     """
     check_arguments(resolution, crop, part, workers)
-    source, classes, labels_plan = open_with_classes(source, labels)
+    source, classes, labels_plan = open_with_classes(source, labels, is_whole=host is None)
     examples, companions_plan = gather(source, paired, label_maps)
     other = None if unpaired is None else open_folder_of(unpaired, "images_folder")[0]
     per_shard = shard_images or images_per_shard(resolution)
@@ -98,6 +102,7 @@ def prepare(
         **({"part": list(part)} if part else {}),
         **companions_plan,
         **({"unpaired_source": other.name} if other else {}),
+        **({"host": list(host)} if host else {}),
     }
 
     beside = partial(
@@ -111,7 +116,7 @@ def prepare(
         try:
             spec = Spec(resolution, crop, examples.sides)
             fill(writer, examples, classes, part, spec, workers, on_progress)
-            if not writer.counts["written"] and not part:
+            if not writer.counts["written"] and not part and not host:
                 problem = nothing_prepared(writer, source)
                 abandon(out)
                 raise DatasetError(*problem)
@@ -167,9 +172,11 @@ def describe_decoder() -> str:
 
 
 def open_with_classes(
-    source: Source | Path | str, labels: str | None
+    source: Source | Path | str, labels: str | None, is_whole: bool = True
 ) -> tuple[Source, Classes, dict[str, Any]]:
     """The source, where its labels come from, and what the manifest says of that.
+
+    Of a source that is not whole it cannot be said which folder holds all classes: it is the root.
 
     Raises:
         ConfigError: labels is none of the sources of labels.
@@ -197,7 +204,9 @@ def open_with_classes(
     if isinstance(source, FolderSource) and manifest.get("format") == FORMAT:
         source = source.below(str(manifest.get("images_folder") or "."))  # beside it are label maps
     if labels == "folders":
-        return source, FolderClasses(), {"labels_from": "folders"}
+        below = folder_of_classes(source.entries()) if is_whole else ""
+        plan = {"labels_from": "folders", **({"labels_below": below} if below else {})}
+        return source, FolderClasses(below), plan
     if manifest.get("labels") and labels != "none":
         plan = {"labels_from": "manifest", "labels_digest": digest}
         return source, ManifestClasses(manifest), plan

@@ -56,9 +56,9 @@ class Reals:
         DatasetError: the folder is missing, holds no pictures, or is packed at another resolution.
     """
 
-    def __init__(self, folder: Path, resolution: int) -> None:
+    def __init__(self, folder: Path, resolution: int, split: str | None = None) -> None:
         self.folder, self.resolution = folder, resolution
-        found, self.read_one = single_pictures(folder, resolution)
+        found, self.read_one = single_pictures(folder, resolution, split)
         self.found = len(found)
         self.files = spread(found, MOST_REALS)
 

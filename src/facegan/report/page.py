@@ -28,13 +28,15 @@ def find_reals(run: RunRecord, data: Path | None = None) -> Reals | str:
     Raises:
         DatasetError: `data` is given and holds no pictures.
     """
-    resolution = run.dataset["resolution"]
+    resolution, split = run.dataset["resolution"], run.dataset.get("split")
     if data is not None:
-        return Reals(data, resolution)
+        return Reals(data, resolution, split)
     if "data" not in run.plan:
         return "run.json names no folder of real pictures; name one by --data."
+    if str(run.plan["data"]).startswith("s3://"):
+        return "The real pictures are on S3. Name a folder that holds them by --data."
     try:
-        return Reals(Path(str(run.plan["data"])), resolution)
+        return Reals(Path(str(run.plan["data"])), resolution, split)
     except DatasetError as cause:
         return f"The real pictures are not at hand. {cause.message} Name the folder by --data."
 

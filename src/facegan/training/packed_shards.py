@@ -30,14 +30,14 @@ Part = dict[str, Any]  # what a host has of a packed data set
 
 
 def packed_part(folder: Path) -> Part:
-    """What a host has: its kind, a packed manifest or None, and which files may be a packed set's.
+    """What a host has: its kind, a manifest of shards or None, and which files may be a set's.
 
     Raises:
         DatasetError: there is a manifest that cannot be read.
     """
     kind = kind_of(folder)
-    manifest = read_manifest(folder) if kind == "packed" else None
-    found = [*folder.glob("*.npy"), *folder.glob("images/*.npy")]
+    manifest = read_manifest(folder) if kind != "folder" else None
+    found = [*folder.glob("*.npy"), *folder.glob("images/*.npy"), *folder.glob("images/*.tar")]
     return {
         "kind": kind,
         "manifest": manifest,

@@ -8,7 +8,7 @@ from facegan.training.config import TrainingConfig, split_hyperparameters
 
 IDENTITY = ("family", "preset", "resolution")
 # Of a plan; all else in it are hyperparameters.
-PLAN_ONLY = ("data", "evaluate_data", "labels", *IDENTITY)
+PLAN_ONLY = ("data", "evaluate_data", "evaluate_split", "labels", "split", *IDENTITY)
 
 
 def resolve_plan(
@@ -43,6 +43,7 @@ def settings_of(plan: Mapping[str, Any]) -> dict[str, Any]:
         "preset": plan["preset"],
         "resolution": int(plan["resolution"]),
         "labels": plan.get("labels", "manifest"),
+        "split": plan.get("split", "train, if there is one"),
         **preset.as_dict(),
         **config.completed_by(preset).model_dump(),
     }

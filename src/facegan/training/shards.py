@@ -20,9 +20,12 @@ from torch import Tensor
 from facegan.data import Dataset, ImageFolderDataset, open_dataset
 from facegan.data.image_folder import Pixels, find_pictures, picture_files
 from facegan.data.manifest import read_manifest
+from facegan.data.splits import SplitDataset, split_of
+from facegan.data.streamed import OpenFile
 from facegan.errors import DatasetError
 from facegan.training.packed_shards import open_packed, packed_part
 from facegan.training.pixels import map_on_host, send_pixels
+from facegan.training.streamed_shards import open_streamed
 from facegan.training.world import World
 
 OnProgress = Callable[[int], object]
@@ -35,6 +38,8 @@ def open_together(
     resolution: int,
     on_progress: OnProgress = lambda done: None,
     labels_from: str = "manifest",
+    split: str | None = None,
+    open_file: OpenFile | None = None,
 ) -> Dataset:
     """The pictures, in every process, from a folder that has the same name on every host.
 
@@ -44,18 +49,33 @@ def open_together(
         resolution: The side of every image, in pixels.
         on_progress: Called with 1 for every file that this process has decoded.
         labels_from: Where labels are read; the pictures of shards have none.
+        split: Which of the data set's splits; None: `train` where there is one, else all.
+        open_file: Opens the shards of a streamed data set that lie elsewhere, the same for all.
 
     Raises:
         DatasetError: no host has pictures, or hosts have different ones of a prepared data set; see
-            also :class:`ImageFolderDataset` and :func:`open_packed`.
+            also :class:`ImageFolderDataset`, :func:`open_packed` and :func:`choose_split`.
     """
+    if open_file:
+        whole: Any = open_dataset(folder, resolution, on_progress, labels_from, open_file)
+    else:
+        whole = open_whole(world, folder, resolution, on_progress, labels_from)
+    found: Dataset | SplitDataset = split_of(whole, split)
+    return found
+
+
+def open_whole(
+    world: World, folder: Path, resolution: int, on_progress: OnProgress, labels_from: str
+) -> Dataset:
+    """The same, whatever splits there are."""
     if world.size == 1:
         return open_dataset(folder, resolution, on_progress, labels_from)
     told = world.gather_facts(packed_part(folder) if world.leads_host else None)
-    if any(part and part["manifest"] for part in told):
+    kinds = {part["kind"] for part in told if part and part["manifest"]}
+    if "streamed" in kinds:
+        return open_streamed(world, folder, resolution, labels_from, told)
+    if kinds:
         return open_packed(world, folder, resolution, labels_from, told)
-    if any(part and part["kind"] == "streamed" for part in told):
-        return open_dataset(folder, resolution, on_progress, labels_from)  # whole on every host
     own = None
     if world.leads_host:
         own = open_own(world, folder, resolution, on_progress, labels_from)

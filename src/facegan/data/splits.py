@@ -1,0 +1,178 @@
+"""One split of a prepared data set, to train or to evaluate on, as a data set of its own.
+
+A manifest's ``splits`` name stretches of the images: ``{"train": [0, 162770], …}``.
+"""
+
+import hashlib
+from collections.abc import Mapping
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from torch import Tensor
+
+from facegan.data.dataset import order_of
+from facegan.data.labels import Labels, counted
+from facegan.data.manifest import MANIFEST
+from facegan.data.packed import PackedDataset
+from facegan.data.packed_files import PackedManifest
+from facegan.errors import DatasetError, nearest
+
+ALL = "all"  # no split: every image
+USUAL = "train"  # where nothing is asked for
+Span = tuple[int, int]
+
+
+def read_splits(manifest: PackedManifest, folder: Path) -> dict[str, Span]:
+    """The splits of a data set: name → first image and the one after the last.
+
+    Raises:
+        DatasetError: they are no stretches of its images.
+    """
+    found: dict[str, Span] = {}
+    try:
+        for name, (start, stop) in (manifest.facts.get("splits") or {}).items():
+            if not (type(start) is type(stop) is int and 0 <= start < stop <= manifest.images):
+                raise ValueError(f"{name} is [{start!r}, {stop!r}]")
+            found[name] = start, stop
+    except (AttributeError, TypeError, ValueError) as cause:
+        raise DatasetError(
+            f"{folder / MANIFEST}: the splits are no stretches of {manifest.images} images: "
+            f"{cause}.",
+            "Prepare the data set again.",
+        ) from None
+    return found
+
+
+def choose_split(manifest: PackedManifest, folder: Path, asked: str | None) -> str | None:
+    """The name of the split that is meant: the one asked for, else `train`; None for all images.
+
+    Raises:
+        DatasetError: there is no such split; those that there are are named.
+    """
+    splits = read_splits(manifest, folder)
+    if asked is None:
+        return USUAL if USUAL in splits else None
+    if asked not in splits and asked != ALL:
+        if not splits:
+            raise no_splits(folder, asked)
+        raise DatasetError(
+            f"The data set in {folder} has no split {asked!r}.",
+            nearest(asked, [*splits, ALL], "splits"),
+        )
+    return asked if asked in splits else None
+
+
+def no_splits(folder: Path, asked: str) -> DatasetError:
+    """What is said where a split is asked for and there are none."""
+    return DatasetError(
+        f"The data in {folder} has no splits, so none is called {asked!r}.",
+        "Leave the split out. facegan data prepare makes splits of CelebA's official partition.",
+    )
+
+
+class SplitDataset:
+    """The images of one split, numbered from 0.
+
+    Args:
+        whole: Packed or streamed; the order of a streamed one is kept to the split.
+        name: The split's, which it has.
+    """
+
+    def __init__(self, whole: PackedDataset, name: str) -> None:
+        self.whole, self.split = whole, name
+        self.splits = read_splits(whole.manifest, whole.folder)
+        self.start, self.stop = self.splits[name]
+        self.folder, self.resolution = whole.folder, whole.resolution
+        self.reads_in_sequence = getattr(whole, "reads_in_sequence", False)
+
+    @property
+    def image_shape(self) -> tuple[int, int, int]:
+        """(3, H, W) of every image."""
+        return self.whole.image_shape
+
+    @property
+    def digest(self) -> str:
+        """sha256 of the whole's digest and of the split's stretch: which pixels, in which order.
+
+        To hash the pixels themselves would be to read all of them before the first step.
+        """
+        if (self.start, self.stop) == (0, len(self.whole)):
+            return self.whole.digest
+        named = f"{self.whole.digest}[{self.start}:{self.stop}]"
+        return hashlib.sha256(named.encode()).hexdigest()
+
+    def __len__(self) -> int:
+        return self.stop - self.start
+
+    def read(self, indices: Tensor) -> Tensor:
+        """The uint8 images (N, 3, H, W) at N indices.
+
+        Raises:
+            IndexError: there is no such image in the split.
+        """
+        if len(indices) and not 0 <= int(indices.min()) <= int(indices.max()) < len(self):
+            raise IndexError(f"an index lies outside 0 to {len(self) - 1}")
+        return self.whole.read(indices + self.start)
+
+    def read_examples(self, indices: Tensor) -> dict[str, Tensor]:
+        """The images at N indices and all that belongs to each: :meth:`PackedDataset`'s."""
+        return self.whole.read_examples(indices + self.start)
+
+    def order(self, seed: int, first: int, count: int) -> Tensor:
+        """Which images come first-th … (first + count - 1)-th in a run, as indices (count,)."""
+        own = getattr(self.whole, "order", None)
+        if own is None:
+            return order_of(seed, first, count, len(self))
+        found: Tensor = own(seed, first, count, (self.start, self.stop))
+        return found - self.start
+
+    @cached_property
+    def labelled(self) -> Labels | None:
+        """The labels of the split's images.
+
+        Raises:
+            DatasetError: a class has no image in it, or the labels are not what they should be.
+        """
+        return labels_within(self.whole.labelled, self.start, self.stop, self.folder, self.split)
+
+    @property
+    def labels(self) -> Tensor | None:
+        """int64 (N,): each image's class, by its place in ``classes``; None without labels."""
+        return self.labelled.numbers if self.labelled else None
+
+    @property
+    def classes(self) -> Mapping[str, int]:
+        """How many images are of each class; empty without labels."""
+        return self.labelled.classes if self.labelled else {}
+
+    def describe(self, with_labels: bool = False) -> dict[str, Any]:
+        """What a model card says of the data."""
+        facts = {**self.whole.describe(), "digest": self.digest, "images": len(self)}
+        if with_labels and self.labelled:
+            facts["labels_digest"] = self.labelled.digest
+        return {**facts, "split": self.split}
+
+
+def labels_within(
+    labels: Labels | None, start: int, stop: int, folder: Path, split: str
+) -> Labels | None:
+    """The labels of a stretch of a data set."""
+    if labels is None:
+        return None
+    place = folder / f"{MANIFEST} (split {split})"
+    return counted(place, list(labels.classes), labels.numbers[start:stop].tolist())
+
+
+def split_of(dataset: Any, asked: str | None) -> Any:
+    """The split that is asked for of a data set, or all of it.
+
+    Raises:
+        DatasetError: it has no such split.
+    """
+    if not isinstance(dataset, PackedDataset):
+        if asked not in (None, ALL):
+            raise no_splits(dataset.folder, str(asked))
+        return dataset
+    name = choose_split(dataset.manifest, dataset.folder, asked)
+    return SplitDataset(dataset, name) if name else dataset

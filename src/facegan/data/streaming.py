@@ -1,0 +1,193 @@
+"""`facegan data stream`: a packed data set as a streamed one, its images in a random order.
+
+A streamed set is shuffled in windows of a few shards only, so what lies together is seen together:
+images are put into the shards in an order that a recorded seed decides, each within its split, and
+no shard holds images of two splits. One shard is in memory at a time. A shard appears when it is
+whole; the same command goes on after the last of them.
+"""
+
+import hashlib
+import json
+import shutil
+from collections.abc import Callable, Iterator
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from facegan.data.manifest import read_manifest
+from facegan.data.packed_files import (
+    Numbers,
+    PackedManifest,
+    PackedPixels,
+    Shard,
+    read_label_numbers,
+)
+from facegan.data.splits import read_splits
+from facegan.data.streamed import SHARD_BYTES, StreamedDataset, load_webdataset, write_tar
+from facegan.errors import DatasetError
+from facegan.files import write_aside
+from facegan.preparing.layout import (
+    DUPLICATES,
+    LABELS,
+    MANIFEST,
+    SKIPPED,
+    SOURCES,
+    file_digest,
+    read_packed,
+)
+from facegan.preparing.workspace import finished_manifest, working_in
+from facegan.preparing.writer import STATE, file_aside, to_pretty
+
+OnProgress = Callable[[int, int | None], object]
+
+
+def stream_packed(
+    packed: Path,
+    out: Path,
+    seed: int = 0,
+    images_a_shard: int | None = None,
+    on_progress: OnProgress = lambda done, expected: None,
+) -> dict[str, Any]:
+    """Write a streamed data set of a packed one, which stays.
+
+    Args:
+        packed: What ``facegan data prepare`` made.
+        out: The folder to make, or to go on with.
+        seed: Decides the order of the images.
+        images_a_shard: How many a file holds at most; None: 64 MiB of pixels.
+        on_progress: Called with how many images are done, and are expected.
+
+    Returns:
+        The manifest.
+
+    Raises:
+        DatasetError: the packed set is damaged or has companions, the folder holds something else,
+            the disk is full, or webdataset is not installed.
+    """
+    load_webdataset()
+    read_packed(packed)  # says it best where that is no packed data set
+    pixels = PackedPixels.open(packed)
+    manifest = pixels.manifest
+    if manifest.companions or manifest.channels != 3:
+        raise DatasetError(
+            f"{packed} has pairs or label maps, which streamed data sets do not carry.",
+            "Train on it as it is.",
+        )
+    side = manifest.resolution
+    size = images_a_shard or max(SHARD_BYTES // (side * side * 3), 1)
+    plan = {"resolution": side, "streamed_from": manifest.digest, "order_seed": seed,
+            "images_per_shard": size}  # fmt: skip
+    if finished := finished_manifest(out, plan):
+        return {**finished, "already_there": True}
+    with working_in(out, plan):
+        pixels.verify()  # what is damaged must not get a new, valid digest
+        order = shuffled(manifest, seed, packed)
+        digest, shards = write_shards(out, pixels, order, size, on_progress)
+        write_lists(packed, out, order, manifest)
+        facts = {
+            **manifest.facts,
+            "kind": "streamed",
+            "digest": digest,
+            "protocol": {**(manifest.facts.get("protocol") or {}), **plan},
+            "shards": [vars(shard) for shard in shards],
+        }
+        write_aside(out / MANIFEST, to_pretty(facts))
+        shutil.rmtree(out / STATE, ignore_errors=True)
+    return facts
+
+
+def segments(manifest: PackedManifest, folder: Path) -> Iterator[tuple[int, int]]:
+    """The stretches between the ends of all splits; all images in one where there are none."""
+    splits = read_splits(manifest, folder)
+    ends = sorted({0, manifest.images, *(end for span in splits.values() for end in span)})
+    yield from pairwise(ends)
+
+
+def shuffled(manifest: PackedManifest, seed: int, folder: Path) -> Numbers:
+    """Which packed image comes first, second …: every split's stay in its own stretch."""
+    order = np.arange(manifest.images)
+    for number, (start, stop) in enumerate(segments(manifest, folder)):
+        # default_rng may change with numpy; PCG64 and this use of it do not.
+        keys = np.random.Generator(np.random.PCG64([seed, number])).random(stop - start)
+        order[start:stop] = start + np.argsort(keys, kind="stable")
+    return order
+
+
+def write_shards(
+    out: Path, pixels: PackedPixels, order: Numbers, size: int, on_progress: OnProgress
+) -> tuple[str, list[Shard]]:
+    """Write the shards that are not there yet; the digest of all pixels in order, and the shards.
+
+    What a shard is, is noted beside it when it is whole: a note without its shard's bytes does not
+    count.
+    """
+    whole, shards = hashlib.sha256(), list[Shard]()
+    for start, stop in segments(pixels.manifest, pixels.folder):
+        for first in range(start, stop, size):
+            images = pixels.read(order[first : min(first + size, stop)])
+            whole.update(images.data)
+            note = out / STATE / f"{len(shards):05d}.json"
+            shard = noted(out, note)
+            if shard is None:
+                (out / "images").mkdir(exist_ok=True)
+                shard = write_tar(out, len(shards), first, images)
+                write_aside(note, json.dumps(vars(shard)).encode())
+            shards.append(shard)
+            on_progress(first + len(images), len(order))
+    return whole.hexdigest(), shards
+
+
+def noted(out: Path, note: Path) -> Shard | None:
+    """The shard that a killed run had finished; None where it had not."""
+    try:
+        shard = Shard(**json.loads(note.read_bytes()))
+        return shard if file_digest(out / shard.file) == shard.sha256 else None
+    except (OSError, ValueError, TypeError):
+        return None
+
+
+def write_lists(packed: Path, out: Path, order: Numbers, manifest: PackedManifest) -> None:
+    """Labels and names of the images in their new order; what was thrown away as it was."""
+    numbers = read_label_numbers(packed, manifest)
+    if numbers is not None:
+        with file_aside(out / LABELS) as stream:
+            np.save(stream, numbers[order], allow_pickle=False)
+    if (packed / SOURCES).exists():
+        reorder_lines(packed / SOURCES, out / SOURCES, order)
+    for name in (SKIPPED, DUPLICATES):
+        if (packed / name).exists():
+            with (packed / name).open("rb") as source, file_aside(out / name) as stream:
+                shutil.copyfileobj(source, stream)
+
+
+def reorder_lines(source: Path, target: Path, order: Numbers) -> None:
+    """Copy a file's lines in another order; in memory are only the places where they begin.
+
+    Raises:
+        DatasetError: it has another number of lines.
+    """
+    with source.open("rb") as lines:
+        ends = np.cumsum(np.fromiter((len(line) for line in lines), np.int64))
+        if len(ends) != len(order):
+            raise DatasetError(f"{source} names {len(ends)} pictures, not {len(order)}.")
+        with file_aside(target) as stream:
+            for index in order.tolist():
+                lines.seek(int(ends[index - 1]) if index else 0)
+                stream.write(lines.readline())
+
+
+def check_streamed(folder: Path) -> tuple[dict[str, Any], list[str], dict[str, int]]:
+    """Read every byte of a streamed data set.
+
+    Returns:
+        The manifest, no problems, and how many images are of each class.
+
+    Raises:
+        DatasetError: a shard is missing or damaged, which is named; or the labels are not what
+            they should be.
+    """
+    data = StreamedDataset(folder)
+    data.verify()
+    return read_manifest(folder), [], dict(data.classes)
