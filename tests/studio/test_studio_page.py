@@ -363,6 +363,10 @@ def test_styles_classes_and_truncation_are_shown_where_the_model_has_them(
     )
     told = read_provenance(download(tab, "#download").read_bytes())
     assert told["facegan:truncation_psi"] == "0.95" and told["facegan:classes"] == name
+    tab.locator("#psi input[type=range]").fill("0.6")
+    tab.wait_for_function(
+        "[...document.querySelectorAll('#gallery img')].every(i => i.alt.includes('psi 0.6'))"
+    )
     part(tab, "Mix")
     tab.locator("#mix-rows textarea, #mix-rows input").fill("1,2")
     tab.keyboard.press("Enter")
