@@ -194,7 +194,7 @@ def temporary_folder() -> Iterator[Path]:
 
 def wait() -> None:
     """Until Ctrl-C, or SIGTERM, so that the folder goes too."""
-    signal.signal(signal.SIGTERM, signal.getsignal(signal.SIGINT))
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
         while True:
             time.sleep(3600)
