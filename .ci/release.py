@@ -217,7 +217,8 @@ def try_wheel(wheel: Path, folder: Path) -> None:
     run(facegan, "data", "--help", is_quiet=True)
     make_pictures(programs / "python", folder / "photos")
     run(facegan, "data", "prepare", folder / "photos", "--out", folder / "set", "--resolution", 32)
-    run(facegan, "data", "check", folder / "set", is_quiet=True)
+    if not (folder / "set" / "dataset.json").exists():
+        raise Refused("`facegan data prepare` of the wheel alone left no data set.")
     check_sentence(facegan, folder)
     say(f"What the extras want can be had together: {EXTRAS}")
     run(*pip, "install", "--dry-run", f"{wheel}[{EXTRAS}]", is_quiet=True)
