@@ -16,6 +16,7 @@ ROOT = Path(__file__).parents[1]
 NOTEBOOK = ROOT / "notebooks" / "face_generation.ipynb"
 MAX_BYTES = 1_000_000
 SWITCH = "if ON_SAGEMAKER:"
+RUNNERS = ("facegan", "anyway")
 MARK = "# not run where this was written"
 
 
@@ -79,12 +80,7 @@ def test_all_that_is_made_on_aws_is_deleted_by_the_last_cell() -> None:
 
 def commands(tree: ast.AST) -> list[list[str]]:
     """The words of every command in a piece of code; "…" for those that are not written out."""
-    lists = [
-        node.args if isinstance(node, ast.Call) else node.elts
-        for node in ast.walk(tree)
-        if (isinstance(node, ast.Call) and getattr(node.func, "id", "") == "facegan")
-        or (isinstance(node, ast.Assign | ast.List) and is_words(node))
-    ]
+    lists = [words for node in ast.walk(tree) if (words := words_of(node))]
     return [
         [word.value if isinstance(word, ast.Constant) and isinstance(word.value, str) else "…"
          for word in words]
@@ -92,12 +88,14 @@ def commands(tree: ast.AST) -> list[list[str]]:
     ]  # fmt: skip
 
 
-def is_words(node: ast.AST) -> bool:
-    """Whether a list is a command's words, as those that are handed to a process."""
-    if not isinstance(node, ast.List) or not node.elts:
-        return False
-    first = node.elts[0]
-    return isinstance(first, ast.Constant) and first.value in ("train", "serve")
+def words_of(node: ast.AST) -> list[ast.expr]:
+    """A command's words: what a runner is called with, or a list that a process is given."""
+    if isinstance(node, ast.Call) and getattr(node.func, "id", "") in RUNNERS:
+        return [] if isinstance(node.args[0], ast.Starred) else node.args
+    if isinstance(node, ast.List) and node.elts:
+        is_verb = getattr(node.elts[0], "value", None) in ("train", "serve")
+        return node.elts if is_verb else []
+    return []
 
 
 def all_commands() -> list[list[str]]:
