@@ -128,8 +128,8 @@ build:                      ## Both images, by VERSION, commit and `local` (VARI
 test-images: $(VENV)/.installed-dev ## The images' contract, container by container (after `make build`)
 	@$(BIN)/python -m pytest -m container tests/container $(ARGS)
 
-push: $(VENV)/.installed    ## Push both images to ECR, into REPOSITORY-training and REPOSITORY-inference
-	@$(BIN)/python docker/push.py --prefix $(REPOSITORY) --variant $(VARIANT) $(ARGS)
+push: $(VENV)/.installed    ## Push both images to ECR, into REPOSITORY-training and REPOSITORY-inference (ARGS=--dry-run)
+	@$(BIN)/facegan cloud push --repository $(REPOSITORY) --variant $(VARIANT) $(ARGS)
 
 lock: $(VENV)/.installed-dev ## Resolve docker/requirements/*.lock anew, with hashes
 	@$(BIN)/python docker/lock.py --torch-index '$(TORCH_INDEX)' $(ARGS)

@@ -20,7 +20,9 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-from facegan.cloud.endpoint_requests import ModelEndpoint, create_endpoint, delete_endpoint
+from facegan.cloud.aws import failed
+from facegan.cloud.calls import Call, carry_out
+from facegan.cloud.endpoint_requests import ModelEndpoint, delete_all, deletion
 from facegan.cloud.model_archive import check_archive
 from facegan.cloud.training_request import TrainingJob
 from facegan.errors import CloudError, ConfigError, FaceGANError, RunError, ServeError
@@ -88,7 +90,7 @@ class LocalSageMaker:
         shutil.copyfile(archive, alone)
         entities.HEALTH_CHECK_TIMEOUT_LIMIT = endpoint.start_seconds  # else 120, whatever is asked
         try:
-            create_endpoint(self.client, replace(endpoint, model=alone.absolute().as_uri()))
+            carry_out(self.ask, replace(endpoint, model=alone.absolute().as_uri()).creation())
             yield endpoint.name
         except RuntimeError as cause:  # the SDK's: "Giving up, endpoint didn't launch correctly"
             hint = "What the container said stands above."
@@ -96,8 +98,22 @@ class LocalSageMaker:
                 f"The endpoint {endpoint.name} did not start: {cause}.", hint
             ) from cause
         finally:
-            delete_endpoint(self.client, endpoint.name)
+            delete_all(self.ask, deletion(endpoint.name))
             remove_tree(alone.parent, endpoint.image)
+
+    def ask(self, call: Call) -> Any:
+        """Make one call of SageMaker's, as ``Aws.ask`` does.
+
+        Raises:
+            CloudError: the SDK refused it.
+        """
+        from botocore import xform_name
+        from botocore.exceptions import ClientError
+
+        try:
+            return getattr(self.client, xform_name(call.action))(**call.request)
+        except ClientError as cause:
+            raise failed(call, cause) from cause
 
     def invoke(self, endpoint: str, body: bytes, content_type: str, accept: str) -> bytes:
         """What an endpoint answers, by boto3's own call.

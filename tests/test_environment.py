@@ -153,6 +153,19 @@ def test_folders_to_be_synced_have_defaults(tmp_path: Path) -> None:
     assert read.tensorboard_dir == tmp_path / "output/tensorboard"
 
 
+@pytest.mark.parametrize(
+    ("is_tuned", "folder"), [(True, "checkpoints/faces-7"), (False, "checkpoints")]
+)
+def test_jobs_of_a_tuning_job_have_a_folder_each(
+    tmp_path: Path, is_tuned: bool, folder: str
+) -> None:
+    """They share one address in S3, and would take one another's runs for their own."""
+    mark = {"_tuning_objective_metric": "kid_lite0"} if is_tuned else {}
+    write_config(tmp_path, "hyperparameters", {"preset": "tiny", **mark})
+    read = training(tmp_path, TRAINING_JOB_NAME="faces-7")
+    assert read.checkpoint_dir == tmp_path / folder
+
+
 def test_hyperparameters_are_strings_without_the_toolkits_own(tmp_path: Path) -> None:
     """The SDK writes some strings as JSON, and adds names of its own."""
     write_config(tmp_path, "hyperparameters", {

@@ -23,7 +23,7 @@ def test_a_fault_names_our_innermost_line_before_its_traceback() -> None:
     first, _, trace = reason.partition("\n\n")
     assert first.startswith("facegan failed by a fault of its own, at facegan/preparing/pixels.py")
     assert "in square: AttributeError: 'NoneType' object has no attribute 'size'" in first
-    assert trace.startswith("Traceback") and "side = min(picture.size)" in trace
+    assert trace.startswith("Traceback") and "middle(picture.size)" in trace
 
 
 @pytest.mark.parametrize("text", ["line\n" * 10_000, "x" * 10_000, ""])

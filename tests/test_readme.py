@@ -7,6 +7,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import boto3
+import click
 import numpy as np
 import pytest
 from botocore.validate import ParamValidator
@@ -29,15 +30,23 @@ def shell_lines() -> list[str]:
     return sorted({line.split("#")[0].strip() for line in texts} - {""})
 
 
+def split_command(words: list[str]) -> tuple[list[str], list[str]]:
+    """The verbs that lead to a command, and what it is given."""
+    command: click.Command | None = facegan
+    verbs: list[str] = []
+    while isinstance(command, click.Group):
+        verbs.append(words[len(verbs)])
+        command = command.get_command(click.Context(command), verbs[-1])
+    assert command, " ".join(verbs)
+    return verbs, words[len(verbs) :]
+
+
 @pytest.mark.parametrize("line", [x for x in shell_lines() if x.startswith("facegan ")])
 def test_every_facegan_command_shown_has_its_options(
     line: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    verb, *words = line.split()[1:]
-    if verb == "data":
-        verb, *words = f"{verb} {words[0]}".split(), *words[1:]
-        verb = list(verb)
-    run_safely(facegan, [*([verb] if isinstance(verb, str) else verb), "--help"])
+    verbs, words = split_command(line.split()[1:])
+    run_safely(facegan, [*verbs, "--help"])
     told = capsys.readouterr().out
     for word in words:
         if word.startswith("--"):

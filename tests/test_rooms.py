@@ -39,7 +39,7 @@ MAY_IMPORT = {  # room: (rooms of ours, packages of others)
         "errors files devices environment tick_line gans artifact data metrics pictures",
         "torch safetensors numpy pydantic tqdm tensorboard",
     ),
-    "cloud": ("errors docker_engine tick_line client model_files", "boto3 botocore"),
+    "cloud": ("errors files docker_engine tick_line client model_files", "boto3 botocore"),
     "report": ("errors files pictures data metrics artifact synthesis", "numpy torch PIL"),
 }
 FLOORS = [
@@ -117,3 +117,10 @@ def test_a_file_opens_with_a_sentence_that_says_why_it_exists(file: Path) -> Non
 def test_only_the_edges_read_the_process_environment(file: Path) -> None:
     if file.relative_to(HOUSE).parts[0] != "cli":
         assert "os.environ" not in file.read_text().replace("from_mapping(os.environ)", "")
+
+
+def test_no_two_test_files_share_a_name() -> None:
+    """pytest imports them by name alone; the second would not be collected."""
+    names = [file.name for file in Path(__file__).parent.rglob("*.py")]
+    twice = {name for name in names if names.count(name) > 1} - {"conftest.py", "__init__.py"}
+    assert not twice

@@ -18,7 +18,8 @@ MIB = 2**20
 # The pictures' channel: the SDK's own name for it, then the built-in algorithms'.
 TRAINING_CHANNELS = ("training", "train")
 # Hyperparameters that are not the algorithm's: the toolkits', and one that tuning jobs add.
-FOREIGN_HYPERPARAMETERS = ("sagemaker_", "_tuning_objective_metric")
+TUNING_MARK = "_tuning_objective_metric"
+FOREIGN_HYPERPARAMETERS = ("sagemaker_", TUNING_MARK)
 LAUNCHER_ROLE = "facegan"  # what our launcher calls the processes it starts
 SWITCHES = {"true": True, "1": True, "yes": True, "on": True,
             "false": False, "0": False, "no": False, "off": False}  # fmt: skip
@@ -137,7 +138,11 @@ class TrainingEnvironment:
         return cls(
             base_dir=base,
             model_dir=read.path("SM_MODEL_DIR", base / "model"),
-            checkpoint_dir=synced_folder(config / "checkpointconfig.json", base / "checkpoints"),
+            checkpoint_dir=own_checkpoints(
+                synced_folder(config / "checkpointconfig.json", base / "checkpoints"),
+                read_json(config / "hyperparameters.json", default={}),
+                read.text("TRAINING_JOB_NAME", ""),
+            ),
             tensorboard_dir=synced_folder(
                 config / "tensorboardoutputconfig.json", base / "output/tensorboard"
             ),
@@ -359,6 +364,17 @@ def synced_folder(config: Path, default: Path) -> Path:
     if not isinstance(named, str):
         raise ConfigError(f"{config}: LocalPath is {named!r}.", "It must be a folder's name.")
     return Path(named)
+
+
+def own_checkpoints(folder: Path, hyperparameters: Mapping[str, Any], job: str) -> Path:
+    """A job's part of its checkpoint folder: the jobs of a tuning job share one address in S3.
+
+    Args:
+        folder: The one that SageMaker syncs.
+        hyperparameters: As SageMaker writes them; a tuning job adds its objective.
+        job: The training job's name, which a restart keeps.
+    """
+    return folder / job if TUNING_MARK in hyperparameters and job else folder
 
 
 def find_channels(folder: Path, variables: Mapping[str, str]) -> dict[str, Path]:

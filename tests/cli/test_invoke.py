@@ -441,3 +441,46 @@ def test_help_teaches_by_example(capsys: pytest.CaptureFixture[str]) -> None:
     assert "[default: facegan]" in told
     for words in ("--interpolate 24 --out", "--mix 7,8,9", "faces.jpg", "faces.zip", ".jsonl"):
         assert words in told
+
+
+# --- targets, and faces as they come ------------------------------------------------------------
+
+
+def test_a_target_model_and_a_variant_are_named(endpoint: Endpoint, out: Path) -> None:
+    """Of an endpoint of many models, and of one of several variants."""
+    words = ["--target-model", "cats.tar.gz", "--target-variant", "new"]
+    assert invoke("--endpoint-url", endpoint.url, *words, "--seeds", 1, "--out", out / "f.npy") == 0
+    headers = endpoint.headers[0]
+    assert headers["X-Amzn-SageMaker-Target-Model"] == "cats.tar.gz"
+    assert headers["X-Amzn-SageMaker-Target-Variant"] == "new"
+
+
+def test_faces_are_written_as_they_come_under_the_names_of_a_folder(
+    endpoint: Endpoint, out: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A line says so of each; a seed that is asked for twice gets a number."""
+    words = ["--seeds", "5,7,5", "--stream", "--out", f"{out}/faces/"]
+    assert invoke("--endpoint-url", endpoint.url, *words) == 0
+    assert endpoint.paths[0].endswith("-response-stream")
+    names = [Path(line).name for line in capsys.readouterr().out.splitlines()[:-1]]
+    assert names == ["seed0005.png", "seed0007.png", "seed0005-2.png"]
+    assert {path.name for path in (out / "faces").iterdir()} == set(names)
+
+
+def test_faces_before_an_end_stay_and_are_counted(
+    endpoint: Endpoint, out: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The stream broke off after two of three."""
+    endpoint.messages = 2
+    words = ["--seeds", "1-3", "--stream", "--out", f"{out}/faces/"]
+    assert invoke("--endpoint-url", endpoint.url, *words) == 8
+    assert "2 of 3 faces are in" in capsys.readouterr().err
+    assert (out / "faces" / "seed0001.png").exists()
+
+
+def test_a_target_model_is_asked_without_a_stream(endpoint: Endpoint, out: Path) -> None:
+    """AWS's streamed call knows none."""
+    words = ["--target-model", "cats.tar.gz", "--seeds", "1,2", "--stream", "--out", f"{out}/f/"]
+    assert invoke("--endpoint-url", endpoint.url, *words) == 0
+    assert endpoint.paths == ["/endpoints/facegan/invocations"]
+    assert len(list((out / "f").iterdir())) == 2

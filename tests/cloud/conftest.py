@@ -6,10 +6,12 @@ And one bucket whose server pages, loses keys and refuses credentials as S3 does
 import threading
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 from urllib.parse import parse_qs, unquote, urlsplit
 from xml.sax.saxutils import escape
 
 import pytest
+from strict_aws import StrictAws
 
 from facegan.cloud.aws import Aws
 
@@ -63,6 +65,16 @@ def moto(moto_url: str, credentials: pytest.MonkeyPatch) -> str:
 def aws(moto: str) -> Aws:
     """Our AWS on that server."""
     return Aws()
+
+
+@pytest.fixture
+def strict(no_aws: pytest.MonkeyPatch, tmp_path: Path) -> StrictAws:
+    """An AWS of a few answers, which our commands take for the real one, in an empty folder."""
+    found = StrictAws()
+    no_aws.setattr("facegan.cli.cloud.desk.Aws", lambda *_: found)
+    no_aws.setattr("time.sleep", lambda _: None)
+    no_aws.chdir(tmp_path)
+    return found
 
 
 class Store(ThreadingHTTPServer):

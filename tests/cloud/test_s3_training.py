@@ -110,7 +110,7 @@ def test_an_answer_that_breaks_off_is_asked_for_again(
     with reached(THERE) as place:
         assert place.open_file is not None
         objects = place.open_file.__self__.objects  # type: ignore[attr-defined]
-        ask, broken = objects.client.get_object, []
+        ask, broken = objects.aws.client("s3").get_object, []
 
         class Breaking:
             def read(self) -> bytes:
@@ -122,6 +122,6 @@ def test_an_answer_that_breaks_off_is_asked_for_again(
                 return {"Body": Breaking()}
             return ask(**words)
 
-        monkeypatch.setattr(objects.client, "get_object", get_object)
+        monkeypatch.setattr(objects.aws.client("s3"), "get_object", get_object)
         expected = (streamed / "images/00000.tar").read_bytes()
         assert place.open_file("images/00000.tar").read() == expected and len(broken) == 2

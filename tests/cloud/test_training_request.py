@@ -7,7 +7,7 @@ import pytest
 from api_model import complaints
 
 from facegan.cli.train import plan_run
-from facegan.cloud.training_request import TrainingJob
+from facegan.cloud.training_request import Channel, TrainingJob
 from facegan.errors import ConfigError
 from facegan.tick_line import METRIC_DEFINITIONS
 
@@ -42,7 +42,24 @@ LOCAL: dict[str, Any] = LEAST | {
 }
 
 
-@pytest.mark.parametrize("wish", [LEAST, MOST, LOCAL], ids=["least", "most", "local"])
+SECRET: dict[str, Any] = LEAST | {
+    "kms_key": "arn:aws:kms:eu-west-1:123456789012:key/1234",
+    "subnets": ("subnet-0a1b", "subnet-0c1d"),
+    "security_groups": ("sg-0a1b",),
+    "encrypt_between_hosts": True,
+}
+GROUPED: dict[str, Any] = LEAST | {
+    "warm_seconds": 600,
+    "retries": 3,
+    "experiment": "faces",
+    "run": "first",
+    "distribution": "ShardedByS3Key",
+    "more_channels": (Channel(name="manifest", place="s3://bucket/m", input_mode="File"),),
+}
+WISHES = {"least": LEAST, "most": MOST, "local": LOCAL, "secret": SECRET, "grouped": GROUPED}
+
+
+@pytest.mark.parametrize("wish", WISHES.values(), ids=WISHES)
 def test_the_request_is_one_that_the_api_takes(wish: dict[str, Any]) -> None:
     assert complaints("CreateTrainingJob", TrainingJob(**wish).request()) == ""
 
@@ -75,6 +92,48 @@ def test_everything_that_was_asked_for_is_in_the_request() -> None:
     assert request["TensorBoardOutputConfig"] == {"S3OutputPath": "s3://bucket/curves"}
     assert request["Environment"] == {"OMP_NUM_THREADS": "4"}
     assert request["Tags"] == [{"Key": "project", "Value": "faces"}]
+
+
+def test_what_is_kept_secret_is_in_the_request() -> None:
+    request = TrainingJob(**SECRET).request()
+    assert request["OutputDataConfig"]["KmsKeyId"] == SECRET["kms_key"]
+    assert request["VpcConfig"] == {
+        "Subnets": ["subnet-0a1b", "subnet-0c1d"], "SecurityGroupIds": ["sg-0a1b"],
+    }  # fmt: skip
+    assert request["EnableInterContainerTrafficEncryption"] is True
+
+
+@pytest.mark.parametrize(
+    ("kind", "takes_a_key"),
+    [("ml.m5.large", True), ("ml.c7i.large", True), ("ml.p3.2xlarge", True),
+     ("ml.g5.xlarge", False), ("ml.g4dn.xlarge", False), ("ml.m5d.large", False),
+     ("ml.p4de.24xlarge", False), ("ml.p5.48xlarge", False), ("ml.trn1.2xlarge", False)],
+)  # fmt: skip
+def test_volumes_get_the_key_but_for_instances_whose_own_disks_take_none(
+    kind: str, takes_a_key: bool
+) -> None:
+    request = TrainingJob(**SECRET | {"instance_type": kind}).request()
+    assert ("VolumeKmsKeyId" in request["ResourceConfig"]) is takes_a_key
+
+
+def test_grouping_warmth_and_retries_are_in_the_request() -> None:
+    request = TrainingJob(**GROUPED).request()
+    assert request["ResourceConfig"]["KeepAlivePeriodInSeconds"] == 600
+    assert request["RetryStrategy"] == {"MaximumRetryAttempts": 3}
+    assert request["ExperimentConfig"] == {
+        "ExperimentName": "faces",
+        "TrialName": "faces-first",
+        "TrialComponentDisplayName": "faces-1",
+    }
+
+
+def test_each_channel_has_its_distribution_and_may_have_its_mode() -> None:
+    pictures, manifest = TrainingJob(**GROUPED).request()["InputDataConfig"]
+    source = pictures["DataSource"]["S3DataSource"]
+    assert source["S3DataDistributionType"] == "ShardedByS3Key" and "InputMode" not in pictures
+    assert (manifest["ChannelName"], manifest["InputMode"]) == ("manifest", "File")
+    source = manifest["DataSource"]["S3DataSource"]
+    assert source["S3DataDistributionType"] == "FullyReplicated"
 
 
 def test_local_mode_is_sent_what_aws_would_be_but_for_places_image_and_type() -> None:
@@ -120,6 +179,32 @@ def test_hyperparameters_arrive_as_they_were_meant() -> None:
         ({"max_run_seconds": 29 * 24 * 3600}, "max_run_seconds is"),
         ({"max_wait_seconds": 60}, "max_wait_seconds is 60. It must be from 86400"),
         ({"max_wait_seconds": 90000}, "spot instances has no place for its checkpoints"),
+        ({"warm_seconds": 21601}, "warm_seconds is 21601"),
+        (
+            {"warm_seconds": 60, "max_wait_seconds": 90000, "checkpoints": "s3://b/c"},
+            "warm pool of spot instances",
+        ),
+        ({"retries": 31}, "retries is 31. It must be from 1 to 30"),
+        ({"subnets": ("subnet-1",)}, "one of the two is missing. Give both"),
+        ({"subnets": ("a b",), "security_groups": ("sg-1",)}, "A subnet is 'a b'"),
+        ({"kms_key": "my key"}, "The KMS key is 'my key'"),
+        (
+            {"kms_key": "alias/k", "instance_type": "ml.m5.large"},
+            "volumes take no alias. Give its id or ARN",
+        ),
+        ({"run": "first"}, "The run 'first' has no experiment"),
+        ({"experiment": "a_b"}, "The experiment is named 'a_b'"),
+        ({"experiment": "e" * 63, "run": "r" * 60}, "Together they may have 119"),
+        ({"tags": {"aws:x": "1"}}, "A tag is named 'aws:x'"),
+        ({"tags": {"x": "<"}}, "The tag x is '<'"),
+        (
+            {"more_channels": (Channel(name="training", place="s3://b/c"),)},
+            "The channel training is given twice",
+        ),
+        (
+            {"more_channels": (Channel(name="x", place="data"),)},
+            "channel x is 'data'. Give s3://",
+        ),
         ({"hyperparameters": {"classes": None}}, "hyperparameter classes is None"),
         ({"hyperparameters": {"x": "y" * 2501}}, "'x' is too long"),
         ({"hyperparameters": {str(n): n for n in range(101)}}, "101 hyperparameters"),
@@ -137,3 +222,17 @@ def test_what_the_service_would_refuse_is_refused_here(change: dict[str, Any], t
 def test_local_mode_needs_absolute_paths() -> None:
     with pytest.raises(ConfigError, match="an absolute path"):
         TrainingJob(**LOCAL | {"pictures": "file://data"})
+
+
+@pytest.mark.parametrize(
+    ("wish", "told"),
+    [
+        ({"name": "a b"}, "A channel is named 'a b'"),
+        ({"input_mode": "Slow"}, "input_mode is 'Slow'"),
+    ],
+)
+def test_a_channel_that_the_service_would_refuse_is_refused(
+    wish: dict[str, Any], told: str
+) -> None:
+    with pytest.raises(ConfigError, match=told):
+        Channel(**{"name": "x", "place": "s3://b/x"} | wish)

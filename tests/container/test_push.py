@@ -11,10 +11,10 @@ from collections.abc import Iterator
 from pathlib import Path
 from socket import create_server
 
-import boto3
 import pytest
 from botocore.stub import Stubber
 
+from facegan.cloud.aws import Aws
 from facegan.cloud.registry import push_image
 from facegan.docker_engine import Docker
 
@@ -65,21 +65,22 @@ def image(docker: Docker, tmp_path: Path) -> Iterator[str]:
 
 
 def test_an_image_is_pushed_and_pulled_again_by_the_digest_that_was_told(
-    docker: Docker, registry: str, image: str
+    docker: Docker, registry: str, image: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    ecr = boto3.client(
-        "ecr", region_name="eu-west-1", aws_access_key_id="x", aws_secret_access_key="x"
-    )
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "x")
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "x")
+    aws = Aws("eu-west-1")
     token = {
         "authorizationToken": base64.b64encode(b"AWS:secret").decode(),
         "proxyEndpoint": f"http://{registry}",
     }
-    with Stubber(ecr) as stub:
+    with Stubber(aws.client("ecr")) as stub:
         made = {"repository": {"repositoryUri": f"{registry}/faces"}}
+        stub.add_client_error("describe_repositories", "RepositoryNotFoundException")
         stub.add_response("create_repository", made)
         stub.add_response("put_lifecycle_policy", {})
         stub.add_response("get_authorization_token", {"authorizationData": [token]})
-        address = push_image(docker, ecr, image, "faces", ["0.1.0", "abcdef"])
+        address = push_image(docker, aws, image, "faces", ["0.1.0", "abcdef"])
     assert address.startswith(f"{registry}/faces@sha256:")
     with urllib.request.urlopen(f"http://{registry}/v2/faces/tags/list") as reply:
         assert b'"0.1.0"' in (listed := reply.read()) and b'"abcdef"' in listed

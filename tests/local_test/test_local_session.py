@@ -7,13 +7,13 @@ import shutil
 import socket
 import tarfile
 from pathlib import Path
-from types import ModuleType
+from types import ModuleType, SimpleNamespace
 from typing import Any
 
 import pytest
 
 from facegan.cloud.endpoint_requests import ModelEndpoint
-from facegan.errors import ArtifactError, ConfigError, ServeError
+from facegan.errors import ArtifactError, CloudError, ConfigError, ServeError
 
 FOLDER = Path(__file__).parents[2] / "local_test"
 
@@ -108,3 +108,24 @@ def test_the_reason_of_a_failure_is_the_jobs_own(local: ModuleType, tmp_path: Pa
         member.size = len(text)
         tar.addfile(member, io.BytesIO(text))
     assert local.failure_of(archive) == "Unknown hyperparameter. Did you mean it?"
+
+
+def test_local_modes_stand_in_is_asked_as_aws_is(sagemaker: Any) -> None:
+    """The SDK's client has boto3's methods, and refuses by boto3's error."""
+    from botocore.exceptions import ClientError
+
+    from facegan.cloud.calls import Call
+
+    told = {"Error": {"Code": "ValidationException", "Message": "Could not find local model"}}
+    sagemaker.client = SimpleNamespace(create_model=lambda **request: request)
+    request = {"ModelName": "faces"}
+    assert sagemaker.ask(Call("sagemaker", "CreateModel", request, "faces")) == request
+
+    def refuse(**_: Any) -> None:
+        raise ClientError(told, "describe_model")
+
+    sagemaker.client = SimpleNamespace(describe_model=refuse)
+    with pytest.raises(
+        CloudError, match=r"sagemaker:DescribeModel on faces failed.*Could not find"
+    ):
+        sagemaker.ask(Call("sagemaker", "DescribeModel", request, "faces"))

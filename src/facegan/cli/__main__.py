@@ -79,6 +79,7 @@ def exit_code(error: errors.FaceGANError) -> int:
 def run_safely(command: Callable[..., Any], arguments: list[str] | None = None) -> int:
     """Run a click command; a user's mistake becomes a sentence and a code, never a traceback."""
     logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stderr)
+    logging.getLogger("botocore").setLevel(logging.WARNING)  # else: where it found credentials
     try:
         command(args=arguments, prog_name="facegan", standalone_mode=False)
     except click.exceptions.Exit as exit_request:

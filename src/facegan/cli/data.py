@@ -269,10 +269,11 @@ def find_share(shard: str | None, parts: int | None, source: str) -> Share:
 
 def open_s3(address: str, endpoint_url: str | None, region: str | None, profile: str | None) -> Any:
     """The pictures below an address on S3, as a source."""
-    from facegan.cloud.s3_pictures import READERS, S3Pictures, make_s3
+    from facegan.cloud.aws import Aws
+    from facegan.cloud.s3_pictures import READERS, S3Pictures
     from facegan.preparing import StreamSource
 
-    pictures = S3Pictures(address, make_s3(endpoint_url, region, profile))
+    pictures = S3Pictures(address, Aws(region, profile, endpoint_url))
     return StreamSource(pictures.name, pictures.streams, pictures.find, readers=READERS)
 
 

@@ -5,8 +5,8 @@ from typing import Any
 import click
 
 from facegan.cli.options import face_options
-from facegan.cli.orders import deliver, take_order
-from facegan.client import FaceClient
+from facegan.cli.orders import check_streamed, deliver, deliver_as_they_come, take_order
+from facegan.client import FaceClient, Transport
 from facegan.cloud.invoke_endpoint import SageMakerTransport
 
 
@@ -24,10 +24,36 @@ from facegan.cloud.invoke_endpoint import SageMakerTransport
     help="A server's own address, as http://localhost:8080.  [default: AWS]",
 )
 @face_options
+@click.option("--stream", is_flag=True, help="Write each face as it comes; --out is a folder.")
+@click.option("--target-model", metavar="NAME", help="Of an endpoint of many models: NAME.tar.gz.")
+@click.option("--target-variant", metavar="NAME", help="Of an endpoint of several variants (A/B).")
+@click.option("--asynchronous", is_flag=True, help="Of an asynchronous endpoint, through S3.")
+@click.option(
+    "--input",
+    "inputs",
+    metavar="S3",
+    help="Where the request is put then.  [s3://BUCKET/PROJECT/requests, of facegan.toml]",
+)
+@click.option(
+    "--timeout",
+    type=click.FloatRange(min=1),
+    metavar="SECONDS",
+    help="How long the answer is waited for then.  [default: 900]",
+)
 @click.option("--region", metavar="REGION", help="AWS region.  [default: your AWS settings]")
 @click.option("--profile", metavar="PROFILE", help="AWS profile.  [default: your AWS settings]")
 def command(
-    endpoint: str, endpoint_url: str | None, region: str | None, profile: str | None, **faces: Any
+    endpoint: str,
+    endpoint_url: str | None,
+    region: str | None,
+    profile: str | None,
+    stream: bool,
+    target_model: str | None,
+    target_variant: str | None,
+    asynchronous: bool,
+    inputs: str | None,
+    timeout: float | None,
+    **faces: Any,
 ) -> None:
     """Ask a running endpoint for faces, through boto3, as any program on AWS would.
 
@@ -55,6 +81,52 @@ def command(
       facegan invoke --endpoint-url http://localhost:8080 --seeds 0-15 --quality 80 --out faces.jpg
       facegan invoke --endpoint-url http://localhost:8080 --seeds 0-15 --out faces.zip
       facegan invoke --endpoint-url http://localhost:8080 --seeds 0-15 --out faces.jsonl
+
+    
+    Each face as soon as it is drawn; one of many models; an asynchronous endpoint, whose machine
+    may have to start first (the request goes through S3, and is deleted there afterwards):
+      facegan invoke --endpoint my-faces --seeds 0-63 --stream --out faces/
+      facegan invoke --endpoint many --target-model cats.tar.gz --seeds 0-15 --out cats.png
+      facegan invoke --endpoint slow --asynchronous --input s3://my-bucket/in --seeds 3 --out f.png
     """
     order = take_order(**faces)
-    deliver(order, FaceClient(SageMakerTransport(endpoint, endpoint_url, region, profile)))
+    if stream:
+        check_streamed(order)
+    transport: Transport
+    if asynchronous:
+        if endpoint_url or target_model or target_variant or stream:
+            raise click.UsageError(
+                "--asynchronous goes without --endpoint-url, --stream and the targets."
+            )
+        transport = asynchronous_transport(endpoint, region, profile, inputs, timeout)
+    else:
+        if inputs or timeout:
+            raise click.UsageError("--input and --timeout go with --asynchronous.")
+        transport = SageMakerTransport(
+            endpoint, endpoint_url, region, profile, target_model, target_variant
+        )
+    (deliver_as_they_come if stream else deliver)(order, FaceClient(transport))
+
+
+def asynchronous_transport(
+    endpoint: str,
+    region: str | None,
+    profile: str | None,
+    inputs: str | None,
+    timeout: float | None,
+) -> Transport:
+    """The way to an asynchronous endpoint; what flags leave open is facegan.toml's."""
+    from facegan.cloud.aws import Aws
+    from facegan.cloud.invoke_asynchronously import AsynchronousTransport
+    from facegan.cloud.settings import Settings
+
+    settings = Settings.read().but(region=region, profile=profile)
+    if inputs is None and not settings.bucket:
+        raise click.UsageError("Say by --input where in S3 the request goes, as s3://bucket/in.")
+    return AsynchronousTransport(
+        Aws(settings.region, settings.profile),
+        endpoint,
+        inputs or f"s3://{settings.bucket}/{settings.project}/requests",
+        timeout or 900,
+        say=lambda line: click.echo(line, err=True),
+    )

@@ -8,7 +8,7 @@ from typing import Any
 import click
 
 from facegan.client import FaceClient
-from facegan.errors import RequestError
+from facegan.errors import InvocationError, RequestError
 from facegan.files import write_aside
 from facegan.pictures import enlarge_animation, enlarge_png
 from facegan.wire import (
@@ -175,6 +175,39 @@ def deliver(order: Order, client: FaceClient) -> None:
     count = order.request.count
     what = "frame" if order.request.layout == "animation" else "face"
     click.echo(f"{order.out}: {count} {what}{'s' if count > 1 else ''}.")
+
+
+def check_streamed(order: Order) -> None:
+    """Only single faces come one by one, in the order of their drawing.
+
+    Raises:
+        click.UsageError: --out is no folder.
+    """
+    if order.content_type is not None:
+        told = f"--out {order.out}: --stream writes a picture a face; give a folder, as faces/."
+        raise click.UsageError(told)
+
+
+def deliver_as_they_come(order: Order, client: FaceClient) -> None:
+    """Write each face of an order as soon as it is there; those before an end stay.
+
+    Raises:
+        InvocationError: the answer broke off; it says after how many.
+    """
+    count, come = 0, list[dict[str, Any]]()
+    try:
+        for face in read_faces(client.chunks(order.request)):
+            come.append(face._replace(png=b"")._asdict())
+            name = file_names(come)[-1]  # as in a folder that is written at once
+            write(order.out / name, enlarged(face.png, order))
+            count += 1
+            click.echo(f"{order.out / name}")
+    except InvocationError as error:
+        if not count:
+            raise
+        hint = f"{error.hint} {count} of {order.request.count} faces are in {order.out}.".strip()
+        raise InvocationError(error.message, hint) from error
+    click.echo(f"{order.out}: {count} face{'s' if count > 1 else ''}.")
 
 
 def fetch(request: GenerateRequest, content_type: str, client: FaceClient) -> bytes:

@@ -40,8 +40,8 @@ def reached(data: str) -> Iterator[Place]:
         yield Place(Path(data))
         return
     try:
+        from facegan.cloud.aws import Aws
         from facegan.cloud.s3_folder import S3Folder
-        from facegan.cloud.s3_pictures import make_s3
     except ModuleNotFoundError as cause:  # the training image has no such room
         raise DatasetError(
             f"This facegan has no part that reads {data}.",
@@ -51,7 +51,7 @@ def reached(data: str) -> Iterator[Place]:
     from facegan.data.opening import kind_of
     from facegan.data.packed_files import read_packed_manifest
 
-    there = S3Folder(data, make_s3(None, None, None))
+    there = S3Folder(data, Aws())
     with tempfile.TemporaryDirectory(prefix="facegan-s3-") as parent:
         folder = Path(parent, data.rstrip("/").rpartition("/")[2])
         folder.mkdir(parents=True)

@@ -1,9 +1,11 @@
 """AWS as this project speaks to it: clients made in one place, every failure a sentence."""
 
+import logging
 from collections.abc import Iterator
 from typing import Any
 
 from facegan.cloud.calls import Call
+from facegan.cloud.permissions import permissions_of
 from facegan.errors import CloudError
 
 ATTEMPTS = 6  # with botocore's own backoff between them: throttling, 5xx, a lost connection
@@ -13,8 +15,10 @@ CHECK = "Check your credentials: `aws sts get-caller-identity`."
 CLOCK = "Check your credentials, and this machine's clock."
 LATER = "AWS asks for fewer calls: wait a minute, and give the same command again."
 ANOTHER_REGION = "The bucket is in another region: name it by --region."
-PERMISSION = "Your credentials lack the permission {service}:{action}; docs/sagemaker.md has it."
+PERMISSION = "Your credentials lack the permission {permission}: see infra/iam/README.md."
 HINTS = {  # error code of AWS → the next step
+    "400": CHECK,  # answers to HEAD have no other code
+    "403": PERMISSION,
     "AccessDenied": PERMISSION,
     "AccessDeniedException": PERMISSION,
     "UnauthorizedOperation": PERMISSION,
@@ -35,6 +39,9 @@ HINTS = {  # error code of AWS → the next step
     "and how to ask for more.",
     "LimitExceededException": "Ask AWS for a higher quota, or delete what is not needed.",
     "NoSuchBucket": "Check the bucket's name: `aws s3 ls`.",
+    "InvalidObjectState": "It is archived (Glacier): restore it first, `aws s3api restore-object`.",
+    "BadDigest": "What arrived is not what was sent, or the file changed meanwhile: again, please.",
+    "PreconditionFailed": "It changed while it was read: give the same command again.",
     "PermanentRedirect": ANOTHER_REGION,
     "AuthorizationHeaderMalformed": ANOTHER_REGION,
 }
@@ -59,21 +66,29 @@ class Aws:
     Args:
         region: AWS region; boto3's usual sources where None.
         profile: AWS profile; boto3's usual sources where None.
+        endpoint_url: Another address than AWS's, of a service that speaks as it does.
 
     Raises:
         CloudError: boto3 is not installed, or there is no such profile.
     """
 
-    def __init__(self, region: str | None = None, profile: str | None = None) -> None:
+    def __init__(
+        self,
+        region: str | None = None,
+        profile: str | None = None,
+        endpoint_url: str | None = None,
+    ) -> None:
         try:
             import boto3
             from botocore.exceptions import BotoCoreError
         except ImportError as cause:
             raise CloudError("boto3 is not installed.", "pip install 'facegan[cloud]'") from cause
+        logging.getLogger("botocore").setLevel(logging.WARNING)  # not where it found credentials
         try:
             self.session = boto3.Session(profile_name=profile, region_name=region)
         except BotoCoreError as cause:
             raise explained(cause, "AWS") from cause
+        self.endpoint_url = endpoint_url
         self.clients: dict[str, Any] = {}
 
     @property
@@ -99,7 +114,9 @@ class Aws:
             retries = {"mode": "standard", "total_max_attempts": ATTEMPTS}
             config = Config(retries=retries, **settings)
             try:
-                self.clients[service] = self.session.client(service, config=config)
+                self.clients[service] = self.session.client(
+                    service, config=config, endpoint_url=self.endpoint_url
+                )
             except (BotoCoreError, ValueError) as cause:
                 raise explained(cause, service) from cause
         return self.clients[service]
@@ -143,11 +160,11 @@ class Aws:
 def failed(call: Call, cause: Any) -> CloudError:
     """What a failed call comes to, in a sentence with the next step."""
     response = getattr(cause, "response", None)
-    if response is None:  # botocore's own: no credentials, no network
+    if not isinstance(response, dict):  # botocore's own: no credentials, no network
         return explained(cause, f"{call.service}:{call.action} on {call.on}")
     told = response["Error"]
     code = str(told.get("Code"))
-    hint = HINTS.get(code, "").format(service=iam_prefix(call.service), action=call.action)
+    hint = HINTS.get(code, "").format(permission=permissions_of(call.service, call.action)[0])
     message = f"{call.service}:{call.action} on {call.on} failed: {code}: {told.get('Message')}"
     return CloudError(message, hint, code)
 
@@ -157,10 +174,3 @@ def explained(cause: Exception, doing: str) -> CloudError:
     kind = type(cause).__name__
     reason = (str(cause).splitlines() or [kind])[0].rstrip(".")
     return CloudError(f"{doing}: {reason}.", BOTO_HINTS.get(kind, ""), kind)
-
-
-def iam_prefix(service: str) -> str:
-    """What IAM calls a service that boto3 knows by another name."""
-    return {"sagemaker-runtime": "sagemaker", "service-quotas": "servicequotas"}.get(
-        service, service
-    )

@@ -53,6 +53,8 @@ class SageMakerTransport:
         endpoint_url: Another address than AWS's, as ``http://localhost:8080``.
         region: AWS region; boto3's usual sources where None.
         profile: AWS profile; boto3's usual sources where None.
+        target_model: Of an endpoint of many models the archive's name below its prefix.
+        target_variant: Of an endpoint of several variants the one to ask; None: by their weights.
 
     Raises:
         InvocationError: no region, an unknown profile, a URL that is none.
@@ -65,8 +67,15 @@ class SageMakerTransport:
         endpoint_url: str | None = None,
         region: str | None = None,
         profile: str | None = None,
+        target_model: str | None = None,
+        target_variant: str | None = None,
     ) -> None:
         self.endpoint_name = endpoint_name
+        self.target = {
+            name: value
+            for name, value in (("TargetModel", target_model), ("TargetVariant", target_variant))
+            if value
+        }
         self.place = endpoint_url or "AWS"
         self.client = make_client(endpoint_url, region, profile)
 
@@ -76,7 +85,7 @@ class SageMakerTransport:
 
         try:
             answer = self.client.invoke_endpoint(
-                EndpointName=self.endpoint_name, ContentType=content_type, Accept=accept, Body=body
+                **self.request(content_type, accept), **self.target, Body=body
             )
             return Reply(200, answer.get("ContentType", ""), answer["Body"].read())
         except ClientError as cause:
@@ -88,13 +97,16 @@ class SageMakerTransport:
         """See :class:`facegan.client.StreamingTransport`.
 
         Through ``sagemaker-runtime:InvokeEndpointWithResponseStream``, whose answers may be longer
-        than the 6 MB of the plain call.
+        than the 6 MB of the plain call; it knows no target model, of which the plain call is asked.
         """
+        if "TargetModel" in self.target:
+            whole = self.send(body, content_type, accept)
+            return StreamedReply(whole.status, whole.content_type, iter([whole.body]))
         from botocore.exceptions import BotoCoreError, ClientError
 
         try:
             answer = self.client.invoke_endpoint_with_response_stream(
-                EndpointName=self.endpoint_name, ContentType=content_type, Accept=accept, Body=body
+                **self.request(content_type, accept), **self.target, Body=body
             )
         except ClientError as cause:
             reply = self.reply_of(cause)
@@ -102,6 +114,11 @@ class SageMakerTransport:
         except BotoCoreError as cause:
             raise explained(cause, self.place) from cause
         return StreamedReply(200, answer.get("ContentType", ""), self.parts_of(answer["Body"]))
+
+    def request(self, content_type: str, accept: str) -> dict[str, str]:
+        """What every call says beside its body."""
+        named = {"EndpointName": self.endpoint_name}
+        return named | {"ContentType": content_type, "Accept": accept}
 
     def parts_of(self, events: Any) -> Iterator[bytes]:
         """The pieces of an answer in botocore's events."""

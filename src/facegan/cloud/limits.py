@@ -6,7 +6,7 @@ pictures are uploaded. The numbers and patterns are those of botocore's model of
 
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from facegan.errors import ConfigError
@@ -111,6 +111,51 @@ def check_variables(variables: Mapping[str, str], max_characters: int) -> None:
         if not isinstance(value, str) or len(value) > max_characters:
             hint = f"It must be a text of at most {max_characters} characters."
             raise ConfigError(f"The variable {name} is {str(value)[:40]!r}.", hint)
+
+
+def check_network(subnets: Sequence[str], security_groups: Sequence[str]) -> None:
+    """Refuse half a VPC, or what are no ids of one's parts.
+
+    Raises:
+        ConfigError: names it.
+    """
+    if bool(subnets) != bool(security_groups):
+        told = "A VPC is given by subnets and security groups, and one of the two is missing."
+        raise ConfigError(told, "Give both, or neither.")
+    for kind, ids, most in (("subnet", subnets, 16), ("security group", security_groups, 5)):
+        if len(ids) > most:
+            raise ConfigError(f"{len(ids)} {kind}s are given.", f"At most {most} can be.")
+        for one in ids:
+            if not re.fullmatch(r"[-0-9a-zA-Z]{1,32}", one):
+                hint = "It must be like subnet-0a1b2c3d, or sg-0a1b2c3d."
+                raise ConfigError(f"A {kind} is {one!r}.", hint)
+
+
+def check_key(key: str) -> None:
+    """Refuse what names no key of KMS.
+
+    Raises:
+        ConfigError: says what does.
+    """
+    if not re.fullmatch(r"[a-zA-Z0-9:/_-]{1,2048}", key):
+        hint = "Give a key's id, its ARN, or alias/name."
+        raise ConfigError(f"The KMS key is {key!r}.", hint)
+
+
+def check_tags(tags: Mapping[str, str]) -> None:
+    """Refuse tags that the service would.
+
+    Raises:
+        ConfigError: names the tag.
+    """
+    if len(tags) > 50:
+        raise ConfigError(f"{len(tags)} tags are given.", "A resource has 50 at most.")
+    for key, value in tags.items():
+        hint = "Letters, digits, blanks and _.:/=+-@ can be in one; not aws: in front."
+        if not re.fullmatch(r"[\w\s.:/=+\-@]{1,128}", key) or key.startswith("aws:"):
+            raise ConfigError(f"A tag is named {key!r}.", hint)
+        if not re.fullmatch(r"[\w\s.:/=+\-@]{0,256}", value):
+            raise ConfigError(f"The tag {key} is {value!r}.", hint)
 
 
 def hyperparameter_strings(values: Mapping[str, Any]) -> dict[str, str]:

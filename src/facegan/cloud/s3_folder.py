@@ -4,8 +4,9 @@ import io
 import logging
 import time
 from pathlib import Path
-from typing import IO, Any
+from typing import IO
 
+from facegan.cloud.aws import Aws
 from facegan.cloud.s3_pictures import S3Pictures
 from facegan.errors import CloudError
 
@@ -19,14 +20,15 @@ class S3Folder:
 
     Args:
         address: ``s3://bucket/prefix``.
-        client: boto3's S3 client.
+        aws: Whose S3.
 
     Raises:
         CloudError: the address names no bucket.
+        ConfigError: no bucket could have this name.
     """
 
-    def __init__(self, address: str, client: Any) -> None:
-        self.objects = S3Pictures(address, client)
+    def __init__(self, address: str, aws: Aws) -> None:
+        self.objects = S3Pictures(address, aws)
 
     def open(self, name: str) -> IO[bytes]:
         """An object's bytes, held in memory.
@@ -37,7 +39,7 @@ class S3Folder:
         place = self.objects.name + name
         for attempt in range(1, ATTEMPTS + 1):
             try:
-                return io.BytesIO(self.objects.read(self.objects.prefix + name))
+                return io.BytesIO(self.objects.read(self.objects.place.below + name))
             except FileNotFoundError as cause:
                 raise CloudError(
                     f"{place} cannot be read: there is no such object, or it is archived.",

@@ -41,6 +41,10 @@ class Desk:
         """A line for people; on stderr where the answer is for programs."""
         click.echo(text, err=self.as_json)
 
+    def hint(self, text: str) -> None:
+        """A line beside the answer, for people: never where the answer is read by a program."""
+        click.echo(text, err=True)
+
     def answer(self, value: Any, text: str) -> None:
         """The command's result: as JSON where that was asked for, else as text."""
         click.echo(json.dumps(value, indent=1, default=str) if self.as_json else text)

@@ -1,0 +1,224 @@
+"""`facegan cloud metrics` and `fetch`: how a job goes or went, and what it made."""
+
+import json
+import sys
+from collections.abc import Mapping, Sequence
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import click
+
+from facegan.cli.cloud.desk import Desk, settings_options
+from facegan.cli.cloud.jobs import summary
+from facegan.cli.cloud.watching import bill, table
+from facegan.cloud.fetching import fetch_object, unpack_record
+from facegan.cloud.figures import Curves, curves_of
+from facegan.cloud.job_status import describe, failure_hint, is_running
+from facegan.cloud.model_archive import check_archive
+from facegan.cloud.places import Place, output_archive
+from facegan.errors import CloudError, nearest
+from facegan.files import write_aside
+
+BLOCKS = "▁▂▃▄▅▆▇█"
+WIDTH = 32  # of a curve in the table
+JOB_FILE = "job.json"
+
+
+@click.command("metrics", short_help="A job's figures: a table, and curves.")
+@click.argument("name")
+@click.option("--figure", "figures", multiple=True, metavar="NAME", help="Only these.")
+@click.option(
+    "--out",
+    type=click.Path(path_type=Path, dir_okay=False),
+    metavar="FILE.svg",
+    help="Draw the curves.",
+)
+@settings_options
+def metrics(desk: Desk, name: str, figures: tuple[str, ...], out: Path | None) -> None:
+    """Show how the training job NAME goes, or went: losses, speed, quality.
+
+    \b
+      facegan cloud metrics faces-1
+      facegan cloud metrics faces-1 --figure kid_lite0 --figure variety
+      facegan cloud metrics faces-1 --out curves.svg
+
+    They are read from metrics.jsonl in the job's checkpoint folder, which is at most a tick old;
+    where it has none, from CloudWatch, by the minute; else the last values alone. --json prints
+    all points. --out draws with the report's charts, which need torch.
+    """
+    if out is not None and out.suffix.lower() != ".svg":
+        raise click.UsageError(f"--out {out}: the picture is an .svg.")
+    found = chosen(curves_of(desk.aws, describe(desk.aws.ask, name)), figures)
+    if out is not None:
+        draw(name, found, out)
+    told = {"source": found.source, "along": found.along, "points": found.points}
+    desk.answer(told, figure_table(found))
+    if out is not None:
+        desk.say(f"{out}: {len(found.points)} curves.")
+
+
+def chosen(curves: Curves, names: Sequence[str]) -> Curves:
+    """The curves that were asked for.
+
+    Raises:
+        UsageError: there is none of a name; the nearest are offered.
+    """
+    for name in names:
+        if name not in curves.points:
+            hint = nearest(name, tuple(curves.points), "figures")
+            raise click.UsageError(f"The job has no figure {name!r}. {hint}")
+    points = {name: curves.points[name] for name in names} if names else curves.points
+    return Curves(curves.source, curves.along, points)
+
+
+def figure_table(curves: Curves) -> str:
+    """A line a figure: where it began, where it is, how far it went, and its shape."""
+    heads = ("FIGURE", "FIRST", "LAST", "LOWEST", "HIGHEST", f"OVER {curves.along.upper()}")
+    rows = [heads, *(figure_row(name, points) for name, points in curves.points.items())]
+    far = max(points[-1][0] for points in curves.points.values())
+    return f"{table(rows, (1, 2, 3, 4))}\n{curves.along} {far:,.4g}; from {curves.source}"
+
+
+def figure_row(name: str, points: Sequence[tuple[float, float]]) -> tuple[str, ...]:
+    """One figure's line."""
+    values = [value for _, value in points]
+    told = [f"{it:.4g}" for it in (values[0], values[-1], min(values), max(values))]
+    return (name, *told, shape(values))
+
+
+def shape(values: Sequence[float]) -> str:
+    """A curve as one line of blocks, each the mean of its share of the points."""
+    count = min(WIDTH, len(values))
+    cuts = [round(index * len(values) / count) for index in range(count + 1)]
+    means = [sum(values[a:b]) / (b - a) for a, b in pairwise(cuts)]
+    low, high = min(means), max(means)
+    spread = high - low or 1.0
+    return "".join(BLOCKS[round((it - low) / spread * (len(BLOCKS) - 1))] for it in means)
+
+
+def draw(name: str, curves: Curves, file: Path) -> None:
+    """Write the curves as a picture.
+
+    Raises:
+        ClickException: torch is missing, or the file cannot be written.
+    """
+    try:
+        from facegan.cli.cloud.curves_picture import picture_of
+    except ImportError as cause:
+        told = f"--out needs the report's charts, and those need torch ({cause})."
+        raise click.ClickException(f"{told} pip install 'facegan[training]'") from cause
+    try:
+        write_aside(file, picture_of(name, curves).encode())
+    except OSError as cause:
+        raise click.ClickException(f"{file} cannot be written: {cause.strerror}.") from cause
+
+
+@click.command("fetch", short_help="A job's model, record and report.")
+@click.argument("name")
+@click.option(
+    "--out",
+    type=click.Path(path_type=Path, file_okay=False),
+    metavar="DIR",
+    help="Where to.  [runs/NAME]",
+)
+@settings_options
+def fetch(desk: Desk, name: str, out: Path | None) -> None:
+    """Fetch what the training job NAME made: its model, and its record with the report.
+
+    \b
+      facegan cloud fetch faces-1
+      facegan generate runs/faces-1/model.tar.gz --seeds 0-15 --out faces.png
+
+    DIR then is a run's folder: model.tar.gz (checked, not unpacked), run.json, metrics.jsonl,
+    samples/ and report.html. An interrupted fetch goes on by the same command. S3 bills what is
+    fetched from outside its region ($0.09 a GB where this was written).
+    """
+    job = describe(desk.aws.ask, name)
+    refuse_without_model(job)
+    folder = out or Path("runs") / name
+    claim(folder, job)
+    model, record = folder / "model.tar.gz", folder / "output.tar.gz"
+    try:
+        bring(desk, Place.of(job["ModelArtifacts"]["S3ModelArtifacts"]), model)
+        card = check_archive(model)
+        names = bring_record(desk, job, record)
+    except OSError as cause:
+        raise click.ClickException(f"{folder} cannot be written: {cause.strerror}.") from cause
+    told = {"folder": folder, "model": model, "record": names, "family": card.get("family")}
+    report = folder / "report.html"
+    lines = [f"{model}: {card.get('family', '?')}, {card.get('preset', '?')}", bill(job)]
+    if report.exists():
+        lines.append(f"{report}: open it in a browser.")
+    lines.append(f"Draw faces: facegan generate {model} --seeds 0-15 --out faces.png")
+    desk.answer(told, "\n".join(lines))
+
+
+def refuse_without_model(job: Mapping[str, Any]) -> None:
+    """Refuse a job that has none, with what can be done instead.
+
+    Raises:
+        CloudError: says what became of the job.
+    """
+    name, status = job["TrainingJobName"], job["TrainingJobStatus"]
+    if status == "Completed":
+        return
+    if is_running(job):
+        hint = f"`facegan cloud attach {name}` follows it; its samples and figures are there."
+        raise CloudError(f"The job {name} is still running ({status}).", hint)
+    kept = job.get("CheckpointConfig", {}).get("S3Uri")
+    at = f" What it kept is at {kept}: `facegan cloud download {kept} DIR`." if kept else ""
+    reason = job.get("FailureReason", "")
+    told = f"The job {name} has no model: {status}. {reason}".strip()
+    raise CloudError(told, f"{failure_hint(job)}{at}".strip())
+
+
+def claim(folder: Path, job: Mapping[str, Any]) -> None:
+    """Make a job's folder, and write down whose it is.
+
+    Raises:
+        ClickException: it holds something else, or cannot be written.
+    """
+    file, name = folder / JOB_FILE, job["TrainingJobName"]
+    try:
+        there = json.loads(file.read_text()).get("name") if file.exists() else None
+        if there != name and folder.exists() and any(folder.iterdir()):
+            whose = f"the job {there}" if there else "something else"
+            raise click.ClickException(f"{folder} holds {whose}. Name another --out.")
+        write_aside(file, (json.dumps(summary(job), indent=1, default=str) + "\n").encode())
+    except (OSError, ValueError, AttributeError) as cause:
+        raise click.ClickException(f"{file} cannot be read or written: {cause}.") from cause
+
+
+def bring_record(desk: Desk, job: Mapping[str, Any], archive: Path) -> list[str]:
+    """Fetch and unpack a job's record; nothing where it left none."""
+    output = job["OutputDataConfig"]["S3OutputPath"]
+    try:
+        bring(desk, output_archive(output, job["TrainingJobName"]), archive)
+    except CloudError as error:
+        if error.code != "404":
+            raise
+        desk.say("The job left no record (output.tar.gz).")
+        return []
+    names = unpack_record(archive, archive.parent)
+    archive.unlink()
+    return names
+
+
+def bring(desk: Desk, place: Place, target: Path) -> None:
+    """Fetch an object with a bar, where somebody watches."""
+    bars: list[Any] = []
+
+    def on_bytes(done: int, total: int) -> None:
+        if not bars:
+            bars.append(click.progressbar(length=total, label=target.name, file=sys.stderr))
+            bars[0].render_progress()
+        bars[0].update(done - bars[0].pos)
+
+    try:
+        is_new = fetch_object(desk.aws, place, target, on_bytes=on_bytes)
+    finally:
+        for bar in bars:
+            bar.render_finish()
+    if not is_new:
+        desk.say(f"{target} is there already.")

@@ -1,0 +1,132 @@
+"""`facegan cloud train`: a training job on SageMaker, checked here before anything is paid."""
+
+from dataclasses import replace
+from typing import Any
+
+import click
+
+from facegan.cli.cloud.desk import Desk, acting_options
+from facegan.cli.cloud.watching import follow, outcome, starting
+from facegan.cli.cloud.wishes import (
+    check_hyperparameters,
+    derived_name,
+    hyperparameters_of,
+    job_options,
+    look_first,
+    settled,
+    training_job,
+)
+from facegan.cloud.costs import sentence
+from facegan.cloud.job_status import duration
+from facegan.cloud.launching import creation, explained, launch_calls, missing_groups
+from facegan.cloud.training_request import TrainingJob
+from facegan.errors import CloudError
+
+
+@click.command("train", short_help="Start a training job.")
+@click.option("--name", help="The job's.  [family, preset and the minute]")
+@job_options
+@click.option("--keep-warm", type=int, metavar="MINUTES", help="Keep, and pay, the instances on.")
+@click.option("--experiment", metavar="NAME", help="SageMaker Experiments: the group of runs.")
+@click.option("--run", metavar="NAME", help="The run in that group.  [runs]")
+@click.option("--wait", is_flag=True, help="Follow it to its end, as `attach` does.")
+@acting_options
+def command(
+    desk: Desk,
+    name: str | None,
+    keep_warm: int | None,
+    experiment: str | None,
+    run: str | None,
+    wait: bool,
+    **wish: Any,
+) -> None:
+    """Train on SageMaker: the image that `facegan cloud push` brought, on a data set in S3.
+
+    \b
+    Examples (settings such as role and bucket: facegan.toml, or flags):
+      facegan cloud train --data s3://my-bucket/faces/photos64 --instance-type ml.g5.xlarge
+                --family stylegan2 --resolution 64 --total-kimg 2000 --max-hours 12 --wait
+      facegan cloud train … --spot --set r1_gamma=0.5 --set precision=bf16
+      facegan cloud train … --instances 4 --experiment faces --run first
+      facegan cloud train … --dry-run          (the exact requests, without an account)
+
+    It costs what its instances cost from their start to the job's end, at most --max-hours of each.
+    `facegan cloud stop NAME` ends it earlier; its checkpoints stay in S3, and `resume NAME` goes on
+    with them. A job whose time is up has no model: with --max-minutes well below --max-hours it
+    ends with one. --keep-warm costs on after the job.
+
+    With --dry-run the image has its tag; a real run looks up the image's digest, and sees that
+    there is something at --data. Instances with disks of their own (g5, p4d …) encrypt these
+    themselves; --kms-key is for their output alone.
+    """
+    values = hyperparameters_of(wish)
+    if unchecked := check_hyperparameters(values, wish["evaluation"] is not None):
+        click.echo(unchecked, err=True)
+    desk.settings = settled(desk.settings, wish)
+    warm = None if keep_warm is None else keep_warm * 60
+    job = training_job(
+        desk, name or derived_name(values), wish, values,
+        warm_seconds=warm, experiment=experiment, run=run,
+    )  # fmt: skip
+    if desk.is_dry:
+        desk.act(launch_calls(job), "")
+        return
+    start(desk, replace(job, image=look_first(desk, job)))
+    desk.answer(told_of(job), next_steps(job))
+    if wait:
+        outcome(desk, follow(desk, job.name))
+
+
+def start(desk: Desk, job: TrainingJob) -> None:
+    """Start a job after a yes.
+
+    Raises:
+        CloudError: it was refused.
+    """
+    calls = [*missing_groups(desk.aws.ask, job), creation(job.request())]
+    desk.confirm(question(desk, job))
+    try:
+        with starting(job.name, f"facegan cloud attach {job.name}"):
+            desk.act(calls, "")
+    except CloudError as error:
+        raise explained(error, job.name) from error
+
+
+def question(desk: Desk, job: TrainingJob) -> str:
+    """What is about to be paid, and how it is ended."""
+    spot = ", on spot instances" if job.max_wait_seconds else ""
+    longest = job.max_run_seconds + (job.warm_seconds or 0)
+    cost = sentence(job.instance_type, job.instance_count, longest, desk.settings)
+    warm = f" ({duration(job.warm_seconds)} of it kept warm.)" if job.warm_seconds else ""
+    late = (
+        ""
+        if "max_minutes" in job.hyperparameters
+        else (
+            "If that time is up before it is complete, it has no model yet (see --max-minutes).\n"
+        )
+    )
+    return (
+        f"Start {job.name}{spot}: {cost}{warm}\n{late}"
+        f"It is ended by: facegan cloud stop {job.name}\nStart it?"
+    )
+
+
+def told_of(job: TrainingJob) -> dict[str, Any]:
+    """A started job, for programs."""
+    return {
+        "name": job.name,
+        "output": f"{job.output}/{job.name}/output",
+        "checkpoints": job.checkpoints,
+        "hyperparameters": dict(job.hyperparameters),
+    }
+
+
+def next_steps(job: TrainingJob) -> str:
+    """What can be done with a job that was started."""
+    return (
+        f"Started {job.name}.\n"
+        f"  follow it:  facegan cloud attach {job.name}\n"
+        f"  stop it:    facegan cloud stop {job.name}\n"
+        f"  its curves: facegan cloud metrics {job.name}\n"
+        f"  its model:  facegan cloud fetch {job.name}"
+    )

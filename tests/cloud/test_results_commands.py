@@ -1,0 +1,293 @@
+"""`facegan cloud metrics` and `fetch`: figures from where they are, and a run's folder from S3."""
+
+import gzip
+import io
+import json
+import re
+import tarfile
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+from xml.etree import ElementTree
+
+import pytest
+from botocore.exceptions import ReadTimeoutError
+from described_jobs import BEGUN, described
+from strict_aws import StrictAws, refusal
+
+from facegan.cli.__main__ import facegan, run_safely
+from facegan.cli.cloud.results import shape
+from facegan.cloud.aws import Aws
+from facegan.cloud.fetching import fetch_object, unpack_record
+from facegan.cloud.figures import tick_points
+from facegan.cloud.places import Place
+from facegan.errors import ArtifactError, CloudError
+
+TICKS = "".join(
+    json.dumps({"kimg": k, "generator": 1 / k, "kid_lite0": k / 8, "variety": 0.9,
+                "images_per_second": 50, "train_seconds": k, "time": 0.0}) + "\n"
+    for k in (1, 2, 4)
+) + '{"kimg": 5, "gener'  # fmt: skip
+PLACE = Place("my-bucket", "big.bin")
+
+
+def run(*words: str) -> int:
+    return run_safely(facegan, ["cloud", *words])
+
+
+class Body(io.BytesIO):
+    """As botocore's: read at once, or in chunks, after some of which the connection may be lost."""
+
+    def __init__(self, content: bytes, chunks: int | None = None) -> None:
+        super().__init__(content)
+        self.chunks = chunks
+
+    def iter_chunks(self, size: int) -> Any:
+        count = 0
+        while chunk := self.read(min(size, 4)):
+            if count == self.chunks:
+                raise ReadTimeoutError(endpoint_url="https://s3")
+            count += 1
+            yield chunk
+
+
+# --- metrics ------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def ticked(strict: StrictAws) -> StrictAws:
+    strict.answers |= {
+        "DescribeTrainingJob": described(),
+        "GetObject": lambda request: {"Body": Body(TICKS.encode())},
+    }
+    return strict
+
+
+def test_figures_are_read_from_the_checkpoint_folder(
+    ticked: StrictAws, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run("metrics", "faces-1") == 0
+    told = capsys.readouterr().out
+    assert re.search(r"generator +1 +0.25 +0.25 +1 +█▃▁", told)
+    assert "kimg 4; from s3://my-bucket/faces/jobs/faces-1/checkpoints/metrics.jsonl" in told
+    assert ticked.request("GetObject")["Key"] == "faces/jobs/faces-1/checkpoints/metrics.jsonl"
+
+
+def test_a_tuned_jobs_figures_are_in_its_own_part_of_the_folder(ticked: StrictAws) -> None:
+    ticked.answers["DescribeTrainingJob"] = described(TuningJobArn="arn")
+    assert run("metrics", "faces-1") == 0
+    key = ticked.request("GetObject")["Key"]
+    assert key == "faces/jobs/faces-1/checkpoints/faces-1/metrics.jsonl"
+
+
+def test_all_points_for_programs(ticked: StrictAws, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run("metrics", "faces-1", "--json", "--figure", "kid_lite0") == 0
+    told = json.loads(capsys.readouterr().out)
+    assert told["along"] == "kimg"
+    assert told["points"] == {"kid_lite0": [[1, 0.125], [2, 0.25], [4, 0.5]]}
+
+
+def test_an_unknown_figure_is_answered_with_the_nearest(
+    ticked: StrictAws, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run("metrics", "faces-1", "--figure", "kid_lite") == 2
+    assert "Did you mean kid_lite0" in " ".join(capsys.readouterr().err.split())
+
+
+def test_the_curves_are_a_picture(ticked: StrictAws, tmp_path: Path) -> None:
+    assert run("metrics", "faces-1", "--out", "curves.svg") == 0
+    drawn = ElementTree.parse(tmp_path / "curves.svg").getroot()
+    lines = drawn.findall(".//{http://www.w3.org/2000/svg}polyline")
+    assert len(lines) == 4  # of what is a figure: neither time nor kimg
+    titles = [it.text for it in drawn.iter("{http://www.w3.org/2000/svg}text")]
+    assert {"Loss terms", "Balance", "kid_lite0", "Images per second"} <= set(titles)
+
+
+def test_a_picture_of_another_kind_is_refused(strict: StrictAws) -> None:
+    assert run("metrics", "faces-1", "--out", "curves.png") == 2
+
+
+def test_without_a_file_cloudwatch_is_asked(
+    ticked: StrictAws, capsys: pytest.CaptureFixture[str]
+) -> None:
+    ticked.answers["GetObject"] = refusal("NoSuchKey")
+    start = BEGUN + timedelta(minutes=3)
+    times = [start + timedelta(minutes=it) for it in (1, 2)]
+    answer = {"Id": "m0", "Timestamps": times, "Values": [30.0, 40.0]}
+    ticked.answers["GetMetricData"] = {"MetricDataResults": [answer]}
+    assert run("metrics", "faces-1", "--json") == 0
+    told = json.loads(capsys.readouterr().out)
+    assert told["points"] == {"images_per_second": [[1, 30], [2, 40]]}
+    query = ticked.request("GetMetricData")["MetricDataQueries"][0]["MetricStat"]["Metric"]
+    assert query == {
+        "Namespace": "/aws/sagemaker/TrainingJobs",
+        "MetricName": "images_per_second",
+        "Dimensions": [{"Name": "TrainingJobName", "Value": "faces-1"}],
+    }
+
+
+def test_else_the_last_values_are_shown(
+    ticked: StrictAws, capsys: pytest.CaptureFixture[str]
+) -> None:
+    last = [{"MetricName": "kid_lite0", "Value": 0.25, "Timestamp": BEGUN}]
+    job = described(CheckpointConfig={}, FinalMetricDataList=last)
+    ticked.answers |= {"DescribeTrainingJob": job, "GetMetricData": {}}
+    assert run("metrics", "faces-1") == 0
+    assert "from SageMaker's last values" in capsys.readouterr().out
+
+
+def test_no_figures_are_said(ticked: StrictAws, capsys: pytest.CaptureFixture[str]) -> None:
+    ticked.answers |= {"GetObject": refusal("NoSuchKey"), "GetMetricData": {}}
+    assert run("metrics", "faces-1") == 9
+    assert "has no figures yet. " in " ".join(capsys.readouterr().err.split()) + " "
+
+
+@pytest.mark.parametrize("line", ["", "{", "[1]", '{"generator": 1}', '{"kimg": "x"}', "7"])
+def test_what_is_no_tick_has_no_points(line: str) -> None:
+    assert tick_points(line) == {}
+
+
+def test_a_long_curve_is_as_wide_as_a_line() -> None:
+    assert len(shape(list(range(1000)))) == 32
+    assert shape([1, 1]) == "▁▁"
+
+
+# --- fetch --------------------------------------------------------------------------------------
+
+
+def archive(files: dict[str, bytes]) -> bytes:
+    packed = io.BytesIO()
+    with tarfile.open(fileobj=packed, mode="w:gz") as tar:
+        for name, content in files.items():
+            member = tarfile.TarInfo(name)
+            member.size = len(content)
+            tar.addfile(member, io.BytesIO(content))
+    return packed.getvalue()
+
+
+def model() -> bytes:
+    import hashlib
+
+    digest = hashlib.sha256(b"weights").hexdigest()
+    card = {"family": "dcgan", "preset": "tiny", "weights_sha256": digest}
+    return archive(
+        {"generator.safetensors": b"weights", "model_card.json": json.dumps(card).encode()}
+    )
+
+
+RECORD = archive({"run.json": b"{}", "samples/a.png": b"p", "report.html": b"<p>"})
+JOBS = "faces/jobs/faces-1/output/"
+
+
+@pytest.fixture
+def made(aws: Aws, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Aws:
+    """A finished job's objects, on moto, which knows of no jobs that made them."""
+    s3 = aws.client("s3")
+    s3.create_bucket(
+        Bucket="my-bucket", CreateBucketConfiguration={"LocationConstraint": "eu-west-1"}
+    )
+    for name, content in (("model.tar.gz", model()), ("output.tar.gz", RECORD)):
+        s3.put_object(Bucket="my-bucket", Key=JOBS + name, Body=content)
+    monkeypatch.setattr("facegan.cli.cloud.desk.Aws", lambda *_: aws)
+    monkeypatch.setattr("facegan.cli.cloud.results.describe", lambda ask, name: described())
+    monkeypatch.chdir(tmp_path)
+    return aws
+
+
+def test_a_job_is_fetched_as_a_runs_folder(
+    made: Aws, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run("fetch", "faces-1") == 0
+    folder = tmp_path / "runs/faces-1"
+    there = sorted(it.name for it in folder.iterdir())
+    assert there == ["job.json", "model.tar.gz", "report.html", "run.json", "samples"]
+    assert (folder / "samples/a.png").read_bytes() == b"p"
+    told = capsys.readouterr().out
+    assert "runs/faces-1/report.html: open it" in told
+    assert "facegan generate runs/faces-1/model.tar.gz" in told
+    assert run("fetch", "faces-1") == 0  # again: the same
+    assert "model.tar.gz is there already" in capsys.readouterr().out
+
+
+def test_a_job_without_a_record_gives_its_model(
+    made: Aws, capsys: pytest.CaptureFixture[str]
+) -> None:
+    made.client("s3").delete_object(Bucket="my-bucket", Key=JOBS + "output.tar.gz")
+    assert run("fetch", "faces-1", "--out", "here") == 0
+    assert "left no record" in capsys.readouterr().out
+
+
+def test_a_folder_of_something_else_is_left_alone(
+    made: Aws, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "here").mkdir()
+    (tmp_path / "here/mine.txt").write_text("mine")
+    assert run("fetch", "faces-1", "--out", "here") == 1
+    assert "here holds something else. Name another --out." in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("job", "told"),
+    [
+        (described("InProgress"), "is still running.*cloud attach"),
+        (described("Failed", FailureReason="Broken."), "has no model: Failed. Broken.*download s3"),
+        (described("Stopped"), "has no model: Stopped.*cloud resume faces-1"),
+    ],
+)
+def test_a_job_without_a_model_is_told(
+    strict: StrictAws, capsys: pytest.CaptureFixture[str], job: dict[str, Any], told: str
+) -> None:
+    strict.answers["DescribeTrainingJob"] = job
+    assert run("fetch", "faces-1") == 9
+    assert re.search(told, capsys.readouterr().err, re.DOTALL)
+
+
+def breaking(content: bytes, chunks: int | None) -> StrictAws:
+    """An object whose connection is lost after so many chunks of four bytes, each time."""
+
+    def get(request: dict[str, Any]) -> dict[str, Any]:
+        start = int(request["Range"].removeprefix("bytes=").removesuffix("-"))
+        return {"Body": Body(content[start:], chunks)}
+
+    head = {"ContentLength": len(content), "ETag": '"abc-1"'}
+    return StrictAws(HeadObject=head, GetObject=get)
+
+
+def test_a_lost_connection_goes_on_where_it_was(tmp_path: Path) -> None:
+    aws = breaking(b"0123456789", 1)
+    waits: list[float] = []
+    assert fetch_object(aws, PLACE, tmp_path / "f", sleep=waits.append)  # type: ignore[arg-type]
+    assert (tmp_path / "f").read_bytes() == b"0123456789"
+    ranges = [call.request["Range"] for call in aws.asked if call.action == "GetObject"]
+    assert ranges == ["bytes=0-", "bytes=4-", "bytes=8-"] and waits == [1, 1]
+    assert [it.name for it in tmp_path.iterdir()] == ["f"]
+
+
+def test_an_interrupted_fetch_goes_on_by_the_same_command(tmp_path: Path) -> None:
+    with pytest.raises(CloudError, match=r"broke off after 0 bytes\..*same command goes on"):
+        fetch_object(breaking(b"0123456789", 0), PLACE, tmp_path / "f", sleep=lambda _: None)  # type: ignore[arg-type]
+    (partial,) = tmp_path.iterdir()
+    partial.write_bytes(b"01234")
+    aws = breaking(b"0123456789", None)
+    fetch_object(aws, PLACE, tmp_path / "f")  # type: ignore[arg-type]
+    assert aws.request("GetObject")["Range"] == "bytes=5-"
+    assert (tmp_path / "f").read_bytes() == b"0123456789"
+
+
+def test_an_empty_object_is_an_empty_file(tmp_path: Path) -> None:
+    assert fetch_object(breaking(b"", None), PLACE, tmp_path / "f")  # type: ignore[arg-type]
+    assert (tmp_path / "f").read_bytes() == b""
+
+
+@pytest.mark.parametrize("name", ["../out", "/etc/out"])
+def test_a_record_that_would_leave_its_folder_is_refused(tmp_path: Path, name: str) -> None:
+    (tmp_path / "output.tar.gz").write_bytes(archive({"run.json": b"{}", name: b"x"}))
+    with pytest.raises(ArtifactError, match="would escape its folder"):
+        unpack_record(tmp_path / "output.tar.gz", tmp_path)
+    assert [it.name for it in tmp_path.iterdir()] == ["output.tar.gz"]
+
+
+def test_a_damaged_record_is_named(tmp_path: Path) -> None:
+    (tmp_path / "output.tar.gz").write_bytes(gzip.compress(b"x" * 9999)[:-9])
+    with pytest.raises(ArtifactError, match=r"is damaged: .*Delete it"):
+        unpack_record(tmp_path / "output.tar.gz", tmp_path)

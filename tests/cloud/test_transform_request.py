@@ -1,0 +1,60 @@
+"""A transform job's requests: lines in, lines out, each answer beside its line."""
+
+from typing import Any
+
+import pytest
+from api_model import complaints
+
+from facegan.cloud.transform_request import TransformJob
+from facegan.errors import ConfigError
+
+BATCH: dict[str, Any] = {
+    "name": "batch-1",
+    "image": "image:1",
+    "role": "arn:aws:iam::123456789012:role/facegan",
+    "model": "s3://bucket/model.tar.gz",
+    "requests": "s3://bucket/in.jsonl",
+    "output": "s3://bucket/out",
+    "instance_type": "ml.c7i.xlarge",
+}
+KEY = "arn:aws:kms:eu-west-1:123456789012:key/1"
+
+
+def test_the_requests_are_ones_that_the_api_takes() -> None:
+    more = {"kms_key": KEY, "tags": {"a": "b"}, "subnets": ("s",), "security_groups": ("g",)}
+    for wish in (BATCH, BATCH | more | {"is_line_by_line": True}):
+        for call in TransformJob(**wish).creation():
+            assert complaints(call.action, call.request) == ""
+
+
+def test_lines_are_split_sent_together_and_answered_in_order() -> None:
+    """As docs/wire.md has it; every answer ends with a line feed of its own."""
+    request = TransformJob(**BATCH).request()
+    assert request["BatchStrategy"] == "MultiRecord" and request["MaxPayloadInMB"] == 1
+    assert request["TransformInput"]["SplitType"] == "Line"
+    assert request["TransformInput"]["ContentType"] == "application/jsonlines"
+    assert request["TransformOutput"]["AssembleWith"] == "None"
+    alone = TransformJob(**BATCH | {"is_line_by_line": True}).request()
+    assert alone["BatchStrategy"] == "SingleRecord"
+
+
+def test_what_is_made_can_be_taken_back() -> None:
+    model, job = TransformJob(**BATCH).creation()
+    assert model.undo and model.undo.action == "DeleteModel"
+    assert job.undo and job.undo.action == "StopTransformJob"
+
+
+@pytest.mark.parametrize(
+    ("change", "told"),
+    [
+        ({"instance_type": "ml.g5.xlarge"}, "wants 580"),
+        ({"instance_type": "local"}, "runs on AWS"),
+        ({"requests": "in.jsonl"}, "requests is 'in.jsonl'"),
+        ({"payload_mb": 0}, "payload_mb is 0"),
+        ({"model": "s3://bucket/models/"}, "ends with model.tar.gz"),
+    ],
+)
+def test_what_the_service_would_refuse_is_refused_here(change: dict[str, Any], told: str) -> None:
+    with pytest.raises(ConfigError) as refused:
+        TransformJob(**BATCH | change)
+    assert told in str(refused.value)
