@@ -71,6 +71,8 @@ def test_what_begins_to_cost_is_asked_first() -> None:
             verbs = [words[1] for words in commands(node) if words[:1] == ["cloud"]]
             if {"upload", "train", "deploy"} & set(verbs):
                 assert "agree(" in ast.unparse(node)
+            if {"train", "deploy"} & set(verbs):
+                assert verbs[0] == "costs"  # the estimate
 
 
 def test_all_that_is_made_on_aws_is_deleted_by_the_last_cell() -> None:
