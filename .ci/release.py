@@ -272,7 +272,7 @@ def ending(version: str, is_dry: bool) -> str:
   git commit --all --message 'Release {version}'
   git tag --annotate v{version} --message 'Release {version}'
   git push --follow-tags
-  {Path(sys.executable).parent.name}/twine upload dist/facegan-{version}*   (from .venv)
+  .venv/bin/twine upload dist/facegan-{version}*
 """
 
 
