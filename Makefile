@@ -12,6 +12,7 @@ PORT    ?= 8080
 SEEDS   ?= 0-15
 BUDGET_MINUTES ?= 10
 FUZZ_MINUTES ?= 10
+PICTURES ?=
 ARGS    ?=
 # What local-test runs, and how: local, or local_gpu where Docker has GPUs.
 TRAINING_IMAGE  ?= facegan-training:local
@@ -33,13 +34,14 @@ REPOSITORY ?= facegan
 VENV    := .venv
 BIN     := $(VENV)/bin
 LOCAL   := .venv-local
+STUDIO  := .venv-studio
 ENGINE  := PYTHONPATH=src $(PYTHON)
 STARTED := $(shell date +%s)
 PIP     := $(BIN)/python -m pip install --quiet --disable-pip-version-check \
            --constraint constraints.txt $(if $(TORCH_INDEX),--extra-index-url $(TORCH_INDEX))
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test setup data prepare train evaluate report generate serve faces notebook lint check format release bench-train bench-quality bench-resume bench-distributed bench-toy bench-data bench-prepare bench-serve bench-overload bench-backends local-data local-test fuzz broken-pictures clean base lock wheels build push test-images sbom bench-images
+.PHONY: help demo test setup data prepare train evaluate report generate serve faces notebook lint check format release bench-train bench-quality bench-resume bench-distributed bench-toy bench-data bench-prepare bench-serve bench-overload bench-backends studio test-studio local-data local-test fuzz broken-pictures clean base lock wheels build push test-images sbom bench-images
 
 ##— Two commands —
 demo: $(VENV)/.installed    ## The whole line on this machine: data, training, serving, faces (ARGS="--minutes 1 --images 5000")
@@ -79,6 +81,12 @@ faces: $(VENV)/.installed   ## Ask the running server for SEEDS through boto3, i
 notebook: $(VENV)/.installed ## Run notebooks/face_generation.ipynb from top to bottom, into runs/notebook (ARGS="--minutes 1"; --save keeps outputs)
 	@$(PIP) --editable '.[notebook]'
 	@$(BIN)/python notebooks/execute.py $(ARGS)
+
+studio: $(STUDIO)/.installed ## A page to look at RUN's model with (ARGS="--data runs/toy32" adds a quiz)
+	@$(STUDIO)/bin/facegan studio --model $(RUN)/model.tar.gz $(ARGS)
+
+test-studio: $(STUDIO)/.installed-test ## The studio in headless Chromium, which is to be on the PATH (PICTURES=docs/pictures)
+	@FACEGAN_STUDIO_PICTURES='$(PICTURES)' $(STUDIO)/bin/python -m pytest -m studio tests/studio $(ARGS)
 
 ##— Measured, side by side —
 bench-train: $(VENV)/.installed ## Our trainer against the article's loop: images/s and their ratio
@@ -183,7 +191,7 @@ release: $(VENV)/.installed-dev ## Changelog, version, wheel tried in a clean en
 
 ##— Around —
 clean:                      ## Delete the environments and the caches; runs/ stays
-	rm -rf $(VENV) $(LOCAL) .pytest_cache .mypy_cache .ruff_cache build src/*.egg-info
+	rm -rf $(VENV) $(LOCAL) $(STUDIO) .pytest_cache .mypy_cache .ruff_cache build src/*.egg-info
 
 help:                       ## This list
 	@awk -F':.*## ' '/^##—/ {print "\n" substr($$0, 3)} /^[a-z-]+:.*## / {printf "  make %-18s %s\n", $$1, $$2}' Makefile
@@ -209,4 +217,17 @@ $(LOCAL)/.installed: pyproject.toml
 	@echo "Making the environment of SageMaker's SDK in $(LOCAL) (once; about 1 GB) …"
 	@$(PYTHON) -m venv $(LOCAL)
 	@$(LOCAL)/bin/python -m pip install --quiet --disable-pip-version-check --editable '.[local]'
+	@touch $@
+
+# Of its own: Gradio wants an older Pillow than the rest.
+$(STUDIO)/.installed: pyproject.toml
+	@echo "Making the environment of the studio in $(STUDIO) (once) …"
+	@$(PYTHON) -m venv $(STUDIO)
+	@$(STUDIO)/bin/python -m pip install --quiet --disable-pip-version-check --editable '.[studio]'
+	@touch $@
+
+$(STUDIO)/.installed-test: $(STUDIO)/.installed
+	@echo "… and torch, pytest and Playwright, for its tests …"
+	@$(STUDIO)/bin/python -m pip install --quiet --disable-pip-version-check \
+	    $(if $(TORCH_INDEX),--extra-index-url $(TORCH_INDEX)) --editable '.[studio,studio-test]'
 	@touch $@

@@ -220,8 +220,9 @@ def try_wheel(wheel: Path, folder: Path) -> None:
     if not (folder / "set" / "dataset.json").exists():
         raise Refused("`facegan data prepare` of the wheel alone left no data set.")
     check_sentence(facegan, folder)
-    say(f"What the extras want can be had together: {EXTRAS}")
-    run(*pip, "install", "--dry-run", f"{wheel}[{EXTRAS}]", is_quiet=True)
+    for extras in EXTRAS:
+        say(f"What these extras want, can it be had together? {extras}")
+        run(*pip, "install", "--dry-run", f"{wheel}[{extras}]", is_quiet=True)
 
 
 def make_pictures(python: Path, folder: Path) -> None:

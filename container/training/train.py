@@ -13,14 +13,17 @@ import logging
 import os
 import signal
 import sys
+import time
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 from facegan.cli.launch import Cluster
 from facegan.cli.processes import train_shared
 from facegan.cli.train import plan_run
 from facegan.cli.worker import Order
 from facegan.environment import TrainingEnvironment, failure_file
+from facegan.errors import DatasetError
 from facegan.failure_reason import failure_reason
 
 try:  # the one exception that the toolkit reports by its text alone
@@ -31,6 +34,7 @@ except ImportError:
         """The job failed; the text says why."""
 
 
+PIPE_SECONDS = 300
 OF_THE_PLAN = ("evaluate_split", "family", "labels", "preset", "resolution", "split")
 
 
@@ -47,7 +51,7 @@ def main() -> None:
     reason_file = failure_file(os.environ)
     try:
         reason_file.unlink(missing_ok=True)
-        run(TrainingEnvironment.from_mapping(os.environ))
+        run(unpacked(TrainingEnvironment.from_mapping(os.environ)))
     except Exception as error:
         reason = failure_reason(error)
         with contextlib.suppress(OSError):  # on a full disk the log has to do
@@ -84,6 +88,37 @@ def run(environment: TrainingEnvironment) -> None:
         leave()
     copy_artifact(folder.model, environment.model_dir)
     draw_report(folder.path, environment.output_data_dir / "report.html")
+
+
+def unpacked(environment: TrainingEnvironment) -> TrainingEnvironment:
+    """The same job with what comes through pipes in folders, as in File mode.
+
+    Raises:
+        DatasetError: a pipe does not come, or carries no prepared data set.
+    """
+    from facegan.data.piped import unpack_pipe
+
+    channels = dict(environment.channels)
+    for name, fifo in environment.pipes.items():
+        channels[name] = environment.unpacked_dir / name
+        logging.info("Reading the channel %s from its pipe …", name)
+        with open_pipe(fifo) as stream:
+            unpack_pipe(stream, channels[name])
+    return replace(environment, channels=channels)
+
+
+def open_pipe(fifo: Path) -> IO[bytes]:
+    """A FIFO, which SageMaker may make a little after the container has started.
+
+    Raises:
+        DatasetError: it is not there in time.
+    """
+    patience_ends = time.monotonic() + PIPE_SECONDS
+    while not fifo.exists():
+        if time.monotonic() > patience_ends:
+            raise DatasetError(f"The pipe {fifo} did not come within {PIPE_SECONDS} s.")
+        time.sleep(0.1)
+    return fifo.open("rb")
 
 
 def plan_of(environment: TrainingEnvironment) -> dict[str, Any]:

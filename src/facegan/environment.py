@@ -116,6 +116,7 @@ class TrainingEnvironment:
     tensorboard_dir: Path  # synced with S3 while training, where the job asks for it
     output_data_dir: Path  # becomes output.tar.gz
     channels: Mapping[str, Path] = field(default_factory=dict)
+    pipes: Mapping[str, Path] = field(default_factory=dict)  # channel → its first FIFO
     hyperparameters: Mapping[str, str] = field(default_factory=dict)
     hosts: tuple[str, ...] = ("algo-1",)
     current_host: str = "algo-1"
@@ -148,6 +149,7 @@ class TrainingEnvironment:
             ),
             output_data_dir=read.path("SM_OUTPUT_DATA_DIR", base / "output/data"),
             channels=find_channels(base / "input/data", variables),
+            pipes=find_pipes(config / "inputdataconfig.json", base / "input/data"),
             hyperparameters=read_hyperparameters(config / "hyperparameters.json"),
             hosts=hosts,
             current_host=current_host,
@@ -159,6 +161,11 @@ class TrainingEnvironment:
     def channels_dir(self) -> Path:
         """The folder of all channels."""
         return self.base_dir / "input/data"
+
+    @property
+    def unpacked_dir(self) -> Path:
+        """Where what comes through pipes is kept: on the job's own volume."""
+        return self.base_dir / "unpacked"
 
     @property
     def host_rank(self) -> int:
@@ -191,8 +198,7 @@ class TrainingEnvironment:
             there = ", ".join(sorted(self.channels)) or "none"
             raise ConfigError(
                 f"There is no channel {name!r} in {self.channels_dir}; there is: {there}.",
-                f"Give the job an input channel named {name!r} in File or FastFile mode, or set "
-                f"SM_CHANNEL_{name.upper()}.",
+                f"Give the job an input channel named {name!r}, or set SM_CHANNEL_{name.upper()}.",
             )
         return self.channels[name]
 
@@ -386,6 +392,19 @@ def find_channels(folder: Path, variables: Mapping[str, str]) -> dict[str, Path]
         if name.startswith(prefix) and text.strip():
             channels[name.removeprefix(prefix).lower()] = Path(text.strip())
     return channels
+
+
+def find_pipes(config: Path, folder: Path) -> dict[str, Path]:
+    """The FIFO of the first pass over every channel in Pipe mode, ``CHANNEL_0``.
+
+    Raises:
+        ConfigError: the file is no JSON object.
+    """
+    modes = {
+        name: facts.get("TrainingInputMode") if isinstance(facts, dict) else None
+        for name, facts in read_json(config, default={}).items()
+    }
+    return {name: folder / f"{name}_0" for name, mode in modes.items() if mode == "Pipe"}
 
 
 def read_hyperparameters(path: Path) -> dict[str, str]:

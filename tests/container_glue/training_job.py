@@ -32,11 +32,11 @@ class Job:
     module: str = "train:main"  # SAGEMAKER_TRAINING_MODULE, as the image sets it
     path: Sequence[Path] = field(default_factory=list)  # of more modules
 
-    def configure(self, hyperparameters: Mapping[str, str]) -> None:
+    def configure(self, hyperparameters: Mapping[str, str], mode: str = "File") -> None:
         """Write the files that SageMaker writes."""
         files = {
             "hyperparameters": hyperparameters,
-            "inputdataconfig": {"training": {"TrainingInputMode": "File"}},
+            "inputdataconfig": {"training": {"TrainingInputMode": mode}},
             "resourceconfig": {
                 "current_host": "algo-1", "hosts": ["algo-1"], "network_interface_name": "eth0",
             },

@@ -28,6 +28,7 @@ VERBS = {
     "generate": Verb("facegan.cli.generate", "Draw faces with a model, here, without a server."),
     "serve": Verb("facegan.cli.serve", "Serve a model over HTTP as SageMaker would."),
     "invoke": Verb("facegan.cli.invoke", "Ask a running endpoint for faces through boto3."),
+    "studio": Verb("facegan.cli.studio", "Open a local page to look at a model's faces."),
     "cloud": Verb("facegan.cli.cloud", "On AWS: check, upload, train, deploy, take down."),
 }
 

@@ -17,6 +17,7 @@ EXTRAS = {  # what is imported → the extra of pyproject.toml that brings it
     "boto3": "cloud",
     "botocore": "cloud",
     "cv2": "faces",
+    "gradio": "studio",
 }
 
 
