@@ -22,9 +22,8 @@ CHANGELOG = "CHANGELOG.md"
 VERSION_FILE = "src/facegan/__init__.py"
 CITATION = "CITATION.cff"
 UNRELEASED = "## [Unreleased]"
-EXTRAS = (
-    "training,serving,serving-gpu,streaming,faces,cloud,notebook"  # those with wheels everywhere
-)
+# Those that are wheels everywhere, by what fits together.
+EXTRAS = ("training,serving,serving-gpu,streaming,faces,cloud,notebook", "studio")
 
 
 class Refused(Exception):
