@@ -41,7 +41,7 @@ PIP     := $(BIN)/python -m pip install --quiet --disable-pip-version-check \
            --constraint constraints.txt $(if $(TORCH_INDEX),--extra-index-url $(TORCH_INDEX))
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test setup data prepare train evaluate report generate serve faces lint check format bench-train bench-quality bench-resume bench-distributed bench-toy bench-data bench-prepare bench-serve bench-overload bench-backends studio test-studio local-data local-test fuzz broken-pictures clean base lock wheels build push test-images sbom bench-images docs test-docs rooms
+.PHONY: help demo test setup data prepare train evaluate report generate serve faces notebook lint check format release bench-train bench-quality bench-resume bench-distributed bench-toy bench-data bench-prepare bench-serve bench-overload bench-backends studio test-studio local-data local-test fuzz broken-pictures clean base lock wheels build push test-images sbom bench-images docs test-docs rooms
 
 ##— Two commands —
 demo: $(VENV)/.installed    ## The whole line on this machine: data, training, serving, faces (ARGS="--minutes 1 --images 5000")
@@ -77,6 +77,10 @@ serve: $(VENV)/.installed   ## Serve RUN's model on localhost:PORT
 
 faces: $(VENV)/.installed   ## Ask the running server for SEEDS through boto3, into faces.png
 	@$(BIN)/facegan invoke --endpoint-url http://localhost:$(PORT) --seeds $(SEEDS) --out faces.png $(ARGS)
+
+notebook: $(VENV)/.installed ## Run notebooks/face_generation.ipynb from top to bottom, into runs/notebook (ARGS="--minutes 1"; --save keeps outputs)
+	@$(PIP) --editable '.[notebook]'
+	@$(BIN)/python notebooks/execute.py $(ARGS)
 
 studio: $(STUDIO)/.installed ## A page to look at RUN's model with (ARGS="--data runs/toy32" adds a quiz)
 	@$(STUDIO)/bin/facegan studio --model $(RUN)/model.tar.gz $(ARGS)
@@ -182,11 +186,21 @@ rooms:                      ## Draw the picture of rooms anew, after a change to
 lint: $(VENV)/.installed-dev ## Lint, format, types
 	@$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/mypy
 
-check: lint test            ## All of CI that takes seconds: lint, and the tests
+# The tree that passed is noted: `make release` asks for it.
+check: lint test            ## All of CI that takes minutes at most: lint, and the tests
+	@$(if $(ARGS),,tree=$$(git rev-parse 'HEAD^{tree}' 2>/dev/null) && test -z "$$(git status --porcelain)" \
+	    && mkdir -p runs && echo "$$tree" > runs/checked || true)
 
 format: $(VENV)/.installed-dev ## Format the code and mend what the linter can
 	@$(BIN)/ruff check --fix . && $(BIN)/ruff format .
 
+##— To others —
+release: $(VENV)/.installed-dev ## Changelog, version, wheel tried in a clean environment; prints the tag (VERSION=1.2.3 ARGS=--dry-run)
+	@test -n '$(VERSION)' || { echo "Error: which version? make release VERSION=1.2.3"; exit 1; } >&2
+	@$(PIP) 'build>=1.2,<2' 'twine>=6,<8'
+	@$(BIN)/python .ci/release.py '$(VERSION)' $(ARGS)
+
+##— Around —
 clean:                      ## Delete the environments and the caches; runs/ stays
 	rm -rf $(VENV) $(LOCAL) $(STUDIO) .pytest_cache .mypy_cache .ruff_cache build src/*.egg-info
 

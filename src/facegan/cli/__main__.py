@@ -10,6 +10,7 @@ import click
 
 from facegan import __version__, errors
 from facegan.cli.lazy import LazyVerbs, Verb
+from facegan.cli.missing import told_of
 
 # In the order of the line.
 VERBS = {
@@ -46,6 +47,7 @@ EXIT_CODES: dict[type[errors.FaceGANError], int] = {
     errors.ExportError: 12,
     errors.EngineError: 13,
 }
+NOT_INSTALLED = 14  # a package of an extra
 
 
 @click.command(
@@ -94,6 +96,12 @@ def run_safely(command: Callable[..., Any], arguments: list[str] | None = None) 
         if error.hint:
             click.echo(error.hint, err=True)
         return exit_code(error)
+    except ModuleNotFoundError as missing:
+        if (told := told_of(missing)) is None:
+            raise
+        click.secho(f"Error: {told[0]}", fg="red", err=True)
+        click.echo(told[1], err=True)
+        return NOT_INSTALLED
     return 0
 
 
