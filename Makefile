@@ -12,6 +12,7 @@ PORT    ?= 8080
 SEEDS   ?= 0-15
 BUDGET_MINUTES ?= 10
 FUZZ_MINUTES ?= 10
+PICTURES ?=
 ARGS    ?=
 # What local-test runs, and how: local, or local_gpu where Docker has GPUs.
 TRAINING_IMAGE  ?= facegan-training:local
@@ -33,13 +34,14 @@ REPOSITORY ?= facegan
 VENV    := .venv
 BIN     := $(VENV)/bin
 LOCAL   := .venv-local
+STUDIO  := .venv-studio
 ENGINE  := PYTHONPATH=src $(PYTHON)
 STARTED := $(shell date +%s)
 PIP     := $(BIN)/python -m pip install --quiet --disable-pip-version-check \
            --constraint constraints.txt $(if $(TORCH_INDEX),--extra-index-url $(TORCH_INDEX))
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test setup data prepare train evaluate report generate serve faces lint check format bench-train bench-quality bench-resume bench-distributed bench-toy bench-data bench-prepare bench-serve bench-overload bench-backends local-data local-test fuzz broken-pictures clean base lock wheels build push test-images sbom bench-images
+.PHONY: help demo test setup data prepare train evaluate report generate serve faces notebook lint check format release bench-train bench-quality bench-resume bench-distributed bench-toy bench-data bench-prepare bench-serve bench-overload bench-backends studio test-studio local-data local-test fuzz broken-pictures clean base lock wheels build push test-images sbom bench-images docs test-docs rooms
 
 ##— Two commands —
 demo: $(VENV)/.installed    ## The whole line on this machine: data, training, serving, faces (ARGS="--minutes 1 --images 5000")
@@ -75,6 +77,16 @@ serve: $(VENV)/.installed   ## Serve RUN's model on localhost:PORT
 
 faces: $(VENV)/.installed   ## Ask the running server for SEEDS through boto3, into faces.png
 	@$(BIN)/facegan invoke --endpoint-url http://localhost:$(PORT) --seeds $(SEEDS) --out faces.png $(ARGS)
+
+notebook: $(VENV)/.installed ## Run notebooks/face_generation.ipynb from top to bottom, into runs/notebook (ARGS="--minutes 1"; --save keeps outputs)
+	@$(PIP) --editable '.[notebook]'
+	@$(BIN)/python notebooks/execute.py $(ARGS)
+
+studio: $(STUDIO)/.installed ## A page to look at RUN's model with (ARGS="--data runs/toy32" adds a quiz)
+	@$(STUDIO)/bin/facegan studio --model $(RUN)/model.tar.gz $(ARGS)
+
+test-studio: $(STUDIO)/.installed-test ## The studio in headless Chromium, which is to be on the PATH (PICTURES=docs/pictures)
+	@FACEGAN_STUDIO_PICTURES='$(PICTURES)' $(STUDIO)/bin/python -m pytest -m studio tests/studio $(ARGS)
 
 ##— Measured, side by side —
 bench-train: $(VENV)/.installed ## Our trainer against the article's loop: images/s and their ratio
@@ -159,17 +171,38 @@ broken-pictures: $(VENV)/.installed-dev ## Fetch Pillow's own broken pictures (4
 	    --no-binary pillow --dest runs/pillow-sdist "pillow==$$version" \
 	|| { echo "Error: Pillow's source distribution could not be fetched (pip says why above): its broken pictures are NOT tested."; exit 1; } >&2
 
+##— The documents —
+docs: $(VENV)/.installed-docs ## The documents and the reference as web pages, into runs/site (a dead link fails)
+	@NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --strict $(ARGS)
+	@echo runs/site/index.html
+
+test-docs: $(VENV)/.installed-dev ## Every block of the README, the tour and the serving guide, run as it stands (minutes)
+	@OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m documents tests/documents $(ARGS)
+
+rooms:                      ## Draw the picture of rooms anew, after a change to tests/test_rooms.py
+	@$(PYTHON) docs/site/draw_rooms.py
+
 ##— Before you commit —
 lint: $(VENV)/.installed-dev ## Lint, format, types
 	@$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/mypy
 
-check: lint test            ## All of CI that takes seconds: lint, and the tests
+# The tree that passed is noted: `make release` asks for it.
+check: lint test            ## All of CI that takes minutes at most: lint, and the tests
+	@$(if $(ARGS),,tree=$$(git rev-parse 'HEAD^{tree}' 2>/dev/null) && test -z "$$(git status --porcelain)" \
+	    && mkdir -p runs && echo "$$tree" > runs/checked || true)
 
 format: $(VENV)/.installed-dev ## Format the code and mend what the linter can
 	@$(BIN)/ruff check --fix . && $(BIN)/ruff format .
 
+##— To others —
+release: $(VENV)/.installed-dev ## Changelog, version, wheel tried in a clean environment; prints the tag (VERSION=1.2.3 ARGS=--dry-run)
+	@test -n '$(VERSION)' || { echo "Error: which version? make release VERSION=1.2.3"; exit 1; } >&2
+	@$(PIP) 'build>=1.2,<2' 'twine>=6,<8'
+	@$(BIN)/python .ci/release.py '$(VERSION)' $(ARGS)
+
+##— Around —
 clean:                      ## Delete the environments and the caches; runs/ stays
-	rm -rf $(VENV) $(LOCAL) .pytest_cache .mypy_cache .ruff_cache build src/*.egg-info
+	rm -rf $(VENV) $(LOCAL) $(STUDIO) .pytest_cache .mypy_cache .ruff_cache build src/*.egg-info
 
 help:                       ## This list
 	@awk -F':.*## ' '/^##—/ {print "\n" substr($$0, 3)} /^[a-z-]+:.*## / {printf "  make %-18s %s\n", $$1, $$2}' Makefile
@@ -190,9 +223,27 @@ $(VENV)/.installed-dev: $(VENV)/.installed
 	@$(PIP) --editable '.[container]' || echo "sagemaker-training cannot be built here (it needs Linux and a C compiler): its tests are skipped."
 	@touch $@
 
+# In the same environment: the reference of commands is what the commands say of themselves.
+$(VENV)/.installed-docs: $(VENV)/.installed
+	@$(PIP) --editable '.[docs]'
+	@touch $@
+
 # Of its own: SageMaker's SDK wants older packages than training and serving do.
 $(LOCAL)/.installed: pyproject.toml
 	@echo "Making the environment of SageMaker's SDK in $(LOCAL) (once; about 1 GB) …"
 	@$(PYTHON) -m venv $(LOCAL)
 	@$(LOCAL)/bin/python -m pip install --quiet --disable-pip-version-check --editable '.[local]'
+	@touch $@
+
+# Of its own: Gradio wants an older Pillow than the rest.
+$(STUDIO)/.installed: pyproject.toml
+	@echo "Making the environment of the studio in $(STUDIO) (once) …"
+	@$(PYTHON) -m venv $(STUDIO)
+	@$(STUDIO)/bin/python -m pip install --quiet --disable-pip-version-check --editable '.[studio]'
+	@touch $@
+
+$(STUDIO)/.installed-test: $(STUDIO)/.installed
+	@echo "… and torch, pytest and Playwright, for its tests …"
+	@$(STUDIO)/bin/python -m pip install --quiet --disable-pip-version-check \
+	    $(if $(TORCH_INDEX),--extra-index-url $(TORCH_INDEX)) --editable '.[studio,studio-test]'
 	@touch $@

@@ -1,68 +1,134 @@
 """What the documents tell a reader to type exists and runs."""
 
 import re
+import runpy
+import shlex
 import subprocess
+from collections.abc import Iterator
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
+from urllib.parse import unquote
 
 import boto3
 import click
 import numpy as np
 import pytest
 from botocore.validate import ParamValidator
+from documents.blocks import ROOT, SHELL, blocks_of, commands_of
 
 from facegan.cli.__main__ import VERBS, facegan, run_safely
+from facegan.cli.train import command as train
 from facegan.cli.train import plan_run
+from facegan.gans import FAMILIES
+from facegan.training import TrainingConfig
 
-ROOT = Path(__file__).parents[1]
-DOCUMENTS = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").rglob("*.md"))]
+FOLDERS = ("docs", "container", "docker", "local_test", "infra", "notebooks")
+DOCUMENTS = [
+    *sorted(ROOT.glob("*.md")),
+    *sorted(file for folder in FOLDERS for file in (ROOT / folder).rglob("*.md")),
+]
 
 
 def blocks(document: Path, language: str) -> list[str]:
-    return re.findall(rf"^```{language}\n(.*?)^```", document.read_text(), re.M | re.S)
+    return [block.text for block in blocks_of(document) if block.language == language]
 
 
-def shell_lines() -> list[str]:
-    texts = [
-        line for doc in DOCUMENTS for block in blocks(doc, "sh") for line in block.splitlines()
-    ]
-    return sorted({line.split("#")[0].strip() for line in texts} - {""})
+def typed_in(document: Path) -> Iterator[str]:
+    """Every command that a document shows: in shell blocks, and between backticks in its text."""
+    text = document.read_text()
+    for block in blocks_of(document):
+        if block.language in SHELL:
+            yield from commands_of(block.text)
+    yield from re.findall(r"(?<!`)`((?:facegan|make) [a-z-][^`\n]*)`(?!`)", text)
 
 
-def split_command(words: list[str]) -> tuple[list[str], list[str]]:
-    """The verbs that lead to a command, and what it is given."""
-    command: click.Command | None = facegan
-    verbs: list[str] = []
-    while isinstance(command, click.Group):
-        verbs.append(words[len(verbs)])
-        command = command.get_command(click.Context(command), verbs[-1])
-    assert command, " ".join(verbs)
-    return verbs, words[len(verbs) :]
+def words_of(command: str) -> Iterator[list[str]]:
+    """The words of each program in a command line: pipes taken apart, settings left out."""
+    lexer = shlex.shlex(command, posix=True, punctuation_chars="();<>|&\n")
+    lexer.whitespace_split, lexer.commenters = True, ""
+    words: list[str] = []
+    for word in [*lexer, ";"]:
+        if set(word) <= set("();|&"):
+            if words:
+                yield words
+            words = []
+        elif words or not re.fullmatch(r"\w+=.*", word, re.S):
+            words.append(word)
 
 
-@pytest.mark.parametrize("line", [x for x in shell_lines() if x.startswith("facegan ")])
-def test_every_facegan_command_shown_has_its_options(
-    line: str, capsys: pytest.CaptureFixture[str]
-) -> None:
-    verbs, words = split_command(line.split()[1:])
-    run_safely(facegan, [*verbs, "--help"])
-    told = capsys.readouterr().out
-    for word in words:
-        if word.startswith("--"):
-            assert word.split("=")[0] in told, f"{line}: {word} is no option"
+COMMANDS = [
+    pytest.param(words, id=f"{document.relative_to(ROOT)}: {' '.join(words)}")
+    for document in DOCUMENTS
+    for command in dict.fromkeys(typed_in(document))
+    for words in words_of(command)
+]
 
 
-def test_every_make_target_mentioned_exists() -> None:
-    named = {
-        target
-        for document in DOCUMENTS
-        for target in re.findall(r"(?:^|`)make ([a-z][a-z-]+)", document.read_text(), re.M)
-    }
+def programs(name: str) -> list[Any]:
+    return [given for given in COMMANDS if given.values[0][0] == name]
+
+
+@pytest.mark.parametrize("words", programs("facegan"))
+def test_every_facegan_command_shown_has_its_verb_and_options(words: list[str]) -> None:
+    """By click's own parser; nothing is run. `…` stands for what a reader fills in."""
+    command: click.Command = facegan
+    context = click.Context(facegan, info_name="facegan")
+    rest = [word for word in words[1:] if word != "…"]
+    while isinstance(command, click.Group) and rest and not rest[0].startswith("-"):
+        found = command.get_command(context, rest.pop(0))
+        assert found is not None, words
+        command, context = found, click.Context(found, context, found.name)
+    if command.context_settings.get("ignore_unknown_options"):
+        rest = without_hyperparameters(rest)
+    context.allow_extra_args = True
+    try:
+        given, _, _ = command.make_parser(context).parse_args([*rest])
+    except click.BadOptionUsage:  # in a text an option may be named without a value
+        given, _, _ = command.make_parser(context).parse_args([*rest, "VALUE"])
+    for option in command.get_params(context):
+        if isinstance(option.type, (click.Choice, click.IntRange, click.FloatRange)):
+            value = given.get(option.name or "")
+            if isinstance(value, str) and not value.isupper():
+                option.type.convert(value, option, context)
+
+
+def without_hyperparameters(words: list[str]) -> list[str]:
+    """The words of `facegan train` less the hyperparameters of any family and the trainer."""
+    known = set(TrainingConfig.model_fields)
+    for family in FAMILIES.values():
+        for preset in family.presets.values():
+            known |= {spec.name for spec in preset.hyperparameters()}
+    rest, kept = list(words), []
+    own = {flag for option in train.params for flag in option.opts}
+    while rest:
+        word = rest.pop(0)
+        name, equals, _ = word.partition("=")
+        if name.startswith("--") and name not in own | {"--help"}:
+            assert name[2:].replace("-", "_") in known, f"{name} is no option"
+            if not equals and rest:
+                rest.pop(0)
+        else:
+            kept.append(word)
+    return kept
+
+
+@pytest.mark.parametrize("words", programs("make"))
+def test_every_make_command_shown_has_its_target_and_variables(words: list[str]) -> None:
     makefile = (ROOT / "Makefile").read_text()
-    planned = {"build", "push"}  # the README says that they are not written yet
-    for target in named - planned:
-        assert re.search(rf"^{target}:", makefile, re.M), f"make {target}"
+    for word in words[1:]:
+        name, equals, _ = word.partition("=")
+        if equals:
+            assert re.search(rf"^{name} *\??=|\$\({name}\)", makefile, re.M), word
+        elif re.fullmatch(r"[a-z][a-z-]*", word):
+            assert re.search(rf"^{word}:", makefile, re.M), f"make {word}"
+
+
+def test_every_script_shown_exists() -> None:
+    for given in COMMANDS:
+        program = given.values[0][0]
+        if "/" in program and not program.startswith((".venv", "/", "~", "$")):
+            assert (ROOT / program).exists(), given.id
 
 
 def test_make_help_lists_every_target() -> None:
@@ -110,11 +176,85 @@ def test_the_training_job_in_the_documents_is_one_that_aws_accepts(
     assert plan_run({"data": "faces", **named}, numbers)["preset"] == "paper64"
 
 
+def test_python_in_the_documents_is_python() -> None:
+    for document in DOCUMENTS:
+        for text in [*blocks(document, "python"), *blocks(document, "py")]:
+            compile(text, str(document), "exec")
+
+
+def test_the_example_of_a_cloud_action_runs() -> None:
+    (example,) = blocks(ROOT / "docs" / "adding-a-cloud-action.md", "python")
+    names: dict[str, Any] = {}
+    exec(compile(example, "docs/adding-a-cloud-action.md", "exec"), names)
+    assert names["asked"] == names["calls"] and names["calls"][0].undo
+
+
 @pytest.mark.parametrize("document", DOCUMENTS, ids=lambda d: str(d.relative_to(ROOT)))
 def test_no_link_inside_the_repository_is_dead(document: Path) -> None:
-    for target in re.findall(r"\]\(([^)#]+)(?:#[^)]*)?\)", document.read_text()):
-        if "://" not in target:
-            assert (document.parent / target).exists(), target
+    """Files and folders are there, and headings that are linked to by GitHub's name for them."""
+    for target, _, anchor in links_of(document):
+        place = (document.parent / unquote(target)).resolve() if target else document
+        assert place.exists(), target
+        if anchor and place.suffix == ".md":
+            assert anchor in headings_of(place), f"{target}#{anchor}"
+
+
+def links_of(document: Path) -> list[tuple[str, str, str]]:
+    """Links to places in the repository, as path, "#" and heading."""
+    text = re.sub(r"^( *)```.*?^\1```", "", document.read_text(), flags=re.M | re.S)
+    found = re.findall(r"\]\(([^)\s]+)\)", re.sub(r"`[^`\n]*`", "", text))
+    return [target.partition("#") for target in found if not re.match(r"\w+:", target)]
+
+
+def headings_of(document: Path) -> set[str]:
+    """The names that GitHub gives to a document's headings."""
+    text = re.sub(r"^( *)```.*?^\1```", "", document.read_text(), flags=re.M | re.S)
+    names: list[str] = []
+    for heading in re.findall(r"^#+ (.*?)\s*$", text, re.M):
+        shown = re.sub(r"\[([^]]*)\]\([^)]*\)", r"\1", heading)
+        name = re.sub(r"[^\w\- ]", "", shown.lower()).replace(" ", "-")
+        names.append(f"{name}-{names.count(name)}" if name in names else name)
+    return set(names)
+
+
+@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda d: str(d.relative_to(ROOT)))
+def test_lists_are_read_alike_by_github_and_mkdocs(document: Path) -> None:
+    """What stands inside a list is indented by four; a list after a text has a line before."""
+    text = re.sub(r"^( *)```.*?^\1```", r"\1|", document.read_text(), flags=re.M | re.S)
+    before = ""
+    for line in text.splitlines():
+        is_item = re.match(r" *([-*]|\d+\.) ", line)
+        if is_item or line.lstrip().startswith("|"):
+            assert (len(line) - len(line.lstrip())) % 4 == 0, line
+        if is_item:
+            assert re.match(r"$| |#|([-*]|\d+\.) ", before), f"no empty line before: {line}"
+        before = line
+
+
+def test_the_arrows_in_the_architecture_are_those_of_the_rooms() -> None:
+    """The table in words, less what lies on the ground floor."""
+    drawing = runpy.run_path(str(ROOT / "docs" / "site" / "draw_rooms.py"))
+    ours, floors = drawing["table"]()
+    words = (ROOT / "docs" / "architecture.md").read_text()
+    told = dict(re.findall(r"^(?:floor \d)?\s+(\w+)\s+→\s+([a-z_, ]+)$", words, re.M))
+    for room, others in ours.items():
+        arrows = set(others) - set(floors[0])
+        assert set(re.findall(r"\w+", told.get(room, ""))) == arrows, room
+        assert f"| `{room}` |" in words
+
+
+def test_every_decision_is_in_the_index() -> None:
+    decisions = ROOT / "docs" / "decisions"
+    index = (decisions / "README.md").read_text()
+    for file in sorted(decisions.glob("0*.md")):
+        number, title = file.read_text().splitlines()[0].removeprefix("# ").split(". ", 1)
+        assert f"- [{number}. {title}]({file.name})" in index, file.name
+
+
+def test_the_picture_of_rooms_is_current() -> None:
+    """`python docs/site/draw_rooms.py` draws it from the table in tests/test_rooms.py."""
+    drawing = runpy.run_path(str(ROOT / "docs" / "site" / "draw_rooms.py"))
+    assert drawing["PICTURE"].read_text() == drawing["picture"](), "make rooms"
 
 
 def test_no_placeholder_is_left() -> None:

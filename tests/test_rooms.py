@@ -40,6 +40,7 @@ MAY_IMPORT = {  # room: (rooms of ours, packages of others)
         "torch safetensors numpy pydantic tqdm tensorboard",
     ),
     "cloud": ("errors files docker_engine tick_line client model_files", "boto3 botocore"),
+    "studio": ("errors client wire", "gradio numpy PIL"),
     "report": ("errors files pictures data metrics artifact synthesis", "numpy torch PIL"),
 }
 FLOORS = [
@@ -57,7 +58,7 @@ FLOORS = [
     },
     {"wire", "data", "artifact"},
     {"client", "synthesis"},
-    {"export", "serving", "training", "cloud", "report"},
+    {"export", "serving", "training", "cloud", "report", "studio"},
 ]
 
 

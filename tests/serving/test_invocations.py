@@ -127,6 +127,7 @@ def test_the_front_page_tells_what_is_served_and_how_to_ask(client: FlaskClient)
     """A person who opens the address in a browser learns the next step."""
     told = client.get("/").get_json()
     assert told["model"]["family"] == "dcgan"
+    assert told["model"]["has_truncation"] is False and told["model"]["style_layers"] == 0
     assert "curl http://localhost/invocations" in told["example"]
 
 

@@ -10,6 +10,7 @@ import click
 
 from facegan import __version__, errors
 from facegan.cli.lazy import LazyVerbs, Verb
+from facegan.cli.missing import told_of
 
 # In the order of the line.
 VERBS = {
@@ -27,6 +28,7 @@ VERBS = {
     "generate": Verb("facegan.cli.generate", "Draw faces with a model, here, without a server."),
     "serve": Verb("facegan.cli.serve", "Serve a model over HTTP as SageMaker would."),
     "invoke": Verb("facegan.cli.invoke", "Ask a running endpoint for faces through boto3."),
+    "studio": Verb("facegan.cli.studio", "Open a local page to look at a model's faces."),
     "cloud": Verb("facegan.cli.cloud", "On AWS: check, upload, train, deploy, take down."),
 }
 
@@ -45,6 +47,7 @@ EXIT_CODES: dict[type[errors.FaceGANError], int] = {
     errors.ExportError: 12,
     errors.EngineError: 13,
 }
+NOT_INSTALLED = 14  # a package of an extra
 
 
 @click.command(
@@ -93,6 +96,12 @@ def run_safely(command: Callable[..., Any], arguments: list[str] | None = None) 
         if error.hint:
             click.echo(error.hint, err=True)
         return exit_code(error)
+    except ModuleNotFoundError as missing:
+        if (told := told_of(missing)) is None:
+            raise
+        click.secho(f"Error: {told[0]}", fg="red", err=True)
+        click.echo(told[1], err=True)
+        return NOT_INSTALLED
     return 0
 
 

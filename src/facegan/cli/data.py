@@ -281,9 +281,14 @@ def open_s3(address: str, endpoint_url: str | None, region: str | None, profile:
 def progress_bar(title: str) -> Iterator[Callable[[int, int | None], None]]:
     """A bar with rate and time left, or in a log a line of the same every half minute.
 
-    What a run before had done does not count as speed.
+    What a run before had done does not count as speed. Without tqdm, which preparing alone does not
+    need, nothing is shown.
     """
-    from tqdm import tqdm
+    try:
+        from tqdm import tqdm
+    except ModuleNotFoundError:
+        yield lambda done, expected: None
+        return
 
     is_log = not sys.stderr.isatty()
     stream: Any = Lines(sys.stderr) if is_log else sys.stderr

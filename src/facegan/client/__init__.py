@@ -1,7 +1,9 @@
 """Asking an endpoint for faces, from Python, with no torch and no AWS."""
 
 from facegan.client.face_client import FaceClient
+from facegan.client.seed_text import parse_seeds
 from facegan.client.transports import (
+    FrontPageTransport,
     HttpTransport,
     Reply,
     StreamedReply,
@@ -12,10 +14,12 @@ from facegan.client.transports import (
 
 __all__ = [
     "FaceClient",
+    "FrontPageTransport",
     "HttpTransport",
     "Reply",
     "StreamedReply",
     "StreamingTransport",
     "Transport",
     "WSGITransport",
+    "parse_seeds",
 ]

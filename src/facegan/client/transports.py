@@ -68,6 +68,19 @@ class StreamingTransport(Transport, Protocol):
         ...
 
 
+@runtime_checkable
+class FrontPageTransport(Transport, Protocol):
+    """A way to reach an endpoint that can also read its front page; SageMaker's call cannot."""
+
+    def front_page(self) -> Reply:
+        """GET / of the endpoint: what is served, as JSON (docs/wire.md).
+
+        Raises:
+            InvocationError: the endpoint cannot be reached. An error it answers is a Reply.
+        """
+        ...
+
+
 class HttpTransport:
     """POSTs to ``<url>/invocations``; no proxy, no redirect, one connection a request.
 
@@ -90,17 +103,29 @@ class HttpTransport:
 
     def stream(self, body: bytes, content_type: str, accept: str) -> StreamedReply:
         """See :class:`StreamingTransport`."""
-        chunks = self.pieces(body, content_type, accept)
+        headers = {"Content-Type": content_type, "Accept": accept}
+        return self.ask("POST", "/invocations", body, headers)
+
+    def front_page(self) -> Reply:
+        """See :class:`FrontPageTransport`."""
+        return self.ask("GET", "/", None, {}).whole()
+
+    def ask(
+        self, method: str, path: str, body: bytes | None, headers: dict[str, str]
+    ) -> StreamedReply:
+        """Send a request; back as soon as the answer begins."""
+        chunks = self.pieces(method, self.parts.path.rstrip("/") + path, body, headers)
         head = next(chunks)
         assert isinstance(head, Head)
         return StreamedReply(*head, (chunk for chunk in chunks if isinstance(chunk, bytes)))
 
-    def pieces(self, body: bytes, content_type: str, accept: str) -> Iterator[Head | bytes]:
+    def pieces(
+        self, method: str, path: str, body: bytes | None, headers: dict[str, str]
+    ) -> Iterator[Head | bytes]:
         """The answer's head, then its body in pieces as they come."""
         connection = self.connect()
         try:
-            path = self.parts.path.rstrip("/") + "/invocations"
-            connection.request("POST", path, body, {"Content-Type": content_type, "Accept": accept})
+            connection.request(method, path, body, headers)
             answer = connection.getresponse()
             yield Head(answer.status, answer.headers.get("Content-Type", ""))
             while chunk := answer.read1(PIECE_BYTES):
@@ -148,14 +173,23 @@ class WSGITransport:
 
     def stream(self, body: bytes, content_type: str, accept: str) -> StreamedReply:
         """See :class:`StreamingTransport`."""
-        environ: dict[str, Any] = {
-            "REQUEST_METHOD": "POST",
-            "PATH_INFO": "/invocations",
-            "CONTENT_TYPE": content_type,
-            "CONTENT_LENGTH": str(len(body)),
-            "HTTP_ACCEPT": accept,
-            "wsgi.input": io.BytesIO(body),
-        }
+        return self.ask(
+            {
+                "REQUEST_METHOD": "POST",
+                "PATH_INFO": "/invocations",
+                "CONTENT_TYPE": content_type,
+                "CONTENT_LENGTH": str(len(body)),
+                "HTTP_ACCEPT": accept,
+                "wsgi.input": io.BytesIO(body),
+            }
+        )
+
+    def front_page(self) -> Reply:
+        """See :class:`FrontPageTransport`."""
+        return self.ask({"REQUEST_METHOD": "GET", "PATH_INFO": "/"}).whole()
+
+    def ask(self, environ: dict[str, Any]) -> StreamedReply:
+        """Call the app; back as soon as the answer begins."""
         setup_testing_defaults(environ)
         started: list[tuple[int, str]] = []
 

@@ -22,7 +22,6 @@ from facegan.errors import (
     UnknownModel,
     UnsupportedContentType,
 )
-from facegan.model_files import ModelCard
 from facegan.serving.batcher import Batcher
 from facegan.serving.contract import (
     door_of_served,
@@ -211,7 +210,7 @@ def describe(served: Served, limits: ServingLimits) -> dict[str, object]:
     url = flask.request.host_url.rstrip("/")
     return {
         "what": "facegan: a generative adversarial network that draws faces",
-        "model": None if synthesizer is None else facts_of(synthesizer.card),
+        "model": None if synthesizer is None else facts_of(synthesizer),
         "routes": routes_of(flask.current_app),
         "content_types": list(REQUEST_TYPES),
         "accept": list(OFFERED),
@@ -221,8 +220,9 @@ def describe(served: Served, limits: ServingLimits) -> dict[str, object]:
     }
 
 
-def facts_of(card: ModelCard) -> dict[str, object]:
+def facts_of(synthesizer: Synthesizer) -> dict[str, object]:
     """What a caller wants to know of a model."""
+    card = synthesizer.card
     return {
         "family": card.family,
         "preset": card.preset,
@@ -230,6 +230,10 @@ def facts_of(card: ModelCard) -> dict[str, object]:
         "latent_dim": card.latent_dim,
         "classes": [name for name, _ in card.classes],
         "weights_sha256": card.weights_sha256,
+        "has_truncation": synthesizer.painter.has_truncation,
+        "style_layers": synthesizer.painter.style_layers,
+        "kimg": card.kimg,
+        "metrics": card.metrics,
     }
 
 

@@ -1,0 +1,149 @@
+"""The page as a whole: its parts, what it learns of the model, and how it is served."""
+
+import html
+from typing import Any
+
+import gradio as gr
+
+from facegan.studio.appearance import CSS, JS, theme
+from facegan.studio.desk import EACH_ITS_OWN, Desk, Values, look_of
+from facegan.studio.faces_tab import FacesTab, add_faces_tab, draw
+from facegan.studio.facts import ModelFacts
+from facegan.studio.favourites_tab import add_favourites_tab
+from facegan.studio.mix_tab import MixTab, add_mix_tab
+from facegan.studio.morph_tab import add_morph_tab
+from facegan.studio.quiz_tab import add_quiz_tab
+from facegan.studio.session import Studio, layer_groups
+from facegan.studio.walks_tab import add_walks_tab
+
+ADDRESS = "127.0.0.1"  # of this machine alone
+Head = tuple[gr.HTML, gr.Button, gr.Row]  # the title, "Connect again", the row of the look
+
+
+def make_page(studio: Studio) -> gr.Blocks:
+    """The page over a studio; it asks for nothing until a browser opens it."""
+    with gr.Blocks(title="facegan studio", analytics_enabled=False) as page:
+        desk, head = add_head(studio)
+        with gr.Tabs(elem_id="parts") as parts:
+            with gr.Tab("Faces", id="faces"):
+                faces = add_faces_tab(desk)
+            with gr.Tab("Morph", id="morph") as morph_part:
+                add_morph_tab(desk, faces, parts, morph_part)
+            with gr.Tab("Mix", id="mix", visible=False) as mix_part:
+                mix = add_mix_tab(desk)
+            with gr.Tab("Walks", id="walks"):
+                add_walks_tab(desk)
+            if studio.open_reals is not None:
+                with gr.Tab("Quiz", id="quiz") as quiz_part:
+                    add_quiz_tab(desk, quiz_part)
+            with gr.Tab("Favourites", id="favourites") as kept_part:
+                add_favourites_tab(desk, faces, kept_part)
+            with gr.Tab("Model", id="model"):
+                card = gr.HTML(elem_id="model-card")
+        fill_in(page, desk, faces, mix, head, [mix_part, card])
+    return page
+
+
+def add_head(studio: Studio) -> tuple[Desk, Head]:
+    """What stands above all parts."""
+    title = gr.HTML(title_of(None), elem_id="title", padding=False)
+    banner = gr.HTML(elem_id="banner", padding=False, visible=False)
+    again = gr.Button("Connect again", visible=False, elem_id="again", variant="primary")
+    with gr.Row(visible=False) as look:
+        psi = gr.Slider(
+            0,
+            1.5,
+            1,
+            step=0.05,
+            label="Truncation psi",
+            visible=False,
+            elem_id="psi",
+            min_width=200,
+        )
+        kind = gr.Dropdown(
+            [EACH_ITS_OWN], value=EACH_ITS_OWN, label="Class", visible=False, elem_id="kind"
+        )
+    status = gr.HTML(studio.latency.told, elem_id="status", padding=False)
+    desk = Desk(studio, banner, status, psi, kind, gr.State(None), gr.State([]))
+    return desk, (title, again, look)
+
+
+def fill_in(
+    page: gr.Blocks, desk: Desk, faces: FacesTab, mix: MixTab, head: Head, places: list[Any]
+) -> None:
+    """Learn of the model when the page is opened, or connected again, and draw the first faces."""
+    title, again, row = head
+    mix_part, card = places
+    outputs = [again, title, row, mix_part, card, desk.psi, desk.kind, mix.layers]
+    outputs += faces.outputs
+
+    def work(first: Any, count: Any, psi: float, kind: str, current: Any) -> Values:
+        shown = known(desk.studio.facts())
+        return [*shown, *draw(desk.studio, first, count, look_of(psi, kind), current)]
+
+    as_before = [gr.skip() for _ in outputs[1:]]
+    opened = desk.guarded(work, len(outputs), [gr.update(visible=True), *as_before])
+    gr.on([page.load, again.click], opened, faces.inputs, [desk.banner, desk.status, *outputs])
+
+
+def known(facts: ModelFacts) -> Values:
+    """What the page shows once it knows the model."""
+    groups = list(layer_groups(facts.style_layers))
+    return [
+        gr.update(visible=False),
+        title_of(facts),
+        gr.update(visible=facts.has_truncation or bool(facts.classes)),
+        gr.update(visible=facts.style_layers > 0),
+        card_of(facts),
+        gr.update(visible=facts.has_truncation),
+        gr.update(visible=bool(facts.classes), choices=[EACH_ITS_OWN, *facts.classes]),
+        gr.update(choices=groups, value=groups[-1] if groups else None),
+    ]
+
+
+def title_of(facts: ModelFacts | None) -> str:
+    """The head line, and what the model lacks."""
+    model = "not connected yet" if facts is None else html.escape(facts.name)
+    lacks = "" if facts is None or not facts.lacks else f"<p>{html.escape(facts.lacks)}</p>"
+    return f"<h1>facegan studio <small>{model}</small></h1>{lacks}"
+
+
+def card_of(facts: ModelFacts) -> str:
+    """The model's facts as a table."""
+    rows: dict[str, object] = {
+        "Family, preset": f"{facts.family}, {facts.preset}",
+        "Resolution": f"{facts.resolution} px",
+        "Truncation": "yes" if facts.has_truncation else "no",
+        "Classes": ", ".join(facts.classes) or "none",
+        "Layers with a style": facts.style_layers or "none",
+        "Images a request": facts.max_images,
+        "SHA-256 of the weights": facts.sha256,
+        **{name.replace("_", " ").capitalize(): value for name, value in facts.others.items()},
+    }
+    lines = "".join(
+        f'<tr><th scope="row">{html.escape(name)}</th><td>{html.escape(str(value))}</td></tr>'
+        for name, value in rows.items()
+    )
+    told = "Every face here was generated; its file says so, and by which model, from which seed."
+    return f'<table class="studio-card">{lines}</table><p>{told}</p>'
+
+
+def open_page(page: gr.Blocks, port: int, in_browser: bool) -> str:
+    """Serve the page on this machine, in threads of its own; returns its address."""
+    page.queue(default_concurrency_limit=4)
+    _, url, _ = page.launch(
+        server_name=ADDRESS,
+        server_port=port,
+        inbrowser=in_browser,
+        prevent_thread_lock=True,
+        share=False,
+        quiet=True,
+        show_error=False,
+        ssr_mode=False,
+        footer_links=[],
+        enable_monitoring=False,
+        theme=theme(),
+        css=CSS,
+        js=JS,
+    )
+    return str(url)

@@ -1,0 +1,190 @@
+"""Runs a document's blocks as a reader would: in one folder, servers in other terminals."""
+
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+import urllib.request
+from pathlib import Path
+from typing import Any
+
+from documents.blocks import ROOT, SHELL, Block, answers_of, blocks_of, commands_of
+
+SERVER = re.compile(r"(^|\s)(facegan serve|container/inference/serve)\b")
+PORT = re.compile(r"\b808[0-9]\b")
+FUNCTION = re.compile(r"^\w+\(\) \{.*\}$", re.M)
+# Quiet curls that fail where the server refuses.
+PREAMBLE = """set -euo pipefail
+curl() { command curl --silent --show-error --fail-with-body --max-time 60 "$@"; }
+"""
+PATIENCE_SECONDS = 900  # a machine may be busy with other things
+
+
+class Reader:
+    """Somebody who follows documents in a folder.
+
+    Args:
+        folder: Where files are made; holds what the documents take for granted.
+        first_port: The port that stands in for 8080; those after it for 8081 and so on.
+        changes: What is typed instead: a part of a command → its stand-in.
+    """
+
+    def __init__(self, folder: Path, first_port: int, changes: dict[str, str]) -> None:
+        self.folder, self.first_port, self.changes = folder, first_port, changes
+        self.servers: dict[int, subprocess.Popen[bytes]] = {}
+        self.functions: list[str] = []
+        self.names: dict[str, Any] = {"__name__": "__main__"}
+        (folder / "bin").mkdir()
+        for name in ("python", "facegan"):
+            command = "-m facegan.cli " if name == "facegan" else ""
+            wrapper = folder / "bin" / name
+            wrapper.write_text(f'#!/bin/sh\nexec "{sys.executable}" {command}"$@"\n')
+            wrapper.chmod(0o755)
+        beside = str(Path(sys.executable).parent)  # gunicorn
+        self.environment = os.environ | {
+            "PATH": f"{folder / 'bin'}:{beside}:{os.environ['PATH']}",
+            "PYTHONPATH": str(ROOT / "src"),
+            "FACEGAN_GRAPHS": "false",
+            # boto3's calls to AWS reach the first server.
+            "AWS_ENDPOINT_URL_SAGEMAKER_RUNTIME": f"http://localhost:{first_port}",
+            "AWS_ACCESS_KEY_ID": "local", "AWS_SECRET_ACCESS_KEY": "local",
+            "AWS_DEFAULT_REGION": "local",
+        }  # fmt: skip
+
+    def read(self, document: Path) -> None:
+        """Run every shell and Python block, and hold each to the JSON that follows it."""
+        for block, answer in answers_of(blocks_of(document)):
+            where = f"{document.name}, line {block.line}"
+            if block.language in SHELL:
+                self.type_in(block, answer, where)
+            elif block.language == "python":
+                self.run_python(block, where)
+
+    def typed(self, text: str) -> str:
+        """What is typed instead of a text."""
+        for old, new in self.changes.items():
+            text = text.replace(old, new)
+        return PORT.sub(lambda found: str(self.first_port + int(found[0]) - 8080), text)
+
+    def type_in(self, block: Block, answer: Block | None, where: str) -> None:
+        """Run a shell block; a server is started and waited for, and stays."""
+        rest, told, log = "", "", None
+        for line in commands_of(block.text):
+            if SERVER.search(line):
+                told += self.run_shell(rest, where)
+                log = self.serve(self.typed(line), where)
+                rest = ""
+            else:
+                rest += line + "\n"
+        told += self.run_shell(rest, where, is_refusal(answer))
+        if answer is not None:
+            compare(told if log is None else last_request_in(log), answer.text, where)
+
+    def run_shell(self, lines: str, where: str, refuses: bool = False) -> str:
+        """Run lines in bash, after the functions that earlier ones have defined."""
+        if not lines:
+            return ""
+        script = PREAMBLE + "\n".join(self.functions) + "\n" + self.typed(lines)
+        done = subprocess.run(["bash", "-c", script], cwd=self.folder, env=self.environment,
+                              capture_output=True, timeout=PATIENCE_SECONDS)  # fmt: skip
+        told = done.stdout.decode(errors="replace")
+        if refuses:
+            assert done.returncode != 0, f"{where}: was not refused"
+        else:
+            assert done.returncode == 0, (
+                f"{where}: {lines}{told[-500:]}{done.stderr.decode()[-2000:]}"
+            )
+        self.functions += FUNCTION.findall(self.typed(lines))
+        return told
+
+    def run_python(self, block: Block, where: str) -> None:
+        """Run a Python block, after those of the document before it, in the folder."""
+        before, kept = Path.cwd(), dict(os.environ)
+        os.chdir(self.folder)
+        os.environ.update(self.environment)
+        try:
+            exec(compile(self.typed(block.text), where, "exec"), self.names)
+        finally:
+            os.chdir(before)
+            os.environ.clear()
+            os.environ.update(kept)
+
+    def serve(self, line: str, where: str) -> Path:
+        """Start a server in another terminal, unless it runs already; once it is ready, its log."""
+        found = re.search(r"(?:--port |SAGEMAKER_BIND_TO_PORT=)(\d+)", line)
+        port = int(found[1]) if found else self.first_port
+        log = self.folder / f"server-{port}.log"
+        if port in self.servers:
+            return log
+        line += "" if found else f" --port {port}"
+        with log.open("wb") as file:
+            server = subprocess.Popen(["bash", "-c", f"exec env {line}"], cwd=self.folder,
+                                      env=self.environment, stdout=file, stderr=file)  # fmt: skip
+        self.servers[port] = server
+        until = time.monotonic() + PATIENCE_SECONDS
+        while not answers(port):
+            assert server.poll() is None, (
+                f"{where}: {line}: the server has ended: {log.read_text()}"
+            )
+            assert time.monotonic() < until, f"{where}: {line}: the server is not ready"
+            time.sleep(0.1)
+        return log
+
+    def leave(self) -> None:
+        """End the servers."""
+        for server in self.servers.values():
+            server.send_signal(signal.SIGTERM)
+        for server in self.servers.values():
+            server.wait(60)
+
+
+def answers(port: int) -> bool:
+    """Whether a server is ready."""
+    try:
+        with urllib.request.urlopen(f"http://localhost:{port}/ping", timeout=5) as reply:
+            return bool(reply.status == 200)
+    except OSError:
+        return False
+
+
+def last_request_in(log: Path) -> str:
+    """The last line about a request for faces, which is written as the reply ends."""
+    for _ in range(50):
+        lines = [line for line in log.read_text().splitlines() if '"/invocations"' in line]
+        if lines:
+            return lines[-1]
+        time.sleep(0.1)
+    raise AssertionError(f"no line about a request in {log.read_text()}")
+
+
+def is_refusal(answer: Block | None) -> bool:
+    """Whether the JSON behind a block is one refusal."""
+    return answer is not None and '"hint"' in answer.text and "images" not in answer.text
+
+
+def values_in(text: str) -> list[Any]:
+    """JSON values one after another, in lines or over several."""
+    decoder, found, at = json.JSONDecoder(strict=False), [], 0
+    while at < len(text.rstrip()):
+        value, at = decoder.raw_decode(text, at)
+        found.append(value)
+        at += len(text[at:]) - len(text[at:].lstrip())
+    return found
+
+
+def shape(value: Any) -> Any:
+    """The keys of a JSON value, at all depths; of a list those of its first."""
+    if isinstance(value, dict):
+        return {key: shape(below) for key, below in sorted(value.items())}
+    return [shape(value[0])] if isinstance(value, list) and value else None
+
+
+def compare(told: str, shown: str, where: str) -> None:
+    """An answer has the keys that the document shows."""
+    real, promised = values_in(told.strip()), values_in(shown.strip())
+    assert len(real) == len(promised), f"{where}: {len(real)} answers, the document shows others"
+    for one, other in zip(real, promised, strict=True):
+        assert shape(one) == shape(other), f"{where}: {one} is not like {other}"
