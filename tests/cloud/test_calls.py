@@ -1,5 +1,7 @@
 """Calls as data: in their order, taken back when a later one fails, explained when refused."""
 
+from http.server import BaseHTTPRequestHandler, HTTPServer
+from threading import Thread
 from typing import Any
 
 import pytest
@@ -80,6 +82,24 @@ def test_a_refusal_names_action_resource_and_next_step(
 def test_no_credentials_are_said_with_the_next_step(no_aws: pytest.MonkeyPatch) -> None:
     with pytest.raises(CloudError, match=r"Unable to locate credentials\. Run `aws configure`"):
         Aws("eu-west-1").ask(Call("sts", "GetCallerIdentity", {}, "you"))
+
+
+def test_what_is_no_answer_of_awss_is_said(credentials: pytest.MonkeyPatch) -> None:
+    class Proxy(BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            self.send_response(200)
+            self.end_headers()
+            self.wfile.write(b"<html>Sign in</html")
+
+        def log_message(self, *_: Any) -> None:
+            pass
+
+    with HTTPServer(("127.0.0.1", 0), Proxy) as server:
+        Thread(target=server.serve_forever, daemon=True).start()
+        credentials.setenv("AWS_ENDPOINT_URL", f"http://127.0.0.1:{server.server_port}")
+        with pytest.raises(CloudError, match=r"sts:GetCallerIdentity on you.*a proxy\?"):
+            Aws().ask(Call("sts", "GetCallerIdentity", {}, "you"))
+        server.shutdown()
 
 
 def test_an_unknown_profile_is_said(no_aws: pytest.MonkeyPatch) -> None:

@@ -57,6 +57,7 @@ BOTO_HINTS = {  # exception of botocore → the next step
     "ConnectTimeoutError": "Check the network, and the region's name.",
     "ConnectionClosedError": "Check the network, and give the same command again.",
     "ReadTimeoutError": "Check the network, and give the same command again.",
+    "ResponseParserError": "Something between here and AWS answered in its place: a proxy?",
 }
 
 
@@ -128,12 +129,11 @@ class Aws:
             CloudError: it failed; names the action, the resource and the next step.
         """
         from botocore import xform_name
-        from botocore.exceptions import BotoCoreError, ClientError
 
         method = getattr(self.client(call.service), xform_name(call.action))
         try:
             return method(**call.request)
-        except (BotoCoreError, ClientError) as cause:
+        except failures() as cause:
             raise failed(call, cause) from cause
 
     def pages(self, call: Call, items: str) -> Iterator[Any]:
@@ -147,14 +147,21 @@ class Aws:
             CloudError: see :meth:`ask`.
         """
         from botocore import xform_name
-        from botocore.exceptions import BotoCoreError, ClientError
 
         paginator = self.client(call.service).get_paginator(xform_name(call.action))
         try:
             for page in paginator.paginate(**call.request):
                 yield from page.get(items, ())
-        except (BotoCoreError, ClientError) as cause:
+        except failures() as cause:
             raise failed(call, cause) from cause
+
+
+def failures() -> tuple[type[Exception], ...]:
+    """What a call raises where AWS refuses, cannot be reached, or answers what is no answer."""
+    from botocore.exceptions import BotoCoreError, ClientError
+    from botocore.parsers import ResponseParserError
+
+    return BotoCoreError, ClientError, ResponseParserError
 
 
 def failed(call: Call, cause: Any) -> CloudError:
