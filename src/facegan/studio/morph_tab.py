@@ -115,11 +115,15 @@ def wire_way(desk: Desk, faces: FacesTab, here: Pieces, parts: gr.Tabs, tab: gr.
         desk.on([tab.select], begin, [here.way, *wishes], [here.way]),
     ]
     along: dict[str, Any] = {"trigger_mode": "always_last", "queue": False}
-    desk.on([here.share.change], at, place, [here.picture], **along)
+    drawn.append(desk.on([here.share.change], at, place, [here.picture], **along))
     desk.on([faces.morph_from.click], take, [desk.current], [here.first])
     gone = desk.on([faces.morph_to.click], take_and_go, [desk.current], [here.last, parts])
     drawn.append(desk.after(gone, draw, wishes, [here.way]))
-    for event in drawn:  # only now, because the slider may have moved while the way was drawn
+    for event in drawn:  # only now, because the slider may have moved while that was answered
         event.then(
-            lambda way, share: at(way, share)[0], place, here.picture, show_progress="hidden"
+            lambda way, share: at(way, share)[0],
+            place,
+            here.picture,
+            show_progress="hidden",
+            queue=False,
         )
