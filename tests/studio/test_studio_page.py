@@ -26,6 +26,7 @@ def command(model64: Path, data64: Path, browser: Any) -> Iterator[Command]:
     """One real command for many tests; how long its first page takes is kept."""
     running = Command("--model", model64, "--data", data64)
     first = browser.new_page()
+    first.set_default_timeout(90_000)  # how long it may take is a test's matter
     first.goto(running.url)
     await_faces(first, 0, 16)
     running.first_page_seconds = time.perf_counter() - running.loaded_at
