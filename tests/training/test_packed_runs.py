@@ -15,6 +15,7 @@ from unittest import mock
 
 import pytest
 import torch
+from bits import assert_same, weights
 from free_ports import free_port
 from torch import Tensor
 
@@ -45,16 +46,6 @@ def packed(dataset: ImageFolderDataset, tmp_path_factory: pytest.TempPathFactory
     folder = tmp_path_factory.mktemp("packed") / "data"
     write_packed(folder, dataset.images, [n % 2 for n in range(64)], images_a_shard=13)
     return PackedDataset(folder, 32)
-
-
-def weights(trainer: Trainer) -> dict[str, Tensor]:
-    return {name: value.clone() for name, value in trainer.state()[0].items()}
-
-
-def assert_same(one: dict[str, Tensor], two: dict[str, Tensor]) -> None:
-    assert one.keys() == two.keys()
-    for name, value in one.items():
-        assert torch.equal(value, two[name]), name
 
 
 def test_a_run_on_shards_has_the_bits_of_one_on_the_folder_and_resumes_to_them(

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 import torch
+from bits import assert_same, weights
 from torch import Tensor, nn
 
 from facegan.data import ImageFolderDataset
@@ -16,16 +17,6 @@ from facegan.training.ema import MovingAverage
 
 Build = Callable[..., Gan]
 CONFIG = TrainingConfig(total_kimg=0.08, batch_size=8, precision="fp32", tick_kimg=0.04)
-
-
-def weights(trainer: Trainer) -> dict[str, Tensor]:
-    return {name: value.clone() for name, value in trainer.state()[0].items()}
-
-
-def assert_same(one: dict[str, Tensor], two: dict[str, Tensor]) -> None:
-    assert one.keys() == two.keys()
-    for name, value in one.items():
-        assert torch.equal(value, two[name]), name
 
 
 def test_two_runs_with_one_seed_end_with_the_same_bits(

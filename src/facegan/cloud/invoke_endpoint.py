@@ -7,6 +7,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from facegan.client import Reply, StreamedReply
+from facegan.cloud.aws import CHECK, CLOCK, RENEW
 from facegan.errors import CloudError, InvocationError, first_line
 
 LOCAL = "For a server on this machine, give its URL, as http://localhost:8080."
@@ -22,9 +23,9 @@ LOCAL_IDENTITY = {
 HINTS = {  # error code of AWS → the next step
     "ValidationError": "List the endpoints of the region: `aws sagemaker list-endpoints`.",
     "AccessDeniedException": "Your role needs the permission sagemaker:{action}.",
-    "ExpiredTokenException": "Renew your credentials: `aws sso login`, or `aws configure`.",
-    "UnrecognizedClientException": "Check your credentials: `aws sts get-caller-identity`.",
-    "InvalidSignatureException": "Check your credentials, and this machine's clock.",
+    "ExpiredTokenException": RENEW,
+    "UnrecognizedClientException": CHECK,
+    "InvalidSignatureException": CLOCK,
     "ThrottlingException": "Wait a few seconds and ask again.",
     "ServiceUnavailable": "Wait a few seconds and ask again.",
 }
