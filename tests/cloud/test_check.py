@@ -12,7 +12,7 @@ from botocore.stub import Stubber
 from facegan.cli.__main__ import facegan, run_safely
 from facegan.cli.cloud import desk
 from facegan.cloud.aws import Aws
-from facegan.cloud.check import Finding, check, image_of, trusts
+from facegan.cloud.check import Finding, check, trusts
 from facegan.cloud.settings import Settings
 from facegan.errors import ConfigError
 
@@ -211,7 +211,7 @@ def test_nothing_is_named(account: Account) -> None:
     account.answers("ecr", "describe_images", {"imageDetails": []})
     findings = found(account, bucket=None, role=None)
     assert findings["bucket"].state == findings["training role"].state == "missing"
-    assert findings["training image"].told == "facegan-training is empty"
+    assert findings["training image"].told == "No image was pushed to facegan-training yet."
 
 
 def test_endpoints_need_the_serving_role_and_image(account: Account) -> None:
@@ -258,18 +258,6 @@ def test_a_quota_that_nobody_may_see_or_that_is_not_there_is_unknown(account: Ac
 def test_a_type_that_is_none_is_refused_before_anything_is_asked(no_aws: object) -> None:
     with pytest.raises(ConfigError, match="g5"):
         list(check(Aws("eu-west-1"), Settings(), ["g5"]))
-
-
-@pytest.mark.parametrize(
-    ("address", "meant"),
-    [
-        ("1.dkr.ecr.eu-west-1.amazonaws.com/a/b@sha256:1", ("a/b", {"imageDigest": "sha256:1"})),
-        ("1.dkr.ecr.eu-west-1.amazonaws.com/a:2", ("a", {"imageTag": "2"})),
-        ("1.dkr.ecr.eu-west-1.amazonaws.com/a", ("a", {"imageTag": "latest"})),
-    ],
-)
-def test_an_images_address_is_read(address: str, meant: tuple[str, dict[str, str]]) -> None:
-    assert image_of(address) == meant
 
 
 def test_no_credentials_end_the_look(

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 from fake_aws import FakeAws, absent
 
+from facegan import __version__
 from facegan.cli.__main__ import facegan, run_safely
 from facegan.cli.cloud import desk as desk_room
 from facegan.cloud.aws import Aws
@@ -87,7 +88,7 @@ def test_a_dry_run_needs_no_account(no_aws: Any, capsys: pytest.CaptureFixture[s
     ]
     assert calls[0]["request"]["PrimaryContainer"]["ModelDataUrl"] == MODEL
     assert calls[0]["request"]["Tags"] == [{"Key": "facegan:project", "Value": "facegan"}]
-    image = "123456789012.dkr.ecr.eu-west-1.amazonaws.com/facegan-inference:latest"
+    image = f"123456789012.dkr.ecr.eu-west-1.amazonaws.com/facegan-inference:{__version__}"
     assert calls[0]["request"]["PrimaryContainer"]["Image"] == image
 
 
@@ -241,7 +242,7 @@ def test_an_image_that_is_not_pushed_is_said(
     table(DescribeImages=CloudError("no.", "", "ImageNotFoundException"))
     assert cloud("deploy", "faces", "--model", MODEL, *ON, "--role", ROLE, "--yes") == 9
     shown = capsys.readouterr().err
-    assert "facegan-inference:latest is not in ECR" in shown and "facegan cloud push" in shown
+    assert "facegan-inference is not in ECR" in shown and "facegan cloud push" in shown
 
 
 def test_a_job_without_a_model_is_not_deployed(

@@ -4,8 +4,15 @@ from typing import Any, get_args, get_type_hints
 
 import pytest
 
-from facegan.cli.train import OPTIONS
-from facegan.cloud.hyperparameters import FAMILIES, PLAN, TRAINER, check_names_and_kinds, kinds_of
+from facegan.cli.train import OPTIONS, RESOLUTION
+from facegan.cloud.hyperparameters import (
+    DEFAULT_RESOLUTION,
+    FAMILIES,
+    PLAN,
+    TRAINER,
+    check_names_and_kinds,
+    kinds_of,
+)
 from facegan.errors import ConfigError
 from facegan.gans import FAMILIES as REAL_FAMILIES
 from facegan.training import TrainingConfig
@@ -26,6 +33,7 @@ def test_a_familys_table_is_what_the_family_declares(name: str) -> None:
     declared = {spec.name: kind(types[spec.name]) for spec in preset.hyperparameters()}
     assert dict(FAMILIES[name].numbers) == declared
     assert set(FAMILIES[name].presets) == set(family.presets)
+    assert dict(FAMILIES[name].defaults) == dict(family.default_presets)
 
 
 def test_the_trainers_table_is_what_the_trainer_declares() -> None:
@@ -34,6 +42,7 @@ def test_the_trainers_table_is_what_the_trainer_declares() -> None:
 
 
 def test_no_family_is_missing() -> None:
+    assert DEFAULT_RESOLUTION == RESOLUTION
     assert set(FAMILIES) == set(REAL_FAMILIES)
 
 

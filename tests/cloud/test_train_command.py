@@ -1,5 +1,6 @@
 """`facegan cloud train`: what it sends, what it refuses before anything is paid, what it asks."""
 
+import io
 import json
 import re
 import sys
@@ -10,6 +11,7 @@ import pytest
 from described_jobs import described
 from strict_aws import StrictAws, refusal
 
+from facegan import __version__
 from facegan.cli.__main__ import facegan, run_safely
 from facegan.cli.cloud import wishes
 from facegan.cloud.aws import Aws
@@ -31,6 +33,7 @@ def ready(strict: StrictAws, **others: Any) -> StrictAws:
     strict.answers |= {
         "DescribeImages": {"imageDetails": [{"imageDigest": DIGEST}]},
         "ListObjectsV2": {"Contents": [{"Key": "dataset.json"}]},
+        "GetObject": lambda _: {"Body": io.BytesIO(b'{"resolution": 32}')},
         "CreateTrainingJob": {"TrainingJobArn": "arn"},
     } | others
     return strict
@@ -52,7 +55,7 @@ def test_a_dry_run_prints_the_requests_without_an_account(
         "action": "CreateTrainingJob",
         "request": TrainingJob(
             name="faces-1",
-            image=f"{REGISTRY}/facegan-training:latest",
+            image=f"{REGISTRY}/facegan-training:{__version__}",
             role="arn:aws:iam::123456789012:role/facegan",
             pictures="s3://my-bucket/faces/toy32/",
             output="s3://my-bucket/faces/jobs",
@@ -113,7 +116,7 @@ def test_settings_come_from_the_file(
         'security_groups = ["sg-1"]\n'
     )
     given = ("cloud", "train", "--data", "s3://b/d", "--instance-type", "ml.m5.large", "--dry-run")
-    assert run_safely(facegan, list(given)) == 0
+    assert run_safely(facegan, [*given, "--resolution", "64"]) == 0
     (call,) = json.loads(capsys.readouterr().out)
     assert call["request"]["OutputDataConfig"] == {
         "S3OutputPath": "s3://b/p/jobs", "KmsKeyId": "1234-abcd",
@@ -127,7 +130,7 @@ def test_a_real_run_pins_the_image_and_says_how_to_go_on(
 ) -> None:
     ready(strict)
     assert train("--yes") == 0
-    assert strict.actions == ["DescribeImages", "ListObjectsV2", "CreateTrainingJob"]
+    assert strict.actions == ["DescribeImages", "ListObjectsV2", "GetObject", "CreateTrainingJob"]
     image = strict.request("CreateTrainingJob")["AlgorithmSpecification"]["TrainingImage"]
     assert image == f"{REGISTRY}/facegan-training@{DIGEST}"
     told = capsys.readouterr().out
@@ -184,7 +187,7 @@ def test_a_group_that_was_made_goes_again_where_the_job_is_refused(strict: Stric
         ({"ListObjectsV2": {}}, "There is nothing at s3://my-bucket/faces/toy32/.*cloud upload"),
         (
             {"DescribeImages": refusal("RepositoryNotFoundException")},
-            "facegan-training:latest is not in ECR.*facegan cloud push",
+            "no repository facegan-training in ECR.*facegan cloud push",
         ),
         (
             {"CreateTrainingJob": refusal("ResourceInUse")},
@@ -206,10 +209,59 @@ def test_what_aws_refuses_ends_in_the_next_step(
 
 def test_what_only_the_role_may_look_at_is_no_reason_to_stop(strict: StrictAws) -> None:
     denied = refusal("AccessDeniedException")
-    ready(strict, DescribeImages=denied, ListObjectsV2=refusal("AccessDenied"))
-    assert train("--yes") == 0
+    ready(strict, DescribeImages=denied, ListObjectsV2=refusal("AccessDenied"), GetObject=denied)
+    named = f"{REGISTRY}/facegan-training:1"
+    assert train("--yes", "--image", named) == 0
     image = strict.request("CreateTrainingJob")["AlgorithmSpecification"]["TrainingImage"]
-    assert image == f"{REGISTRY}/facegan-training:latest"
+    assert image == named
+
+
+WITHOUT_PRESET = [word for word in LEAST if word not in ("--preset", "toy32")]
+NOT_KNOWN = "Give --resolution, what the data was prepared at, or a --preset"
+
+
+@pytest.mark.parametrize(
+    ("manifest", "family", "told"),
+    [
+        ({"resolution": 64}, "dcgan", ""),
+        ({"resolution": 256}, "stylegan2", ""),
+        ({}, "dcgan", ""),  # plain images are made as large as the container's default
+        ({"resolution": 128}, "dcgan", "no default preset for 128 px"),
+        ({"resolution": 512}, "r3gan", "no default preset for 512 px"),
+        (refusal("AccessDenied"), "dcgan", NOT_KNOWN),
+    ],
+)
+def test_a_job_whose_preset_cannot_be_chosen_is_refused_before_it_costs(
+    strict: StrictAws, capsys: pytest.CaptureFixture[str], manifest: Any, family: str, told: str
+) -> None:
+    refused = isinstance(manifest, Exception)
+    body = manifest if refused else lambda _: {"Body": io.BytesIO(json.dumps(manifest).encode())}
+    ready(strict, GetObject=body)
+    code = run_safely(facegan, [*WITHOUT_PRESET, "--family", family, "--yes"])
+    assert (code, "CreateTrainingJob" in strict.actions) == ((2, False) if told else (0, True))
+    assert told in " ".join(capsys.readouterr().err.split())
+
+
+@pytest.mark.parametrize("has_torch", [True, False])
+@pytest.mark.parametrize(
+    ("options", "told"),
+    [
+        ((), NOT_KNOWN),
+        (("--resolution", "64"), ""),
+        (("--resolution", "512"), "no default preset for 512 px"),
+        (("--resolution", "512", "--family", "stylegan2"), "no default preset for 512 px"),
+    ],
+)
+def test_a_dry_run_which_reads_no_data_needs_the_resolution_or_the_preset(
+    strict: StrictAws, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str],
+    has_torch: bool, options: tuple[str, ...], told: str,
+) -> None:  # fmt: skip
+    if not has_torch:
+        for room in ("facegan.gans", "facegan.training.plan"):
+            monkeypatch.setitem(sys.modules, room, None)
+    assert run_safely(facegan, [*WITHOUT_PRESET, *options, "--dry-run"]) == (2 if told else 0)
+    assert told in " ".join(capsys.readouterr().err.split())
+    assert strict.asked == []
 
 
 @pytest.mark.parametrize(

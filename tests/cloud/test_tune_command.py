@@ -20,6 +20,7 @@ WISHES = ("--range", "beta1=0.1:0.9", "--choice", "conv_dim=16,32", "--evaluate-
 READY = {
     "DescribeImages": {"imageDetails": [{"imageDigest": "sha256:" + "a" * 64}]},
     "ListObjectsV2": {"Contents": [{"Key": "dataset.json"}]},
+    "GetObject": refusal("NoSuchKey"),
     "CreateHyperParameterTuningJob": {},
 }
 

@@ -9,6 +9,7 @@ from urllib.parse import unquote
 
 from facegan.cloud.aws import Aws
 from facegan.cloud.calls import Call
+from facegan.cloud.images import ABSENT, ECR, find_image, pushed_at
 from facegan.cloud.limits import INSTANCE
 from facegan.cloud.policies import (
     filled,
@@ -234,48 +235,23 @@ def denied(aws: Aws, arn: str, statement: Mapping[str, Any]) -> list[str]:
 
 
 def check_image(aws: Aws, settings: Settings, image: str, now: datetime) -> Finding:
-    """Whether ECR has an image: the newest of its repository, or the one that is named."""
+    """Return whether ECR has the image that a launch would take: the named one, or the newest."""
     what = f"{image} image"
-    address = getattr(settings, f"{image}_image")
-    repository, wanted = image_of(address) if address else (f"{settings.repository}-{image}", None)
-    call = Call(
-        "ecr",
-        "DescribeImages",
-        {"repositoryName": repository} | ({"imageIds": [wanted]} if wanted else {}),
-        repository,
-    )
+    named = getattr(settings, f"{image}_image")
+    if named and not ECR.fullmatch(named):
+        return Finding(what, UNKNOWN, f"{named} is not in ECR, so it is not looked at")
+    address = named or f"{settings.repository}-{image}"
     try:
-        found = max(aws.pages(call, "imageDetails"), key=pushed_at, default=None)
+        found = find_image(aws, address)
     except CloudError as error:
-        absent = ("RepositoryNotFoundException", "ImageNotFoundException")
-        if error.code not in absent:
+        if error.code not in ABSENT:
             return refusal(what, error)
-        told = f"there is no {address or 'repository ' + repository}"
-        return Finding(what, MISSING, told, "make build; facegan cloud push")
-    if found is None:
-        told = f"{repository} is empty"
-        return Finding(what, MISSING, told, "make build; facegan cloud push")
+        return Finding(what, MISSING, error.message, "make build; facegan cloud push")
     days = (now - pushed_at(found)).days
     tags = ", ".join(sorted(found.get("imageTags", ()))) or "no tag"
     size = found.get("imageSizeInBytes", 0) / 1e9
-    told = f"{repository} ({tags}), {days} days old, {size:.1f} GB, {found['imageDigest']}"
+    told = f"{address} ({tags}), {days} days old, {size:.1f} GB, {found['imageDigest']}"
     return Finding(what, OK, told)
-
-
-def pushed_at(image: Mapping[str, Any]) -> datetime:
-    """When an image came to ECR."""
-    at: datetime = image.get("imagePushedAt") or datetime.min.replace(tzinfo=UTC)
-    return at
-
-
-def image_of(address: str) -> tuple[str, dict[str, str]]:
-    """The repository's name, and which of its images an address means."""
-    name = address.partition("/")[2] or address
-    if "@" in name:
-        repository, _, digest = name.partition("@")
-        return repository.partition(":")[0], {"imageDigest": digest}
-    repository, _, tag = name.partition(":")
-    return repository, {"imageTag": tag or "latest"}
 
 
 def check_quotas(

@@ -20,6 +20,7 @@ from facegan.cloud.limits import (
     check_place,
     check_role,
     check_variables,
+    has_gpu,
     is_local,
 )
 from facegan.cloud.training_request import tag_list
@@ -27,7 +28,6 @@ from facegan.errors import CloudError, ConfigError
 
 # GPU machines of an endpoint. The images' torch is built for CUDA 13, which wants a driver of 580;
 # of the systems that SageMaker offers for endpoints only this one has it (docs/containers.md).
-GPU_FAMILIES = ("ml.g", "ml.p")
 GPU_SYSTEM = "al2023-ami-sagemaker-inference-gpu-4-1"
 # Machines with disks of their own, which are encrypted by hardware: the API refuses a key there.
 OWN_DISKS = re.compile(r"ml\.(g4dn|g5|g6e?|g7e?|p4d?e?|p5e?n?|p6\S*|trn\d\S*|[a-z]+\d+[a-z]*d)\..*")
@@ -290,7 +290,7 @@ class ModelEndpoint:
         }
         if self.rivals:
             variant["InitialVariantWeight"] = weight
-        if self.instance_type.startswith(GPU_FAMILIES):
+        if has_gpu(self.instance_type):
             variant["InferenceAmiVersion"] = GPU_SYSTEM
         return variant
 

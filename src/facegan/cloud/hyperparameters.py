@@ -11,7 +11,7 @@ from typing import Any
 
 from facegan.errors import ConfigError, nearest
 
-DEFAULT_FAMILY = "dcgan"
+DEFAULT_FAMILY, DEFAULT_RESOLUTION = "dcgan", 32  # where nothing is named and the data does not say
 KINDS = {"int": "a whole number", "float": "a number", "bool": "true or false", "text": "a text"}
 KINDS["float|text"] = "a number or a word"
 
@@ -46,16 +46,19 @@ class FamilyTable:
 
     Args:
         presets: Their names.
+        defaults: Resolution → the preset that is taken where none is named.
         numbers: Its own hyperparameters, name → kind.
     """
 
     presets: tuple[str, ...]
+    defaults: Mapping[int, str]
     numbers: Mapping[str, str]
 
 
 FAMILIES = {
     "dcgan": FamilyTable(
         ("article32", "toy32", "tiny"),
+        dict.fromkeys((8, 16, 32, 64), "toy32"),
         {
             "latent_dim": "int",
             "conditional": "bool",
@@ -77,6 +80,7 @@ FAMILIES = {
             *("paper32", "faces32", "paper64", "faces128", "paper256", "tiny"),
             *("paper32-conditional", "tiny-conditional"),
         ),
+        {32: "faces32", 64: "paper64", 128: "faces128", 256: "paper256"},
         {
             "latent_dim": "int",
             "conditional": "bool",
@@ -100,6 +104,7 @@ FAMILIES = {
     ),
     "stylegan2": FamilyTable(
         ("paper32", "paper64", "paper128", "paper256", "tiny", "tiny-conditional"),
+        {side: f"paper{side}" for side in (32, 64, 128, 256)},
         {
             "latent_dim": "int",
             "conditional": "bool",
@@ -152,6 +157,22 @@ def check_names_and_kinds(values: Mapping[str, Any]) -> None:
             raise ConfigError(f"Unknown hyperparameter {name!r}.", hint)
         if not is_of_kind(kinds[name], value):
             raise ConfigError(f"{name} is {value!r}.", f"It must be {KINDS[kinds[name]]}.")
+
+
+def check_preset_for(values: Mapping[str, Any], resolution: int) -> None:
+    """Refuse a job that names no preset and whose family has none for the images' resolution.
+
+    Raises:
+        ConfigError: names what to give.
+    """
+    family = str(values.get("family", DEFAULT_FAMILY))
+    defaults = FAMILIES[family].defaults
+    if values.get("preset") is None and resolution not in defaults:
+        sides = ", ".join(map(str, sorted(defaults)))
+        raise ConfigError(
+            f"{family} has no default preset for {resolution} px (it has for {sides}).",
+            f"Name one by preset: {', '.join(FAMILIES[family].presets)}; or choose another family.",
+        )
 
 
 def is_of_kind(kind: str, value: Any) -> bool:

@@ -1,9 +1,14 @@
 """Where a job's things lie in S3: a prefix a project, and in it a folder a job."""
 
+import json
+
+from facegan.cloud.absent import NO_OBJECT
 from facegan.cloud.aws import Aws
 from facegan.cloud.calls import Call
 from facegan.cloud.s3_place import Place
 from facegan.errors import CloudError
+
+MAX_MANIFEST_BYTES = 2**28
 
 
 def folder(address: str) -> str:
@@ -27,6 +32,26 @@ def checkpoints_of(bucket: str, project: str, job: str) -> str:
 def output_archive(output: str, job: str) -> Place:
     """Where SageMaker puts the files that a job left beside its model."""
     return Place.read(output).at(f"{job}/output/output.tar.gz")
+
+
+def read_resolution(aws: Aws, address: str) -> int | None:
+    """Return the resolution that a data set's dataset.json gives; None where there is no such file.
+
+    Raises:
+        CloudError: the file cannot be read.
+    """
+    place = Place.read(address)
+    request = {"Bucket": place.bucket, "Key": f"{place.below}dataset.json"}
+    try:
+        body = aws.ask(Call("s3", "GetObject", request, address))["Body"].read(MAX_MANIFEST_BYTES)
+        found = json.loads(body).get("resolution")
+    except CloudError as error:
+        if error.code in NO_OBJECT:
+            return None
+        raise
+    except (ValueError, RecursionError, AttributeError):  # the container says what is wrong with it
+        return None
+    return found if type(found) is int else None
 
 
 def check_pictures(aws: Aws, address: str) -> None:

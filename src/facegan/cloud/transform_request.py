@@ -9,8 +9,15 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from facegan.cloud.calls import Call
-from facegan.cloud.endpoint_requests import GPU_FAMILIES, OWN_DISKS, ModelEndpoint, create_model
-from facegan.cloud.limits import check_instances, check_name, check_number, check_place, is_local
+from facegan.cloud.endpoint_requests import OWN_DISKS, ModelEndpoint, create_model
+from facegan.cloud.limits import (
+    check_instances,
+    check_name,
+    check_number,
+    check_place,
+    has_gpu,
+    is_local,
+)
 from facegan.cloud.training_request import tag_list
 from facegan.errors import ConfigError
 
@@ -50,7 +57,7 @@ class TransformJob:
         check_number("payload_mb", self.payload_mb, 1, 100)
         if is_local(self.instance_type):
             raise ConfigError("A transform job runs on AWS.", "Give one like ml.c7i.large.")
-        if self.instance_type.startswith(GPU_FAMILIES):
+        if has_gpu(self.instance_type):
             hint = "Its drivers end at 535, and the image's CUDA wants 580: take ml.c7i.xlarge."
             raise ConfigError(f"The transform job is to run on {self.instance_type}.", hint)
         self.served()

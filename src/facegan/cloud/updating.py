@@ -10,7 +10,6 @@ from typing import Any
 from facegan.cloud.aws import Aws
 from facegan.cloud.calls import Call
 from facegan.cloud.endpoint_requests import (
-    GPU_FAMILIES,
     GPU_SYSTEM,
     MAIN,
     MAX_NAME,
@@ -18,7 +17,7 @@ from facegan.cloud.endpoint_requests import (
     create_model,
     digest,
 )
-from facegan.cloud.limits import check_image, check_instances, check_number, check_place
+from facegan.cloud.limits import check_image, check_instances, check_number, check_place, has_gpu
 from facegan.cloud.scaling import alarm_prefix, rollback_alarms, scaled
 from facegan.cloud.training_request import tag_list
 from facegan.errors import CloudError, ConfigError
@@ -134,7 +133,7 @@ class Change:
         if self.instance_type is not None:
             main["InstanceType"] = self.instance_type
             main.pop("InferenceAmiVersion", None)
-            if self.instance_type.startswith(GPU_FAMILIES):
+            if has_gpu(self.instance_type):
                 main["InferenceAmiVersion"] = GPU_SYSTEM
         if self.instance_count is not None:
             main["InitialInstanceCount"] = self.instance_count

@@ -100,7 +100,7 @@ def command(
     """
     check_wish(wish, no_wait)
     multi = wish["multi_model"]
-    served = what_serves(desk, multi or wish["model"], wish["image"], wish["role"], unapproved)
+    served = what_serves(desk, multi or wish["model"], wish, unapproved)
     endpoint = endpoint_of(desk, name, served, wish)
     scaling = scaling_of(desk, name, wish)
     if desk.is_dry:

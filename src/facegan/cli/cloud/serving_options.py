@@ -1,6 +1,6 @@
 """What commands that serve a model on AWS share: which role, which image, which model."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -8,7 +8,7 @@ from typing import Any
 import click
 
 from facegan.cli.cloud.desk import Desk
-from facegan.cloud.images import image_address, pinned
+from facegan.cloud.images import image_address, pinned, unpinned
 from facegan.cloud.model_registry import find_model, needs_aws
 
 MODEL_HELP = (
@@ -38,29 +38,38 @@ class Served:
 
 
 def what_serves(
-    desk: Desk, model: str, image: str | None, role: str | None, is_unapproved_taken: bool
+    desk: Desk, model: str, wish: Mapping[str, Any], is_unapproved_taken: bool
 ) -> Served:
-    """What the options and facegan.toml come to; AWS is asked what they leave open.
+    """Return what the options and facegan.toml come to; AWS is asked what they leave open.
+
+    Args:
+        desk: Where to act.
+        model: What ``MODEL_HELP`` says.
+        wish: The options ``image``, ``role``, ``instance_type`` and ``env``.
+        is_unapproved_taken: Whether a registered version may be unapproved.
 
     Raises:
         CloudError: a setting is missing, or there is no such model.
     """
     settings = desk.settings
-    acting = role or settings.serving_role or settings.need("role")
+    acting = wish["role"] or settings.serving_role or settings.need("role")
     if needs_aws(model) and desk.is_dry:
         desk.hint(f"What {model} is, only AWS knows: it is asked, and nothing is made.")
     source = find_model(desk.aws, model, is_unapproved_taken) if needs_aws(model) else None
     address = source.model if source else model
-    named = image or (source.image if source else None)
-    return Served(address, named or image_in_ecr(desk, acting), acting)
+    named = wish["image"] or (source.image if source else None)
+    is_on_gpu = "FACEGAN_DEVICE=cpu" not in wish["env"]
+    machine = wish["instance_type"] if is_on_gpu else None
+    return Served(address, named or image_in_ecr(desk, acting, machine), acting)
 
 
-def image_in_ecr(desk: Desk, role: str) -> str:
-    """The image that facegan.toml names, or we pushed last; a dry run does not ask its digest.
+def image_in_ecr(desk: Desk, role: str, instance_type: str | None = None) -> str:
+    """Return the image that facegan.toml names, or that was pushed last, by its digest.
 
     Args:
-        desk: Where to act.
+        desk: Where to act; a dry run asks nobody, and gets this version's tag.
         role: Of the account whose images they are.
+        instance_type: Where it will run; None: anywhere.
 
     Raises:
         CloudError: it is not there, or no region is known.
@@ -68,9 +77,9 @@ def image_in_ecr(desk: Desk, role: str) -> str:
     settings = desk.settings.but(role=role)
     address = image_address(settings, "inference", settings.region or desk.aws.region)
     if desk.is_dry:
-        desk.hint("The image will be named by its digest, which a dry run does not ask for.")
-        return address
-    return pinned(desk.aws, address)
+        desk.hint("A real run takes the newest image that was pushed, by its digest.")
+        return unpinned(address)
+    return pinned(desk.aws, address, instance_type)
 
 
 def pairs(texts: tuple[str, ...], option: str) -> dict[str, str]:

@@ -8,15 +8,17 @@ import click
 from facegan.cli.cloud.desk import Desk, acting_options
 from facegan.cli.cloud.watching import follow, outcome, starting
 from facegan.cli.cloud.wishes import (
+    check_before_start,
     check_hyperparameters,
+    check_preset_is_known,
     derived_name,
     hyperparameters_of,
     job_options,
-    look_first,
     settled,
     training_job,
 )
 from facegan.cloud.costs import sentence
+from facegan.cloud.images import unpinned
 from facegan.cloud.job_status import duration
 from facegan.cloud.launching import creation, explained, launch_calls, missing_groups
 from facegan.cloud.training_request import TrainingJob
@@ -55,9 +57,10 @@ def command(
     with them. A job whose time is up has no model: with --max-minutes well below --max-hours it
     ends with one. --keep-warm costs on after the job.
 
-    With --dry-run the image has its tag; a real run looks up the image's digest, and sees that
-    there is something at --data. Instances with disks of their own (g5, p4d …) encrypt these
-    themselves; --kms-key is for their output alone.
+    A real run takes the newest image that was pushed, by its digest, and reads the data's
+    resolution at --data. --dry-run asks nobody: the image has this version's tag, and a
+    --resolution or a --preset is needed. Instances with disks of their own (g5, p4d …) encrypt
+    these themselves; --kms-key is for their output alone.
     """
     values = hyperparameters_of(wish)
     if unchecked := check_hyperparameters(values, wish["evaluation"] is not None):
@@ -69,9 +72,10 @@ def command(
         warm_seconds=warm, experiment=experiment, run=run,
     )  # fmt: skip
     if desk.is_dry:
-        desk.act(launch_calls(job), "")
+        check_preset_is_known(values)
+        desk.act(launch_calls(replace(job, image=unpinned(job.image))), "")
         return
-    start(desk, replace(job, image=look_first(desk, job)))
+    start(desk, check_before_start(desk, job))
     desk.answer(told_of(job), next_steps(job))
     if wait:
         outcome(desk, follow(desk, job.name))

@@ -69,7 +69,7 @@ def start(desk: Desk, name: str, no_wait: bool, unapproved: bool, **wish: Any) -
           --requests s3://my-bucket/requests.jsonl --output s3://my-bucket/drawn
     """
     settings = desk.settings
-    served = what_serves(desk, wish["model"], wish["image"], wish["role"], unapproved)
+    served = what_serves(desk, wish["model"], wish, unapproved)
     job = TransformJob(
         name=name,
         image=served.image,

@@ -11,10 +11,11 @@ from facegan.cli.cloud.desk import Desk, acting_options, settings_options
 from facegan.cli.cloud.tables import table
 from facegan.cli.cloud.watching import age, starting, status_word
 from facegan.cli.cloud.wishes import (
+    check_before_start,
     check_hyperparameters,
+    check_preset_is_known,
     hyperparameters_of,
     job_options,
-    look_first,
     settled,
     training_job,
 )
@@ -22,6 +23,7 @@ from facegan.cli.lazy import LazyVerbs, Verb
 from facegan.cloud import job_status, tuning
 from facegan.cloud.costs import sentence
 from facegan.cloud.hyperparameters import DEFAULT_FAMILY
+from facegan.cloud.images import unpinned
 from facegan.cloud.job_status import duration
 from facegan.cloud.launching import explained
 from facegan.cloud.tuning_request import OBJECTIVES, STRATEGIES, Choice, Range, TuningJob
@@ -156,9 +158,11 @@ def start(
         tags=desk.settings.all_tags,
     )
     if desk.is_dry:
-        desk.act([tuning.creation(job)], "")
+        check_preset_is_known(values)
+        image = unpinned(job.job.image)
+        desk.act([tuning.creation(replace(job, job=replace(job.job, image=image)))], "")
         return
-    job = replace(job, job=replace(job.job, image=look_first(desk, job.job)))
+    job = replace(job, job=check_before_start(desk, job.job))
     try:
         with starting(called, f"facegan cloud tune results {called}"):
             desk.act([tuning.creation(job)], question(desk, job))

@@ -1,7 +1,9 @@
 """What `train` and `tune start` are told of a job: their options, checked before AWS is asked."""
 
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import replace
 from typing import Any
 
 import click
@@ -9,14 +11,22 @@ import click
 from facegan.cli.cloud.desk import Desk
 from facegan.cloud.hyperparameters import (
     DEFAULT_FAMILY,
+    DEFAULT_RESOLUTION,
     PLAN,
     check_names_and_kinds,
+    check_preset_for,
     is_of_kind,
     kinds_of,
 )
 from facegan.cloud.images import image_address, pinned
 from facegan.cloud.limits import is_local
-from facegan.cloud.places import check_pictures, checkpoints_of, folder, jobs_folder
+from facegan.cloud.places import (
+    check_pictures,
+    checkpoints_of,
+    folder,
+    jobs_folder,
+    read_resolution,
+)
 from facegan.cloud.settings import Settings
 from facegan.cloud.training_request import (
     DISTRIBUTIONS,
@@ -175,12 +185,7 @@ def check_hyperparameters(values: Mapping[str, Any], has_evaluation: bool) -> st
     if (has_evaluation or "evaluate_split" in values) and not is_measured:
         told = "Pictures to evaluate against are given, and nothing would be evaluated."
         raise ConfigError(told, "Say how often: --evaluate-kimg 5.")
-    try:
-        check_as_the_container_does(values)
-    except ImportError:
-        check_names_and_kinds(values)
-        return UNCHECKED
-    return ""
+    return check_values(values)
 
 
 def float_or_zero(value: Any) -> float:
@@ -307,29 +312,72 @@ def region_of(desk: Desk) -> str | None:
     return desk.settings.region or desk.aws.region
 
 
-def look_first(desk: Desk, job: TrainingJob) -> str:
-    """See that image and pictures are there, as far as the caller may look.
-
-    Returns:
-        The image by its digest.
+def check_before_start(desk: Desk, job: TrainingJob) -> TrainingJob:
+    """Return the job with its image by digest; image, images and preset are known to be there.
 
     Raises:
         CloudError: one is missing.
+        ConfigError: the family has no preset for the data's resolution.
     """
-    image = job.image
-    looks: Sequence[tuple[str, Callable[[], Any]]] = [
-        (job.image, lambda: pinned(desk.aws, job.image)),
-        *((place.place, lambda at=place.place: check_pictures(desk.aws, at))
-          for place in job.all_channels()),
-    ]  # fmt: skip
-    for what, look in looks:
-        try:
-            image = look() or image
-        except CloudError as error:
-            if not error.code.startswith("AccessDenied"):
-                raise
-            desk.say(f"{what} could not be looked at with your credentials; the role may.")
-    return image
+    machine = None if job.hyperparameters.get("device") == "cpu" else job.instance_type
+    image = pinned(desk.aws, job.image, machine)
+    for place in job.all_channels():
+        with readable_by_the_role(desk, place.place):
+            check_pictures(desk.aws, place.place)
+    side = None
+    with readable_by_the_role(desk, f"{job.pictures}dataset.json"):
+        side = read_resolution(desk.aws, job.pictures) or DEFAULT_RESOLUTION
+    check_preset_is_known(job.hyperparameters, side)
+    return replace(job, image=image)
+
+
+@contextmanager
+def readable_by_the_role(desk: Desk, what: str) -> Iterator[None]:
+    """Go on where the caller may not look at something: the job's role may."""
+    try:
+        yield
+    except CloudError as error:
+        if not error.code.startswith("AccessDenied"):
+            raise
+        desk.say(f"{what} could not be looked at with your credentials; the role may.")
+
+
+def check_preset_is_known(values: Mapping[str, Any], side: int | None = None) -> None:
+    """Refuse a job of which nobody can tell, before it is paid, that the container has a preset.
+
+    Args:
+        values: The hyperparameters.
+        side: The resolution of the data, where that was looked at.
+
+    Raises:
+        ConfigError: neither is known, or the family cannot make these images.
+    """
+    if "preset" not in values and "resolution" not in values and side is None:
+        raise ConfigError(
+            "The preset depends on the images' resolution, and that is not known here.",
+            "Give --resolution, what the data was prepared at, or a --preset.",
+        )
+    if side is not None:
+        check_values({"resolution": str(side), **values})
+
+
+def check_values(values: Mapping[str, Any]) -> str:
+    """Check hyperparameters by the families where torch is installed, else by tables.
+
+    Returns:
+        What could not be checked here; "" where all was.
+
+    Raises:
+        ConfigError: names the hyperparameter, and the fix.
+    """
+    try:
+        check_as_the_container_does(values)
+    except ImportError:
+        check_names_and_kinds(values)
+        if is_of_kind("int", values.get("resolution")):
+            check_preset_for(values, int(float(values["resolution"])))
+        return UNCHECKED
+    return ""
 
 
 def kind_of(values: Mapping[str, Any], name: str) -> str:

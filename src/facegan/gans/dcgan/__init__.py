@@ -17,7 +17,7 @@ class Dcgan(Family):
     name = "dcgan"
     paper = "Radford, Metz & Chintala 2015, arXiv:1511.06434"
     presets = PRESETS
-    default_presets = {32: "toy32"}
+    default_presets = dict.fromkeys((8, 16, 32, 64), "toy32")
 
     def build_players(
         self, preset: DcganPreset, image_shape: tuple[int, ...]
