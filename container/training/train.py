@@ -25,6 +25,7 @@ from facegan.cli.worker import Order
 from facegan.environment import TrainingEnvironment, failure_file
 from facegan.errors import DatasetError
 from facegan.failure_reason import failure_reason
+from facegan.gpu_check import require_visible_gpu
 
 try:  # the one exception that the toolkit reports by its text alone
     from sagemaker_training.errors import ClientError as JobFailed
@@ -66,6 +67,8 @@ def run(environment: TrainingEnvironment) -> None:
     from facegan.training import RunFolder  # torch: seconds, in which SIGTERM is already heard
 
     plan = plan_of(environment)
+    if plan.get("device", "auto") == "auto":
+        require_visible_gpu(os.environ, environment.instance_type, "the hyperparameter device=cpu")
     folder = RunFolder(environment.checkpoint_dir, environment.tensorboard_dir)
     resume = folder.holds_run()
     if resume:

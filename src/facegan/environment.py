@@ -49,6 +49,7 @@ class ServingEnvironment:
     log_format: str | None = None  # "json" or "text"; None leaves it to who serves
     log_level: str = "INFO"
     emf: bool = False  # CloudWatch's embedded metrics in the log
+    instance_type: str | None = None  # as "ml.g5.xlarge"; SageMaker does not tell an endpoint
 
     @classmethod
     def from_mapping(cls, variables: Mapping[str, str]) -> Self:
@@ -80,6 +81,7 @@ class ServingEnvironment:
             log_format=read.choice("FACEGAN_LOG_FORMAT", ("json", "text")),
             log_level=(read.choice("LOG_LEVEL", LOG_LEVELS) or cls.log_level).upper(),
             emf=read.choice("FACEGAN_EMF", ("true", "false")) == "true",
+            instance_type=read.text("SM_CURRENT_INSTANCE_TYPE", "") or None,
         )
 
     @property
@@ -122,6 +124,7 @@ class TrainingEnvironment:
     current_host: str = "algo-1"
     network_interface: str = ""  # that the hosts reach one another by
     meeting_port: int = 7777  # where they meet, on the first of them
+    instance_type: str | None = None  # as "ml.g5.xlarge"; None where nobody says
 
     @classmethod
     def from_mapping(cls, variables: Mapping[str, str]) -> Self:
@@ -153,7 +156,9 @@ class TrainingEnvironment:
             hyperparameters=read_hyperparameters(config / "hyperparameters.json"),
             hosts=hosts,
             current_host=current_host,
-            network_interface=read_interface(base / "input/config/resourceconfig.json"),
+            network_interface=read_interface(config / "resourceconfig.json"),
+            instance_type=read.text("SM_CURRENT_INSTANCE_TYPE", "")
+            or read_instance_type(config / "resourceconfig.json"),
             meeting_port=read.number("FACEGAN_MEETING_PORT", cls.meeting_port, 1, 65535),
         )
 
@@ -481,6 +486,12 @@ def read_interface(path: Path) -> str:
     if not isinstance(name, str):
         raise ConfigError(f"{path}: network_interface_name is {name!r}.", "It must be a name.")
     return name
+
+
+def read_instance_type(path: Path) -> str | None:
+    """Return a training job's instance type; None where the file does not say it."""
+    found = read_json(path, default={}).get("current_instance_type")
+    return found if isinstance(found, str) and found else None
 
 
 def read_json(path: Path, default: dict[str, Any]) -> dict[str, Any]:

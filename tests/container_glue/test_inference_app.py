@@ -1,17 +1,23 @@
 """container/inference/wsgi.py picks what to serve from the environment."""
 
 import importlib.util
+import os
+import re
 import shutil
+import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+import torch
 from flask.testing import FlaskClient
+from free_ports import free_port
+from gunicorn.errors import AppImportError
 
-from facegan.errors import OwnCodeError
 from facegan.wire import NPY
 
+SOURCE = Path(__file__).parents[2] / "src"
 PROGRAM = Path(__file__).parents[2] / "container" / "inference" / "wsgi.py"
 Start = Callable[..., FlaskClient]
 
@@ -75,7 +81,7 @@ def test_a_models_own_code_runs_unless_it_is_forbidden(start: Start, base: Path)
     code.mkdir()
     (code / "inference.py").write_text("def output_fn(prediction, accept): return 'own'")
     assert start().post("/invocations", json={"seeds": [1]}).text == "own"
-    with pytest.raises(OwnCodeError, match="forbidden"):
+    with pytest.raises(AppImportError, match="forbidden"):
         start(FACEGAN_OWN_CODE="false")
 
 
@@ -95,3 +101,27 @@ def test_code_of_one_of_many_that_does_not_load_is_told_and_leaves_the_others(
     assert "code/inference.py, line 1" in reply.get_json()["message"]
     assert client.get("/ping").status_code == 200
     assert len(client.get("/models").get_json()["models"]) == 1
+
+
+@pytest.mark.parametrize(
+    ("variables", "told"),
+    [
+        ({"SM_MODEL_DIR": "/nowhere"}, "/nowhere cannot be read"),
+        ({"FACEGAN_THREADS": "many"}, "The variable FACEGAN_THREADS is 'many'"),
+        ({"SM_CURRENT_INSTANCE_TYPE": "ml.g5.xlarge"}, r"GPU instance \(ml\.g5\.xlarge\)"),
+    ],
+)
+def test_a_container_that_cannot_serve_ends_with_a_sentence_and_no_trace(
+    base: Path, variables: dict[str, str], told: str
+) -> None:
+    if "SM_CURRENT_INSTANCE_TYPE" in variables and torch.cuda.is_available():
+        pytest.skip("this machine has a GPU")
+    environment = {**os.environ, "SAGEMAKER_BASE_DIR": str(base), **variables}
+    environment |= {"PYTHONPATH": str(SOURCE), "SAGEMAKER_BIND_TO_PORT": str(free_port())}
+    done = subprocess.run(
+        ["sh", str(PROGRAM.with_name("serve"))], env=environment, capture_output=True, text=True,
+        timeout=60,
+    )  # fmt: skip
+    assert done.returncode != 0
+    assert re.search(rf"^Error: .*{told}", done.stderr, re.MULTILINE)
+    assert "Traceback" not in done.stderr + done.stdout

@@ -10,6 +10,7 @@ import time
 from pathlib import Path
 
 import pytest
+import torch
 from training_job import HYPERPARAMETERS, NEEDS_TOOLKIT, Job
 
 from facegan.artifact import load_artifact
@@ -85,6 +86,19 @@ def test_a_mistake_fails_the_job_with_a_sentence(job: Job) -> None:
     assert "Unknown hyperparameter 'total_kmig'. Did you mean total_kimg" in job.failure
     assert job.failure.strip() in told and "Traceback" not in told
     assert job.model == {}
+
+
+def test_a_gpu_that_is_paid_for_and_not_seen_fails_the_job_at_once(job: Job) -> None:
+    if torch.cuda.is_available():
+        pytest.skip("this machine has a GPU")
+    config = job.base / "input/config/resourceconfig.json"
+    config.write_text(
+        json.dumps(json.loads(config.read_text()) | {"current_instance_type": "ml.g5.xlarge"})
+    )
+    code, told = job.run()
+    assert code == 1 and not (job.base / "checkpoints").exists()
+    assert "This is a GPU instance (ml.g5.xlarge), but the container sees none" in job.failure
+    assert "device=cpu" in job.failure and "Traceback" not in told
 
 
 def test_a_fault_of_ours_is_named_first_and_traced_after(job: Job, tmp_path: Path) -> None:

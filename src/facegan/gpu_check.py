@@ -1,0 +1,112 @@
+"""Stops a container that sees no GPU on a GPU machine, where the CPU would cost a GPU's price."""
+
+import re
+from collections.abc import Mapping
+from pathlib import Path
+
+from facegan.errors import ConfigError
+
+GPU_TYPES = ("ml.g", "ml.p", "local_gpu")  # beginnings of SageMaker's instance types with GPUs
+DRIVER = "proc/driver/nvidia/version"  # the kernel's own, visible in every container
+DEVICES = "dev/nvidia[0-9]*"  # what the container runtime hands to a container
+NO_DEVICES = ("", "void", "none")  # values of NVIDIA_VISIBLE_DEVICES that mean none
+MIN_DRIVERS = {"12": "525", "13": "580"}  # CUDA's major version → the oldest driver (NVIDIA)
+
+
+def require_visible_gpu(
+    variables: Mapping[str, str], instance_type: str | None, override: str, root: Path = Path("/")
+) -> None:
+    """Raise ConfigError if this container runs on a GPU machine and torch sees no GPU.
+
+    Call it where the device is chosen automatically; whoever names one gets it, or an error.
+
+    Args:
+        variables: The process's environment.
+        instance_type: SageMaker's, as "ml.g5.xlarge"; None where it is not told (endpoints).
+        override: How a user chooses the CPU here, as "device=cpu".
+        root: Where /proc and /dev are.
+
+    Raises:
+        ConfigError: says what is missing: a CUDA build of torch, a newer driver, the devices.
+    """
+    driver = driver_version(root)
+    if is_gpu_machine(variables, instance_type, driver, root) and not sees_gpu():
+        machine = f"This is a GPU instance ({instance_type})" if instance_type else "A GPU is here"
+        raise ConfigError(
+            f"{machine}, but the container sees none: {reason(driver, root)}",
+            f"To run on the CPU all the same, set {override}.",
+        )
+
+
+def is_gpu_machine(
+    variables: Mapping[str, str], instance_type: str | None, driver: str | None, root: Path
+) -> bool:
+    """Return whether a GPU is paid for, or was handed to this container.
+
+    An endpoint's container is not told its instance type. There the kernel's NVIDIA driver counts,
+    where the image asks for GPUs (the CUDA variant does) or AWS gives the container credentials: on
+    a workstation an image without CUDA runs on the CPU, as its user chose.
+    """
+    if instance_type:
+        return instance_type.startswith(GPU_TYPES)
+    if any(root.glob(DEVICES)):
+        return True
+    is_asked_for = variables.get("NVIDIA_VISIBLE_DEVICES", "") not in NO_DEVICES
+    is_on_aws = "AWS_CONTAINER_CREDENTIALS_RELATIVE_URI" in variables
+    return driver is not None and (is_asked_for or is_on_aws)
+
+
+def driver_version(root: Path) -> str | None:
+    """Return the version of the kernel's NVIDIA driver, as "550.54.14"; None without a driver."""
+    try:
+        text = (root / DRIVER).read_text(errors="replace")
+    except OSError:
+        return None
+    found = re.search(r"Kernel Module\D*?\s(\d+(\.\d+)+)", text)
+    return found[1] if found else "of an unknown version"
+
+
+def sees_gpu() -> bool:
+    """Return whether torch can compute on a GPU here; without torch, nothing can."""
+    try:
+        import torch
+    except ImportError:
+        return False
+    return bool(torch.cuda.is_available())
+
+
+def reason(driver: str | None, root: Path) -> str:
+    """Return why no GPU is seen, and what to change, as a sentence."""
+    cuda = cuda_of_torch()
+    if cuda is None:
+        return "this image is the variant without CUDA. Use the one of `make build VARIANT=cuda`."
+    needed = MIN_DRIVERS.get(cuda.partition(".")[0])
+    since = f" of {needed} or newer" if needed else ""
+    if driver is None:
+        return (
+            f"it has no NVIDIA driver. torch is built for CUDA {cuda}, which needs one{since}; "
+            "`docker run` needs --gpus all."
+        )
+    if needed and driver[0].isdigit() and int(driver.partition(".")[0]) < int(needed):
+        return (
+            f"its NVIDIA driver is {driver}, and torch is built for CUDA {cuda}, which needs one"
+            f"{since}. Choose a newer system (InferenceAmiVersion of an endpoint) or instance type."
+        )
+    if not any(root.glob(DEVICES)):
+        return (
+            f"its NVIDIA driver is {driver}, but no GPU was handed to the container. "
+            "`docker run` needs --gpus all."
+        )
+    return (
+        f"its NVIDIA driver is {driver}, and torch is built for CUDA {cuda}, which needs one"
+        f"{since} and a GPU that CUDA still supports."
+    )
+
+
+def cuda_of_torch() -> str | None:
+    """Return the CUDA version that torch was built for, as "13.0"; None without CUDA or torch."""
+    try:
+        import torch
+    except ImportError:
+        return None
+    return torch.version.cuda
