@@ -1,7 +1,7 @@
 """Finds the image that a job or an endpoint runs: the named one, else the newest pushed."""
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from datetime import UTC, datetime
 from typing import Any
 
@@ -88,7 +88,8 @@ def find_image(aws: Aws, address: str) -> dict[str, Any]:
         request |= {"filter": {"tagStatus": "TAGGED"}}
     try:
         call = Call("ecr", "DescribeImages", request, address)
-        found = max(aws.pages(call, "imageDetails"), key=pushed_at, default=None)
+        images: Iterator[dict[str, Any]] = aws.pages(call, "imageDetails")
+        found = max(images, key=pushed_at, default=None)
     except CloudError as error:
         if error.code not in ABSENT:
             raise
