@@ -20,6 +20,7 @@ class Aside:
         """Count those of another source, too."""
         self.by_products += other.by_products
         self.others += other.others
+        self.empty_folders += other.empty_folders
 
     def lines(self, insist: str = "facegan data prepare --everything") -> Iterator[str]:
         """A line each, with counts.
