@@ -42,7 +42,10 @@ MAY_IMPORT = {  # room: (rooms of ours, packages of others)
     ),
     "cloud": ("errors files docker_engine tick_line client model_files", "boto3 botocore"),
     "studio": ("errors client safe_images wire", "gradio numpy PIL"),
-    "report": ("errors files safe_images pictures data metrics artifact synthesis", "numpy torch PIL"),
+    "report": (
+        "errors files safe_images pictures data metrics artifact synthesis",
+        "numpy torch PIL",
+    ),
 }
 FLOORS = [
     {"errors", "files", "safe_images", "tick_line"},

@@ -49,7 +49,7 @@ class ImageFolderDataset(WithLabels):
         on_progress: Called with 1 for every file done.
         labels_from: Where labels are read if anyone asks for them: "manifest" or "folders", see
             :mod:`facegan.data.labels`.
-        read_pixels: Reads the files another way, for instance where that was done, and told, before.
+        read_pixels: Reads the files another way, for instance where that was done before.
 
     Raises:
         DatasetError: the folder is missing, holds no pictures, or none that can be read, or they
@@ -137,7 +137,9 @@ class Survey:
 
     def reasons(self, skipped: dict[Path, str]) -> Reasons:
         """Why pictures were skipped, by their names below the folder."""
-        return Reasons((str(file.relative_to(self.root)), skipped[file]) for file in sorted(skipped))
+        return Reasons(
+            (str(file.relative_to(self.root)), skipped[file]) for file in sorted(skipped)
+        )
 
     def tell(self, used: int, skipped: dict[Path, str]) -> None:
         """Log what became of every file: found = used + skipped, and what was not looked into."""

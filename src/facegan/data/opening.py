@@ -109,10 +109,10 @@ def required_labels(folder: Path, labels_from: str, split: str | None = None) ->
         files = find_pictures(folder)
         if labels_from == "folders":
             files = without_unusable(images_root(folder), files)
-        labels = require_labels(folder, files, labels_from)
+        found = require_labels(folder, files, labels_from)
         if labels_from == "folders":
-            tell_empty(folder, files, labels)
-        return labels
+            tell_empty(folder, files, found)
+        return found
     manifest = read_packed_manifest(folder)
     labels = labels_of_packed(folder, manifest, labels_from)
     if name := choose_split(manifest, folder, split):

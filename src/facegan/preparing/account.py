@@ -1,4 +1,4 @@
-"""What became of every file of a source, in a few lines: found = used + skipped, and what is aside."""
+"""What became of every file of a source, in a few lines: found = used + skipped, and the rest."""
 
 import re
 from collections import Counter
@@ -37,7 +37,8 @@ class Aside:
             )
         if count := self.others.total():
             told = counted(self.others)
-            yield f"{count:,} other file{'s that are no pictures' if count > 1 else ' that is no picture'}: {told}."
+            files = "files that are no pictures" if count > 1 else "file that is no picture"
+            yield f"{count:,} other {files}: {told}."
         if self.empty_folders:
             told = counted_names(self.empty_folders)
             yield f"No picture lies in {told}: that makes no class."

@@ -76,9 +76,9 @@ class Sieve:
         for depth, part in enumerate(parts):
             if label := by_product(part):
                 return label
-            if part == RUN_IMAGES and depth < len(parts) - 1:
-                if "/".join(parts[:depth]) in self.runs:
-                    return SAMPLES_OF_A_RUN
+            is_inside = part == RUN_IMAGES and depth < len(parts) - 1
+            if is_inside and "/".join(parts[:depth]) in self.runs:
+                return SAMPLES_OF_A_RUN
         return ""
 
     def takes(self, name: str, head: bytes | None = None) -> bool:

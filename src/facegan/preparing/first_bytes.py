@@ -1,4 +1,4 @@
-"""Which files are pictures: by a picture's suffix, or by their first bytes whatever they are called."""
+"""Which files are pictures: by their suffix, or by their first bytes whatever they are called."""
 
 import re
 

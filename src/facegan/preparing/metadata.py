@@ -29,11 +29,13 @@ class Bare:
         content: The file's bytes; the very same object where there was nothing to take off.
         orientation: As EXIF counts, 1 to 8; None where only the decoder knows it (AVIF, HEIF).
         is_generated: Whether the metadata says that facegan generated it.
+        is_cut: Whether the file ends early, where its decoder would fill up what is missing.
     """
 
     content: bytes
     orientation: int | None = UPRIGHT
     is_generated: bool = False
+    is_cut: bool = False
 
 
 @dataclass
@@ -302,7 +304,8 @@ def bare_heif(content: bytes) -> Bare:
                 if content[kind : kind + 4] in (b"Exif", b"mime"):
                     changed = changed or bytearray(content)
                     changed[kind : kind + 4] = HIDDEN_ITEM
-    return Bare(content if changed is None else bytes(changed), None)
+    is_cut = next(boxes(content, 0, len(content), b"mdat"), None) is None
+    return Bare(content if changed is None else bytes(changed), None, is_cut=is_cut)
 
 
 def boxes(content: bytes, place: int, end: int, wanted: bytes) -> Iterator[tuple[int, int]]:

@@ -388,9 +388,7 @@ def changed(out: Path, examples: Examples) -> DatasetError:
     )
 
 
-def nothing_prepared(
-    writer: PackedWriter, source: Source, aside: Aside
-) -> tuple[str, str]:
+def nothing_prepared(writer: PackedWriter, source: Source, aside: Aside) -> tuple[str, str]:
     """Why there is no data set: a sentence, and what is there instead."""
     there = " ".join(aside.lines("--everything"))
     found = writer.counts["found"]

@@ -59,6 +59,8 @@ def open_picture(content: bytes, everything: bool = False) -> Image.Image:
         raise UnusableError(unidentified(content)) from None
     except TooManyPixelsError as cause:
         raise UnusableError(str(cause)) from None
+    if bare.is_cut and picture.format == "HEIF":
+        raise UnusableError("image file is truncated")
     # A phone's MPO or HEIF holds a depth map or a second view too; the first is the picture.
     several = picture.format not in ("MPO", "HEIF") and getattr(picture, "is_animated", False)
     if several:

@@ -46,7 +46,10 @@ class Source(Protocol):
     name: str
     readers: int  # threads that read at once; 1 where entries must be read in their order
     everything: bool  # whether hidden files and by-products of programs are looked into, too
-    aside: Aside  # what was not looked into, when all entries were last given
+
+    @property
+    def aside(self) -> Aside:
+        """What was not looked into, when all entries were last given."""
 
     def entries(self) -> Iterator[Entry]:
         """Every picture found. Raises DatasetError where the source itself is damaged."""
@@ -328,7 +331,8 @@ class TarSource:
             stream = None if problem else archive.extractfile(member)
             head = stream.read(HEAD) if stream and sieve.needs_head(name) else b""
             if sieve.takes(name, head):
-                yield Entry(name, read=stream and partial(read_rest, head, stream), problem=problem)
+                read = partial(read_rest, head, stream) if stream else None
+                yield Entry(name, read=read, problem=problem)
         self.aside = sieve.aside
 
     def members(self) -> Iterator[tuple[tarfile.TarInfo, tarfile.TarFile]]:

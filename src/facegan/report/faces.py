@@ -11,8 +11,8 @@ from PIL import Image
 
 from facegan.artifact import Artifact
 from facegan.pictures import encode_png
-from facegan.safe_images import open_image
 from facegan.report.markup import Markup, element
+from facegan.safe_images import open_image
 from facegan.synthesis import Synthesizer, latents_of_seeds, walk
 
 Pixels = npt.NDArray[np.uint8]
