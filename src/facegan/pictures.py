@@ -15,6 +15,7 @@ from PIL import Image, ImageSequence
 
 from facegan import __version__
 from facegan.files import write_aside
+from facegan.safe_images import open_image
 
 try:  # ISA-L: the size of zlib's level 1 in a quarter of its time (docs/decisions/0005-png.md)
     from isal.isal_zlib import compress
@@ -177,7 +178,7 @@ def xml_quoted(text: str) -> str:
 
 def enlarge_png(png: bytes, scale: int) -> bytes:
     """A PNG of ours with every pixel as scale x scale pixels, its metadata kept."""
-    with Image.open(io.BytesIO(png)) as picture:
+    with open_image(png, ["PNG"]) as picture:
         pixels = np.asarray(picture.convert("RGB"))
         said = {str(key): str(text) for key, text in picture.info.items()}
     facts = {key: text for key, text in said.items() if key.startswith("facegan:")}
@@ -187,7 +188,7 @@ def enlarge_png(png: bytes, scale: int) -> bytes:
 def enlarge_animation(webp: bytes, scale: int) -> bytes:
     """A lossless animation with every pixel as scale x scale pixels; all else is kept."""
     stream = io.BytesIO()
-    with Image.open(io.BytesIO(webp)) as film:
+    with open_image(webp, ["WEBP"]) as film:
         large, times = [], []
         for frame in ImageSequence.Iterator(film):
             pixels = np.asarray(frame.convert("RGB"))

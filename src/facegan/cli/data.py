@@ -147,6 +147,11 @@ LOG_SECONDS = 30  # between lines of progress where nobody watches
 )
 @click.option("--of", "parts", type=int, metavar="M", help="… of M; `merge` makes one of them.")
 @click.option("--workers", type=int, help="Processes.  [default: one a core]")
+@click.option(
+    "--everything",
+    is_flag=True,
+    help="Also take hidden files, by-products of programs, and images that facegan generated.",
+)
 @click.option("--endpoint-url", metavar="URL", help="Another S3 than AWS's.")
 @click.option("--region", metavar="REGION", help="AWS region.  [default: your AWS settings]")
 @click.option("--profile", metavar="PROFILE", help="AWS profile.  [default: your AWS settings]")
@@ -162,6 +167,7 @@ def prepare(
     shard: str | None,
     parts: int | None,
     workers: int | None,
+    everything: bool,
     endpoint_url: str | None,
     region: str | None,
     profile: str | None,
@@ -203,6 +209,7 @@ def prepare(
     """
     from facegan.preparing import StreamSource
     from facegan.preparing import prepare as prepare_pictures
+    from facegan.preparing.account import Aside
 
     share = find_share(shard, parts, source)
     part, host = (None, share.place) if share.is_given else (share.place, None)
@@ -217,6 +224,7 @@ def prepare(
     found: Any = open_named(source)
     if share.is_given and found is source and not Path(source).exists():
         found = StreamSource(Path(source).name, lambda: ())  # S3 had nothing for this host
+    aside = Aside()
     with progress_bar("Preparing") as on_progress:
         manifest = prepare_pictures(
             found,
@@ -231,10 +239,14 @@ def prepare(
             label_maps=open_named(label_maps),
             unpaired=open_named(unpaired),
             host=host,
+            everything=everything,
+            on_aside=aside.add,
         )
     if manifest.get("already_there"):
         click.echo(f"Already there: {out} holds this very data set.")
     tell_counts(manifest, out)
+    for line in aside.lines("--everything"):
+        click.echo(line)
 
 
 class Share(NamedTuple):
@@ -336,12 +348,25 @@ def tell_counts(manifest: dict[str, Any], out: Path) -> None:
         f"{manifest['duplicates']:,} duplicates + {manifest['skipped']:,} skipped"
     )
     if manifest["skipped"]:
+        for line in reasons_in(out / manifest["skipped_files"]):
+            click.echo(line)
         click.echo(f"Why pictures were skipped: {out / manifest['skipped_files']}")
     if manifest["duplicates"]:
         click.echo(f"Of what they are duplicates: {out / manifest['duplicate_files']}")
     click.echo(f"{manifest['images']:,} images of {manifest['resolution']} pixels are in {out}")
     for companion in companions_of(manifest, out):
         tell_counts(*companion)
+
+
+def reasons_in(file: Path) -> Iterator[str]:
+    """Why pictures were skipped, grouped, by a data set's list of them."""
+    from facegan.preparing.account import Reasons
+    from facegan.preparing.layout import read_lines
+
+    reasons = Reasons()
+    for record in read_lines(file):
+        reasons.add(record["file"], record["reason"])
+    return reasons.lines()
 
 
 def companions_of(manifest: dict[str, Any], out: Path) -> Iterator[tuple[dict[str, Any], Path]]:

@@ -474,6 +474,8 @@ def open_evaluation(
 
 def say_start(trainer: Any, folder: Any, data: str) -> None:
     """What is about to happen, in a few lines."""
+    from facegan.training.data_size import advice_on_size
+
     gan, dataset = trainer.gan, trainer.dataset
     sizes = [
         f"{name} {sum(p.numel() for p in player.parameters()):,} parameters"
@@ -484,6 +486,8 @@ def say_start(trainer: Any, folder: Any, data: str) -> None:
     click.echo(
         f"{len(dataset):,} pictures of {dataset.resolution} px from {data}{of_split(dataset)}"
     )
+    if advice := advice_on_size(len(dataset), trainer.config.augment):
+        click.echo(advice)
     click.echo(f"{gan.family.name} {gan.preset_name}: {', '.join(sizes)}")
     if gan.classes:
         shares = ", ".join(f"{name} {count:,}" for name, count in gan.classes.items())

@@ -1,10 +1,16 @@
-"""Any folder of pictures as a data set: every picture a square of one resolution, read once."""
+"""Any folder of pictures as a data set: every picture a square of one resolution, read once.
+
+Pictures are found and decoded by the code of ``facegan data prepare``: the same files, the same
+limits, the same pixels, and the same reasons for what is skipped.
+"""
 
 import hashlib
 import logging
 import os
+import warnings
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -12,17 +18,18 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import torch
-from PIL import Image
 from torch import Tensor
 
 from facegan.data.labels import Labels, WithLabels, read_labels
-from facegan.data.manifest import images_root, read_manifest
+from facegan.data.manifest import pictures_source, read_manifest
 from facegan.errors import DatasetError
-from facegan.preparing.pixels import square, upright_rgb
+from facegan.preparing.account import Aside, Reasons, sum_line
+from facegan.preparing.pixels import UnusableError
+from facegan.preparing.pool import Spec, prepare_one
 
 logger = logging.getLogger(__name__)
 
-SUFFIXES = (".jpg", ".jpeg", ".png", ".webp")
+CROP = "centre"
 Pixels = npt.NDArray[np.uint8]
 OnProgress = Callable[[int], object]
 # Files and a resolution → pixels (N, H, W, 3) of those that can be read, and why others cannot.
@@ -33,11 +40,11 @@ class ImageFolderDataset(WithLabels):
     """Pictures below a folder, decoded once into memory.
 
     A picture is turned upright by its EXIF, laid on white where it is transparent, cropped square
-    around its centre, and resized with antialiasing. One that cannot be read is named in the log
-    and left out.
+    around its centre, and resized with antialiasing. What cannot be read is told in the log, with
+    counts and reasons, and left out.
 
     Args:
-        folder: JPEG, PNG and WebP files at any depth; or a folder that ``facegan data`` wrote.
+        folder: Pictures at any depth; or a folder of pictures that ``facegan data`` wrote.
         resolution: The side of every image, in pixels.
         on_progress: Called with 1 for every file done.
         labels_from: Where labels are read if anyone asks for them: "manifest" or "folders", see
@@ -59,15 +66,15 @@ class ImageFolderDataset(WithLabels):
     ) -> None:
         self.folder, self.resolution = Path(folder), resolution
         self.labels_from = labels_from
-        files = find_pictures(self.folder)
-        self.images, self.skipped = (read_pixels or decode_files)(files, resolution, on_progress)
-        self.files = [file for file in files if file not in self.skipped]
+        found = survey(self.folder)
+        read = read_pixels or decode_files
+        self.images, unreadable = read(found.files, resolution, on_progress)
+        self.skipped = found.problems | unreadable
+        self.files = [file for file in found.files if file not in self.skipped]
         if not self.files:
-            file, reason = next(iter(self.skipped.items()))
-            raise DatasetError(
-                f"None of the {len(files)} pictures in {folder} can be read.",
-                f"The first is {file}: {reason}",
-            )
+            raise found.none_readable(self.skipped)
+        if read_pixels is None:
+            found.tell(len(self.files), self.skipped)
         self.digest = hashlib.sha256(self.images.data).hexdigest()
 
     @property
@@ -106,8 +113,43 @@ class ImageFolderDataset(WithLabels):
         }
 
 
-def find_pictures(folder: Path) -> list[Path]:
-    """Every picture file of a data set, in the order of their names.
+@dataclass
+class Survey:
+    """What lies in a folder of pictures, before any of them is read."""
+
+    folder: Path
+    root: Path  # below which pictures are looked for
+    files: list[Path] = field(default_factory=list)  # pictures, in the order of their names
+    problems: dict[Path, str] = field(default_factory=dict)  # what is none to try, and why
+    aside: Aside = field(default_factory=Aside)
+
+    def none_found(self) -> DatasetError:
+        """What is said where there is no picture: what is there instead."""
+        there = list(self.aside.lines()) or ["It holds no files at all."]
+        return DatasetError(f"The data folder {self.folder} holds no pictures.", "\n".join(there))
+
+    def none_readable(self, skipped: dict[Path, str]) -> DatasetError:
+        """What is said where no picture can be used: all reasons."""
+        return DatasetError(
+            f"None of the {len(skipped)} pictures in {self.folder} can be read.",
+            "\n".join([*self.reasons(skipped).lines(), *self.aside.lines()]),
+        )
+
+    def reasons(self, skipped: dict[Path, str]) -> Reasons:
+        """Why pictures were skipped, by their names below the folder."""
+        return Reasons(
+            (str(file.relative_to(self.root)), skipped[file]) for file in sorted(skipped)
+        )
+
+    def tell(self, used: int, skipped: dict[Path, str]) -> None:
+        """Log what became of every file: found = used + skipped, and what was not looked into."""
+        logger.info("%s in %s", sum_line(used, len(skipped)), self.folder)
+        for line in (*self.reasons(skipped).lines(), *self.aside.lines()):
+            logger.warning("%s", line)
+
+
+def survey(folder: Path) -> Survey:
+    """The pictures of a folder, found as ``facegan data prepare`` finds them.
 
     Raises:
         DatasetError: the folder is missing, is not a folder, or holds no pictures.
@@ -118,19 +160,35 @@ def find_pictures(folder: Path) -> list[Path]:
             f"The data folder {folder} {problem}.",
             "Name a folder of pictures, or draw one: facegan data toy --out DIR.",
         )
-    files = sorted(picture_files(images_root(folder)))
-    if not files:
-        raise DatasetError(
-            f"The data folder {folder} holds no pictures.",
-            f"It should hold {', '.join(SUFFIXES)} files, at any depth.",
-        )
-    return files
+    source = pictures_source(folder)
+    found = Survey(folder, source.root)
+    for entry in source.entries():
+        if entry.problem:
+            found.problems[source.root / entry.name] = entry.problem
+        else:
+            found.files.append(source.root / entry.name)
+    found.aside = source.aside
+    if not found.files and not found.problems:
+        raise found.none_found()
+    return found
+
+
+def find_pictures(folder: Path) -> list[Path]:
+    """Every picture file of a data set, in the order of their names.
+
+    Raises:
+        DatasetError: the folder is missing, is not a folder, or holds no pictures.
+    """
+    found = survey(folder)
+    if not found.files:
+        raise found.none_readable(found.problems)
+    return found.files
 
 
 def picture_files(folder: Path) -> Iterator[Path]:
-    """The files with a picture's suffix at any depth; links to folders are not followed."""
-    for parent, _, names in os.walk(folder):
-        yield from (Path(parent, name) for name in names if name.lower().endswith(SUFFIXES))
+    """The picture files of a folder that may have none."""
+    source = pictures_source(folder)
+    yield from (source.root / entry.name for entry in source.entries() if not entry.problem)
 
 
 def detect_resolution(folder: Path | str) -> int | None:
@@ -171,22 +229,33 @@ def decode_all(
     def decode_into(index: int) -> None:
         try:
             pixels[index] = decode_square(files[index], pixels.shape[1])
-        except Exception as cause:  # inside a decoder a broken file may raise anything
-            skipped[files[index]] = str(cause) or type(cause).__name__
+        except UnusableError as cause:
+            skipped[files[index]] = str(cause)
         on_progress(1)
 
-    with ThreadPoolExecutor(os.cpu_count()) as pool:  # Pillow frees the interpreter lock
-        list(pool.map(decode_into, range(len(files))))
-    for file in sorted(skipped):
-        logger.warning("Left out %s: %s", file, skipped[file])
-    if skipped:
-        logger.warning("%d of %d pictures were left out.", len(skipped), len(files))
+    with warnings.catch_warnings(), ThreadPoolExecutor(os.cpu_count()) as pool:
+        warnings.simplefilter("ignore")  # Pillow's, of odd files; what matters is raised
+        list(pool.map(decode_into, range(len(files))))  # Pillow frees the interpreter lock
     return skipped
 
 
+def is_usable(file: Path) -> bool:
+    """Whether a picture can be read."""
+    try:
+        decode_square(file, 4)
+    except UnusableError:
+        return False
+    return True
+
+
 def decode_square(file: Path, resolution: int) -> Pixels:
-    """One picture as uint8 (resolution, resolution, 3): upright, RGB, centre-cropped, resized."""
-    with Image.open(file) as picture:
-        # A JPEG can be decoded at 1/2, 1/4 or 1/8; twice the target leaves the resize its choice.
-        picture.draft("RGB", (2 * resolution, 2 * resolution))
-        return np.asarray(square(upright_rgb(picture), resolution))
+    """One picture as uint8 (resolution, resolution, 3): upright, RGB, centre-cropped, resized.
+
+    Raises:
+        UnusableError: it cannot be read; the message says why.
+    """
+    done = prepare_one(Spec(resolution, CROP), (file,))
+    if isinstance(done, list):
+        raise UnusableError(done[0])
+    (content,), _ = done
+    return np.frombuffer(content, np.uint8).reshape(resolution, resolution, 3)

@@ -5,7 +5,8 @@ Two sources, and nothing is guessed from how files happen to lie:
 * ``manifest``: ``"labels"`` of dataset.json gives every picture the number of its class, from 0:
   ``{"a.png": 1, …}``, or ``[["a.png", 1], …]`` as StyleGAN's tools write it. Paths start at the
   pictures' folder. ``"class_names"`` names the classes; without it they are called 0, 1, 2 …
-* ``folders``: the folders in the data folder are the classes, in the order of their names.
+* ``folders``: the folders in the data folder are the classes, in the order of their names; or,
+  where all lie in one folder, those in that one.
 """
 
 import hashlib
@@ -20,7 +21,10 @@ from torch import Tensor
 
 from facegan.data.manifest import MANIFEST, images_root, load_manifest
 from facegan.errors import ConfigError, DatasetError, nearest
+from facegan.preparing.classes import FolderClasses, folder_of_classes
 from facegan.preparing.layout import numbers_by_path
+from facegan.preparing.pixels import UnusableError
+from facegan.preparing.sources import Entry
 
 SOURCES = ("manifest", "folders")
 MEND = (
@@ -104,16 +108,20 @@ def require_labels(folder: Path, files: list[Path], source: str) -> Labels:
 
 
 def labels_of_folders(folder: Path, paths: list[Path]) -> Labels:
-    """A class a folder, the first of each path."""
-    for path in paths:
-        if len(path.parts) < 2:
+    """A class a folder, as ``facegan data prepare`` finds them."""
+    entries = [Entry(path.as_posix()) for path in paths]
+    classes, found = FolderClasses(folder_of_classes(entries)), []
+    for entry in entries:
+        try:
+            found.append(classes.class_of(entry))
+        except UnusableError:
             raise DatasetError(
-                f"{path} lies in no folder of {folder}, so it has no class.",
+                f"{entry.name} lies in no folder of {folder}, so it has no class.",
                 "Sort every picture into the folder of its class.",
-            )
-    names = sorted({path.parts[0] for path in paths})
+            ) from None
+    names = classes.in_order(set(found))
     number_of = {name: number for number, name in enumerate(names)}
-    return counted(folder, names, [number_of[path.parts[0]] for path in paths])
+    return counted(folder, names, [number_of[name] for name in found])
 
 
 def labels_of_manifest(file: Path, manifest: dict[str, Any], paths: list[Path]) -> Labels:

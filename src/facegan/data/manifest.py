@@ -4,8 +4,9 @@ from pathlib import Path
 from typing import Any
 
 from facegan.preparing.layout import FORMAT, MANIFEST, load_manifest
+from facegan.preparing.sources import FolderSource
 
-__all__ = ["MANIFEST", "images_root", "load_manifest", "read_manifest"]
+__all__ = ["MANIFEST", "images_root", "load_manifest", "pictures_source", "read_manifest"]
 
 
 def read_manifest(folder: Path) -> dict[str, Any]:
@@ -16,5 +17,13 @@ def read_manifest(folder: Path) -> dict[str, Any]:
 
 def images_root(folder: Path) -> Path:
     """The folder that a data set's pictures lie in, at any depth."""
-    below: str = read_manifest(folder).get("images_folder", ".")
-    return folder / below
+    return pictures_source(folder).root
+
+
+def pictures_source(folder: Path) -> FolderSource:
+    """A folder's pictures as a source; of what ``facegan data toy`` wrote not its label maps.
+
+    Raises:
+        DatasetError: its manifest names a folder that is not below it.
+    """
+    return FolderSource(folder).below(str(read_manifest(folder).get("images_folder") or "."))

@@ -1,5 +1,6 @@
 """Opens a data set by what its manifest says it is: packed shards, else a folder of pictures."""
 
+import logging
 from collections.abc import Callable
 from pathlib import Path
 
@@ -11,15 +12,21 @@ from facegan.data.image_folder import (
     Pixels,
     decode_square,
     find_pictures,
+    is_usable,
     picture_files,
 )
 from facegan.data.labels import Labels, require_labels
-from facegan.data.manifest import MANIFEST, read_manifest
+from facegan.data.manifest import MANIFEST, images_root, read_manifest
 from facegan.data.packed import PackedDataset, labels_of_packed
 from facegan.data.packed_files import check_resolution, read_packed_manifest
 from facegan.data.splits import ALL, choose_split, labels_within, no_splits, read_splits
 from facegan.data.streamed import OpenFile, StreamedDataset, StreamedPixels
 from facegan.errors import DatasetError
+from facegan.preparing.account import Aside
+from facegan.preparing.classes import folder_of_classes
+from facegan.preparing.sources import Entry, empty_folders
+
+logger = logging.getLogger(__name__)
 
 
 def kind_of(folder: Path) -> str:
@@ -99,7 +106,13 @@ def required_labels(folder: Path, labels_from: str, split: str | None = None) ->
         DatasetError: there are none, or they are not what they should be.
     """
     if kind_of(folder) == "folder":
-        return require_labels(folder, find_pictures(folder), labels_from)
+        files = find_pictures(folder)
+        if labels_from == "folders":
+            files = without_unusable(images_root(folder), files)
+        found = require_labels(folder, files, labels_from)
+        if labels_from == "folders":
+            tell_empty(folder, files, found)
+        return found
     manifest = read_packed_manifest(folder)
     labels = labels_of_packed(folder, manifest, labels_from)
     if name := choose_split(manifest, folder, split):
@@ -110,6 +123,20 @@ def required_labels(folder: Path, labels_from: str, split: str | None = None) ->
             "Prepare the pictures again, with labels.",
         )
     return labels
+
+
+def without_unusable(root: Path, files: list[Path]) -> list[Path]:
+    """Files less those beside the folders of classes, unless one of these would be used."""
+    stray = next((file for file in files if file.parent == root and is_usable(file)), None)
+    return [*([stray] if stray else []), *(file for file in files if file.parent != root)]
+
+
+def tell_empty(folder: Path, files: list[Path], labels: Labels) -> None:
+    """Log which folders are no classes, since no picture lies in them."""
+    root = images_root(folder)
+    below = folder_of_classes(Entry(file.relative_to(root).as_posix()) for file in files)
+    for line in Aside(empty_folders=empty_folders(root / below, labels.classes)).lines():
+        logger.warning("%s", line)
 
 
 def single_pictures(

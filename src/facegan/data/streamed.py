@@ -37,6 +37,7 @@ from facegan.errors import DatasetError, FaceGANError
 from facegan.files import file_digest
 from facegan.preparing.layout import AGAIN
 from facegan.preparing.writer import file_aside
+from facegan.safe_images import open_image
 
 WINDOW = 4  # shards that are shuffled together
 SHARD_BYTES = 2**26  # of a shard's pixels: two windows of them take 512 MiB
@@ -282,7 +283,7 @@ def decode_shard(
     try:
         with open_file(name) as stream:
             for row, member in enumerate(load_webdataset().tar_file_iterator(stream), 1):
-                with Image.open(io.BytesIO(member["data"]), formats=["PNG"]) as picture:
+                with open_image(member["data"], ["PNG"]) as picture:
                     pixels[row - 1] = np.asarray(picture)
     except FaceGANError:
         raise

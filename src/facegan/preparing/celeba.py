@@ -10,6 +10,7 @@ from dataclasses import replace
 from pathlib import Path, PurePosixPath
 
 from facegan.errors import ConfigError, DatasetError, nearest
+from facegan.preparing.account import Aside
 from facegan.preparing.sources import Entry, FolderSource, Source, ZipSource
 
 ATTRIBUTES, PARTITION = "list_attr_celeba.txt", "list_eval_partition.txt"
@@ -42,6 +43,7 @@ class CelebASource:
     """
 
     readers = 1
+    everything = False
 
     def __init__(self, folder: Path, attribute: str | None = None) -> None:
         images = next(path for name in IMAGES if (path := find_below(folder, name)))
@@ -59,8 +61,14 @@ class CelebASource:
 
     def entries(self) -> Iterator[Entry]:
         """The pictures of one split after those of another, each in the order of the names."""
+        self.inner.everything = self.everything
         found = (self.complete(entry) for entry in self.inner.entries())
         yield from sorted(found, key=lambda entry: SPLITS.index(entry.split or SPLITS[-1]))
+
+    @property
+    def aside(self) -> Aside:
+        """What is no picture in the folder of the pictures."""
+        return self.inner.aside
 
     def complete(self, entry: Entry) -> Entry:
         """An entry with what the lists say of its file; with a problem where they say nothing."""

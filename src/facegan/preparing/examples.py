@@ -12,7 +12,9 @@ from typing import Any, Protocol
 from PIL import Image
 
 from facegan.errors import ConfigError, DatasetError
+from facegan.preparing.account import Aside
 from facegan.preparing.classes import check_names, parse_manifest
+from facegan.preparing.first_bytes import is_picture
 from facegan.preparing.layout import FORMAT
 from facegan.preparing.pixels import open_picture
 from facegan.preparing.sides import HalfSide, MapSide, Side
@@ -21,7 +23,6 @@ from facegan.preparing.sources import (
     FolderSource,
     Source,
     TarSource,
-    is_picture,
     open_source,
     read_file,
 )
@@ -148,6 +149,15 @@ class Examples:
             for entry in partners.left():
                 yield (*[None] * place, entry, *[None] * (len(waiting) - place))
 
+    @property
+    def aside(self) -> Aside:
+        """What was not looked into when all were last given, of the source and companions."""
+        found = Aside()
+        for source in (self.source, *(getattr(each, "source", None) for each in self.companions)):
+            if source is not None:
+                found.add(source.aside)
+        return found
+
     def expected(self, seen: int) -> int | None:
         """How many there will be, after `seen` of them: those left over are not foreseen."""
         count = self.source.expected(seen)
@@ -177,7 +187,10 @@ def name_of(example: Example) -> str:
 
 
 def gather(
-    source: Source, paired: Source | Path | str | None, label_maps: Source | Path | str | None
+    source: Source,
+    paired: Source | Path | str | None,
+    label_maps: Source | Path | str | None,
+    everything: bool = False,
 ) -> tuple[Examples, dict[str, Any]]:
     """The examples of a source with its companions, and what the manifest says of these.
 
@@ -185,6 +198,7 @@ def gather(
         source: The pictures.
         paired: Their partners; or "split", where each file holds two pictures side by side.
         label_maps: Their label maps.
+        everything: Whether hidden files and by-products of programs are taken, too.
 
     Raises:
         ConfigError: a companion cannot be read in the order of the pictures.
@@ -198,9 +212,11 @@ def gather(
         facts[SPLIT] = True
     elif paired is not None:
         found, _ = open_folder_of(paired, "images_folder")
+        found.everything = everything
         companions.append(Matched(found, Side(found.name, PAIRED, PAIRED), source.name))
     if label_maps is not None:
         found, manifest = open_folder_of(label_maps, "labels_folder")
+        found.everything = everything
         named = manifest.get("label_names")
         names = tuple(check_names(named, -1, 0)) if named else None
         palette = first_palette(found)

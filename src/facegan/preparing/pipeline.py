@@ -12,6 +12,7 @@ import PIL
 from PIL import features
 
 from facegan.errors import ConfigError, DatasetError
+from facegan.preparing.account import Aside, Reasons
 from facegan.preparing.celeba import CelebASource, is_celeba
 from facegan.preparing.classes import (
     Classes,
@@ -27,7 +28,13 @@ from facegan.preparing.examples import Example, Examples, gather, name_of, open_
 from facegan.preparing.layout import FORMAT, images_per_shard
 from facegan.preparing.pixels import FILTER, UnusableError
 from facegan.preparing.pool import Prepared, Spec, Task, prepare_all
-from facegan.preparing.sources import FolderSource, Source, TarSource, open_source
+from facegan.preparing.sources import (
+    FolderSource,
+    Source,
+    TarSource,
+    empty_folders,
+    open_source,
+)
 from facegan.preparing.workspace import abandon, finished_manifest, working_in
 from facegan.preparing.writer import PackedWriter, Record, companion_facts
 
@@ -35,6 +42,7 @@ from facegan.preparing.writer import PackedWriter, Record, companion_facts
 OnProgress = Callable[[int, int | None], object]
 RESOLUTIONS = range(4, 4097)
 UNPAIRED = "unpaired"
+NO_FILES = "It holds no files at all."
 Part = tuple[int, int]  # (K, M): the K-th of M parts, K from 0
 
 
@@ -52,6 +60,8 @@ def prepare(
     label_maps: Source | Path | str | None = None,
     unpaired: Source | Path | str | None = None,
     host: Part | None = None,
+    everything: bool = False,
+    on_aside: Callable[[Aside], object] = lambda aside: None,
 ) -> dict[str, Any]:
     """Prepare a source's pictures: square, of one resolution, packed, with a manifest.
 
@@ -77,6 +87,8 @@ def prepare(
         unpaired: Pictures that belong to none of them: another domain, a data set of its own.
         host: (K, M) says that the source is what the K-th of M machines was given of a larger one.
             Such a source, as a part, may hold no picture that can be prepared.
+        everything: Also hidden files, by-products of programs, and what facegan generated.
+        on_aside: Told at the end of all files that were not looked into.
 
     Returns:
         The manifest. found = written + duplicates + skipped, also in those of the companions.
@@ -87,8 +99,10 @@ def prepare(
             can be prepared.
     """
     check_arguments(resolution, crop, part, workers)
-    source, classes, labels_plan = open_with_classes(source, labels, is_whole=host is None)
-    examples, companions_plan = gather(source, paired, label_maps)
+    source, classes, labels_plan = open_with_classes(
+        source, labels, is_whole=host is None, everything=everything
+    )
+    examples, companions_plan = gather(source, paired, label_maps, everything)
     other = None if unpaired is None else open_folder_of(unpaired, "images_folder")[0]
     per_shard = shard_images or images_per_shard(resolution)
     plan = {
@@ -103,23 +117,30 @@ def prepare(
         **companions_plan,
         **({"unpaired_source": other.name} if other else {}),
         **({"host": list(host)} if host else {}),
+        **({"everything": True} if everything else {}),
     }
 
-    beside = partial(
-        prepare_unpaired, other, out, resolution, crop, part, workers, on_progress, shard_images
-    )
+    how = (resolution, crop, part, workers, on_progress, shard_images, everything, on_aside)
+    beside = partial(prepare_unpaired, other, out, *how)
     if (manifest := finished_manifest(out, plan)) is not None:
         beside()
-        return refuse_changed(out, manifest, examples)
+        manifest = refuse_changed(out, manifest, examples)
+        on_aside(examples.aside)
+        return manifest
     with working_in(out, plan):
         writer = PackedWriter(out, resolution, per_shard, examples.sides)
         try:
-            spec = Spec(resolution, crop, examples.sides)
+            spec = Spec(resolution, crop, examples.sides, everything)
             fill(writer, examples, classes, part, spec, workers, on_progress)
             if not writer.counts["written"] and not part and not host:
-                problem = nothing_prepared(writer, source)
+                problem = nothing_prepared(writer, source, examples.aside)
                 abandon(out)
                 raise DatasetError(*problem)
+            aside = examples.aside
+            if isinstance(classes, FolderClasses) and isinstance(source, FolderSource):
+                root = source.root / classes.below
+                aside.empty_folders = [] if part else empty_folders(root, writer.classes_seen)
+            on_aside(aside)
             writer.commit()
             protocol = {name: value for name, value in plan.items() if name != "resolution"}
             return writer.finish(protocol, classes.in_order, beside(writer.position))
@@ -136,6 +157,8 @@ def prepare_unpaired(
     workers: int | None,
     on_progress: OnProgress,
     shard_images: int | None,
+    everything: bool,
+    on_aside: Callable[[Aside], object],
     before: int = 0,
 ) -> dict[str, dict[str, Any]]:
     """Prepare another domain below a data set, after so many pictures of that.
@@ -150,7 +173,17 @@ def prepare_unpaired(
         on_progress(before + done, None if expected is None else before + expected)
 
     manifest = prepare(
-        source, out / UNPAIRED, resolution, crop, "none", part, workers, go_on, shard_images
+        source,
+        out / UNPAIRED,
+        resolution,
+        crop,
+        "none",
+        part,
+        workers,
+        go_on,
+        shard_images,
+        everything=everything,
+        on_aside=on_aside,
     )
     return {UNPAIRED: companion_facts(UNPAIRED, manifest["digest"], is_aligned=False)}
 
@@ -172,7 +205,10 @@ def describe_decoder() -> str:
 
 
 def open_with_classes(
-    source: Source | Path | str, labels: str | None, is_whole: bool = True
+    source: Source | Path | str,
+    labels: str | None,
+    is_whole: bool = True,
+    everything: bool = False,
 ) -> tuple[Source, Classes, dict[str, Any]]:
     """The source, where its labels come from, and what the manifest says of that.
 
@@ -188,10 +224,12 @@ def open_with_classes(
         if labels not in ("manifest", "folders") and is_celeba(folder):
             attribute = None if labels in own_words else labels
             found = CelebASource(folder, attribute)
+            found.everything = everything
             if found.class_names:
                 return found, GivenClasses(found.class_names), {"labels_from": attribute}
             return found, NoClasses(), {"labels_from": "none"}
         source = open_source(folder)
+    source.everything = everything
     if labels not in own_words:
         raise ConfigError(
             f"labels is {labels!r}.",
@@ -350,14 +388,18 @@ def changed(out: Path, examples: Examples) -> DatasetError:
     )
 
 
-def nothing_prepared(writer: PackedWriter, source: Source) -> tuple[str, str]:
-    """Why there is no data set: a sentence and what comes next."""
+def nothing_prepared(writer: PackedWriter, source: Source, aside: Aside) -> tuple[str, str]:
+    """Why there is no data set: a sentence, and what is there instead."""
+    there = " ".join(aside.lines("--everything"))
     found = writer.counts["found"]
     if not found:
-        return f"{source.name} holds no pictures.", "It should hold .jpg, .png or .webp files."
+        return f"{source.name} holds no pictures.", there or NO_FILES
     writer.commit()
-    first = next(filter(None, (records[0] for records in writer.records())))
-    return (
-        f"None of the {found} pictures in {source.name} can be prepared.",
-        f"The first is {first['file']}: {first['reason']}",
+    reasons = Reasons(
+        (record["file"], record["reason"])
+        for records in writer.records()
+        for record in records
+        if record is not None and "reason" in record
     )
+    told = "\n".join([*reasons.lines(), *aside.lines("--everything")])
+    return f"None of the {found} pictures in {source.name} can be prepared.", told

@@ -1,53 +1,88 @@
 """One picture's bytes as one square of pixels, or the reason why not: all decoding of a picture."""
 
-import io
 from functools import lru_cache
+from importlib.util import find_spec
 
 import numpy as np
 import numpy.typing as npt
-from PIL import Image, ImageOps, UnidentifiedImageError
+from PIL import Image, UnidentifiedImageError
+
+from facegan.preparing.metadata import UPRIGHT, orientation_of, take_off
+from facegan.safe_images import TooManyPixelsError, open_image
 
 Pixels = npt.NDArray[np.uint8]
 Box = tuple[int, int, int, int]  # left, top, right, bottom
 
-# What Pillow may try; among its others are some that start programs (EPS).
-FORMATS = ("JPEG", "PNG", "WEBP", "AVIF", "BMP", "GIF", "TIFF", "PPM")
-MAX_PIXELS = 89_478_485  # Pillow's own line for decompression bombs: 256 MiB of RGB
+FORMATS = ("JPEG", "PNG", "WEBP", "AVIF", "HEIF", "BMP", "GIF", "TIFF", "PPM")
 MAX_BYTES = 2**28  # of one file
 FILTER = "lanczos"
+HEIF_BRANDS = (
+    *(b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"hevm", b"hevs"),
+    *(b"mif1", b"msf1"),
+)
+ORIENTATION = "facegan orientation"  # the key in a picture's info
+TURNS = {
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_270,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_90,
+}
+GENERATED = "facegan generated it (its metadata says so)"
 
 
 class UnusableError(ValueError):
     """A picture is not used; the message says why, in words that are the same on every machine."""
 
 
-def open_picture(content: bytes) -> Image.Image:
+def open_picture(content: bytes, everything: bool = False) -> Image.Image:
     """A picture that is worth decoding; of its pixels nothing is read yet.
 
+    Args:
+        content: The file's bytes.
+        everything: Also what says that facegan generated it.
+
     Raises:
-        UnusableError: empty, text, no picture, several pictures in one, or a decompression bomb.
+        UnusableError: empty, text, no picture, several pictures in one, generated, or a
+            decompression bomb.
     """
     if not content:
         raise UnusableError("it is empty (0 bytes)")
+    bare = take_off(content)
+    if bare.is_generated and not everything:
+        raise UnusableError(GENERATED)
     try:
-        picture = Image.open(io.BytesIO(content), formats=formats_here())
+        picture = open_image(bare.content, formats_here())
     except UnidentifiedImageError:
         raise UnusableError(unidentified(content)) from None
-    except Image.DecompressionBombError:
-        raise UnusableError(f"it has over {2 * MAX_PIXELS:,} pixels (a bomb?)") from None
-    if picture.width * picture.height > MAX_PIXELS:
-        size = f"{picture.width} x {picture.height}"
-        raise UnusableError(f"it has {size} pixels, over {MAX_PIXELS:,} (a bomb?)")
-    # A phone's MPO holds a depth map or a second view beside its JPEG; the first is the picture.
-    if picture.format != "MPO" and getattr(picture, "is_animated", False):
+    except TooManyPixelsError as cause:
+        raise UnusableError(str(cause)) from None
+    if bare.is_cut and picture.format == "HEIF":
+        raise UnusableError("image file is truncated")
+    # A phone's MPO or HEIF holds a depth map or a second view too; the first is the picture.
+    several = picture.format not in ("MPO", "HEIF") and getattr(picture, "is_animated", False)
+    if several:
         raise UnusableError("it is animated, or several pictures in one file")
+    orientation = bare.orientation
+    if orientation is None:  # of AVIF Pillow makes EXIF; of HEIF libheif has turned the pixels
+        exif = picture.info.get("exif") if picture.format == "AVIF" else None
+        orientation = orientation_of(exif or b"")
+    picture.info[ORIENTATION] = orientation or UPRIGHT
     return picture
 
 
 @lru_cache(maxsize=1)
 def formats_here() -> tuple[str, ...]:
-    """Those of the formats that this Pillow was built with."""
+    """Those of the formats that can be read here: HEIF by the extra ``heic``."""
     Image.init()
+    if find_spec("pi_heif"):
+        import pi_heif
+
+        pi_heif.register_heif_opener(
+            thumbnails=False, depth_images=False, aux_images=False, decode_threads=1
+        )
     return tuple(name for name in FORMATS if name in Image.OPEN)
 
 
@@ -56,9 +91,17 @@ def unidentified(content: bytes) -> str:
     start = content[:256].lstrip(b"\xef\xbb\xbf\r\n\t ").lower()
     if start.startswith(b"<"):
         return "it is text (HTML, SVG or XML), not a picture"
-    if content[4:8] == b"ftyp" and content[8:12] in (b"heic", b"heix", b"mif1", b"msf1", b"hevc"):
-        return "it is HEIC, which is not read: convert it to JPEG"
+    if content[4:8] == b"ftyp" and content[8:12] in HEIF_BRANDS:
+        if "HEIF" in formats_here():
+            return "it is a damaged HEIC"
+        return "it is HEIC, which is read with pip install 'facegan[heic]', or convert it to JPEG"
     return "it is no picture that is read here (JPEG, PNG, WebP, AVIF, BMP, GIF, TIFF, PPM)"
+
+
+def upright(picture: Image.Image) -> Image.Image:
+    """A picture turned by its orientation, and by nothing else that its metadata says."""
+    turn = TURNS.get(picture.info.get(ORIENTATION, UPRIGHT))
+    return picture if turn is None else picture.transpose(turn)
 
 
 def upright_rgb(picture: Image.Image) -> Image.Image:
@@ -67,7 +110,7 @@ def upright_rgb(picture: Image.Image) -> Image.Image:
     Raises:
         ValueError: it has 16 bits or more.
     """
-    return flatten(ImageOps.exif_transpose(picture))
+    return flatten(upright(picture))
 
 
 def flatten(picture: Image.Image) -> Image.Image:
@@ -78,11 +121,6 @@ def flatten(picture: Image.Image) -> Image.Image:
         white = Image.new("RGBA", picture.size, "white")
         return Image.alpha_composite(white, picture.convert("RGBA")).convert("RGB")
     return picture.convert("RGB")
-
-
-def square(picture: Image.Image, resolution: int) -> Image.Image:
-    """The centred square of a picture, resized with an antialiasing (Lanczos) filter."""
-    return cut(picture, middle(picture.size), resolution, Image.Resampling.LANCZOS)
 
 
 def middle(size: tuple[int, int]) -> Box:

@@ -51,6 +51,7 @@ class Spec:
     resolution: int
     crop: str
     sides: tuple[Side, ...] = (Side(),)
+    everything: bool = False  # also what says that facegan generated it
 
 
 Load = Path | bytes | str  # a file to read, bytes that were read, or why there are none
@@ -224,7 +225,7 @@ def open_side(spec: Spec, side: Side, loaded: Load) -> Image.Image | str:
     if isinstance(loaded, str):
         return loaded
     content = loaded if isinstance(loaded, bytes) else read_file(loaded)
-    with open_picture(content) as picture:
+    with open_picture(content, spec.everything) as picture:
         return side.open(picture, draft_side(spec.crop, spec.resolution))
 
 

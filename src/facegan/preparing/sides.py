@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from PIL import Image, ImageOps
+from PIL import Image
 
-from facegan.preparing.pixels import FILTER, Box, Pixels, UnusableError, cut, upright_rgb
+from facegan.preparing.pixels import FILTER, Box, Pixels, UnusableError, cut, upright, upright_rgb
 
 LOSSLESS = ("PNG", "BMP", "GIF", "TIFF", "PPM")
 MAP_MEND = "save the maps as palette or 8-bit grey PNGs of class indices"
@@ -93,11 +93,11 @@ class MapSide(Side):
             raise UnusableError(f"{picture.format} changes the numbers of a map: {MAP_MEND}")
         if picture.mode == "L" and raw_mode(picture) != "L":
             raise UnusableError(f"it is grey of less than 8 bits, not a label map: {MAP_MEND}")
-        upright = ImageOps.exif_transpose(picture)
-        highest = int(np.asarray(upright).max())
+        whole = upright(picture)
+        highest = int(np.asarray(whole).max())
         if self.names is not None and highest >= len(self.names):
             raise UnusableError(f"it has the class {highest}; the last is {len(self.names) - 1}")
-        return upright
+        return whole
 
     def cut(self, picture: Image.Image, box: Box, resolution: int) -> Pixels:
         """What a box holds, as uint8 (R, R): no class that was not there."""

@@ -3,21 +3,26 @@
 import os
 import stat
 import tarfile
+import unicodedata
 import zipfile
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Container, Iterable, Iterator
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Protocol
+from typing import IO, NamedTuple, Protocol
 
 from facegan.errors import DatasetError
+from facegan.preparing.account import Aside
+from facegan.preparing.by_products import (
+    RUN_FILE,
+    RUN_IMAGES,
+    SAMPLES_OF_A_RUN,
+    Sieve,
+    by_product,
+)
+from facegan.preparing.first_bytes import HEAD, is_picture
 from facegan.preparing.pixels import MAX_BYTES, UnusableError
 
-# Phones write HEIC: it is found, and named as what cannot be read.
-SUFFIXES = (
-    *(".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".webp", ".avif", ".heic", ".heif"),
-    *(".bmp", ".gif", ".tif", ".tiff", ".ppm", ".pgm"),
-)
 MANIFEST = "dataset.json"
 LEAVES = "its path leaves the archive"
 TOO_LARGE = f"the file has over {MAX_BYTES:,} bytes"
@@ -40,6 +45,11 @@ class Source(Protocol):
 
     name: str
     readers: int  # threads that read at once; 1 where entries must be read in their order
+    everything: bool  # whether hidden files and by-products of programs are looked into, too
+
+    @property
+    def aside(self) -> Aside:
+        """What was not looked into, when all entries were last given."""
 
     def entries(self) -> Iterator[Entry]:
         """Every picture found. Raises DatasetError where the source itself is damaged."""
@@ -49,11 +59,6 @@ class Source(Protocol):
 
     def find_manifest(self) -> bytes | None:
         """Its dataset.json; None where it has none."""
-
-
-def is_picture(name: str) -> bool:
-    """Whether a file is one to look into, by its name."""
-    return name.lower().endswith(SUFFIXES)
 
 
 def read_file(path: Path) -> bytes:
@@ -68,7 +73,18 @@ def read_file(path: Path) -> bytes:
         raise UnusableError("it is no plain file")
     if facts.st_size > MAX_BYTES:
         raise UnusableError(TOO_LARGE)
-    return path.read_bytes()
+    return bounded(path.read_bytes())
+
+
+def read_head(path: str) -> bytes:
+    """A plain file's first bytes; nothing where it is something else or cannot be read."""
+    try:
+        if not stat.S_ISREG(os.stat(path).st_mode):  # noqa: PTH116
+            return b""
+        with open(path, "rb", buffering=0) as stream:
+            return stream.read(HEAD)
+    except OSError:
+        return b""
 
 
 class FolderSource:
@@ -77,6 +93,7 @@ class FolderSource:
     readers = 1
 
     def __init__(self, folder: Path) -> None:
+        self.everything, self.aside = False, Aside()
         self.folder, self.name = folder, folder.resolve().name
         self.root = folder  # below which pictures are looked for
         self.count: int | None = None
@@ -93,31 +110,40 @@ class FolderSource:
                 f"{images_folder!r}."
             )
         found = FolderSource(self.folder)
+        found.everything = self.everything
         found.root = self.folder / images_folder
         return found
 
     def entries(self) -> Iterator[Entry]:
         """In the order of the names, folder by folder; only one folder's names are held."""
-        waiting = [("", iter([""]), frozenset([""]), frozenset[str]())]
+        sieve = Sieve(self.everything)
+        waiting = [("", Listing(iter([""]), frozenset([""])))]
         while waiting:
-            prefix, names, folders, links = waiting[-1]
-            name = next(names, None)
+            prefix, listing = waiting[-1]
+            name = next(listing.names, None)
             if name is None:
                 waiting.pop()
                 continue
             # No Path: to make one takes longer than all else that is done here.
             path = os.path.join(self.root, prefix + name)  # noqa: PTH118
-            if name in folders:
+            label = "" if self.everything else by_product(name) or listing.of_ours.get(name, "")
+            if name in listing.folders:
+                if label:
+                    sieve.pass_over(label, count_files(path))
+                    continue
                 below = prefix + name + "/" if name else ""
                 try:
-                    waiting.append((below, *list_folder(path)))
+                    waiting.append((below, list_folder(path)))
                 except OSError as cause:
                     problem = f"the folder cannot be listed: {cause.strerror}"
                     yield Entry(below or "./", problem=problem)
-            elif name in links and os.path.isdir(path):  # noqa: PTH112
+            elif label:
+                sieve.pass_over(label)
+            elif name in listing.links and os.path.isdir(path):  # noqa: PTH112
                 yield Entry(prefix + name, problem="a link to a folder, which is not followed")
-            elif is_picture(name):
+            elif is_picture(name) or sieve.takes_head(name, read_head(path)):
                 yield Entry(prefix + name, path)
+        self.aside = sieve.aside
 
     def expected(self, seen: int) -> int | None:
         """Counted by a first walk, which reads no file."""
@@ -136,7 +162,16 @@ class FolderSource:
             raise DatasetError(f"{place} cannot be read: {cause.strerror}.") from cause
 
 
-def list_folder(folder: str) -> tuple[Iterator[str], frozenset[str], frozenset[str]]:
+class Listing(NamedTuple):
+    """What lies in a folder."""
+
+    names: Iterator[str]  # in order
+    folders: frozenset[str]
+    links: frozenset[str] = frozenset()
+    of_ours: dict[str, str] = {}  # folders of by-products of facegan's → what to call them
+
+
+def list_folder(folder: str) -> Listing:
     """A folder's names in order, and which of them are folders and links."""
     names, folders, links = [], [], []
     with os.scandir(folder) as children:
@@ -146,7 +181,23 @@ def list_folder(folder: str) -> tuple[Iterator[str], frozenset[str], frozenset[s
                 folders.append(child.name)
             elif child.is_symlink():
                 links.append(child.name)
-    return iter(sorted(names)), frozenset(folders), frozenset(links)
+    of_ours = {RUN_IMAGES: SAMPLES_OF_A_RUN} if RUN_FILE in names else {}
+    return Listing(iter(sorted(names)), frozenset(folders), frozenset(links), of_ours)
+
+
+def empty_folders(folder: Path, classes: Container[str]) -> list[str]:
+    """The folders in a folder that are none of the classes, nor by-products, in order."""
+    try:
+        found = list_folder(str(folder)).folders
+    except OSError:
+        return []
+    seen = {name: unicodedata.normalize("NFC", name).strip() for name in found}
+    return sorted(n for n in found if seen[n] not in classes and not by_product(n))
+
+
+def count_files(folder: str) -> int:
+    """How many files lie below a folder."""
+    return sum(len(names) for _, _, names in os.walk(folder))
 
 
 class ZipSource:
@@ -165,18 +216,32 @@ class ZipSource:
         except (zipfile.BadZipFile, OSError, ValueError) as cause:
             raise DatasetError(f"The archive {path} cannot be read: {cause}.") from cause
         members = (info for info in self.archive.infolist() if not info.is_dir())
-        self.members = sorted(
-            (info for info in members if is_picture(info.filename)),
-            key=lambda info: info.filename.split("/"),
-        )
+        self.members = sorted(members, key=lambda info: info.filename.split("/"))
+        self.everything, self.aside = False, Aside()
+        self.count: int | None = None
 
     def entries(self) -> Iterator[Entry]:
         """In the order that a folder of the same files has."""
+        sieve = Sieve(self.everything)
         for info in self.members:
+            sieve.note_run(info.filename)
+        for info in self.members:
+            head = self.read_head(info) if sieve.needs_head(info.filename) else b""
+            if not sieve.takes(info.filename, head):
+                continue
             if problem := zip_problem(info):
                 yield Entry(info.filename, problem=problem)
             else:
                 yield Entry(info.filename, read=partial(self.read, info))
+        self.aside = sieve.aside
+
+    def read_head(self, info: zipfile.ZipInfo) -> bytes:
+        """A member's first bytes; nothing where they cannot be read."""
+        try:
+            with self.archive.open(info) as stream:
+                return stream.read(HEAD)
+        except Exception:  # a damaged member may raise anything
+            return b""
 
     def read(self, info: zipfile.ZipInfo) -> bytes:
         """A member's bytes, however long it says it is."""
@@ -185,7 +250,9 @@ class ZipSource:
 
     def expected(self, seen: int) -> int:
         """The directory at a zip's end tells."""
-        return len(self.members)
+        if self.count is None:
+            self.count = sum(1 for _ in self.entries())
+        return self.count
 
     def find_manifest(self) -> bytes | None:
         """The dataset.json at its root."""
@@ -252,17 +319,21 @@ class TarSource:
 
     def __init__(self, path: Path) -> None:
         self.path, self.name = path, path.name
+        self.everything, self.aside = False, Aside()
         self.fraction = 0.0  # read so far
 
     def entries(self) -> Iterator[Entry]:
         """In the archive's order."""
+        sieve = Sieve(self.everything)
         for member, archive in self.members():
             name = member.name.removeprefix("./")
-            if is_picture(name):
-                if problem := tar_problem(member):
-                    yield Entry(name, problem=problem)
-                else:
-                    yield Entry(name, read=partial(read_member, archive, member))
+            problem = tar_problem(member)
+            stream = None if problem else archive.extractfile(member)
+            head = stream.read(HEAD) if stream and sieve.needs_head(name) else b""
+            if sieve.takes(name, head):
+                read = partial(read_rest, head, stream) if stream else None
+                yield Entry(name, read=read, problem=problem)
+        self.aside = sieve.aside
 
     def members(self) -> Iterator[tuple[tarfile.TarInfo, tarfile.TarFile]]:
         """Every member but folders; the memory of those before is let go."""
@@ -308,6 +379,11 @@ def tar_problem(member: tarfile.TarInfo) -> str:
     return TOO_LARGE if member.size > MAX_BYTES else ""
 
 
+def read_rest(head: bytes, stream: IO[bytes]) -> bytes:
+    """A member's bytes, of which the first were read before."""
+    return head + stream.read()
+
+
 def read_member(archive: tarfile.TarFile, member: tarfile.TarInfo) -> bytes:
     """A plain member's bytes."""
     stream = archive.extractfile(member)
@@ -338,12 +414,15 @@ class StreamSource:
     ) -> None:
         self.name, self.list_streams, self.find, self.readers = name, list_streams, find, readers
         self.count = count
+        self.everything, self.aside = False, Aside()
 
     def entries(self) -> Iterator[Entry]:
         """As they are listed."""
+        sieve = Sieve(self.everything)
         for name, read in self.list_streams():
-            if is_picture(name):
+            if sieve.takes(name):
                 yield Entry(name, read=read)
+        self.aside = sieve.aside
 
     def expected(self, seen: int) -> int | None:
         """What the lister knows."""

@@ -12,6 +12,7 @@ from PIL import Image
 from facegan.artifact import Artifact
 from facegan.pictures import encode_png
 from facegan.report.markup import Markup, element
+from facegan.safe_images import open_image
 from facegan.synthesis import Synthesizer, latents_of_seeds, walk
 
 Pixels = npt.NDArray[np.uint8]
@@ -76,10 +77,10 @@ def shrink(pixels: Pixels, side: int) -> Pixels:
 def read_grid(file: Path) -> tuple[Pixels, dict[str, str]] | None:
     """A picture of RUN/samples and what it says of itself; None where it cannot be read."""
     try:
-        with Image.open(file, formats=["PNG"]) as picture:
+        with open_image(file.read_bytes(), ["PNG"]) as picture:
             pixels = np.asarray(picture.convert("RGB"))
             said = {str(key): str(text) for key, text in picture.info.items()}
-    except (OSError, ValueError, Image.DecompressionBombError):
+    except (OSError, ValueError):
         return None
     return pixels, {key: text for key, text in said.items() if key.startswith("facegan:")}
 

@@ -14,7 +14,8 @@ import torch
 from torch import Tensor
 from torch.nn.functional import interpolate
 
-from facegan.data.opening import single_pictures
+from facegan.data.image_folder import survey
+from facegan.data.opening import kind_of, single_pictures
 from facegan.errors import DatasetError
 
 Pixels = npt.NDArray[np.uint8]
@@ -59,7 +60,9 @@ class Reals:
     def __init__(self, folder: Path, resolution: int, split: str | None = None) -> None:
         self.folder, self.resolution = folder, resolution
         found, self.read_one = single_pictures(folder, resolution, split)
-        self.found = len(found)
+        self.survey = survey(folder) if kind_of(folder) == "folder" else None
+        self.skipped = dict(self.survey.problems) if self.survey else {}
+        self.found = len(found) + len(self.skipped)
         self.files = spread(found, MOST_REALS)
 
     def read(self, files: Sequence[Path]) -> Pixels:
@@ -75,10 +78,11 @@ class Reals:
         return np.stack(decoded)
 
     def decode(self, file: Path) -> Pixels | None:
-        """One picture, or None."""
+        """One picture, or None, and why is noted."""
         try:
             return self.read_one(file)
-        except Exception:  # inside a decoder a broken file may raise anything
+        except Exception as cause:  # inside a decoder a broken file may raise anything
+            self.skipped[file] = str(cause)
             return None
 
     def choose(self, count: int) -> Pixels:
@@ -97,6 +101,8 @@ class Reals:
         readable = [(f, p) for f, p in zip(self.files, found, strict=True) if p is not None]
         if len(readable) < 2:
             raise DatasetError(f"{self.folder} holds fewer than two pictures that can be read.")
+        if self.survey:
+            self.survey.tell(len(readable), self.skipped)
         return [file for file, _ in readable], torch.cat([print_ for _, print_ in readable])
 
     def print_of(self, file: Path) -> Tensor | None:

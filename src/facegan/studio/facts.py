@@ -1,18 +1,16 @@
 """What a page must know of a model before it offers anything: from its front page, or by asking."""
 
 import base64
-import io
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from http import HTTPStatus
 from typing import Any
 
-from PIL import Image
-
 from facegan.client import FaceClient
 from facegan.client.face_client import body_of, checked
 from facegan.errors import FaceGANError, InvocationError
+from facegan.safe_images import open_image
 from facegan.studio.patience import PatientTransport
 from facegan.wire import JSON, GenerateRequest, read_provenance
 
@@ -116,7 +114,7 @@ def asked_facts(client: FaceClient) -> ModelFacts:
         return ModelFacts(
             family=str(model["family"]),
             preset=str(model["preset"]),
-            resolution=Image.open(io.BytesIO(image)).width,
+            resolution=open_image(image, ["PNG"]).width,
             sha256=str(model["sha256"]),
         )
     except (KeyError, TypeError, IndexError, ValueError, OSError) as cause:

@@ -3,7 +3,6 @@
 That it was generated at all, in the words other programs read, is said by ``pictures``.
 """
 
-import io
 from dataclasses import dataclass, replace
 from typing import Protocol, TypeVar
 from xml.etree import ElementTree
@@ -13,6 +12,7 @@ from PIL.PngImagePlugin import PngImageFile
 
 from facegan.errors import InvocationError
 from facegan.pictures import SAID_OF_ALL, XMP_FACTS, XMP_KEYWORD
+from facegan.safe_images import open_image
 from facegan.wire.generate_request import GenerateRequest
 
 T = TypeVar("T")
@@ -183,7 +183,7 @@ def open_picture(picture: bytes, formats: tuple[str, ...]) -> Image.Image:
         formats: Which of ``ENDS`` it may be.
     """
     try:
-        opened = Image.open(io.BytesIO(picture), formats=list(formats))
+        opened = open_image(picture, formats)
         opened.load()
         is_long_enough = opened.format != "WEBP" or riff_length(picture) == len(picture)
         if not (is_long_enough and picture.endswith(ENDS[str(opened.format)])):
