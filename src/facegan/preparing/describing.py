@@ -164,7 +164,7 @@ def describe_folder(path: Path, resolution: int | None) -> Description:
         more = f" and {len(archives) - 1} more" if len(archives) > 1 else ""
         return Description(
             f"The data folder {path} holds no pictures, but the archive {archives[0].name}{more}",
-            f"Prepare it first: {prepare_command(archives[0], resolution)} ({PACKED})",
+            f"Prepare it first: {prepare_command(archives[0], resolution, path)} . {PACKED}",
             is_archive=True,
         )
     if foreign := sorted(files_below(path, FOREIGN)):
@@ -176,15 +176,24 @@ def describe_folder(path: Path, resolution: int | None) -> Description:
     return Description(f"The data folder {path} holds no pictures")
 
 
-def prepare_command(source: Path, resolution: int | None = None) -> str:
-    """Return the command that makes a data set of an archive or a folder, beside it."""
-    name = source.name
+def prepare_command(
+    source: Path, resolution: int | None = None, beside: Path | None = None
+) -> str:
+    """Return the command that makes a data set of an archive or a folder.
+
+    Args:
+        source: What is prepared.
+        resolution: At what; 64 where None.
+        beside: What the data set is put beside, and called after; the source where None.
+    """
+    place = beside or source
+    name = place.resolve().name
     for suffix in sorted(ARCHIVES, key=len, reverse=True):
-        if name.lower().endswith(suffix) and source.is_file():
+        if name.lower().endswith(suffix) and place.is_file():
             name = name[: -len(suffix)]
             break
     side = resolution or 64
-    out = source.with_name(f"{name or 'data'}-{side}")
+    out = place.parent / f"{name or 'data'}-{side}"
     return (
         f"facegan data prepare {shlex.quote(str(source))} --out {shlex.quote(str(out))} "
         f"--resolution {side}"
