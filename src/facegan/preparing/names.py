@@ -158,7 +158,7 @@ def check_encoding(encoding: str) -> None:
     """
     try:
         codecs.lookup(encoding)
-        b"".decode(encoding)
+        b"a".decode(encoding)
     except (LookupError, UnicodeError, ValueError):
         raise ConfigError(
             f"{encoding!a} is no encoding of names.", "As cp437, cp850, cp932, gbk or utf-8."

@@ -65,18 +65,17 @@ def look_for_manifest(source: Source) -> SourceManifest:
         find = source.read_manifests().get
     if (content := find(MANIFEST)) is not None:
         return parse_manifest("", content)
-    first = next(usable_names(source.entries()), "")
-    candidates = [
-        (folder, content)
-        for folder in folders_around([first])
-        if (content := find(folder + MANIFEST)) is not None
-    ]
-    if not candidates:
-        return SourceManifest()
-    around = folders_around(usable_names(source.entries()))
-    for folder, content in candidates:
-        if folder in around:
-            return parse_manifest(folder, content)
+    first = next(usable_names(source.entries()), None)
+    if first is None:  # a prepared data set, perhaps
+        folders = [name.removesuffix(MANIFEST) for name in sorted(source.aside.manifests)]
+        around = folders[:1]
+    else:
+        folders, around = folders_around([first]), None
+    for folder in folders:
+        if (content := find(folder + MANIFEST)) is not None:
+            around = around or folders_around(usable_names(source.entries()))
+            if folder in around:
+                return parse_manifest(folder, content)
     return SourceManifest()
 
 
