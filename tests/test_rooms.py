@@ -11,6 +11,7 @@ HOUSE = Path(__file__).parents[1] / "src" / "facegan"
 MAY_IMPORT = {  # room: (rooms of ours, packages of others)
     "errors": ("", ""),
     "files": ("", ""),
+    "name_lists": ("", ""),
     "tick_line": ("", ""),
     "safe_images": ("", "PIL"),
     "docker_engine": ("errors", ""),
@@ -19,7 +20,7 @@ MAY_IMPORT = {  # room: (rooms of ours, packages of others)
     "failure_reason": ("errors", ""),
     "environment": ("errors", ""),
     "pictures": ("files safe_images", "numpy PIL isal"),
-    "wire": ("errors pictures safe_images", "numpy PIL pydantic pydantic_core"),
+    "wire": ("errors name_lists pictures safe_images", "numpy PIL pydantic pydantic_core"),
     "gans": ("errors", "torch"),
     "preparing": ("errors files safe_images", "numpy PIL cv2 pi_heif"),
     "data": ("errors files preparing safe_images", "torch numpy PIL webdataset"),
@@ -29,7 +30,7 @@ MAY_IMPORT = {  # room: (rooms of ours, packages of others)
     ),
     "model_files": ("errors files", ""),
     "artifact": ("errors gans model_files", "torch safetensors"),
-    "synthesis": ("errors devices artifact model_files", "torch numpy openvino"),
+    "synthesis": ("errors name_lists devices artifact model_files", "torch numpy openvino"),
     "export": ("errors artifact model_files synthesis", "torch"),
     "client": ("errors wire", "numpy"),
     "serving": (
@@ -42,14 +43,14 @@ MAY_IMPORT = {  # room: (rooms of ours, packages of others)
         "torch safetensors numpy pydantic tqdm tensorboard",
     ),
     "cloud": ("errors files docker_engine tick_line client model_files", "boto3 botocore"),
-    "studio": ("errors client safe_images wire", "gradio numpy PIL"),
+    "studio": ("errors name_lists client safe_images wire", "gradio numpy PIL"),
     "report": (
-        "errors files safe_images pictures data metrics artifact synthesis",
+        "errors files name_lists safe_images pictures data metrics artifact synthesis",
         "numpy torch PIL",
     ),
 }
 FLOORS = [
-    {"errors", "files", "safe_images", "tick_line"},
+    {"errors", "files", "name_lists", "safe_images", "tick_line"},
     {
         "devices",
         "docker_engine",

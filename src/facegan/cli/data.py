@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import click
 
+from facegan.name_lists import quoted
+
 if TYPE_CHECKING:
     from facegan.preparing import Checked
 
@@ -152,6 +154,11 @@ LOG_SECONDS = 30  # between lines of progress where nobody watches
     is_flag=True,
     help="Also take hidden files, by-products of programs, and images that facegan generated.",
 )
+@click.option(
+    "--name-encoding",
+    metavar="ENCODING",
+    help="How names in an archive are written that does not say it, as cp437, cp932 or gbk.",
+)
 @click.option("--endpoint-url", metavar="URL", help="Another S3 than AWS's.")
 @click.option("--region", metavar="REGION", help="AWS region.  [default: your AWS settings]")
 @click.option("--profile", metavar="PROFILE", help="AWS profile.  [default: your AWS settings]")
@@ -168,6 +175,7 @@ def prepare(
     parts: int | None,
     workers: int | None,
     everything: bool,
+    name_encoding: str | None,
     endpoint_url: str | None,
     region: str | None,
     profile: str | None,
@@ -241,6 +249,7 @@ def prepare(
             host=host,
             everything=everything,
             on_aside=aside.add,
+            encoding=name_encoding,
         )
     if manifest.get("already_there"):
         click.echo(f"Already there: {out} holds this very data set.")
@@ -482,7 +491,7 @@ def tell_checked(checked: "Checked") -> None:
     for split, (start, stop) in manifest.get("splits", {}).items():
         click.echo(f"  split {split}: {stop - start:,}")
     for name, count in checked.classes.items():
-        click.echo(f"  class {name}: {count:,} ({count / max(manifest['images'], 1):.1%})")
+        click.echo(f"  class {quoted(name)}: {count:,} ({count / max(manifest['images'], 1):.1%})")
     for reason, count in sorted(checked.reasons.items(), key=lambda pair: -pair[1]):
         click.echo(f"  skipped {count:,}: {reason}")
     if manifest.get("images") == 0:

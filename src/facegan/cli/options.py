@@ -6,6 +6,7 @@ from pathlib import Path
 import click
 
 from facegan.client import parse_seeds
+from facegan.name_lists import read_names
 
 
 def seeds_option(ctx: click.Context, param: click.Parameter, text: str | None) -> list[int] | None:
@@ -18,10 +19,10 @@ def seeds_option(ctx: click.Context, param: click.Parameter, text: str | None) -
 
 def classes_option(
     ctx: click.Context, param: click.Parameter, text: str | None
-) -> list[str] | None:
-    """The value of --classes: the model knows which are names and which numbers."""
-    names = None if text is None else [name.strip() for name in text.split(",")]
-    if names and not all(names):
+) -> list[int | str] | None:
+    """Return the value of --classes: the model knows which texts are names and which numbers."""
+    names = None if text is None else read_names(text)
+    if names is not None and (not names or "" in names):
         raise click.BadParameter("Write long, 2 or 0,1,1.", ctx, param)
     return names
 
@@ -100,7 +101,16 @@ FACE_OPTIONS = (
         callback=classes_option,
         metavar="CLASSES",
         help="Of a conditional model, by name or number: one for all faces, or one a face, as "
-        "long or 0,1,1.  [default: each seed names its own]",
+        "long or 0,1,1. Names with commas as a JSON list, or by --class.  [default: each seed "
+        "names its own]",
+    ),
+    click.option(
+        "--class",
+        "class_names",
+        multiple=True,
+        metavar="NAME",
+        help="One class, its name exactly as it is, commas too; once for all faces, or once a "
+        "face. Instead of --classes.",
     ),
 )
 MIX_OPTIONS = (

@@ -1,6 +1,7 @@
 """What a command line orders: a request, checked before any work is done, and files for it."""
 
 import os
+import shlex
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -55,7 +56,8 @@ def take_order(
     out: str,
     *,
     mix: list[int] | None = None,
-    classes: list[str] | None = None,
+    classes: list[int | str] | None = None,
+    class_names: tuple[str, ...] = (),
     scale: int = 1,
     **wish: Any,
 ) -> Order:
@@ -67,6 +69,7 @@ def take_order(
         out: The file or folder.
         mix: The seeds to mix with.
         classes: Of a conditional model.
+        class_names: The same, each as one option of its own.
         scale: How many times larger a picture is written than it is drawn.
         wish: Further fields of GenerateRequest.
 
@@ -78,27 +81,48 @@ def take_order(
     content_type = content_type_of(out)
     numbers: Any = None if latents is None else read_latents(latents)
     given = len(seeds) if seeds is not None else len(numbers)
+    classes = chosen_classes(classes, class_names)
     check_way(given, wish["interpolate"], mix, classes)
     check_mix(seeds, mix, wish["mix_layers"])
     faces = given + len(mix or [])
     if classes is not None and len(classes) not in (1, faces):
-        told = f"--classes names {len(classes)} for {faces} faces: give one for all, or one a face."
-        raise click.UsageError(told)
+        flag = "--class" if class_names else "--classes"
+        told = f"{flag} names {len(classes)} for {faces} faces: give one for all, or one a face."
+        raise click.UsageError(f"{told} {as_one_name(classes, flag)}".strip())
     is_moving = content_type == WEBP and wish["columns"] is None and (given > 1 or bool(mix))
     check_picture(content_type, is_moving, scale, **wish)
     request = GenerateRequest(
         seeds=seeds,
         latents=numbers,
         mix=mix,
-        classes=list(classes) if classes else None,
+        classes=classes,
         layout="animation" if is_moving else "grid",
         **wish,
     )
     return Order(request, Path(out), content_type, scale)
 
 
+def chosen_classes(
+    classes: list[int | str] | None, class_names: tuple[str, ...]
+) -> list[int | str] | None:
+    """Return what --classes or --class names, of which one alone may be given."""
+    if classes is not None and class_names:
+        raise click.UsageError("Give either --classes or --class, not both.")
+    if "" in class_names:
+        raise click.UsageError("--class is empty: give the name of a class.")
+    return list(class_names) or classes
+
+
+def as_one_name(classes: list[int | str], flag: str) -> str:
+    """Return how to write the words of --classes if they are one name that holds commas."""
+    if flag == "--class" or len(classes) < 2:
+        return ""
+    name = ", ".join(map(str, classes))
+    return f"If that is one name: --class {shlex.quote(name)}." if len(name) <= 200 else ""
+
+
 def check_way(
-    given: int, interpolate: int | None, mix: list[int] | None, classes: list[str] | None
+    given: int, interpolate: int | None, mix: list[int] | None, classes: list[int | str] | None
 ) -> None:
     """A walk leads from face to face, and stays in one class."""
     if not interpolate:
@@ -108,7 +132,8 @@ def check_way(
     if mix is not None:
         raise click.UsageError("--mix goes without --interpolate.")
     if len(classes or [""]) != 1:
-        raise click.UsageError("A walk is of one class: give --classes one.")
+        told = "A walk is of one class: give --classes one."
+        raise click.UsageError(f"{told} {as_one_name(classes or [], '--classes')}".strip())
 
 
 def check_mix(seeds: list[int] | None, mix: list[int] | None, mix_layers: list[int] | None) -> None:

@@ -17,6 +17,7 @@ from facegan.cli.processes import train_shared
 from facegan.cli.worker import Order, take_part
 from facegan.environment import WorkerEnvironment
 from facegan.errors import ConfigError
+from facegan.name_lists import quoted
 from facegan.tick_line import METRIC_DEFINITIONS
 
 HELP = """Train a GAN on a folder of pictures; ends with RUN/model.tar.gz.
@@ -490,7 +491,7 @@ def say_start(trainer: Any, folder: Any, data: str) -> None:
         click.echo(advice)
     click.echo(f"{gan.family.name} {gan.preset_name}: {', '.join(sizes)}")
     if gan.classes:
-        shares = ", ".join(f"{name} {count:,}" for name, count in gan.classes.items())
+        shares = ", ".join(f"{quoted(name)} {count:,}" for name, count in gan.classes.items())
         click.echo(f"{len(gan.classes)} classes: {shortened(shares)}")
     click.echo(f"{length}, {numeric} on {trainer.device}{among(trainer.world)}")
     click.echo(f"Curves: tensorboard --logdir {folder.tensorboard}")

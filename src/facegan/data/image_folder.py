@@ -24,6 +24,7 @@ from facegan.data.labels import Labels, WithLabels, read_labels
 from facegan.data.manifest import pictures_source, read_manifest
 from facegan.errors import DatasetError
 from facegan.preparing.account import Aside, Reasons, sum_line
+from facegan.preparing.describing import describe_source
 from facegan.preparing.pixels import UnusableError
 from facegan.preparing.pool import Spec, prepare_one
 
@@ -125,8 +126,11 @@ class Survey:
 
     def none_found(self) -> DatasetError:
         """What is said where there is no picture: what is there instead."""
-        there = list(self.aside.lines()) or ["It holds no files at all."]
-        return DatasetError(f"The data folder {self.folder} holds no pictures.", "\n".join(there))
+        described, there = describe_source(self.folder), list(self.aside.lines())
+        hint = (
+            [described.hint, *there] if described.hint else there or ["It holds no files at all."]
+        )
+        return DatasetError(f"{described.what}.", "\n".join(hint))
 
     def none_readable(self, skipped: dict[Path, str]) -> DatasetError:
         """What is said where no picture can be used: all reasons."""
@@ -155,11 +159,7 @@ def survey(folder: Path) -> Survey:
         DatasetError: the folder is missing, is not a folder, or holds no pictures.
     """
     if not folder.is_dir():
-        problem = "is a file, not a folder" if folder.exists() else "does not exist"
-        raise DatasetError(
-            f"The data folder {folder} {problem}.",
-            "Name a folder of pictures, or draw one: facegan data toy --out DIR.",
-        )
+        raise describe_source(folder).error()
     source = pictures_source(folder)
     found = Survey(folder, source.root)
     for entry in source.entries():

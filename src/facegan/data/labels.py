@@ -23,6 +23,7 @@ from facegan.data.manifest import MANIFEST, images_root, load_manifest
 from facegan.errors import ConfigError, DatasetError, nearest
 from facegan.preparing.classes import FolderClasses, folder_of_classes
 from facegan.preparing.layout import numbers_by_path
+from facegan.preparing.names import match_key
 from facegan.preparing.pixels import UnusableError
 from facegan.preparing.sources import Entry
 
@@ -129,9 +130,10 @@ def labels_of_manifest(file: Path, manifest: dict[str, Any], paths: list[Path]) 
     number_of = numbers_by_path(file, manifest["labels"], MEND)
     numbers = []
     for path in paths:
-        if path.as_posix() not in number_of:
+        number = number_of.get(match_key(path.as_posix()))
+        if number is None:
             raise DatasetError(f"{file}: the picture {path} has no label.", MEND)
-        numbers.append(number_of[path.as_posix()])
+        numbers.append(number)
     return counted(file, class_names(file, manifest.get("class_names"), numbers), numbers)
 
 

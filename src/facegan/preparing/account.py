@@ -15,12 +15,14 @@ class Aside:
     by_products: Counter[str] = field(default_factory=Counter)  # what they are called → how many
     others: Counter[str] = field(default_factory=Counter)  # no pictures: suffix → how many
     empty_folders: list[str] = field(default_factory=list)  # where folders are classes
+    manifests: set[str] = field(default_factory=set)  # names of every dataset.json
 
     def add(self, other: "Aside") -> None:
         """Count those of another source, too."""
         self.by_products += other.by_products
         self.others += other.others
         self.empty_folders += other.empty_folders
+        self.manifests |= other.manifests
 
     def lines(self, insist: str = "facegan data prepare --everything") -> Iterator[str]:
         """A line each, with counts.

@@ -9,6 +9,7 @@ import re
 from facegan.preparing.account import Aside
 from facegan.preparing.first_bytes import NEVER, is_image, is_picture, kind_of_name
 
+MANIFEST = "dataset.json"
 RUN_FILE, RUN_IMAGES = "run.json", "samples"  # of a folder that `facegan train` made
 SAMPLES_OF_A_RUN = "samples of a run"
 FOLDED = (  # whole names of files and folders, without regard to case
@@ -100,7 +101,10 @@ class Sieve:
         kind = kind_of_name(name)
         if is_image(head) and kind not in NEVER if head is not None else not kind:
             return True
-        self.aside.others[kind or "without a suffix"] += 1
+        if name.rpartition("/")[2] == MANIFEST:
+            self.aside.manifests.add(name)
+        else:
+            self.aside.others[kind or "without a suffix"] += 1
         return False
 
     def needs_head(self, name: str) -> bool:

@@ -86,8 +86,8 @@ class CelebASource:
         """As many as there are files."""
         return self.inner.expected(seen)
 
-    def find_manifest(self) -> bytes | None:
-        """CelebA has none."""
+    def find(self, name: str) -> bytes | None:
+        """Return a file that lies among the pictures: CelebA has none."""
         return None
 
 

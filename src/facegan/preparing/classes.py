@@ -1,18 +1,26 @@
 """Which class each picture is of: by its folder, by the source's dataset.json, or as it is told."""
 
-import json
-import unicodedata
+import logging
 from collections import Counter
-from collections.abc import Iterable
-from itertools import takewhile
+from collections.abc import Iterable, Iterator
 from typing import Any, Protocol
 
 from facegan.errors import DatasetError
 from facegan.preparing.layout import numbers_by_path
+from facegan.preparing.names import folders_around, is_undecoded, match_key, nfc
 from facegan.preparing.pixels import UnusableError
-from facegan.preparing.sources import MANIFEST, Entry
+from facegan.preparing.sources import MANIFEST, Entry, usable_names
 
-MEND = f'In {MANIFEST}, "labels" is {{"a.png": 0, …}} or [["a.png", 0], …].'
+log = logging.getLogger(__name__)
+
+BACKSLASH = (
+    "it lies in no folder: whether the backslash in its name parts folders cannot be known here; "
+    "pack the files again, with / between folders"
+)
+MEND = (
+    f'What is read in {MANIFEST} is a number a picture, "labels": {{"a.png": 0, …}} or '
+    '[["a.png", 0], …], or a vector with a single 1. --labels none leaves labels out.'
+)
 
 
 class Classes(Protocol):
@@ -47,21 +55,17 @@ def folder_of_classes(entries: Iterable[Entry]) -> str:
     Returns:
         Its path with a slash at the end; empty for the root.
     """
-    common: list[str] | None = None
     lies_in = set[int]()  # how deep the pictures' own folders are
-    for entry in entries:
-        folders = entry.name.split("/")[:-1]
-        if entry.problem or folders[:1] == ["__MACOSX"]:  # what macOS adds to its zips
-            continue
-        pairs = zip(folders if common is None else common, folders, strict=False)
-        common = [one for one, _ in takewhile(lambda pair: pair[0] == pair[1], pairs)]
-        lies_in.add(len(folders))
-        if not common:
-            return ""
-    if not common:
-        return ""
-    depth = len(common) - (len(common) in lies_in)  # a folder with pictures of its own is a class
-    return "".join(folder + "/" for folder in common[:depth])
+
+    def names() -> Iterator[str]:
+        for name in usable_names(entries):
+            lies_in.add(name.count("/"))
+            yield name
+
+    around = folders_around(names())
+    if len(around) in lies_in:  # a folder with pictures of its own is a class
+        around = around[:-1]
+    return around[-1] if around else ""
 
 
 class FolderClasses:
@@ -83,9 +87,11 @@ class FolderClasses:
             DatasetError: two folders' names look the same, or one cannot be printed.
         """
         folder, slash, _ = entry.name.removeprefix(self.below).partition("/")
+        if not slash and "\\" in folder:
+            raise UnusableError(BACKSLASH)
         if not slash:
             raise UnusableError("it lies in no folder, so it has no class")
-        seen = unicodedata.normalize("NFC", folder).strip()
+        seen = nfc(folder).strip()
         first = self.folder_of.setdefault(seen, folder)
         if first != folder:
             raise DatasetError(
@@ -97,8 +103,19 @@ class FolderClasses:
         return seen
 
     def in_order(self, seen: set[str]) -> list[str]:
-        """Sorted."""
-        return sorted(seen)
+        """Sorted; those that are one folder on other systems are told."""
+        names = sorted(seen)
+        alike: dict[str, str] = {}
+        for name in names:
+            first = alike.setdefault(name.casefold().rstrip(". "), name)
+            if first != name:
+                log.warning(
+                    "The classes %s and %s differ only in case or in dots at the end: on Windows "
+                    "and macOS they would be one folder.",
+                    repr(first),
+                    repr(name),
+                )
+        return names
 
 
 class GivenClasses:
@@ -119,13 +136,17 @@ class GivenClasses:
 class ManifestClasses:
     """``labels`` and ``class_names`` of a dataset.json, as training reads them.
 
+    Args:
+        manifest: What the file says.
+        below: The folder that its paths start at, with a slash at the end.
+
     Raises:
         DatasetError: they are not what they should be.
     """
 
-    def __init__(self, manifest: dict[str, Any]) -> None:
+    def __init__(self, manifest: dict[str, Any], below: str = "") -> None:
         self.number_of = numbers_by_path(MANIFEST, manifest["labels"], MEND)
-        self.below = str(manifest.get("images_folder", ".")).strip("/")
+        self.below = below
         highest = max(self.number_of.values(), default=-1)
         self.names = check_names(manifest.get("class_names"), highest, len(self.number_of))
 
@@ -135,10 +156,10 @@ class ManifestClasses:
         Raises:
             UnusableError: it gives none.
         """
-        prefix = "" if self.below == "." else self.below + "/"
-        number = self.number_of.get(entry.name.removeprefix(prefix))
+        number = self.number_of.get(match_key(entry.name.removeprefix(self.below)))
         if number is None:
-            raise UnusableError(f"{MANIFEST} gives it no label")
+            first = next(iter(self.number_of), "")
+            raise UnusableError(f"{MANIFEST} gives it no label; the first it has is of {first!a}")
         return self.names[number]
 
     def in_order(self, seen: set[str]) -> list[str]:
@@ -171,20 +192,11 @@ def check_names(names: Any, highest: int, pictures: int) -> list[str]:
 
 def check_name(name: str) -> None:
     """Refuse a class's name that could not stand in a picture's metadata."""
+    if is_undecoded(name):
+        raise DatasetError(
+            f"The class {name!a} cannot be printed: its letters are of no known encoding.",
+            "Rename the folder; of an archive, say how its names are written by --name-encoding, "
+            "as cp437, cp932 or gbk.",
+        )
     if not name or not name.isprintable():
         raise DatasetError(f"The class {name!a} cannot be printed.", "Rename it.")
-
-
-def parse_manifest(content: bytes | None) -> dict[str, Any]:
-    """A source's dataset.json; empty where there is none.
-
-    Raises:
-        DatasetError: it is no JSON.
-    """
-    if content is None:
-        return {}
-    try:
-        manifest = json.loads(content)
-    except (ValueError, RecursionError) as cause:
-        raise DatasetError(f"The source's {MANIFEST} cannot be read: {cause}.") from cause
-    return manifest if isinstance(manifest, dict) else {}

@@ -4,31 +4,28 @@ Files belong together by their path without suffix: ``a/1.jpg`` and ``a/1.png``.
 comes with that as its problem, so that on every side all that was found is accounted for.
 """
 
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
+from functools import cached_property
 from pathlib import Path
 from typing import Any, Protocol
 
 from PIL import Image
 
 from facegan.errors import ConfigError, DatasetError
-from facegan.preparing.account import Aside
-from facegan.preparing.classes import check_names, parse_manifest
+from facegan.preparing.account import Aside, shown
+from facegan.preparing.classes import check_names
 from facegan.preparing.first_bytes import is_picture
-from facegan.preparing.layout import FORMAT
+from facegan.preparing.names import folders_around, match_key
 from facegan.preparing.pixels import open_picture
 from facegan.preparing.sides import HalfSide, MapSide, Side
-from facegan.preparing.sources import (
-    Entry,
-    FolderSource,
-    Source,
-    TarSource,
-    open_source,
-    read_file,
-)
+from facegan.preparing.source_manifest import SourceManifest, find_manifest, images_of
+from facegan.preparing.sources import Entry, Source, TarSource, open_source, read_file, usable_names
 
 Example = tuple[Entry | None, ...]  # an entry a side, None where it has none
 PAIRED, LABEL_MAPS = "paired", "label_maps"
+MOST_FOLDERS = 8  # around all files, that are looked through for partners
 SPLIT = "split"  # instead of a source of partners: every file holds both
 
 
@@ -58,11 +55,16 @@ class Companion(Protocol):
 class Matched:
     """A companion with a source of its own.
 
+    Args:
+        source: The companion's.
+        side: How it is read.
+        beside: What it belongs to.
+
     Raises:
         ConfigError: it is a tar, which can only be read in its own order.
     """
 
-    def __init__(self, source: Source, side: Side, beside: str) -> None:
+    def __init__(self, source: Source, side: Side, beside: Source) -> None:
         if isinstance(source, TarSource):
             raise ConfigError(
                 f"{source.name} is a tar, which is read in its own order, not in its partners'.",
@@ -73,25 +75,44 @@ class Matched:
 
     def partners(self) -> "ByName":
         """Its entries by name; the names are in memory."""
-        return ByName(self.source, self.beside)
+        return ByName(self.source, self.beside.name, *self.wrappers)
+
+    @cached_property
+    def wrappers(self) -> tuple[str, str]:
+        """The folders around all of either source that its partner lacks: of most partners.
+
+        photos.zip may hold photos/a/1.jpg, and sketches.zip sketches/a/1.png.
+        """
+        theirs, ours = prefixes_of(self.source), prefixes_of(self.beside)
+        if theirs == ours == [""]:
+            return "", ""
+        names = [entry.name for entry in self.source.entries()]
+        keys = {prefix: {key_of(name, prefix) for name in names} for prefix in theirs}
+        found = Counter[tuple[str, str]]()
+        for entry in self.beside.entries():
+            for own in ours:
+                key = key_of(entry.name, own)
+                found.update((prefix, own) for prefix in theirs if key in keys[prefix])
+        both = [(prefix, own) for prefix in theirs for own in ours]
+        return max(both, key=lambda pair: (found[pair], -len(pair[0]) - len(pair[1])))
 
 
 class ByName:
     """Entries by their path without suffix; of those that are called alike the first."""
 
-    def __init__(self, source: Source, beside: str) -> None:
-        self.name, self.beside = source.name, beside
+    def __init__(self, source: Source, beside: str, prefix: str = "", own: str = "") -> None:
+        self.name, self.beside, self.own = source.name, beside, own
         self.waiting: dict[str, Entry | None] = {}  # None: taken
         self.twins: list[Entry] = []
         for entry in source.entries():
-            first = self.waiting.setdefault(key_of(entry.name), entry)
+            first = self.waiting.setdefault(key_of(entry.name, prefix), entry)
             if first is not None and first is not entry:
-                problem = f"{first.name} is called the same but for its suffix"
+                problem = f"{shown(first.name)} is called the same but for its suffix"
                 self.twins.append(replace(entry, problem=entry.problem or problem))
 
     def take(self, entry: Entry) -> Entry | str:
         """What is called the same but for its suffix."""
-        key = key_of(entry.name)
+        key = key_of(entry.name, self.own)
         if key not in self.waiting:
             return f"it has no partner in {self.name}"
         partner, self.waiting[key] = self.waiting[key], None
@@ -172,15 +193,25 @@ def complete(entry: Entry, taken: list[Entry | str]) -> Example:
     return (entry, *(None if isinstance(found, str) else found for found in taken))
 
 
-def key_of(name: str) -> str:
-    """A path without its suffix: what files that belong together have in common."""
+def key_of(name: str, prefix: str = "") -> str:
+    """A path below a folder, without its suffix: what files that belong together have in common."""
+    return match_key(stem_of(name).removeprefix(prefix))
+
+
+def stem_of(name: str) -> str:
+    """A path without its suffix."""
     return name.rpartition(".")[0] if is_picture(name) else name
+
+
+def prefixes_of(source: Source) -> list[str]:
+    """The root and the folders that all of a source lies in, outermost first."""
+    return ["", *folders_around(usable_names(source.entries()))][:MOST_FOLDERS]
 
 
 def name_of(example: Example) -> str:
     """What decides which machine prepares an example; a picture's own name if it is alone."""
     first = next(entry for entry in example if entry is not None)
-    return first.name if len(example) == 1 else key_of(first.name)
+    return first.name if len(example) == 1 else stem_of(first.name)
 
 
 # --- from what a user names -----------------------------------------------------------------------
@@ -191,6 +222,7 @@ def gather(
     paired: Source | Path | str | None,
     label_maps: Source | Path | str | None,
     everything: bool = False,
+    encoding: str | None = None,
 ) -> tuple[Examples, dict[str, Any]]:
     """The examples of a source with its companions, and what the manifest says of these.
 
@@ -199,6 +231,7 @@ def gather(
         paired: Their partners; or "split", where each file holds two pictures side by side.
         label_maps: Their label maps.
         everything: Whether hidden files and by-products of programs are taken, too.
+        encoding: How names in archives are written that do not say it.
 
     Raises:
         ConfigError: a companion cannot be read in the order of the pictures.
@@ -211,39 +244,37 @@ def gather(
         companions.append(OtherHalf(source.name))
         facts[SPLIT] = True
     elif paired is not None:
-        found, _ = open_folder_of(paired, "images_folder")
-        found.everything = everything
-        companions.append(Matched(found, Side(found.name, PAIRED, PAIRED), source.name))
+        found, _ = open_folder_of(paired, "images_folder", everything, encoding)
+        companions.append(Matched(found, Side(found.name, PAIRED, PAIRED), source))
     if label_maps is not None:
-        found, manifest = open_folder_of(label_maps, "labels_folder")
-        found.everything = everything
+        found, manifest = open_folder_of(label_maps, "labels_folder", everything, encoding)
         named = manifest.get("label_names")
         names = tuple(check_names(named, -1, 0)) if named else None
         palette = first_palette(found)
         map_side = MapSide(found.name, LABEL_MAPS, "label-maps", names=names, palette=palette)
-        companions.append(Matched(found, map_side, source.name))
+        companions.append(Matched(found, map_side, source))
         facts |= {"label_names": names and list(names), "palette": palette and list(palette)}
     sources = {companion.side.name: companion.side.source for companion in companions}
     plan = {"companions": list(sources), **facts, "companion_sources": sources} if sources else {}
     return Examples(source, side, companions), plan
 
 
-def open_folder_of(source: Source | Path | str, key: str) -> tuple[Source, dict[str, Any]]:
+def open_folder_of(
+    source: Source | Path | str, key: str, everything: bool = False, encoding: str | None = None
+) -> tuple[Source, dict[str, Any]]:
     """A companion's source, and its dataset.json; of ``facegan data toy``'s the folder it names."""
     if isinstance(source, (str, Path)):
-        source = open_source(Path(source))
-    if isinstance(source, TarSource):
-        return source, {}
-    manifest = parse_manifest(source.find_manifest())
-    if isinstance(source, FolderSource) and manifest.get("format") == FORMAT:
-        below = manifest.get(key)
-        if not below:
+        source = open_source(Path(source), encoding)
+    source.everything = everything
+    manifest = SourceManifest() if isinstance(source, TarSource) else find_manifest(source, False)
+    if manifest.is_ours:
+        if not manifest.facts.get(key):
             raise DatasetError(
-                f"The dataset.json in {source.folder} names no {key}.",
+                f"The dataset.json in {source.name} names no {key}.",
                 "Name the very folder that the files lie in.",
             )
-        source = source.below(str(below))
-    return source, manifest
+        source = images_of(source, manifest, key)
+    return source, manifest.facts
 
 
 def first_palette(source: Source) -> tuple[str, ...] | None:

@@ -8,6 +8,9 @@ from typing import Any
 import numpy as np
 
 from facegan.errors import DatasetError
+from facegan.preparing.account import shown
+from facegan.preparing.describing import describe_source, holds_picture, prepare_command
+from facegan.preparing.names import match_key
 from facegan.preparing.pixels import Pixels
 
 FORMAT, VERSION, KIND = "facegan-dataset", 2, "packed"
@@ -37,7 +40,11 @@ def load_manifest(folder: Path) -> dict[str, Any]:
         manifest = json.loads((folder / MANIFEST).read_bytes())
     except FileNotFoundError:
         return {}
-    except (OSError, ValueError, RecursionError) as cause:
+    except NotADirectoryError:
+        raise describe_source(folder).error() from None
+    except OSError as cause:
+        raise DatasetError(f"{folder / MANIFEST} cannot be read: {cause.strerror}.") from cause
+    except (ValueError, RecursionError) as cause:
         raise DatasetError(f"{folder / MANIFEST} cannot be read: {cause}.") from cause
     return manifest if isinstance(manifest, dict) else {}
 
@@ -50,11 +57,7 @@ def read_packed(folder: Path) -> dict[str, Any]:
     """
     manifest = load_manifest(folder)
     if not (folder / MANIFEST).exists():
-        problem = "has no dataset.json" if folder.is_dir() else "does not exist"
-        raise DatasetError(
-            f"{folder} {problem}, so it is no prepared data set.",
-            f"Make one: facegan data prepare SOURCE --out {folder} --resolution 64.",
-        )
+        raise not_prepared(folder)
     if manifest.get("format") != FORMAT:
         raise DatasetError(f"{folder / MANIFEST} is not of the format {FORMAT!r}.")
     if manifest.get("kind") == "streamed":
@@ -65,7 +68,7 @@ def read_packed(folder: Path) -> dict[str, Any]:
     if manifest.get("kind") != KIND:
         raise DatasetError(
             f"{folder} holds plain pictures, not a prepared data set.",
-            f"Prepare it: facegan data prepare {folder} --out DIR --resolution R.",
+            f"Prepare it: {prepare_command(folder)}",
         )
     if manifest.get("version") != VERSION:
         raise DatasetError(
@@ -74,6 +77,19 @@ def read_packed(folder: Path) -> dict[str, Any]:
             "Upgrade facegan, or prepare the data set again.",
         )
     return manifest
+
+
+def not_prepared(folder: Path) -> DatasetError:
+    """Return what is said of a folder without a manifest: what it holds, and the next command."""
+    if not folder.is_dir():
+        told, hint = f"{folder} does not exist", "Name the folder that facegan data prepare made."
+    elif holds_picture(folder):
+        told = f"{folder} holds plain pictures and no dataset.json"
+        hint = f"Prepare it: {prepare_command(folder)}"
+    else:
+        found = describe_source(folder)
+        told, hint = f"{folder} has no dataset.json", f"{found.what}. {found.hint}"
+    return DatasetError(f"{told}, so it is no prepared data set.", hint)
 
 
 def read_companions(
@@ -112,15 +128,42 @@ def numbers_by_path(file: Path | str, labels: Any, hint: str) -> dict[str, int]:
     """
     pairs = list(labels.items()) if isinstance(labels, dict) else labels
     try:
-        found = {str(path): number for path, number in pairs}
-    except (TypeError, ValueError):
+        found = {match_key(path): label for path, label in pairs}
+    except (TypeError, ValueError, AttributeError):
         raise DatasetError(f"{file}: labels is no mapping and no list of pairs.", hint) from None
     if len(found) < len(pairs):
         raise DatasetError(f"{file}: a picture has two labels.", "Give each picture one.")
-    for path, number in found.items():
-        if type(number) is not int or number < 0:
-            raise DatasetError(f"{file}: the label of {path} is {number!r}.", "Count from 0.")
-    return found
+    lengths = {len(label) if isinstance(label, list) else None for label in found.values()}
+    if len(lengths) > 1:
+        told = "some labels are vectors and some not" if None in lengths else (
+            f"the labels are vectors of different lengths, {min(lengths)} to {max(lengths)}"
+        )  # fmt: skip
+        raise DatasetError(f"{file}: {told}.", hint)
+    return {path: number_of_label(file, path, label, hint) for path, label in found.items()}
+
+
+def number_of_label(file: Path | str, path: str, label: Any, hint: str) -> int:
+    """Return the class that a label names: a whole number from 0, or a vector with a single 1.
+
+    Raises:
+        DatasetError: it is something else, which is told.
+    """
+    numbers = label if isinstance(label, list) else [label]
+    if all(type(number) in (int, float) for number in numbers):
+        if label is numbers and sorted(numbers) == [0] * (len(numbers) - 1) + [1]:
+            return int(numbers.index(1))
+        if label is not numbers and label >= 0 and label % 1 == 0:
+            return int(label)
+    kind = ""
+    if label is numbers:
+        kind = ", a vector that is not of a single 1"
+        if all(type(number) in (int, float) and number in (0, 1) for number in numbers):
+            kind = f", a vector with {numbers.count(1)} ones: several attributes at once, or none"
+    told = "null" if label is None else repr(label)
+    told = told if len(told) <= 60 else told[:60] + "…"
+    raise DatasetError(
+        f"{file}: the label of {shown(path)} is {told}{kind}.", f"Count from 0. {hint}"
+    )
 
 
 def open_shard(file: Path, images: int, resolution: int, channels: int = 3) -> Pixels:

@@ -21,13 +21,20 @@ from facegan.preparing.classes import (
     ManifestClasses,
     NoClasses,
     folder_of_classes,
-    parse_manifest,
 )
 from facegan.preparing.crops import check_crop, describe_crop
+from facegan.preparing.describing import describe_source
 from facegan.preparing.examples import Example, Examples, gather, name_of, open_folder_of
-from facegan.preparing.layout import FORMAT, images_per_shard
+from facegan.preparing.layout import images_per_shard
 from facegan.preparing.pixels import FILTER, UnusableError
 from facegan.preparing.pool import Prepared, Spec, Task, prepare_all
+from facegan.preparing.source_manifest import (
+    SourceManifest,
+    find_manifest,
+    folder_of_paths,
+    images_of,
+    warn_of_unused,
+)
 from facegan.preparing.sources import (
     FolderSource,
     Source,
@@ -62,6 +69,7 @@ def prepare(
     host: Part | None = None,
     everything: bool = False,
     on_aside: Callable[[Aside], object] = lambda aside: None,
+    encoding: str | None = None,
 ) -> dict[str, Any]:
     """Prepare a source's pictures: square, of one resolution, packed, with a manifest.
 
@@ -89,6 +97,7 @@ def prepare(
             Such a source, as a part, may hold no picture that can be prepared.
         everything: Also hidden files, by-products of programs, and what facegan generated.
         on_aside: Told at the end of all files that were not looked into.
+        encoding: How names in archives are written that do not say it, as "cp932".
 
     Returns:
         The manifest. found = written + duplicates + skipped, also in those of the companions.
@@ -99,11 +108,15 @@ def prepare(
             can be prepared.
     """
     check_arguments(resolution, crop, part, workers)
-    source, classes, labels_plan = open_with_classes(
-        source, labels, is_whole=host is None, everything=everything
+    source, classes, labels_plan, said = open_with_classes(
+        source, labels, is_whole=host is None, everything=everything, encoding=encoding
     )
-    examples, companions_plan = gather(source, paired, label_maps, everything)
-    other = None if unpaired is None else open_folder_of(unpaired, "images_folder")[0]
+    examples, companions_plan = gather(source, paired, label_maps, everything, encoding)
+    other = (
+        None
+        if unpaired is None
+        else open_folder_of(unpaired, "images_folder", everything, encoding)[0]
+    )
     per_shard = shard_images or images_per_shard(resolution)
     plan = {
         "resolution": resolution,
@@ -132,6 +145,8 @@ def prepare(
         try:
             spec = Spec(resolution, crop, examples.sides, everything)
             fill(writer, examples, classes, part, spec, workers, on_progress)
+            if labels in (None, "manifest"):
+                warn_of_unused(source, said)
             if not writer.counts["written"] and not part and not host:
                 problem = nothing_prepared(writer, source, examples.aside)
                 abandon(out)
@@ -209,8 +224,9 @@ def open_with_classes(
     labels: str | None,
     is_whole: bool = True,
     everything: bool = False,
-) -> tuple[Source, Classes, dict[str, Any]]:
-    """The source, where its labels come from, and what the manifest says of that.
+    encoding: str | None = None,
+) -> tuple[Source, Classes, dict[str, Any], SourceManifest]:
+    """The source, where its labels come from, what the manifest says of that, the source's own.
 
     Of a source that is not whole it cannot be said which folder holds all classes: it is the root.
 
@@ -226,34 +242,53 @@ def open_with_classes(
             found = CelebASource(folder, attribute)
             found.everything = everything
             if found.class_names:
-                return found, GivenClasses(found.class_names), {"labels_from": attribute}
-            return found, NoClasses(), {"labels_from": "none"}
-        source = open_source(folder)
+                plan = {"labels_from": attribute}
+                return found, GivenClasses(found.class_names), plan, SourceManifest()
+            return found, NoClasses(), {"labels_from": "none"}, SourceManifest()
+        source = open_source(folder, encoding)
     source.everything = everything
     if labels not in own_words:
         raise ConfigError(
             f"labels is {labels!r}.",
             "It may be manifest, folders or none; and for CelebA's own layout an attribute.",
         )
-    manifest, digest = {}, ""
+    manifest = SourceManifest()
     if labels == "manifest" or not isinstance(source, TarSource):
-        content = source.find_manifest() or b"{}"
-        manifest, digest = parse_manifest(content), hashlib.sha256(content).hexdigest()
-    if isinstance(source, FolderSource) and manifest.get("format") == FORMAT:
-        source = source.below(str(manifest.get("images_folder") or "."))  # beside it are label maps
+        manifest = find_manifest(source, is_needed=labels in (None, "manifest"))
+    whole = source
+    if manifest.is_ours:
+        refuse_prepared(source, manifest)
+        source = images_of(source, manifest)  # beside it are label maps
     if labels == "folders":
         below = folder_of_classes(source.entries()) if is_whole else ""
         plan = {"labels_from": "folders", **({"labels_below": below} if below else {})}
-        return source, FolderClasses(below), plan
-    if manifest.get("labels") and labels != "none":
-        plan = {"labels_from": "manifest", "labels_digest": digest}
-        return source, ManifestClasses(manifest), plan
+        return source, FolderClasses(below), plan, manifest
+    if manifest.facts.get("labels") and labels != "none":
+        plan = {"labels_from": "manifest", "labels_digest": manifest.digest}
+        below = "" if source is not whole else folder_of_paths(manifest)
+        if below:
+            plan["labels_below"] = below
+        return source, ManifestClasses(manifest.facts, below), plan, manifest
     if labels == "manifest":
         raise DatasetError(
             f"{source.name} has no dataset.json with labels.",
             'Write "labels": {"a.png": 0, …} into one, or add --labels folders.',
         )
-    return source, NoClasses(), {"labels_from": "none"}
+    return source, NoClasses(), {"labels_from": "none"}, manifest
+
+
+def refuse_prepared(source: Source, manifest: SourceManifest) -> None:
+    """Refuse what is prepared already.
+
+    Raises:
+        DatasetError: it says what to do with it.
+    """
+    if manifest.facts.get("kind", "folder") == "folder":
+        return
+    is_folder = isinstance(source, FolderSource)
+    place = source.folder / manifest.folder if isinstance(source, FolderSource) else source.name
+    hint = f"Train on it: facegan train --data {place} --out DIR." if is_folder else "Unpack it."
+    raise DatasetError(f"{place} is a prepared data set; it needs no preparing.", hint)
 
 
 def fill(
@@ -393,7 +428,7 @@ def nothing_prepared(writer: PackedWriter, source: Source, aside: Aside) -> tupl
     there = " ".join(aside.lines("--everything"))
     found = writer.counts["found"]
     if not found:
-        return f"{source.name} holds no pictures.", there or NO_FILES
+        return nothing_found(source, there)
     writer.commit()
     reasons = Reasons(
         (record["file"], record["reason"])
@@ -403,3 +438,10 @@ def nothing_prepared(writer: PackedWriter, source: Source, aside: Aside) -> tupl
     )
     told = "\n".join([*reasons.lines(), *aside.lines("--everything")])
     return f"None of the {found} pictures in {source.name} can be prepared.", told
+
+
+def nothing_found(source: Source, there: str) -> tuple[str, str]:
+    """What a source holds in place of pictures, and what comes next."""
+    if isinstance(source, FolderSource) and (found := describe_source(source.root)).hint:
+        return f"{found.what}.", f"{found.hint} {there}".strip()
+    return f"{source.name} holds no pictures.", there or NO_FILES

@@ -1,30 +1,41 @@
 """Where pictures come from: a folder tree, a zip, a tar, or named streams, in one fixed order."""
 
+import hashlib
 import os
 import stat
 import tarfile
-import unicodedata
 import zipfile
 from collections.abc import Callable, Container, Iterable, Iterator
-from dataclasses import dataclass
+from contextlib import closing
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import IO, NamedTuple, Protocol
 
 from facegan.errors import DatasetError
-from facegan.preparing.account import Aside
+from facegan.preparing.account import Aside, shown
 from facegan.preparing.by_products import (
+    MANIFEST,
     RUN_FILE,
     RUN_IMAGES,
     SAMPLES_OF_A_RUN,
     Sieve,
     by_product,
 )
+from facegan.preparing.describing import describe_source
 from facegan.preparing.first_bytes import HEAD, is_picture
+from facegan.preparing.names import (
+    AGAIN,
+    check_encoding,
+    clean_name,
+    escapes,
+    nfc,
+    zip_names,
+)
 from facegan.preparing.pixels import MAX_BYTES, UnusableError
+from facegan.preparing.seen import Seen
 
-MANIFEST = "dataset.json"
-LEAVES = "its path leaves the archive"
+MOST_MANIFESTS = 16  # of a tar's, that are held while it is looked through
 TOO_LARGE = f"the file has over {MAX_BYTES:,} bytes"
 
 
@@ -57,8 +68,17 @@ class Source(Protocol):
     def expected(self, seen: int) -> int | None:
         """How many there will be, after `seen` of them; None if unknown."""
 
-    def find_manifest(self) -> bytes | None:
-        """Its dataset.json; None where it has none."""
+    def find(self, name: str) -> bytes | None:
+        """Return a file's bytes, by its clean name; None where there is none.
+
+        Raises:
+            DatasetError: it cannot be read.
+        """
+
+
+def usable_names(entries: Iterable[Entry]) -> Iterator[str]:
+    """Yield the names of pictures that may be used."""
+    yield from (entry.name for entry in entries if not entry.problem)
 
 
 def read_file(path: Path) -> bytes:
@@ -141,7 +161,7 @@ class FolderSource:
                 sieve.pass_over(label)
             elif name in listing.links and os.path.isdir(path):  # noqa: PTH112
                 yield Entry(prefix + name, problem="a link to a folder, which is not followed")
-            elif is_picture(name) or sieve.takes_head(name, read_head(path)):
+            elif is_picture(name) or sieve.takes_head(prefix + name, read_head(path)):
                 yield Entry(prefix + name, path)
         self.aside = sieve.aside
 
@@ -151,14 +171,14 @@ class FolderSource:
             self.count = sum(1 for _ in self.entries())
         return self.count
 
-    def find_manifest(self) -> bytes | None:
-        """The folder's dataset.json."""
+    def find(self, name: str) -> bytes | None:
+        """Return a file's bytes; None where there is none."""
         try:
-            return (self.folder / MANIFEST).read_bytes()
+            return (self.folder / name).read_bytes()
         except FileNotFoundError:
             return None
         except OSError as cause:
-            place = self.folder / MANIFEST
+            place = self.folder / name
             raise DatasetError(f"{place} cannot be read: {cause.strerror}.") from cause
 
 
@@ -182,7 +202,8 @@ def list_folder(folder: str) -> Listing:
             elif child.is_symlink():
                 links.append(child.name)
     of_ours = {RUN_IMAGES: SAMPLES_OF_A_RUN} if RUN_FILE in names else {}
-    return Listing(iter(sorted(names)), frozenset(folders), frozenset(links), of_ours)
+    in_order = sorted(names, key=lambda name: (nfc(name), name))
+    return Listing(iter(in_order), frozenset(folders), frozenset(links), of_ours)
 
 
 def empty_folders(folder: Path, classes: Container[str]) -> list[str]:
@@ -191,7 +212,7 @@ def empty_folders(folder: Path, classes: Container[str]) -> list[str]:
         found = list_folder(str(folder)).folders
     except OSError:
         return []
-    seen = {name: unicodedata.normalize("NFC", name).strip() for name in found}
+    seen = {name: nfc(name).strip() for name in found}
     return sorted(n for n in found if seen[n] not in classes and not by_product(n))
 
 
@@ -203,36 +224,51 @@ def count_files(folder: str) -> int:
 class ZipSource:
     """The pictures in a zip, in the order of their names; nothing is unpacked to the disk.
 
+    Args:
+        path: The file.
+        encoding: How names are written of which the zip does not say it.
+
     Raises:
         DatasetError: it is damaged.
     """
 
     readers = 1
 
-    def __init__(self, path: Path) -> None:
-        self.name = path.name
+    def __init__(self, path: Path, encoding: str | None = None) -> None:
+        self.path, self.name = path, path.name
         try:
             self.archive = zipfile.ZipFile(path)
-        except (zipfile.BadZipFile, OSError, ValueError) as cause:
+        except UnicodeDecodeError as cause:
+            raise DatasetError(
+                f"The archive {path} holds a name that is marked as UTF-8 and is not.",
+                "Unpack it and name the folder, or pack it again.",
+            ) from cause
+        except (zipfile.BadZipFile, OSError, ValueError, NotImplementedError) as cause:
             raise DatasetError(f"The archive {path} cannot be read: {cause}.") from cause
-        members = (info for info in self.archive.infolist() if not info.is_dir())
-        self.members = sorted(members, key=lambda info: info.filename.split("/"))
+        infos = self.archive.infolist()
+        names = zip_names(str(path), infos, encoding)
+        files = [
+            (*clean_name(name), info)
+            for name, info in zip(names, infos, strict=True)
+            if not name.endswith("/")
+        ]
+        self.members = sorted(files, key=lambda file: file[0].split("/"))
         self.everything, self.aside = False, Aside()
         self.count: int | None = None
 
     def entries(self) -> Iterator[Entry]:
-        """In the order that a folder of the same files has."""
-        sieve = Sieve(self.everything)
-        for info in self.members:
-            sieve.note_run(info.filename)
-        for info in self.members:
-            head = self.read_head(info) if sieve.needs_head(info.filename) else b""
-            if not sieve.takes(info.filename, head):
-                continue
-            if problem := zip_problem(info):
-                yield Entry(info.filename, problem=problem)
-            else:
-                yield Entry(info.filename, read=partial(self.read, info))
+        """In the order that a folder of the same files has; of one name the first in the zip."""
+        sieve, before = Sieve(self.everything), ""
+        for name, _, _ in self.members:
+            sieve.note_run(name)
+        for name, problem, info in self.members:
+            problem = problem or zip_problem(info) or (AGAIN if name == before else "")
+            before = name
+            head = self.read_head(info) if sieve.needs_head(name) and not problem else b""
+            if sieve.takes(name, head):
+                yield Entry(
+                    name, problem=problem, read=None if problem else partial(self.read, info)
+                )
         self.aside = sieve.aside
 
     def read_head(self, info: zipfile.ZipInfo) -> bytes:
@@ -254,31 +290,24 @@ class ZipSource:
             self.count = sum(1 for _ in self.entries())
         return self.count
 
-    def find_manifest(self) -> bytes | None:
-        """The dataset.json at its root."""
-        try:
-            return self.archive.read(MANIFEST)
-        except KeyError:
+    def find(self, name: str) -> bytes | None:
+        """Return a file's bytes, the first of that name; None where there is none."""
+        info = next((info for member, _, info in self.members if member == name), None)
+        if info is None:
             return None
-        except Exception as cause:
-            raise DatasetError(f"{MANIFEST} in {self.name} cannot be read: {cause}") from cause
+        try:
+            return self.read(info)
+        except Exception as cause:  # a damaged member may raise anything
+            raise DatasetError(f"{name} in {self.path} cannot be read: {cause}.") from cause
 
 
 def zip_problem(info: zipfile.ZipInfo) -> str:
     """Why a member of a zip is not read; empty where it is."""
-    if escapes(info.filename):
-        return LEAVES
     if stat.S_ISLNK(info.external_attr >> 16):
         return "a link in an archive, which is not followed"
     if info.flag_bits & 1:
         return "it is encrypted"
     return TOO_LARGE if info.file_size > MAX_BYTES else ""
-
-
-def escapes(name: str) -> bool:
-    """Whether a member's path would leave the folder that an archive is unpacked to."""
-    parts = name.replace("\\", "/").split("/")
-    return name.startswith(("/", "\\")) or ".." in parts or parts[0].endswith(":")
 
 
 def bounded(content: bytes) -> bytes:
@@ -311,28 +340,35 @@ class DamagedTarError(Exception):
 class TarSource:
     """The pictures in a tar, compressed or not, in its own order, read once from front to end.
 
+    Args:
+        path: The file.
+        encoding: How names are written that are not UTF-8.
+
     Raises:
         DatasetError: it cannot be opened; or later, on the way, it turns out to be damaged.
     """
 
     readers = 1
 
-    def __init__(self, path: Path) -> None:
-        self.path, self.name = path, path.name
+    def __init__(self, path: Path, encoding: str | None = None) -> None:
+        self.path, self.name, self.encoding = path, path.name, encoding or "utf-8"
         self.everything, self.aside = False, Aside()
         self.fraction = 0.0  # read so far
 
     def entries(self) -> Iterator[Entry]:
-        """In the archive's order."""
+        """In the archive's order; of one name the first."""
         sieve = Sieve(self.everything)
-        for member, archive in self.members():
-            name = member.name.removeprefix("./")
-            problem = tar_problem(member)
-            stream = None if problem else archive.extractfile(member)
-            head = stream.read(HEAD) if stream and sieve.needs_head(name) else b""
-            if sieve.takes(name, head):
-                read = partial(read_rest, head, stream) if stream else None
-                yield Entry(name, read=read, problem=problem)
+        with closing(Seen()) as seen:
+            for member, archive in self.members():
+                name, problem = clean_name(member.name)
+                digest = hashlib.sha256(name.encode("utf-8", "surrogatepass")).digest()
+                again = AGAIN if seen.first_of(digest, "") is not None else ""
+                problem = problem or tar_problem(member) or again
+                stream = None if problem else archive.extractfile(member)
+                head = stream.read(HEAD) if stream and sieve.needs_head(name) else b""
+                if sieve.takes(name, head):
+                    read = stream and partial(read_rest, head, stream)
+                    yield Entry(name, read=read, problem=problem)
         self.aside = sieve.aside
 
     def members(self) -> Iterator[tuple[tarfile.TarInfo, tarfile.TarFile]]:
@@ -342,10 +378,16 @@ class TarSource:
         try:
             with (
                 self.path.open("rb") as file,
-                tarfile.open(fileobj=file, mode="r|*", tarinfo=StrictTarInfo) as archive,
+                tarfile.open(
+                    fileobj=file,
+                    mode="r|*",
+                    tarinfo=StrictTarInfo,
+                    encoding=self.encoding,
+                    errors="surrogateescape",
+                ) as archive,
             ):
                 for member in archive:
-                    last = member.name
+                    last = shown(member.name)
                     self.fraction = min(file.tell() / size, 1.0)
                     archive.members = []  # type: ignore[attr-defined]  # it would keep them all
                     if not member.isdir():
@@ -360,18 +402,27 @@ class TarSource:
         """By how much of the file was read."""
         return round(seen / self.fraction) if self.fraction else None
 
-    def find_manifest(self) -> bytes | None:
-        """The dataset.json at its root: a pass over the whole archive if need be."""
+    def find(self, name: str) -> bytes | None:
+        """Return a file's bytes: a pass over the whole archive if need be."""
         for member, archive in self.members():
-            if member.name.removeprefix("./") == MANIFEST and member.isfile():
+            if clean_name(member.name) == (name, "") and member.isfile():
                 return read_member(archive, member)
         return None
+
+    def read_manifests(self) -> dict[str, bytes]:
+        """Return the bytes of each dataset.json by its name, in one pass; of the root's it ends."""
+        found: dict[str, bytes] = {}
+        for member, archive in self.members():
+            name, problem = clean_name(member.name)
+            if name.rpartition("/")[2] == MANIFEST and member.isfile() and not problem:
+                found.setdefault(name, read_member(archive, member))
+                if name == MANIFEST or len(found) == MOST_MANIFESTS:
+                    break
+        return found
 
 
 def tar_problem(member: tarfile.TarInfo) -> str:
     """Why a member of a tar is not read; empty where it is."""
-    if escapes(member.name):
-        return LEAVES
     if member.issym() or member.islnk():
         return "a link in an archive, which is not followed"
     if not member.isfile():
@@ -385,7 +436,13 @@ def read_rest(head: bytes, stream: IO[bytes]) -> bytes:
 
 
 def read_member(archive: tarfile.TarFile, member: tarfile.TarInfo) -> bytes:
-    """A plain member's bytes."""
+    """A plain member's bytes.
+
+    Raises:
+        DatasetError: there are too many.
+    """
+    if member.size > MAX_BYTES:
+        raise DatasetError(f"{shown(member.name)} has over {MAX_BYTES:,} bytes.")
     stream = archive.extractfile(member)
     assert stream is not None  # plain files have content
     return stream.read()
@@ -428,29 +485,57 @@ class StreamSource:
         """What the lister knows."""
         return self.count()
 
-    def find_manifest(self) -> bytes | None:
-        """The dataset.json at its root."""
-        return self.find(MANIFEST)
+
+class Within:
+    """The pictures of a source that lie below a folder in it, named from there."""
+
+    def __init__(self, source: Source, folder: str) -> None:
+        self.source, self.prefix = source, folder.rstrip("/") + "/"
+        self.name, self.readers = source.name, source.readers
+        self.everything, self.aside = source.everything, Aside()
+
+    def entries(self) -> Iterator[Entry]:
+        """In the source's order."""
+        for entry in self.source.entries():
+            if entry.name.startswith(self.prefix):
+                yield replace(entry, name=entry.name.removeprefix(self.prefix))
+        self.aside = self.source.aside
+
+    def expected(self, seen: int) -> int | None:
+        """Unknown: the source counts what lies beside, too."""
+        return None
+
+    def find(self, name: str) -> bytes | None:
+        """Return the bytes of a file below the folder; None where there is none."""
+        return self.source.find(self.prefix + name)
 
 
-def open_source(path: Path) -> Source:
+def open_source(path: Path, encoding: str | None = None) -> Source:
     """The pictures in a folder, a zip or a tar.
 
+    Args:
+        path: What a user has named.
+        encoding: How names in an archive are written that does not say it.
+
     Raises:
+        ConfigError: there is no such encoding.
         DatasetError: it is none of them, or cannot be read.
     """
+    if encoding is not None:
+        check_encoding(encoding)
     if path.is_dir():
         return FolderSource(path)
     if not path.exists():
         raise DatasetError(f"{path} does not exist.", "Name a folder of pictures, a zip or a tar.")
     try:
         if zipfile.is_zipfile(path):
-            return ZipSource(path)
+            return ZipSource(path, encoding)
         if tarfile.is_tarfile(path):
-            return TarSource(path)
+            return TarSource(path, encoding)
     except OSError as cause:
         raise DatasetError(f"{path} cannot be read: {cause.strerror or cause}.") from cause
+    found = describe_source(path)
     raise DatasetError(
-        f"{path} is no folder, no zip and no tar, or is damaged.",
-        "Name a folder of pictures, a .zip, a .tar or a .tar.gz.",
+        f"{found.what}: it is no folder, no zip and no tar, or is damaged.",
+        found.hint or "Name a folder of pictures, a .zip, a .tar or a .tar.gz.",
     )

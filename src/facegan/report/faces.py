@@ -10,6 +10,7 @@ import numpy.typing as npt
 from PIL import Image
 
 from facegan.artifact import Artifact
+from facegan.name_lists import write_names
 from facegan.pictures import encode_png
 from facegan.report.markup import Markup, element
 from facegan.safe_images import open_image
@@ -61,7 +62,7 @@ class Gallery:
         facts = {**self.facts, "facegan:seeds": ",".join(map(str, seeds))}
         named = kinds or self.kinds(seeds)
         if named:
-            facts["facegan:classes"] = ",".join(named)
+            facts["facegan:classes"] = write_names(named)
         return encode_png(pixels, facts)
 
 

@@ -5,6 +5,7 @@ from typing import Any
 
 import gradio as gr
 
+from facegan.name_lists import write_names
 from facegan.studio.appearance import CSS, JS, theme
 from facegan.studio.desk import EACH_ITS_OWN, Desk, Values, look_of
 from facegan.studio.faces_tab import FacesTab, add_faces_tab, draw
@@ -114,7 +115,7 @@ def card_of(facts: ModelFacts) -> str:
         "Family, preset": f"{facts.family}, {facts.preset}",
         "Resolution": f"{facts.resolution} px",
         "Truncation": "yes" if facts.has_truncation else "no",
-        "Classes": ", ".join(facts.classes) or "none",
+        "Classes": write_names(facts.classes, ", ") or "none",
         "Layers with a style": facts.style_layers or "none",
         "Images a request": facts.max_images,
         "SHA-256 of the weights": facts.sha256,

@@ -6,6 +6,7 @@ import numpy as np
 
 from facegan.errors import RequestError, nearest
 from facegan.model_files import ModelCard
+from facegan.name_lists import quoted, write_names
 from facegan.synthesis.latents import check_seeds, words_for_latent
 from facegan.synthesis.rows import Labels
 from facegan.synthesis.seeded import fine, words_of
@@ -42,7 +43,7 @@ def choose_labels(
     if seeds is None:
         raise RequestError(
             "The model is conditional, and latents do not say which class to draw.",
-            shortened(f"Give classes, one for all or one a latent: {', '.join(known)}."),
+            shortened(f"Give classes, one for all or one a latent: {write_names(known, ', ')}."),
         )
     return labels_of_seeds(card, seeds)
 
@@ -73,7 +74,7 @@ def number_of(known: Sequence[str], wanted: Class) -> int:
         return known.index(wanted)
     is_number = isinstance(wanted, int) or (wanted.isascii() and wanted.isdigit())
     if not is_number:
-        hint = nearest(str(wanted)[:100], known, "classes")
+        hint = nearest(str(wanted)[:100], [quoted(name) for name in known], "classes")
         raise RequestError(f"Unknown class {str(wanted)[:40]!a}.", shortened(hint))
     if len(str(wanted)) > 9 or not 0 <= int(wanted) < len(known):
         told = f"Class {shortened(str(wanted), 40)} is out of range."

@@ -29,7 +29,7 @@ from facegan.wire.json_lines import (
     request_lines,
 )
 from facegan.wire.negotiation import bare_type, negotiate
-from facegan.wire.provenance import Provenance, read_provenance
+from facegan.wire.provenance import Provenance, read_classes, read_provenance
 from facegan.wire.request_codecs import (
     REQUEST_CODECS,
     REQUEST_TYPES,
@@ -73,6 +73,7 @@ __all__ = [
     "least_bytes",
     "negotiate",
     "read_answers",
+    "read_classes",
     "read_faces",
     "read_provenance",
     "request_lines",

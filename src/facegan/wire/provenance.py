@@ -3,6 +3,7 @@
 That it was generated at all, in the words other programs read, is said by ``pictures``.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Protocol, TypeVar
 from xml.etree import ElementTree
@@ -11,12 +12,14 @@ from PIL import Image
 from PIL.PngImagePlugin import PngImageFile
 
 from facegan.errors import InvocationError
+from facegan.name_lists import read_names, write_names
 from facegan.pictures import SAID_OF_ALL, XMP_FACTS, XMP_KEYWORD
 from facegan.safe_images import open_image
 from facegan.wire.generate_request import GenerateRequest
 
 T = TypeVar("T")
 
+CLASSES = "facegan:classes"
 ENDS = {  # what the last bytes of a whole picture are; Pillow takes some that lack them
     "PNG": b"IEND\xaeB`\x82",
     "JPEG": b"\xff\xd9",
@@ -120,7 +123,7 @@ class Provenance:
             "facegan:truncation_psi": repr(float(self.truncation_psi)),
         }
         if self.classes is not None:
-            facts["facegan:classes"] = ",".join(self.classes)
+            facts[CLASSES] = write_names(self.classes)
         if self.interpolate is not None:
             facts["facegan:interpolate"] = str(self.interpolate)
         if self.between is not None:
@@ -156,6 +159,11 @@ def read_provenance(picture: bytes) -> dict[str, str]:
         return {str(keyword): str(text) for keyword, text in opened.text.items()}
     packet = opened.info.get("xmp", b"")
     return texts_of(packet) | {XMP_KEYWORD: packet.decode("utf-8", "replace")} if packet else {}
+
+
+def read_classes(said: Mapping[str, str]) -> tuple[str, ...]:
+    """Return the classes' names in what :func:`read_provenance` found; none if it names none."""
+    return tuple(map(str, read_names(said.get(CLASSES, ""))))
 
 
 def texts_of(packet: bytes) -> dict[str, str]:
