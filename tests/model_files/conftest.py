@@ -9,5 +9,5 @@ from facegan.model_files import CARD_NAME, WEIGHTS_NAME
 
 @pytest.fixture
 def files(model_dir: Path) -> dict[str, bytes]:
-    """The weights come first, as every archive had them before version 1.1."""
+    """The weights come first, as they did in every archive before the card was put there."""
     return {name: (model_dir / name).read_bytes() for name in (WEIGHTS_NAME, CARD_NAME)}

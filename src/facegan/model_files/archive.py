@@ -17,7 +17,7 @@ from typing import Any, TypeVar
 
 from facegan.errors import ArtifactError, first_line
 from facegan.model_files.card import CARD_NAME, GRAPH_NAMES, WEIGHTS_NAME, ModelCard, parse_card
-from facegan.model_files.gunzip import PIECE, Gunzip
+from facegan.model_files.gunzip import PIECE, Gunzip, UnlikeModels
 from facegan.model_files.opening import open_regular
 from facegan.model_files.weights import WeightsHeader, read_exactly, read_header
 
@@ -32,6 +32,7 @@ LIMITS = {
 CODE = "code/"  # a model's own code, with the packages that it brings
 AGAIN = "Copy it again, or pack it again from the run."
 KINDS = "It is truncated, damaged, or another kind of file (pickled models are never loaded)."
+UNLIKE = "No archive of ours is so: it is hostile or broken. Pack it again from the run."
 T = TypeVar("T")
 
 
@@ -102,7 +103,7 @@ class Member:
             ValueError: there are more than the limit.
         """
         if self.size > limit:
-            raise ValueError(f"{self.name} claims {self.size:,} bytes, over {limit:,}")
+            raise UnlikeModels(f"{self.name} claims {self.size:,} bytes, over {limit:,}")
         return read_exactly(self, self.size)
 
     def pieces(self) -> Iterator[bytes]:
@@ -139,6 +140,8 @@ def opened(path: Path, hint: str = KINDS, limits: Limits = MODEL) -> Iterator[It
         with open_regular(path) as file:
             most = limits.bytes_for(os.fstat(file.fileno()).st_size)
             yield members(Gunzip(file, most), path, limits)
+    except UnlikeModels as cause:
+        raise ArtifactError(f"{path} is refused: {cause}.", UNLIKE) from cause
     except (
         OSError, EOFError, ValueError, RecursionError, OverflowError, tarfile.TarError, zlib.error
     ) as cause:  # fmt: skip
@@ -159,13 +162,14 @@ def members(stream: Gunzip, path: Path, limits: Limits) -> Iterator[Member]:
             else:
                 left -= 1
             if left < 0 or code_left < 0:
-                raise ValueError(f"it has more than {limits.members} members")
+                most = limits.members if left < 0 else limits.code_members
+                raise UnlikeModels(f"it has more than {most:,} members")
             if member.isfile():
                 if name in names:
-                    raise ValueError(f"it holds {name!a} twice")
+                    raise UnlikeModels(f"it holds {name[:100]!a} twice")
                 names.add(name)
                 if stream.position + member.size > tar.offset or member.size < 0:
-                    raise ValueError(f"the size of {name!a} contradicts its header")
+                    raise UnlikeModels(f"the size of {name[:100]!a} contradicts its header")
                 yield Member(name, member.size, stream)
             stream.seek(tar.offset)
             stream.expect_header()
@@ -183,7 +187,7 @@ def clean_name(member: tarfile.TarInfo, path: Path) -> str:
     if is_sparse:
         raise ArtifactError(
             f"{path} holds {member.name[:100]!a}, which is sparse.",
-            "No model is packed so; pack it again from the run.",
+            UNLIKE,
         )
     name = member.name
     if not is_plain or name.startswith("/") or ".." in name.split("/") or "\0" in name:

@@ -9,6 +9,10 @@ MAX_STREAMS = 4096  # that may follow one another in one file
 MAX_TAR_HEADER = 1 << 17  # bytes of one member's headers, with all that pax and GNU put before it
 
 
+class UnlikeModels(ValueError):
+    """It could be read, but no model's archive is so."""
+
+
 class Gunzip:
     """What a TarFile reads its headers from; the members' bytes are read by :meth:`piece`.
 
@@ -38,7 +42,7 @@ class Gunzip:
             ValueError: it would go back, or there are more than is allowed.
         """
         if position < self.position:
-            raise ValueError("its sizes contradict one another")
+            raise UnlikeModels("its sizes contradict one another")
         while self.position < position:
             if not self.piece(position - self.position):
                 raise EOFError("it ends early")
@@ -54,7 +58,7 @@ class Gunzip:
             ValueError: it is larger than any.
         """
         if not 0 <= size <= self.header_left:
-            raise ValueError("a member's header is too large")
+            raise UnlikeModels("a member's header is too large")
         self.header_left -= size
         pieces = []
         while size and (piece := self.piece(size)):
@@ -79,7 +83,7 @@ class Gunzip:
             if unpacked:
                 self.position += len(unpacked)
                 if self.position > self.most:
-                    raise ValueError(f"it unpacks to more than {self.most >> 20:,} MiB")
+                    raise UnlikeModels(f"it unpacks to more than {self.most >> 20:,} MiB")
                 return unpacked
         return b""
 
@@ -92,7 +96,7 @@ class Gunzip:
             return False
         self.streams += 1
         if self.streams > MAX_STREAMS or not rest.startswith(b"\x1f"):
-            raise ValueError("something else follows its end")
+            raise UnlikeModels("something else follows its end")
         self.engine, self.rest = zlib.decompressobj(GZIP), rest
         return True
 
