@@ -6,6 +6,7 @@ so a hostile file can run no code.
 """
 
 import hashlib
+import math
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -34,13 +35,13 @@ from facegan.model_files import (
     CARD_NAME,
     WEIGHTS_NAME,
     ModelCard,
+    WeightsHeader,
     copy_artifact,
     digest_of,
     pack_artifact,
-    parse_card,
     read_card,
-    read_file,
     read_files,
+    read_weights_header,
     write,
 )
 
@@ -57,6 +58,8 @@ __all__ = [
     "save_artifact",
 ]
 
+FACTORIES: set[Any] = {torch.empty, torch.full, torch.ones, torch.randn, torch.zeros}
+MORE_ELEMENTS = 1 << 20  # that a network has beside its weights, such as filters
 FIRST_NUMBERS: set[Any] = {Tensor.normal_, Tensor.uniform_, nn.init.normal_, nn.init.uniform_}
 
 
@@ -141,16 +144,10 @@ def load_artifact(source: Path | str, *, mapped: bool = False) -> Artifact:
             family, or its weights do not match its card. Nothing is ever unpickled or extracted.
     """
     path = Path(source)
-    stored = open_stored(path, mapped)
-    card = parse_card(stored.card, path)
-    if stored.digest != card.weights_sha256:
-        raise ArtifactError(
-            f"{path}: the weights are not those its card describes.",
-            "The file is damaged or was changed; copy it again, or pack it again from the run.",
-        )
+    card, header = read_card(path), read_weights_header(path)
     try:
-        empty = build_empty(card)
-        fill(empty.generator, stored.weights())
+        empty = build_empty(card, header)
+        fill(empty.generator, weights_of(path, card, mapped))
     except (ConfigError, SafetensorError, RuntimeError) as cause:
         raise ArtifactError(
             f"{path}: the generator cannot be rebuilt: {first_line(cause)}",
@@ -160,31 +157,43 @@ def load_artifact(source: Path | str, *, mapped: bool = False) -> Artifact:
     return empty
 
 
-@dataclass(frozen=True)
-class Stored:
-    """An artifact's two files: a card, the weights' digest, and what reads the weights."""
+def weights_of(path: Path, card: ModelCard, mapped: bool) -> dict[str, Tensor]:
+    """Return the tensors in a folder or an archive.
 
-    card: bytes
-    digest: str
-    weights: Callable[[], dict[str, Tensor]]
-
-
-def open_stored(path: Path, mapped: bool) -> Stored:
-    """What lies in a folder or an archive."""
+    Raises:
+        ArtifactError: they are not those that the card describes.
+    """
+    file = path / WEIGHTS_NAME
     if mapped and (path / CARD_NAME).is_file():
-        file = path / WEIGHTS_NAME
-        return Stored(read_file(path / CARD_NAME), digest_of(file), lambda: map_tensors(file))
-    files = read_files(path, (CARD_NAME, WEIGHTS_NAME))
-    blob = files[WEIGHTS_NAME]
-    return Stored(files[CARD_NAME], hashlib.sha256(blob).hexdigest(), lambda: load_tensors(blob))
+        check_digest(path, card, digest_of(file))
+        return map_tensors(file)
+    blob = read_files(path, [WEIGHTS_NAME])[WEIGHTS_NAME]
+    check_digest(path, card, hashlib.sha256(blob).hexdigest())
+    return load_tensors(blob)
+
+
+def check_digest(path: Path, card: ModelCard, digest: str) -> None:
+    """Refuse weights of another digest than the card's."""
+    if digest != card.weights_sha256:
+        raise ArtifactError(
+            f"{path}: the weights are not those its card describes.",
+            "The file is damaged or was changed; copy it again, or pack it again from the run.",
+        )
 
 
 class WithoutFirstNumbers(TorchFunctionMode):
-    """Leaves networks without the random numbers that they begin with.
+    """Leaves networks without the random numbers that they begin with, and bounds their size.
 
     Memory that nobody has written to is none. torch's device "meta" would do as well, but the first
     network on it imports a compiler: 1.5 s and 67 MiB.
+
+    Args:
+        most: How many numbers all tensors together may have.
     """
+
+    def __init__(self, most: int) -> None:
+        super().__init__()
+        self.left = most
 
     def __torch_function__(
         self,
@@ -193,24 +202,56 @@ class WithoutFirstNumbers(TorchFunctionMode):
         args: tuple[Any, ...] = (),
         kwargs: dict[str, Any] | None = None,
     ) -> Any:
-        """Do nothing in place of drawing."""
+        """Count what is made, and do nothing in place of drawing.
+
+        Raises:
+            ConfigError: it is too much.
+        """
+        if func in FACTORIES:
+            size = args[0] if args and not isinstance(args[0], int) else args
+            self.left -= math.prod(size)
+            if self.left < 0:
+                raise ConfigError("The card describes a larger network than these weights are of.")
         if func is torch.randn:
             return torch.empty(*args, **(kwargs or {}))
         return args[0] if func in FIRST_NUMBERS and args else func(*args, **(kwargs or {}))
 
 
-def build_empty(card: ModelCard) -> Artifact:
-    """The artifact of a card, its generator's numbers yet to be filled in.
+def build_empty(card: ModelCard, header: WeightsHeader) -> Artifact:
+    """Build the artifact of a card, its generator's numbers yet to be filled in.
+
+    Args:
+        card: Describes the network.
+        header: Describes its weights; nothing is made that is larger than they are.
 
     Raises:
-        ConfigError: the family, preset or a number of it is unknown here.
+        ConfigError: the family, preset or a number of it is unknown here, or the weights are of
+            another network.
     """
     family = find_family(card.family)
     named = find_preset(family, card.preset)
     preset = told_classes(family, named.replaced(settings_of(card, named)), dict(card.classes))
-    with WithoutFirstNumbers():
+    with WithoutFirstNumbers(header.elements + MORE_ELEMENTS):
         generator = family.build_generator(preset, card.image_shape)
+    check_fit(generator, header)
     return Artifact(generator, card, family, preset)
+
+
+def check_fit(generator: nn.Module, header: WeightsHeader) -> None:
+    """Refuse weights that are not a generator's.
+
+    Raises:
+        ConfigError: a tensor is missing, unknown, or of another shape or kind.
+    """
+    own = generator.state_dict()
+    for name in sorted(own.keys() ^ header.tensors.keys()):
+        which = "missing" if name in own else "unknown"
+        raise ConfigError(f"In the weights the tensor {name[:100]!a} is {which}.")
+    for name, tensor in header.tensors.items():
+        shape, is_float = tuple(own[name].shape), own[name].is_floating_point()
+        if tensor.shape != shape or is_float != tensor.is_float:
+            told = f"In the weights {name} is {tensor.dtype} {tensor.shape}, and not {shape}."
+            raise ConfigError(told)
 
 
 def settings_of(card: ModelCard, preset: Preset) -> dict[str, Any]:

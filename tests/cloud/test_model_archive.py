@@ -23,7 +23,8 @@ def test_an_archive_that_another_program_packed_will_do(
     with tarfile.open(tmp_path / "model.tar.gz", "w:gz") as tar:
         tar.add(model_dir, prefix or "extra")
         for name in (artifact.WEIGHTS_NAME, artifact.CARD_NAME):
-            tar.add(model_dir / name, prefix + name)
+            if not prefix:
+                tar.add(model_dir / name, name)
     assert check_archive(tmp_path / "model.tar.gz")["family"] == "dcgan"
 
 

@@ -4,9 +4,7 @@ import hashlib
 import logging
 import os
 import shutil
-import tarfile
 import tempfile
-import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
@@ -31,7 +29,6 @@ except ImportError as cause:
     ) from cause
 
 
-OWN_CODE = "code/inference.py"
 FOR_PEOPLE = {  # gunicorn's settings where nobody asked for a form of the log
     "loglevel": "warning",
     "accesslog": "-",
@@ -190,7 +187,7 @@ def check_model(source: Path, own_code: bool) -> str:
         ArtifactError: there is no model, or a damaged one.
         OwnCodeError: it has code of its own, and may not.
     """
-    from facegan.model_files import WEIGHTS_NAME, read_card, read_files
+    from facegan.model_files import OWN_CODE, WEIGHTS_NAME, read_card, read_files
 
     if (source / OWN_CODE).is_file():
         if not own_code:
@@ -215,38 +212,18 @@ def unpacked(model: Path) -> Iterator[Path]:
     Raises:
         ArtifactError: the archive is damaged or hostile.
     """
-    from facegan.model_files import CARD_NAME
-    from facegan.model_files.folder import ARCHIVE_NAME
+    from facegan.model_files.archive import names_in, unpack
+    from facegan.model_files.card import OWN_CODE
+    from facegan.model_files.folder import archive_of
 
-    archive = model
-    if model.is_dir() and not (model / CARD_NAME).exists():  # perhaps it holds only the archive
-        archive = model / ARCHIVE_NAME
-    if not archive.is_file() or not brings_code(archive):
+    archive = None if (model / OWN_CODE).is_file() else archive_of(model)
+    if archive is None or OWN_CODE not in names_in(archive):
         yield model
         return
     folder, owner = Path(tempfile.mkdtemp(prefix="facegan-model-")), os.getpid()
     try:
-        with tarfile.open(archive, mode="r:gz") as tar:
-            tar.extractall(folder, filter="data")
+        unpack(archive, folder)
         yield folder
     finally:
         if os.getpid() == owner:  # gunicorn's worker is a fork and leaves through here, too
             shutil.rmtree(folder, ignore_errors=True)
-
-
-def brings_code(archive: Path) -> bool:
-    """Whether an archive holds code of a model's own; every member must be harmless then."""
-    from facegan.model_files.archive import MAX_WEIGHTS_BYTES, check_member
-
-    try:
-        with tarfile.open(archive, mode="r:gz") as tar:
-            members = tar.getmembers()
-    except (tarfile.TarError, EOFError, OSError, zlib.error):
-        return False  # whoever reads it tells what it is
-    if not any(os.path.normpath(member.name) == OWN_CODE for member in members):
-        return False
-    for member in members:
-        check_member(member, archive)
-    if sum(member.size for member in members) > MAX_WEIGHTS_BYTES:
-        raise ArtifactError(f"{archive} holds more than {MAX_WEIGHTS_BYTES} bytes.")
-    return True

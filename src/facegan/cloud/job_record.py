@@ -2,14 +2,11 @@
 
 import os
 import shutil
-import tarfile
-import zlib
 from pathlib import Path
 
-from facegan.errors import ArtifactError, first_line
-from facegan.model_files.archive import check_member
+from facegan.model_files.archive import Limits, unpack
 
-MAX_BYTES = 64 << 30  # of an unpacked record: stops a decompression bomb
+LIMITS = Limits(members=20_000, unpacked=64 << 30, ratio=100)  # text packs well
 
 
 def unpack_record(archive: Path, folder: Path) -> list[str]:
@@ -28,20 +25,10 @@ def unpack_record(archive: Path, folder: Path) -> list[str]:
     aside = folder / ".unpacked.partial"
     shutil.rmtree(aside, ignore_errors=True)
     try:
-        with tarfile.open(archive, "r:gz") as tar:
-            size = 0
-            for member in tar:
-                check_member(member, archive)
-                size += member.size
-                if size > MAX_BYTES:
-                    raise ArtifactError(f"{archive} unpacks to more than {MAX_BYTES:,} bytes.")
-                tar.extract(member, aside, filter="data")
+        unpack(archive, aside, "Delete it, and give the same command again.", LIMITS)
         names = sorted(entry.name for entry in aside.iterdir()) if aside.is_dir() else []
         for name in names:
             replace(aside / name, folder / name)
-    except (tarfile.TarError, EOFError, zlib.error) as cause:
-        hint = "Delete it, and give the same command again."
-        raise ArtifactError(f"{archive} is damaged: {first_line(cause)}.", hint) from cause
     finally:
         shutil.rmtree(aside, ignore_errors=True)
     return names

@@ -4,6 +4,7 @@ from facegan.model_files.card import (
     CARD_NAME,
     GENERATOR_GRAPH,
     MAPPING_GRAPH,
+    OWN_CODE,
     SYNTHESIS_GRAPH,
     WEIGHTS_NAME,
     GraphFacts,
@@ -17,17 +18,22 @@ from facegan.model_files.folder import (
     read_card,
     read_file,
     read_files,
+    read_weights_header,
+    sizes_of,
     write,
 )
+from facegan.model_files.weights import WeightsHeader
 
 __all__ = [
     "CARD_NAME",
     "GENERATOR_GRAPH",
     "MAPPING_GRAPH",
+    "OWN_CODE",
     "SYNTHESIS_GRAPH",
     "WEIGHTS_NAME",
     "GraphFacts",
     "ModelCard",
+    "WeightsHeader",
     "copy_artifact",
     "digest_of",
     "pack_artifact",
@@ -35,5 +41,7 @@ __all__ = [
     "read_card",
     "read_file",
     "read_files",
+    "read_weights_header",
+    "sizes_of",
     "write",
 ]

@@ -1,29 +1,69 @@
-"""``model.tar.gz``: made alike of the same files, and read in memory, for it may be hostile."""
+"""``model.tar.gz``: made alike of the same files, and read within limits, for it may be hostile.
+
+Whoever reads a tar from outside does so by :func:`opened`. Only plain files and folders are taken,
+with names that stay where they are unpacked, and only so many members and bytes.
+"""
 
 import hashlib
 import io
-import json
 import os
 import tarfile
 import zlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from facegan.errors import ArtifactError, first_line
-from facegan.model_files.card import CARD_NAME, GRAPH_NAMES, WEIGHTS_NAME
+from facegan.model_files.card import CARD_NAME, GRAPH_NAMES, WEIGHTS_NAME, ModelCard, parse_card
+from facegan.model_files.gunzip import PIECE, Gunzip, UnlikeModels
+from facegan.model_files.opening import open_regular
+from facegan.model_files.weights import WeightsHeader, read_exactly, read_header
 
 MAX_CARD_BYTES = 1 << 20
-MAX_WEIGHTS_BYTES = 4 << 30  # far above any generator here; stops a decompression bomb
-LIMITS = dict.fromkeys((WEIGHTS_NAME, *GRAPH_NAMES), MAX_WEIGHTS_BYTES) | {
-    CARD_NAME: MAX_CARD_BYTES
+MAX_GRAPH_BYTES = 2 << 30  # protobuf's own limit
+MAX_WEIGHTS_BYTES = 4 << 30  # far above any generator here
+LIMITS = {
+    CARD_NAME: MAX_CARD_BYTES,
+    WEIGHTS_NAME: MAX_WEIGHTS_BYTES,
+    **dict.fromkeys(GRAPH_NAMES, MAX_GRAPH_BYTES),
 }
+CODE = "code/"  # a model's own code, with the packages that it brings
 AGAIN = "Copy it again, or pack it again from the run."
+KINDS = "It is truncated, damaged, or another kind of file (pickled models are never loaded)."
+UNLIKE = "No archive of ours is so: it is hostile or broken. Pack it again from the run."
+T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class Limits:
+    """What an archive may unpack to.
+
+    Attributes:
+        members: How many files and folders; those below ``code/`` are counted apart.
+        code_members: How many of those.
+        unpacked: Bytes of all together.
+        ratio: How many times its packed size; numbers that were learnt come to 1.1.
+        free: Bytes that the ratio does not count.
+    """
+
+    members: int = 64
+    code_members: int = 10_000
+    unpacked: int = MAX_WEIGHTS_BYTES
+    ratio: int = 10
+    free: int = 64 << 20
+
+    def bytes_for(self, packed: int) -> int:
+        """Return how many bytes so many packed ones may become."""
+        return min(self.unpacked, self.free + self.ratio * packed)
+
+
+MODEL = Limits()
 
 
 def pack(files: Mapping[str, bytes]) -> bytes:
-    """An archive of files, in their order."""
+    """Return an archive of files, in their order."""
     packed = io.BytesIO()
     with tarfile.open(
         fileobj=packed, mode="w:gz", compresslevel=1, format=tarfile.PAX_FORMAT
@@ -37,40 +77,199 @@ def pack(files: Mapping[str, bytes]) -> bytes:
     return bytes(body)
 
 
-def read_archive(path: Path) -> dict[str, bytes]:
-    """The model's files in an archive; every other member must be harmless.
+# --- reading, whatever it is ----------------------------------------------------------------------
 
-    Raises:
-        ArtifactError: it is damaged or hostile.
+
+class Member:
+    """A file in an archive, to be read before the next one is asked for."""
+
+    def __init__(self, name: str, size: int, stream: Gunzip) -> None:
+        self.name, self.size, self.left, self.stream = name, size, size, stream
+
+    def read(self, size: int) -> bytes:
+        """Return its next bytes, at most so many; none at its end."""
+        if not (wanted := min(size, self.left)):
+            return b""
+        piece = self.stream.piece(wanted)
+        if not piece:
+            raise EOFError(f"{self.name} ends early")
+        self.left -= len(piece)
+        return piece
+
+    def whole(self, limit: int) -> bytes:
+        """Return all of its bytes.
+
+        Raises:
+            ValueError: there are more than the limit.
+        """
+        if self.size > limit:
+            raise UnlikeModels(f"{self.name} claims {self.size:,} bytes, over {limit:,}")
+        return read_exactly(self, self.size)
+
+    def pieces(self) -> Iterator[bytes]:
+        """Yield its bytes."""
+        while piece := self.read(PIECE):
+            yield piece
+
+
+class StrictTarInfo(tarfile.TarInfo):
+    """A tar's header; a damaged one is an error.
+
+    tarfile takes it for the archive's end, and so a cut archive for a whole one.
     """
-    files: dict[str, bytes] = {}
-    kinds = "It is truncated, damaged, or another kind of file (pickled models are never loaded)."
-    with opened(path, kinds) as tar:
-        for member in tar:
-            check_member(member, path)
-            name = os.path.normpath(member.name)
-            if name in LIMITS and member.isfile():
-                files[name] = read_member(tar, member, LIMITS[name], path)
-    return files
+
+    @classmethod
+    def fromtarfile(cls, archive: tarfile.TarFile) -> "StrictTarInfo":
+        """Read the next header."""
+        try:
+            return super().fromtarfile(archive)
+        except tarfile.EOFHeaderError:  # type: ignore[attr-defined]  # the end's own mark
+            raise
+        except tarfile.HeaderError as cause:
+            raise tarfile.ReadError(str(cause)) from cause
 
 
 @contextmanager
-def opened(path: Path, hint: str) -> Iterator[tarfile.TarFile]:
-    """An archive, while it is read.
+def opened(path: Path, hint: str = KINDS, limits: Limits = MODEL) -> Iterator[Iterator[Member]]:
+    """Yield an archive's files one after the other. Who reads them to the end has seen it whole.
 
     Raises:
-        ArtifactError: it breaks meanwhile; the hint mends it.
+        ArtifactError: it is damaged or hostile, also while it is read; the hint says what to do.
     """
     try:
-        with tarfile.open(path, mode="r:gz") as tar:
-            yield tar
-    except (OSError, EOFError, ValueError, tarfile.TarError, zlib.error) as cause:
+        with open_regular(path) as file:
+            most = limits.bytes_for(os.fstat(file.fileno()).st_size)
+            yield members(Gunzip(file, most), path, limits)
+    except UnlikeModels as cause:
+        raise ArtifactError(f"{path} is refused: {cause}.", UNLIKE) from cause
+    except (
+        OSError, EOFError, ValueError, RecursionError, OverflowError, tarfile.TarError, zlib.error
+    ) as cause:  # fmt: skip
         told = f"{path} is no readable archive: {first_line(cause)}."
         raise ArtifactError(told, hint) from cause
 
 
+def members(stream: Gunzip, path: Path, limits: Limits) -> Iterator[Member]:
+    """Yield the files of a tar; folders are only counted."""
+    names: set[str] = set()
+    left, code_left = limits.members, limits.code_members
+    with tarfile.TarFile(fileobj=stream, tarinfo=StrictTarInfo) as tar:  # type: ignore[arg-type]
+        while (member := tar.next()) is not None:
+            tar.members.clear()  # it would keep them all
+            name = clean_name(member, path)
+            if name.startswith(CODE):
+                code_left -= 1
+            else:
+                left -= 1
+            if left < 0 or code_left < 0:
+                most = limits.members if left < 0 else limits.code_members
+                raise UnlikeModels(f"it has more than {most:,} members")
+            if member.isfile():
+                if name in names:
+                    raise UnlikeModels(f"it holds {name[:100]!a} twice")
+                names.add(name)
+                if stream.position + member.size > tar.offset or member.size < 0:
+                    raise UnlikeModels(f"the size of {name[:100]!a} contradicts its header")
+                yield Member(name, member.size, stream)
+            stream.seek(tar.offset)
+            stream.expect_header()
+    stream.finish()
+
+
+def clean_name(member: tarfile.TarInfo, path: Path) -> str:
+    """Return the name of a member as it lies below the archive's top.
+
+    Raises:
+        ArtifactError: it would leave its folder, or is neither a plain file nor a folder.
+    """
+    is_plain = member.type in (tarfile.REGTYPE, tarfile.AREGTYPE, tarfile.DIRTYPE)
+    is_sparse = member.issparse() or any(key.startswith("GNU.sparse") for key in member.pax_headers)
+    if is_sparse:
+        raise ArtifactError(
+            f"{path} holds {member.name[:100]!a}, which is sparse.",
+            UNLIKE,
+        )
+    name = member.name
+    if not is_plain or name.startswith("/") or ".." in name.split("/") or "\0" in name:
+        raise ArtifactError(
+            f"{path} holds {name[:100]!a}, which would escape its folder.",
+            "The archive is hostile or broken; do not unpack it.",
+        )
+    return os.path.normpath(name)
+
+
+def unpack(path: Path, folder: Path, hint: str = KINDS, limits: Limits = MODEL) -> None:
+    """Write an archive's files below a folder, in which none of them is yet.
+
+    Raises:
+        ArtifactError: it is damaged or hostile, or a file cannot be written.
+    """
+    with opened(path, hint, limits) as files:
+        for member in files:
+            target = folder / member.name
+            try:
+                target.parent.mkdir(parents=True, exist_ok=True)
+                with target.open("xb") as stream:
+                    for piece in member.pieces():
+                        stream.write(piece)
+            except OSError as cause:
+                told = f"{target} cannot be written: {cause.strerror}."
+                raise ArtifactError(told, "Free some space, or check the archive.") from cause
+
+
+def names_in(path: Path) -> list[str]:
+    """Return the names of an archive's files."""
+    with opened(path) as files:
+        return [member.name for member in files]
+
+
+# --- a model's ------------------------------------------------------------------------------------
+
+
+def read_archive(path: Path, names: Collection[str]) -> dict[str, bytes]:
+    """Return some of a model's files; every other member must be harmless.
+
+    Raises:
+        ArtifactError: it is damaged or hostile.
+    """
+    with opened(path) as files:
+        return {
+            member.name: member.whole(LIMITS[member.name]) for member in files
+            if member.name in names
+        }  # fmt: skip
+
+
+def read_first(path: Path, name: str, read: Callable[[Member], T]) -> T:
+    """Return what is read from one file, and unpack nothing that lies behind it.
+
+    Raises:
+        ArtifactError: it is not there, or the archive is damaged or hostile up to there.
+    """
+    with opened(path) as files:
+        for member in files:
+            if member.name == name:
+                return read(member)
+    raise lacks(path, name)
+
+
+def lacks(path: Path, *names: str) -> ArtifactError:
+    """Return the error of an archive that is no model's."""
+    hint = "A facegan model has both at its top; was the training finished?"
+    return ArtifactError(f"{path} holds no {' and no '.join(names)}.", hint)
+
+
+def card_in(path: Path) -> bytes:
+    """Return the text of an archive's card."""
+    return read_first(path, CARD_NAME, lambda member: member.whole(MAX_CARD_BYTES))
+
+
+def header_in(path: Path) -> WeightsHeader:
+    """Return what an archive's weights say that they are."""
+    return read_first(path, WEIGHTS_NAME, lambda it: read_header(it, it.size)[0])
+
+
 def check_archive(path: Path) -> dict[str, Any]:
-    """The card of an archive whose weights are those that the card describes.
+    """Return the card of an archive whose weights and graphs are those that the card describes.
 
     It is looked into before it goes anywhere, without torch and without holding its weights: a
     damaged one is told here, in a second. Loading it is ``facegan.artifact``'s.
@@ -81,47 +280,39 @@ def check_archive(path: Path) -> dict[str, Any]:
     if not path.exists():
         hint = "Train one first: a finished run leaves model.tar.gz."
         raise ArtifactError(f"There is no model at {path}.", hint)
-    card, digest = card_and_digest(path)
-    missing = [name for name, it in ((CARD_NAME, card), (WEIGHTS_NAME, digest)) if it is None]
-    if missing:
-        hint = "A facegan model has both at its top; was the training finished?"
-        raise ArtifactError(f"{path} holds no {' and no '.join(missing)}.", hint)
-    if not isinstance(card, dict) or card.get("weights_sha256") != digest:
+    text, digests = None, {}
+    with opened(path, AGAIN) as files:
+        for member in files:
+            if member.name == CARD_NAME:
+                text = member.whole(MAX_CARD_BYTES)
+            elif member.name in LIMITS:
+                digests[member.name] = digest_of_member(member)
+    found = {CARD_NAME: text, WEIGHTS_NAME: digests.get(WEIGHTS_NAME)}
+    if missing := [name for name, it in found.items() if it is None]:
+        raise lacks(path, *missing)
+    card = parse_card(text or b"", path)
+    check_digests(path, card, digests)
+    return asdict(card)
+
+
+def digest_of_member(member: Member) -> str:
+    """Return the SHA-256 of a file; of weights, their header is checked on the way."""
+    digest = hashlib.sha256()
+    if member.name == WEIGHTS_NAME:
+        digest.update(read_header(member, member.size)[1])
+    for piece in member.pieces():
+        digest.update(piece)
+    return digest.hexdigest()
+
+
+def check_digests(path: Path, card: ModelCard, digests: Mapping[str, str]) -> None:
+    """Refuse files that the card does not describe.
+
+    Raises:
+        ArtifactError: one is missing, or is another than that.
+    """
+    if digests[WEIGHTS_NAME] != card.weights_sha256:
         raise ArtifactError(f"{path}: the weights are not those its card describes.", AGAIN)
-    return card
-
-
-def card_and_digest(path: Path) -> tuple[Any, str | None]:
-    """The card, and the weights' digest; None for what is not there. Nothing is extracted."""
-    card, digest = None, None
-    with opened(path, AGAIN) as tar:
-        for member in tar:
-            name = member.name.removeprefix("./")
-            stream = tar.extractfile(member) if member.isfile() else None
-            if stream and name == CARD_NAME:
-                card = json.loads(stream.read(MAX_CARD_BYTES))
-            elif stream and name == WEIGHTS_NAME:
-                digest = hashlib.file_digest(stream, "sha256").hexdigest()  # type: ignore[arg-type]
-    return card, digest
-
-
-def check_member(member: tarfile.TarInfo, path: Path) -> None:
-    """Refuse a member that would leave its folder, or that is neither a file nor a folder."""
-    name = os.path.normpath(member.name)
-    if name.startswith(("/", "..")) or not (member.isfile() or member.isdir()):
-        raise ArtifactError(
-            f"{path} holds {member.name!r}, which would escape its folder.",
-            "The archive is hostile or broken; do not unpack it.",
-        )
-
-
-def read_member(tar: tarfile.TarFile, member: tarfile.TarInfo, limit: int, path: Path) -> bytes:
-    """One member's bytes, up to a limit."""
-    if member.size > limit:
-        raise ArtifactError(f"{path}: {member.name} claims {member.size} bytes, over {limit}.")
-    stream = tar.extractfile(member)
-    assert stream is not None  # the caller checked that it is a file
-    content = stream.read()
-    if len(content) != member.size:
-        raise EOFError(f"{member.name} ends early")
-    return content
+    for name, digest in (card.graph.sha256 if card.graph else {}).items():
+        if digests.get(name) != digest:
+            raise ArtifactError(f"{path}: {name} is not the graph that the card describes.", AGAIN)

@@ -1,57 +1,145 @@
 """A model's files, in a folder or an archive: read whole, and written all or none."""
 
-from collections.abc import Iterable, Mapping
+import hashlib
+import os
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
+from typing import BinaryIO
 
-from facegan.errors import ArtifactError
-from facegan.files import file_digest, write_all_aside
-from facegan.model_files.archive import pack, read_archive
+from facegan.errors import ArtifactError, first_line
+from facegan.files import write_all_aside
+from facegan.model_files.archive import (
+    AGAIN,
+    LIMITS,
+    MAX_WEIGHTS_BYTES,
+    card_in,
+    header_in,
+    lacks,
+    opened,
+    pack,
+    read_archive,
+)
 from facegan.model_files.card import CARD_NAME, WEIGHTS_NAME, ModelCard, parse_card
+from facegan.model_files.opening import open_regular
+from facegan.model_files.weights import WeightsHeader, read_header
 
 ARCHIVE_NAME = "model.tar.gz"
 
 
 def read_card(source: Path | str) -> ModelCard:
-    """The card of a model; its weights are not looked at.
+    """Return the card of a model; its weights are not looked at.
 
     Raises:
         ArtifactError: it is missing, damaged or of a newer schema.
     """
     path = Path(source)
-    return parse_card(read_files(path, [CARD_NAME])[CARD_NAME], path)
+    archive = archive_of(path)
+    return parse_card(card_in(archive) if archive else read_file(path / CARD_NAME), path)
+
+
+def read_weights_header(source: Path | str) -> WeightsHeader:
+    """Return what a model's weights say that they are, without reading them.
+
+    Raises:
+        ArtifactError: they are missing, or not a file of weights.
+    """
+    path = Path(source)
+    if archive := archive_of(path):
+        return header_in(archive)
+    with opened_file(path / WEIGHTS_NAME) as file:
+        try:
+            return read_header(file, os.fstat(file.fileno()).st_size)[0]
+        except (ValueError, EOFError) as cause:
+            raise ArtifactError(f"{path}: {first_line(cause)}.", AGAIN) from cause
 
 
 def read_files(source: Path, names: Iterable[str]) -> dict[str, bytes]:
-    """Some of a model's files by name; a folder with only a model.tar.gz is read through it.
+    """Return some of a model's files by name; a folder with only a model.tar.gz is read through it.
 
     Raises:
         ArtifactError: one is missing or cannot be read, or the archive is damaged or hostile.
     """
-    archive = source / ARCHIVE_NAME if source.is_dir() else source
-    if source.is_dir() and ((source / CARD_NAME).exists() or not archive.is_file()):
-        return {name: read_file(source / name) for name in names}
-    if not archive.is_file():
-        read_file(archive)  # raises, naming why
-    files = read_archive(archive)
     wanted = tuple(names)
+    archive = archive_of(source)
+    if archive is None:
+        return {name: read_file(source / name) for name in wanted}
+    files = read_archive(archive, wanted)
     for name in wanted:
         if name not in files:
-            raise ArtifactError(f"{archive} holds no {name}.", "It was not packed by facegan.")
+            raise lacks(archive, name)
     return {name: files[name] for name in wanted}
 
 
+def archive_of(source: Path) -> Path | None:
+    """Return the archive that a model is read from; None where its files lie in a folder.
+
+    Raises:
+        ArtifactError: there is neither.
+    """
+    if not source.is_dir():
+        try:
+            open_regular(source).close()
+        except OSError as cause:
+            raise unreadable(source, cause) from cause
+        return source
+    archive = source / ARCHIVE_NAME
+    return archive if archive.is_file() and not (source / CARD_NAME).exists() else None
+
+
+def sizes_of(source: Path, names: Iterable[str]) -> dict[str, int]:
+    """Return how large some of a model's files are.
+
+    Raises:
+        ArtifactError: one is missing.
+    """
+    if archive := archive_of(source):
+        with opened(archive) as files:
+            sizes = {member.name: member.size for member in files}
+        for name in names:
+            if name not in sizes:
+                raise lacks(archive, name)
+        return {name: sizes[name] for name in names}
+    found = {}
+    for name in names:
+        with opened_file(source / name) as file:
+            found[name] = os.fstat(file.fileno()).st_size
+    return found
+
+
 def read_file(path: Path) -> bytes:
-    """A file's bytes, or an error that names it."""
-    try:
-        return path.read_bytes()
-    except OSError as cause:
-        raise unreadable(path, cause) from cause
+    """Return the bytes of a model's file.
+
+    Raises:
+        ArtifactError: it is missing, too large, not a plain file, or a link out of its folder.
+    """
+    with opened_file(path) as file:
+        size, limit = os.fstat(file.fileno()).st_size, LIMITS.get(path.name, MAX_WEIGHTS_BYTES)
+        if size > limit:
+            raise ArtifactError(f"{path} has {size:,} bytes, over {limit:,}.", AGAIN)
+        return file.read(limit)
 
 
 def digest_of(path: Path) -> str:
-    """The SHA-256 of a file, read in pieces."""
+    """Return the SHA-256 of a model's file, read in pieces.
+
+    Raises:
+        ArtifactError: it is missing, not a plain file, or a link out of its folder.
+    """
+    with opened_file(path) as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+@contextmanager
+def opened_file(path: Path) -> Iterator[BinaryIO]:
+    """Yield a file in a model's folder, open for reading.
+
+    Raises:
+        ArtifactError: it is missing, not a plain file, or a link out of its folder.
+    """
     try:
-        return file_digest(path)
+        with open_regular(path, path.parent) as file:
+            yield file
     except OSError as cause:
         raise unreadable(path, cause) from cause
 
@@ -81,7 +169,7 @@ def pack_artifact(model_dir: Path | str, archive: Path | str) -> Path:
         ArtifactError: the folder holds no model, or the archive cannot be written.
     """
     files = read_files(Path(model_dir), read_card(model_dir).files)
-    write({Path(archive): pack(files)})
+    write({Path(archive): pack({CARD_NAME: files[CARD_NAME], **files})})  # the card is read first
     return Path(archive)
 
 

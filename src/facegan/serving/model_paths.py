@@ -3,11 +3,12 @@
 from pathlib import Path
 
 from facegan.errors import RequestError, UnknownModel
-from facegan.model_files import CARD_NAME, WEIGHTS_NAME
+from facegan.model_files import CARD_NAME, OWN_CODE, WEIGHTS_NAME
+from facegan.model_files.card import GRAPH_NAMES
 
 MAX_NAME = 2048  # characters; SageMaker's are hashes
 MAX_URL = 4096
-FILES = (CARD_NAME, WEIGHTS_NAME, "model.tar.gz", "code", "code/inference.py")
+FILES = (CARD_NAME, WEIGHTS_NAME, *GRAPH_NAMES, "model.tar.gz", "code", OWN_CODE)
 URL_HINT = "It is the folder that SageMaker unpacked the model into, below {}."
 
 

@@ -1,15 +1,22 @@
 """How much memory a model will take, known before it is loaded."""
 
-import json
+import stat
 import sys
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 from facegan.errors import ArtifactError, ConfigError
-from facegan.model_files import CARD_NAME, WEIGHTS_NAME, GraphFacts, ModelCard, read_card
+from facegan.model_files import (
+    CARD_NAME,
+    OWN_CODE,
+    ModelCard,
+    read_card,
+    read_weights_header,
+    sizes_of,
+)
 from facegan.synthesis.opening import Drawing
 
-MAX_HEADER_BYTES = 100_000_000  # safetensors' own limit
 # A graph's weights are held as they were read, and once more by each size of batch.
 COPIES = 5
 OVERHEAD = 4 << 20  # modules, a thread, what an allocator keeps
@@ -30,68 +37,42 @@ class Footprint:
 
 
 def foresee(model_dir: Path, drawing: Drawing | None = None) -> Footprint:
-    """The footprint of the model in a folder; reads its card and its weights' header only.
+    """Return the footprint of the model in a folder, by its card and its files' headers only.
 
-    A folder without a card is one whose own code loads it: all of its files count.
+    Of a folder without a card, but with code of its owner's that loads it, all files count.
 
     Raises:
-        ArtifactError: a card or weights that are damaged, or of an unknown family.
+        ArtifactError: there is no model, or its card or its weights are damaged, contradict each
+            other, or are of an unknown family.
     """
-    if not (model_dir / CARD_NAME).is_file():
-        sizes = (path.stat().st_size for path in model_dir.rglob("*") if path.is_file())
-        return Footprint(sum(sizes) + OVERHEAD, UNKNOWN_ACTIVATIONS)
+    if not (model_dir / CARD_NAME).exists() and (model_dir / OWN_CODE).is_file():
+        return Footprint(sum(plain_sizes(model_dir)) + OVERHEAD, UNKNOWN_ACTIVATIONS)
     card = read_card(model_dir)
     if card.graph is not None and (drawing or Drawing()).wants_graphs(card):
-        return footprint_of_graphs(model_dir, card.graph)
+        size = sum(sizes_of(model_dir, card.graph.sha256).values())
+        return Footprint(COPIES * size + OVERHEAD, card.graph.batch_bytes)
     return footprint_of_network(model_dir, card)
 
 
-def footprint_of_graphs(model_dir: Path, facts: GraphFacts) -> Footprint:
-    """What a model drawn by its graphs takes."""
-    try:
-        size = sum((model_dir / name).stat().st_size for name in facts.sha256)
-    except OSError as cause:
-        told = f"{model_dir}: a graph is missing: {cause}."
-        raise ArtifactError(told, "Copy it again.") from cause
-    return Footprint(COPIES * size + OVERHEAD, facts.batch_bytes)
+def plain_sizes(folder: Path) -> Iterator[int]:
+    """Yield the sizes of the files in a folder; links are not followed."""
+    for path in folder.rglob("*"):
+        facts = path.lstat()
+        if stat.S_ISREG(facts.st_mode):
+            yield facts.st_size
 
 
 def footprint_of_network(model_dir: Path, card: ModelCard) -> Footprint:
-    """What a model drawn by torch takes."""
+    """Return what a model drawn by torch takes."""
     from facegan.artifact import build_empty
     from facegan.synthesis.activations import activation_bytes
 
+    header = read_weights_header(model_dir)
     try:
-        empty = build_empty(card)
+        empty = build_empty(card, header)
     except (ConfigError, RuntimeError) as cause:
         raise ArtifactError(f"{model_dir}: the generator cannot be rebuilt: {cause}") from cause
-    weights = weights_bytes(model_dir / WEIGHTS_NAME) + OVERHEAD
-    return Footprint(weights, activation_bytes(empty))
-
-
-def weights_bytes(path: Path) -> int:
-    """The bytes of all tensors in a safetensors file, by its header.
-
-    Format: huggingface.co/docs/safetensors, "Format".
-
-    Raises:
-        ArtifactError: the header is none, or tells another length than the file's.
-    """
-    try:
-        with path.open("rb") as stream:
-            length = int.from_bytes(stream.read(8), "little")
-            if length > MAX_HEADER_BYTES:
-                raise ValueError(f"a header of {length} bytes")
-            header = json.loads(stream.read(length))
-        ends = [value["data_offsets"][1] for name, value in header.items() if name[:2] != "__"]
-        told = max(ends, default=0)
-        if path.stat().st_size != 8 + length + told:
-            raise ValueError("another length than its header tells")
-    except (OSError, ValueError, TypeError, KeyError, IndexError, AttributeError) as cause:
-        raise ArtifactError(
-            f"{path} is no file of weights: {cause}.", "It is truncated or damaged; copy it again."
-        ) from cause
-    return int(told)
+    return Footprint(header.bytes + OVERHEAD, activation_bytes(empty))
 
 
 def is_out_of_memory(error: BaseException) -> bool:
