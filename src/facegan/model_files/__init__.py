@@ -19,6 +19,7 @@ from facegan.model_files.folder import (
     read_files,
     write,
 )
+from facegan.model_files.graph_check import CheckedGraph, check_graphs
 
 __all__ = [
     "CARD_NAME",
@@ -26,8 +27,10 @@ __all__ = [
     "MAPPING_GRAPH",
     "SYNTHESIS_GRAPH",
     "WEIGHTS_NAME",
+    "CheckedGraph",
     "GraphFacts",
     "ModelCard",
+    "check_graphs",
     "copy_artifact",
     "digest_of",
     "pack_artifact",

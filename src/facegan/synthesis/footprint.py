@@ -6,12 +6,21 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from facegan.errors import ArtifactError, ConfigError
-from facegan.model_files import CARD_NAME, WEIGHTS_NAME, GraphFacts, ModelCard, read_card
+from facegan.model_files import (
+    CARD_NAME,
+    WEIGHTS_NAME,
+    ModelCard,
+    check_graphs,
+    read_card,
+    read_files,
+)
+from facegan.synthesis.company import LARGE
 from facegan.synthesis.opening import Drawing
 
 MAX_HEADER_BYTES = 100_000_000  # safetensors' own limit
 # A graph's weights are held as they were read, and once more by each size of batch.
 COPIES = 5
+MOST, LIVE = 8, 2  # rows that graphs draw at once; a kernel's own room beside what a row takes
 OVERHEAD = 4 << 20  # modules, a thread, what an allocator keeps
 UNKNOWN_ACTIVATIONS = 64 << 20  # of a model whose own code loads it: nobody can say
 
@@ -30,7 +39,8 @@ class Footprint:
 
 
 def foresee(model_dir: Path, drawing: Drawing | None = None) -> Footprint:
-    """The footprint of the model in a folder; reads its card and its weights' header only.
+    """The footprint of the model in a folder; reads its card, and its graphs or
+    its weights' header.
 
     A folder without a card is one whose own code loads it: all of its files count.
 
@@ -42,18 +52,18 @@ def foresee(model_dir: Path, drawing: Drawing | None = None) -> Footprint:
         return Footprint(sum(sizes) + OVERHEAD, UNKNOWN_ACTIVATIONS)
     card = read_card(model_dir)
     if card.graph is not None and (drawing or Drawing()).wants_graphs(card):
-        return footprint_of_graphs(model_dir, card.graph)
+        return footprint_of_graphs(model_dir, card)
     return footprint_of_network(model_dir, card)
 
 
-def footprint_of_graphs(model_dir: Path, facts: GraphFacts) -> Footprint:
-    """What a model drawn by its graphs takes."""
-    try:
-        size = sum((model_dir / name).stat().st_size for name in facts.sha256)
-    except OSError as cause:
-        told = f"{model_dir}: a graph is missing: {cause}."
-        raise ArtifactError(told, "Copy it again.") from cause
-    return Footprint(COPIES * size + OVERHEAD, facts.batch_bytes)
+def footprint_of_graphs(model_dir: Path, card: ModelCard) -> Footprint:
+    """What a model drawn by its graphs takes, by the graphs themselves: a card may say anything."""
+    assert card.graph is not None
+    files = read_files(model_dir, card.graph.sha256)
+    checked = check_graphs(model_dir, files, card)
+    count = 1 if card.resolution >= LARGE else MOST
+    batch = max(LIVE * count * graph.row_bytes for graph in checked.values())
+    return Footprint(COPIES * sum(map(len, files.values())) + OVERHEAD, batch)
 
 
 def footprint_of_network(model_dir: Path, card: ModelCard) -> Footprint:
