@@ -10,14 +10,20 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from facegan.errors import ArtifactError
+from facegan.errors import ArtifactError, first_line
 from facegan.model_files.card import (
     GENERATOR_GRAPH,
     MAPPING_GRAPH,
     SYNTHESIS_GRAPH,
     ModelCard,
 )
-from facegan.model_files.graph_operators import Unfit, Value, apply_operator, require
+from facegan.model_files.graph_operators import (
+    OPERATORS,
+    Unfit,
+    Value,
+    apply_operator,
+    require,
+)
 from facegan.model_files.onnx_reader import (
     BYTES_OF,
     FLOAT,
@@ -120,9 +126,9 @@ def check_graph(
         check_classes(graph, work.values, len(card.classes))
         checked = work.checked(output)
         check_cost(checked, initialized_bytes(graph), card.image_shape[1] * card.image_shape[2])
-    except MalformedMessage as cause:
+    except (ValueError, LookupError, TypeError, ArithmeticError) as cause:
         raise ArtifactError(
-            f"{source}: {name} is not a graph that facegan draws: {cause}.",
+            f"{source}: {name} is not a graph that facegan draws: {first_line(cause)}.",
             "It is damaged, was changed, or another program made it. To make it anew from the "
             "model's weights: facegan export MODEL",
         ) from cause
@@ -148,8 +154,11 @@ def check_declared(graph: Graph, values: Mapping[str, Value]) -> None:
 def check_classes(graph: Graph, values: Mapping[str, Value], classes: int) -> None:
     """Compare the number of classes: labels are only ever compared with each of them."""
     for node in graph.nodes:
-        if node.operator == "Equal" and (count := values[node.outputs[0]].shape[-1]) != classes:
-            raise MalformedMessage(f"it knows {count} classes, but its card {classes}")
+        if node.operator != "Equal":
+            continue
+        known = values[node.outputs[0]].shape[-1:]
+        if known != (classes,):
+            raise MalformedMessage(f"Equal tells {known} classes apart, but its card {classes}")
 
 
 def check_cost(checked: CheckedGraph, initialized: int, pixels: int) -> None:
@@ -194,6 +203,8 @@ class Work:
 
     def infer(self, node: Node) -> list[Value]:
         """Add what a node makes to the tensors that are known, and return that."""
+        if node.operator not in OPERATORS:
+            raise MalformedMessage(f"facegan exports no operator {node.operator!r}")
         unknown = [name for name in node.inputs if name not in self.values]
         known = [name for name in node.outputs if name in self.values or not name]
         if unknown or known or len({*node.outputs}) < len(node.outputs):

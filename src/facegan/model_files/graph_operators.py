@@ -71,9 +71,7 @@ def apply_operator(node: Node, inputs: Sequence[Value]) -> tuple[list[Value], in
     Raises:
         Unfit: it is none that facegan exports.
     """
-    operator = OPERATORS.get(node.operator)
-    require(operator is not None, "facegan exports no such operator")
-    assert operator is not None
+    operator = OPERATORS[node.operator]
     require(len(inputs) in operator.inputs, f"it takes {len(inputs)} inputs")
     for name, value in node.attributes.items():
         fits = operator.attributes.get(name)
@@ -358,8 +356,8 @@ def one_of(*values: Any) -> Callable[[Any], bool]:
 
 
 def is_float(value: Any) -> bool:
-    """Tell whether a value is a float; any will do."""
-    return isinstance(value, float)
+    """Tell whether a value is a finite float."""
+    return isinstance(value, float) and math.isfinite(value)
 
 
 def is_int(value: Any) -> bool:

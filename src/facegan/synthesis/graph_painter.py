@@ -18,7 +18,7 @@ import numpy as np
 import openvino
 from openvino import opset13 as ops
 
-from facegan.errors import ArtifactError, first_line
+from facegan.errors import ArtifactError
 from facegan.model_files import (
     GENERATOR_GRAPH,
     MAPPING_GRAPH,
@@ -201,7 +201,7 @@ class GraphPainter:
             if is_out_of_memory(cause):
                 raise
             raise ArtifactError(
-                f"OpenVINO cannot draw {name} of the model: {first_line(cause)}",
+                f"OpenVINO cannot draw {name} of the model: {reason_of(cause)}",
                 "Export it again: facegan export MODEL",
             ) from cause
 
@@ -233,6 +233,13 @@ def shape_of(place: Any, size: int) -> Any:
     if len(shape):
         shape[0] = size
     return shape
+
+
+def reason_of(cause: RuntimeError) -> str:
+    """The first line of OpenVINO's error that is not a place in its source."""
+    lines = [line for line in str(cause).splitlines() if line.strip()]
+    told = [line for line in lines if not line.startswith(("Exception from", "Check '"))]
+    return (told or lines or ["no reason was given"])[0]
 
 
 def check_inferred(model: Any, name: str, checked: CheckedGraph, size: int) -> None:
