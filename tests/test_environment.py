@@ -41,6 +41,7 @@ def test_every_serving_variable_is_read() -> None:
         "FACEGAN_MAX_IMAGES": "8", "SAGEMAKER_MAX_PAYLOAD_IN_MB": "20",
         "SAGEMAKER_MULTI_MODEL": "true", "SAGEMAKER_BASE_DIR": "/b", "FACEGAN_EVICT": "1",
         "FACEGAN_MODEL_MEMORY_MB": "512", "FACEGAN_OWN_CODE": "False",
+        "FACEGAN_LOAD_SECONDS": "90",
         "FACEGAN_DEVICE": "cuda:1", "FACEGAN_PRECISION": "fp16",
         "FACEGAN_LOG_FORMAT": "json", "LOG_LEVEL": "Warning", "FACEGAN_EMF": "true",
     })  # fmt: skip
@@ -48,7 +49,7 @@ def test_every_serving_variable_is_read() -> None:
         model_dir=Path("/m"), host="127.0.0.1", port=9000, threads=4,
         default_accept="application/json", max_images=8, max_body_bytes=20 * 2**20,
         is_multi_model=True, models_dir=Path("/b/models"), model_memory_bytes=512 * 2**20,
-        is_evicting=True, own_code=False,
+        is_evicting=True, own_code=False, load_seconds=90,
         device="cuda:1", precision="fp16",
         log_format="json", log_level="WARNING", emf=True,
     )  # fmt: skip

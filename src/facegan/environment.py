@@ -45,6 +45,7 @@ class ServingEnvironment:
     models_dir: Path = Path("/opt/ml/models")  # where those lie
     model_memory_bytes: int | None = None  # for all of them; None: what the container has
     is_evicting: bool = False  # whether idle ones make room for new ones
+    load_seconds: int = 60  # for a model without code of its own
     own_code: bool = True  # whether code that lies in a model may run
     log_format: str | None = None  # "json" or "text"; None leaves it to who serves
     log_level: str = "INFO"
@@ -77,6 +78,7 @@ class ServingEnvironment:
             models_dir=read.base_dir / "models",
             model_memory_bytes=MIB * memory if memory else None,
             is_evicting=read.switch("FACEGAN_EVICT", cls.is_evicting),
+            load_seconds=read.number("FACEGAN_LOAD_SECONDS", cls.load_seconds, 1, 3600),
             own_code=read.switch("FACEGAN_OWN_CODE", cls.own_code),
             log_format=read.choice("FACEGAN_LOG_FORMAT", ("json", "text")),
             log_level=(read.choice("LOG_LEVEL", LOG_LEVELS) or cls.log_level).upper(),

@@ -15,6 +15,7 @@
     ├─ ServingUnavailable       the server cannot answer now, and could later
     │  ├─ Overloaded               too much waits (says how long to stay away)
     │  ├─ DeadlineMissed           the answer would come too late
+    │  ├─ LoadTimeout              a model takes too long to load
     │  └─ Draining                 it is about to end
     ├─ UnknownModel             no model of that name is loaded
     ├─ ModelLoaded              a model of that name is loaded already
@@ -109,6 +110,10 @@ class Overloaded(ServingUnavailable):
 
 class DeadlineMissed(ServingUnavailable):
     """The answer would come too late to be heard."""
+
+
+class LoadTimeout(ServingUnavailable):
+    """A model takes too long to load, and was given up."""
 
 
 class Draining(ServingUnavailable):

@@ -22,6 +22,7 @@ from facegan.model_files import (
     SYNTHESIS_GRAPH,
     GraphFacts,
     ModelCard,
+    check_graphs,
     write,
 )
 from facegan.synthesis.activations import activation_bytes
@@ -52,9 +53,25 @@ def export_graphs(model_dir: Path | str) -> ModelCard:
         batch_bytes=activation_bytes(artifact),
     )
     card = dataclasses.replace(artifact.card, graph=facts)
+    check_exported(folder, graphs, card)
     files = {**graphs, CARD_NAME: card.to_json().encode()}
     write({folder / name: content for name, content in files.items()})
     return card
+
+
+def check_exported(folder: Path, graphs: dict[str, bytes], card: ModelCard) -> None:
+    """Check that the graphs are such as every reader of models accepts.
+
+    Raises:
+        ExportError: they are not, as where torch's exporter takes another operator than it did.
+    """
+    try:
+        check_graphs(folder, graphs, card)
+    except ArtifactError as cause:
+        raise ExportError(
+            f"The exported graph would be refused by servers: {cause.message}",
+            "A version of torch, onnx or onnxscript may be newer than this facegan knows.",
+        ) from cause
 
 
 def graphs_of(artifact: Artifact) -> dict[str, bytes]:
@@ -117,10 +134,25 @@ def graph_of(network: nn.Module, inputs: list[tuple[str, Tensor]]) -> bytes:
             external_data=False,
             verbose=False,
         )
-        graph: bytes = program.model_proto.SerializeToString()  # type: ignore[union-attr]
+        model = program.model_proto  # type: ignore[union-attr]
+        strip(model)
+        graph: bytes = model.SerializeToString(deterministic=True)
         return graph
 
     return quietly(export)
+
+
+def strip(model: Any) -> None:
+    """Remove from an onnx.ModelProto what no runtime reads.
+
+    torch's exporter writes the stack of the exporting machine into nearly every node: its folders,
+    and so its users, would be published with the model.
+    """
+    graph = model.graph
+    graph.ClearField("value_info")
+    for part in (model, graph, *graph.node, *graph.input, *graph.output, *graph.initializer):
+        part.ClearField("metadata_props")
+        part.ClearField("doc_string")
 
 
 def quietly(export: Callable[[], bytes]) -> bytes:

@@ -1,5 +1,6 @@
 """Many models in one container: SageMaker's contract, line by line, through the real app."""
 
+import hashlib
 import json
 import shutil
 import threading
@@ -9,6 +10,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
+from types import SimpleNamespace
 from urllib.parse import quote
 
 import numpy as np
@@ -375,6 +377,83 @@ def test_a_damaged_model_is_400_and_leaves_nothing(endpoint: Endpoint, tmp_path:
     shutil.rmtree(broken)
     refused(endpoint.load("x", broken), 404)
     assert endpoint.names == [] and endpoint.registry.entries == {}
+
+
+def test_a_graph_that_names_a_file_is_400(
+    endpoint: Endpoint, graphs_dir: Path, tmp_path: Path
+) -> None:
+    """Before anything reads it; the digest in its card fits, for one stranger wrote both."""
+    import onnx
+
+    folder = endpoint.folder / "hostile" / "model"
+    shutil.copytree(graphs_dir, folder)
+    graph = onnx.load(folder / "generator.onnx")
+    tensor = graph.graph.initializer[0]
+    (tmp_path / "secret").write_bytes(tensor.raw_data)
+    tensor.ClearField("raw_data")
+    tensor.data_location = onnx.TensorProto.EXTERNAL
+    tensor.external_data.add(key="location", value=str(tmp_path / "secret"))
+    (folder / "generator.onnx").write_bytes(graph.SerializeToString())
+    card = json.loads((folder / "model_card.json").read_text())
+    digest = hashlib.sha256((folder / "generator.onnx").read_bytes()).hexdigest()
+    card["graph"]["sha256"]["generator.onnx"] = digest
+    (folder / "model_card.json").write_text(json.dumps(card))
+    endpoint.load("a")
+    assert "external data" in refused(endpoint.load("x", folder), 400)["message"]
+    assert endpoint.names == ["a"] and endpoint.invoke("a").status_code == 200
+    shutil.rmtree(folder.parent)
+
+
+def test_a_load_that_takes_too_long_is_given_up(start: Start) -> None:
+    """503 in time; others answer meanwhile; its memory counts until its thread ends."""
+    may_end, closed = threading.Event(), threading.Event()
+
+    def open_late(folder: Path) -> Served:
+        served = open_model(folder, ServingSettings())
+        if folder.parent.name == "b":
+            may_end.wait(30)
+            object.__setattr__(served, "own", SimpleNamespace(forget=closed.set))
+        return served
+
+    endpoint = start(
+        open_one=open_late,
+        budget=219,
+        size_of=lambda _: Footprint(100, 5),
+        seconds_of=lambda folder: 0.2 if folder.parent.name == "b" else None,
+    )
+    slow = endpoint.folder / "b" / "model"
+    endpoint.load("a")
+    began = time.monotonic()
+    told = refused(endpoint.load("b", slow), 503)
+    assert time.monotonic() - began < 5
+    assert told["error"] == "LoadTimeout" and "FACEGAN_LOAD_SECONDS" in told["hint"]
+    assert endpoint.names == ["a"] and endpoint.invoke("a").status_code == 200
+    assert endpoint.get("/ping").status_code == 200
+    refused(endpoint.invoke("b"), 404)
+    refused(endpoint.load("b", slow), 507)  # the late one still holds its part of the budget
+    may_end.set()
+    assert closed.wait(10), "what came late is closed"
+    while endpoint.registry.leaving:
+        time.sleep(0.01)
+    endpoint.registry.seconds_of = lambda folder: 30.0
+    assert endpoint.load("b", slow).status_code == 200 and endpoint.names == ["a", "b"]
+
+
+def test_a_load_that_fails_late_leaves_nothing(start: Start) -> None:
+    """Its error has no one left to go to."""
+    may_end = threading.Event()
+
+    def fail_late(folder: Path) -> Served:
+        may_end.wait(30)
+        raise RuntimeError("much too late")
+
+    endpoint = start(open_one=fail_late, seconds_of=lambda _: 0.05)
+    refused(endpoint.load("a"), 503)
+    assert len(endpoint.registry.leaving) == 1
+    may_end.set()
+    while endpoint.registry.leaving:
+        time.sleep(0.01)
+    assert endpoint.registry.entries == {}
 
 
 def test_a_server_that_ends_is_not_well_and_loads_nothing(endpoint: Endpoint) -> None:

@@ -10,7 +10,6 @@ import click
 
 from facegan.cli.cache import default_cache
 from facegan.cli.places import absolute, reached
-
 from facegan.preparing.describing import refuse_archive
 
 if TYPE_CHECKING:

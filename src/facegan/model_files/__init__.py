@@ -22,6 +22,7 @@ from facegan.model_files.folder import (
     sizes_of,
     write,
 )
+from facegan.model_files.graph_check import CheckedGraph, check_graphs
 from facegan.model_files.weights import WeightsHeader
 
 __all__ = [
@@ -31,9 +32,11 @@ __all__ = [
     "OWN_CODE",
     "SYNTHESIS_GRAPH",
     "WEIGHTS_NAME",
+    "CheckedGraph",
     "GraphFacts",
     "ModelCard",
     "WeightsHeader",
+    "check_graphs",
     "copy_artifact",
     "digest_of",
     "pack_artifact",

@@ -11,14 +11,10 @@ import logging
 import threading
 import time
 from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future
 from pathlib import Path
-from typing import TypeVar
 
-from facegan.errors import (
-    Overloaded,
-    RequestError,
-)
+from facegan.errors import LoadTimeout, Overloaded, RequestError
 from facegan.serving.batcher import BatchObserver, Unobserved
 from facegan.serving.loaded import (
     Entry,
@@ -31,6 +27,7 @@ from facegan.serving.loaded import (
     taken,
     unknown,
 )
+from facegan.serving.loading import load_within
 from facegan.serving.model_paths import model_folder
 from facegan.serving.served import Served
 from facegan.synthesis import Footprint, foresee, is_out_of_memory
@@ -38,7 +35,6 @@ from facegan.synthesis import Footprint, foresee, is_out_of_memory
 log = logging.getLogger(__name__)
 
 UNLOAD_SECONDS = 20.0  # for those who still draw
-T = TypeVar("T")
 
 
 class ModelRegistry:
@@ -51,6 +47,7 @@ class ModelRegistry:
         is_evicting: Whether those used longest ago make room for new ones. SageMaker does that
             itself when it is told that there is no room, and must not find a model gone.
         size_of: What a model will take, before it is loaded.
+        seconds_of: How long a model may take to load; None for as long as it takes.
         max_users: How many may borrow models at the same time. Each model has a bound of its own;
             this one is of all, so that threads are left to refuse, to load and to unload.
     """
@@ -63,10 +60,11 @@ class ModelRegistry:
         budget: int,
         is_evicting: bool = False,
         size_of: Callable[[Path], Footprint] = foresee,
+        seconds_of: Callable[[Path], float | None] = lambda folder: None,
         max_users: int = 64,
     ) -> None:
         self.folder, self.open_model, self.size_of = folder, open_model, size_of
-        self.budget, self.is_evicting = budget, is_evicting
+        self.budget, self.is_evicting, self.seconds_of = budget, is_evicting, seconds_of
         self.entries: dict[str, Entry] = {}
         self.leaving: list[Entry] = []
         self.numbers = itertools.count(1)
@@ -86,18 +84,27 @@ class ModelRegistry:
             ModelLoaded: the name is taken.
             Draining: the server ends.
             MemoryExceeded: there is no room for it.
+            LoadTimeout: it takes too long; its room is taken until it ends.
             ArtifactError: the folder holds no model, or a damaged one.
             OwnCodeError: the model's own code is forbidden or does not load.
         """
         if name in self.entries:  # told before its folder is looked at
             raise taken(name)
         model_dir = model_folder(url, self.folder)
-        entry = self.reserve(name, on_own_thread(lambda: self.size_of(model_dir)))
+        what, seconds = f"The model {shown(name)}", self.seconds_of(model_dir)
+        entry = self.reserve(name, load_within(seconds, what, lambda: self.size_of(model_dir)))
         try:
-            served = on_own_thread(lambda: self.open_model(model_dir))
+            served = load_within(
+                seconds,
+                what,
+                lambda: self.open_model(model_dir),
+                lambda late: self.let_go_late(entry, late),
+            )
         except BaseException as error:
             with self.lock:
                 del self.entries[name]
+                if isinstance(error, LoadTimeout) and not entry.gone.is_set():
+                    self.leaving.append(entry)  # its thread goes on, and holds memory
             if is_out_of_memory(error):
                 raise no_room(f"Memory ran out while {shown(name)} was loaded.") from error
             raise
@@ -172,6 +179,17 @@ class ModelRegistry:
             with self.lock:
                 self.leaving.remove(entry)
             entry.gone.set()
+
+    def let_go_late(self, entry: Entry, late: "Future[Served]") -> None:
+        """Close a model that came after its load was given up, and free its room."""
+        try:
+            if late.exception() is None:
+                late.result().close()
+        finally:
+            with self.lock:
+                entry.gone.set()
+                if entry in self.leaving:
+                    self.leaving.remove(entry)
 
     def stop_loading(self) -> None:
         """The server is about to end: load nothing more; those that are loaded still answer."""
@@ -263,9 +281,3 @@ class ModelRegistry:
         with self.lock:
             size = needed([*self.entries.values(), *self.leaving])
             return f"{len(self.entries)} models, {mib(size)} of {mib(self.budget)}"
-
-
-def on_own_thread(load: Callable[[], T]) -> T:
-    """Run on a thread that ends with it, and with it torch's helpers (OpenMP's, one set each)."""
-    with ThreadPoolExecutor(1, thread_name_prefix="load") as executor:
-        return executor.submit(load).result()

@@ -92,6 +92,11 @@ def hint_of(error: BaseException) -> str:
     return "Mend the model's own code; the server's log holds the trace."
 
 
+def has_own_code(model_dir: Path) -> bool:
+    """Tell whether a model brings code."""
+    return (model_dir / FOLDER / PROGRAM).is_file()
+
+
 def find_own_code(model_dir: Path, is_allowed: bool, is_private: bool) -> OwnCode | None:
     """The code beside a model, imported; None where there is none.
 

@@ -1,14 +1,18 @@
 """The app that an environment asks for, in the container and by ``facegan serve``: one or many."""
 
+from pathlib import Path
+
 import flask
 
 from facegan.environment import ServingEnvironment
 from facegan.serving.app import create_app
 from facegan.serving.cores import usable_cores
 from facegan.serving.limits import ServingLimits
+from facegan.serving.loading import load_within
 from facegan.serving.memory import model_memory
 from facegan.serving.model_routes import create_models_app
 from facegan.serving.models import ModelRegistry
+from facegan.serving.own_code import has_own_code
 from facegan.serving.served import ServingSettings, open_model, settings_of_many
 from facegan.synthesis import Drawing, foresee
 
@@ -19,6 +23,7 @@ def app_of(here: ServingEnvironment) -> flask.Flask:
     Raises:
         ArtifactError: there is no model, or a damaged one.
         OwnCodeError: it has code of its own, and may not; or that cannot be loaded.
+        LoadTimeout: it takes too long.
         ConfigError: a reply's default type that cannot be written.
     """
     limits = ServingLimits(**here.limits)
@@ -31,7 +36,11 @@ def app_of(here: ServingEnvironment) -> flask.Flask:
     if here.is_multi_model:
         registry = registry_of(here, settings)
         return create_models_app(registry, limits=limits, threads=here.threads, emf=here.emf)
-    served = open_model(here.model_dir, settings)
+    served = load_within(
+        load_seconds(here, here.model_dir),
+        f"The model in {here.model_dir}",
+        lambda: open_model(here.model_dir, settings),
+    )
     return create_app(served, limits=limits, threads=here.threads, emf=here.emf)
 
 
@@ -42,7 +51,13 @@ def registry_of(here: ServingEnvironment, settings: ServingSettings) -> ModelReg
         here.models_dir,
         lambda folder: open_model(folder, many),
         size_of=lambda folder: foresee(folder, many.drawing),
+        seconds_of=lambda folder: load_seconds(here, folder),
         budget=here.model_memory_bytes or model_memory(),
         is_evicting=here.is_evicting,
         max_users=settings.limits.max_waiting_requests,
     )
+
+
+def load_seconds(here: ServingEnvironment, model_dir: Path) -> float | None:
+    """How long a model may take to load; its owner's code takes as long as it takes."""
+    return None if has_own_code(model_dir) else float(here.load_seconds)

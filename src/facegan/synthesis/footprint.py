@@ -11,14 +11,17 @@ from facegan.model_files import (
     CARD_NAME,
     OWN_CODE,
     ModelCard,
+    check_graphs,
     read_card,
+    read_files,
     read_weights_header,
-    sizes_of,
 )
+from facegan.synthesis.company import LARGE
 from facegan.synthesis.opening import Drawing
 
 # A graph's weights are held as they were read, and once more by each size of batch.
 COPIES = 5
+MOST, LIVE = 8, 2  # rows that graphs draw at once; a kernel's own room beside what a row takes
 OVERHEAD = 4 << 20  # modules, a thread, what an allocator keeps
 UNKNOWN_ACTIVATIONS = 64 << 20  # of a model whose own code loads it: nobody can say
 
@@ -37,7 +40,8 @@ class Footprint:
 
 
 def foresee(model_dir: Path, drawing: Drawing | None = None) -> Footprint:
-    """Return the footprint of the model in a folder, by its card and its files' headers only.
+    """Return the footprint of the model in a folder: by its card, and its graphs or the header of
+    its weights.
 
     Of a folder without a card, but with code of its owner's that loads it, all files count.
 
@@ -49,8 +53,7 @@ def foresee(model_dir: Path, drawing: Drawing | None = None) -> Footprint:
         return Footprint(sum(plain_sizes(model_dir)) + OVERHEAD, UNKNOWN_ACTIVATIONS)
     card = read_card(model_dir)
     if card.graph is not None and (drawing or Drawing()).wants_graphs(card):
-        size = sum(sizes_of(model_dir, card.graph.sha256).values())
-        return Footprint(COPIES * size + OVERHEAD, card.graph.batch_bytes)
+        return footprint_of_graphs(model_dir, card)
     return footprint_of_network(model_dir, card)
 
 
@@ -60,6 +63,16 @@ def plain_sizes(folder: Path) -> Iterator[int]:
         facts = path.lstat()
         if stat.S_ISREG(facts.st_mode):
             yield facts.st_size
+
+
+def footprint_of_graphs(model_dir: Path, card: ModelCard) -> Footprint:
+    """What a model drawn by its graphs takes, by the graphs themselves: a card may say anything."""
+    assert card.graph is not None
+    files = read_files(model_dir, card.graph.sha256)
+    checked = check_graphs(model_dir, files, card)
+    count = 1 if card.resolution >= LARGE else MOST
+    batch = max(LIVE * count * graph.row_bytes for graph in checked.values())
+    return Footprint(COPIES * sum(map(len, files.values())) + OVERHEAD, batch)
 
 
 def footprint_of_network(model_dir: Path, card: ModelCard) -> Footprint:

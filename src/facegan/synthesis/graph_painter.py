@@ -6,6 +6,7 @@ without the interpreter lock. Against torch on two cores: twice as fast for one 
 times in full batches, a third of the start (docs/decisions/0010).
 """
 
+import math
 import os
 import threading
 from collections.abc import Iterator, Mapping, Sequence
@@ -17,14 +18,16 @@ import numpy as np
 import openvino
 from openvino import opset13 as ops
 
-from facegan.errors import ArtifactError, first_line
+from facegan.errors import ArtifactError
 from facegan.model_files import (
     GENERATOR_GRAPH,
     MAPPING_GRAPH,
     SYNTHESIS_GRAPH,
+    CheckedGraph,
     ModelCard,
 )
 from facegan.synthesis.company import HEAVY, LARGE, Array, Company, draw_padded, find_company
+from facegan.synthesis.footprint import is_out_of_memory
 from facegan.synthesis.latents import latents_of_seeds
 from facegan.synthesis.painter import Pixels
 from facegan.synthesis.rows import Rows
@@ -35,6 +38,7 @@ MOST = 8
 CANDIDATES = (1, 4)
 MOST_HANDS = 8
 BYTES_OF_WEIGHT = 4
+MARGIN, SMALL = 1.25, 1 << 20  # numbers that OpenVINO adds when it reads a graph, for its own ways
 
 PIXELS, FLOATS = 0, 1  # outputs of a graph of images, once it is finished
 
@@ -45,14 +49,20 @@ class GraphPainter:
     Args:
         files: The graphs' bytes, by their names.
         card: The model's, whose digests the files were checked against.
+        checked: What :func:`check_graphs` returned for them; nothing else may be read here.
         cores: How many threads compute; None: one a core.
     """
 
     def __init__(
-        self, files: Mapping[str, bytes], card: ModelCard, cores: int | None = None
+        self,
+        files: Mapping[str, bytes],
+        card: ModelCard,
+        checked: Mapping[str, CheckedGraph],
+        cores: int | None = None,
     ) -> None:
         assert card.graph is not None  # who opens a model looks there first
-        self.card, self.facts, self.files = card, card.graph, files
+        self.card, self.facts = card, card.graph
+        self.files, self.checked = files, checked
         self.cores = cores or os.cpu_count() or 1
         weights = len(files[self.image_graph]) / BYTES_OF_WEIGHT
         self.is_heavy = card.resolution >= LARGE or weights >= HEAVY
@@ -176,21 +186,24 @@ class GraphPainter:
 
     def compile(self, name: str, size: int, is_alone: bool = False) -> "Graph":
         """A graph for one size of batch, on all cores or on those of one hand."""
-        try:
-            model = self.core.read_model(self.files[name])
-        except RuntimeError as cause:
-            raise ArtifactError(
-                f"{name} of the model cannot be read: {first_line(cause)}",
-                "Export it again: facegan export MODEL",
-            ) from cause
-        model.reshape({place: shape_of(place, size) for place in model.inputs})
         settings = {
             "NUM_STREAMS": 1 if is_alone else self.hands,
             "INFERENCE_NUM_THREADS": self.cores,
             "INFERENCE_PRECISION_HINT": "f32",  # processors with bf16 would use it
         }
-        finished = with_pixels(model) if name == self.image_graph else model
-        return Graph(self.core.compile_model(finished, "CPU", settings))
+        try:
+            model = self.core.read_model(self.files[name])
+            model.reshape({place: shape_of(place, size) for place in model.inputs})
+            check_inferred(model, name, self.checked[name], size)
+            finished = with_pixels(model) if name == self.image_graph else model
+            return Graph(self.core.compile_model(finished, "CPU", settings))
+        except RuntimeError as cause:
+            if is_out_of_memory(cause):
+                raise
+            raise ArtifactError(
+                f"OpenVINO cannot draw {name} of the model: {reason_of(cause)}",
+                "Export it again: facegan export MODEL",
+            ) from cause
 
 
 class Graph:
@@ -220,6 +233,38 @@ def shape_of(place: Any, size: int) -> Any:
     if len(shape):
         shape[0] = size
     return shape
+
+
+def reason_of(cause: RuntimeError) -> str:
+    """The first line of OpenVINO's error that is not a place in its source."""
+    lines = [line for line in str(cause).splitlines() if line.strip()]
+    told = [line for line in lines if not line.startswith(("Exception from", "Check '"))]
+    return (told or lines or ["no reason was given"])[0]
+
+
+def check_inferred(model: Any, name: str, checked: CheckedGraph, size: int) -> None:
+    """Compare the shapes that OpenVINO infers with those that the check worked out.
+
+    Both have read the same bytes; if they differ, what was checked is not what would run.
+
+    Raises:
+        ArtifactError: the runtime would make something else, or more.
+    """
+    made = [tuple(place.shape) for place in model.outputs if not place.partial_shape.is_dynamic]
+    places = [place for node in model.get_ops() for place in node.outputs()]
+    is_fixed = not any(place.partial_shape.is_dynamic for place in places)
+    most = MARGIN * checked.elements(size) + SMALL
+    if not is_fixed or made != [(size, *checked.made)] or sum(map(size_of, places)) > most:
+        raise ArtifactError(
+            f"{name} of the model makes {made} of {size} rows in OpenVINO, or takes more than "
+            f"{most:,.0f} numbers.",
+            "Export it again: facegan export MODEL",
+        )
+
+
+def size_of(place: Any) -> int:
+    """How many numbers the output of a node holds."""
+    return math.prod(place.shape)
 
 
 def with_pixels(model: Any) -> Any:

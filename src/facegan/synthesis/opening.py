@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from facegan.errors import ArtifactError, ConfigError
-from facegan.model_files import ModelCard, read_card, read_files
+from facegan.model_files import ModelCard, check_graphs, read_card, read_files
 from facegan.synthesis.painter import Painter
 from facegan.synthesis.synthesizer import Synthesizer
 
@@ -92,9 +92,7 @@ def open_synthesizer(source: Path, drawing: Drawing | None = None) -> Synthesize
 
 
 def open_graphs(source: Path, card: ModelCard, cores: int | None) -> Painter:
-    """A model's graphs, checked against its card."""
-    from facegan.synthesis.graph_painter import GraphPainter
-
+    """A model's graphs, checked against its card before a runtime reads them."""
     assert card.graph is not None
     files = read_files(source, card.graph.sha256)
     for name, digest in card.graph.sha256.items():
@@ -103,7 +101,10 @@ def open_graphs(source: Path, card: ModelCard, cores: int | None) -> Painter:
                 f"{source}: {name} is not the graph that the card describes.",
                 "The file is damaged or was changed; copy it again, or: facegan export MODEL",
             )
-    return GraphPainter(files, card, cores)
+    checked = check_graphs(source, files, card)
+    from facegan.synthesis.graph_painter import GraphPainter
+
+    return GraphPainter(files, card, checked, cores)
 
 
 def synthesizer_of(artifact: "Artifact", drawing: Drawing) -> Synthesizer:

@@ -1,0 +1,421 @@
+"""The operators that a graph may use, what each may be told, and the shape of what it makes.
+
+The list is what facegan's own exporter writes: a test exports every family and preset and finds
+each node here. A family that needs another operator adds a line to ``OPERATORS``. Shapes are worked
+out by the rules of github.com/onnx/onnx, docs/Operators.md, before any runtime sees the graph.
+"""
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from facegan.model_files.onnx_reader import BOOL, FEW, FLOAT, INT64, Node
+from facegan.model_files.protobuf import MalformedMessage
+
+MAX_KERNEL = 16  # side of a convolution's kernel
+MAX_STRIDE = 4
+MAX_PAD = 16
+
+Sides = tuple[int, ...]
+Attributes = Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class Value:
+    """What is known of a tensor.
+
+    Attributes:
+        type: Its element type.
+        shape: Its sides.
+        numbers: Its values, where it is a few whole numbers that are known; else None.
+    """
+
+    type: int
+    shape: Sides
+    numbers: tuple[int, ...] | None = None
+
+    @property
+    def size(self) -> int:
+        """How many elements it has."""
+        return math.prod(self.shape)
+
+
+class Unfit(MalformedMessage):
+    """A node's inputs or attributes are none that its operator is exported with."""
+
+
+Rule = Callable[[Attributes, Sequence[Value]], list[Value]]
+
+
+@dataclass(frozen=True)
+class Operator:
+    """A row of the list.
+
+    Attributes:
+        inputs: How many it may take.
+        rule: Raises Unfit, or tells what it makes.
+        attributes: What it may be told, by name; others are refused.
+        multiplies: How many multiplications an element of the output takes, by the inputs.
+    """
+
+    inputs: tuple[int, ...]
+    rule: Rule
+    attributes: Mapping[str, Callable[[Any], bool]]
+    multiplies: Callable[[Sequence[Value]], int] = lambda inputs: 1
+
+
+def apply_operator(node: Node, inputs: Sequence[Value]) -> tuple[list[Value], int]:
+    """Return what a node makes, and how many multiplications that takes.
+
+    Raises:
+        Unfit: it is none that facegan exports.
+    """
+    operator = OPERATORS[node.operator]
+    require(len(inputs) in operator.inputs, f"it takes {len(inputs)} inputs")
+    for name, value in node.attributes.items():
+        fits = operator.attributes.get(name)
+        require(fits is not None and fits(value), f"its attribute {name} is {str(value)[:60]}")
+    made = operator.rule(node.attributes, inputs)
+    return made, sum(value.size for value in made) * operator.multiplies(inputs)
+
+
+def require(is_so: bool, why: str) -> None:
+    """Raise Unfit unless something is so."""
+    if not is_so:
+        raise Unfit(why)
+
+
+# --- rules ------------------------------------------------------------------------------------
+
+
+def unary(attributes: Attributes, inputs: Sequence[Value]) -> list[Value]:
+    """Element by element, of floats."""
+    return [Value(of_type(FLOAT, inputs[0]).type, inputs[0].shape)]
+
+
+def arithmetic(attributes: Attributes, inputs: Sequence[Value]) -> list[Value]:
+    """Two tensors of floats, broadcast."""
+    return [Value(FLOAT, broadcast(*(of_type(FLOAT, value).shape for value in inputs)))]
+
+
+def comparison_of(kind: int) -> Rule:
+    """Return the rule of a comparison of two tensors of a type, broadcast."""
+
+    def rule(attributes: Attributes, inputs: Sequence[Value]) -> list[Value]:
+        return [Value(BOOL, broadcast(*(of_type(kind, value).shape for value in inputs)))]
+
+    return rule
+
+
+def where(attributes: Attributes, inputs: Sequence[Value]) -> list[Value]:
+    """A choice between two tensors of floats."""
+    of_type(BOOL, inputs[0])
+    shapes = [inputs[0].shape, *(of_type(FLOAT, value).shape for value in inputs[1:])]
+    return [Value(FLOAT, broadcast(*shapes))]
+
+
+def cast(attributes: Attributes, inputs: Sequence[Value]) -> list[Value]:
+    """To floats, which its attribute says."""
+    require("to" in attributes, "it does not say to what")
+    return [Value(FLOAT, inputs[0].shape)]
+
+
+def batch_normalization(attributes: Attributes, inputs: Sequence[Value]) -> list[Value]:
+    """Images (N, C, H, W) and four numbers a channel."""
+    x = of_rank(4, inputs[0])
+    require(all(v == Value(FLOAT, (x.shape[1],)) for v in inputs[1:]), "its channels differ")
+    return [Value(FLOAT, x.shape)]
+
+
+def concat(attributes: Attributes, inputs: Sequence[Value]) -> list[Value]:
+    """Tensors one after another, or numbers that say a shape."""
+    first = inputs[0]
+    axis = axis_of(attributes.get("axis"), first)
+    rest = [without(value.shape, axis) for value in inputs]
+    kinds = {value.type for value in inputs}
+    require(len(kinds) == 1 and BOOL not in kinds, "its inputs have several types")
+    require(all(sides == rest[0] for sides in rest), "its inputs do not fit together")
+    together = sum(value.shape[axis] for value in inputs)
+    shape = (*first.shape[:axis], together, *first.shape[axis + 1 :])
+    parts = [value.numbers for value in inputs]
+    known = None
+    if len(shape) == 1 and together <= FEW and None not in parts:
+        known = tuple(number for part in parts for number in part or ())
+    return [Value(first.type, shape, known)]
+
+
+def conv(attributes: Attributes, inputs: Sequence[Value]) -> list[Value]:
+    """Images (N, C, H, W) with kernels (M, C / group, k, k)."""
+    x, w = (of_rank(4, value) for value in inputs[:2])
+    group, strides, pads = convolution(attributes, w)
+    require(w.shape[1] * group == x.shape[1] and w.shape[0] % group == 0, "its channels differ")
+    biased(inputs, w.shape[0])
+    sides = [
+        (side + pads[i] + pads[i + 2] - w.shape[2 + i]) // strides[i] + 1
+        for i, side in enumerate(x.shape[2:])
+    ]
+    return [Value(FLOAT, positive((x.shape[0], w.shape[0], *sides)))]
+
+
+def conv_transpose(attributes: Attributes, inputs: Sequence[Value]) -> list[Value]:
+    """Images (N, C, H, W) with kernels (C, M / group, k, k)."""
+    x, w = (of_rank(4, value) for value in inputs[:2])
+    group, strides, pads = convolution(attributes, w)
+    require(w.shape[0] == x.shape[1] and w.shape[0] % group == 0, "its channels differ")
+    biased(inputs, w.shape[1] * group)
+    sides = [
+        (side - 1) * strides[i] + w.shape[2 + i] - pads[i] - pads[i + 2]
+        for i, side in enumerate(x.shape[2:])
+    ]
+    return [Value(FLOAT, positive((x.shape[0], w.shape[1] * group, *sides)))]
+
+
+def convolution(attributes: Attributes, w: Value) -> tuple[int, Sides, Sides]:
+    """Return the group, strides and pads that a convolution is told."""
+    wanted = {"group", "strides", "pads", "kernel_shape"}
+    require(wanted <= attributes.keys(), "it is told too little")
+    kernel = w.shape[2:]
+    require(attributes["kernel_shape"] == kernel, "its kernel has another shape")
+    require(all(side <= MAX_KERNEL for side in kernel), f"its kernel is {kernel}")
+    pads = attributes["pads"]
+    require(all(pad < kernel[i % 2] for i, pad in enumerate(pads)), f"its pads are {pads}")
+    return attributes["group"], attributes["strides"], pads
+
+
+def biased(inputs: Sequence[Value], channels: int) -> None:
+    """Check the third input of a convolution, if it has one."""
+    require(inputs[2:] in ([], [Value(FLOAT, (channels,))]), "its bias has another shape")
+
+
+def expand(attributes: Attributes, inputs: Sequence[Value]) -> list[Value]:
+    """A tensor of floats, broadcast to a known shape."""
+    shape = positive(known(inputs[1]))
+    return [Value(FLOAT, broadcast(of_type(FLOAT, inputs[0]).shape, shape))]
+
+
+def gather(attributes: Attributes, inputs: Sequence[Value]) -> list[Value]:
+    """One known slice along an axis, without it."""
+    x, index = of_type(FLOAT, inputs[0]), inputs[1]
+    axis = axis_of(attributes.get("axis"), x)
+    (number,) = known(index) if not index.shape else (-1,)
+    require(0 <= number < x.shape[axis], "its index is out of range")
+    return [Value(FLOAT, without(x.shape, axis))]
+
+
+def gemm(attributes: Attributes, inputs: Sequence[Value]) -> list[Value]:
+    """Rows (N, K) times a matrix (M, K), or (K, M), plus a bias."""
+    a, b = (of_rank(2, value) for value in inputs[:2])
+    k, m = b.shape[::-1] if attributes.get("transB", 0) else b.shape
+    require(a.shape[1] == k, "its matrices do not fit")
+    shape = (a.shape[0], m)
+    for bias in inputs[2:]:
+        require(broadcast(of_type(FLOAT, bias).shape, shape) == shape, "its bias does not fit")
+    return [Value(FLOAT, shape)]
+
+
+def pad(attributes: Attributes, inputs: Sequence[Value]) -> list[Value]:
+    """Zeros around a tensor of floats, as many as a known list says."""
+    x, pads = of_type(FLOAT, inputs[0]), known(inputs[1])
+    rank = len(x.shape)
+    is_few = len(pads) == 2 * rank and all(0 <= side <= MAX_PAD for side in pads)
+    require(is_few, f"its pads are {pads}")
+    return [Value(FLOAT, tuple(s + pads[i] + pads[rank + i] for i, s in enumerate(x.shape)))]
+
+
+def reduce(attributes: Attributes, inputs: Sequence[Value]) -> list[Value]:
+    """A sum or mean of floats over known axes."""
+    x = of_type(FLOAT, inputs[0])
+    axes = axes_of(known(inputs[1]), len(x.shape))
+    is_kept = attributes.get("keepdims", 1)
+    shape = [
+        1 if axis in axes else side
+        for axis, side in enumerate(x.shape)
+        if is_kept or axis not in axes
+    ]
+    return [Value(FLOAT, tuple(shape))]
+
+
+def reshape(attributes: Attributes, inputs: Sequence[Value]) -> list[Value]:
+    """A tensor of floats in a known shape, of which one side may be left open (-1)."""
+    x, shape = of_type(FLOAT, inputs[0]), known(inputs[1])
+    fixed = math.prod(side for side in shape if side != -1)
+    require(shape.count(-1) < 2 and fixed > 0 and min(shape, default=1) >= -1, f"{shape}")
+    full = tuple(x.size // fixed if side == -1 else side for side in shape)
+    require(math.prod(full) == x.size, f"{x.shape} has no shape {shape}")
+    return [Value(FLOAT, full)]
+
+
+def shape_of(attributes: Attributes, inputs: Sequence[Value]) -> list[Value]:
+    """Some sides of a tensor."""
+    sides = inputs[0].shape[attributes.get("start", 0) : attributes.get("end", None)]
+    require(len(sides) > 0, "it tells of no side")
+    return [Value(INT64, (len(sides),), sides)]
+
+
+def slice_of(attributes: Attributes, inputs: Sequence[Value]) -> list[Value]:
+    """A part of a tensor of floats between known places."""
+    x = of_type(FLOAT, inputs[0])
+    starts, ends, axes, steps = map(known, inputs[1:])
+    require(len(starts) == len(ends) == len(axes) == len(steps), "its lists differ in length")
+    axes_of(axes, len(x.shape))
+    shape = list(x.shape)
+    for start, end, axis, step in zip(starts, ends, axes, steps, strict=True):
+        require(1 <= step <= MAX_STRIDE, f"its step is {step}")
+        shape[axis] = len(range(*slice(start, end, step).indices(shape[axis])))
+    return [Value(FLOAT, positive(tuple(shape)))]
+
+
+def split(attributes: Attributes, inputs: Sequence[Value]) -> list[Value]:
+    """Equal parts of a tensor of floats along an axis."""
+    x, count = of_type(FLOAT, inputs[0]), attributes.get("num_outputs", 0)
+    axis = axis_of(attributes.get("axis", 0), x)
+    require(count > 0 and x.shape[axis] % count == 0, f"it splits into {count} parts")
+    shape = (*x.shape[:axis], x.shape[axis] // count, *x.shape[axis + 1 :])
+    return [Value(FLOAT, shape)] * count
+
+
+def transpose(attributes: Attributes, inputs: Sequence[Value]) -> list[Value]:
+    """A tensor of floats, its axes in another order."""
+    x, order = of_type(FLOAT, inputs[0]), attributes.get("perm", ())
+    require(sorted(order) == list(range(len(x.shape))), f"its order is {order}")
+    return [Value(FLOAT, tuple(x.shape[axis] for axis in order))]
+
+
+def unsqueeze(attributes: Attributes, inputs: Sequence[Value]) -> list[Value]:
+    """A tensor with further axes of one element."""
+    x, new = inputs[0], known(inputs[1])
+    require(x.type in (FLOAT, INT64), "its type is another")
+    axes, sides = axes_of(new, len(x.shape) + len(new)), iter(x.shape)
+    shape = (1 if axis in axes else next(sides) for axis in range(len(x.shape) + len(new)))
+    return [Value(x.type, tuple(shape))]
+
+
+# --- what rules share -------------------------------------------------------------------------
+
+
+def of_type(kind: int, value: Value) -> Value:
+    """Return a value that is of a type."""
+    require(value.type == kind, "an input has another type")
+    return value
+
+
+def of_rank(rank: int, value: Value) -> Value:
+    """Return a value of floats that has so many sides."""
+    require(len(value.shape) == rank, f"an input has {len(value.shape)} sides")
+    return of_type(FLOAT, value)
+
+
+def known(value: Value) -> tuple[int, ...]:
+    """Return a list of whole numbers that does not depend on what is drawn."""
+    if value.numbers is None or value.type != INT64:
+        raise Unfit("a shape or axis is not a constant")
+    return value.numbers
+
+
+def broadcast(*shapes: Sides) -> Sides:
+    """Return the shape that all these stretch to."""
+    rank = max(map(len, shapes))
+    columns = zip(*((1,) * (rank - len(shape)) + shape for shape in shapes), strict=True)
+    sides = [{side for side in column if side != 1} for column in columns]
+    require(all(len(side) < 2 for side in sides), "its inputs do not broadcast")
+    return tuple(side.pop() if side else 1 for side in sides)
+
+
+def axis_of(axis: Any, value: Value) -> int:
+    """Return an axis of a value, counted from the front."""
+    rank = len(value.shape)
+    require(isinstance(axis, int) and -rank <= axis < rank, f"its axis is {axis}")
+    return int(axis) % rank
+
+
+def axes_of(axes: Sequence[int], rank: int) -> set[int]:
+    """Return several axes, counted from the front, each named once."""
+    chosen = {axis % rank for axis in axes if -rank <= axis < rank}
+    require(len(chosen) == len(axes) > 0, f"its axes are {tuple(axes)}")
+    return chosen
+
+
+def without(shape: Sides, axis: int) -> Sides:
+    """Return a shape less one side."""
+    return (*shape[:axis], *shape[axis + 1 :])
+
+
+def positive(shape: Sides) -> Sides:
+    """Return a shape whose sides are all above 0."""
+    require(all(side > 0 for side in shape), f"a shape is {shape}")
+    return shape
+
+
+# --- the list ---------------------------------------------------------------------------------
+
+
+def one_of(*values: Any) -> Callable[[Any], bool]:
+    """Return the test for one of a few values, of the same type."""
+    return lambda value: any(type(value) is type(one) and value == one for one in values)
+
+
+def is_float(value: Any) -> bool:
+    """Tell whether a value is a finite float."""
+    return isinstance(value, float) and math.isfinite(value)
+
+
+def is_int(value: Any) -> bool:
+    """Tell whether a value is a whole number; the rules look at it further."""
+    return isinstance(value, int)
+
+
+def ints(count: int, low: int, high: int) -> Callable[[Any], bool]:
+    """Return the test for so many whole numbers in a range."""
+    return lambda value: (
+        isinstance(value, tuple) and len(value) == count and all(low <= x <= high for x in value)
+    )
+
+
+ONE, TWO, THREE = (1,), (2,), (3,)
+CONVOLUTION: dict[str, Callable[[Any], bool]] = {
+    "auto_pad": one_of("NOTSET"),
+    "dilations": one_of((1, 1)),
+    "group": lambda value: isinstance(value, int) and value > 0,
+    "kernel_shape": ints(2, 1, MAX_KERNEL),
+    "pads": ints(4, 0, MAX_PAD),
+    "strides": ints(2, 1, MAX_STRIDE),
+}
+REDUCTION = {"keepdims": one_of(0, 1), "noop_with_empty_axes": one_of(0)}
+OPERATORS: dict[str, Operator] = {
+    **dict.fromkeys(("Relu", "Tanh", "Sqrt", "Reciprocal"), Operator(ONE, unary, {})),
+    "LeakyRelu": Operator(ONE, unary, {"alpha": is_float}),
+    **dict.fromkeys(("Add", "Sub", "Mul", "Div", "Pow"), Operator(TWO, arithmetic, {})),
+    "Equal": Operator(TWO, comparison_of(INT64), {}),
+    "Less": Operator(TWO, comparison_of(FLOAT), {}),
+    "Where": Operator(THREE, where, {}),
+    "Cast": Operator(ONE, cast, {"to": one_of(FLOAT)}),
+    "BatchNormalization": Operator(
+        (5,), batch_normalization, {"epsilon": is_float, "momentum": is_float}
+    ),
+    "Concat": Operator(tuple(range(1, 9)), concat, {"axis": is_int}),
+    "Conv": Operator((2, 3), conv, CONVOLUTION, lambda inputs: math.prod(inputs[1].shape[1:])),
+    "ConvTranspose": Operator(
+        (2, 3),
+        conv_transpose,
+        {**CONVOLUTION, "output_padding": one_of((0, 0))},
+        lambda inputs: math.prod(inputs[1].shape[2:]) * inputs[1].shape[0],
+    ),
+    "Expand": Operator(TWO, expand, {}),
+    "Gather": Operator(TWO, gather, {"axis": is_int}),
+    "Gemm": Operator(
+        (2, 3),
+        gemm,
+        {"alpha": is_float, "beta": is_float, "transA": one_of(0), "transB": one_of(0, 1)},
+        lambda inputs: inputs[0].shape[1],
+    ),
+    "Pad": Operator(TWO, pad, {"mode": one_of("constant")}),
+    "ReduceMean": Operator(TWO, reduce, REDUCTION),
+    "ReduceSum": Operator(TWO, reduce, REDUCTION),
+    "Reshape": Operator(TWO, reshape, {"allowzero": one_of(0, 1)}),
+    "Shape": Operator(ONE, shape_of, {"start": is_int, "end": is_int}),
+    "Slice": Operator((5,), slice_of, {}),
+    "Split": Operator(ONE, split, {"axis": is_int, "num_outputs": one_of(2)}),
+    "Transpose": Operator(ONE, transpose, {"perm": lambda value: isinstance(value, tuple)}),
+    "Unsqueeze": Operator(TWO, unsqueeze, {}),
+}
