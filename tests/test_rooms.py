@@ -41,7 +41,10 @@ MAY_IMPORT = {  # room: (rooms of ours, packages of others)
     ),
     "cloud": ("errors files docker_engine tick_line client model_files", "boto3 botocore"),
     "studio": ("errors client wire", "gradio numpy PIL"),
-    "report": ("errors files pictures data metrics artifact synthesis", "numpy torch PIL"),
+    "report": (
+        "errors files tick_line pictures data metrics artifact synthesis",
+        "numpy torch PIL",
+    ),
 }
 FLOORS = [
     {"errors", "files", "tick_line"},
