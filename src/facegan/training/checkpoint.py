@@ -9,6 +9,7 @@
 Checkpoints of older runs, which have no id, have no checksum: only the sha256 of the tensors.
 """
 
+import contextlib
 import hashlib
 import json
 import logging
@@ -79,14 +80,23 @@ def save_checkpoint(folder: Path, tensors: Tensors, numbers: Mapping[str, Any], 
             partial.mkdir(parents=True)
             write_synced(partial / TENSORS_NAME, blob)
             write_synced(partial / NUMBERS_NAME, json.dumps(facts, indent=2).encode())
-            shutil.rmtree(final, ignore_errors=True)
+            remove(final)
             os.replace(partial, final)
     finally:
         shutil.rmtree(partial, ignore_errors=True)
     # One of a later name is none of ours: it was found damaged or foreign when the run was resumed.
     for old in [one for one in list_checkpoints(folder) if one.name <= final.name][:-keep]:
-        shutil.rmtree(old, ignore_errors=True)
+        remove(old)
     return final
+
+
+def remove(checkpoint: Path) -> None:
+    """Remove a checkpoint, or whatever lies in its place; what cannot be is left there."""
+    with contextlib.suppress(OSError):
+        if checkpoint.is_symlink() or checkpoint.is_file():
+            checkpoint.unlink()
+        else:
+            shutil.rmtree(checkpoint)
 
 
 def name_of(numbers: Mapping[str, Any]) -> str:
