@@ -2,9 +2,14 @@
 
 import contextlib
 import hashlib
+import json
 import os
+import stat
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
+
+JSON_BYTES = 2**24  # of a JSON file at most: ours are a thousandth of that
 
 
 def write_aside(path: Path, content: bytes) -> None:
@@ -53,3 +58,53 @@ def file_digest(path: Path) -> str:
     """
     with path.open("rb") as stream:
         return hashlib.file_digest(stream, "sha256").hexdigest()
+
+
+def read_regular(path: Path, most: int) -> bytes:
+    """Return the content of a regular file; links, pipes and devices are never opened for it.
+
+    Args:
+        path: The file.
+        most: How many bytes it may have.
+
+    Raises:
+        OSError: it cannot be read.
+        ValueError: it is no regular file, or larger.
+    """
+    if path.is_symlink():
+        raise ValueError("it is a symbolic link")
+    with open(os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_NOFOLLOW), "rb") as stream:
+        facts = os.fstat(stream.fileno())
+        if not stat.S_ISREG(facts.st_mode):
+            raise ValueError("it is not a regular file")
+        if facts.st_size > most:
+            raise ValueError(f"it has {facts.st_size:,} bytes, more than {most:,}")
+        return stream.read()
+
+
+def read_json(path: Path, most: int = JSON_BYTES) -> dict[str, Any]:
+    """Return the JSON object in a file; its values may still be of any type.
+
+    Raises:
+        OSError: it cannot be read.
+        ValueError: it is no JSON object, of whatever damage: one line says what is wrong.
+    """
+    return parse_json(read_regular(path, most))
+
+
+def parse_json(content: bytes | str) -> dict[str, Any]:
+    """Return the JSON object in a text.
+
+    Raises:
+        ValueError: there is none: no UTF-8, no JSON, brackets too deep, a list or a number.
+    """
+    try:
+        text = content.decode() if isinstance(content, bytes) else content
+        found = json.loads(text)
+    except RecursionError:
+        raise ValueError("its brackets are nested too deeply") from None
+    except UnicodeDecodeError as cause:
+        raise ValueError(f"no UTF-8 at byte {cause.start}") from None
+    if not isinstance(found, dict):
+        raise ValueError("it holds no JSON object")
+    return found

@@ -6,7 +6,9 @@ SageMaker reads the output by them. Whoever launches a job declares ``METRIC_DEF
 nothing here needs torch.
 """
 
+import math
 from collections.abc import Mapping
+from typing import Any
 
 # Every figure of a tick that SageMaker shall draw, and what it is. A family's own loss terms stand
 # here too: a test trains each family and finds no figure that is missing.
@@ -49,6 +51,29 @@ def tick_line(figures: Mapping[str, float]) -> str:
 def regex_of(name: str) -> str:
     r"""What finds one figure's value in a tick's line; ``\b`` keeps ``kid`` out of ``x_kid``."""
     return rf"\b{name}=({NUMBER});"
+
+
+def read_tick(values: Mapping[str, Any]) -> dict[str, float]:
+    """Return the figures of a line of metrics.jsonl; those that are not finite are left out.
+
+    Args:
+        values: The line's JSON object.
+
+    Raises:
+        ValueError: it is no tick: a value is no number, or there is no kimg.
+    """
+    for name, value in values.items():
+        if isinstance(value, bool) or not isinstance(value, int | float):
+            raise ValueError(f"{name!r} is no number")
+    try:
+        figures = {name: float(value) for name, value in values.items()}
+    except OverflowError:
+        raise ValueError("a number is too large") from None
+    if "kimg" not in figures:
+        raise ValueError("kimg is missing")
+    if not math.isfinite(figures["kimg"]):
+        raise ValueError("kimg is not finite")
+    return {name: value for name, value in figures.items() if math.isfinite(value)}
 
 
 # As CreateTrainingJob takes them.

@@ -360,8 +360,15 @@ def train(folder: Any, plan: dict[str, Any], resume: bool, world: Any = None) ->
 
     Returns:
         Whether the run is finished and has its artifact; False where it was stopped before.
+
+    Raises:
+        RunError: another process trains in the folder.
     """
-    with reached(plan["data"]) as place, reached(plan.get("evaluate_data", "")) as held_out:
+    from facegan.training.world import ALONE
+
+    world = world or ALONE
+    owned = folder.owned(plan, resume) if world.leads else contextlib.nullcontext()
+    with owned, reached(plan["data"]) as place, reached(plan.get("evaluate_data", "")) as held_out:
         return train_on(place, held_out, folder, plan, resume, world)
 
 
@@ -372,14 +379,19 @@ def train_on(
     from facegan.gans import build_gan, find_family, find_preset
     from facegan.training import Trainer
     from facegan.training.plan import resolve_plan
-    from facegan.training.world import ALONE
+    from facegan.training.verified import VerifiedData
 
-    world = world or ALONE
     numbers, config = resolve_plan(plan)
     dataset = open_dataset(
         place, int(plan["resolution"]), labels_of(plan), world, plan.get("split")
     )
     preset = find_preset(find_family(plan["family"]), plan["preset"]).replaced(numbers)
+    facts = dataset.describe(with_labels=preset.conditional)
+    if resume and world.leads:
+        folder.check_dataset(facts)
+    verified = VerifiedData(folder.verified() if resume and world.leads else ())
+    if world.leads_host:
+        verify(dataset, verified)
     gan = build_gan(
         plan["family"],
         plan["preset"],
@@ -388,27 +400,32 @@ def train_on(
         classes=dataset.classes if preset.conditional else None,
         **numbers,
     )
-    facts = dataset.describe(with_labels=preset.conditional)
-    is_evaluated = config.evaluate_kimg and world.leads
-    evaluation = open_evaluation(plan, config, dataset, place, held_out) if is_evaluated else None
+    evaluation = None
+    if config.evaluate_kimg and world.leads:
+        evaluation = open_evaluation(plan, config, dataset, place, held_out, verified)
     trainer = Trainer(gan, dataset, config, evaluation=evaluation, world=world)
     if resume:
-        if world.leads:
-            folder.check_dataset(facts)
         folder.resume(trainer)
+        has_ended = world.leads and trainer.is_finished and folder.holds_model(trainer)
+        if world.broadcast_facts(has_ended):
+            if world.leads:
+                say_finished(trainer, folder)
+            return True
     with stopping_gently(trainer), fitting_memory(trainer):
         if world.leads:
-            run_to_artifact(trainer, folder, plan, facts)
+            run_to_artifact(trainer, folder, plan, facts, verified.seen)
         else:
             trainer.run()
     return bool(trainer.is_finished)
 
 
-def run_to_artifact(trainer: Any, folder: Any, plan: dict[str, Any], facts: dict[str, Any]) -> None:
+def run_to_artifact(
+    trainer: Any, folder: Any, plan: dict[str, Any], facts: dict[str, Any], verified: list[str]
+) -> None:
     """What the first process does: train and tell, to the artifact or to where it is stopped."""
     from facegan.training.progress import Progress
 
-    folder.start(plan, facts, trainer)  # a resumed run's: where and how it goes on
+    folder.start(plan, facts, trainer, verified)  # a resumed run's: where and how it goes on
     say_start(trainer, folder, plan["data"])
     with bar_above_logs(), Progress(folder, trainer):
         trainer.run()
@@ -449,8 +466,21 @@ def open_dataset(
         )
 
 
+def verify(dataset: Any, verified: Any) -> None:
+    """Compare packed pictures with their digests, with a bar, unless that was done before."""
+    from tqdm import tqdm
+
+    with tqdm(desc="Checking pictures", unit="img", disable=None, delay=1, leave=False) as bar:
+        verified.check(dataset, bar.update)
+
+
 def open_evaluation(
-    plan: dict[str, Any], config: Any, dataset: Any, place: Place, held_out: Place
+    plan: dict[str, Any],
+    config: Any,
+    dataset: Any,
+    place: Place,
+    held_out: Place,
+    verified: Any = None,
 ) -> Any:
     """What measures the run's quality: its extractor, and the pictures to compare with."""
     from facegan.cli.cache import default_cache
@@ -462,6 +492,8 @@ def open_evaluation(
     pictures, split = dataset, plan.get("evaluate_split")
     if "evaluate_data" in plan:
         pictures = open_dataset(held_out, dataset.resolution, split=split)
+        if verified:
+            verify(pictures, verified)
     elif split:
         pictures = split_of(getattr(dataset, "whole", dataset), split)
     return Evaluation(
@@ -510,6 +542,20 @@ def among(world: Any) -> str:
     hosts = len(set(world.hosts))
     on = f" on {hosts} hosts" if hosts > 1 else ""
     return f", shared by {world.size} processes{on}" if world.size > 1 else ""
+
+
+def say_finished(trainer: Any, folder: Any) -> None:
+    """A resumed run has nothing left to train: how long it was, and how it may get longer."""
+    reached, more = [], []
+    if trainer.images_seen >= trainer.total_images:
+        reached.append(f"{trainer.kimg:g} of {trainer.total_images / 1000:g} kimg")
+        more.append(f"--total-kimg {2 * trainer.total_images / 1000:g}")
+    minutes = trainer.config.max_minutes
+    if minutes is not None and trainer.train_seconds >= minutes * 60:
+        reached.append(f"{trainer.train_seconds:.0f} of {minutes * 60:.0f} s")
+        more.append(f"--max-minutes {max(2 * minutes, 30):g}")
+    click.echo(f"Already finished ({', '.join(reached)}). Give more: {' '.join(more)}.")
+    click.echo(f"Model: {folder.archive}")
 
 
 def say_end(trainer: Any, folder: Any) -> None:

@@ -1,6 +1,5 @@
 """A job's figures over time: those its run wrote into S3, else CloudWatch's, else the last ones."""
 
-import json
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -13,7 +12,8 @@ from facegan.cloud.calls import Call
 from facegan.cloud.job_status import Description
 from facegan.cloud.s3_place import Place
 from facegan.errors import CloudError
-from facegan.tick_line import FIGURES
+from facegan.files import parse_json
+from facegan.tick_line import FIGURES, read_tick
 
 NAMESPACE = "/aws/sagemaker/TrainingJobs"
 MAX_BYTES = 64 << 20  # a tick is some 500 bytes
@@ -74,15 +74,10 @@ def written_curves(aws: Aws, job: Description) -> Curves | None:
 def tick_points(line: str) -> dict[str, tuple[float, float]]:
     """A line of metrics.jsonl as a point a figure; none of a line that is cut short."""
     try:
-        tick = {name: float(value) for name, value in json.loads(line).items()}
-        kimg = tick["kimg"]
-    except (ValueError, TypeError, KeyError, AttributeError):
+        tick = read_tick(parse_json(line))
+    except ValueError:
         return {}
-    return {
-        name: (kimg, value)
-        for name, value in tick.items()
-        if name not in OF_TIME and math.isfinite(value) and math.isfinite(kimg)
-    }
+    return {name: (tick["kimg"], value) for name, value in tick.items() if name not in OF_TIME}
 
 
 def watched_curves(aws: Aws, job: Description) -> Curves | None:

@@ -1,5 +1,7 @@
 """The packed format on a disk: a manifest and shards of uint8 pixels, checked before they are read.
 
+Pixels are read by ``pread``, not mapped: a mapped file that is cut short kills its reader (SIGBUS).
+
 No torch here: preparing and checking a data set need none.
 
 ::
@@ -12,14 +14,17 @@ No torch here: preparing and checking a data set need none.
 import errno
 import hashlib
 import json
+import os
 import secrets
 import shutil
+import weakref
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path, PurePosixPath
-from typing import Any, Protocol, Self
+from typing import IO, Any, Protocol, Self
 
 import numpy as np
 import numpy.typing as npt
@@ -35,6 +40,7 @@ OnProgress = Callable[[int], object]
 
 IMAGES_A_SHARD = 8192
 BLOCK_BYTES = 2**24  # hashed at a time
+MOST_OPEN = 256  # shards whose files are kept open: processes may have 1,024 files by default
 
 
 @dataclass(frozen=True)
@@ -191,23 +197,106 @@ class PixelSource(Protocol):
         """Read every byte and compare it with the manifest's digests."""
 
 
+class Rows(Protocol):
+    """The images of one shard."""
+
+    def __len__(self) -> int:
+        """How many there are."""
+
+    def read_into(self, row: int, image: Pixels) -> None:
+        """Copy one image (R, R, channels) into an array of its shape."""
+
+
+@dataclass(frozen=True)
+class MappedRows:
+    """Images in memory, or in a file that nobody else can change."""
+
+    images: Pixels
+
+    def __len__(self) -> int:
+        return len(self.images)
+
+    def read_into(self, row: int, image: Pixels) -> None:
+        """Copy one image."""
+        image[...] = self.images[row]
+
+
+class ShardRows:
+    """Images in a shard's file, each read when it is asked for.
+
+    Args:
+        file: The shard's.
+        images: How many it holds.
+        resolution: The side of each.
+        channels: Of each.
+        stays_open: Whether the file is kept open; else it is opened for every image.
+
+    Raises:
+        DatasetError: it is missing, short, or of another shape or type than it should be.
+    """
+
+    def __init__(
+        self, file: Path, images: int, resolution: int, channels: int, stays_open: bool = True
+    ) -> None:
+        whole = open_shard(file, images, resolution, channels)  # checked, and let go
+        self.file, self.images = file, images
+        self.image_bytes = whole[0].nbytes
+        self.start = file.stat().st_size - whole.nbytes
+        self.descriptor: int | None = None
+        if stays_open:
+            self.descriptor = self.open()
+            weakref.finalize(self, os.close, self.descriptor)
+
+    def __len__(self) -> int:
+        return self.images
+
+    def open(self) -> int:
+        """A descriptor of the file."""
+        try:
+            return os.open(self.file, os.O_RDONLY)
+        except OSError as cause:
+            raise self.unreadable(str(cause.strerror)) from cause
+
+    def read_into(self, row: int, image: Pixels) -> None:
+        """Read one image.
+
+        Raises:
+            DatasetError: the file was cut short, or cannot be read any more.
+        """
+        place = self.start + row * self.image_bytes
+        descriptor = self.open() if self.descriptor is None else self.descriptor
+        try:
+            done = os.preadv(descriptor, (image.data,), place)
+        except OSError as cause:
+            raise self.unreadable(str(cause.strerror)) from cause
+        finally:
+            if self.descriptor is None:
+                os.close(descriptor)
+        if done != self.image_bytes:
+            raise self.unreadable("it was cut short while it was in use")
+
+    def unreadable(self, reason: str) -> DatasetError:
+        """What is said of a shard that was whole when it was opened."""
+        return DatasetError(f"The shard {self.file} cannot be read: {reason}.", AGAIN)
+
+
 @dataclass(frozen=True)
 class PackedPixels:
-    """All pixels of a packed data set, mapped into memory: the system reads what is asked for.
+    """All pixels of a packed data set, read when they are asked for: the system keeps the files.
 
     Args:
         folder: The data set's.
         manifest: What it holds.
-        shards: uint8 (n, R, R, 3) each, in the manifest's order; or a single one of all.
+        shards: Their images, in the manifest's order; or a single one of all.
     """
 
     folder: Path
     manifest: PackedManifest
-    shards: Sequence[Pixels]
+    shards: Sequence[Rows]
 
     @classmethod
     def open(cls, folder: Path, resolution: int | None = None) -> Self:
-        """Map the shards of a folder; their headers and sizes are checked, their pixels are not.
+        """Open the shards of a folder; their headers and sizes are checked, their pixels are not.
 
         Raises:
             DatasetError: the manifest, or a shard that is missing, short or foreign, which is
@@ -215,7 +304,8 @@ class PackedPixels:
         """
         manifest = read_packed_manifest(folder)
         check_resolution(folder, manifest.resolution, resolution)
-        shards = [manifest.open_shard(folder, shard) for shard in manifest.shards]
+        size = manifest.resolution, manifest.channels, len(manifest.shards) <= MOST_OPEN
+        shards = [ShardRows(folder / one.file, one.images, *size) for one in manifest.shards]
         return cls(folder, manifest, shards)
 
     @cached_property
@@ -231,6 +321,7 @@ class PackedPixels:
 
         Raises:
             IndexError: there is no such image.
+            DatasetError: a shard was cut short since it was opened, or cannot be read any more.
         """
         if len(indices) and not 0 <= indices.min() <= indices.max() < len(self):
             raise IndexError(f"an index lies outside 0 to {len(self) - 1}")
@@ -238,9 +329,8 @@ class PackedPixels:
         images = np.empty((len(indices), side, side, self.manifest.channels), np.uint8)
         of_shard = np.searchsorted(self.starts, indices, side="right") - 1
         rows = (indices - self.starts[of_shard]).tolist()
-        # One by one: to gather a shard's in one call copies them twice, and takes twice as long.
-        for place, (number, row) in enumerate(zip(of_shard.tolist(), rows, strict=True)):
-            images[place] = self.shards[number][row]
+        for image, number, row in zip(images, of_shard.tolist(), rows, strict=True):
+            self.shards[number].read_into(row, image)
         return images
 
     def verify(self, on_progress: OnProgress = lambda images: None) -> None:
@@ -254,24 +344,64 @@ class PackedPixels:
                 a whole do.
         """
         whole, damaged = hashlib.sha256(), []
-        for shard, pixels in zip(self.manifest.shards, self.shards, strict=True):
-            if file_digest(self.folder / shard.file) != shard.sha256:
-                damaged.append(shard.file)
-            rows = pixels.reshape(len(pixels), -1)
-            step = max(BLOCK_BYTES // rows.shape[1], 1)
-            for first in range(0, len(rows), step):
-                whole.update(rows[first : first + step].data)
-            on_progress(len(pixels))
+        with ThreadPoolExecutor(1) as pool:  # hashing frees Python's lock
+            for shard in self.manifest.shards:
+                if not hash_shard(self.folder / shard.file, shard, whole, pool):
+                    damaged.append(shard.file)
+                on_progress(shard.images)
         if damaged:
-            raise DatasetError(
-                f"Shards of {self.folder} are damaged: {', '.join(damaged)}.",
-                "Copy them again, or prepare the data set again.",
-            )
+            raise damaged_shards(self.folder, damaged)
         if whole.hexdigest() != self.manifest.digest:
             raise DatasetError(
                 f"The pixels in {self.folder} are not those that its {MANIFEST} names by digest.",
                 AGAIN,
             )
+
+
+def hash_shard(file: Path, shard: Shard, whole: Any, pool: ThreadPoolExecutor) -> bool:
+    """Add a shard's pixels to a digest of all; whether the file's own is the manifest's.
+
+    Args:
+        file: Where the shard lies.
+        shard: What the manifest says of it.
+        whole: The hash of all pixels so far.
+        pool: One more thread, for the file's own digest.
+    """
+    own = hashlib.sha256()
+    try:
+        with file.open("rb") as stream:
+            header = read_header(stream)
+            own.update(header)
+            while block := stream.read(BLOCK_BYTES):
+                other = pool.submit(own.update, block)
+                whole.update(block)
+                other.result()
+    except (OSError, ValueError) as cause:
+        raise DatasetError(f"The shard {file} cannot be read: {cause}.", AGAIN) from cause
+    return own.hexdigest() == shard.sha256
+
+
+def read_header(stream: IO[bytes]) -> bytes:
+    """Return what stands before the pixels in an open .npy file; the stream is behind it then."""
+    version = np.lib.format.read_magic(stream)
+    read = {
+        (1, 0): np.lib.format.read_array_header_1_0,
+        (2, 0): np.lib.format.read_array_header_2_0,
+    }
+    if version not in read:
+        raise ValueError(f"its version is {version}")
+    read[version](stream)
+    length = stream.tell()
+    stream.seek(0)
+    return stream.read(length)
+
+
+def damaged_shards(folder: Path, files: Sequence[str]) -> DatasetError:
+    """What is said where files are not those that were written."""
+    return DatasetError(
+        f"Shards of {folder} are damaged: {', '.join(files)}.",
+        "Copy them again, or prepare the data set again.",
+    )
 
 
 def check_resolution(folder: Path, packed: int, asked: int | None) -> None:

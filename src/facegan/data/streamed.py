@@ -30,6 +30,7 @@ from facegan.data.packed_files import (
     Pixels,
     Shard,
     check_resolution,
+    damaged_shards,
     read_packed_manifest,
     written,
 )
@@ -126,7 +127,8 @@ class StreamedPixels:
     def decode(self, number: int) -> Pixels:
         """Read one shard from end to end."""
         shard, side = self.manifest.shards[number], self.manifest.resolution
-        return decode_shard(self.open_file, shard.file, shard.images, side, self.folder)
+        whole = (shard.images, side, shard.sha256)
+        return decode_shard(self.open_file, shard.file, *whole, place=self.folder)
 
     def verify(self, on_progress: Any = lambda images: None) -> None:
         """Read every byte and compare it with the manifest's digests.
@@ -263,7 +265,12 @@ def load_webdataset() -> Any:
 
 
 def decode_shard(
-    open_file: OpenFile, name: str, images: int, resolution: int, place: Path = Path()
+    open_file: OpenFile,
+    name: str,
+    images: int,
+    resolution: int,
+    sha256: str | None = None,
+    place: Path = Path(),
 ) -> Pixels:
     """All images (n, R, R, 3) of a tar of PNGs, which is read once, from its begin to its end.
 
@@ -272,6 +279,7 @@ def decode_shard(
         name: Its own.
         images: How many it should hold.
         resolution: The side of each.
+        sha256: The file's digest; None where it was compared before.
         place: Where it lies, for who must mend it.
 
     Raises:
@@ -281,17 +289,40 @@ def decode_shard(
     pixels = np.empty((images, resolution, resolution, 3), np.uint8)
     row = 0
     try:
-        with open_file(name) as stream:
+        with open_file(name) as source:
+            stream = HashedStream(source)
             for row, member in enumerate(load_webdataset().tar_file_iterator(stream), 1):
                 with open_image(member["data"], ["PNG"]) as picture:
                     pixels[row - 1] = np.asarray(picture)
+            digest = stream.digest()
     except FaceGANError:
         raise
     except Exception as cause:  # inside a decoder a broken file may raise anything
         raise DatasetError(f"The shard {place / name} cannot be read: {cause}.", AGAIN) from cause
     if row != images:
         raise DatasetError(f"The shard {place / name} holds {row} images, not {images}.", AGAIN)
+    if sha256 not in (None, digest):
+        raise damaged_shards(place, [name])
     return pixels
+
+
+class HashedStream:
+    """A stream read from its begin to its end, and the SHA-256 of all that was read."""
+
+    def __init__(self, source: IO[bytes]) -> None:
+        self.source, self.hash = source, hashlib.sha256()
+
+    def read(self, size: int = -1) -> bytes:
+        """The next bytes."""
+        block = self.source.read(size)
+        self.hash.update(block)
+        return block
+
+    def digest(self) -> str:
+        """The digest of the whole stream; what is left of it is read first."""
+        while self.read(2**20):
+            pass
+        return self.hash.hexdigest()
 
 
 # --- writing ------------------------------------------------------------------------------------

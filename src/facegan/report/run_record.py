@@ -1,7 +1,5 @@
 """What a run's folder says of the run, whether it has ended or is still going on."""
 
-import json
-import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,7 +7,9 @@ from typing import Any
 
 from facegan.artifact import CARD_NAME, Artifact, load_artifact
 from facegan.errors import ArtifactError, RunError
+from facegan.files import parse_json, read_json
 from facegan.metrics import EXTRACTORS, metric_names
+from facegan.tick_line import read_tick
 
 Tick = Mapping[str, float]
 TIMES = {"kimg", "images_per_second", "wait_share", "train_seconds", "time"}
@@ -87,16 +87,20 @@ def read_run(path: Path) -> RunRecord:
 
 def read_facts(file: Path) -> dict[str, Any]:
     """What run.json tells, with a plan and a data set that are whole."""
+    if not file.exists():
+        raise RunError(f"{file.parent} holds no run: it has no {file.name}.", FOREIGN)
     try:
-        facts: dict[str, Any] = json.loads(file.read_text())
+        facts = read_json(file)
         plan, dataset = facts["plan"], facts["dataset"]
         if not (isinstance(plan, dict) and isinstance(dataset, dict)):
             raise TypeError("plan and dataset must be objects")
-        plan["family"], plan["preset"], dataset["images"], dataset["name"]
-        dataset["resolution"] = int(dataset["resolution"])
-    except FileNotFoundError as cause:
-        raise RunError(f"{file.parent} holds no run: it has no {file.name}.", FOREIGN) from cause
-    except (OSError, ValueError, KeyError, TypeError, RecursionError) as cause:
+        texts = plan["family"], plan["preset"], dataset["name"], plan.get("data", "")
+        if not all(isinstance(text, str) and "\0" not in text for text in texts):
+            raise TypeError("family, preset, data and the data's name must be texts")
+        dataset["images"], dataset["resolution"] = (
+            int(dataset["images"]), int(dataset["resolution"])
+        )  # fmt: skip
+    except (OSError, ValueError, KeyError, TypeError, OverflowError) as cause:
         raise RunError(
             f"{file} does not describe a run ({type(cause).__name__}: {cause}).", FOREIGN
         ) from cause
@@ -108,28 +112,22 @@ def read_ticks(file: Path) -> tuple[Tick, ...]:
     if not file.exists():
         return ()
     try:
-        lines = file.read_text().splitlines(keepends=True)
-    except (OSError, ValueError) as cause:
-        raise RunError(f"{file} cannot be read: {cause}", "Check its rights.") from cause
+        lines = file.read_bytes().splitlines(keepends=True)
+    except OSError as cause:
+        raise RunError(f"{file} cannot be read: {cause.strerror}.", "Check its rights.") from cause
     return tuple(
         parse_tick(line, f"{file}, line {number}")
         for number, line in enumerate(lines, 1)
-        if line.endswith("\n")
+        if line.endswith(b"\n")
     )
 
 
-def parse_tick(line: str, place: str) -> Tick:
+def parse_tick(line: bytes, place: str) -> Tick:
     """One line of metrics.jsonl; figures that are no finite number are left out."""
     try:
-        values = json.loads(line)
-        figures = {name: float(value) for name, value in values.items()}
-        if not math.isfinite(figures["kimg"]):
-            raise ValueError("kimg is not finite")
-    except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as cause:
-        raise RunError(
-            f"{place} is no tick ({type(cause).__name__}: {cause}).", "Delete that line."
-        ) from cause
-    return {name: value for name, value in figures.items() if math.isfinite(value)}
+        return read_tick(parse_json(line))
+    except ValueError as cause:
+        raise RunError(f"{place} is no tick ({cause}).", "Delete that line.") from cause
 
 
 def read_artifact(path: Path) -> tuple[Artifact | None, str]:

@@ -1,26 +1,45 @@
-"""A run's state on disk: safetensors and JSON, checksummed, written aside and renamed."""
+"""A run's state on disk: safetensors and JSON under one checksum, written aside and renamed.
 
+::
+
+    RUN/checkpoints/kimg-00000012.000/state.safetensors   weights, averages, moments, sums
+    RUN/checkpoints/kimg-00000012.000/state.json          numbers; run; size and sha256 of the
+                                                          tensors; checksum over all of that
+
+Checkpoints of older runs, which have no id, have no checksum: only the sha256 of the tensors.
+"""
+
+import contextlib
 import hashlib
 import json
 import logging
 import os
 import shutil
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 import torch
+from safetensors import SafetensorError
+from safetensors.torch import load as load_tensors
 from safetensors.torch import save as save_tensors
 from torch import Tensor
 
-from facegan.errors import RunError
-from facegan.files import write_synced
+from facegan.errors import RunError, first_line
+from facegan.files import read_json, read_regular, write_synced
 from facegan.training.writing import writing
 
 logger = logging.getLogger(__name__)
 
 Tensors = dict[str, Tensor]
+Numbers = dict[str, Any]
 TENSORS_NAME, NUMBERS_NAME = "state.safetensors", "state.json"
+MOST_BYTES = 2**40  # of tensors whose size is not recorded
+DAMAGE = (OSError, ValueError, TypeError, KeyError, RecursionError, SafetensorError)
+
+
+class NotOfThisRun(ValueError):
+    """A checkpoint is whole, but not this run's; the text says whose it is, as "is of …"."""
 
 
 def flatten_optimizer(prefix: str, optimizer: torch.optim.Optimizer) -> Tensors:
@@ -50,24 +69,45 @@ def save_checkpoint(folder: Path, tensors: Tensors, numbers: Mapping[str, Any], 
     Raises:
         RunError: it cannot be written (a full disk); the checkpoints before it are untouched.
     """
-    kimg = numbers["images_seen"] / 1000
-    final = folder / f"kimg-{kimg:012.3f}"
+    final = folder / name_of(numbers)
     partial = folder / f".partial-{final.name}"
     blob = save_tensors({name: value.cpu().contiguous() for name, value in tensors.items()})
-    facts = {**numbers, "sha256": hashlib.sha256(blob).hexdigest()}
+    facts = {**numbers, "bytes": len(blob), "sha256": hashlib.sha256(blob).hexdigest()}
+    facts["checksum"] = checksum(facts)
     shutil.rmtree(partial, ignore_errors=True)
     try:
         with writing(final):
             partial.mkdir(parents=True)
             write_synced(partial / TENSORS_NAME, blob)
             write_synced(partial / NUMBERS_NAME, json.dumps(facts, indent=2).encode())
-            shutil.rmtree(final, ignore_errors=True)
+            remove(final)
             os.replace(partial, final)
     finally:
         shutil.rmtree(partial, ignore_errors=True)
-    for old in list_checkpoints(folder)[:-keep]:
-        shutil.rmtree(old, ignore_errors=True)
+    # One of a later name is none of ours: it was found damaged or foreign when the run was resumed.
+    for old in [one for one in list_checkpoints(folder) if one.name <= final.name][:-keep]:
+        remove(old)
     return final
+
+
+def remove(checkpoint: Path) -> None:
+    """Remove a checkpoint, or whatever lies in its place; what cannot be is left there."""
+    with contextlib.suppress(OSError):
+        if checkpoint.is_symlink() or checkpoint.is_file():
+            checkpoint.unlink()
+        else:
+            shutil.rmtree(checkpoint)
+
+
+def name_of(numbers: Mapping[str, Any]) -> str:
+    """Return the folder's name of a checkpoint."""
+    return f"kimg-{numbers['images_seen'] / 1000:012.3f}"
+
+
+def checksum(numbers: Mapping[str, Any]) -> str:
+    """Return the SHA-256 of a checkpoint's numbers; as they hold the tensors' own, of all of it."""
+    covered = {name: value for name, value in numbers.items() if name != "checksum"}
+    return hashlib.sha256(json.dumps(covered, sort_keys=True).encode()).hexdigest()
 
 
 def list_checkpoints(folder: Path) -> list[Path]:
@@ -78,30 +118,111 @@ def list_checkpoints(folder: Path) -> list[Path]:
     return sorted(path for path in folder.glob("kimg-*") if path.suffix[1:].isdigit())
 
 
-def read_newest(folder: Path) -> tuple[bytes, dict[str, Any]]:
-    """The newest checkpoint that is whole; a damaged one is named and the one before is used.
+def read_newest(
+    folder: Path,
+    ours: Mapping[str, Any] | None = None,
+    check: Callable[[Tensors, Numbers], object] = lambda tensors, numbers: None,
+) -> tuple[bytes, Numbers]:
+    """The newest checkpoint that is whole and of this run; others are named, and why not.
 
-    Its tensors are left as bytes, to be sent to other processes as they are.
+    Its tensors are left as bytes, to be sent to other processes as they are. Which is newest is
+    said by what is in them, not by their folders' names.
+
+    Args:
+        folder: The run's checkpoints.
+        ours: What the run is, as ``run_facts.owner`` says it; None takes any run's.
+        check: Refuses, by ValueError, a state that does not fit the run.
 
     Raises:
-        RunError: every one is damaged.
+        RunError: none is whole and of this run.
     """
+    refused: dict[str, str] = {}
+
+    def refuse(checkpoint: Path, cause: Exception) -> None:
+        reason = str(cause) if isinstance(cause, NotOfThisRun) else f"is damaged ({plain(cause)})"
+        refused[checkpoint.name] = reason
+        logger.warning("The checkpoint %s %s: it is not used.", checkpoint, reason)
+
+    found = []
     for checkpoint in reversed(list_checkpoints(folder)):
         try:
-            return read_checkpoint(checkpoint)
-        except (OSError, ValueError, KeyError) as cause:
-            logger.warning(
-                "The checkpoint %s is damaged (%s); trying the one before.", checkpoint, cause
-            )
+            found.append((checkpoint, read_numbers(checkpoint, ours)))
+        except DAMAGE as cause:
+            refuse(checkpoint, cause)
+    for checkpoint, numbers in sorted(found, key=lambda one: -one[1]["images_seen"]):
+        try:
+            blob = read_blob(checkpoint, numbers)
+            check(load_tensors(blob), numbers)
+            return blob, numbers
+        except DAMAGE as cause:
+            refuse(checkpoint, cause)
+    reasons = "; ".join(f"{name} {reason}" for name, reason in refused.items())
     raise RunError(
-        f"Every checkpoint in {folder} is damaged.", "Start a new run in another folder."
+        f"Every checkpoint in {folder} is damaged or of another run: {reasons}.",
+        "Put one back from a copy, or start a new run in another folder.",
     )
 
 
-def read_checkpoint(checkpoint: Path) -> tuple[bytes, dict[str, Any]]:
-    """One checkpoint, its checksum verified."""
-    numbers = json.loads((checkpoint / NUMBERS_NAME).read_text())
-    blob = (checkpoint / TENSORS_NAME).read_bytes()
-    if hashlib.sha256(blob).hexdigest() != numbers["sha256"]:
-        raise ValueError("its checksum does not match")
-    return blob, numbers
+def read_numbers(checkpoint: Path, ours: Mapping[str, Any] | None) -> Numbers:
+    """Return a checkpoint's numbers, which its checksum covers.
+
+    Raises:
+        OSError: they cannot be read.
+        ValueError: they are damaged.
+        NotOfThisRun: they are of another run.
+    """
+    if checkpoint.is_symlink():
+        raise ValueError("it is a symbolic link")
+    numbers = read_json(checkpoint / NUMBERS_NAME)
+    has_checksum = "checksum" in numbers or "run" in (ours or {})
+    if has_checksum and numbers.get("checksum") != checksum(numbers):
+        raise ValueError(f"{NUMBERS_NAME}: its checksum does not match")
+    if ours is not None:
+        refuse_foreign(numbers, ours)
+    images = numbers["images_seen"]
+    if type(images) is not int or not 0 <= images < 2**53:
+        raise ValueError(f"{NUMBERS_NAME}: images_seen is no number of images")
+    if not has_checksum and name_of(numbers) != checkpoint.name:
+        raise ValueError(f"{NUMBERS_NAME}: images_seen is {images}, which is not its name")
+    return numbers
+
+
+def refuse_foreign(numbers: Numbers, ours: Mapping[str, Any]) -> None:
+    """Refuse a checkpoint of another family, preset or run, or made with other settings.
+
+    Settings that only one of the two knows came with another version of facegan.
+
+    Raises:
+        NotOfThisRun: it says whose it is, and what this run is.
+    """
+    names = ("family", "preset")
+    if any(numbers.get(name) not in (None, ours[name]) for name in names):
+        theirs, this = (" ".join(str(of.get(name)) for name in names) for of in (numbers, ours))
+        raise NotOfThisRun(f"is of another run: its numbers are of {theirs}, this run is {this}")
+    if numbers.get("run") != ours.get("run"):
+        raise NotOfThisRun(f"is of another run: {numbers.get('run')}, this is {ours.get('run')}")
+    settings = numbers.get("settings") or {}
+    for name, value in ours["settings"].items():
+        if name in settings and settings[name] != value:
+            raise NotOfThisRun(f"was made with {name} {settings[name]}, this run has {value}")
+
+
+def read_blob(checkpoint: Path, numbers: Numbers) -> bytes:
+    """Return a checkpoint's tensors as bytes, which its numbers know by their digest.
+
+    Raises:
+        OSError: they cannot be read.
+        ValueError: they are damaged.
+    """
+    size = numbers["bytes"] if "checksum" in numbers else MOST_BYTES
+    blob = read_regular(checkpoint / TENSORS_NAME, size)
+    if hashlib.sha256(blob).hexdigest() != numbers.get("sha256"):
+        raise ValueError(f"{TENSORS_NAME}: its checksum does not match")
+    return blob
+
+
+def plain(cause: Exception) -> str:
+    """Return what is wrong with a file in one line, for people."""
+    if isinstance(cause, OSError) and cause.strerror:
+        return f"{Path(str(cause.filename)).name}: {cause.strerror}"
+    return f"{cause} is missing" if isinstance(cause, KeyError) else first_line(cause)[:300]

@@ -123,20 +123,29 @@ class Evaluation:
         best = dict(self.best.figures) if self.best else None
         return weights, {"last": dict(self.last), "best": best, "protocol": self.protocol}
 
-    def load_state(self, weights: Tensors, numbers: Mapping[str, Any]) -> None:
-        """Take up what :meth:`state` left.
+    def check_state(self, protocol: Mapping[str, Any], best: Mapping[str, float] | None) -> None:
+        """Refuse figures that would not compare with those to come.
 
         Raises:
-            RunError: the run was evaluated by another protocol before; its figures would not
-                compare.
+            RunError: the run was evaluated by another protocol before.
+            ValueError: it is no protocol, or the best has no figures.
         """
-        before, now = comparable(numbers["protocol"]), comparable(self.protocol)
+        try:
+            before, now = comparable(protocol), comparable(self.protocol)
+        except (KeyError, TypeError):
+            raise ValueError("evaluation.protocol says nothing of the data") from None
         for name in before:
-            if before[name] != now[name]:
+            if before[name] != now.get(name):
                 raise RunError(
-                    f"The run was evaluated with {name} {before[name]} before, not {now[name]}.",
+                    f"The run was evaluated with {name} {before[name]} before, not "
+                    f"{now.get(name)}.",
                     "Evaluate it against the same pictures, with the same packages.",
                 )
+        if best is not None and not {"kimg", self.judged_by} <= best.keys():
+            raise ValueError(f"evaluation.best has no {self.judged_by}")
+
+    def load_state(self, weights: Tensors, numbers: Mapping[str, Any]) -> None:
+        """Take up what :meth:`state` left, once :meth:`check_state` has let it pass."""
         self.last = numbers["last"]
         self.best = Snapshot(weights, numbers["best"]) if numbers["best"] else None
 

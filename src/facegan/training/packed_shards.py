@@ -15,13 +15,16 @@ from facegan.data import PackedDataset
 from facegan.data.manifest import MANIFEST, read_manifest
 from facegan.data.opening import kind_of
 from facegan.data.packed_files import (
+    MappedRows,
     Numbers,
     PackedManifest,
     PackedPixels,
     check_resolution,
+    damaged_shards,
     read_label_numbers,
 )
 from facegan.errors import DatasetError
+from facegan.files import file_digest
 from facegan.training.pixels import map_on_host, send_pixels
 from facegan.training.world import World
 
@@ -154,11 +157,15 @@ def join_shards(
     def write(file: IO[bytes]) -> None:
         for shard in manifest.shards:
             owner = owners[shard.file]
-            own = manifest.open_shard(folder, shard) if owner == world.rank else None
+            own = None
+            if owner == world.rank:
+                if file_digest(folder / shard.file) != shard.sha256:
+                    raise damaged_shards(folder, [shard.file])
+                own = manifest.open_shard(folder, shard)
             send_pixels(own, (shard.images, side, side, 3), owner, group, file)
 
     images = map_on_host(world, manifest.images, side, write)
-    return PackedPixels(folder, manifest, [images.view(np.ndarray)])
+    return PackedPixels(folder, manifest, [MappedRows(images.view(np.ndarray))])
 
 
 def join_labels(

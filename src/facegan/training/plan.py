@@ -9,6 +9,18 @@ from facegan.training.config import TrainingConfig, split_hyperparameters
 IDENTITY = ("family", "preset", "resolution")
 # Of a plan; all else in it are hyperparameters.
 PLAN_ONLY = ("data", "evaluate_data", "evaluate_split", "labels", "split", *IDENTITY)
+# What may differ when a run is resumed: how far it goes and how it is told, not what it computes.
+# The data may have moved; that it is the same is checked by its digest.
+MAY_CHANGE = {
+    "total_kimg",
+    "max_minutes",
+    "tick_kimg",
+    "keep_checkpoints",
+    "device",
+    "data",
+    "data_on_gpu",
+    "evaluate_data",
+}
 
 
 def resolve_plan(

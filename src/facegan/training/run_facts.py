@@ -1,15 +1,21 @@
 """What a run writes down of itself: its numbers, its hardware, its versions, its name."""
 
+import json
 import logging
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import torch
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from facegan import __version__
 from facegan.errors import RunError
+from facegan.files import read_json
+from facegan.training.checkpoint import plain
+from facegan.training.plan import MAY_CHANGE
 from facegan.training.precision import describe_hardware
+from facegan.training.state_check import faults
 from facegan.training.trainer import Trainer
 
 logger = logging.getLogger(__name__)
@@ -41,21 +47,82 @@ def warn_of_other_hardware(before: Mapping[str, Any], trainer: Trainer) -> None:
             )
 
 
-def owner(trainer: Trainer) -> dict[str, str]:
-    """Whose checkpoint it is."""
-    return {"family": trainer.gan.family.name, "preset": trainer.gan.preset_name}
+def owner(trainer: Trainer, run: str | None) -> dict[str, Any]:
+    """Whose checkpoint it is: run, family, preset, and every setting that may not change in a run.
+
+    Args:
+        trainer: The run's.
+        run: The run's id; None of a run that is older than ids.
+    """
+    facts = describe(trainer)
+    settings = {**facts["settings"], **trainer.config.model_dump()}
+    kept = {name: value for name, value in settings.items() if name not in MAY_CHANGE}
+    return {
+        **({"run": run} if run else {}),
+        "family": trainer.gan.family.name,
+        "preset": trainer.gan.preset_name,
+        "settings": json.loads(json.dumps(kept)),
+    }
 
 
-def check_owner(folder: Path, numbers: Mapping[str, Any], trainer: Trainer) -> None:
-    """Refuse a checkpoint of another family or preset.
+# --- run.json -----------------------------------------------------------------------------------
+
+Text = Annotated[str, Field(pattern=r"^[^\x00]*$")]
+
+
+class Facts(BaseModel):
+    """A part of run.json; what it says besides is as it may be."""
+
+    model_config = ConfigDict(strict=True, extra="allow")
+
+
+class Plan(Facts):
+    """What was asked for: hyperparameters and all else by name, each a word or a number."""
+
+    __pydantic_extra__: dict[str, Text | bool | int | float | None]
+    family: Text
+    preset: Text
+    resolution: Annotated[int, Field(ge=1, le=2**16)] = 1
+    data: Text = ""
+
+
+class DatasetFacts(Facts):
+    """On which pictures."""
+
+    name: str
+    digest: str
+    images: int
+
+
+class RunFacts(Facts):
+    """All of run.json that a resumed run reads."""
+
+    run: Text | None = None  # the id; older runs have none
+    plan: Plan
+    dataset: DatasetFacts
+    settings: dict[str, Any] = {}
+    training: dict[str, Any] = {}
+    verified: list[str] = []
+
+
+def read_run_facts(file: Path) -> dict[str, Any]:
+    """All that a run.json says, its types checked.
 
     Raises:
-        RunError: it says whose it is, and whose run this is.
+        RunError: it is missing, cannot be read, or does not describe a run.
     """
-    theirs, ours = {name: numbers.get(name) for name in owner(trainer)}, owner(trainer)
-    if None not in theirs.values() and theirs != ours:
+    try:
+        facts = read_json(file)
+        RunFacts.model_validate(facts)
+    except FileNotFoundError as cause:
         raise RunError(
-            f"The checkpoints in {folder} are of {' '.join(map(str, theirs.values()))}, this run "
-            f"is {' '.join(ours.values())}.",
-            "Give the run its own folder, or start the one that the checkpoints are of.",
-        )
+            f"{file.parent} holds no run to resume: it has no {file.name}.",
+            "Start it without --resume.",
+        ) from cause
+    except (OSError, ValueError) as cause:
+        reason = faults(cause) if isinstance(cause, ValidationError) else plain(cause)
+        raise RunError(
+            f"{file.parent} holds no run to resume: {file.name} is damaged ({reason}).",
+            f"Put {file.name} back from a copy, or start a new run in another folder.",
+        ) from cause
+    return facts

@@ -1,39 +1,39 @@
 """A run's folder: what was asked for, checkpoints, and at the end the artifact."""
 
+import contextlib
 import json
 import logging
+import secrets
 import shutil
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from safetensors.torch import load as load_tensors
 
 from facegan import __version__
-from facegan.artifact import ModelCard, pack_artifact, save_artifact
-from facegan.errors import ConfigError, RunError
-from facegan.files import write_aside
-from facegan.training.checkpoint import list_checkpoints, read_newest, save_checkpoint
-from facegan.training.plan import IDENTITY, settings_of
-from facegan.training.run_facts import check_owner, describe, owner, warn_of_other_hardware
+from facegan.artifact import ModelCard, load_artifact, pack_artifact, read_card, save_artifact
+from facegan.errors import ArtifactError, ConfigError, RunError
+from facegan.files import parse_json, write_aside
+from facegan.tick_line import read_tick
+from facegan.training.checkpoint import Tensors, list_checkpoints, read_newest, save_checkpoint
+from facegan.training.plan import IDENTITY, MAY_CHANGE, settings_of
+from facegan.training.run_facts import (
+    describe,
+    owner,
+    read_run_facts,
+    warn_of_other_hardware,
+)
+from facegan.training.run_lock import LOCK_NAME, locked, refuse_if_locked
+from facegan.training.state_check import check_state
 from facegan.training.trainer import Trainer
 from facegan.training.writing import writing
 
 logger = logging.getLogger(__name__)
 
 PLAN_NAME = "run.json"
-# What may differ when a run is resumed: how far it goes and how it is told, not what it computes.
-# The data may have moved; that it is the same is checked by its digest.
-MAY_CHANGE = {
-    "total_kimg",
-    "max_minutes",
-    "tick_kimg",
-    "keep_checkpoints",
-    "device",
-    "data",
-    "data_on_gpu",
-    "evaluate_data",
-}
+REQUIRED = ("data", "family", "preset", "resolution")  # of a plan
 
 
 class RunFolder:
@@ -49,6 +49,7 @@ class RunFolder:
         RUN/model/              generator.safetensors, model_card.json
         RUN/model.tar.gz        the same, as SageMaker wants it
         RUN/best.tar.gz         the best that was evaluated, where a run is evaluated
+        RUN/.lock               who trains here, while somebody does
 
     Args:
         path: RUN.
@@ -57,6 +58,7 @@ class RunFolder:
 
     def __init__(self, path: Path, tensorboard: Path | None = None) -> None:
         self.path = path
+        self.run: str | None = None  # the run's id, once it was started or read
         self.plan_file = path / PLAN_NAME
         self.checkpoints = path / "checkpoints"
         self.samples = path / "samples"
@@ -67,18 +69,46 @@ class RunFolder:
         self.best_archive = path / "best.tar.gz"
 
     def check_free(self) -> None:
-        """Refuse a folder that already holds a run, or something else.
+        """Refuse a folder in which somebody trains, or that holds a run or something else.
 
         Raises:
-            RunError: the folder is not empty.
+            RunError: the folder is in use, or not empty.
+        """
+        refuse_if_locked(self.path)
+        self.check_empty()
+
+    def check_empty(self) -> None:
+        """Refuse a folder that holds anything but the lock.
+
+        Raises:
+            RunError: it does.
         """
         if self.plan_file.exists():
             raise RunError(
                 f"{self.path} already holds a run.",
                 "Go on with it by --resume, name another --out, or delete the folder.",
             )
-        if self.path.exists() and (not self.path.is_dir() or any(self.path.iterdir())):
+        if self.path.exists() and (not self.path.is_dir() or self.is_used()):
             raise RunError(f"{self.path} exists and is not empty.", "Name another --out.")
+
+    def is_used(self) -> bool:
+        """Whether anything lies in the folder but its lock."""
+        return any(path.name != LOCK_NAME for path in self.path.iterdir())
+
+    @contextmanager
+    def owned(self, plan: Mapping[str, Any], resume: bool) -> Iterator[None]:
+        """Keep other trainers out of the folder; once they are, look again at what is in it.
+
+        Raises:
+            RunError: another process trains there; or the folder is no longer free.
+            ConfigError: it no longer holds such a run.
+        """
+        with locked(self.path):
+            if resume:
+                self.check_same(plan)
+            else:
+                self.check_empty()
+            yield
 
     def holds_run(self) -> bool:
         """Whether there is a run to go on with.
@@ -93,16 +123,36 @@ class RunFolder:
             )
         return self.plan_file.exists()
 
-    def start(self, plan: Mapping[str, Any], dataset: Mapping[str, Any], trainer: Trainer) -> None:
-        """Make the folder and write down what is about to run: ``run.json``.
+    def start(
+        self,
+        plan: Mapping[str, Any],
+        dataset: Mapping[str, Any],
+        trainer: Trainer,
+        verified: Sequence[str] = (),
+    ) -> None:
+        """Write down what is about to run, or how it goes on: ``run.json``.
+
+        Args:
+            plan: What was asked for.
+            dataset: What the data says of itself.
+            trainer: The run's.
+            verified: Fingerprints of data whose pixels were compared with their digests.
 
         Raises:
             RunError: it cannot be written.
         """
-        facts = {"version": __version__, "plan": dict(plan), "dataset": dict(dataset)}
-        content = json.dumps({**facts, **describe(trainer)}, indent=2) + "\n"
+        is_new = not self.plan_file.exists()
+        self.run = secrets.token_hex(16) if is_new else self.read_facts().get("run")
+        facts = {
+            "version": __version__,
+            **({"run": self.run} if self.run else {}),
+            "plan": dict(plan),
+            "dataset": dict(dataset),
+            **describe(trainer),
+            "verified": list(verified),
+        }
         with writing(self.plan_file, "Name another --out, or free some space."):
-            write_aside(self.plan_file, content.encode())
+            write_aside(self.plan_file, (json.dumps(facts, indent=2) + "\n").encode())
 
     def read_plan(self) -> dict[str, Any]:
         """What was asked for when the run was started.
@@ -111,6 +161,12 @@ class RunFolder:
             RunError: the folder holds no run.
         """
         plan: dict[str, Any] = self.read_facts()["plan"]
+        for name in REQUIRED:
+            if name not in plan:
+                raise RunError(
+                    f"{self.path} holds no run to resume: {PLAN_NAME} names no {name}.",
+                    f"Put {PLAN_NAME} back from a copy, or start a new run in another folder.",
+                )
         return plan
 
     def check_same(self, plan: Mapping[str, Any]) -> None:
@@ -156,22 +212,21 @@ class RunFolder:
             )
 
     def read_facts(self) -> dict[str, Any]:
-        """All that run.json says."""
-        try:
-            facts: dict[str, Any] = json.loads(self.plan_file.read_text())
-            if not (isinstance(facts["plan"], dict) and isinstance(facts["dataset"], dict)):
-                raise TypeError("plan and dataset must be objects")
-        except (OSError, ValueError, KeyError, TypeError) as cause:
-            raise RunError(
-                f"{self.path} holds no run to resume ({PLAN_NAME}: {cause}).",
-                "Start it without --resume.",
-            ) from cause
-        return facts
+        """All that run.json says.
+
+        Raises:
+            RunError: there is none, or it is damaged.
+        """
+        return read_run_facts(self.plan_file)
+
+    def verified(self) -> list[str]:
+        """Fingerprints of the data whose pixels were compared with their digests."""
+        return list(self.read_facts().get("verified", []))
 
     def save_state(self, trainer: Trainer) -> None:
         """Write a checkpoint."""
         tensors, numbers = trainer.state()
-        numbers = {**numbers, **owner(trainer)}
+        numbers = {**numbers, **owner(trainer, self.run)}
         save_checkpoint(self.checkpoints, tensors, numbers, keep=trainer.config.keep_checkpoints)
 
     def resume(self, trainer: Trainer) -> None:
@@ -181,50 +236,71 @@ class RunFolder:
         processes the first reads, and sends the others what it has read.
 
         Raises:
-            RunError: all are damaged, or the newest is of another family or preset.
+            RunError: none is whole and of this run, or another file of the run is damaged; nothing
+                was changed.
         """
-        blob, numbers = b"", None
+        blob, numbers, ticks = b"", None, []
         if trainer.world.leads:
-            warn_of_other_hardware(self.read_facts().get("training", {}), trainer)
-            if list_checkpoints(self.checkpoints):
-                blob, numbers = read_newest(self.checkpoints)
+            facts = self.read_facts()
+            self.run = facts.get("run")
+            warn_of_other_hardware(facts.get("training", {}), trainer)
+            ticks = self.read_ticks()
+            blob, numbers = self.read_state(trainer)
         numbers = trainer.world.broadcast_facts(numbers)
         if numbers is not None:
-            self.load_state(trainer, trainer.world.broadcast(blob), numbers)
+            trainer.load_state(load_tensors(trainer.world.broadcast(blob)), numbers)
         if trainer.world.leads:
-            self.drop_lines_after(trainer.images_at_last_tick / 1000)
-            self.save_best(trainer)
+            self.keep_ticks(ticks, trainer.images_at_last_tick / 1000)
+            self.restore_best(trainer)
 
-    def load_state(self, trainer: Trainer, blob: bytes, numbers: Mapping[str, Any]) -> None:
-        """Load a checkpoint's content into a trainer."""
-        check_owner(self.checkpoints, numbers, trainer)
+    def read_state(self, trainer: Trainer) -> tuple[bytes, dict[str, Any] | None]:
+        """The newest checkpoint that fits a trainer; None where there is none at all."""
+        if not list_checkpoints(self.checkpoints):
+            logger.warning("%s holds no checkpoint: the run starts over.", self.checkpoints)
+            return b"", None
+
+        def check(tensors: Tensors, numbers: Mapping[str, Any]) -> None:
+            check_state(trainer, tensors, numbers)
+
+        return read_newest(self.checkpoints, owner(trainer, self.run), check)
+
+    def read_ticks(self) -> list[tuple[float, bytes]]:
+        """The kimg and the line of every tick in metrics.jsonl, but for one that was cut short.
+
+        Raises:
+            RunError: it cannot be read, or a line is no tick.
+        """
+        found = []
         try:
-            trainer.load_state(load_tensors(blob), numbers)
-        except (RuntimeError, ValueError, KeyError) as cause:
+            lines = self.metrics_file.read_bytes().splitlines(keepends=True)
+        except FileNotFoundError:
+            return []
+        except OSError as cause:
             raise RunError(
-                f"The checkpoint in {self.checkpoints} does not fit this run: "
-                f"{' '.join(str(cause).split())[:300]}",
-                "It was made with other settings, or by another version.",
+                f"{self.metrics_file} cannot be read: {cause.strerror}.", "Mend it, or delete it."
             ) from cause
+        for number, line in enumerate(lines, 1):
+            try:
+                found.append((read_tick(parse_json(line))["kimg"], line.rstrip() + b"\n"))
+            except ValueError as cause:
+                if number == len(lines) and not line.endswith(b"\n"):
+                    break  # a kill came while it was written
+                raise RunError(
+                    f"{self.metrics_file} holds a line that is no tick (line {number}: {cause}).",
+                    "Delete that line.",
+                ) from cause
+        return found
 
-    def drop_lines_after(self, kimg: float) -> None:
+    def keep_ticks(self, ticks: list[tuple[float, bytes]], kimg: float) -> None:
         """Forget the figures of steps that will be taken again, and a line that was cut short.
 
         Raises:
-            RunError: the file is damaged, or cannot be written.
+            RunError: the file cannot be written.
         """
-        if not self.metrics_file.exists():
-            return
-        lines = self.metrics_file.read_text().splitlines(keepends=True)
-        try:
-            kept = [ln for ln in lines if ln.endswith("\n") and json.loads(ln)["kimg"] <= kimg]
-        except (ValueError, KeyError, TypeError) as cause:
-            raise RunError(
-                f"{self.metrics_file} holds a line that is no tick ({cause}).",
-                "Delete that line.",
-            ) from cause
-        with writing(self.metrics_file):
-            write_aside(self.metrics_file, "".join(kept).encode())
+        kept = b"".join(line for at, line in ticks if at <= kimg)
+        if self.metrics_file.exists() and self.metrics_file.read_bytes() != kept:
+            with writing(self.metrics_file):
+                write_aside(self.metrics_file, kept)
 
     def copy_record(self, target: Path) -> None:
         """Copy what tells of the run, all but checkpoints and model; what cannot be is only logged.
@@ -240,6 +316,26 @@ class RunFolder:
                 shutil.copytree(self.samples, target / self.samples.name, dirs_exist_ok=True)
         except OSError as cause:  # shutil.Error is one
             logger.warning("The run's record cannot be copied to %s: %s", target, cause)
+
+    def holds_model(self, trainer: Trainer) -> bool:
+        """Whether the model of a trainer that is finished lies there whole, in folder and archive.
+
+        A run that is killed while it writes its model is finished and has none, or an older one.
+        """
+        try:
+            cards = [read_card(source) for source in (self.model, self.archive)]
+            load_artifact(self.archive)
+        except ArtifactError:
+            return False
+        return cards[0] == cards[1] and cards[0].kimg == trainer.kimg
+
+    def restore_best(self, trainer: Trainer) -> None:
+        """Make best.tar.gz what the trainer's state says is best, unless it is."""
+        best = trainer.evaluation.best if trainer.evaluation else None
+        with contextlib.suppress(ArtifactError):
+            if best and read_card(self.best_archive).kimg == best.figures["kimg"]:
+                return
+        self.save_best(trainer)
 
     def save_best(self, trainer: Trainer) -> None:
         """Make best.tar.gz what the trainer's state says is best; without a best, there is none."""

@@ -23,6 +23,7 @@ from facegan.training.ema import MovingAverage
 from facegan.training.evaluation import Evaluation, Stopped
 from facegan.training.precision import choose_device, choose_dtype, place
 from facegan.training.resident import keep_on_device
+from facegan.training.state_check import check_state
 from facegan.training.tally import Tally, refuse_broken_weights
 from facegan.training.world import ALONE, World
 
@@ -335,11 +336,13 @@ class Trainer:
         return tensors, {**numbers, "tally": tally}
 
     def load_state(self, tensors: Tensors, numbers: Mapping[str, Any]) -> None:
-        """Take up where :meth:`state` left off.
+        """Take up where :meth:`state` left off; what does not fit changes nothing.
 
         Raises:
-            RunError: the tensors are not those of this family and preset.
+            ValueError: they are not the state of such a trainer.
+            RunError: the run was evaluated by another protocol.
         """
+        check_state(self, tensors, numbers)
         for name, module in self.stateful_modules().items():
             module.load_state_dict(below(name, tensors))
         for name, optimizer in self.optimizers.items():
