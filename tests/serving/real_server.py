@@ -72,7 +72,7 @@ class Server(NamedTuple):
         return int(kib[1]) / 1024
 
 
-def read_reply(connection: socket.socket) -> Reply:
+def read_reply(connection: socket.socket, is_head: bool = False) -> Reply:
     """One reply, its body as long as it says; status 0 where the connection was just closed."""
     with connection.makefile("rb") as stream:
         status_line = stream.readline()
@@ -80,7 +80,7 @@ def read_reply(connection: socket.socket) -> Reply:
             return Reply(0, "", b"")
         head = b"".join(iter(stream.readline, b"\r\n")).decode("latin-1")
         length = re.search(r"^Content-Length: (\d+)", head, re.I | re.M)
-        body = stream.read(int(length[1])) if length else b""
+        body = stream.read(int(length[1])) if length and not is_head else b""
         return Reply(int(status_line.split()[1]), head, body)
 
 

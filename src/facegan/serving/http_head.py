@@ -57,9 +57,11 @@ class Head(Request):  # type: ignore[misc]  # gunicorn has no types
     def set_body_reader(self) -> None:
         """Find where the body ends, which nobody must be able to see otherwise.
 
-        gunicorn also takes ``gzip, chunked``, ``identity, chunked`` and the like.
+        gunicorn also takes ``gzip, chunked``, ``identity, chunked`` and the like. An offer to
+        speak another protocol is passed over; werkzeug would refuse the one of a WebSocket.
         """
         super().set_body_reader()
+        self.headers = [(name, value) for name, value in self.headers if name != "UPGRADE"]
         codings = [value for name, value in self.headers if name == "TRANSFER-ENCODING"]
         if codings and [coding.lower() for coding in codings] != ["chunked"]:
             raise errors.UnsupportedTransferCoding(codings[0])
