@@ -4,145 +4,31 @@ import io
 import json
 import os
 import re
-import resource
 import signal
 import socket
-import subprocess
-import sys
 import threading
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import ExitStack, suppress
 from pathlib import Path
 from types import SimpleNamespace
-from typing import NamedTuple
 
 import numpy as np
 import pytest
-from free_ports import free_port
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
+from real_server import ONE, PING, Reply, Server, read_reply, refused, request, running
 
 from facegan.serving.worker import PatientWorker
 
-ROOT = Path(__file__).parents[2]
-# `facegan serve`, but a caller has 2 s for a request, and 0.5 s to hang up after it: a test need
-# not wait for half a minute.
-SERVE = """
-import facegan.serving.worker as worker
-worker.REQUEST_SECONDS, worker.LINGER_SECONDS = 2.0, 0.5
-from facegan.cli.__main__ import main
-main()
-"""
-START_SECONDS = 90
-MANY = 40  # callers at once; the server has 8 threads
-PING = b"GET /ping HTTP/1.1\r\nHost: x\r\n\r\n"
-ONE = b'{"seeds": [1]}'
-
-
-class Reply(NamedTuple):
-    """What came back over a socket."""
-
-    status: int
-    head: str
-    body: bytes
-
-
-class Server(NamedTuple):
-    """A running server."""
-
-    process: subprocess.Popen[bytes]
-    port: int
-
-    def connect(self, timeout: float = 20) -> socket.socket:
-        return socket.create_connection(("127.0.0.1", self.port), timeout=timeout)
-
-    def send(self, data: bytes, timeout: float = 20, *, half_close: bool = False) -> Reply:
-        """Send bytes on a connection of their own, and read one reply."""
-        with self.connect(timeout) as connection:
-            connection.sendall(data)
-            if half_close:
-                connection.shutdown(socket.SHUT_WR)
-            return read_reply(connection)
-
-    def ping(self) -> float:
-        """Seconds until /ping says 200."""
-        started = time.monotonic()
-        assert self.send(PING).status == 200
-        return time.monotonic() - started
-
-    def memory_mb(self) -> float:
-        """Resident memory of the worker, which is the child of the process that was started."""
-        path = Path(f"/proc/{self.process.pid}/task/{self.process.pid}/children")
-        (child,) = path.read_text().split()
-        kib = re.search(r"VmRSS:\s+(\d+)", Path(f"/proc/{child}/status").read_text())
-        assert kib
-        return int(kib[1]) / 1024
-
-
-def read_reply(connection: socket.socket) -> Reply:
-    """One reply, its body as long as it says; status 0 where the connection was just closed."""
-    with connection.makefile("rb") as stream:
-        status_line = stream.readline()
-        if not status_line:
-            return Reply(0, "", b"")
-        head = b"".join(iter(stream.readline, b"\r\n")).decode("latin-1")
-        length = re.search(r"^Content-Length: (\d+)", head, re.I | re.M)
-        body = stream.read(int(length[1])) if length else b""
-        return Reply(int(status_line.split()[1]), head, body)
-
-
-def request(body: bytes = ONE, content_type: str = "application/json", **headers: object) -> bytes:
-    """POST /invocations; a header's underscores become hyphens."""
-    named = {"Host": "x", "Content-Type": content_type, "Content-Length": len(body)}
-    named |= {name.replace("_", "-"): value for name, value in headers.items()}
-    lines = "".join(f"{name}: {value}\r\n" for name, value in named.items())
-    return b"POST /invocations HTTP/1.1\r\n" + lines.encode("latin-1") + b"\r\n" + body
-
-
-@contextmanager
-def running(model: Path, *, open_files: int = 1024, **variables: str) -> Iterator[Server]:
-    """A server of 8 threads that has answered /ping."""
-    port = free_port()
-    command = [sys.executable, "-c", SERVE, "serve", str(model), "--port", str(port)]
-    hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
-    process = subprocess.Popen(
-        [*command, "--threads", "8"],
-        env=os.environ | {"PYTHONPATH": str(ROOT / "src")} | variables,
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-        preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_NOFILE, (open_files, hard)),
-    )
-    server = Server(process, port)
-    try:
-        deadline = time.monotonic() + START_SECONDS
-        while time.monotonic() < deadline:
-            assert process.poll() is None
-            try:
-                server.ping()
-                break
-            except OSError:
-                time.sleep(0.1)
-        yield server
-    finally:
-        process.terminate()
-        process.wait(40)
+MANY = 100  # callers at once; the server has 8 threads
 
 
 @pytest.fixture(scope="module")
 def server(model_dir: Path) -> Iterator[Server]:
     with running(model_dir) as started:
         yield started
-
-
-def refused(reply: Reply, *statuses: int) -> dict[str, str]:
-    """Check that a reply is a refusal of the one shape, and return what it says."""
-    assert reply.status in statuses, reply
-    told = json.loads(reply.body)
-    assert set(told) == {"error", "message", "hint"} and told["message"]
-    assert b"Traceback" not in reply.body
-    return dict(told)
 
 
 STALLS = {
@@ -156,6 +42,19 @@ STALLS = {
     "no last chunk": request(b"2\r\n{}\r\n", Transfer_Encoding="chunked").replace(
         b"Content-Length: 7\r\n", b""
     ),
+    "no body of 25 digits": request(b"", Content_Length="1" * 25),
+    "a chunk of 25 digits": request(b"1" * 25 + b"\r\n", Transfer_Encoding="chunked").replace(
+        b"Content-Length: 27\r\n", b""
+    ),
+    "an endless chunk extension": request(b"1;" + b"x" * 8000, Transfer_Encoding="chunked").replace(
+        b"Content-Length: 8002\r\n", b""
+    ),
+    "an endless trailer": request(b"0\r\nX: " + b"x" * 8000, Transfer_Encoding="chunked").replace(
+        b"Content-Length: 8006\r\n", b""
+    ),
+    "another protocol": b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03" + bytes(100),
+    "HTTP/0.9": b"GET /ping\r\n",
+    "lines that end in LF": PING.replace(b"\r\n", b"\n"),
     "an endless header": b"GET /ping HTTP/1.1\r\nHost: " + b"x" * 3000,
     "a body far over the limit": request(b"", Content_Length=100_000_000),
     "answered, but does not hang up": PING.replace(b"\r\n\r\n", b"\r\nConnection: close\r\n\r\n"),
@@ -165,7 +64,7 @@ STALLS = {
 
 @pytest.mark.parametrize("data", STALLS.values(), ids=STALLS)
 def test_callers_who_stall_keep_nobody_waiting(server: Server, data: bytes) -> None:
-    """Five times as many as there are threads: the next caller is answered as if alone.
+    """Twelve times as many as there are threads: the next caller is answered as if alone.
 
     gunicorn's own gthread answers neither /ping nor anyone else while they stay.
     """
@@ -180,7 +79,8 @@ def test_callers_who_stall_keep_nobody_waiting(server: Server, data: bytes) -> N
 
 def test_callers_who_stall_are_told_so_and_hung_up_on(server: Server) -> None:
     """All at once, as each takes 2 s; who was silent gets no word."""
-    names = ["half a head", "half a body", "half a chunk", "no last chunk"]
+    names = ["half a head", "half a body", "half a chunk", "no last chunk", "HTTP/0.9"]
+    names += ["an endless chunk extension", "an endless trailer"]
     with server.connect() as silent, ThreadPoolExecutor(len(names)) as callers:
         for reply in callers.map(server.send, [STALLS[name] for name in names]):
             assert refused(reply, 400, 408)["error"] in ("RequestTimeout", "BadRequest")
@@ -198,6 +98,26 @@ def test_a_caller_who_dribbles_is_cut_off(server: Server) -> None:
             time.sleep(0.1)
             assert time.monotonic() - started < 15
     assert time.monotonic() - started < 10
+
+
+def test_a_hundred_callers_who_dribble_bodies_are_seen_off_together(server: Server) -> None:
+    """A byte every 0.2 s renews nothing; meanwhile the next caller is answered."""
+    head = request(b"", Content_Length=1_000_000)
+    started = time.monotonic()
+    with ExitStack() as stack:
+        callers = [stack.enter_context(server.connect()) for _ in range(MANY)]
+        for caller in callers:
+            caller.sendall(head)
+        while time.monotonic() - started < 3.5:
+            assert server.ping() < 1
+            for caller in callers:
+                with suppress(OSError):
+                    caller.send(b" ")
+            time.sleep(0.2)
+        assert server.send(request()).status == 200
+        for caller in callers:
+            with suppress(ConnectionResetError):  # some bytes came after its end
+                assert read_reply(caller).status == 408
 
 
 def test_a_body_that_ends_half_way_is_400(server: Server) -> None:

@@ -1,6 +1,5 @@
 """The HTTP face of a model: SageMaker's routes, and the one table from error class to status."""
 
-import contextlib
 import logging
 import math
 import socket
@@ -42,8 +41,6 @@ from facegan.synthesis import Synthesizer
 from facegan.wire import PNG, REQUEST_TYPES
 
 log = logging.getLogger(__name__)
-
-DISCARDED_BYTES = 32 * 2**20  # of a body over the limit; beyond it the connection breaks
 
 # The nearest class of an error decides. Whatever is no FaceGANError is a fault of ours: 500.
 STATUS: dict[type[FaceGANError], int] = {
@@ -127,6 +124,7 @@ def watched_app(limits: ServingLimits, emf: bool) -> tuple[flask.Flask, Telemetr
     app.config["MAX_CONTENT_LENGTH"] = limits.max_body_bytes
     telemetry = install_telemetry(app, emf=emf)
     app.extensions[EXTENSION] = ending = Ending()
+    app.before_request(check_encoding)
     app.register_error_handler(FaceGANError, refuse)
     app.register_error_handler(HTTPException, refuse_http)
     app.register_error_handler(Exception, refuse_unforeseen)
@@ -174,6 +172,18 @@ def is_open(connection: socket.socket) -> bool:
         return False
 
 
+def check_encoding() -> None:
+    """Refuse a body that was compressed, on every route alike; ``identity`` is no encoding.
+
+    Raises:
+        UnsupportedContentType: Content-Encoding names anything else.
+    """
+    told = flask.request.headers.get("Content-Encoding", "")
+    if any(coding.strip().lower() not in ("", "identity") for coding in told.split(",")):
+        what = f"Content-Encoding: {told[:100]!a} is not decoded here."
+        raise UnsupportedContentType(what, "Send the body as it is, without Content-Encoding.")
+
+
 def read_body() -> bytes:
     """The request's body.
 
@@ -186,22 +196,12 @@ def read_body() -> bytes:
         flask.request.stream.read(1)  # a chunked body is cut at the limit; only one more read tells
         return body
     except RequestEntityTooLarge as cause:
-        discard_body()
         limit = flask.request.max_content_length
         raise RequestTooLarge(
             f"The body is larger than {limit:,} bytes.", "Split it into several requests."
         ) from cause
     except Exception as cause:  # the web server's own classes, which differ from server to server
         raise RequestError("The body could not be read to its end.", "Send it again.") from cause
-
-
-def discard_body() -> None:
-    """Read on, up to a measure: callers who send before they listen would see a broken pipe."""
-    left = min(flask.request.content_length or DISCARDED_BYTES, DISCARDED_BYTES)
-    stream = flask.request.environ["wsgi.input"]
-    with contextlib.suppress(Exception):  # whatever comes, the answer is the same
-        while left > 0 and (block := stream.read(min(left, 2**16))):
-            left -= len(block)
 
 
 def describe(served: Served, limits: ServingLimits) -> dict[str, object]:

@@ -5,70 +5,74 @@ import errno
 import re
 import select
 import socket
+from collections.abc import Callable
+
+from gunicorn.http.body import CHUNK_EXT_RE
+
+from facegan.serving.http_head import (
+    HEAD_END,
+    MAX_HEAD_BYTES,
+    Head,
+    check_beginning,
+    parse_trailer,
+)
+from facegan.serving.refusals import BAD_CHUNKS, BAD_REQUEST, CUT_SHORT, Refused, too_large
 
 BLOCK_BYTES = 256 * 1024  # read at once from one connection, so that others get their turn
-MAX_HEAD_BYTES = 64 * 1024
-HEAD_END = b"\r\n\r\n"
-CONTENT_LENGTH = re.compile(rb"\r\nContent-Length:[ \t]*(\d{1,18})[ \t]*\r\n", re.IGNORECASE)
-CHUNK_SIZE = re.compile(rb"([0-9A-Fa-f]{1,15})[ \t]*(?:;|\Z)")
-MAX_LINE_BYTES = 8192  # of a chunk's size, as gunicorn has it
-IS_CHUNKED = re.compile(rb"\r\nTransfer-Encoding:", re.IGNORECASE)
-WANTS_CONTINUE = re.compile(rb"\r\nExpect:[ \t]*100-continue", re.IGNORECASE)
-WANTS_CLOSE = re.compile(rb"\r\nConnection:[ \t]*close|\A[^\r\n]* HTTP/1\.0\r\n", re.IGNORECASE)
+CHUNK_LINE = re.compile(rb"([0-9A-Fa-f]{1,15})(?:[ \t]*(;.*))?", re.DOTALL)
+MAX_LINE_BYTES = 8192  # of a chunk's size and its extensions
+# Of all that frames a body's chunks: a body of bytes sent one by one would take seconds to decode.
+MAX_FRAMING_BYTES = 256 * 1024
 CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
 
 
-class HeadTooLong(Exception):
-    """What should be a request's head does not end."""
-
-
 class GatheringSocket(socket.socket):
-    """An accepted socket that first gathers a request, then plays it back.
+    """An accepted socket that first gathers a request.
 
-    While it gathers it never blocks. A thread that takes it over reads what was gathered, in
-    memory; should it have to wait for the caller after all, to read or to write, it gives up after
-    ``patience_seconds``, where gunicorn would wait for ever.
-
-    What is looked for here only decides *when* a thread takes over: gunicorn's parser sees every
-    byte and has the last word on what the request is.
+    While it gathers it never blocks. A thread that takes it over finds the whole request in
+    memory; it gives up after ``patience_seconds`` on a caller who does not read the reply, where
+    gunicorn would wait for ever.
 
     Args:
         accepted: The socket as ``accept`` returned it; it is taken over.
-        patience_seconds: How long a thread waits for one read, or for a whole write.
+        patience_seconds: How long a thread waits for a whole write.
+        parse: Parses a head, or raises Refused.
     """
 
-    def __init__(self, accepted: socket.socket, patience_seconds: float) -> None:
+    def __init__(
+        self, accepted: socket.socket, patience_seconds: float, parse: Callable[[bytes], Head]
+    ) -> None:
         family, kind, number = accepted.family, accepted.type, accepted.proto
         super().__init__(family, kind, number, fileno=accepted.detach())
-        self.patience_seconds = patience_seconds
-        self.gathered = bytearray()
-        self.has_ended = False  # the caller will send no more
+        self.patience_seconds, self.parse = patience_seconds, parse
+        self.gathered = bytearray()  # what was read, and is no part of `request` yet
         self.held: bytes | None = None  # a reply's head, empty until it is there; None: sent as is
-        self.forget_head()
+        self.forget_request()
 
-    def forget_head(self) -> None:
+    def forget_request(self) -> None:
         """Begin with the next request."""
-        self.head = b""  # of the request being gathered, once it is whole
-        self.end = 0  # where the request ends, or its next chunk begins
-        self.is_chunked = False
-        self.body_bytes = 0  # of the chunks before `end`
-        self.is_cut = False  # it is not wanted, or will not be sent, to its end
+        self.request: Head | None = None
+        self.body = bytearray()  # of the chunks that are there
+        self.framing_bytes = 0
+        self.chunk_left: int | None = None  # bytes that the chunk under way lacks
+        self.is_whole = False
+
+    @property
+    def size(self) -> int:
+        """Bytes in memory."""
+        is_held = self.request is not None and self.is_whole
+        return len(self.gathered) + len(self.body) + (self.request.length if is_held else 0)
+
+    @property
+    def has_begun(self) -> bool:
+        """Whether anything of a request came."""
+        return self.request is not None or bool(self.gathered)
 
     def setblocking(self, flag: bool) -> None:
         """Blocking, for gunicorn, means: as long as our patience lasts."""
         self.settimeout(self.patience_seconds if flag else 0.0)
 
     def recv(self, size: int, flags: int = 0) -> bytes:
-        """What was gathered first, then what comes."""
-        if flags & socket.MSG_PEEK:
-            return self.peek(size, flags)
-        if not self.gathered:
-            return b"" if self.has_ended or self.is_cut else super().recv(size, flags)
-        block = bytes(self.gathered[:size])
-        del self.gathered[:size]
-        return block
-
-    def peek(self, size: int, flags: int) -> bytes:
         """What a read would get, without waiting for it: so one asks whether a caller is there.
 
         Raises:
@@ -80,7 +84,7 @@ class GatheringSocket(socket.socket):
         poll.register(self, select.POLLIN)
         if not poll.poll(0):
             raise BlockingIOError
-        return super().recv(size, flags)
+        return super().recv(size, flags | socket.MSG_PEEK)
 
     def hold_head(self) -> None:
         """Keep the next write, which is a reply's head, and send it with the one that follows.
@@ -112,85 +116,110 @@ class GatheringSocket(socket.socket):
             raise ConnectionResetError(errno.ECONNRESET, "the caller does not read") from cause
 
     def gather(self, max_body_bytes: int) -> bool:
-        """Read what is there, and say whether a thread can take over without waiting.
-
-        It can once the request is whole, has ended early, or is sure to be refused, as its body is
-        longer than `max_body_bytes`.
+        """Read what is there; True once the request is whole, or the caller hung up between two.
 
         Raises:
-            HeadTooLong: no head ends within ``MAX_HEAD_BYTES``.
+            Refused: it will never be a request that could be answered.
             OSError: the connection broke.
         """
+        has_ended = False
         with contextlib.suppress(BlockingIOError):
             block = super().recv(BLOCK_BYTES)
-            self.has_ended = not block
+            has_ended = not block
             self.gathered += block
-        if not self.head and not self.read_head(max_body_bytes):
-            return self.has_ended
-        return self.is_whole(max_body_bytes) or self.is_cut
+        if self.request is None:
+            self.request = self.take_head(max_body_bytes)
+        if self.request is not None:
+            self.is_whole = self.take_body(self.request, max_body_bytes)
+        if has_ended and not self.is_whole and self.has_begun:
+            raise Refused(CUT_SHORT if self.request is not None else BAD_REQUEST)
+        return self.is_whole or has_ended
 
-    def read_head(self, max_body_bytes: int) -> bool:
-        """Find the head's end, and from it the request's; False if it is not there."""
+    def take_head(self, max_body_bytes: int) -> Head | None:
+        """Parse the head if it is there, and refuse by its length a body that is too large."""
         end = self.gathered.find(HEAD_END, 0, MAX_HEAD_BYTES)
         if end < 0:
-            if len(self.gathered) >= MAX_HEAD_BYTES:
-                raise HeadTooLong
-            return False
-        self.end = end + len(HEAD_END)
-        self.head = bytes(self.gathered[: self.end])
-        self.is_chunked = IS_CHUNKED.search(self.head) is not None
-        length = CONTENT_LENGTH.search(self.head)
-        body = int(length[1]) if length and not self.is_chunked else 0
-        # A body over the limit is refused by its length; not a byte of it is waited for.
-        self.is_cut = body > max_body_bytes
-        self.end += 0 if self.is_cut else body
-        if (self.is_chunked or (body and not self.is_cut)) and WANTS_CONTINUE.search(self.head):
+            check_beginning(self.gathered)
+            return None
+        head = self.parse(bytes(self.gathered[: end + len(HEAD_END)]))
+        del self.gathered[: end + len(HEAD_END)]
+        if head.length > max_body_bytes:
+            self.request = head  # the refusal tells its id
+            raise Refused(too_large(max_body_bytes))
+        if head.answer_expectation() and not self.gathered:
             super().send(CONTINUE)
+        return head
+
+    def take_body(self, head: Head, max_body_bytes: int) -> bool:
+        """Put the body behind its head if it is whole."""
+        if head.is_chunked:
+            if not self.take_chunks(head, max_body_bytes):
+                return False
+            head.set_body(bytes(self.body))
+            self.body = bytearray()
+        else:
+            if len(self.gathered) < head.length:
+                return False
+            head.set_body(bytes(self.gathered[: head.length]))
+            del self.gathered[: head.length]
         return True
 
-    def is_whole(self, max_body_bytes: int) -> bool:
-        """Whether all of the request is gathered; else it may be cut off."""
-        if self.is_chunked:
-            is_there = self.has_last_chunk(max_body_bytes)
-        else:
-            is_there = len(self.gathered) >= self.end
-        self.is_cut = self.is_cut or (self.has_ended and not is_there)
-        return is_there
+    def take_chunks(self, head: Head, max_body_bytes: int) -> bool:
+        """Decode the chunks that are there (RFC 9112, section 7.1); True behind the last one.
 
-    def has_last_chunk(self, max_body_bytes: int) -> bool:
-        """Walk from chunk to chunk (RFC 9112, section 7.1), as far as they are there.
-
-        The walk ends, and cuts the request, where it is malformed or over the limit: gunicorn or
-        the app refuses it when it comes to that.
+        Raises:
+            Refused: they are malformed, or too long.
         """
-        while (line := self.gathered.find(b"\r\n", self.end, self.end + MAX_LINE_BYTES)) >= 0:
-            size = CHUNK_SIZE.match(self.gathered, self.end, line)
-            length = int(size[1], 16) if size else 0
-            if size and not length:  # the last one; behind it, there may be a trailer
-                self.is_cut = len(self.gathered) > line + MAX_HEAD_BYTES
-                return self.gathered.find(HEAD_END, line, line + MAX_HEAD_BYTES) >= 0
-            there = max(0, min(length, len(self.gathered) - line - 2))
-            if not size or self.body_bytes + there > max_body_bytes:
-                self.is_cut = True
+        while self.chunk_left != 0:
+            if self.chunk_left is None:
+                if (line := self.take_line()) is None:
+                    return False
+                self.chunk_left = chunk_size(line)
+                if len(self.body) + self.chunk_left > max_body_bytes:
+                    raise Refused(too_large(max_body_bytes))
+            elif not self.take_data():
                 return False
-            if there < length:
-                return False
-            self.end, self.body_bytes = line + 2 + length + 2, self.body_bytes + length
-        overhead = len(self.gathered) - len(self.head) - self.body_bytes
-        self.is_cut = overhead > MAX_LINE_BYTES + max_body_bytes or (
-            len(self.gathered) > self.end + MAX_LINE_BYTES
-        )
-        return False
+        return self.take_trailer(head)
 
-    @property
-    def closes_afterwards(self) -> bool:
-        """Whether the connection must end with this request: it is cut, or asks for it."""
-        return self.is_cut or self.is_chunked or WANTS_CLOSE.search(self.head) is not None
+    def take_line(self) -> bytes | None:
+        """The next line of what frames the chunks, without its end; None if it is not there."""
+        end = self.gathered.find(b"\r\n", 0, MAX_LINE_BYTES)
+        if end < 0:
+            if len(self.gathered) >= MAX_LINE_BYTES:
+                raise Refused(BAD_CHUNKS)
+            return None
+        line = bytes(self.gathered[:end])
+        del self.gathered[: end + 2]
+        self.framing_bytes += end + 4  # with the line end behind the data
+        if self.framing_bytes > MAX_FRAMING_BYTES:
+            raise Refused(BAD_CHUNKS)
+        return line
 
-    def skip_request(self) -> None:
-        """Drop a whole request that no thread will see; the next may follow."""
-        del self.gathered[: self.end]
-        self.forget_head()
+    def take_data(self) -> bool:
+        """Move what is there of a chunk into the body; True at its end."""
+        assert self.chunk_left is not None
+        there = len(self.gathered) - 2
+        if there < self.chunk_left:
+            return False
+        if self.gathered[self.chunk_left : self.chunk_left + 2] != b"\r\n":
+            raise Refused(BAD_CHUNKS)
+        self.body += self.gathered[: self.chunk_left]
+        del self.gathered[: self.chunk_left + 2]
+        self.chunk_left = None
+        return True
+
+    def take_trailer(self, head: Head) -> bool:
+        """Pass over the headers behind the last chunk, up to and with the empty line."""
+        if self.gathered[:2] == b"\r\n":
+            del self.gathered[:2]
+            return True
+        end = self.gathered.find(HEAD_END, 0, MAX_HEAD_BYTES)
+        if end < 0:
+            check_beginning(self.gathered)
+            return False
+        parse_trailer(head, bytes(self.gathered[: end + 2]))
+        del self.gathered[: end + len(HEAD_END)]
+        return True
 
     def drop(self) -> int:
         """Read a block and forget it: its size, or 0 at the end.
@@ -199,3 +228,15 @@ class GatheringSocket(socket.socket):
             BlockingIOError: nothing is there yet.
         """
         return len(super().recv(BLOCK_BYTES))
+
+
+def chunk_size(line: bytes) -> int:
+    """The size that a chunk's first line tells; 0 is the last one's.
+
+    Raises:
+        Refused: it tells none.
+    """
+    found = CHUNK_LINE.fullmatch(line)
+    if found is None or not CHUNK_EXT_RE.fullmatch(found[2] or b""):
+        raise Refused(BAD_CHUNKS)
+    return int(found[1], 16)

@@ -47,6 +47,12 @@ def gunicorn_settings(
         # Requests have lines of their own (telemetry), but for pings: one every few seconds would
         # fill the log, which CloudWatch bills by the byte.
         "accesslog": None,
+        # One parser, whatever is installed; and no header may change where an answer comes from:
+        # not SCRIPT_NAME or PATH_INFO of callers on this machine, nor X-Forwarded-Proto.
+        "http_parser": "python",
+        "forwarded_allow_ips": "",
+        "forwarder_headers": "",
+        "secure_scheme_headers": {},
         "post_fork": pause_collector,
         "post_worker_init": resume_collector,  # the app is loaded; nobody was answered yet
         **({"logger_class": log_of(log_format, log_level)} if log_format else {}),

@@ -16,7 +16,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from facegan.errors import ConfigError
-from facegan.serving.limits import ServingLimits
+from facegan.serving.limits import MAX_LATENT_DIM, ServingLimits
+from facegan.serving.queueing import parsing
 from facegan.serving.telemetry import note
 from facegan.synthesis import Rows, Synthesizer, open_synthesizer
 from facegan.wire import (
@@ -125,6 +126,30 @@ class FaceHandler:
         self.limits.check_count(request.count)
         return request
 
+    def check_size(self, body: bytes, content_type: str, model: object) -> None:
+        """Refuse a body by its size, before it is parsed.
+
+        Raises:
+            RequestTooLarge: a model's largest request takes less.
+        """
+        card = model.card if isinstance(model, Synthesizer) else None
+        names = [name for name, _ in card.classes] if card else []
+        latent_dim = card.latent_dim if card else MAX_LATENT_DIM
+        self.limits.check_body(body, content_type, latent_dim, max(map(len, names), default=0))
+
+    def read(
+        self, body: bytes, content_type: str, model: object, patience: Patience
+    ) -> GenerateRequest:
+        """Read a request as :meth:`default_input_fn`: checked by size first, large ones in turn.
+
+        Raises:
+            RequestError: it is refused.
+            ServingUnavailable: too many large bodies wait to be parsed.
+        """
+        self.check_size(body, content_type, model)
+        with parsing(len(body), patience):
+            return self.default_input_fn(body, content_type)
+
     def default_predict_fn(
         self, data: GenerateRequest, model: Synthesizer, context: object = None
     ) -> Faces:
@@ -200,7 +225,7 @@ class FaceHandler:
             ServingUnavailable: the model is too busy to draw it in time.
         """
         reply_type = self.reply_type(accept)
-        request = self.default_input_fn(body, content_type)
+        request = self.read(body, content_type, model, patience or Patience())
         note(images=request.count, bytes_in=len(body))
         self.check(request, reply_type, model)
         faces = self.default_predict_fn(request, model, patience)

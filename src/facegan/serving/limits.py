@@ -3,9 +3,19 @@
 from dataclasses import dataclass
 
 from facegan.errors import ConfigError, RequestTooLarge
-from facegan.wire import least_bytes
+from facegan.wire import CSV, JSON, JSON_LINES, NPY, bare_type, least_bytes
 
 SAGEMAKER_BODY_BYTES = 6 * 2**20  # real-time InvokeEndpoint: the body's limit in botocore's model
+# What a request may need in bytes, generously; a larger body is refused before it is parsed.
+PLAIN_BYTES = 128 * 1024  # whatever is asked; parsed within a millisecond or two
+IMAGE_BYTES = 256  # of an image's seeds, in JSON
+NUMBER_BYTES = {JSON: 32, JSON_LINES: 32, CSV: 32, NPY: 16}  # of latents, with what parts them
+NAME_BYTES = 12  # of a character of a class's name, escaped
+MAX_LATENT_DIM = 4096  # where the model is unknown
+LINES_HINT = (
+    "Send fewer lines at a time; of a transform job, lower MaxPayloadInMB or set "
+    "BatchStrategy to SingleRecord."
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -55,9 +65,47 @@ class ServingLimits:
         if count > self.max_images_of_lines:
             raise RequestTooLarge(
                 f"The lines ask for {count} images; the limit is {self.max_images_of_lines}.",
-                "Send fewer lines at a time; of a transform job, lower MaxPayloadInMB or set "
-                "BatchStrategy to SingleRecord.",
+                LINES_HINT,
             )
+
+    def check_body(
+        self,
+        body: bytes,
+        content_type: str,
+        latent_dim: int = MAX_LATENT_DIM,
+        longest_name: int = 0,
+    ) -> None:
+        """Refuse, before it is parsed, a body larger than a request of its type can need.
+
+        Args:
+            body: The body.
+            content_type: Its type; of one that is not read here there is no limit.
+            latent_dim: Numbers of the model's latents.
+            longest_name: Characters of the model's longest class name.
+
+        Raises:
+            RequestTooLarge: it is.
+        """
+        name = bare_type(content_type)
+        is_lines = name == JSON_LINES
+        if name not in NUMBER_BYTES:
+            return
+        count = self.max_images_of_lines if is_lines else self.max_images
+        fitting = PLAIN_BYTES + count * self.bytes_of_image(body, name, latent_dim, longest_name)
+        if len(body) > fitting:
+            hint = LINES_HINT if is_lines else "Split it into several requests."
+            raise RequestTooLarge(
+                f"The body is {len(body):,} bytes; {count} images of this model need at most "
+                f"{fitting:,} bytes as {name}.",
+                hint,
+            )
+
+    def bytes_of_image(self, body: bytes, name: str, latent_dim: int, longest_name: int) -> int:
+        """What one image may need in a body of a type; without latents in it, no numbers."""
+        is_json = name in (JSON, JSON_LINES)
+        has_latents = not is_json or b'"latents"' in body
+        numbers = NUMBER_BYTES[name] * latent_dim * has_latents
+        return numbers + (IMAGE_BYTES + NAME_BYTES * longest_name) * is_json
 
     def check_before_drawing(
         self, count: int, image_shape: tuple[int, ...], content_type: str

@@ -17,6 +17,7 @@ from facegan.errors import (
     FaceGANError,
     MemoryExceeded,
     RequestError,
+    RequestTooLarge,
     UnsupportedContentType,
 )
 from facegan.serving.app import STATUS, read_body, respond, watched_app
@@ -29,6 +30,7 @@ from facegan.serving.openapi_models import openapi_of_models
 from facegan.synthesis import is_out_of_memory
 from facegan.wire import JSON, bare_type
 
+MAX_WISH_BYTES = 128 * 1024
 PAGE = 100  # models in one answer
 MAX_PAGE = 1000
 EXAMPLE = 'Example: {"model_name": "faces", "url": "/opt/ml/models/faces/model"}'
@@ -142,6 +144,9 @@ def wish_of(body: bytes, content_type: str | None) -> tuple[str, str]:
     """
     if bare_type(content_type) != JSON:
         raise UnsupportedContentType("A model is loaded by a JSON body.", EXAMPLE)
+    if len(body) > MAX_WISH_BYTES:
+        told = f"The body is {len(body):,} bytes; a name and a folder need at most"
+        raise RequestTooLarge(f"{told} {MAX_WISH_BYTES:,}.", EXAMPLE)
     try:
         wish = json.loads(body)
     except (ValueError, RecursionError) as cause:

@@ -98,7 +98,7 @@ class OwnHandler:
         patience = patience or Patience()
         context = self.context()
         reply_type = self.reply_type(accept)  # refused before anything is done
-        data = self.read(body, bare_type(content_type), context)
+        data = self.read(body, bare_type(content_type), context, model, patience)
         if isinstance(model, Synthesizer) and isinstance(data, GenerateRequest):
             self.check(data, model, reply_type)
         prediction = self.predict(data, model, patience, context)
@@ -123,10 +123,12 @@ class OwnHandler:
         if self.own.output_fn is None:
             self.ours.check(request, reply_type, model)
 
-    def read(self, body: bytes, content_type: str, context: OwnContext) -> Any:
+    def read(
+        self, body: bytes, content_type: str, context: OwnContext, model: Any, patience: Patience
+    ) -> Any:
         """Call input_fn. What ours is to draw becomes a GenerateRequest."""
         if self.own.input_fn is None:
-            return self.ours.default_input_fn(body, content_type)
+            return self.ours.read(body, content_type, model, patience)
         with self.guarded("input_fn"):
             data: Any = body.decode() if content_type in TEXTS else body
             data = self.own.input_fn(data, content_type, context)

@@ -1,13 +1,24 @@
-"""Lets one caller at a time into an owner's code, and tells the others early that it is full."""
+"""Lets one caller at a time into an owner's code, or parse a large body; refuses those who crowd.
+
+A body of megabytes is parsed in one call that holds the interpreter: with several at a time, no
+other thread would get a word in, that of ``/ping`` neither. So they take turns, with pauses.
+"""
 
 import contextlib
 import threading
 import time
 from collections.abc import Iterator
+from typing import TYPE_CHECKING
 
 from facegan.errors import DeadlineMissed, Overloaded
 from facegan.serving.batcher import STUCK_SECONDS
-from facegan.serving.handler import Patience
+
+if TYPE_CHECKING:
+    from facegan.serving.handler import Patience
+
+LARGE_BYTES = 64 * 1024  # a smaller body is parsed within a millisecond or two
+MAX_PARSING = 8  # large bodies, with those that wait for their turn
+MAX_PAUSE_SECONDS = 0.1
 
 
 class OneAtATime:
@@ -30,7 +41,7 @@ class OneAtATime:
         return began is None or time.monotonic() - began < STUCK_SECONDS
 
     @contextlib.contextmanager
-    def turn(self, patience: Patience) -> Iterator[None]:
+    def turn(self, patience: "Patience") -> Iterator[None]:
         """Be inside alone.
 
         Raises:
@@ -52,7 +63,7 @@ class OneAtATime:
             with self.counting:
                 self.callers -= 1
 
-    def enter(self, patience: Patience) -> None:
+    def enter(self, patience: "Patience") -> None:
         """Wait for the door."""
         left = min(max(0.0, patience.deadline - time.monotonic()), threading.TIMEOUT_MAX)
         if not self.inside.acquire(timeout=left):
@@ -62,3 +73,24 @@ class OneAtATime:
             self.began = None
             self.inside.release()
             raise DeadlineMissed("The caller has hung up.")
+
+
+LARGE_BODIES = OneAtATime(MAX_PARSING)  # of all models of this process
+
+
+@contextlib.contextmanager
+def parsing(size: int, patience: "Patience") -> Iterator[None]:
+    """Parse a body of so many bytes, when its turn has come where it is large.
+
+    Raises:
+        Overloaded, DeadlineMissed: as :meth:`OneAtATime.turn`.
+    """
+    if size < LARGE_BYTES:
+        yield
+        return
+    with LARGE_BODIES.turn(patience):
+        began = time.monotonic()
+        try:
+            yield
+        finally:  # whoever waited for the interpreter comes before the next large body
+            time.sleep(min(MAX_PAUSE_SECONDS, time.monotonic() - began))

@@ -1,18 +1,10 @@
-"""What is refused before it reaches the app, in the shape that the app's refusals have."""
+"""Refusals of requests that never reach the app, in the JSON shape that the app's refusals have."""
 
 import functools
 import json
 import math
-import re
 from collections.abc import Mapping
 from typing import NamedTuple
-
-from facegan.serving.telemetry.ids import CUSTOM, is_echoed, name_request
-
-ASKED_ID = re.compile(rb"\r\nX-Request-Id:([^\r\n]*)\r\n", re.IGNORECASE)
-ASKED_ATTRIBUTES = re.compile(
-    rb"\r\nX-Amzn-SageMaker-Custom-Attributes:([^\r\n]*)\r\n", re.IGNORECASE
-)
 
 
 class Refusal(NamedTuple):
@@ -30,16 +22,54 @@ class Refusal(NamedTuple):
         return int(self.status[:3])
 
 
+class Refused(Exception):
+    """A request is refused, and its connection is closed afterwards."""
+
+    def __init__(self, refusal: Refusal) -> None:
+        super().__init__(refusal.error)
+        self.refusal = refusal
+
+
+BAD_REQUEST = Refusal(
+    "400 Bad Request",
+    "BadRequest",
+    "The request is not valid HTTP/1.1.",
+    "See RFC 9110 and 9112; GET / tells what is asked how.",
+)
+CUT_SHORT = BAD_REQUEST._replace(
+    error="RequestError",
+    message="The body could not be read to its end.",
+    hint="Send it again.",
+)
+BAD_CHUNKS = BAD_REQUEST._replace(
+    message="The body's chunks are not framed as RFC 9112 says, or are very small.",
+    hint="Send the body with a Content-Length.",
+)
 TOO_SLOW = Refusal(
     "408 Request Timeout",
     "RequestTimeout",
     "The request did not arrive in time.",
     "Send it again, in one go.",
 )
-TOO_LONG = Refusal(
+BODY_TOO_LARGE = Refusal(
+    "413 Request Entity Too Large",
+    "RequestTooLarge",
+    "The body is larger than {limit:,} bytes.",
+    "Split it into several requests.",
+)
+LINE_TOO_LONG = Refusal(
+    "414 URI Too Long", "RequestURITooLong", "The request line is too long.", "See GET /."
+)
+EXPECTATION = Refusal(
+    "417 Expectation Failed",
+    "ExpectationFailed",
+    "The header Expect asks for something other than 100-continue.",
+    "Leave Expect out.",
+)
+HEADERS_TOO_LONG = Refusal(
     "431 Request Header Fields Too Large",
     "RequestHeaderFieldsTooLarge",
-    "The request's headers are too long.",
+    "The request's headers are too long, or too many.",
     "Send fewer or shorter ones.",
 )
 OVERLOADED = Refusal(
@@ -48,6 +78,23 @@ OVERLOADED = Refusal(
     "More requests are waiting than can be answered in time.",
     "Ask again in a second.",
 )
+ENDING = Refusal(
+    "503 Service Unavailable",
+    "Draining",
+    "The server is about to end.",
+    "Ask again in a few seconds.",
+)
+FAILED = Refusal(
+    "500 Internal Server Error",
+    "InternalError",
+    "The server failed while it answered.",
+    "The server's log tells why.",
+)
+
+
+def too_large(limit: int) -> Refusal:
+    """The refusal of a body over the limit."""
+    return BODY_TOO_LARGE._replace(message=BODY_TOO_LARGE.message.format(limit=limit))
 
 
 def busy(seconds: float) -> Refusal:
@@ -56,25 +103,13 @@ def busy(seconds: float) -> Refusal:
     return OVERLOADED._replace(hint=f"Ask again in {told} s.", retry_seconds=told)
 
 
-ENDING = Refusal(
-    "503 Service Unavailable",
-    "Draining",
-    "The server is about to end.",
-    "Ask again in a few seconds.",
-)
-NOT_HTTP = Refusal(
-    "400 Bad Request",
-    "BadRequest",
-    "The request is not valid HTTP, or its line or headers are too long.",
-    "See RFC 9110 and 9112; GET / tells what is asked how.",
-)
-
-
-def encode_refusal(refusal: Refusal, closes: bool, headers: Mapping[str, str]) -> bytes:
+def encode_refusal(
+    refusal: Refusal, closes: bool, headers: Mapping[str, str], has_body: bool = True
+) -> bytes:
     """The whole reply, head and JSON, with headers of this request; their values are sane."""
     head, body = spell_out(refusal, closes)
     own = "".join(f"{name}: {value}\r\n" for name, value in headers.items())
-    return b"".join([head, own.encode("latin-1"), b"\r\n", body])
+    return b"".join([head, own.encode("latin-1"), b"\r\n", body if has_body else b""])
 
 
 @functools.lru_cache(maxsize=256)  # an overloaded server has no time to do it each time
@@ -90,37 +125,3 @@ def spell_out(refusal: Refusal, closes: bool) -> tuple[bytes, bytes]:
         *([f"Retry-After: {refusal.retry_seconds}"] if refusal.code in (429, 503) else []),
     ]
     return "\r\n".join([*lines, ""]).encode(), body
-
-
-def headers_of(head: bytes) -> dict[str, str]:
-    """What every reply tells of its request: its id, and the custom attributes that came with it.
-
-    Args:
-        head: The request's, or as much of it as came.
-    """
-    headers = {"X-Request-Id": name_request(header_in(head, ASKED_ID))}
-    if (attributes := header_in(head, ASKED_ATTRIBUTES)) is not None and is_echoed(attributes):
-        headers[CUSTOM] = attributes
-    return headers
-
-
-def header_in(head: bytes, pattern: re.Pattern[bytes]) -> str | None:
-    """A header's value, where there is one."""
-    found = pattern.search(head)
-    return found[1].decode("latin-1").strip(" \t") if found else None
-
-
-class ReplyCatcher:
-    """Stands in for a connection, and remembers with which status gunicorn would have refused."""
-
-    def __init__(self) -> None:
-        self.status = "400 Bad Request"
-
-    def gettimeout(self) -> float:
-        """As a socket that does not block."""
-        return 0.0
-
-    def sendall(self, data: bytes) -> None:
-        """Read the status line. What is not implemented (501) is the caller's mistake, too."""
-        status = data.split(b"\r\n", 1)[0].decode("latin-1").partition(" ")[2]
-        self.status = "400 Bad Request" if status.startswith("501") else status

@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from facegan.errors import FaceGANError, RequestError, RequestTooLarge
 from facegan.serving.handler import FaceHandler, Patience, provenance_of, rows_of
 from facegan.serving.limits import ServingLimits
+from facegan.serving.queueing import parsing
 from facegan.serving.telemetry import note
 from facegan.synthesis import Rows, Synthesizer
 from facegan.wire import (
@@ -72,10 +73,11 @@ def answer(
     if bare_type(content_type) == JSON_LINES:
         negotiate(accept, (JSON_LINES,), JSON_LINES)
         note(bytes_in=len(body))
-        return answer_lines(body, model, draw, handler.limits), JSON_LINES
+        handler.check_size(body, content_type, model)
+        return answer_lines(body, model, draw, handler.limits, patience), JSON_LINES
     if handler.reply_type(accept) != JSON_LINES:
         return handler.answer(model, body, content_type, accept, patience)
-    request = handler.default_input_fn(body, content_type)
+    request = handler.read(body, content_type, model, patience)
     note(images=request.count, bytes_in=len(body))
     check_reply_type(request, JSON_LINES)
     limits = None if reads_a_stream(accept) else handler.limits
@@ -202,7 +204,13 @@ class InternalError(FaceGANError):
 # --- many requests ------------------------------------------------------------------------------
 
 
-def answer_lines(body: bytes, model: Synthesizer, draw: Draw, limits: ServingLimits) -> bytes:
+def answer_lines(
+    body: bytes,
+    model: Synthesizer,
+    draw: Draw,
+    limits: ServingLimits,
+    patience: Patience | None = None,
+) -> bytes:
     """The answers to all lines of a body, a line each, in order.
 
     All lines are read twice: their images are counted before any is drawn, and no more than one
@@ -213,7 +221,8 @@ def answer_lines(body: bytes, model: Synthesizer, draw: Draw, limits: ServingLim
         RequestTooLarge: the lines ask for too many images, or their answers are too long.
         ServingUnavailable: the model is too busy.
     """
-    count = sum(images_of(line) for line in usable_lines(body, limits))
+    with parsing(len(body), patience or Patience()):
+        count = sum(images_of(line) for line in usable_lines(body, limits))
     note(images=count)
     limits.check_lines(count)
     limits.check_before_drawing(count, model.card.image_shape, JSON)

@@ -3,10 +3,12 @@
 Seen of gunicorn 27.0.1's own (gthread, 16 threads): 20 callers who send half a head or half a body
 and wait hold all threads for ever, and ``GET /ping`` with them; 20 callers who ask for
 ``Connection: close`` and do not close themselves hold the main loop for 40 s, as it lingers 2 s
-over each. Here the main loop gathers requests (``gathering.py``), threads only get whole ones,
-pings have threads of their own, and lingering is the poller's business too.
+over each. Here the main loop gathers requests (``gathering.py``) and parses their heads
+(``http_head.py``), threads only get whole ones, pings have threads of their own, and lingering is
+the poller's business too.
 """
 
+import contextlib
 import errno
 import selectors
 import socket
@@ -19,18 +21,17 @@ from typing import Any
 from gunicorn.workers.gthread import STOP_KEEPALIVE_LINGER, TConn, ThreadWorker
 
 from facegan.serving.ending import EXTENSION, Ending
-from facegan.serving.gathering import GatheringSocket, HeadTooLong
+from facegan.serving.gathering import GatheringSocket
+from facegan.serving.http_head import Head, headers_of, parse_head
 from facegan.serving.refusals import (
     ENDING,
-    NOT_HTTP,
+    FAILED,
     OVERLOADED,
-    TOO_LONG,
     TOO_SLOW,
     Refusal,
-    ReplyCatcher,
+    Refused,
     busy,
     encode_refusal,
-    headers_of,
 )
 
 REQUEST_SECONDS = 30.0  # for a connection's first byte; from a request's first byte to its last
@@ -40,11 +41,10 @@ LINGER_SECONDS = 2.0  # for a caller who was answered to hang up first, lest it 
 LINGER_RATE = 256 * 2**10  # bytes that earn such a caller another second
 LINGER_BYTES = 32 * 2**20  # that such a caller may still be sending
 MAX_BODY_BYTES = 6 * 2**20  # where the app names no limit
-GATHERED_BYTES = 256 * 2**20  # of all requests that are not whole yet
+HELD_BYTES = 256 * 2**20  # of all requests in memory, whole or not
 # Requests that are whole and wait for a thread; beyond them, waiting would outlast the callers.
 WAITING_PER_THREAD = 4
-PING = (b"GET /ping ", b"GET /ping?")
-DRAW = (b"POST /invocations", b"POST /endpoints/")
+DRAW = ("/invocations", "/endpoints/")
 FULL_ERRORS = (errno.EMFILE, errno.ENFILE)
 
 
@@ -58,12 +58,13 @@ class PatientWorker(ThreadWorker):  # type: ignore[misc]  # gunicorn has no type
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        self.waiting: dict[TConn, int] = {}  # and the bytes gathered
+        self.waiting: dict[TConn, None] = {}
         self.lingering: dict[TConn, int] = {}  # and the bytes dropped
         self.next_check = 0.0  # of whose time has run out
         self.next_beat = 0.0  # of the heart
         self.under_way = 0  # requests that threads have or will have
-        self.gathered_bytes = 0
+        self.sizes: dict[TConn, int] = {}  # bytes in memory of each that has some
+        self.held_bytes = 0  # their sum
         self.max_body_bytes = MAX_BODY_BYTES
         self.telemetry: Any = None
         self.busy_seconds: Callable[[], float | None] = lambda: None  # of the one model
@@ -123,7 +124,8 @@ class PatientWorker(ThreadWorker):  # type: ignore[misc]  # gunicorn has no type
             if error.errno in (*FULL_ERRORS, errno.EAGAIN, errno.ECONNABORTED):
                 return False
             raise
-        sock = GatheringSocket(accepted, PATIENCE_SECONDS)
+        parse = partial(parse_head, settings=self.cfg, address=address)
+        sock = GatheringSocket(accepted, PATIENCE_SECONDS, parse)
         conn = TConn(self.cfg, sock, address, listener.getsockname())
         conn.data_ready = True  # no thread waits for it
         if self.ending.has_begun:
@@ -149,44 +151,57 @@ class PatientWorker(ThreadWorker):  # type: ignore[misc]  # gunicorn has no type
     def gather(self, conn: TConn, _: Any = None) -> None:
         """Read what is there; a whole request goes to a thread."""
         sock: GatheringSocket = conn.sock
-        before = len(sock.gathered)
+        had_begun = sock.has_begun
         try:
             is_ready = sock.gather(self.max_body_bytes)
-        except HeadTooLong:
-            return self.refuse(conn, TOO_LONG)
+        except Refused as refused:
+            return self.refuse(conn, refused.refusal)
         except OSError:
             return self.forget(conn)
+        self.weigh(conn, sock.size)
         if is_ready:
-            return self.dispatch(conn) if sock.head else self.forget(conn)
-        if not before and sock.gathered:  # its first bytes: its time begins
+            return self.dispatch(conn) if sock.is_whole else self.forget(conn)
+        if sock.has_begun and not had_begun:  # its first bytes: its time begins
             conn.timeout = time.monotonic() + REQUEST_SECONDS
             self.stop_waiting(conn)
         return self.wait(conn)
 
+    def weigh(self, conn: TConn, size: int) -> None:
+        """Know how many bytes a connection holds in memory."""
+        self.held_bytes += size - self.sizes.pop(conn, 0)
+        if size:
+            self.sizes[conn] = size
+
+    @property
+    def is_full(self) -> bool:
+        """Whether all connections together hold too many bytes."""
+        return self.held_bytes > max(HELD_BYTES, 2 * self.max_body_bytes)
+
     def wait(self, conn: TConn) -> None:
         """Have the poller watch a connection, and see that all of them do not hold too much."""
-        size = len(conn.sock.gathered)
-        self.gathered_bytes += size - self.waiting.get(conn, 0)
         if conn not in self.waiting:
             self.poller.register(conn.sock, selectors.EVENT_READ, partial(self.gather, conn))
-        self.waiting[conn] = size
-        if self.gathered_bytes > max(GATHERED_BYTES, 2 * self.max_body_bytes):
-            self.refuse(next(iter(self.waiting)), TOO_SLOW)
+            self.waiting[conn] = None
+        if self.is_full:
+            self.refuse(max(self.waiting, key=lambda x: self.sizes.get(x, 0)), OVERLOADED)
 
     def stop_waiting(self, conn: TConn) -> None:
         """Take a connection from the poller."""
         if conn in self.waiting:
-            self.gathered_bytes -= self.waiting.pop(conn)
+            del self.waiting[conn]
             self.poller.unregister(conn.sock)
 
     def dispatch(self, conn: TConn) -> None:
         """Give a request to a thread, or refuse it where too many wait already."""
-        is_ping = conn.sock.head.startswith(PING)
-        if not is_ping and self.under_way >= self.cfg.threads * (1 + WAITING_PER_THREAD):
+        request: Head = conn.sock.request
+        is_ping = request.path == "/ping"
+        is_over = self.under_way >= self.cfg.threads * (1 + WAITING_PER_THREAD) or self.is_full
+        if not is_ping and is_over:
             return self.refuse(conn, OVERLOADED)
         if not is_ping and conn in self.late:
             return self.refuse(conn, ENDING)
-        if conn.sock.head.startswith(DRAW) and (seconds := self.busy_seconds()) is not None:
+        is_draw = request.method == "POST" and request.path.startswith(DRAW)
+        if is_draw and (seconds := self.busy_seconds()) is not None:
             return self.refuse(conn, busy(seconds))
         self.stop_waiting(conn)
         conn.sock.patience_seconds = PING_PATIENCE_SECONDS if is_ping else PATIENCE_SECONDS
@@ -198,32 +213,41 @@ class PatientWorker(ThreadWorker):  # type: ignore[misc]  # gunicorn has no type
         )
         return None
 
-    def handle_request(self, req: Any, conn: TConn) -> Any:
-        """Answer, in a thread; nothing can follow a request that was cut off."""
+    def handle(self, conn: TConn) -> bool:
+        """Answer a whole request, in a thread; whether the connection is kept.
+
+        gunicorn's own would parse the request here, where the caller could hold the thread.
+        """
         sock: GatheringSocket = conn.sock
-        if sock.is_cut:
-            req.force_close()
+        sock.setblocking(True)
         sock.hold_head()
         try:
-            is_kept = super().handle_request(req, conn)
+            is_kept = self.handle_request(sock.request, conn)
             sock.send_held()
+            return bool(is_kept)
+        except (OSError, StopIteration) as gone:  # StopIteration: a reply broke off
+            self.log.debug("A caller did not take its reply: %s", gone)
+        except Exception:
+            self.log.exception("A request failed outside the app.")
+            sock.held = None
+            with contextlib.suppress(OSError):
+                sock.sendall(encode_refusal(FAILED, True, self.tell_of(FAILED, sock.request)))
         finally:
             sock.held = None
-        return is_kept
+        return False
 
     def after_request(self, conn: TConn, done: "Future[Any]", is_ping: bool) -> None:
         """Back in the main loop: keep the connection, or see it off."""
         self.under_way -= not is_ping
         if done.cancelled() or done.exception() or not done.result():
             return self.linger(conn)
-        sock: GatheringSocket = conn.sock
-        sock.gathered[:0] = conn.parser.unreader.take_buffered()
         return self.keep(conn)
 
     def keep(self, conn: TConn) -> None:
         """Wait for the next request, or go on with the one that has begun."""
-        conn.sock.forget_head()
+        conn.sock.forget_request()
         conn.sock.setblocking(False)
+        self.weigh(conn, conn.sock.size)
         if conn.sock.gathered:
             return self.await_request(conn)
         conn.set_timeout()
@@ -241,21 +265,20 @@ class PatientWorker(ThreadWorker):  # type: ignore[misc]  # gunicorn has no type
         """Answer without a thread. An overloaded server keeps the connection: a new one costs."""
         sock: GatheringSocket = conn.sock
         self.stop_waiting(conn)
-        headers = self.tell_of(refusal, sock.head or bytes(sock.gathered))
-        closes = refusal.error != OVERLOADED.error or sock.closes_afterwards or not self.alive
-        closes = closes or len(sock.gathered) > sock.end  # another follows: it can wait elsewhere
-        reply = encode_refusal(refusal, closes, headers)
+        head = sock.request
+        closes = refusal.error != OVERLOADED.error or not sock.is_whole or not self.alive
+        # Where another request follows at once, it can wait elsewhere.
+        closes = closes or bool(sock.gathered) or head is None or head.should_close()
+        has_body = head is None or head.method != "HEAD"
+        reply = encode_refusal(refusal, closes, self.tell_of(refusal, head), has_body)
         try:
             if sock.send(reply) < len(reply):
                 return self.forget(conn)
         except OSError:
             return self.forget(conn)
-        if closes:
-            return self.linger(conn)
-        sock.skip_request()
-        return self.keep(conn)
+        return self.linger(conn) if closes else self.keep(conn)
 
-    def tell_of(self, refusal: Refusal, head: bytes) -> dict[str, str]:
+    def tell_of(self, refusal: Refusal, head: Head | None) -> dict[str, str]:
         """Count and log a refusal; the headers that tie its reply to the line."""
         headers = headers_of(head)
         if self.telemetry is not None:
@@ -267,6 +290,8 @@ class PatientWorker(ThreadWorker):  # type: ignore[misc]  # gunicorn has no type
         """Say that nothing more comes, and wait for the caller to hang up (RFC 9112, 9.6)."""
         sock: GatheringSocket = conn.sock
         sock.gathered.clear()
+        sock.forget_request()
+        self.weigh(conn, 0)
         try:
             sock.setblocking(False)
             sock.shutdown(socket.SHUT_WR)
@@ -294,6 +319,7 @@ class PatientWorker(ThreadWorker):  # type: ignore[misc]  # gunicorn has no type
     def forget(self, conn: TConn) -> None:
         """Close at once."""
         self.stop_waiting(conn)
+        self.weigh(conn, 0)
         if self.lingering.pop(conn, None) is not None:
             self.poller.unregister(conn.sock)
         self.nr_conns -= conn not in self.late
@@ -324,7 +350,7 @@ class PatientWorker(ThreadWorker):  # type: ignore[misc]  # gunicorn has no type
             return
         self.next_check = now + 0.5
         for conn in [x for x in (*self.waiting, *self.lingering) if x.timeout <= now]:
-            if conn in self.waiting and conn.sock.gathered:
+            if conn in self.waiting and conn.sock.has_begun:
                 self.refuse(conn, TOO_SLOW)
             else:
                 self.forget(conn)
@@ -333,7 +359,7 @@ class PatientWorker(ThreadWorker):  # type: ignore[misc]  # gunicorn has no type
         """The worker stops: whoever has not begun a request had its chance."""
         super()._cap_keepalive(deadline)
         for conn in self.waiting:
-            if not conn.sock.gathered:
+            if not conn.sock.has_begun:
                 conn.timeout = min(conn.timeout, deadline)
 
     def handle_quit(self, sig: int, frame: Any) -> None:
@@ -341,14 +367,3 @@ class PatientWorker(ThreadWorker):  # type: ignore[misc]  # gunicorn has no type
         where the interrupted code was about to hand a request over: that holds the pool's lock.
         """
         super(ThreadWorker, self).handle_quit(sig, frame)
-
-    def handle_error(self, req: Any, client: Any, addr: Any, exc: BaseException) -> None:
-        """gunicorn's refusals of what is no HTTP, in our shape instead of a page of HTML."""
-        catcher = ReplyCatcher()
-        super().handle_error(req, catcher, addr, exc)
-        refusal = NOT_HTTP._replace(status=catcher.status)
-        headers = self.tell_of(refusal, getattr(client, "head", b""))
-        try:
-            client.sendall(encode_refusal(refusal, True, headers))
-        except OSError:
-            self.log.debug("Failed to send error message.")

@@ -29,8 +29,12 @@ class RequestLine(NamedTuple):
     request: GenerateRequest | RequestError
 
 
-def request_lines(body: bytes) -> Iterator[RequestLine]:
+def request_lines(body: bytes, max_line_bytes: int | None = None) -> Iterator[RequestLine]:
     """Read requests, one at a time.
+
+    Args:
+        body: The lines.
+        max_line_bytes: A longer one is wrong, and is not parsed.
 
     Raises:
         RequestTooLarge: there are over ``MAX_LINES`` lines.
@@ -40,17 +44,21 @@ def request_lines(body: bytes) -> Iterator[RequestLine]:
         raise RequestTooLarge(f"The body has over {MAX_LINES:,} lines.", "Split it.")
     if not body:
         raise RequestError(f"The {JSON_LINES} body has no line.", EXAMPLE)
-    return read_lines(body)
+    return read_lines(body, max_line_bytes or len(body))
 
 
-def read_lines(body: bytes) -> Iterator[RequestLine]:
+def read_lines(body: bytes, max_line_bytes: int) -> Iterator[RequestLine]:
     """Each line of a body that has some."""
     start, number = 0, 0
     while start < len(body):
         end = body.find(b"\n", start)
         end = len(body) if end < 0 else end
         number += 1
-        yield RequestLine(number, request_or_error(body[start:end]))
+        if end - start > max_line_bytes:
+            told = f"The line is longer than {max_line_bytes:,} bytes."
+            yield RequestLine(number, RequestTooLarge(told, "Split it into several lines."))
+        else:
+            yield RequestLine(number, request_or_error(body[start:end]))
         start = end + 1
 
 

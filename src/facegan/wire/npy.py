@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+MAX_DIMENSIONS = 8
 READERS = {  # version 3 exists only for structured types with non-Latin names
     (1, 0): np.lib.format.read_array_header_1_0,
     (2, 0): np.lib.format.read_array_header_2_0,
@@ -42,7 +43,7 @@ def read_npy(body: bytes) -> npt.NDArray[Any]:
     if dtype.kind not in "fiu":
         raise ValueError(f"holds {dtype}, not plain real numbers")
     claimed, present = math.prod(shape) * dtype.itemsize, len(body) - start
-    if min(shape, default=0) < 0 or claimed != present:
+    if claimed != present:
         raise ValueError(f"claims the shape {shape} of {dtype}, but {present} bytes of it follow")
     numbers = np.frombuffer(body, dtype, offset=start) if present else np.empty(0, dtype)
     return numbers.reshape(shape, order="F" if is_fortran else "C")
@@ -56,7 +57,17 @@ def read_header(body: bytes) -> tuple[tuple[int, ...], bool, np.dtype[Any], int]
         shape, is_fortran, dtype = read_rest(stream)
     except Exception as cause:  # NumPy evaluates the header as Python: hostile text fails anyhow
         raise ValueError("is no .npy file of version 1 or 2") from cause
+    check_shape(shape, len(body))
     return shape, is_fortran, dtype, stream.tell()
+
+
+def check_shape(shape: tuple[Any, ...], most: int) -> None:
+    """Raise ValueError for a shape that is none, or claims more numbers than there are bytes.
+
+    NumPy's reader lets ``True`` pass for a number, and sizes beyond any memory beside a 0.
+    """
+    if len(shape) > MAX_DIMENSIONS or not all(type(n) is int and 0 <= n <= most for n in shape):
+        raise ValueError(f"claims a shape that no array of {most:,} bytes has")
 
 
 def npy_length(shape: tuple[int, ...], dtype: np.dtype[Any]) -> int:

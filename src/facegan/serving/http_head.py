@@ -1,0 +1,155 @@
+"""Parses a request's head, once, with gunicorn's strict parser; says why a head is refused.
+
+The main loop needs to know where a request ends before it gives it to a thread, or refuses it and
+goes on with the next. Two parsers would differ in that one day, so nothing else reads heads: what
+the app answers, and what an overloaded server skips, are the same bytes.
+"""
+
+import io
+import logging
+import re
+from typing import Any
+
+from gunicorn.http import errors
+from gunicorn.http.body import ChunkedReader
+from gunicorn.http.message import TOKEN_RE, Request
+from gunicorn.http.unreader import IterUnreader
+
+from facegan.serving.refusals import (
+    BAD_REQUEST,
+    EXPECTATION,
+    HEADERS_TOO_LONG,
+    LINE_TOO_LONG,
+    Refusal,
+    Refused,
+)
+from facegan.serving.telemetry.ids import CUSTOM, is_echoed, name_request
+
+log = logging.getLogger(__name__)
+
+HEAD_END = b"\r\n\r\n"
+MAX_HEAD_BYTES = 64 * 1024
+# No byte that follows can make a head of these: a control byte, a CR or LF that stands alone.
+NEVER_A_HEAD = re.compile(rb"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]|\r(?!\n|\Z)|(?<!\r)\n")
+REASONS: dict[type[Exception], str] = {
+    errors.InvalidRequestLine: "The request line is not METHOD TARGET HTTP/1.1.",
+    errors.InvalidRequestMethod: "The method is not written as HTTP wants it.",
+    errors.InvalidHTTPVersion: "The version of HTTP is neither 1.0 nor 1.1.",
+    errors.ObsoleteFolding: "A header goes on in a second line.",
+    errors.InvalidHeaderName: "A header's name is followed by a blank, or is not a name.",
+    errors.UnsupportedTransferCoding: "Transfer-Encoding is read as chunked, and that alone.",
+}
+LIMITS: dict[type[Exception], Refusal] = {
+    errors.ExpectationFailed: EXPECTATION,
+    errors.LimitRequestLine: LINE_TOO_LONG,
+    errors.LimitRequestHeaders: HEADERS_TOO_LONG,
+}
+
+
+class Head(Request):  # type: ignore[misc]  # gunicorn has no types
+    """A request as gunicorn knows it, of which only the head was read.
+
+    Attributes:
+        length: Bytes of the body; 0 where it comes in chunks.
+        is_chunked: Whether it does.
+    """
+
+    def set_body_reader(self) -> None:
+        """Find where the body ends, which nobody must be able to see otherwise.
+
+        gunicorn also takes ``gzip, chunked``, ``identity, chunked`` and the like. An offer to
+        speak another protocol is passed over; werkzeug would refuse the one of a WebSocket.
+        """
+        super().set_body_reader()
+        self.headers = [(name, value) for name, value in self.headers if name != "UPGRADE"]
+        codings = [value for name, value in self.headers if name == "TRANSFER-ENCODING"]
+        if codings and [coding.lower() for coding in codings] != ["chunked"]:
+            raise errors.UnsupportedTransferCoding(codings[0])
+        self.is_chunked = isinstance(self.body.reader, ChunkedReader)
+        self.length = 0 if self.is_chunked else self.body.reader.length
+
+    def set_body(self, body: bytes) -> None:
+        """Put the body behind the head, which from now on tells its length."""
+        self.body, self.length = io.BytesIO(body), len(body)
+        if self.is_chunked:
+            self.headers = [x for x in self.headers if x[0] != "TRANSFER-ENCODING"]
+            self.headers.append(("CONTENT-LENGTH", str(self.length)))
+
+    def answer_expectation(self) -> bool:
+        """Whether the caller waits for 100 Continue; asked once, it waits no more."""
+        is_expected = self._expected_100_continue and (self.length > 0 or self.is_chunked)
+        self._expected_100_continue = False  # or gunicorn would say it once more
+        return bool(is_expected)
+
+    def header(self, name: str) -> str | None:
+        """The value of a header, by its name in capitals."""
+        return next((value for known, value in self.headers if known == name), None)
+
+
+def parse_head(data: bytes, settings: Any, address: Any) -> Head:
+    """Parse a whole head, up to and with its empty line.
+
+    Args:
+        data: Its bytes.
+        settings: gunicorn's.
+        address: The caller's, as ``accept`` returned it.
+
+    Raises:
+        Refused: it is not one, or has more than one meaning.
+    """
+    try:
+        return Head(settings, IterUnreader([data]), address)
+    except Exception as cause:  # nothing that a stranger sends may end the main loop
+        raise Refused(refusal_of(cause)) from cause
+
+
+def parse_trailer(head: Head, data: bytes) -> None:
+    """Check the headers behind a chunked body, each with its line end; nobody reads them.
+
+    Raises:
+        Refused: they are not headers, or such as may not come there.
+    """
+    try:
+        head.parse_headers(data.removesuffix(b"\r\n"), from_trailer=True)
+    except Exception as cause:
+        raise Refused(refusal_of(cause)) from cause
+
+
+def check_beginning(data: bytes | bytearray) -> None:
+    """Refuse the beginning of a head that cannot become one, without waiting for the rest.
+
+    Raises:
+        Refused: as bytes of another protocol, or lines that end in LF alone, or too many.
+    """
+    if len(data) >= MAX_HEAD_BYTES:
+        raise Refused(HEADERS_TOO_LONG)
+    if NEVER_A_HEAD.search(data):
+        raise Refused(BAD_REQUEST)
+
+
+def refusal_of(cause: Exception) -> Refusal:
+    """Why gunicorn did not take a head, in a sentence that names the header where there is one."""
+    for kind, refusal in LIMITS.items():
+        if isinstance(cause, kind):
+            return refusal
+    if not isinstance(cause, (errors.ParseException, errors.NoMoreData, StopIteration)):
+        log.error("The parser failed at a head.", exc_info=cause)
+    name = str(getattr(cause, "hdr", ""))
+    if type(cause) is errors.InvalidHeader and len(name) <= 40 and TOKEN_RE.fullmatch(name):
+        told = f"The header {name.title()} is malformed, there twice, or at odds with another."
+        return BAD_REQUEST._replace(message=told)
+    return BAD_REQUEST._replace(message=REASONS.get(type(cause), BAD_REQUEST.message))
+
+
+def headers_of(head: Head | None) -> dict[str, str]:
+    """What every reply tells of its request: its id, and the custom attributes that came with it.
+
+    Args:
+        head: The request's; None where it is not whole, or was refused: nothing of it is repeated.
+    """
+    if head is None:
+        return {"X-Request-Id": name_request(None)}
+    headers = {"X-Request-Id": name_request(head.header("X-REQUEST-ID"))}
+    if (attributes := head.header(CUSTOM.upper())) is not None and is_echoed(attributes):
+        headers[CUSTOM] = attributes
+    return headers
