@@ -40,7 +40,7 @@ MAY_IMPORT = {  # room: (rooms of ours, packages of others)
         "torch safetensors numpy pydantic tqdm tensorboard",
     ),
     "cloud": ("errors files docker_engine tick_line client model_files", "boto3 botocore"),
-    "studio": ("errors client wire", "gradio numpy PIL"),
+    "studio": ("errors client wire", "gradio fastapi uvicorn PIL"),
     "report": ("errors files pictures data metrics artifact synthesis", "numpy torch PIL"),
 }
 FLOORS = [
