@@ -97,6 +97,7 @@ def onnx_runtime(threads: int = THREADS) -> Draw:
 
 def openvino(precision: str = "f32") -> Draw:
     """OpenVINO's CPU plugin, a model compiled for each size of batch: shapes are then known."""
+    sys.modules["openvino_telemetry"] = None  # it would report its use
     import openvino as ov
 
     core, compiled = ov.Core(), {}

@@ -21,6 +21,7 @@ LOCKS = {  # name: extras of pyproject.toml
 # The images' Python and system; hashes are of all files of a version, whatever system they are for.
 COMPILE = ("pip", "compile", "--quiet", "--generate-hashes", "--python-version=3.11",
            "--python-platform=x86_64-manylinux_2_28", "--constraints=constraints.txt",
+           "--excludes=docker/requirements/excluded.in",
            "--custom-compile-command=make lock")  # fmt: skip
 
 

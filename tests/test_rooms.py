@@ -43,7 +43,7 @@ MAY_IMPORT = {  # room: (rooms of ours, packages of others)
         "torch safetensors numpy pydantic tqdm tensorboard",
     ),
     "cloud": ("errors files docker_engine tick_line client model_files", "boto3 botocore"),
-    "studio": ("errors name_lists client safe_images wire", "gradio numpy PIL"),
+    "studio": ("errors name_lists client safe_images wire", "gradio fastapi uvicorn numpy PIL"),
     "report": (
         "errors files name_lists safe_images tick_line pictures data metrics artifact "
         "synthesis",

@@ -18,6 +18,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import IO, Any
 
+from facegan.cli.cache import set_torch_cache
 from facegan.cli.launch import Cluster
 from facegan.cli.processes import train_shared
 from facegan.cli.train import plan_run
@@ -49,6 +50,7 @@ def main() -> None:
     """
     logging.basicConfig(level=logging.INFO, format="%(message)s", force=True)  # not the toolkit's
     signal.signal(signal.SIGTERM, leave)
+    set_torch_cache()
     reason_file = failure_file(os.environ)
     try:
         reason_file.unlink(missing_ok=True)

@@ -23,7 +23,7 @@ OF_TRAINING = ["facegan.training", "facegan.data", "facegan.metrics", "facegan.r
                "sagemaker_training", "tensorboard", "torch_fidelity", "train"]  # fmt: skip
 OF_SERVING = ["facegan.serving", "facegan.wire", "flask", "gunicorn", "openvino",
               "prometheus_client", "sagemaker_inference"]  # fmt: skip
-OF_NEITHER = ["facegan.cloud", "facegan.client", "pytest", "uv"]
+OF_NEITHER = ["facegan.cloud", "facegan.client", "openvino_telemetry", "pytest", "uv"]
 TORCH = ["torch", "safetensors"]  # not on processors, if nobody asked for it
 
 

@@ -96,13 +96,13 @@ def open_studio(open_url: Callable[..., Any]) -> Iterator[Callable[..., Any]]:
 
     def open_it(studio: Studio, **look: Any) -> Any:
         prepare_gradio(studio.folder.parent)
-        page = make_page(studio)
-        pages.append(page)
-        return open_url(open_page(page, free_port(), in_browser=False), **look)
+        server = open_page(make_page(studio), free_port())
+        pages.append(server)
+        return open_url(server.url, **look)
 
     yield open_it
     for page in pages:
-        page.close(verbose=False)
+        page.close()
 
 
 @pytest.fixture(scope="session")

@@ -9,6 +9,7 @@ from typing import Any, NoReturn
 import click
 
 from facegan import __version__, errors
+from facegan.cli.cache import set_torch_cache
 from facegan.cli.lazy import LazyVerbs, Verb
 from facegan.cli.missing import told_of
 
@@ -107,6 +108,7 @@ def run_safely(command: Callable[..., Any], arguments: list[str] | None = None) 
 
 def main() -> None:
     """Entry point of the console script."""
+    set_torch_cache()
     leave(run_safely(facegan))
 
 

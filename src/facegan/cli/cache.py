@@ -4,7 +4,29 @@ import os
 from pathlib import Path
 
 
-def default_cache() -> Path:
-    """The folder for ours, by the XDG Base Directory Specification; it need not exist."""
+def default_cache() -> Path | None:
+    """Return our cache folder, by the XDG Base Directory Specification; it need not exist.
+
+    None for a user without a home directory, as in a container with an arbitrary uid.
+    """
     folder = os.environ.get("XDG_CACHE_HOME", "")
-    return (Path(folder) if folder else Path.home() / ".cache") / "facegan"
+    try:
+        return (Path(folder) if folder else Path.home() / ".cache") / "facegan"
+    except RuntimeError:  # no HOME, and no entry for this uid
+        return None
+
+
+def set_torch_cache() -> None:
+    """Put the files of torch's compiler into our cache folder, if it can be written.
+
+    Torch makes its own below /tmp whenever a model is exported, under a name that anybody can guess.
+    """
+    folder = default_cache()
+    if folder is not None and is_writable(folder):
+        os.environ.setdefault("TORCHINDUCTOR_CACHE_DIR", str(folder / "torchinductor"))
+
+
+def is_writable(folder: Path) -> bool:
+    """Return whether a folder can be made, or be written into, without making it."""
+    there = next(path for path in (folder.absolute(), *folder.absolute().parents) if path.exists())
+    return there.is_dir() and os.access(there, os.W_OK | os.X_OK)

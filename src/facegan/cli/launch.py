@@ -76,7 +76,7 @@ def launch(command: Sequence[str], processes: int, cluster: Cluster = ONE_HOST) 
     with tempfile.TemporaryDirectory(prefix="facegan-") as folder:
         agent = build_agent(command, processes, cluster, folder)
         try:
-            with passing_signals_on(agent) as signals:
+            with named_host(cluster.here), passing_signals_on(agent) as signals:
                 failures = agent.run().failures
         except dist.DistError as cause:
             hosts = ", ".join(cluster.hosts)
@@ -109,7 +109,9 @@ def prepare_environment(processes: int, cluster: Cluster) -> None:
     }
     # The SDK's ModelTrainer, in local mode, names one that is not there; then torch finds its own.
     there = {name for _, name in socket.if_nameindex()}
-    if len(cluster.hosts) > 1 and cluster.interface in there:
+    if len(cluster.hosts) == 1:  # else gloo asks the resolver for this machine's name
+        wishes |= {"GLOO_SOCKET_IFNAME": name for name in ("lo0", "lo") if name in there}
+    elif cluster.interface in there:
         names = ("GLOO_SOCKET_IFNAME", "NCCL_SOCKET_IFNAME")
         wishes |= dict.fromkeys(names, cluster.interface)
     for name, value in wishes.items():
@@ -152,6 +154,17 @@ def build_agent(command: Sequence[str], processes: int, cluster: Cluster, folder
         master_port=port,
     )
     return LocalElasticAgent(spec, DefaultLogsSpecs(log_dir=folder), shutdown_timeout=5)
+
+
+@contextmanager
+def named_host(name: str) -> Iterator[None]:
+    """Give torch's agent this host's name; it would ask the resolver for it, again and again."""
+    asked = socket.getfqdn
+    socket.getfqdn = lambda _="": name
+    try:
+        yield
+    finally:
+        socket.getfqdn = asked
 
 
 @contextmanager

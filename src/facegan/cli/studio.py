@@ -6,6 +6,7 @@ import shutil
 import signal
 import tempfile
 import time
+import webbrowser
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -25,6 +26,7 @@ QUIET = {
     "GRADIO_ANALYTICS_ENABLED": "False",
     "HF_HUB_OFFLINE": "1",
     "HF_HUB_DISABLE_TELEMETRY": "1",
+    "OTEL_SDK_DISABLED": "true",  # FastAPI would send traces wherever another program does
 }
 ONE = "Say whose faces: --endpoint-url URL, --endpoint NAME or --model FILE, one of them."
 
@@ -103,8 +105,10 @@ def command(
         reals = None if data is None else opener_of(data)
         transport = reach(endpoint_url, endpoint, model, timeout, region, profile)
         studio = Studio(transport, folder / "faces", timeout, reals)
-        url = open_page(make_page(studio), port, in_browser=not no_browser)
-        click.echo(f"The studio is on {url}  (Ctrl-C ends)")
+        server = open_page(make_page(studio), port)
+        click.echo(f"The studio is on {server.url}  (Ctrl-C ends)")
+        if not no_browser:
+            webbrowser.open(server.url)
         wait()
 
 
@@ -153,11 +157,11 @@ def prepare_gradio(folder: Path) -> None:
     Raises:
         ServeError: it is not installed.
     """
+    # Its variables could share the page, open folders of this machine, or start other servers.
+    for name in [name for name in os.environ if name.startswith("GRADIO_")]:
+        del os.environ[name]
     os.environ.update(QUIET)
     os.environ["GRADIO_TEMP_DIR"] = str(folder / "gradio")
-    # It asks itself over HTTP whether it is up: no proxy's business.
-    for name in ("NO_PROXY", "no_proxy"):
-        os.environ[name] = ",".join(filter(None, [os.environ.get(name), "127.0.0.1"]))
     try:
         import gradio  # noqa: F401
     except ImportError as cause:

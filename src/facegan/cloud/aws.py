@@ -4,6 +4,7 @@ import logging
 from collections.abc import Iterator
 from typing import Any
 
+from facegan.cloud.aws_session import open_session
 from facegan.cloud.calls import Call
 from facegan.cloud.permissions import permissions_of
 from facegan.errors import CloudError, first_line
@@ -80,13 +81,12 @@ class Aws:
         endpoint_url: str | None = None,
     ) -> None:
         try:
-            import boto3
             from botocore.exceptions import BotoCoreError
         except ImportError as cause:
             raise CloudError("boto3 is not installed.", "pip install 'facegan[cloud]'") from cause
         logging.getLogger("botocore").setLevel(logging.WARNING)  # not where it found credentials
         try:
-            self.session = boto3.Session(profile_name=profile, region_name=region)
+            self.session = open_session(region, profile)
         except BotoCoreError as cause:
             raise explained(cause, "AWS") from cause
         self.endpoint_url = endpoint_url

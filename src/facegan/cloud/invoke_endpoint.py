@@ -8,6 +8,7 @@ from urllib.parse import urlsplit
 
 from facegan.client import Reply, StreamedReply
 from facegan.cloud.aws import CHECK, CLOCK, RENEW
+from facegan.cloud.aws_session import open_session
 from facegan.errors import CloudError, InvocationError, first_line
 
 LOCAL = "For a server on this machine, give its URL, as http://localhost:8080."
@@ -156,7 +157,6 @@ class SageMakerTransport:
 def make_client(endpoint_url: str | None, region: str | None, profile: str | None) -> Any:
     """A boto3 client of sagemaker-runtime."""
     try:
-        import boto3
         from botocore.config import Config
         from botocore.exceptions import BotoCoreError
     except ImportError as cause:
@@ -172,7 +172,7 @@ def make_client(endpoint_url: str | None, region: str | None, profile: str | Non
         proxies={} if is_local else None,
     )
     try:
-        session = boto3.Session(profile_name=profile, region_name=region)
+        session = open_session(region, profile)
         identity = LOCAL_IDENTITY if is_local else {}
         client = session.client(
             "sagemaker-runtime", endpoint_url=endpoint_url, config=config, **identity

@@ -1,16 +1,24 @@
 """The page as a whole: its parts, what it learns of the model, and how it is served."""
 
 import html
+import socket
+import threading
+import time
+from dataclasses import dataclass
 from typing import Any
 
 import gradio as gr
+import uvicorn
+from fastapi import FastAPI
 
+from facegan.errors import ServeError
 from facegan.name_lists import write_names
 from facegan.studio.appearance import CSS, JS, theme
 from facegan.studio.desk import EACH_ITS_OWN, Desk, Values, look_of
 from facegan.studio.faces_tab import FacesTab, add_faces_tab, draw
 from facegan.studio.facts import ModelFacts
 from facegan.studio.favourites_tab import add_favourites_tab
+from facegan.studio.guard import Guard
 from facegan.studio.mix_tab import MixTab, add_mix_tab
 from facegan.studio.morph_tab import add_morph_tab
 from facegan.studio.quiz_tab import add_quiz_tab
@@ -18,6 +26,7 @@ from facegan.studio.session import Studio, layer_groups
 from facegan.studio.walks_tab import add_walks_tab
 
 ADDRESS = "127.0.0.1"  # of this machine alone
+START_SECONDS = 30.0
 Head = tuple[gr.HTML, gr.Button, gr.Row]  # the title, "Connect again", the row of the look
 
 
@@ -129,22 +138,57 @@ def card_of(facts: ModelFacts) -> str:
     return f'<table class="studio-card">{lines}</table><p>{told}</p>'
 
 
-def open_page(page: gr.Blocks, port: int, in_browser: bool) -> str:
-    """Serve the page on this machine, in threads of its own; returns its address."""
+@dataclass
+class Server:
+    """The page on its port, served in a thread until it is closed."""
+
+    server: uvicorn.Server
+    thread: threading.Thread
+    url: str
+
+    def close(self) -> None:
+        """Stop answering, and wait for the thread."""
+        self.server.should_exit = True
+        self.thread.join(timeout=5)
+
+
+def open_page(page: gr.Blocks, port: int) -> Server:
+    """Serve the page on this machine, to itself alone (:mod:`facegan.studio.guard`).
+
+    Gradio's own launch() has no place for a guard in front of its CORS headers.
+
+    Raises:
+        ServeError: the port cannot be opened, or the page does not start.
+    """
     page.queue(default_concurrency_limit=4)
-    _, url, _ = page.launch(
+    mounted = gr.mount_gradio_app(
+        FastAPI(),
+        page,
+        "/",
         server_name=ADDRESS,
         server_port=port,
-        inbrowser=in_browser,
-        prevent_thread_lock=True,
-        share=False,
-        quiet=True,
+        footer_links=[],
+        run_history=False,
         show_error=False,
         ssr_mode=False,
-        footer_links=[],
         enable_monitoring=False,
+        pwa=False,
+        mcp_server=False,
         theme=theme(),
         css=CSS,
         js=JS,
     )
-    return str(url)
+    config = uvicorn.Config(Guard(mounted, port), log_level="warning", proxy_headers=False)
+    server = uvicorn.Server(config)
+    try:
+        listening = socket.create_server((ADDRESS, port))
+    except OSError as cause:
+        raise ServeError(f"Port {port} of {ADDRESS} cannot be opened: {cause}.") from cause
+    thread = threading.Thread(target=server.run, args=([listening],), daemon=True)
+    thread.start()
+    until = time.monotonic() + START_SECONDS
+    while not server.started:
+        if not thread.is_alive() or time.monotonic() > until:
+            raise ServeError("The page did not start.", "What was logged above says why.")
+        time.sleep(0.01)
+    return Server(server, thread, f"http://{ADDRESS}:{port}/")

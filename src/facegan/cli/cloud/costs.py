@@ -28,9 +28,10 @@ from facegan.errors import CloudError
 UNKNOWN = "not known"
 
 
-def cache_file() -> Path:
-    """Where the prices that AWS told today are kept."""
-    return default_cache() / "prices.json"
+def cache_file() -> Path | None:
+    """Where the prices that AWS told today are kept; None where nothing can be."""
+    folder = default_cache()
+    return None if folder is None else folder / "prices.json"
 
 
 @click.group("costs")
