@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
-from facegan.errors import ArtifactError
+from facegan.errors import ArtifactError, OutputError
 from facegan.files import file_digest, write_all_aside
 from facegan.model_files.archive import pack, read_archive
 from facegan.model_files.card import CARD_NAME, WEIGHTS_NAME, ModelCard, parse_card
@@ -68,7 +68,8 @@ def copy_artifact(model_dir: Path | str, target: Path | str) -> None:
     """Copy a model's files into another folder, all or none.
 
     Raises:
-        ArtifactError: the folder holds no model, or the other cannot be written.
+        ArtifactError: the folder holds no model.
+        OutputError: the other cannot be written.
     """
     files = read_files(Path(model_dir), read_card(model_dir).files)
     write({Path(target) / name: content for name, content in files.items()})
@@ -78,7 +79,8 @@ def pack_artifact(model_dir: Path | str, archive: Path | str) -> Path:
     """Make ``model.tar.gz`` of a model's folder; the same folder gives the same bytes.
 
     Raises:
-        ArtifactError: the folder holds no model, or the archive cannot be written.
+        ArtifactError: the folder holds no model.
+        OutputError: the archive cannot be written.
     """
     files = read_files(Path(model_dir), read_card(model_dir).files)
     write({Path(archive): pack(files)})
@@ -89,12 +91,12 @@ def write(contents: Mapping[Path, bytes]) -> None:
     """Write files, all or none.
 
     Raises:
-        ArtifactError: one cannot be written.
+        OutputError: one cannot be written.
     """
     try:
         write_all_aside(contents)
     except OSError as cause:
         names = " and ".join(map(str, contents))
-        raise ArtifactError(
+        raise OutputError(
             f"{names} cannot be written: {cause.strerror}.", "Free some space, or check the folder."
         ) from cause

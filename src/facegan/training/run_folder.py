@@ -14,14 +14,13 @@ from facegan.artifact import ModelCard, pack_artifact, save_artifact
 from facegan.errors import ConfigError, RunError
 from facegan.files import write_aside
 from facegan.training.checkpoint import list_checkpoints, read_newest, save_checkpoint
-from facegan.training.plan import IDENTITY, settings_of
+from facegan.training.plan import IDENTITY, PLAN_NAME, settings_of
 from facegan.training.run_facts import check_owner, describe, owner, warn_of_other_hardware
 from facegan.training.trainer import Trainer
-from facegan.training.writing import writing
+from facegan.training.writing import check_free, writing
 
 logger = logging.getLogger(__name__)
 
-PLAN_NAME = "run.json"
 # What may differ when a run is resumed: how far it goes and how it is told, not what it computes.
 # The data may have moved; that it is the same is checked by its digest.
 MAY_CHANGE = {
@@ -71,14 +70,9 @@ class RunFolder:
 
         Raises:
             RunError: the folder is not empty.
+            OutputError: it cannot be made or written.
         """
-        if self.plan_file.exists():
-            raise RunError(
-                f"{self.path} already holds a run.",
-                "Go on with it by --resume, name another --out, or delete the folder.",
-            )
-        if self.path.exists() and (not self.path.is_dir() or any(self.path.iterdir())):
-            raise RunError(f"{self.path} exists and is not empty.", "Name another --out.")
+        check_free(self.path)
 
     def holds_run(self) -> bool:
         """Whether there is a run to go on with.
