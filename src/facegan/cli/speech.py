@@ -94,4 +94,4 @@ def with_flags(text: str, flags: Mapping[str, str], offers_flags: bool = False) 
 
 def without_json(hint: str) -> str:
     """A hint for the command line: examples of JSON requests are none."""
-    return "" if hint.startswith("Example: {") else hint
+    return "" if hint.startswith("Example: {") or '{"seeds"' in hint else hint
