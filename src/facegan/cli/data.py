@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import click
 
-from facegan.cli.inputs import PREPARED, SOURCE, URL, check_output
+from facegan.cli.inputs import PREPARED, URL, check_output, check_source
 
 if TYPE_CHECKING:
     from facegan.preparing import Checked
@@ -118,7 +118,7 @@ LOG_SECONDS = 30  # between lines of progress where nobody watches
 
 
 @command.command("prepare")
-@click.argument("source", type=SOURCE)
+@click.argument("source")
 @click.option("--out", required=True, type=folder_type, help="Folder to make, or to go on with.")
 @click.option(
     "--resolution", required=True, type=int, help="Side of the squares, 4 to 4096 pixels."
@@ -209,6 +209,8 @@ def prepare(
 
     check_output(out)
     share = find_share(shard, parts, source)
+    for named in (None if share.is_given else source, paired, label_maps, unpaired):
+        check_source(named)
     part, host = (None, share.place) if share.is_given else (share.place, None)
     if shard == "auto" and share.place:
         out = out / f"part-{share.place[0]:05d}"

@@ -12,7 +12,7 @@ from typing import Any
 
 import click
 
-from facegan.errors import ArtifactError, DatasetError, OutputError, RunError
+from facegan.errors import ArtifactError, ConfigError, DatasetError, OutputError, RunError
 from facegan.files import check_writable
 from facegan.path_kinds import Found, similar_path, what_is
 
@@ -92,10 +92,20 @@ def refuse_source(found: Found) -> None:
     Raises:
         DatasetError: it says what was found there, and the next command.
     """
-    if found.kind not in ("zip", "tar", "images"):
-        if found.kind == "data set":
-            return  # of plain images, perhaps; the reader of manifests knows
+    is_celeba = found.inside is not None and found.inside.name == "img_align_celeba.zip"
+    # A data set may be one of plain images, which the reader of manifests knows.
+    if found.kind not in ("zip", "tar", "images", "data set") and not is_celeba:
         refuse_data(found, wanted="a folder or an archive of images")
+
+
+def check_source(source: str | None) -> None:
+    """Refuse a source of images that is none; addresses on S3 and words are passed over.
+
+    Raises:
+        DatasetError: it says what was found there, and the next command.
+    """
+    if source is not None and source != "split" and not source.startswith(S3):
+        refuse_source(what_is(source))
 
 
 def refuse_unprepared(found: Found) -> None:
@@ -164,6 +174,23 @@ def refuse_run(found: Found) -> None:
     raise RunError(f"{found.path} is {found.text}; it holds no run (no run.json).", hint)
 
 
+def refuse_latents(found: Found) -> None:
+    """Refuse what is no .npy file.
+
+    Raises:
+        ConfigError: it says what was found there.
+    """
+    if found.kind == "npy":
+        return
+    what = {"missing": "does not exist", "unreadable": f"cannot be read: {found.text}"}
+    raise ConfigError(
+        f"--latents {found.path} {what.get(found.kind, f'is {found.text}, no .npy file')}.",
+        similar_path(found.path)
+        if found.kind == "missing"
+        else "Latents are what numpy.save writes of an array (N, width), one row per image.",
+    )
+
+
 class InputPath(click.ParamType):
     """A path on the command line that is refused where something else lies there.
 
@@ -196,10 +223,10 @@ class InputPath(click.ParamType):
 
 DATA = InputPath("DIR", refuse_data, remote=True, as_text=True)
 DATA_FOLDER = InputPath("DIR", refuse_data)
-SOURCE = InputPath("SOURCE", refuse_source, remote=True, as_text=True)
 PREPARED = InputPath("DIR", refuse_unprepared)
 MODEL = InputPath("MODEL", refuse_model)
 RUN = InputPath("RUN", refuse_run)
+LATENTS = InputPath("FILE.npy", refuse_latents)
 
 
 class EndpointUrl(click.ParamType):

@@ -41,7 +41,7 @@ MEANT = {  # what to write: the names that other APIs have for it
     "vector vectors w ws embedding",
     'Write {"seeds": [1, 2], "classes": [0, "glasses"]}; or one class for all.': "class label "
     "labels class_idx class_id class_label classes_names category conditioning",
-    "The type of the reply is named by the Accept header, as image/png or application/json.": "format "
+    "The Accept header names the type of the reply, as image/png or application/json.": "format "
     "output_format type output content_type accept response_format mime",
     "Images have the resolution of the model; leave it out.": "size width height resolution "
     "image_size scale",
