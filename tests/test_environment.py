@@ -196,7 +196,7 @@ def test_a_machine_without_configuration_is_alone(tmp_path: Path) -> None:
 WRONG_FILES = [
     ("hyperparameters", "{", "hyperparameters.json cannot be read as JSON"),
     ("hyperparameters", [1], "holds list, not a JSON object"),
-    ("hyperparameters", {"total_kimg": 50}, "'total_kimg' is 50, which is no string"),
+    ("hyperparameters", {"total_kimg": {"a": 1}}, "'total_kimg' is {'a': 1}, which is an object"),
     ("resourceconfig", {"current_host": "a"}, "resourceconfig.json: hosts is None"),
     ("resourceconfig", {"hosts": ["a"], "current_host": "b"}, "current_host is 'b'"),
     ("resourceconfig", {"hosts": ["a"], "current_host": ["a"]}, "current_host is"),

@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import IO, Any
 
 from facegan.cli.cache import set_torch_cache
+from facegan.cli.inputs import refuse_data
 from facegan.cli.launch import Cluster
 from facegan.cli.processes import train_shared
 from facegan.cli.train import plan_run
@@ -27,6 +28,7 @@ from facegan.environment import TrainingEnvironment, failure_file
 from facegan.errors import DatasetError
 from facegan.failure_reason import failure_reason
 from facegan.gpu_check import require_visible_gpu
+from facegan.path_kinds import what_is
 
 try:  # the one exception that the toolkit reports by its text alone
     from sagemaker_training.errors import ClientError as JobFailed
@@ -135,6 +137,8 @@ def plan_of(environment: TrainingEnvironment) -> dict[str, Any]:
     if "evaluation" in environment.channels:  # held-out pictures, for evaluate_kimg
         asked |= {"evaluate_data": str(environment.channel("evaluation"))}
     is_first = environment.host_rank == 0
+    if len(environment.hosts) == 1:  # of several, one may have no share of the images
+        refuse_data(what_is(asked["data"]))
     return plan_run(asked, given, also=(*OF_THE_PLAN, "processes"), is_first=is_first)
 
 

@@ -5,9 +5,11 @@ inference code"; sagemaker-training and sagemaker-inference (names of variables)
 at the real environment: callers hand it in.
 """
 
+import ast
 import json
 import socket
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Self
@@ -20,6 +22,8 @@ TRAINING_CHANNELS = ("training", "train")
 # Hyperparameters that are not the algorithm's: the toolkits', and one that tuning jobs add.
 TUNING_MARK = "_tuning_objective_metric"
 FOREIGN_HYPERPARAMETERS = ("sagemaker_", TUNING_MARK)
+NONE_IS_A_VALUE = ("augment",)  # where Python's None is a wish, and not the lack of one
+MAX_HYPERPARAMETER = 2500  # characters of a value (CreateTrainingJob.HyperParameters)
 LAUNCHER_ROLE = "facegan"  # what our launcher calls the processes it starts
 SWITCHES = {"true": True, "1": True, "yes": True, "on": True,
             "false": False, "0": False, "no": False, "off": False}  # fmt: skip
@@ -417,32 +421,79 @@ def find_pipes(config: Path, folder: Path) -> dict[str, Path]:
 def read_hyperparameters(path: Path) -> dict[str, str]:
     """A job's hyperparameters, without those that steer SageMaker's own toolkits.
 
-    SageMaker's SDK may write strings as JSON, in quotation marks; those are taken off.
-
     Raises:
-        ConfigError: the file is not a flat map of strings.
+        ConfigError: the file is no JSON object, a name is given twice, or a value is an object.
     """
     values = read_json(path, default={})
-    for name, value in values.items():
-        if not isinstance(value, str):
-            raise ConfigError(
-                f"{path}: the hyperparameter {name!r} is {value!r}, which is no string.",
-                "SageMaker writes all values as strings; quote it.",
-            )
-    return {
-        name: unquoted(text)
-        for name, text in values.items()
-        if not name.startswith(FOREIGN_HYPERPARAMETERS)
+    ours = {
+        name: value
+        for name, value in values.items()
+        if not name.strip().replace("-", "_").startswith(FOREIGN_HYPERPARAMETERS)
     }
+    return plain_hyperparameters(ours, str(path))
 
 
-def unquoted(text: str) -> str:
-    """A string that was written as JSON, as it was meant; any other string as it is."""
-    try:
-        value = json.loads(text)
-    except (ValueError, RecursionError):
+def plain_hyperparameters(values: Mapping[str, Any], where: str = "") -> dict[str, str]:
+    """Names and values as they were meant, of any writing that people and SDKs send.
+
+    SDKs write JSON (texts and lists with quotation marks) or Python (``True``, ``None``), and take
+    names with dashes. ``None`` means what it means in Python: not given; of the operations of
+    ``augment`` it means none.
+
+    Args:
+        values: By name, mostly texts.
+        where: The file they are from, for the error.
+
+    Raises:
+        ConfigError: a name is given twice, or a value is an object.
+    """
+    plain: dict[str, str] = {}
+    for raw_name, raw in values.items():
+        name = raw_name.strip().replace("-", "_")
+        if name in plain:
+            spelled = " and ".join(
+                repr(it) for it in values if it.strip().replace("-", "_") == name
+            )
+            raise ConfigError(f"{name} is given twice, as {spelled}.", "Give it once.")
+        text = plain_text(raw)
+        if text is None and isinstance(raw, dict):
+            told = f"{where}: " if where else ""
+            raise ConfigError(
+                f"{told}the hyperparameter {name!r} is {raw!r}, which is an object.",
+                "Give one value, as text.",
+            )
+        if text is not None or name in NONE_IS_A_VALUE:
+            plain[name] = "none" if text is None else text
+    return plain
+
+
+def plain_text(raw: Any) -> str | None:
+    """One value as text: without quotation marks, a list with commas; None where it says None.
+
+    A text that is neither JSON nor a Python literal is itself.
+    """
+    for _ in range(3):  # quoted once by the user, once by an SDK
+        if not isinstance(raw, str):
+            break
+        raw = raw.strip()
+        read = literal(raw)
+        if isinstance(read, str) or read is None or isinstance(read, list | tuple):
+            raw = read
+    if raw is None or isinstance(raw, dict):
+        return None
+    if isinstance(raw, list | tuple):
+        return ",".join(plain_text(part) or "none" for part in raw)
+    return str(raw).strip()
+
+
+def literal(text: str) -> Any:
+    """What a text is as JSON or as a Python literal; the text itself where it is neither."""
+    if len(text) > MAX_HYPERPARAMETER:
         return text
-    return value if isinstance(value, str) else text
+    for read in (json.loads, ast.literal_eval):
+        with suppress(ValueError, SyntaxError, RecursionError, MemoryError):
+            return read(text)
+    return text
 
 
 def read_hosts(path: Path) -> tuple[tuple[str, ...], str]:

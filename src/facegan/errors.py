@@ -7,6 +7,7 @@
     ├─ DatasetError             an empty folder, an unreadable picture (names the file)
     ├─ RunError                 a run folder is taken, a checkpoint cannot be written or read
     │  └─ PeerLost              another process of the run failed or was lost (names it)
+    ├─ OutputError              a file or folder that was asked for cannot be written
     ├─ TrainingDiverged         a loss term is not finite (names the term and the kimg)
     ├─ ArtifactError            a model file is missing, damaged, hostile, or of a newer schema
     ├─ ExportError              a generator cannot be exported (a missing package, the exporter)
@@ -35,6 +36,8 @@ status, ``cli/`` the one from class to exit code.
 
 import difflib
 from collections.abc import Sequence
+
+CLOSE = 0.7  # of difflib's ratio: a letter wrong, missing or swapped; not another word
 
 
 class FaceGANError(Exception):
@@ -68,6 +71,10 @@ class RunError(FaceGANError):
 
 class PeerLost(RunError):
     """Another process of the run failed or was lost."""
+
+
+class OutputError(FaceGANError):
+    """A file or folder that was asked for cannot be written."""
 
 
 class TrainingDiverged(FaceGANError):
@@ -180,8 +187,23 @@ def first_line(error: BaseException) -> str:
 
 
 def nearest(name: str, known: Sequence[str], kinds: str = "names") -> str:
-    """A hint that offers the known names closest to a mistyped one, or lists them all."""
-    close = difflib.get_close_matches(name, known, n=3, cutoff=0.5)
+    """A hint that offers the known names close to a mistyped one, or lists them all.
+
+    Case, and dashes for underscores, count for nothing; a name that is only somewhat alike is not
+    offered: that would send people the wrong way.
+    """
+    spelled = {plain_name(it): it for it in reversed(known)}
+    asked = plain_name(name)
+    close = difflib.get_close_matches(asked, spelled, n=3, cutoff=CLOSE)
+    if not close:  # two letters swapped, which difflib counts as two mistakes
+        close = [it for it in spelled if sorted(it) == sorted(asked)][:1]
+    if not close and len(asked) > 2:
+        close = [it for it in reversed(spelled) if it.startswith(asked)][:3]
     if close:
-        return "Did you mean " + " or ".join(close) + "?"
+        return "Did you mean " + " or ".join(spelled[it] for it in close) + "?"
     return f"Known {kinds}: " + ", ".join(sorted(known)) + "."
+
+
+def plain_name(name: str) -> str:
+    """A name without what people write differently: case, dashes, blanks around it."""
+    return name.strip().lower().replace("-", "_")

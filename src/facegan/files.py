@@ -1,10 +1,12 @@
 """A file is written whole or not at all, and known by its digest: what every room relies on."""
 
 import contextlib
+import errno
 import hashlib
 import json
 import os
 import stat
+import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -21,6 +23,24 @@ def write_aside(path: Path, content: bytes) -> None:
         OSError: it cannot be written (a full disk, a folder that is a file); no partial file stays.
     """
     write_all_aside({path: content})
+
+
+def check_writable(path: Path) -> None:
+    """Try whether a file or folder can be made at a path, really; nothing is left behind.
+
+    Raises:
+        OSError: it cannot: no permission, a file on the way, a file system that is read-only.
+    """
+    folder = path if path.is_dir() else path.parent
+    while not folder.is_dir():
+        if folder.exists():
+            raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR), str(folder))
+        folder = folder.parent
+    try:
+        with tempfile.TemporaryFile(dir=folder):
+            pass
+    except OSError as cause:
+        raise type(cause)(cause.errno, cause.strerror, str(folder)) from None
 
 
 def write_all_aside(contents: Mapping[Path, bytes]) -> None:

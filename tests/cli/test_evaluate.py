@@ -140,9 +140,9 @@ def test_a_run_and_evaluate_find_the_same_numbers(
     ("words", "code", "message"),
     [
         (["--evaluate-data", "{folder}"], 2, "--evaluate-kimg"),
-        (["--evaluate-kimg", "1", "--evaluate-data", "{folder}"], 3, "holds no pictures"),
-        (["--evaluate-kimg", "1", "--evaluate-samples", "3"], 2, "evaluate_samples"),
-        (["--evaluate-kimg", "1", "--evaluate-extractor", "clip"], 2, "evaluate_extractor"),
+        (["--evaluate-kimg", "1", "--evaluate-data", "{folder}"], 3, "holds no images"),
+        (["--evaluate-kimg", "1", "--evaluate-samples", "3"], 2, "--evaluate-samples"),
+        (["--evaluate-kimg", "1", "--evaluate-extractor", "clip"], 2, "--evaluate-extractor"),
     ],
 )
 def test_mistakes_of_an_evaluated_run_are_found_before_it_starts(

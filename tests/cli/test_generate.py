@@ -289,12 +289,13 @@ def test_the_same_command_writes_the_same_bytes_over_the_old_file(
     ],
 )
 def test_a_wrong_command_line_is_told_before_the_model_is_loaded(
-    arguments: list[str], told: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
-    capsys: pytest.CaptureFixture[str],
+    arguments: list[str], told: str, model_dir: Path, tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str],
 ) -> None:  # fmt: skip
-    """Exit code 2, the mistake by name, no file: although the model does not even exist."""
+    """Exit code 2, the mistake by name, no file: and the model was not opened."""
     monkeypatch.chdir(tmp_path)
-    assert generate("no_such_model", *arguments) == 2
+    monkeypatch.setattr("facegan.cli.generate.open_model", lambda model: pytest.fail("opened"))
+    assert generate(model_dir, *arguments) == 2
     error = capsys.readouterr().err
     assert told in " ".join(error.split()) and "Traceback" not in error
     assert not list(tmp_path.iterdir())
@@ -315,7 +316,8 @@ def test_a_truncation_the_family_has_not_is_refused(
     """DCGAN has no truncation; it is told, not ignored, and no file is made."""
     out = tmp_path / "a.png"
     assert generate(model_dir, "--seeds", 1, "--truncation", 0.5, "--out", out) == 10
-    assert "truncation" in capsys.readouterr().err
+    told = capsys.readouterr().err
+    assert "--truncation" in told and "truncation_psi" not in told
     assert not out.exists()
 
 
@@ -324,7 +326,7 @@ def test_a_folder_that_cannot_be_written_is_told(
 ) -> None:
     """A file stands where a folder is needed."""
     (tmp_path / "taken").write_text("")
-    assert generate(model_dir, "--seeds", 1, "--out", tmp_path / "taken" / "a.png") == 1
+    assert generate(model_dir, "--seeds", 1, "--out", tmp_path / "taken" / "a.png") == 4
     assert "cannot be written" in capsys.readouterr().err
 
 

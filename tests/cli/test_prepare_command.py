@@ -55,7 +55,7 @@ def test_a_damaged_shard_exits_3_and_is_named(
 
 
 @pytest.mark.parametrize(("source", "told"), [
-    ("nowhere", "does not exist"), ("file.txt", "no folder, no zip and no tar"),
+    ("nowhere", "does not exist"), ("file.txt", "is a text file, not a folder or an archive"),
 ])  # fmt: skip
 def test_a_source_that_is_none_exits_3(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], source: str, told: str

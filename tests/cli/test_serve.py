@@ -183,18 +183,22 @@ def test_a_huge_body_is_refused_over_the_wire(server: Server, is_chunked: bool) 
 
 
 def test_a_port_in_use_is_told_before_the_model_is_loaded(
-    server: Server, capsys: pytest.CaptureFixture[str]
-) -> None:
+    server: Server, model_dir: Path, monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:  # fmt: skip
     """Exit code 7, the port, and the flag that mends it."""
-    assert serve("no-such-model", "--port", server.port) == 7
+    monkeypatch.setattr("facegan.cli.serve.check_model", lambda *_: pytest.fail("opened"))
+    assert serve(model_dir, "--port", server.port) == 7
     told = capsys.readouterr().err
     assert f"Port {server.port}" in told and "--port" in told and "Traceback" not in told
 
 
 @pytest.mark.parametrize("host", ["no.such.host.invalid", "192.0.2.1", "a" * 100])
-def test_a_host_that_is_not_here_is_told(host: str, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_host_that_is_not_here_is_told(
+    host: str, model_dir: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     """Exit code 7 for a name that is unknown, and for another machine's address."""
-    assert serve("model", "--host", host, "--port", free_port()) == 7
+    assert serve(model_dir, "--host", host, "--port", free_port()) == 7
     assert host in capsys.readouterr().err
 
 

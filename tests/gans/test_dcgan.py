@@ -146,7 +146,7 @@ def test_the_standard_64px_generator_has_the_papers_widths() -> None:
     [
         ({"conv_dmi": 3}, "Did you mean conv_dim"),
         ({"latent_dim": 0}, "between 1 and 4096"),
-        ({"latent_dim": "many"}, "must be a int"),
+        ({"latent_dim": "many"}, "must be a whole number"),
         ({"beta1": "nan"}, "finite"),
         ({"share_fakes": "maybe"}, "share_fakes is 'maybe'"),
         ({"latent_distribution": "norml"}, "Did you mean normal"),

@@ -10,7 +10,7 @@ from facegan.errors import ConfigError
 from facegan.training.augment import Augment
 from facegan.training.augment.diff_augment import cut_out, jitter_colour, translate
 from facegan.training.augment.draws import Draws
-from facegan.training.augment.policy import OPERATIONS, parse_policy
+from facegan.training.augment_text import OPERATIONS, parse_policy
 
 DIFF_AUGMENT, ADA = ("color", "translation", "cutout"), ("blit", "geom", "recolor", "cutout")
 POLICIES = [

@@ -24,12 +24,12 @@ def test_the_recipe_fills_in_what_was_not_asked_for() -> None:
     ("values", "message"),
     [
         ({"batch_sice": "3"}, "Unknown hyperparameter 'batch_sice'. Did you mean batch_size"),
-        ({"batch_size": "1"}, "batch_size is '1'.*greater than or equal to 2"),
+        ({"batch_size": "1"}, "batch_size is 1.*greater than or equal to 2"),
         ({"batch_size": "many"}, "batch_size is 'many'"),
         ({"total_kimg": "nan"}, "total_kimg is 'nan'"),
         ({"total_kimg": "-1"}, "total_kimg is '-1'"),
         ({"precision": "fp8"}, "precision is 'fp8'"),
-        ({"seed": "-1"}, "seed is '-1'"),
+        ({"seed": "-1"}, "seed is -1"),
     ],
 )
 def test_a_wrong_value_is_named_with_the_mend(values: dict[str, str], message: str) -> None:

@@ -42,7 +42,9 @@ def test_a_wrong_class_is_named_by_its_place(wanted: str) -> None:
 def test_classes_are_a_list(wanted: str) -> None:
     """One class for all is still a list of one."""
     error = refusal(f'{{"seeds": [1], "classes": {wanted}}}')
-    assert error.message == "classes: input should be a list." and '"classes": [' in error.hint
+    assert (
+        error.message.startswith("classes: must be a list, not ") and '"classes": [' in error.hint
+    )
 
 
 @pytest.mark.parametrize("classes", [[], [1, 2], [1, 2, 3, 4]])
@@ -101,7 +103,7 @@ def test_a_field_twice_is_refused() -> None:
 )
 def test_a_body_that_is_no_json_object_is_refused(body: str | bytes) -> None:
     """The hint shows one that is."""
-    assert "Example" in refusal(body).hint
+    assert any(word in refusal(body).hint for word in ("Example", "Write"))
 
 
 @pytest.mark.parametrize("opening", ["[", '{"seeds":', '{"latents": [['])
@@ -196,7 +198,7 @@ def test_fields_that_do_not_go_together_are_refused(fields: dict[str, Any], told
     """Each in a sentence that names the field, with an example of what does go."""
     error = refusal(json.dumps(fields))
     assert error.message.startswith(told) or told in error.message
-    assert error.hint.startswith("Example")
+    assert error.hint.startswith(("Example", "Write"))
 
 
 @pytest.mark.parametrize(

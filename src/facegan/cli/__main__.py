@@ -3,7 +3,7 @@
 import logging
 import os
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, NoReturn
 
 import click
@@ -12,6 +12,7 @@ from facegan import __version__, errors
 from facegan.cli.cache import set_torch_cache
 from facegan.cli.lazy import LazyVerbs, Verb
 from facegan.cli.missing import told_of
+from facegan.cli.speech import complain, flags_of, named_command, with_flags, without_json
 
 # In the order of the line.
 VERBS = {
@@ -34,10 +35,12 @@ VERBS = {
 }
 
 # What a script can tell apart by exit code; 2 is click's own for a wrong command line.
+# docs/exit-codes.md explains them; a test compares the two.
 EXIT_CODES: dict[type[errors.FaceGANError], int] = {
     errors.ConfigError: 2,
     errors.DatasetError: 3,
     errors.RunError: 4,
+    errors.OutputError: 4,
     errors.TrainingDiverged: 5,
     errors.ArtifactError: 6,
     errors.ServeError: 7,
@@ -70,6 +73,11 @@ def facegan() -> None:
       facegan invoke --endpoint-url http://localhost:8080 --seeds 0-15 --out faces.png
 
     `facegan COMMAND --help` explains each, with examples.
+
+    \b
+    Exit codes: 0 done; 1 a fault of facegan; 2 a wrong command line or hyperparameter; 3 data;
+    4 a run's folder or an output; 5 diverged; 6 a model; 7 the server; 8 an endpoint; 9 AWS;
+    10 a request; 11 a metric; 12 the export; 13 Docker; 14 a package is missing; 130 Ctrl-C.
     """
 
 
@@ -93,17 +101,36 @@ def run_safely(command: Callable[..., Any], arguments: list[str] | None = None) 
         click.echo("\nInterrupted.", err=True)
         return 130
     except errors.FaceGANError as error:
-        click.secho(f"Error: {error.message}", fg="red", err=True)
-        if error.hint:
-            click.echo(error.hint, err=True)
+        complain(*spoken(error, command, sys.argv[1:] if arguments is None else arguments))
         return exit_code(error)
+    except BrokenPipeError:  # `| head` has read enough
+        sys.stdout = open(os.devnull, "w")  # noqa: SIM115
+        return 0
+    except OSError as cause:
+        if cause.filename is None:
+            raise
+        complain(f"{cause.filename}: {(cause.strerror or str(cause)).lower()}.")
+        return EXIT_CODES[errors.OutputError]
     except ModuleNotFoundError as missing:
         if (told := told_of(missing)) is None:
             raise
-        click.secho(f"Error: {told[0]}", fg="red", err=True)
-        click.echo(told[1], err=True)
+        complain(*told)
         return NOT_INSTALLED
     return 0
+
+
+def spoken(
+    error: errors.FaceGANError, command: Callable[..., Any], arguments: Sequence[str]
+) -> tuple[str, str]:
+    """An error's sentence and hint, with hyperparameters and options named as flags."""
+    if not isinstance(command, click.Command):
+        return error.message, error.hint
+    flags = flags_of(named_command(command, arguments), arguments)
+    is_of_names = "hyperparameter" in error.message
+    return (
+        with_flags(error.message, flags),
+        with_flags(without_json(error.hint), flags, offers_flags=is_of_names),
+    )
 
 
 def main() -> None:

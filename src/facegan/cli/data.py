@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import click
 
+from facegan.cli.inputs import PREPARED, URL, check_output, check_source
 from facegan.name_lists import quoted
 
 if TYPE_CHECKING:
@@ -98,6 +99,7 @@ def toy(
 
     from facegan.data.toy_faces import write_toy_faces
 
+    check_output(out)
     with tqdm(total=images, unit=" images", desc="Drawing toy faces", disable=None) as bar:
 
         def advance(count: int) -> None:
@@ -159,7 +161,7 @@ LOG_SECONDS = 30  # between lines of progress where nobody watches
     metavar="ENCODING",
     help="How names in an archive are written that does not say it, as cp437, cp932 or gbk.",
 )
-@click.option("--endpoint-url", metavar="URL", help="Another S3 than AWS's.")
+@click.option("--endpoint-url", type=URL, metavar="URL", help="Another S3 than AWS's.")
 @click.option("--region", metavar="REGION", help="AWS region.  [default: your AWS settings]")
 @click.option("--profile", metavar="PROFILE", help="AWS profile.  [default: your AWS settings]")
 def prepare(
@@ -219,7 +221,10 @@ def prepare(
     from facegan.preparing import prepare as prepare_pictures
     from facegan.preparing.account import Aside
 
+    check_output(out)
     share = find_share(shard, parts, source)
+    for named in (None if share.is_given else source, paired, label_maps, unpaired):
+        check_source(named)
     part, host = (None, share.place) if share.is_given else (share.place, None)
     if shard == "auto" and share.place:
         out = out / f"part-{share.place[0]:05d}"
@@ -390,7 +395,7 @@ def companions_of(manifest: dict[str, Any], out: Path) -> Iterator[tuple[dict[st
 
 
 @command.command("stream")
-@click.argument("packed", metavar="PACKED", type=folder_type)
+@click.argument("packed", metavar="PACKED", type=PREPARED)
 @click.option("--out", required=True, type=folder_type, help="Folder to make, or to go on with.")
 @click.option(
     "--seed",
@@ -415,6 +420,7 @@ def stream(packed: Path, out: Path, seed: int) -> None:
     """
     from facegan.data.streaming import stream_packed
 
+    check_output(out)
     with progress_bar("Streaming") as on_progress:
         manifest = stream_packed(packed, out, seed, on_progress=on_progress)
     if manifest.get("already_there"):
@@ -443,13 +449,14 @@ def merge(parts: tuple[Path, ...], out: Path) -> None:
     """
     from facegan.preparing import merge as merge_parts
 
+    check_output(out)
     with progress_bar("Merging") as on_progress:
         manifest = merge_parts(parts, out, on_progress)
     tell_counts(manifest, out)
 
 
 @command.command("check")
-@click.argument("folder", metavar="DIR", type=folder_type)
+@click.argument("folder", metavar="DIR", type=PREPARED)
 def check(folder: Path) -> None:
     """Read all of a prepared data set: is it what its manifest says, and what is in it?
 
@@ -501,9 +508,12 @@ def tell_checked(checked: "Checked") -> None:
         tell_checked(companion)
 
 
+GRID_FORMATS = {".png": "PNG", ".jpg": "JPEG", ".jpeg": "JPEG", ".webp": "WEBP"}
+
+
 @command.command("show")
-@click.argument("folder", metavar="DIR", type=folder_type)
-@click.option("--out", required=True, type=folder_type, help="The PNG to write.")
+@click.argument("folder", metavar="DIR", type=PREPARED)
+@click.option("--out", required=True, type=folder_type, help="The .png, .jpg or .webp to write.")
 @click.option("--images", default=64, show_default=True, help="How many, spread over the data set.")
 @click.option("--columns", type=int, help="[default: as square as can be]")
 def show(folder: Path, out: Path, images: int, columns: int | None) -> None:
@@ -520,18 +530,21 @@ def show(folder: Path, out: Path, images: int, columns: int | None) -> None:
 
     from PIL import Image
 
-    from facegan.errors import DatasetError
+    from facegan.errors import OutputError
     from facegan.files import write_aside
     from facegan.pictures import montage
     from facegan.preparing import sample
 
+    if (kind := GRID_FORMATS.get(out.suffix.lower())) is None:
+        raise click.UsageError(f"--out {out}: name a .png, .jpg or .webp, as {out.stem}.png.")
+    check_output(out)
     pictures = sample(folder, images)
     sides = pictures.shape[2] // pictures.shape[1]  # a picture and its companions
     columns = columns or math.ceil(math.sqrt(len(pictures) / sides))
     stream = io.BytesIO()
-    Image.fromarray(montage(pictures, columns, gap=2 * sides)).save(stream, "PNG")
+    Image.fromarray(montage(pictures, columns, gap=2 * sides)).save(stream, kind)
     try:
         write_aside(out, stream.getvalue())
     except OSError as cause:
-        raise DatasetError(f"{out} cannot be written: {cause.strerror}.") from cause
+        raise OutputError(f"{out} cannot be written: {cause.strerror}.") from cause
     click.echo(f"{len(pictures)} of the images in {folder} are in {out}")

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from facegan.cli.cache import default_cache
+from facegan.cli.inputs import DATA, MODEL
 from facegan.cli.places import absolute, reached
 from facegan.preparing.describing import refuse_archive
 
@@ -22,9 +23,10 @@ DRAWN_AT_ONCE = 64
 
 
 @click.command("evaluate")
-@click.argument("model", type=click.Path(path_type=Path), metavar="MODEL")
+@click.argument("model", type=MODEL)
 @click.option(
     "--data",
+    type=DATA,
     required=True,
     metavar="DIR",
     help="Real pictures: those it was trained on or, better, others of their kind.",

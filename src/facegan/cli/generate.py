@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from facegan.cli.inputs import MODEL
 from facegan.cli.mixing import deliver_table, plan_table
 from facegan.cli.options import face_options
 from facegan.cli.orders import deliver, take_order
@@ -16,7 +17,7 @@ if TYPE_CHECKING:
 
 
 @click.command("generate")
-@click.argument("model", type=click.Path(path_type=Path), metavar="MODEL")
+@click.argument("model", type=MODEL)
 @face_options
 def command(model: Path, mix: list[int] | None, mix_layers: list[int] | None, **faces: Any) -> None:
     """Draw faces with MODEL, a model.tar.gz or the folder of one, without a server.

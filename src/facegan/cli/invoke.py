@@ -4,6 +4,7 @@ from typing import Any
 
 import click
 
+from facegan.cli.inputs import URL
 from facegan.cli.options import face_options
 from facegan.cli.orders import check_streamed, deliver, deliver_as_they_come, take_order
 from facegan.client import FaceClient, Transport
@@ -20,6 +21,7 @@ from facegan.cloud.invoke_endpoint import SageMakerTransport
 )
 @click.option(
     "--endpoint-url",
+    type=URL,
     metavar="URL",
     help="A server's own address, as http://localhost:8080.  [default: AWS]",
 )

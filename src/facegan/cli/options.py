@@ -1,10 +1,10 @@
 """The options that `generate` and `invoke` share: which faces to draw, and where to."""
 
 from collections.abc import Callable
-from pathlib import Path
 
 import click
 
+from facegan.cli.inputs import LATENTS
 from facegan.client import parse_seeds
 from facegan.name_lists import read_names
 
@@ -43,7 +43,7 @@ FACE_OPTIONS = (
     ),
     click.option(
         "--latents",
-        type=click.Path(exists=True, dir_okay=False, path_type=Path),
+        type=LATENTS,
         metavar="FILE.npy",
         help="One face a row of an array (N, latent_dim), instead of --seeds.",
     ),

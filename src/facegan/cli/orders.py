@@ -8,8 +8,9 @@ from typing import Any
 
 import click
 
+from facegan.cli.inputs import check_output
 from facegan.client import FaceClient
-from facegan.errors import InvocationError, RequestError
+from facegan.errors import InvocationError, OutputError, RequestError
 from facegan.files import write_aside
 from facegan.pictures import enlarge_animation, enlarge_png
 from facegan.wire import (
@@ -79,6 +80,7 @@ def take_order(
     if (seeds is None) == (latents is None):
         raise click.UsageError("Say which faces: either --seeds 0-15 or --latents FILE.npy.")
     content_type = content_type_of(out)
+    check_output(Path(out))
     numbers: Any = None if latents is None else read_latents(latents)
     given = len(seeds) if seeds is not None else len(numbers)
     classes = chosen_classes(classes, class_names)
@@ -171,6 +173,8 @@ def check_picture(
 def content_type_of(out: str) -> str | None:
     """What the suffix of --out asks for; None for a folder."""
     path = Path(out)
+    if out == "-":
+        raise click.UsageError("--out -: images are not written to standard output. Name a file.")
     if out.endswith(("/", os.sep)) or path.is_dir() or not path.suffix:
         if path.is_file():
             raise click.UsageError(f"--out {out}: is a file, and without a suffix means a folder.")
@@ -266,4 +270,4 @@ def write(path: Path, content: bytes) -> None:
     try:
         write_aside(path, content)
     except OSError as cause:
-        raise click.ClickException(f"{path} cannot be written: {cause.strerror}.") from cause
+        raise OutputError(f"{path} cannot be written: {cause.strerror}.") from cause

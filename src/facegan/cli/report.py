@@ -6,15 +6,17 @@ from typing import Any
 
 import click
 
+from facegan.cli.inputs import DATA_FOLDER, RUN, check_output
+
 
 @click.command("report")
-@click.argument("run", type=click.Path(path_type=Path), metavar="RUN")
+@click.argument("run", type=RUN)
 @click.option(
     "--out", type=click.Path(path_type=Path), help="The page.  [default: RUN/report.html]"
 )
 @click.option(
     "--data",
-    type=click.Path(path_type=Path),
+    type=DATA_FOLDER,
     help="Folder of the real pictures.  [default: the one the run was started on]",
 )
 @click.option(
@@ -49,6 +51,7 @@ def command(
 
     The page is one file that loads nothing. What a run does not have yet is said on it.
     """
+    check_output(out or run / "report.html")
     # torch takes seconds to import: after the mistakes of the command line, not before
     from facegan.report import find_reals, read_run, write_report
 

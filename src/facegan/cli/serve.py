@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from facegan.cli.addresses import find_address, reachable
+from facegan.cli.inputs import MODEL
 from facegan.errors import ArtifactError, FaceGANError, ServeError
 
 if TYPE_CHECKING:
@@ -37,7 +38,7 @@ FOR_PEOPLE = {  # gunicorn's settings where nobody asked for a form of the log
 
 
 @click.command("serve")
-@click.argument("model", type=click.Path(path_type=Path))
+@click.argument("model", type=MODEL)
 @click.option(
     "--host",
     default="127.0.0.1",

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 import click
 
 from facegan.cli.addresses import find_address
+from facegan.cli.inputs import DATA_FOLDER, MODEL, URL
 from facegan.client import HttpTransport, Transport
 from facegan.errors import ConfigError, ServeError
 
@@ -32,11 +33,11 @@ ONE = "Say whose faces: --endpoint-url URL, --endpoint NAME or --model FILE, one
 
 
 @click.command("studio")
-@click.option("--endpoint-url", metavar="URL", help="A server's address.")
+@click.option("--endpoint-url", type=URL, metavar="URL", help="A server's address.")
 @click.option("--endpoint", metavar="NAME", help="An endpoint on AWS, through boto3.")
 @click.option(
     "--model",
-    type=click.Path(path_type=Path),
+    type=MODEL,
     metavar="FILE",
     help="A model.tar.gz or its folder, drawn in this process.",
 )
@@ -49,7 +50,7 @@ ONE = "Say whose faces: --endpoint-url URL, --endpoint NAME or --model FILE, one
 )
 @click.option(
     "--data",
-    type=click.Path(exists=True, file_okay=False, path_type=Path),
+    type=DATA_FOLDER,
     metavar="FOLDER",
     help="A data set, for the quiz: real or generated?",
 )

@@ -12,12 +12,15 @@ from typing import Any
 import click
 
 from facegan.cli.export import add_graphs
+from facegan.cli.inputs import S3, refuse_data, refuse_run
 from facegan.cli.places import Place, absolute, reached
 from facegan.cli.processes import train_shared
+from facegan.cli.speech import to_flag
 from facegan.cli.worker import Order, take_part
-from facegan.environment import WorkerEnvironment
-from facegan.errors import ConfigError
+from facegan.environment import WorkerEnvironment, plain_hyperparameters
+from facegan.errors import ConfigError, plain_name
 from facegan.name_lists import quoted
+from facegan.path_kinds import IMAGES, what_is
 from facegan.tick_line import METRIC_DEFINITIONS
 
 HELP = """Train a GAN on a folder of pictures; ends with RUN/model.tar.gz.
@@ -55,8 +58,31 @@ class TrainCommand(click.Command):
                 formatter.write_dl(rows)
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        args = [with_dashes(word) for word in args]
         ctx.args = list(args)  # --help is handled while parsing, and asks for the family
         return super().parse_args(ctx, args)
+
+    def hyperparameter_names(self) -> list[str]:
+        """Every name that may be given as a flag, of any family."""
+        return all_names()
+
+
+def with_dashes(word: str) -> str:
+    """A flag as it is written here: --batch_size is --batch-size."""
+    if not word.startswith("--"):
+        return word
+    name, equals, value = word.partition("=")
+    return name.replace("_", "-") + equals + value
+
+
+def all_names() -> list[str]:
+    """The hyperparameters of all families and of the trainer, and the options."""
+    from facegan.gans import FAMILIES
+    from facegan.training import TrainingConfig
+
+    presets = [next(iter(family.presets.values())) for family in FAMILIES.values()]
+    numbers = [spec.name for preset in presets for spec in preset.hyperparameters()]
+    return [*numbers, *TrainingConfig.model_fields, *OPTIONS]
 
 
 def chosen(args: list[str]) -> tuple[str, str]:
@@ -84,7 +110,7 @@ def hyperparameter_rows(family: str, preset: str) -> Iterator[tuple[str, list[tu
     yield (
         f"Hyperparameters of {family}, with the values of {preset}",
         [
-            (flag(spec.name), f"{spec.metadata['help']}  [{getattr(numbers, spec.name)}]")
+            (to_flag(spec.name), f"{spec.metadata['help']}  [{getattr(numbers, spec.name)}]")
             for spec in numbers.hyperparameters()
         ],
     )
@@ -92,15 +118,10 @@ def hyperparameter_rows(family: str, preset: str) -> Iterator[tuple[str, list[tu
     yield (
         "Hyperparameters of the trainer",
         [
-            (flag(name), f"{spec.description}  [{getattr(defaults, name)}]")
+            (to_flag(name), f"{spec.description}  [{getattr(defaults, name)}]")
             for name, spec in TrainingConfig.model_fields.items()
         ],
     )
-
-
-def flag(name: str) -> str:
-    """A hyperparameter's name as a flag."""
-    return "--" + name.replace("_", "-")
 
 
 def parse_flags(args: list[str]) -> dict[str, str]:
@@ -108,20 +129,35 @@ def parse_flags(args: list[str]) -> dict[str, str]:
 
     Raises:
         UsageError: a value without a flag, or a flag without a value.
+        ConfigError: a flag is given in two writings.
     """
+    from facegan.training.aliases import ALIASES
+
     values: dict[str, str] = {}
     rest = list(args)
     while rest:
         word = rest.pop(0)
-        if not word.startswith("--"):
-            raise click.UsageError(f"What is {word!r}? Hyperparameters are written --name value.")
+        if not word.startswith("--") or word == "--":
+            raise click.UsageError(stray(word))
         name, equals, value = word.removeprefix("--").partition("=")
         if not equals:
-            if not rest:
-                raise click.UsageError(f"--{name} needs a value.")
-            value = rest.pop(0)
+            if rest and not rest[0].startswith("--"):
+                value = rest.pop(0)
+            elif plain_name(name) not in ALIASES:  # a switch elsewhere; its name is told instead
+                raise click.UsageError(f"--{name} needs a value, as --{name} VALUE.")
         values[name.replace("-", "_")] = value
-    return values
+    return plain_hyperparameters(values)
+
+
+def stray(word: str) -> str:
+    """What to say of a word that belongs to no flag; what lies at it, where it is a path."""
+    told = f"What is {word!r}? Hyperparameters are written --name value."
+    match what_is(word).kind:
+        case "images" | "data set" | "zip" | "archives":
+            return f"{told} The folder of images is given as --data {word}."
+        case "run" | "unfinished run":
+            return f"{told} A run is continued by --out {word} --resume."
+    return told
 
 
 def print_metric_definitions(ctx: click.Context, param: click.Parameter, asked: bool) -> None:
@@ -145,7 +181,9 @@ def print_metric_definitions(ctx: click.Context, param: click.Parameter, asked: 
     help="Which split of the data to train on; all: every picture.  [default: train, if there is "
     "one]",
 )
-@click.option("--out", type=click.Path(path_type=Path), required=True, help="The run's folder.")
+@click.option(
+    "--out", metavar="DIR", type=click.Path(path_type=Path), help="The run's folder.  [required]"
+)
 @click.option("--family", help="Which family of GANs.  [default: dcgan]")
 @click.option(
     "--preset", help="Which of the family's presets.  [default: the family's for the resolution]"
@@ -188,7 +226,7 @@ def print_metric_definitions(ctx: click.Context, param: click.Parameter, asked: 
 )
 @click.argument("hyperparameters", nargs=-1, type=click.UNPROCESSED)
 def command(
-    out: Path,
+    out: Path | None,
     resume: bool,
     processes: int | None,
     hyperparameters: tuple[str, ...],
@@ -196,20 +234,20 @@ def command(
 ) -> None:
     given = parse_flags(list(hyperparameters))
     asked = {name: value for name, value in options.items() if value is not None}
+    environment = WorkerEnvironment.from_mapping(os.environ)
+    if environment is None or environment.rank == 0:
+        check_quickly(out, asked, given, resume)
+    if out is None:
+        raise click.UsageError("Missing option '--out': the folder of the run.")
     for name in ("data", "evaluate_data"):
         if name in asked:
             asked[name] = absolute(asked[name])
-    if "data" not in asked and not resume:
-        raise click.UsageError(
-            "Missing option '--data': the folder of pictures to train on. "
-            "Draw one with: facegan data toy --out DIR"
-        )
 
     def decide() -> Order:
         plan = resumed_plan(out, asked, given) if resume else new_plan(out, asked, given)
         return Order(str(out), plan, resume)
 
-    if environment := WorkerEnvironment.from_mapping(os.environ):
+    if environment:
         if processes is not None:
             raise click.UsageError("torchrun says how many processes there are; not --processes.")
         take_part(environment, decide, asked.get("data"))
@@ -217,11 +255,114 @@ def command(
         train_shared(decide(), processes)
 
 
+def check_quickly(
+    out: Path | None, asked: dict[str, Any], given: dict[str, str], resume: bool
+) -> None:
+    """Refuse what can be told without torch, which takes seconds to import: names, paths, access.
+
+    Raises:
+        UsageError: --data or --out is missing.
+        FaceGANError: a name, a value, a path or a folder's access is wrong.
+    """
+    from facegan.training.run_lock import check_free
+
+    before: dict[str, Any] = {}
+    if resume and out is not None:
+        refuse_run(what_is(out))
+        before = recorded_plan(out)
+    check_names({**before, **asked}, given)
+    if "data" not in asked and not resume:
+        raise click.UsageError(
+            "Missing option '--data': the folder of pictures to train on. "
+            "Draw one with: facegan data toy --out DIR"
+        )
+    for name in ("data", "evaluate_data"):
+        if name in asked and not asked[name].startswith(S3):
+            refuse_data(what_is(asked[name]), asked.get("resolution") or 64)
+    if out is not None and not resume:
+        check_free(out)
+
+
+def recorded_plan(out: Path) -> dict[str, Any]:
+    """What a run was started as; empty where its record cannot be read, which RunFolder tells."""
+    with contextlib.suppress(OSError, ValueError, KeyError, TypeError):
+        return dict(json.loads((out / "run.json").read_text())["plan"])
+    return {}
+
+
+def check_names(
+    asked: dict[str, Any], given: dict[str, str], also: tuple[str, ...] = OPTIONS
+) -> None:
+    """Refuse names and values that no family, preset or trainer takes; needs no torch.
+
+    Raises:
+        ConfigError: names the first.
+    """
+    from facegan.gans import check_conditional, convert, find_family, find_preset
+    from facegan.training.aliases import EPOCHS
+    from facegan.training.plan import resolve_plan
+
+    family = find_family(asked.get("family", FAMILY))
+    side = asked.get("resolution")
+    if side is None and "data" in asked:
+        side = prepared_side(Path(asked["data"]))
+    side = convert("resolution", int, side) if side is not None else None
+    if side is not None:
+        name = asked.get("preset") or family.default_preset(side)
+    else:
+        name = asked.get("preset") or next(iter(family.presets))
+    find_preset(family, name)
+    plan = {**asked, "family": family.name, "preset": name, **given}
+    wants_count = any(plain_name(it) in EPOCHS for it in given)
+    images = count_images(asked.get("data", "")) if wants_count else None
+    numbers, config = resolve_plan(plan, also, images)
+    for held_out in ("evaluate_data", "evaluate_split"):
+        if held_out in plan and not config.evaluate_kimg:
+            raise ConfigError(
+                f"Nothing would be evaluated against {plan[held_out]}.",
+                "Say how often: --evaluate-kimg 5.",
+            )
+    preset = find_preset(family, name).replaced(numbers)
+    check_conditional(family, preset)
+    if asked.get("preset"):
+        config.completed_by(preset)
+    if side is not None and asked.get("preset"):
+        family.check_shape(preset, (3, side, side))
+
+
+def prepared_side(folder: Path) -> int | None:
+    """The resolution that a data set was prepared at; None of plain images, or if it is unknown."""
+    from facegan.errors import DatasetError
+    from facegan.preparing.layout import FORMAT, load_manifest
+
+    try:
+        manifest = load_manifest(folder)
+    except DatasetError:  # its reader tells
+        return None
+    side = manifest.get("resolution") if manifest.get("format") == FORMAT else None
+    return side if isinstance(side, int) else None
+
+
+def count_images(data: str) -> int | None:
+    """How many images a folder holds, by its manifest or by their names; None on S3 or if none."""
+    from facegan.errors import DatasetError
+    from facegan.preparing.layout import load_manifest
+
+    if not data or data.startswith(S3):
+        return None
+    with contextlib.suppress(DatasetError):
+        count = load_manifest(Path(data)).get("images")
+        if isinstance(count, int):
+            return count
+    files = (name for _, _, names in os.walk(data) for name in names)
+    return sum(name.lower().endswith(IMAGES) for name in files) or None
+
+
 def new_plan(out: Path, asked: dict[str, Any], given: dict[str, str]) -> dict[str, Any]:
     """The plan of a run that starts in a folder of its own."""
-    from facegan.training import RunFolder
+    from facegan.training.run_lock import check_free
 
-    RunFolder(out).check_free()
+    check_free(out)
     return plan_run(asked, given)
 
 
@@ -249,6 +390,7 @@ def plan_run(
     from facegan.gans import find_family
 
     family = find_family(asked.get("family", FAMILY))
+    check_names(asked, given, also)
     with reached(asked["data"]) as place:
         return plan_on(place.folder, family, asked, given, also, is_first)
 
@@ -274,13 +416,7 @@ def plan_on(
         refuse_unknown_split(folder, asked.get("split"))
     preset = asked.get("preset") or family.default_preset(side)
     plan = {**asked, "family": family.name, "preset": preset, "resolution": side, **given}
-    numbers, config = resolve_plan(plan, also)
-    for name in ("evaluate_data", "evaluate_split"):
-        if name in plan and not config.evaluate_kimg:
-            raise ConfigError(
-                f"Nothing would be evaluated against {plan[name]}.",
-                "Say how often: --evaluate-kimg 5.",
-            )
+    numbers, _ = resolve_plan(plan, also)
     if is_first and "evaluate_data" not in plan:
         refuse_unknown_split(folder, plan.get("evaluate_split"))
     found = find_preset(family, preset).replaced(numbers)

@@ -30,7 +30,7 @@ import numpy as np
 import numpy.typing as npt
 
 from facegan.data.manifest import MANIFEST, read_manifest
-from facegan.errors import DatasetError
+from facegan.errors import DatasetError, OutputError
 from facegan.files import file_digest
 from facegan.preparing.layout import AGAIN, VERSION, open_shard, shard_name
 
@@ -546,6 +546,6 @@ def appearing(folder: Path) -> Iterator[Path]:
                 f"The disk is full: {folder} was not made.",
                 "Free some space, or ask for fewer images.",
             ) from cause
-        raise DatasetError(f"{folder} cannot be written: {cause.strerror or cause}.") from cause
+        raise OutputError(f"{folder} cannot be written: {cause.strerror or cause}.") from cause
     finally:
         shutil.rmtree(partial, ignore_errors=True)

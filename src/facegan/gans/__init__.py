@@ -2,16 +2,17 @@
 
 from collections.abc import Mapping
 from dataclasses import replace
-from typing import Any
-
-import torch
+from typing import TYPE_CHECKING, Any
 
 from facegan.errors import ConfigError, nearest
 from facegan.gans.dcgan import FAMILY as DCGAN
-from facegan.gans.family import Adam, Batch, Family, Gan, Phase, Preset, Terms, convert
-from facegan.gans.labels import draw_labels, even_labels
+from facegan.gans.family import Adam, Batch, Family, Gan, Phase, Terms
 from facegan.gans.r3gan import FAMILY as R3GAN
+from facegan.gans.setting import Preset, convert
 from facegan.gans.stylegan2 import FAMILY as STYLEGAN2
+
+if TYPE_CHECKING:
+    from facegan.gans.labels import draw_labels, even_labels
 
 __all__ = [
     "FAMILIES",
@@ -31,6 +32,16 @@ __all__ = [
     "find_preset",
     "told_classes",
 ]
+
+
+def __getattr__(name: str) -> Any:
+    """Import what needs torch when it is asked for: the table of families does without."""
+    if name not in ("draw_labels", "even_labels"):
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    from facegan.gans import labels
+
+    return getattr(labels, name)
+
 
 FAMILIES: dict[str, Family] = {family.name: family for family in (DCGAN, R3GAN, STYLEGAN2)}
 
@@ -115,6 +126,8 @@ def build_gan(
             shape the family cannot make; a conditional preset of a family that cannot, or without
             two classes.
     """
+    import torch
+
     found = find_family(family)
     wanted = find_preset(found, preset).replaced(hyperparameters)
     numbers = told_classes(found, wanted, classes or {})

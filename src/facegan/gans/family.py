@@ -2,21 +2,25 @@
 
 A family is its networks, its losses and its presets. It declares *phases* over any number of named
 *players*; the trainer runs the phases and never learns the family's name.
+
+A family's names, presets and limits are read without torch, so that a mistyped one is refused
+before torch is imported; its networks import it when they are built.
 """
 
-import dataclasses
-import math
+from __future__ import annotations
+
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, Self, get_type_hints
+from typing import TYPE_CHECKING, Any
 
-import torch
-from torch import Tensor, nn
+from facegan.errors import ConfigError
+from facegan.gans.setting import Preset
+from facegan.gans.shapes import pyramid
 
-from facegan.errors import ConfigError, nearest
-from facegan.gans.labels import draw_labels
-from facegan.gans.sharing import draw
+if TYPE_CHECKING:
+    import torch
+    from torch import Tensor, nn
 
 # One step's inputs and scratch space: "reals" (N, 3, H, W) in [-1, 1], "latents" (N, latent_dim),
 # "generator" (the step's random numbers, for latents), "kimg" (thousands of images seen before the
@@ -24,7 +28,7 @@ from facegan.gans.sharing import draw
 # for the next. The loss that teaches a judge leaves its verdicts, "real_logits" and "fake_logits":
 # see :func:`leave_verdicts`.
 Batch = dict[str, Any]
-Terms = dict[str, Tensor]
+Terms = dict[str, "Tensor"]
 
 
 def leave_verdicts(batch: Batch, real_logits: Tensor, fake_logits: Tensor) -> None:
@@ -34,96 +38,6 @@ def leave_verdicts(batch: Batch, real_logits: Tensor, fake_logits: Tensor) -> No
     fake. Adaptive augmentation and the warnings about a lost game go by their signs.
     """
     batch["real_logits"], batch["fake_logits"] = real_logits.detach(), fake_logits.detach()
-
-
-def setting(
-    help: str,
-    *,
-    default: Any = dataclasses.MISSING,
-    low: float = -math.inf,
-    high: float = math.inf,
-    choices: tuple[str, ...] = (),
-) -> Any:
-    """A hyperparameter: a dataclass field that knows its meaning and its allowed range."""
-    facts = {"help": help, "low": low, "high": high, "choices": choices}
-    return field(default=default, metadata=facts)
-
-
-@dataclass(frozen=True, kw_only=True)
-class Preset:
-    """A family's numbers, named and validated at birth. Families add their own fields.
-
-    Raises:
-        ConfigError: a value is outside the range its field declares.
-    """
-
-    about: str = ""
-    # What the trainer does unless it is told otherwise: names and values of TrainingConfig.
-    recipe: Mapping[str, Any] = field(default_factory=dict)
-    latent_dim: int = setting("width of a latent vector", default=100, low=1, high=4096)
-    conditional: bool = setting(
-        "learn the classes of a labelled data set apart; some families cannot", default=False
-    )
-    # How many there are: no wish but a fact of the data, filled in when networks are built.
-    classes: int = 0
-
-    def __post_init__(self) -> None:
-        for spec in self.hyperparameters():
-            check_range(spec, getattr(self, spec.name))
-
-    @classmethod
-    def hyperparameters(cls) -> list[dataclasses.Field[Any]]:
-        """The fields a user may change, in order: those declared by :func:`setting`."""
-        return [spec for spec in dataclasses.fields(cls) if "help" in spec.metadata]
-
-    def replaced(self, changes: Mapping[str, Any]) -> Self:
-        """A copy with some hyperparameters changed; values may be strings, as SageMaker sends them.
-
-        Raises:
-            ConfigError: an unknown name (the nearest are offered), a value that does not convert.
-        """
-        types = get_type_hints(type(self))
-        known = tuple(spec.name for spec in self.hyperparameters())
-        for name in changes:
-            if name not in known:
-                raise ConfigError(f"Unknown hyperparameter {name!r}.", nearest(name, known))
-        converted = {name: convert(name, types[name], raw) for name, raw in changes.items()}
-        return dataclasses.replace(self, **converted)
-
-    def as_dict(self) -> dict[str, Any]:
-        """The hyperparameters as plain JSON values: what a model card needs to rebuild networks."""
-        return {spec.name: getattr(self, spec.name) for spec in self.hyperparameters()}
-
-
-def check_range(spec: "dataclasses.Field[Any]", value: Any) -> None:
-    """Refuse a value outside what the field declares."""
-    choices, low, high = (spec.metadata[key] for key in ("choices", "low", "high"))
-    if choices and value not in choices:
-        raise ConfigError(f"{spec.name} is {value!r}.", nearest(str(value), choices, "choices"))
-    if isinstance(value, int | float) and not low <= value <= high:
-        raise ConfigError(f"{spec.name} is {value}.", f"It must lie between {low:g} and {high:g}.")
-
-
-def convert(name: str, kind: type, raw: Any) -> Any:
-    """A value of the wanted type from a string, a number or a JSON value.
-
-    Raises:
-        ConfigError: the value cannot be read as that type.
-    """
-    try:
-        if kind is bool:
-            return {"true": True, "1": True, "false": False, "0": False}[str(raw).strip().lower()]
-        if kind is int and not isinstance(raw, int):
-            number = float(raw)
-            if not number.is_integer():
-                raise ValueError(raw)
-            return int(number)
-        value = kind(raw)
-    except (ValueError, TypeError, KeyError, OverflowError):
-        raise ConfigError(f"{name} is {raw!r}.", f"It must be a {kind.__name__}.") from None
-    if isinstance(value, float) and not math.isfinite(value):
-        raise ConfigError(f"{name} is {raw!r}.", "It must be a finite number.")
-    return value
 
 
 @dataclass(frozen=True)
@@ -141,7 +55,7 @@ class Phase:
     """One player's update: which player, how often, and the terms it minimises."""
 
     player: str
-    loss: Callable[["Gan", Batch], Terms]  # named scalar terms; their sum is minimised
+    loss: Callable[[Gan, Batch], Terms]  # named scalar terms; their sum is minimised
     every: int = 1  # 16 = lazy regularisation, as in StyleGAN2 (arXiv:1912.04958, section 3.1)
     second_order: bool = False  # the terms hold gradients, so they are derived twice
 
@@ -178,6 +92,14 @@ class Family(ABC):
                 f"Name one by preset: {', '.join(self.presets)}.",
             )
         return self.default_presets[resolution]
+
+    def check_shape(self, preset: Any, image_shape: tuple[int, ...]) -> None:
+        """Refuse images that the family's pyramid of doublings cannot make; builds nothing.
+
+        Raises:
+            ConfigError: it says which resolutions the family makes.
+        """
+        pyramid(self.name, getattr(preset, "base_size", 4), image_shape)
 
     @abstractmethod
     def build_players(self, preset: Any, image_shape: tuple[int, ...]) -> dict[str, nn.Module]:
@@ -240,8 +162,12 @@ class Gan:
 
     def sample_latents(self, count: int, generator: torch.Generator) -> Tensor:
         """`count` latents (N, latent_dim): in a step, this process's of those of all processes."""
+        from facegan.gans.sharing import draw
+
         return draw(lambda rows: self.family.sample_latents(self.preset, rows, generator), count)
 
     def sample_labels(self, count: int, generator: torch.Generator) -> Tensor | None:
         """`count` labels (N,), classes as frequent as in the data; None if unconditional."""
+        from facegan.gans.labels import draw_labels
+
         return draw_labels(self.classes, count, generator) if self.classes else None

@@ -22,6 +22,6 @@ def pyramid(family: str, smallest: int, image_shape: tuple[int, ...]) -> list[in
         raise ConfigError(
             f"{family} cannot make images of {width}x{height} with {channels} channels.",
             f"It makes square RGB images of {2 * smallest}, {4 * smallest}, {8 * smallest} … "
-            "pixels: prepare the data at one of these resolutions.",
+            "pixels: choose one of these as resolution, or prepare the data at one.",
         )
     return sides

@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO
 
-from facegan.errors import ArtifactError, first_line
+from facegan.errors import ArtifactError, OutputError, first_line
 from facegan.files import write_all_aside
 from facegan.model_files.archive import (
     AGAIN,
@@ -156,7 +156,8 @@ def copy_artifact(model_dir: Path | str, target: Path | str) -> None:
     """Copy a model's files into another folder, all or none.
 
     Raises:
-        ArtifactError: the folder holds no model, or the other cannot be written.
+        ArtifactError: the folder holds no model.
+        OutputError: the other cannot be written.
     """
     files = read_files(Path(model_dir), read_card(model_dir).files)
     write({Path(target) / name: content for name, content in files.items()})
@@ -166,7 +167,8 @@ def pack_artifact(model_dir: Path | str, archive: Path | str) -> Path:
     """Make ``model.tar.gz`` of a model's folder; the same folder gives the same bytes.
 
     Raises:
-        ArtifactError: the folder holds no model, or the archive cannot be written.
+        ArtifactError: the folder holds no model.
+        OutputError: the archive cannot be written.
     """
     files = read_files(Path(model_dir), read_card(model_dir).files)
     write({Path(archive): pack({CARD_NAME: files[CARD_NAME], **files})})  # the card is read first
@@ -177,12 +179,12 @@ def write(contents: Mapping[Path, bytes]) -> None:
     """Write files, all or none.
 
     Raises:
-        ArtifactError: one cannot be written.
+        OutputError: one cannot be written.
     """
     try:
         write_all_aside(contents)
     except OSError as cause:
         names = " and ".join(map(str, contents))
-        raise ArtifactError(
+        raise OutputError(
             f"{names} cannot be written: {cause.strerror}.", "Free some space, or check the folder."
         ) from cause

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from facegan.errors import DatasetError
+from facegan.errors import DatasetError, OutputError
 from facegan.files import write_aside
 from facegan.preparing.layout import MANIFEST
 from facegan.preparing.writer import STATE
@@ -85,7 +85,7 @@ def working_in(out: Path, plan: dict[str, Any]) -> Iterator[None]:
                 f"The disk of {out} is full.",
                 "Free some space, then repeat the command: finished shards are kept.",
             ) from cause
-        raise DatasetError(f"{out} cannot be written: {cause.strerror or cause}.") from cause
+        raise OutputError(f"{out} cannot be written: {cause.strerror or cause}.") from cause
 
 
 def abandon(out: Path) -> None:

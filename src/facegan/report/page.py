@@ -4,7 +4,7 @@ import time
 from pathlib import Path
 
 from facegan import __version__
-from facegan.errors import DatasetError, RunError
+from facegan.errors import DatasetError, OutputError
 from facegan.files import write_aside
 from facegan.report import face_sections, sections
 from facegan.report.faces import Gallery
@@ -56,14 +56,14 @@ def write_report(
         The file.
 
     Raises:
-        RunError: it cannot be written; an earlier page stays as it was.
+        OutputError: it cannot be written; an earlier page stays as it was.
     """
     file = out or run.path / "report.html"
     page = build_page(run, reals, None if run.is_finished else refresh)
     try:
         write_aside(file, page.encode())
     except OSError as cause:
-        raise RunError(
+        raise OutputError(
             f"{file} cannot be written: {cause.strerror}.", "Name another file by --out."
         ) from cause
     return file

@@ -24,7 +24,7 @@ class Refused(BaseModel):
     """Every refusal, whatever was asked for."""
 
     error: str = Field(description="Its class.", examples=["RequestError"])
-    message: str = Field(examples=["seeds[1]: input should be a valid integer."])
+    message: str = Field(examples=["seeds[1]: must be a whole number, not the text 'a'."])
     hint: str = Field(examples=['Example: {"seeds": [1, 2, 3], "truncation_psi": 1.0}'])
 
 

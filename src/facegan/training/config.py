@@ -3,13 +3,23 @@
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, PlainValidator, ValidationError, field_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    PlainValidator,
+    ValidationError,
+    ValidationInfo,
+    field_validator,
+)
 
-from facegan.errors import ConfigError, nearest
-from facegan.gans import Preset
-from facegan.metrics import FEWEST
-from facegan.training.augment.policy import NOTHING, parse_policy
+from facegan.errors import ConfigError
+from facegan.gans.setting import KINDS, Preset, convert, must_be
+from facegan.training.aliases import unknown_hyperparameter
+from facegan.training.augment_text import NOTHING, parse_policy
 
+FEWEST_SAMPLES = 4  # metrics.FEWEST, which needs torch to be read; a test compares them
+WHOLE_NUMBERS = ("batch_size", "seed", "keep_checkpoints", "evaluate_samples")
 ADAPTIVE_ONLY = ("augment_target", "augment_speed_kimg")
 
 
@@ -74,7 +84,7 @@ class TrainingConfig(BaseModel):
     )
     evaluate_samples: int = Field(
         2000,
-        ge=FEWEST,
+        ge=FEWEST_SAMPLES,
         le=1_000_000,
         description="how many faces an evaluation draws, and how many pictures it takes at most",
     )
@@ -94,6 +104,12 @@ class TrainingConfig(BaseModel):
         description="keep all pictures in the GPU's memory; auto: where they take at most a "
         "quarter of what is free",
     )
+
+    @field_validator(*WHOLE_NUMBERS, mode="before")
+    @classmethod
+    def read_whole(cls, value: Any, about: ValidationInfo) -> Any:
+        """A whole number in any writing of one: 10, "10", "1e1", "10.0"."""
+        return value if value is None else convert(str(about.field_name), int, value)
 
     @field_validator("augment")
     @classmethod
@@ -145,14 +161,20 @@ def refuse_vain_wishes(asked: Mapping[str, Any], merged: TrainingConfig) -> None
 
 def config_error(problem: Any, known: tuple[str, ...]) -> ConfigError:
     """One of pydantic's findings as a sentence."""
-    name = ".".join(str(part) for part in problem["loc"])
+    name, value = ".".join(str(part) for part in problem["loc"]), problem["input"]
     if problem["type"] == "extra_forbidden":
-        return ConfigError(f"Unknown hyperparameter {name!r}.", nearest(name, known))
-    return ConfigError(f"{name} is {problem['input']!r}.", f"{problem['msg']}.")
+        return unknown_hyperparameter(name, known)
+    if problem["type"].startswith(("float_", "finite")):
+        return ConfigError(f"{name} is {value!r}.", must_be(KINDS[float], value))
+    told = problem["msg"].replace("Input should be", "It must be")
+    return ConfigError(f"{name} is {value!r}.", f"{told}.")
 
 
 def split_hyperparameters(
-    preset: Preset, values: Mapping[str, Any], also: tuple[str, ...] = ()
+    preset: Preset,
+    values: Mapping[str, Any],
+    also: tuple[str, ...] = (),
+    images: int | None = None,
 ) -> tuple[dict[str, Any], dict[str, Any]]:
     """Sort names into the preset's (networks, losses, optimisers) and the trainer's.
 
@@ -160,15 +182,17 @@ def split_hyperparameters(
         preset: Knows the first kind.
         values: By name, possibly strings.
         also: Further names worth offering for a mistyped one.
+        images: How many the data set has, where that is known: epochs are counted by it.
 
     Raises:
-        ConfigError: a name that neither knows; the nearest of all are offered.
+        ConfigError: a name that neither knows; the one that was meant is offered.
     """
     of_preset = {spec.name for spec in preset.hyperparameters()}
     of_trainer = set(TrainingConfig.model_fields)
-    for name in values:
+    for name, value in values.items():
         if name not in of_preset | of_trainer:
-            hint = nearest(name, (*of_preset, *of_trainer, *also), "hyperparameters")
-            raise ConfigError(f"Unknown hyperparameter {name!r}.", hint)
+            known = (*sorted(of_preset), *sorted(of_trainer), *also)
+            batch = values.get("batch_size", preset.recipe.get("batch_size"))
+            raise unknown_hyperparameter(name, known, value, images, batch)
     numbers = {name: value for name, value in values.items() if name in of_preset}
     return numbers, {name: value for name, value in values.items() if name in of_trainer}

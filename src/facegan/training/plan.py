@@ -6,6 +6,7 @@ from typing import Any
 from facegan.gans import find_family, find_preset
 from facegan.training.config import TrainingConfig, split_hyperparameters
 
+PLAN_NAME = "run.json"
 IDENTITY = ("family", "preset", "resolution")
 # Of a plan; all else in it are hyperparameters.
 PLAN_ONLY = ("data", "evaluate_data", "evaluate_split", "labels", "split", *IDENTITY)
@@ -24,20 +25,21 @@ MAY_CHANGE = {
 
 
 def resolve_plan(
-    plan: Mapping[str, Any], also: tuple[str, ...] = ()
+    plan: Mapping[str, Any], also: tuple[str, ...] = (), images: int | None = None
 ) -> tuple[dict[str, Any], TrainingConfig]:
     """A plan's changes of its preset's numbers, and the trainer's configuration.
 
     Args:
         plan: ``family``, ``preset`` and hyperparameters, the values possibly strings.
         also: Further names worth offering for a mistyped one.
+        images: How many the data set has, where that is known.
 
     Raises:
         ConfigError: an unknown name (the nearest are offered) or a value out of range.
     """
     preset = find_preset(find_family(plan["family"]), plan["preset"])
     given = {name: value for name, value in plan.items() if name not in PLAN_ONLY}
-    numbers, loop = split_hyperparameters(preset, given, also)
+    numbers, loop = split_hyperparameters(preset, given, also, images)
     preset.replaced(numbers)
     return numbers, TrainingConfig.from_hyperparameters(loop)
 

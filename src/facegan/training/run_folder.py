@@ -18,21 +18,20 @@ from facegan.errors import ArtifactError, ConfigError, RunError
 from facegan.files import parse_json, write_aside
 from facegan.tick_line import read_tick
 from facegan.training.checkpoint import Tensors, list_checkpoints, read_newest, save_checkpoint
-from facegan.training.plan import IDENTITY, MAY_CHANGE, settings_of
+from facegan.training.plan import IDENTITY, MAY_CHANGE, PLAN_NAME, settings_of
 from facegan.training.run_facts import (
     describe,
     owner,
     read_run_facts,
     warn_of_other_hardware,
 )
-from facegan.training.run_lock import LOCK_NAME, locked, refuse_if_locked
+from facegan.training.run_lock import check_empty, check_free, locked
 from facegan.training.state_check import check_state
 from facegan.training.trainer import Trainer
 from facegan.training.writing import writing
 
 logger = logging.getLogger(__name__)
 
-PLAN_NAME = "run.json"
 REQUIRED = ("data", "family", "preset", "resolution")  # of a plan
 
 
@@ -73,27 +72,9 @@ class RunFolder:
 
         Raises:
             RunError: the folder is in use, or not empty.
+            OutputError: it cannot be made or written.
         """
-        refuse_if_locked(self.path)
-        self.check_empty()
-
-    def check_empty(self) -> None:
-        """Refuse a folder that holds anything but the lock.
-
-        Raises:
-            RunError: it does.
-        """
-        if self.plan_file.exists():
-            raise RunError(
-                f"{self.path} already holds a run.",
-                "Go on with it by --resume, name another --out, or delete the folder.",
-            )
-        if self.path.exists() and (not self.path.is_dir() or self.is_used()):
-            raise RunError(f"{self.path} exists and is not empty.", "Name another --out.")
-
-    def is_used(self) -> bool:
-        """Whether anything lies in the folder but its lock."""
-        return any(path.name != LOCK_NAME for path in self.path.iterdir())
+        check_free(self.path)
 
     @contextmanager
     def owned(self, plan: Mapping[str, Any], resume: bool) -> Iterator[None]:
@@ -107,7 +88,7 @@ class RunFolder:
             if resume:
                 self.check_same(plan)
             else:
-                self.check_empty()
+                check_empty(self.path)
             yield
 
     def holds_run(self) -> bool:

@@ -17,8 +17,9 @@ from contextlib import contextmanager
 from datetime import datetime, timedelta
 from pathlib import Path
 
-from facegan.errors import RunError
-from facegan.files import read_json
+from facegan.errors import OutputError, RunError
+from facegan.files import check_writable, read_json
+from facegan.training.plan import PLAN_NAME
 from facegan.training.writing import writing
 
 logger = logging.getLogger(__name__)
@@ -72,6 +73,42 @@ def refuse_if_locked(folder: Path) -> None:
             fcntl.flock(stream, fcntl.LOCK_SH | fcntl.LOCK_NB)
         except BlockingIOError:
             raise in_use(folder) from None
+
+
+def check_empty(folder: Path) -> None:
+    """Refuse a folder for a new run that holds anything but the lock.
+
+    Raises:
+        RunError: it already holds a run, or something else.
+    """
+    if (folder / PLAN_NAME).exists():
+        raise RunError(
+            f"{folder} already holds a run.",
+            "Go on with it by --resume, name another --out, or delete the folder.",
+        )
+    if folder.exists() and not folder.is_dir():
+        raise RunError(f"{folder} is a file, not a folder.", "Name another --out.")
+    if folder.exists() and any(path.name != LOCK_NAME for path in folder.iterdir()):
+        raise RunError(f"{folder} exists and is not empty.", "Name another --out.")
+
+
+def check_free(folder: Path) -> None:
+    """Refuse a folder for a new run that is in use, taken, or cannot be written; needs no torch.
+
+    Raises:
+        RunError: somebody trains there, or it holds a run or something else.
+        OutputError: it cannot be made or written.
+    """
+    try:
+        refuse_if_locked(folder)
+        check_empty(folder)
+        check_writable(folder)
+    except OSError as cause:
+        told = (cause.strerror or str(cause)).lower()
+        raise OutputError(
+            f"{folder} cannot be written: {told}.",
+            f"Name another --out, or check {cause.filename or folder}.",
+        ) from cause
 
 
 def in_use(folder: Path) -> RunError:

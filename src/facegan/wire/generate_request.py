@@ -1,5 +1,6 @@
 """What a caller may ask for, checked at birth: which faces, how typical, arranged how."""
 
+from collections.abc import Mapping
 from typing import Annotated, Any, Literal, Self
 
 import numpy as np
@@ -14,12 +15,21 @@ from pydantic import (
     model_validator,
 )
 
-from facegan.errors import RequestError, nearest
+from facegan.errors import RequestError, nearest, plain_name
 from facegan.wire.latents import Number, array_of_lists, check_array
-from facegan.wire.wording import first_of, lowered, shortened
+from facegan.wire.wording import (
+    ALIASES,
+    EXAMPLE,
+    FIELD_EXAMPLES,
+    KINDS,
+    first_of,
+    seen,
+    shortened,
+    told_of,
+    written_right,
+)
 
 MAX_SEED = 2**32 - 1
-EXAMPLE = 'Example: {"seeds": [1, 2, 3], "truncation_psi": 1.0}'
 CLASSES_EXAMPLE = 'Example: {"seeds": [1, 2], "classes": [0, "glasses"]}; or one class for all.'
 
 MIX_EXAMPLE = 'Example: {"seeds": [1, 2], "mix": [7, 8, 9]} is six faces.'
@@ -143,7 +153,8 @@ class GenerateRequest(BaseModel):
         if value is None:
             return None
         if not isinstance(value, list):
-            raise RequestError("classes: input should be a list.", CLASSES_EXAMPLE)
+            told = f"classes: must be a list, not {seen(value)}."
+            raise RequestError(told, CLASSES_EXAMPLE)
         for index, wanted in enumerate(value):
             if not is_class(wanted):
                 told = f"classes[{index}] is neither a number from 0 nor a name."
@@ -154,7 +165,8 @@ class GenerateRequest(BaseModel):
     def check_whole(self) -> Self:
         """What no field can know alone."""
         if (self.seeds is None) == (self.latents is None):
-            raise RequestError("Give either seeds or latents, not both or neither.", EXAMPLE)
+            told = "neither is there" if self.seeds is None else "both are there"
+            raise RequestError(f"Give either seeds or latents: {told}.", EXAMPLE)
         if self.given == 0:
             raise RequestError("Give at least one seed or latent.", EXAMPLE)
         self.check_mix()
@@ -213,7 +225,7 @@ class GenerateRequest(BaseModel):
         try:
             return handler(values)
         except ValidationError as cause:
-            raise request_error(cause) from cause
+            raise request_error(cause, values) from cause
 
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, GenerateRequest):
@@ -232,12 +244,20 @@ def is_class(value: Any) -> bool:
     return type(value) is int and 0 <= value <= MAX_SEED
 
 
-def request_error(cause: ValidationError) -> RequestError:
+def request_error(cause: ValidationError, values: Any = None) -> RequestError:
     """An error of pydantic's as a sentence that names the field, and a hint that shows a mend."""
     details = first_of(cause)
+    top, *_ = details["loc"] or ("",)
     field = "".join(f"[{p}]" if isinstance(p, int) else shortened(p) for p in details["loc"])
     if details["type"] == "extra_forbidden":
-        hint = nearest(field, tuple(GenerateRequest.model_fields), "field")
+        hint = nearest(field, tuple(GenerateRequest.model_fields), "fields")
+        hint = ALIASES.get(plain_name(field), hint)
+        if "seed" in field:
+            hint = written_right("seeds", details["input"]) or hint
         return RequestError(f"Unknown field {field!a} in the request.", hint)
-    told = lowered(details["msg"])
-    return RequestError(f"{field}: {told}." if field else f"The request is wrong: {told}.", EXAMPLE)
+    told = told_of(details)
+    if not field:
+        return RequestError(f"The request {told}.", EXAMPLE)
+    is_other_form = details["type"] in KINDS and isinstance(values, Mapping)
+    hint = written_right(str(top), values.get(top)) if is_other_form else ""
+    return RequestError(f"{field}: {told}.", hint or FIELD_EXAMPLES.get(str(top), EXAMPLE))

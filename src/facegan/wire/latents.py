@@ -7,7 +7,7 @@ import numpy.typing as npt
 from pydantic import Field, TypeAdapter, ValidationError
 
 from facegan.errors import RequestError
-from facegan.wire.wording import first_of, lowered
+from facegan.wire.wording import first_of, told_of
 
 LATENTS_EXAMPLE = 'Example: {"latents": [[0.3, -1.2, …], …]}, each as long as the model asks.'
 Number = Annotated[float, Field(strict=True, allow_inf_nan=False)]
@@ -51,4 +51,4 @@ def place_of(cause: ValidationError) -> str:
     details = first_of(cause)
     words = ("latent", "number")
     place = ", ".join(f"{word} {index}" for word, index in zip(words, details["loc"], strict=False))
-    return f"{place}: {lowered(details['msg'])}" if place else lowered(details["msg"])
+    return f"{place} {told_of(details)}" if place else told_of(details)

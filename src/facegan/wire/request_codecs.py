@@ -15,7 +15,7 @@ from facegan.wire.content_types import CSV, JSON, JSON_LINES, NPY
 from facegan.wire.generate_request import EXAMPLE, GenerateRequest
 from facegan.wire.negotiation import bare_type
 from facegan.wire.npy import read_npy, write_npy
-from facegan.wire.wording import shortened
+from facegan.wire.wording import hint_for_body, seen, shortened
 
 NPY_HINT = "Send what numpy.save writes of a float32 array of shape (N, width)."
 # Far above any server's own limit. Millions of one-number rows would keep a core busy for seconds.
@@ -55,9 +55,12 @@ def decode_json(body: bytes) -> GenerateRequest:
     except RecursionError as cause:
         raise RequestError("The JSON body is nested too deeply.", EXAMPLE) from cause
     except ValueError as cause:  # also bytes that are no text, and whole numbers beyond all measure
+        if not body.strip():
+            raise RequestError("The body is empty.", EXAMPLE) from cause
         raise RequestError(f"The body is not JSON: {cause}.", EXAMPLE) from cause
     if not isinstance(values, dict):
-        raise RequestError("The JSON body is not an object.", EXAMPLE)
+        told = f"The JSON body is not an object, but {seen(values)}."
+        raise RequestError(told, hint_for_body(values))
     return GenerateRequest.model_validate(values)
 
 

@@ -1,21 +1,122 @@
-"""Turns pydantic's errors into sentences of ours."""
+"""Words for wrong requests: what was seen, and the form that works."""
 
+import json
 from collections.abc import Mapping
 from typing import Any
 
 from pydantic import ValidationError
 
+EXAMPLE = 'Example: {"seeds": [1, 2, 3], "truncation_psi": 1.0}'
+KINDS = {  # pydantic's types of errors → what the value must be
+    "list_type": "a list",
+    "int_type": "a whole number",
+    "int_from_float": "a whole number",
+    "float_type": "a number",
+    "finite_number": "a finite number",
+    "string_type": "a text",
+}
+MOST = 64  # items of a list that a hint shows
+FIELD_EXAMPLES = {
+    "truncation_psi": 'Example: {"seeds": [1, 2, 3], "truncation_psi": 0.7}',
+    "layout": 'Example: {"seeds": [1, 2, 3], "layout": "row"}',
+    "columns": 'Example: {"seeds": [1, 2, 3, 4], "columns": 2}',
+    "quality": 'Example: {"seeds": [1, 2, 3], "quality": 90}, as image/jpeg.',
+    "interpolate": 'Example: {"seeds": [3, 8], "interpolate": 10}',
+    "frame_ms": 'Example: {"seeds": [3, 8], "layout": "animation", "frame_ms": 60}',
+    "mix": 'Example: {"seeds": [1, 2], "mix": [7, 8, 9]}',
+    "mix_layers": 'Example: {"seeds": [1, 2], "mix": [7, 8], "mix_layers": [4, 5]}',
+}
+MEANT = {  # what to write: the names that other APIs have for it
+    'Wrap nothing: send {"seeds": [1, 2, 3]} itself.': "instances inputs input data body request "
+    "requests payload parameters params config options kwargs signature_name dataframe_split",
+    'Images are drawn by seeds, not by words: {"seeds": [1, 2, 3]}. The classes of a conditional '
+    "model are named by classes.": "prompt prompts text texts caption query message messages "
+    "negative_prompt",
+    'There is one image per seed: {"seeds": [0, 1, 2, 3]} is four.': "n num num_images count "
+    "number samples num_samples n_samples batch_size num_images_per_prompt images",
+    'Write {"seeds": [1, 2, 3], "truncation_psi": 0.7}.': "psi trunc truncation truncation_value "
+    "temperature guidance_scale",
+    'Write {"seeds": [1, 2, 3]}.': "seed random_seed random_state noise_seed",
+    'Write {"latents": [[0.3, -1.2, …], …]}.': "z zs latent latent_vector latent_vectors noise "
+    "vector vectors w ws embedding",
+    'Write {"seeds": [1, 2], "classes": [0, "glasses"]}; or one class for all.': "class label "
+    "labels class_idx class_id class_label classes_names category conditioning",
+    "The Accept header names the type of the reply, as image/png or application/json.": "format "
+    "output_format type output content_type accept response_format mime",
+    "Images have the resolution of the model; leave it out.": "size width height resolution "
+    "image_size scale",
+}
+ALIASES = {name: hint for hint, names in MEANT.items() for name in names.split()}
+
 
 def first_of(cause: ValidationError) -> Mapping[str, Any]:
-    """The first of pydantic's errors: where (``loc``), which (``type``), and in words (``msg``)."""
-    return cause.errors(include_url=False, include_context=False, include_input=False)[0]
+    """The first of pydantic's errors: where (``loc``), which (``type``), in words (``msg``)."""
+    return cause.errors(include_url=False, include_context=False)[0]
 
 
-def lowered(sentence: str) -> str:
-    """Pydantic's message, to follow a colon."""
-    return sentence[:1].lower() + sentence[1:]
+def told_of(details: Mapping[str, Any]) -> str:
+    """What a value must be and what was seen, to follow a field's name and a colon."""
+    kind = KINDS.get(details["type"])
+    must = details["msg"].replace("Input should be", "must be")
+    return f"must be {kind}, not {seen(details['input'])}" if kind else f"{must}"
 
 
-def shortened(name: str) -> str:
-    """A stranger's field name, cut so that an answer stays readable."""
-    return name if len(name) <= 40 else name[:40] + "…"
+def seen(value: Any) -> str:
+    """A value of a request in a few words."""
+    match value:
+        case None:
+            return "null"
+        case bool():
+            return json.dumps(value)
+        case int() if abs(value) >= 2**64:  # to print one may take long
+            return "a huge number"
+        case int() | float():
+            return f"the number {shortened(repr(value))}"
+        case str():
+            return f"the text {shortened(value)!a}"
+        case list() | tuple():
+            return f"a list of {len(value)}"
+        case dict():
+            return "an object"
+    return f"a {type(value).__name__}"
+
+
+def written_right(field: str, value: Any) -> str:
+    """How a value that was given in another form is written; empty where that cannot be known."""
+    if field not in ("seeds", "mix", "mix_layers"):
+        number = as_number(value)
+        if field in FIELD_EXAMPLES and isinstance(value, str) and number is not None:
+            return f'Write "{field}": {number}, without quotation marks.'
+        return ""
+    if isinstance(value, dict):
+        return ""
+    numbers = [as_number(it) for it in (value if isinstance(value, list) else [value])[:MOST]]
+    if not numbers or not all(type(it) is int and it >= 0 for it in numbers):
+        return ""
+    start = "" if field == "seeds" else '"seeds": [1, 2], '
+    return shortened(f'Write {{{start}"{field}": {numbers}', 200) + "}."
+
+
+def as_number(value: Any) -> int | float | None:
+    """A number, also of a text that is one; a whole one as an int. None for anything else."""
+    if isinstance(value, bool):
+        return None
+    try:
+        number = float(value)
+        return int(number) if number.is_integer() else number
+    except (TypeError, ValueError, OverflowError):
+        return None
+
+
+def hint_for_body(value: Any) -> str:
+    """What to send where the body is JSON, but no object."""
+    if isinstance(value, list) and value and all(isinstance(it, list) for it in value):
+        return 'Write {"latents": [[0.3, -1.2, …], …]}.'
+    if isinstance(value, list) and value and all(isinstance(it, dict) for it in value):
+        return "Send one request; several go as application/jsonlines, one per line."
+    return written_right("seeds", value) or EXAMPLE
+
+
+def shortened(name: str, most: int = 40) -> str:
+    """A stranger's text, cut so that an answer stays readable."""
+    return name if len(name) <= most else name[:most] + "…"

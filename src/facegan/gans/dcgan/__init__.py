@@ -1,14 +1,15 @@
 """DCGAN (Radford, Metz & Chintala, arXiv:1511.06434): the article's network, and quicker ones."""
 
-from typing import Any
+from __future__ import annotations
 
-import torch
-from torch import Tensor, nn
+from typing import TYPE_CHECKING, Any
 
-from facegan.gans.dcgan.loss import phases_of
-from facegan.gans.dcgan.networks import Discriminator, Generator
 from facegan.gans.dcgan.presets import PRESETS, DcganPreset
 from facegan.gans.family import Adam, Family, Phase
+
+if TYPE_CHECKING:
+    import torch
+    from torch import Tensor, nn
 
 
 class Dcgan(Family):
@@ -22,12 +23,16 @@ class Dcgan(Family):
     def build_players(
         self, preset: DcganPreset, image_shape: tuple[int, ...]
     ) -> dict[str, nn.Module]:
+        from facegan.gans.dcgan.networks import Discriminator, Generator
+
         return {
             "generator": Generator(preset, image_shape),
             "discriminator": Discriminator(preset, image_shape),
         }
 
     def build_generator(self, preset: DcganPreset, image_shape: tuple[int, ...]) -> nn.Module:
+        from facegan.gans.dcgan.networks import Generator
+
         return Generator(preset, image_shape)
 
     def optimizers(self, preset: DcganPreset, kimg: float = 0.0) -> dict[str, Adam]:
@@ -37,9 +42,13 @@ class Dcgan(Family):
         }
 
     def phases(self, preset: DcganPreset) -> tuple[Phase, ...]:
+        from facegan.gans.dcgan.loss import phases_of
+
         return phases_of(preset)
 
     def sample_latents(self, preset: Any, count: int, generator: torch.Generator) -> Tensor:
+        import torch
+
         if preset.latent_distribution == "normal":
             return torch.randn(count, preset.latent_dim, generator=generator)
         return torch.rand(count, preset.latent_dim, generator=generator) * 2 - 1

@@ -1,12 +1,15 @@
 """R3GAN (Huang, Gokaslan, Kuleshov & Tompkin, arXiv:2501.05441): a baseline without tricks."""
 
-import torch
-from torch import Tensor, nn
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
 
 from facegan.gans.family import Adam, Family, Phase
-from facegan.gans.r3gan.loss import PHASES
-from facegan.gans.r3gan.networks import Discriminator, Generator
 from facegan.gans.r3gan.presets import PRESETS, R3ganPreset
+
+if TYPE_CHECKING:
+    import torch
+    from torch import Tensor, nn
 
 
 class R3gan(Family):
@@ -21,12 +24,16 @@ class R3gan(Family):
     def build_players(
         self, preset: R3ganPreset, image_shape: tuple[int, ...]
     ) -> dict[str, nn.Module]:
+        from facegan.gans.r3gan.networks import Discriminator, Generator
+
         return {
             "generator": Generator(preset, image_shape),
             "discriminator": Discriminator(preset, image_shape),
         }
 
     def build_generator(self, preset: R3ganPreset, image_shape: tuple[int, ...]) -> nn.Module:
+        from facegan.gans.r3gan.networks import Generator
+
         return Generator(preset, image_shape)
 
     def optimizers(self, preset: R3ganPreset, kimg: float = 0.0) -> dict[str, Adam]:
@@ -40,9 +47,13 @@ class R3gan(Family):
         return preset.augment_probability(kimg)
 
     def phases(self, preset: R3ganPreset) -> tuple[Phase, ...]:
+        from facegan.gans.r3gan.loss import PHASES
+
         return PHASES
 
     def sample_latents(self, preset: R3ganPreset, count: int, generator: torch.Generator) -> Tensor:
+        import torch
+
         return torch.randn(count, preset.latent_dim, generator=generator)
 
 

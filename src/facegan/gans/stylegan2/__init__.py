@@ -1,15 +1,16 @@
 """StyleGAN2 (Karras et al., arXiv:1912.04958), written from the papers."""
 
-import math
+from __future__ import annotations
 
-import torch
-from torch import Tensor, nn
+import math
+from typing import TYPE_CHECKING
 
 from facegan.gans.family import Adam, Family, Phase
-from facegan.gans.stylegan2.layers import largest_group
-from facegan.gans.stylegan2.loss import PATH_BATCH_SHRINK, phases_of
-from facegan.gans.stylegan2.networks import Discriminator, Generator
 from facegan.gans.stylegan2.presets import PRESETS, Stylegan2Preset
+
+if TYPE_CHECKING:
+    import torch
+    from torch import Tensor, nn
 
 
 class Stylegan2(Family):
@@ -26,12 +27,16 @@ class Stylegan2(Family):
     def build_players(
         self, preset: Stylegan2Preset, image_shape: tuple[int, ...]
     ) -> dict[str, nn.Module]:
+        from facegan.gans.stylegan2.networks import Discriminator, Generator
+
         return {
             "generator": Generator(preset, image_shape),
             "discriminator": Discriminator(preset, image_shape),
         }
 
     def build_generator(self, preset: Stylegan2Preset, image_shape: tuple[int, ...]) -> nn.Module:
+        from facegan.gans.stylegan2.networks import Generator
+
         return Generator(preset, image_shape)
 
     def optimizers(self, preset: Stylegan2Preset, kimg: float = 0.0) -> dict[str, Adam]:
@@ -43,15 +48,22 @@ class Stylegan2(Family):
 
     def images_together(self, preset: Stylegan2Preset, batch_size: int) -> int:
         """Whole groups for the minibatch stddev, and an even number where lengths are measured."""
+        from facegan.gans.stylegan2.layers import largest_group
+        from facegan.gans.stylegan2.loss import PATH_BATCH_SHRINK
+
         shrink = PATH_BATCH_SHRINK if preset.path_length_weight else 1
         return math.lcm(largest_group(batch_size, preset.minibatch_stddev_group), shrink)
 
     def phases(self, preset: Stylegan2Preset) -> tuple[Phase, ...]:
+        from facegan.gans.stylegan2.loss import phases_of
+
         return phases_of(preset)
 
     def sample_latents(
         self, preset: Stylegan2Preset, count: int, generator: torch.Generator
     ) -> Tensor:
+        import torch
+
         return torch.randn(count, preset.latent_dim, generator=generator)
 
 

@@ -6,7 +6,7 @@ The rules are those of the ADA paper's code for one GPU (arXiv:2006.06676, appen
 
 from dataclasses import dataclass, replace
 
-from facegan.gans.family import Preset, setting
+from facegan.gans.setting import Preset, setting
 
 
 def r1_gamma(resolution: int, batch_size: int) -> float:

@@ -5,15 +5,13 @@ from collections.abc import Callable, Mapping
 import torch
 from torch import Tensor, nn
 
-from facegan.errors import ConfigError, nearest
 from facegan.training.augment.ada import BLIT, GEOM, move, recolor
 from facegan.training.augment.diff_augment import an_image, cut_out, jitter_colour, translate
 from facegan.training.augment.draws import Draws
+from facegan.training.augment_text import parse_policy
 
 Chances = Mapping[str, Tensor]  # an operation's name → its probability, without dimensions
 Stage = Callable[[Tensor, Draws, Chances], Tensor]
-
-NOTHING = "none"
 
 
 def on_some(name: str, operation: Callable[[Tensor, Draws], Tensor]) -> Stage:
@@ -33,47 +31,13 @@ def move_once(images: Tensor, draws: Draws, chances: Chances) -> Tensor:
     return move(images, draws, moves)
 
 
-STAGES: dict[tuple[str, ...], Stage] = {  # in the papers' orders
+STAGES: dict[tuple[str, ...], Stage] = {  # in the papers' orders; augment_text.py names them
     ("color",): on_some("color", jitter_colour),
     ("translation",): on_some("translation", translate),
     ("blit", "geom"): move_once,
     ("recolor",): lambda images, draws, chances: recolor(images, draws, chances["recolor"]),
     ("cutout",): on_some("cutout", cut_out),
 }
-OPERATIONS = tuple(name for names in STAGES for name in names)
-
-
-def parse_policy(policy: str) -> dict[str, float]:
-    """The operations a text names, and each one's share of the probability: 1 where none is given.
-
-    Args:
-        policy: Names in ``OPERATIONS`` parted by commas, some with a share: "blit,recolor:0.5".
-
-    Raises:
-        ConfigError: an unknown operation (the nearest are offered), or a share not within 0 to 1.
-    """
-    shares = {}
-    for part in policy.split(","):
-        name, colon, share = (word.strip() for word in part.partition(":"))
-        if name in ("", NOTHING) and not colon:
-            continue
-        if name not in OPERATIONS:
-            hint = nearest(name, OPERATIONS, "operations")
-            raise ConfigError(f"augment names an unknown operation {name!r}.", hint)
-        shares[name] = parse_share(name, share) if colon else 1.0
-    return shares
-
-
-def parse_share(name: str, text: str) -> float:
-    """What stands behind a name's colon."""
-    try:
-        share = float(text)
-    except ValueError:
-        share = -1.0
-    if not 0 <= share <= 1:
-        hint = f"Write {name}:0.5 to make it half as likely as the others."
-        raise ConfigError(f"augment gives {name} the share {text!r}.", hint)
-    return share
 
 
 class Augment:

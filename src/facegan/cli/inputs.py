@@ -1,0 +1,264 @@
+"""Checks the paths on a command line before anything is imported: what was found, what to run next.
+
+Each command names the kind of path that it takes (``DATA``, ``MODEL`` …) as click's type. What is
+clearly something else is refused here, with the command that takes it. What can only be told by
+reading it whole is told by its reader.
+"""
+
+import shlex
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import click
+
+from facegan.errors import ArtifactError, ConfigError, DatasetError, OutputError, RunError
+from facegan.files import check_writable
+from facegan.path_kinds import Found, similar_path, what_is
+
+S3 = "s3://"
+TOY = "facegan data toy --out runs/toy32 --images 20000 --resolution 32"
+
+
+def prepare_hint(source: Path, resolution: int = 64) -> str:
+    """The command that makes a data set of an archive or of a folder of images."""
+    out = f"{source.absolute().name.split('.')[0] or 'images'}-{resolution}"
+    command = f"facegan data prepare {quoted(source)} --out {quoted(out)}"
+    return f"Prepare it first: {command} --resolution {resolution}"
+
+
+def quoted(path: Path | str) -> str:
+    """A path as a shell takes it."""
+    return shlex.quote(str(path))
+
+
+def next_command(found: Found, resolution: int = 64) -> str:
+    """The command that takes what was found; empty where none of ours does."""
+    path, inside = quoted(found.path), quoted(found.inside or found.path)
+    match found.kind:
+        case "zip" | "tar":
+            return prepare_hint(found.path, resolution) + "."
+        case "archives":
+            return prepare_hint(found.inside or found.path, resolution) + "."
+        case "packed":
+            return "Unpack it, then name the folder."
+        case "image":
+            return f"Name the folder that it lies in: {quoted(found.path.absolute().parent)}."
+        case "images":
+            return prepare_hint(found.path, resolution) + "."
+        case "data set":
+            return f"Train on it: facegan train --data {path} --out runs/first."
+        case "model" | "model folder":
+            return (
+                f"Generate images with it: facegan generate {path} --seeds 0-15 --out images.png."
+            )
+        case "run":
+            return f"Its model: {inside}. Its page: facegan report {path}."
+        case "unfinished run":
+            return f"Continue it: facegan train --out {path} --resume."
+        case "runs":
+            return f"Name one of them, as {inside}."
+    return ""
+
+
+def refuse_data(found: Found, resolution: int = 64, wanted: str = "a folder of images") -> None:
+    """Refuse what is no folder of images and no data set.
+
+    Raises:
+        DatasetError: it says what was found there, and the next command.
+    """
+    if found.kind in ("images", "data set"):
+        return
+    if found.kind == "missing":
+        raise DatasetError(
+            f"{found.path} does not exist.",
+            similar_path(found.path) or f"Name {wanted}, or make one: {TOY}.",
+        )
+    if found.kind == "unreadable":
+        raise DatasetError(f"{found.path} cannot be read: {found.text}.", "Check its permissions.")
+    if found.kind == "empty folder":
+        raise DatasetError(
+            f"{found.path} is an empty folder: it holds no images.", f"Make some: {TOY}."
+        )
+    hint = next_command(found, resolution) or f"Name {wanted}, or make one: {TOY}."
+    if found.kind in ("archives", "folder"):
+        raise DatasetError(f"{found.path} is {found.text}: it holds no images.", hint)
+    raise DatasetError(f"{found.path} is {found.text}, not {wanted}.", hint)
+
+
+def refuse_source(found: Found) -> None:
+    """Refuse what `facegan data prepare` cannot take: it takes archives too.
+
+    Raises:
+        DatasetError: it says what was found there, and the next command.
+    """
+    is_celeba = found.inside is not None and found.inside.name == "img_align_celeba.zip"
+    # A data set may be one of plain images, which the reader of manifests knows.
+    if found.kind not in ("zip", "tar", "images", "data set") and not is_celeba:
+        refuse_data(found, wanted="a folder or an archive of images")
+
+
+def check_source(source: str | None) -> None:
+    """Refuse a source of images that is none; addresses on S3 and words are passed over.
+
+    Raises:
+        DatasetError: it says what was found there, and the next command.
+    """
+    if source is not None and source != "split" and not source.startswith(S3):
+        refuse_source(what_is(source))
+
+
+def refuse_unprepared(found: Found) -> None:
+    """Refuse what is no data set that `facegan data` wrote.
+
+    Raises:
+        DatasetError: it says what was found there, and the next command.
+    """
+    if found.kind == "images":
+        told = f"{found.path} is a folder of images, not a prepared data set (no dataset.json)."
+        raise DatasetError(told, next_command(found))
+    refuse_data(found, wanted="a prepared data set")
+
+
+def refuse_model(found: Found) -> None:
+    """Refuse what is no model; an archive is opened by its reader.
+
+    Raises:
+        ArtifactError: it says what was found there, and the next command.
+    """
+    if found.kind in ("model", "model folder", "run", "tar"):
+        return
+    if found.kind == "missing":
+        raise ArtifactError(
+            f"There is no model at {found.path}: it does not exist.",
+            similar_path(found.path)
+            or "Train one: facegan train --data DIR --out RUN ends with RUN/model.tar.gz.",
+        )
+    if found.kind == "unreadable":
+        raise ArtifactError(f"{found.path} cannot be read: {found.text}.", "Check its permissions.")
+    hint = next_command(found)
+    if found.kind in ("images", "data set"):
+        hint = (
+            f"Train one on it: facegan train --data {quoted(found.path)} --out runs/first ends "
+            "with runs/first/model.tar.gz."
+        )
+    elif found.kind == "pickle":
+        hint = "Pickled models are never loaded. A model is the model.tar.gz of a run."
+    elif found.kind not in ("unfinished run", "runs"):
+        hint = "A model is the model.tar.gz that a run ends with, or its folder."
+    raise ArtifactError(f"{found.path} is {found.text}, not a model.", hint)
+
+
+def refuse_run(found: Found) -> None:
+    """Refuse what is no folder of a run.
+
+    Raises:
+        RunError: it says what was found there, and the next command.
+    """
+    if found.kind in ("run", "unfinished run"):
+        return
+    parent = found.path.absolute().parent
+    if found.kind == "missing":
+        raise RunError(
+            f"{found.path} does not exist, so it is no run.",
+            similar_path(found.path) or "Name the folder that was given to facegan train as --out.",
+        )
+    if found.kind == "unreadable":
+        raise RunError(f"{found.path} cannot be read: {found.text}.", "Check its permissions.")
+    if (parent / "run.json").is_file():
+        hint = f"Name the folder of the run: {quoted(parent)}."
+    elif found.kind in ("runs", "data set"):
+        hint = next_command(found)
+    else:
+        hint = "Name the folder that was given to facegan train as --out."
+    raise RunError(f"{found.path} is {found.text}; it holds no run (no run.json).", hint)
+
+
+def refuse_latents(found: Found) -> None:
+    """Refuse what is no .npy file.
+
+    Raises:
+        ConfigError: it says what was found there.
+    """
+    if found.kind == "npy":
+        return
+    what = {"missing": "does not exist", "unreadable": f"cannot be read: {found.text}"}
+    raise ConfigError(
+        f"--latents {found.path} {what.get(found.kind, f'is {found.text}, no .npy file')}.",
+        similar_path(found.path)
+        if found.kind == "missing"
+        else "Latents are what numpy.save writes of an array (N, width), one row per image.",
+    )
+
+
+class InputPath(click.ParamType):
+    """A path on the command line that is refused where something else lies there.
+
+    Args:
+        name: click's name of the type.
+        refuse: Raises the error.
+        remote: Whether an s3:// address may stand for it.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        refuse: Callable[[Found], None],
+        remote: bool = False,
+        as_text: bool = False,
+    ) -> None:
+        self.name, self.refuse, self.remote, self.as_text = name, refuse, remote, as_text
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """The path; whatever else lies there is refused."""
+        if self.remote and str(value).startswith(S3):
+            return value
+        self.refuse(what_is(value))
+        return str(value) if self.as_text else Path(value)
+
+    def get_metavar(self, param: click.Parameter, ctx: Any = None) -> str:
+        """What stands for it in the help where the option names nothing."""
+        return self.name
+
+
+DATA = InputPath("DIR", refuse_data, remote=True, as_text=True)
+DATA_FOLDER = InputPath("DIR", refuse_data)
+PREPARED = InputPath("DIR", refuse_unprepared)
+MODEL = InputPath("MODEL", refuse_model)
+RUN = InputPath("RUN", refuse_run)
+LATENTS = InputPath("FILE.npy", refuse_latents)
+
+
+class EndpointUrl(click.ParamType):
+    """A server's address, with http:// or https:// before it."""
+
+    name = "URL"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        """The address; one without a scheme is refused with the one that works."""
+        text = str(value).strip()
+        if text.lower().startswith(("http://", "https://")):
+            return text
+        if "://" in text:
+            self.fail(f"{text!r}: use http:// or https://.", param, ctx)
+        return self.fail(
+            f"{text!r} is no address of a server. Add http://: http://{text}.", param, ctx
+        )
+
+
+URL = EndpointUrl()
+
+
+def check_output(path: Path, what: str = "--out") -> None:
+    """Refuse an output that cannot be written, before work is done for it; nothing is left there.
+
+    Raises:
+        OutputError: it says why.
+    """
+    try:
+        check_writable(path)
+    except OSError as cause:
+        raise OutputError(
+            f"{path} cannot be written: {(cause.strerror or str(cause)).lower()}.",
+            f"Name another {what}, or check the permissions of {cause.filename or path}.",
+        ) from cause

@@ -1,0 +1,65 @@
+"""Reads what `augment` says: operations and their shares, without torch, which does them."""
+
+import re
+
+from facegan.errors import ConfigError, nearest
+
+NOTHING = "none"
+OPERATIONS = ("color", "translation", "blit", "geom", "recolor", "cutout")  # in the papers' orders
+# What other trainers call it, or a switch where a list is asked for.
+ELSEWHERE = {
+    "bgc": "blit,geom,recolor",
+    "ada": "blit,geom,recolor",
+    "bg": "blit,geom",
+    "diffaugment": "color,translation,cutout",
+    **dict.fromkeys(("true", "yes", "on", "1"), "color,translation,cutout"),
+    **dict.fromkeys(("false", "no", "off", "0", "null", "[]"), NOTHING),
+    **dict.fromkeys(("flip", "hflip", "mirror", "xflip"), "blit"),
+    **dict.fromkeys(("rotate", "rotation", "scale", "zoom"), "geom"),
+    **dict.fromkeys(("brightness", "contrast", "saturation", "hue"), "recolor"),
+    **dict.fromkeys(("translate", "shift"), "translation"),
+}
+
+
+def parse_policy(policy: str) -> dict[str, float]:
+    """The operations a text names, and each one's share of the probability: 1 where none is given.
+
+    Args:
+        policy: Names in ``OPERATIONS`` parted by commas, some with a share: "blit,recolor:0.5".
+
+    Raises:
+        ConfigError: an unknown operation (the nearest are offered), or a share not within 0 to 1.
+    """
+    shares = {}
+    for part in policy.split(","):
+        name, colon, share = (word.strip() for word in part.partition(":"))
+        if name in ("", NOTHING) and not colon:
+            continue
+        if name not in OPERATIONS:
+            told = f"augment names an unknown operation {name!r}."
+            raise ConfigError(told, hint_for(name, policy))
+        shares[name] = parse_share(name, share) if colon else 1.0
+    return shares
+
+
+def hint_for(name: str, policy: str) -> str:
+    """What to write for an operation that is none: a list without brackets, or the nearest name."""
+    words = [word for word in re.findall(r"[a-z]+(?::[\d.]+)?", policy.lower())
+             if word.partition(":")[0] in OPERATIONS]  # fmt: skip
+    if set(policy) & set("[](){}\"' ;+|") and words:
+        return f"Write the operations with commas between them: {','.join(words)}."
+    if meant := ELSEWHERE.get(name.lower()):
+        return f"Write augment as {meant}."
+    return nearest(name, OPERATIONS, "operations")
+
+
+def parse_share(name: str, text: str) -> float:
+    """What stands behind a name's colon."""
+    try:
+        share = float(text)
+    except ValueError:
+        share = -1.0
+    if not 0 <= share <= 1:
+        hint = f"Write {name}:0.5 to make it half as likely as the others."
+        raise ConfigError(f"augment gives {name} the share {text!r}.", hint)
+    return share
