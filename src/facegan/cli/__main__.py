@@ -69,7 +69,7 @@ def facegan() -> None:
       facegan data toy --out runs/toy32 --images 20000 --resolution 32
       facegan train --data runs/toy32 --out runs/first --family dcgan --preset toy32
       facegan generate runs/first/model.tar.gz --seeds 0-15 --out faces.png
-      facegan serve runs/first/model.tar.gz            (in another terminal)
+      facegan serve runs/first/model.tar.gz            # in another terminal
       facegan invoke --endpoint-url http://localhost:8080 --seeds 0-15 --out faces.png
 
     `facegan COMMAND --help` explains each, with examples.

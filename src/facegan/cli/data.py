@@ -214,7 +214,7 @@ def prepare(
       From S3, on the first of four machines:
         facegan data prepare s3://bucket/ffhq --out part0 --resolution 256 --shard 0 --of 4
       On every host of a SageMaker Processing job, each into a folder of its own in OUT:
-        facegan data prepare /opt/ml/processing/input/pictures --out /opt/ml/processing/output
+        facegan data prepare /opt/ml/processing/input/pictures --out /opt/ml/processing/output \\
                 --resolution 64 --shard auto
     """
     from facegan.preparing import StreamSource

@@ -88,8 +88,8 @@ def command(
     Examples:
       facegan evaluate runs/first/model.tar.gz --data runs/toy32
       facegan evaluate runs/first/model.tar.gz --data held-out/ --samples 2000 --json
-      facegan evaluate runs/first/best.tar.gz --data faces/ --samples 50000 \\
-          --extractor inception                     (FID and KID as papers have them)
+      facegan evaluate runs/first/model.tar.gz --data faces/ --samples 50000 \\
+          --extractor inception                     # FID and KID as papers have them
 
     Without Inception the numbers are called fd_lite0, kid_lite0, precision_lite0, recall_lite0:
     they compare models with one another, and not with anybody's FID. Numbers of different

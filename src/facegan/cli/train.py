@@ -29,10 +29,10 @@ HELP = """Train a GAN on a folder of pictures; ends with RUN/model.tar.gz.
 Examples:
   facegan train --data faces/ --out runs/a --resolution 32
   facegan train --data runs/toy32 --out runs/b --preset toy32 --total-kimg 50 --seed 7
-  facegan train --data runs/toy32 --out runs/b --resume            (after any stop)
-  facegan train --data cats_and_dogs/ --out runs/c --family r3gan --preset paper64
+  facegan train --data runs/toy32 --out runs/b --resume            # after any stop
+  facegan train --data cats_and_dogs/ --out runs/c --family r3gan --preset paper64 \\
                 --conditional true --labels folders
-  facegan train --data runs/toy32 --out runs/c --processes 2       (the same faces, shared work)
+  facegan train --data runs/toy32 --out runs/d --processes 2       # the same faces, shared work
 
 Every hyperparameter below is a flag; its default is the preset's. Pictures of any size are cropped
 square around the centre and resized. Ctrl-C (or SIGTERM) ends the step, writes a checkpoint and

@@ -50,7 +50,8 @@ def command() -> None:
       facegan cloud check --instance-type ml.g5.xlarge
       facegan cloud upload runs/photos64
       facegan cloud push
-      facegan cloud train --data s3://my-bucket/photos64 --instance-type ml.g5.xlarge
-      facegan cloud deploy faces --model s3://my-bucket/faces/model.tar.gz
+      facegan cloud train --data s3://my-bucket/faces/data/photos64 \\
+          --instance-type ml.g5.xlarge --family stylegan2 --resolution 64 --name faces-1
+      facegan cloud deploy faces --model faces-1 --instance-type ml.c7i.large
       facegan cloud delete faces
     """

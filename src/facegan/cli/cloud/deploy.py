@@ -89,14 +89,18 @@ def command(
     10 GB at most. None of this could be tried against AWS itself where it was written.
 
     \b
-      facegan cloud deploy faces --model s3://my-bucket/model.tar.gz --instance-type ml.c7i.large
-      facegan cloud deploy faces --model faces/latest --serverless 4096
-      facegan cloud deploy faces --model my-job --instance-type ml.g6.xlarge --max-instances 4
-      facegan cloud deploy slow --model my-job --instance-type ml.g6.xlarge --asynchronous
-          --output s3://my-bucket/answers --min-instances 0 --max-instances 2
-      facegan cloud deploy ab --model s3://…/a.tar.gz --weight 9 --variant new=1:s3://…/b.tar.gz
+      facegan cloud deploy faces --model s3://my-bucket/model.tar.gz \\
           --instance-type ml.c7i.large
-      facegan cloud deploy many --multi-model s3://my-bucket/models/ --instance-type ml.c7i.xlarge
+      facegan cloud deploy faces --model faces/latest --serverless 4096
+      facegan cloud deploy faces --model faces-1 --instance-type ml.g6.xlarge \\
+          --max-instances 4
+      facegan cloud deploy slow --model faces-1 --instance-type ml.g6.xlarge \\
+          --asynchronous --output s3://my-bucket/answers \\
+          --min-instances 0 --max-instances 2
+      facegan cloud deploy ab --model s3://my-bucket/a.tar.gz --weight 9 \\
+          --variant new=1:s3://my-bucket/b.tar.gz --instance-type ml.c7i.large
+      facegan cloud deploy many --multi-model s3://my-bucket/models/ \\
+          --instance-type ml.c7i.xlarge
     """
     check_wish(wish, no_wait)
     multi = wish["multi_model"]
@@ -316,7 +320,7 @@ def update_command(
 
     \b
       facegan cloud update faces --model faces/latest
-      facegan cloud update faces --model my-job --way canary --percent 10 --wait-seconds 600
+      facegan cloud update faces --model faces-1 --way canary --percent 10 --wait-seconds 600
       facegan cloud update faces --instance-type ml.g6.xlarge --max-latency-ms 500
     """
     source = find_model(desk.aws, model, unapproved) if model else None

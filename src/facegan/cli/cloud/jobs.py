@@ -183,7 +183,7 @@ def stop(desk: Desk, name: str) -> None:
 
     \b
       facegan cloud stop faces-1
-      facegan cloud resume faces-1       (goes on later)
+      facegan cloud resume faces-1       # goes on later
 
     It leaves no model. What it has cost so far stays to be paid; its checkpoints stay in S3. Of a
     job that has ended, instances that are kept warm are given back.

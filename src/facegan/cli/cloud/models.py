@@ -61,7 +61,7 @@ def command(
 
     \b
       facegan cloud register s3://my-bucket/faces/model.tar.gz
-      facegan cloud register my-job --group faces
+      facegan cloud register faces-1 --group faces
       facegan cloud approve faces/1
       facegan cloud deploy faces --model faces/1 --instance-type ml.c7i.large
     """

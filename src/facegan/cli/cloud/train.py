@@ -46,11 +46,22 @@ def command(
 
     \b
     Examples (settings such as role and bucket: facegan.toml, or flags):
-      facegan cloud train --data s3://my-bucket/faces/photos64 --instance-type ml.g5.xlarge
-                --family stylegan2 --resolution 64 --total-kimg 2000 --max-hours 12 --wait
-      facegan cloud train … --spot --set r1_gamma=0.5 --set precision=bf16
-      facegan cloud train … --instances 4 --experiment faces --run first
-      facegan cloud train … --dry-run          (the exact requests, without an account)
+      facegan cloud train --data s3://my-bucket/faces/data/photos64 \\
+          --instance-type ml.g5.xlarge --family stylegan2 --resolution 64 \\
+          --total-kimg 2000 --max-hours 12 --wait
+
+    \b
+    On spot instances; on four instances, as a run of an experiment:
+      facegan cloud train --data s3://my-bucket/faces/data/photos64 \\
+          --instance-type ml.g5.xlarge --resolution 64 --spot --set precision=bf16
+      facegan cloud train --data s3://my-bucket/faces/data/photos64 \\
+          --instance-type ml.g5.xlarge --resolution 64 --instances 4 \\
+          --experiment faces --run first
+
+    \b
+    The exact requests, without an account:
+      facegan cloud train --data s3://my-bucket/faces/data/photos64 \\
+          --instance-type ml.g5.xlarge --resolution 64 --dry-run
 
     It costs what its instances cost from their start to the job's end, at most --max-hours of each.
     `facegan cloud stop NAME` ends it earlier; its checkpoints stay in S3, and `resume NAME` goes on

@@ -65,7 +65,7 @@ def start(desk: Desk, name: str, no_wait: bool, unapproved: bool, **wish: Any) -
     old there. Job names are used once in an account's life.
 
     \b
-      facegan cloud transform start batch-1 --model faces/latest --instance-type ml.c7i.xlarge
+      facegan cloud transform start batch-1 --model faces/latest --instance-type ml.c7i.xlarge \\
           --requests s3://my-bucket/requests.jsonl --output s3://my-bucket/drawn
     """
     settings = desk.settings

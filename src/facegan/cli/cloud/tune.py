@@ -44,11 +44,13 @@ def command() -> None:
     """Look for the best hyperparameters by many training jobs.
 
     \b
-      facegan cloud tune start --data s3://… --instance-type ml.g5.xlarge --family stylegan2
-                --evaluate-kimg 50 --range r1_gamma=0.1:10:log --choice mapping_layers=2,8
-      facegan cloud tune results stylegan2-tune-1125-0930
-      facegan cloud tune best stylegan2-tune-1125-0930
-      facegan cloud tune stop stylegan2-tune-1125-0930
+      facegan cloud tune start --data s3://my-bucket/faces/data/photos64 \\
+          --instance-type ml.g5.xlarge --family stylegan2 --resolution 64 \\
+          --evaluate-kimg 50 --range r1_gamma=0.1:10:log \\
+          --choice mapping_layers=2,8 --name faces-tune
+      facegan cloud tune results faces-tune
+      facegan cloud tune best faces-tune
+      facegan cloud tune stop faces-tune
     """
 
 
@@ -123,10 +125,11 @@ def start(
     """Start a tuning job: training jobs over declared ranges, the quality metric as the objective.
 
     \b
-      facegan cloud tune start --data s3://my-bucket/faces/photos64 --instance-type ml.g5.xlarge
-                --family dcgan --preset article32 --total-kimg 500 --evaluate-kimg 100
-                --range generator_learning_rate=1e-4:1e-3:log --choice conv_dim=32,64
-                --max-jobs 12 --max-parallel 3 --max-hours 2
+      facegan cloud tune start --data s3://my-bucket/faces/data/photos64 \\
+          --instance-type ml.g5.xlarge --family dcgan --preset toy32 \\
+          --total-kimg 500 --evaluate-kimg 100 --name faces-tune \\
+          --range generator_learning_rate=1e-4:1e-3:log --choice conv_dim=32,64 \\
+          --max-jobs 12 --max-parallel 3 --max-hours 2
 
     It costs what its training jobs cost: --max-jobs times --max-hours at most. `facegan cloud tune
     stop NAME` ends it with all of them. SageMaker takes the last figure that a job printed; a
@@ -210,7 +213,7 @@ def results(desk: Desk, name: str | None, everyones: bool, most: int) -> None:
 
     \b
       facegan cloud tune results
-      facegan cloud tune results dcgan-tune-1125-0930
+      facegan cloud tune results faces-tune
     """
     if name is None:
         list_all(desk, None if everyones else desk.settings.project, most)
@@ -300,7 +303,7 @@ def best(desk: Desk, name: str) -> None:
     """Name the best training job of the tuning job NAME, and its model to deploy.
 
     \b
-      facegan cloud tune best dcgan-tune-1125-0930
+      facegan cloud tune best faces-tune
     """
     described = tuning.describe(desk.aws, name)
     won = described.get("BestTrainingJob")
@@ -338,7 +341,7 @@ def stop(desk: Desk, name: str) -> None:
     """Stop the tuning job NAME and its training jobs that run; finished ones keep their models.
 
     \b
-      facegan cloud tune stop dcgan-tune-1125-0930
+      facegan cloud tune stop faces-tune
     """
     if desk.is_dry:
         desk.act([tuning.stopping(name)], "")
