@@ -46,8 +46,7 @@ MAY_IMPORT = {  # room: (rooms of ours, packages of others)
     "cloud": ("errors files docker_engine tick_line client model_files", "boto3 botocore"),
     "studio": ("errors name_lists client safe_images wire", "gradio fastapi uvicorn numpy PIL"),
     "report": (
-        "errors files name_lists safe_images tick_line pictures data metrics artifact "
-        "synthesis",
+        "errors files name_lists safe_images tick_line pictures data metrics artifact synthesis",
         "numpy torch PIL",
     ),
 }

@@ -285,7 +285,7 @@ def check_quickly(
 
 def recorded_plan(out: Path) -> dict[str, Any]:
     """What a run was started as; empty where its record cannot be read, which RunFolder tells."""
-    with contextlib.suppress(OSError, ValueError, KeyError, TypeError):
+    with contextlib.suppress(OSError, ValueError, KeyError, TypeError, RecursionError):
         return dict(json.loads((out / "run.json").read_text())["plan"])
     return {}
 

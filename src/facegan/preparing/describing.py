@@ -176,9 +176,7 @@ def describe_folder(path: Path, resolution: int | None) -> Description:
     return Description(f"The data folder {path} holds no pictures")
 
 
-def prepare_command(
-    source: Path, resolution: int | None = None, beside: Path | None = None
-) -> str:
+def prepare_command(source: Path, resolution: int | None = None, beside: Path | None = None) -> str:
     """Return the command that makes a data set of an archive or a folder.
 
     Args:

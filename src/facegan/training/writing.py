@@ -20,4 +20,3 @@ def writing(path: Path, hint: str = HINT) -> Iterator[None]:
         yield
     except OSError as cause:
         raise RunError(f"{path} cannot be written: {cause.strerror or cause}.", hint) from cause
-

@@ -23,7 +23,9 @@ def note(event: str, args: tuple[Any, ...]) -> None:
         write("asks", str(args[1][0]))
     elif event == "urllib.Request":
         write("asks", str(args[0]))
-    elif (event == "open" and isinstance(args[0], str | bytes) and args[2] & (os.O_WRONLY | os.O_RDWR)) or (event in FOLDERS and isinstance(args[-2 if event != "os.mkdir" else 0], str | bytes)):
+    elif (
+        event == "open" and isinstance(args[0], str | bytes) and args[2] & (os.O_WRONLY | os.O_RDWR)
+    ) or (event in FOLDERS and isinstance(args[-2 if event != "os.mkdir" else 0], str | bytes)):
         write("writes", os.path.abspath(os.fsdecode(args[0])))
     elif event in PROGRAMS:
         write("starts", str(args[PROGRAMS[event]]))
