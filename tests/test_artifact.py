@@ -22,7 +22,7 @@ from facegan.artifact import (
     pack_artifact,
     save_artifact,
 )
-from facegan.errors import ArtifactError
+from facegan.errors import ArtifactError, OutputError
 from facegan.gans import FAMILIES, Gan, build_gan
 
 
@@ -182,7 +182,7 @@ def test_a_full_disk_leaves_no_partial_file(
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(files_module.os, "fsync", full)
-    with pytest.raises(ArtifactError, match="No space left"):
+    with pytest.raises(OutputError, match="No space left"):
         save_artifact(tiny_gan(), tmp_path)
     assert list(tmp_path.iterdir()) == []
 

@@ -5,9 +5,9 @@ from pathlib import Path
 import pytest
 
 from facegan.artifact import load_artifact
-from facegan.data.image_folder import square
 from facegan.errors import ArtifactError
 from facegan.failure_reason import failure_reason
+from facegan.preparing.pixels import middle
 
 
 def test_a_mistake_is_its_sentence_and_its_hint_alone(tmp_path: Path) -> None:
@@ -18,11 +18,11 @@ def test_a_mistake_is_its_sentence_and_its_hint_alone(tmp_path: Path) -> None:
 
 def test_a_fault_names_our_innermost_line_before_its_traceback() -> None:
     with pytest.raises(AttributeError) as caught:
-        square(None, 8)  # type: ignore[arg-type]
+        middle(None)  # type: ignore[arg-type]
     reason = failure_reason(caught.value)
     first, _, trace = reason.partition("\n\n")
     assert first.startswith("facegan failed by a fault of its own, at facegan/preparing/pixels.py")
-    assert "in square: AttributeError: 'NoneType' object has no attribute 'size'" in first
+    assert "in middle: TypeError: 'NoneType' object is not iterable" in first
     assert trace.startswith("Traceback") and "middle(picture.size)" in trace
 
 

@@ -214,7 +214,7 @@ class Refusing(http.server.BaseHTTPRequestHandler):
         if self.command != "HEAD":
             self.wfile.write(AWS_ERROR)
 
-    do_POST = do_PUT = do_DELETE = do_HEAD = do_GET
+    do_POST = do_PUT = do_DELETE = do_HEAD = do_GET  # noqa: N815
 
     def log_message(self, *_: object) -> None: ...
 

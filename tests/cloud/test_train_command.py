@@ -267,7 +267,7 @@ def test_a_dry_run_which_reads_no_data_needs_the_resolution_or_the_preset(
 @pytest.mark.parametrize(
     ("options", "told", "code"),
     [
-        (("--set", "total_king=5"), "Did you mean total_kimg", 2),
+        (("--set", "total_king=5"), "Did you mean --total-kimg", 2),
         (("--set", "beta1=2"), "beta1 is 2.0. It must lie between", 2),
         (("--set", "augment_target=0.5"), "nothing is augmented", 2),
         (("--total-kimg", "5", "--set", "total_kimg=6"), "total_kimg is given twice", 2),

@@ -151,7 +151,7 @@ def test_a_job_without_pictures_says_so(job: Job, start: Start) -> None:
     folder = job.base / "input" / "data" / "training"
     folder.unlink()
     folder.mkdir()
-    assert "holds no pictures" in start(job)
+    assert "holds no images" in start(job)
     folder.rmdir()
     assert "no channel 'training'" in start(job)
 

@@ -26,7 +26,7 @@ from facegan.data.toy_faces.render import (
     most_common_label,
     paint_faces,
 )
-from facegan.errors import ConfigError, DatasetError
+from facegan.errors import ConfigError, DatasetError, OutputError
 
 FACES, SOME = 200, 60
 
@@ -432,5 +432,5 @@ def test_a_full_disk_is_named_and_leaves_nothing(
 def test_a_folder_that_cannot_be_made_is_named(tmp_path: Path) -> None:
     """A file where a parent folder should be is a sentence, not a traceback."""
     (tmp_path / "file").write_text("")
-    with pytest.raises(DatasetError, match="cannot be written"):
+    with pytest.raises(OutputError, match="cannot be written"):
         write_toy_faces(tmp_path / "file" / "toy", 4, 8, workers=1)

@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import Any
 
 from documents.blocks import ROOT, SHELL, Block, answers_of, blocks_of, commands_of
-from documents.examples import next_steps
 
 SERVER = re.compile(r"(^|\s)(facegan serve|container/inference/serve)\b")
 PORT = re.compile(r"\b808[0-9]\b")
@@ -31,15 +30,10 @@ class Reader:
         folder: Where files are made; holds what the documents take for granted.
         first_port: The port that stands in for 8080; those after it for 8081 and so on.
         changes: What is typed instead: a part of a command → its stand-in.
-        aws: The address of a server that stands in for AWS.
     """
 
-    def __init__(
-        self, folder: Path, first_port: int, changes: dict[str, str], aws: str | None = None
-    ) -> None:
+    def __init__(self, folder: Path, first_port: int, changes: dict[str, str]) -> None:
         self.folder, self.first_port, self.changes = folder, first_port, changes
-        self.typed_in: set[str] = set()
-        self.suggested: dict[str, str] = {}  # a next step that was printed → by what
         self.servers: dict[int, subprocess.Popen[bytes]] = {}
         self.functions: list[str] = []
         self.names: dict[str, Any] = {"__name__": "__main__"}
@@ -58,7 +52,6 @@ class Reader:
             "AWS_ENDPOINT_URL_SAGEMAKER_RUNTIME": f"http://localhost:{first_port}",
             "AWS_ACCESS_KEY_ID": "local", "AWS_SECRET_ACCESS_KEY": "local",
             "AWS_DEFAULT_REGION": "local",
-            **({"AWS_ENDPOINT_URL": aws} if aws else {}),
         }  # fmt: skip
 
     def read(self, document: Path) -> None:
@@ -73,7 +66,7 @@ class Reader:
     def typed(self, text: str) -> str:
         """What is typed instead of a text."""
         for old, new in self.changes.items():
-            text = re.sub(old, new, text, flags=re.M)
+            text = text.replace(old, new)
         return PORT.sub(lambda found: str(self.first_port + int(found[0]) - 8080), text)
 
     def type_in(self, block: Block, answer: Block | None, where: str) -> None:
@@ -98,7 +91,6 @@ class Reader:
         done = subprocess.run(["bash", "-c", script], cwd=self.folder, env=self.environment,
                               capture_output=True, timeout=PATIENCE_SECONDS)  # fmt: skip
         told = done.stdout.decode(errors="replace")
-        self.note(lines, told + "\n" + done.stderr.decode(errors="replace"))
         if refuses:
             assert done.returncode != 0, f"{where}: was not refused"
         else:
@@ -107,20 +99,6 @@ class Reader:
             )
         self.functions += FUNCTION.findall(self.typed(lines))
         return told
-
-    def note(self, lines: str, printed: str) -> None:
-        """Remember what was typed, and the next steps that were printed."""
-        self.typed_in.update(self.typed(lines).splitlines())
-        for step in next_steps(printed):
-            self.suggested.setdefault(step, lines.strip())
-
-    def follow_next_steps(self) -> list[str]:
-        """Run each next step that was printed and not typed yet, once; return them."""
-        steps = [step for step in self.suggested if step not in self.typed_in]
-        for step in steps:
-            where = f"the next step that {self.suggested[step]!r} prints"
-            self.type_in(Block("sh", step, 0), None, where)
-        return steps
 
     def run_python(self, block: Block, where: str) -> None:
         """Run a Python block, after those of the document before it, in the folder."""

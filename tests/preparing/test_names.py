@@ -37,7 +37,7 @@ def classes_in(out: Path) -> dict[str, str]:
     return {name: names[label] for name, label in zip(names_of(out), labels, strict=True)}
 
 
-# --- one set of names, whatever packed it ---------------------------------------------------------
+# --- one set of names, whatever packed it -------------------------------------------------------
 
 parts = st.text(
     st.characters(codec="utf-8", exclude_categories=["Cc", "Cs"], exclude_characters="/\\:"),
@@ -65,7 +65,9 @@ def test_a_zip_and_a_tar_have_the_names_of_their_folder(
     sources = [
         folder,
         pack_zip(tmp_path / "unix.zip", [(f"./{n}", c) for n, c in backwards]),
-        pack_zip(tmp_path / "flagged.zip", [(n.replace("/", "//"), c) for n, c in packed], DOS, 2048),
+        pack_zip(
+            tmp_path / "flagged.zip", [(n.replace("/", "//"), c) for n, c in packed], DOS, 2048
+        ),
         pack_zip(tmp_path / "dos.zip", by_backslash, DOS, 2048),
         pack_tar(tmp_path / "pax.tar", packed),
         pack_tar(tmp_path / "gnu.tar", [(f"./{n}", c) for n, c in packed], tarfile.GNU_FORMAT),
@@ -90,7 +92,7 @@ def test_a_clean_name_stays_below_and_is_clean_already(name: str, parts_by_backs
         assert joined == "/folder" or joined.startswith("/folder/")
 
 
-# --- separators -----------------------------------------------------------------------------------
+# --- separators ---------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("system", [DOS, UNIX, 11])
@@ -117,7 +119,7 @@ def test_a_backslash_of_unix_is_a_letter_and_no_class_is_made_of_it(tmp_path: Pa
         assert "backslash" in skipped["reason"] and skipped["file"] == "a\\b.png"
 
 
-# --- encodings ------------------------------------------------------------------------------------
+# --- encodings ----------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(("raw", "system", "flags", "also", "seen"), [
@@ -169,7 +171,7 @@ def test_a_name_that_lies_of_its_encoding_is_refused_with_its_archive(tmp_path: 
         quickly(source, tmp_path / "out")
 
 
-# --- names that are there twice, or are none --------------------------------------------------------
+# --- names that are there twice, or are none ----------------------------------------------------
 
 
 @pytest.mark.parametrize("twin", ["./e\u0301/1.png", "é//1.png", "é/./1.png", "é/1.png"])
@@ -206,7 +208,7 @@ def test_folders_that_are_one_elsewhere_are_told(
     assert "'Cats' and 'cats'" in caplog.text and "dogs" not in caplog.text
 
 
-# --- a folder around all ----------------------------------------------------------------------------
+# --- a folder around all ------------------------------------------------------------------------
 
 AROUND = ["", "ds/", "home/u/ds/", "./ds/"]
 
@@ -326,7 +328,7 @@ def test_a_prepared_data_set_is_not_prepared_again(tmp_path: Path) -> None:
         quickly(pack_zip(tmp_path / "x.zip", files.items()), tmp_path / "again")
 
 
-# --- labels of other shapes -------------------------------------------------------------------------
+# --- labels of other shapes ---------------------------------------------------------------------
 
 
 def labelled_by(tmp_path: Path, labels: list[object]) -> Path:

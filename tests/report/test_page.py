@@ -10,7 +10,7 @@ from parsed_page import Page
 from PIL import Image
 
 from facegan.cli.__main__ import facegan, run_safely
-from facegan.errors import DatasetError, RunError
+from facegan.errors import DatasetError, OutputError, RunError
 from facegan.report import find_reals, read_run, write_report
 
 SHORT = ["--preset", "tiny", "--total-kimg", "0.064", "--tick-kimg", "0.032"]
@@ -243,7 +243,7 @@ def test_figures_that_are_not_finite_are_left_out(run: Path) -> None:
 def test_a_page_that_cannot_be_written_leaves_the_old_one(run: Path, tmp_path: Path) -> None:
     record = read_run(run)
     (tmp_path / "file").write_text("old")
-    with pytest.raises(RunError, match="cannot be written"):
+    with pytest.raises(OutputError, match="cannot be written"):
         write_report(record, "no pictures", tmp_path / "file" / "page.html")
     assert (tmp_path / "file").read_text() == "old"
 

@@ -263,7 +263,7 @@ def test_a_run_and_checkpoints_of_before_ids_are_still_read(
 # --- the record -----------------------------------------------------------------------------------
 
 RECORDS: dict[str, tuple[str, str | bytes | None, str]] = {
-    "list": ("run.json", "[]", "no JSON object"), "gone": ("run.json", None, "has no run.json"),
+    "list": ("run.json", "[]", "no JSON object"), "gone": ("run.json", None, "no run.json"),
     "deep": ("run.json", DEEP, "nested too deeply"), "null": ("run.json", "null", "no JSON object"),
     "bytes": ("run.json", b"\xff", "no UTF-8"), "empty": ("run.json", "", "damaged"),
     "digits": ("run.json", '{"plan": ' + "1" * 5000 + "}", "damaged"),

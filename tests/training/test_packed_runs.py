@@ -210,7 +210,7 @@ def test_a_conditional_preset_is_refused_where_the_first_host_has_no_labels(
     (tmp_path / "data/dataset.json").unlink()
     assert train(*words, "--preset", "tiny-conditional") == 3
     said = capsys.readouterr().err
-    assert "holds no pictures" in said and "Traceback" not in said, said
+    assert "holds no images" in said and "Traceback" not in said, said
 
 
 class Threads:

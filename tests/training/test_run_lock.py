@@ -119,8 +119,19 @@ def test_a_forked_child_does_not_keep_the_lock(tmp_path: Path) -> None:
         os.waitpid(long, 0)
 
 
-@pytest.mark.parametrize("record", [b"", b"{", b"[]", b'{"pid": "x"}', b"[" * 100_000, b"\xff",
-                                    b'{"pid": 1, "host": "h", "since": 1e300}', b"x" * 9999])  # fmt: skip
+@pytest.mark.parametrize(
+    "record",
+    [
+        b"",
+        b"{",
+        b"[]",
+        b'{"pid": "x"}',
+        b"[" * 100_000,
+        b"\xff",
+        b'{"pid": 1, "host": "h", "since": 1e300}',
+        b"x" * 9999,
+    ],
+)
 def test_whatever_stands_in_a_lock_that_nobody_holds_it_is_free(
     tmp_path: Path, record: bytes, images_dir: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -163,7 +174,7 @@ def test_a_folder_that_cannot_be_written_is_said_before_a_picture_is_read(
     (tmp_path / "file").write_text("")
     out = tmp_path / "file" / "run"
     assert train("--data", images_dir, "--out", out, *WORDS) == 4
-    assert f"{out} cannot be written: Not a directory" in capsys.readouterr().err
+    assert f"{out} cannot be written: not a directory" in capsys.readouterr().err
 
 
 def test_processes_have_one_owner_among_them(images_dir: Path, tmp_path: Path) -> None:

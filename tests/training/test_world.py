@@ -175,7 +175,7 @@ def test_a_batch_that_does_not_divide_is_refused_with_the_nearest_that_do(
     assert run_safely(facegan, ["train", *map(str, words)]) == 2
     told = capsys.readouterr().err
     assert "batch of 16 images cannot be divided among 3 processes" in told
-    assert "batch_size to 15 or 18" in told
+    assert "--batch-size to 15 or 18" in told
     assert not (tmp_path / "out").exists()
 
 

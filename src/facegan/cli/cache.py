@@ -19,7 +19,7 @@ def default_cache() -> Path | None:
 def set_torch_cache() -> None:
     """Put the files of torch's compiler into our cache folder, if it can be written.
 
-    Torch makes its own below /tmp whenever a model is exported, under a name that anybody can guess.
+    Torch makes its own below /tmp whenever a model is exported, under a name that is easy to guess.
     """
     folder = default_cache()
     if folder is not None and is_writable(folder):

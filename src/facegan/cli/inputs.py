@@ -191,7 +191,7 @@ def refuse_latents(found: Found) -> None:
     )
 
 
-class InputPath(click.ParamType):
+class InputPath(click.ParamType):  # type: ignore[type-arg]
     """A path on the command line that is refused where something else lies there.
 
     Args:
@@ -229,7 +229,7 @@ RUN = InputPath("RUN", refuse_run)
 LATENTS = InputPath("FILE.npy", refuse_latents)
 
 
-class EndpointUrl(click.ParamType):
+class EndpointUrl(click.ParamType):  # type: ignore[type-arg]
     """A server's address, with http:// or https:// before it."""
 
     name = "URL"

@@ -110,7 +110,8 @@ def prepare_environment(processes: int, cluster: Cluster) -> None:
     # The SDK's ModelTrainer, in local mode, names one that is not there; then torch finds its own.
     there = {name for _, name in socket.if_nameindex()}
     if len(cluster.hosts) == 1:  # else gloo asks the resolver for this machine's name
-        wishes |= {"GLOO_SOCKET_IFNAME": name for name in ("lo0", "lo") if name in there}
+        loopback = [name for name in ("lo", "lo0") if name in there]
+        wishes |= dict.fromkeys(("GLOO_SOCKET_IFNAME",), loopback[0]) if loopback else {}
     elif cluster.interface in there:
         names = ("GLOO_SOCKET_IFNAME", "NCCL_SOCKET_IFNAME")
         wishes |= dict.fromkeys(names, cluster.interface)
@@ -157,10 +158,10 @@ def build_agent(command: Sequence[str], processes: int, cluster: Cluster, folder
 
 
 @contextmanager
-def named_host(name: str) -> Iterator[None]:
+def named_host(host: str) -> Iterator[None]:
     """Give torch's agent this host's name; it would ask the resolver for it, again and again."""
     asked = socket.getfqdn
-    socket.getfqdn = lambda _="": name
+    socket.getfqdn = lambda name="": host
     try:
         yield
     finally:

@@ -49,7 +49,8 @@ FACE_OPTIONS = (
     ),
     click.option(
         "--out",
-        required=True,
+        default="faces.png",
+        show_default=True,
         metavar="PATH",
         help="faces.png, .jpg: a grid. faces.webp: an animation, or with --columns a grid. "
         "faces.npy: uint8 (N, H, W, 3). faces.json, .jsonl: a PNG a face, in base64. faces.zip, "

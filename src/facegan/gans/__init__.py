@@ -52,8 +52,10 @@ def find_family(name: str) -> Family:
     Raises:
         ConfigError: there is none; the message offers the nearest names.
     """
-    if name not in FAMILIES:
-        raise ConfigError(f"Unknown family {name!r}.", nearest(name, tuple(FAMILIES), "families"))
+    if not isinstance(name, str) or name not in FAMILIES:
+        raise ConfigError(
+            f"Unknown family {name!r}.", nearest(str(name), tuple(FAMILIES), "families")
+        )
     return FAMILIES[name]
 
 
@@ -63,9 +65,9 @@ def find_preset(family: Family, name: str) -> Preset:
     Raises:
         ConfigError: there is none; the message offers the nearest names.
     """
-    if name not in family.presets:
+    if not isinstance(name, str) or name not in family.presets:
         message = f"Unknown preset {name!r} of family {family.name!r}."
-        raise ConfigError(message, nearest(name, tuple(family.presets), "presets"))
+        raise ConfigError(message, nearest(str(name), tuple(family.presets), "presets"))
     return family.presets[name]
 
 

@@ -155,7 +155,7 @@ def members(stream: Gunzip, path: Path, limits: Limits) -> Iterator[Member]:
     left, code_left = limits.members, limits.code_members
     with tarfile.TarFile(fileobj=stream, tarinfo=StrictTarInfo) as tar:  # type: ignore[arg-type]
         while (member := tar.next()) is not None:
-            tar.members.clear()  # it would keep them all
+            tar.members.clear()  # type: ignore[attr-defined]  # it would keep them all
             name = clean_name(member, path)
             if name.startswith(CODE):
                 code_left -= 1

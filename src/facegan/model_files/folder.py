@@ -127,7 +127,7 @@ def digest_of(path: Path) -> str:
         ArtifactError: it is missing, not a plain file, or a link out of its folder.
     """
     with opened_file(path) as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+        return hashlib.file_digest(file, "sha256").hexdigest()  # type: ignore[arg-type]
 
 
 @contextmanager

@@ -6,10 +6,11 @@ from collections.abc import Iterable, Iterator
 from typing import Any, Protocol
 
 from facegan.errors import DatasetError
+from facegan.preparing.by_products import MANIFEST
 from facegan.preparing.layout import numbers_by_path
 from facegan.preparing.names import folders_around, is_undecoded, match_key, nfc
 from facegan.preparing.pixels import UnusableError
-from facegan.preparing.sources import MANIFEST, Entry, usable_names
+from facegan.preparing.sources import Entry, usable_names
 
 log = logging.getLogger(__name__)
 

@@ -98,6 +98,8 @@ def describe_source(path: Path, resolution: int | None = None) -> Description:
 
 def describe_file(path: Path, resolution: int | None) -> Description:
     """Return what a file is: an archive that can be prepared, or something else."""
+    if not path.is_file():  # a pipe, a device: to open it may wait for ever
+        return Description(f"{path} is neither a file nor a folder")
     is_zip, is_tar = zipfile.is_zipfile(path), is_tarfile(path)
     if is_zip or is_tar:
         kind = "a zip" if is_zip else "a tar"

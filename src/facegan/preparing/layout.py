@@ -135,8 +135,9 @@ def numbers_by_path(file: Path | str, labels: Any, hint: str) -> dict[str, int]:
         raise DatasetError(f"{file}: a picture has two labels.", "Give each picture one.")
     lengths = {len(label) if isinstance(label, list) else None for label in found.values()}
     if len(lengths) > 1:
+        sizes = [length for length in lengths if length is not None]
         told = "some labels are vectors and some not" if None in lengths else (
-            f"the labels are vectors of different lengths, {min(lengths)} to {max(lengths)}"
+            f"the labels are vectors of different lengths, {min(sizes)} to {max(sizes)}"
         )  # fmt: skip
         raise DatasetError(f"{file}: {told}.", hint)
     return {path: number_of_label(file, path, label, hint) for path, label in found.items()}

@@ -177,7 +177,8 @@ def folders_around(names: Iterable[str]) -> list[str]:
         common = [one for one, _ in takewhile(lambda pair: pair[0] == pair[1], pairs)]
         if not common:
             break
-    return ["/".join(common[: depth + 1]) + "/" for depth in range(len(common or ()))]
+    shared = common or []
+    return ["/".join(shared[: depth + 1]) + "/" for depth in range(len(shared))]
 
 
 def counted(count: int, word: str) -> str:

@@ -9,10 +9,10 @@ from typing import Any
 
 from facegan.errors import DatasetError
 from facegan.preparing.account import shown
+from facegan.preparing.by_products import MANIFEST
 from facegan.preparing.layout import FORMAT
 from facegan.preparing.names import escapes, folders_around
 from facegan.preparing.sources import (
-    MANIFEST,
     FolderSource,
     Source,
     TarSource,

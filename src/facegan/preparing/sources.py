@@ -367,7 +367,7 @@ class TarSource:
                 stream = None if problem else archive.extractfile(member)
                 head = stream.read(HEAD) if stream and sieve.needs_head(name) else b""
                 if sieve.takes(name, head):
-                    read = stream and partial(read_rest, head, stream)
+                    read = partial(read_rest, head, stream) if stream else None
                     yield Entry(name, read=read, problem=problem)
         self.aside = sieve.aside
 

@@ -60,8 +60,8 @@ class GatheringSocket(socket.socket):
     @property
     def size(self) -> int:
         """Bytes in memory."""
-        is_held = self.request is not None and self.is_whole
-        return len(self.gathered) + len(self.body) + (self.request.length if is_held else 0)
+        held = self.request.length if self.request is not None and self.is_whole else 0
+        return len(self.gathered) + len(self.body) + held
 
     @property
     def has_begun(self) -> bool:

@@ -54,6 +54,10 @@ class Head(Request):  # type: ignore[misc]  # gunicorn has no types
         is_chunked: Whether it does.
     """
 
+    body: Any  # gunicorn's, then the bytes themselves
+    headers: list[tuple[str, str]]
+    _expected_100_continue: bool
+
     def set_body_reader(self) -> None:
         """Find where the body ends, which nobody must be able to see otherwise.
 
@@ -65,8 +69,9 @@ class Head(Request):  # type: ignore[misc]  # gunicorn has no types
         codings = [value for name, value in self.headers if name == "TRANSFER-ENCODING"]
         if codings and [coding.lower() for coding in codings] != ["chunked"]:
             raise errors.UnsupportedTransferCoding(codings[0])
-        self.is_chunked = isinstance(self.body.reader, ChunkedReader)
-        self.length = 0 if self.is_chunked else self.body.reader.length
+        reader = self.body.reader
+        self.is_chunked = isinstance(reader, ChunkedReader)
+        self.length = 0 if self.is_chunked else reader.length
 
     def set_body(self, body: bytes) -> None:
         """Put the body behind the head, which from now on tells its length."""

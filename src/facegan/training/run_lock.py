@@ -32,7 +32,15 @@ TAKEN = (errno.EWOULDBLOCK, errno.EACCES)  # EACCES: SMB
 NAME_ANOTHER = "Name another --out."
 
 held: set[int] = set()  # descriptors of this process, to be closed in its forked children
-os.register_at_fork(after_in_child=lambda: [os.close(held.pop()) for _ in range(len(held))])
+
+
+def forget_locks() -> None:
+    """Close what a forked child has inherited: it owns nothing."""
+    while held:
+        os.close(held.pop())
+
+
+os.register_at_fork(after_in_child=forget_locks)
 
 
 @contextmanager

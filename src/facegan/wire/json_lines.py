@@ -15,9 +15,10 @@ from typing import NamedTuple
 from facegan.errors import FaceGANError, InvocationError, RequestError, RequestTooLarge
 from facegan.wire.content_types import JSON_LINES
 from facegan.wire.face_codecs import DAMAGE, Face, answer_object, faces_of, lines_of
-from facegan.wire.generate_request import EXAMPLE, GenerateRequest
+from facegan.wire.generate_request import GenerateRequest
 from facegan.wire.request_codecs import decode_json, encode_json
 from facegan.wire.sheet import BROKEN, Sheet
+from facegan.wire.wording import EXAMPLE
 
 MAX_LINES = 65_536  # far above what a server draws; a body of line feeds would keep it busy
 

@@ -12,10 +12,10 @@ import numpy.typing as npt
 
 from facegan.errors import RequestError, RequestTooLarge, UnsupportedContentType
 from facegan.wire.content_types import CSV, JSON, JSON_LINES, NPY
-from facegan.wire.generate_request import EXAMPLE, GenerateRequest
+from facegan.wire.generate_request import GenerateRequest
 from facegan.wire.negotiation import bare_type
 from facegan.wire.npy import read_npy, write_npy
-from facegan.wire.wording import hint_for_body, seen, shortened
+from facegan.wire.wording import EXAMPLE, hint_for_body, seen, shortened
 
 NPY_HINT = "Send what numpy.save writes of a float32 array of shape (N, width)."
 # Far above any server's own limit. Millions of one-number rows would keep a core busy for seconds.

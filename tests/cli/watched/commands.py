@@ -1,4 +1,4 @@
-"""Runs commands of facegan one after the other in this process, each with a line on how it ended."""
+"""Runs commands of facegan one after the other in this process; prints how each ended."""
 
 import json
 import os

@@ -26,7 +26,7 @@ def note(event: str, args: tuple[Any, ...]) -> None:
     elif (
         event == "open" and isinstance(args[0], str | bytes) and args[2] & (os.O_WRONLY | os.O_RDWR)
     ) or (event in FOLDERS and isinstance(args[-2 if event != "os.mkdir" else 0], str | bytes)):
-        write("writes", os.path.abspath(os.fsdecode(args[0])))
+        write("writes", os.path.abspath(os.fsdecode(args[0])))  # noqa: PTH100
     elif event in PROGRAMS:
         write("starts", str(args[PROGRAMS[event]]))
 
