@@ -252,7 +252,6 @@ def test_the_same_command_writes_the_same_bytes_over_the_old_file(
         (["--seeds", "0-4294967295", "--out", "a.png"], "more than"),
         (["--out", "a.png"], "--seeds 0-15"),
         (["--seeds", "1", "--out", "a.gif"], ".png, .jpg, .jpeg, .webp, .npy, .json, .jsonl, .zip"),
-        (["--seeds", "1"], "--out"),
         (["--seeds", "1", "--out", "a.npy", "--columns", "2"], "--columns"),
         (["--seeds", "1", "--out", "a.png", "--columns", "0"], "--columns"),
         (["--seeds", "1", "--out", "a.npy", "--scale", "2"], "--scale"),
