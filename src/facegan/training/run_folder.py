@@ -25,7 +25,7 @@ from facegan.training.run_facts import (
     read_run_facts,
     warn_of_other_hardware,
 )
-from facegan.training.run_lock import check_empty, check_free, locked
+from facegan.training.run_lock import check_free, check_no_run, locked
 from facegan.training.state_check import check_state
 from facegan.training.trainer import Trainer
 from facegan.training.writing import writing
@@ -88,7 +88,7 @@ class RunFolder:
             if resume:
                 self.check_same(plan)
             else:
-                check_empty(self.path)
+                check_no_run(self.path)  # a job's checkpoint folder may hold marks of others
             yield
 
     def holds_run(self) -> bool:

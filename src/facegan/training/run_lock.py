@@ -83,17 +83,26 @@ def refuse_if_locked(folder: Path) -> None:
             raise in_use(folder) from None
 
 
-def check_empty(folder: Path) -> None:
-    """Refuse a folder for a new run that holds anything but the lock.
+def check_no_run(folder: Path) -> None:
+    """Refuse a folder for a new run that already holds one.
 
     Raises:
-        RunError: it already holds a run, or something else.
+        RunError: it does.
     """
     if (folder / PLAN_NAME).exists():
         raise RunError(
             f"{folder} already holds a run.",
             "Go on with it by --resume, name another --out, or delete the folder.",
         )
+
+
+def check_empty(folder: Path) -> None:
+    """Refuse a folder for a new run that holds anything but the lock.
+
+    Raises:
+        RunError: it already holds a run, or something else.
+    """
+    check_no_run(folder)
     if folder.exists() and not folder.is_dir():
         raise RunError(f"{folder} is a file, not a folder.", "Name another --out.")
     if folder.exists() and any(path.name != LOCK_NAME for path in folder.iterdir()):
