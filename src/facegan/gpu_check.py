@@ -6,7 +6,7 @@ from pathlib import Path
 
 from facegan.errors import ConfigError
 
-GPU_TYPES = ("ml.g", "ml.p", "local_gpu")  # beginnings of SageMaker's instance types with GPUs
+GPU_FAMILIES = ("ml.g", "ml.p")  # beginnings of SageMaker's instance types with GPUs
 DRIVER = "proc/driver/nvidia/version"  # the kernel's own, visible in every container
 DEVICES = "dev/nvidia[0-9]*"  # what the container runtime hands to a container
 NO_DEVICES = ("", "void", "none")  # values of NVIDIA_VISIBLE_DEVICES that mean none
@@ -48,12 +48,17 @@ def is_gpu_machine(
     a workstation an image without CUDA runs on the CPU, as its user chose.
     """
     if instance_type:
-        return instance_type.startswith(GPU_TYPES)
+        return has_gpu(instance_type) or instance_type == "local_gpu"
     if any(root.glob(DEVICES)):
         return True
     is_asked_for = variables.get("NVIDIA_VISIBLE_DEVICES", "") not in NO_DEVICES
     is_on_aws = "AWS_CONTAINER_CREDENTIALS_RELATIVE_URI" in variables
     return driver is not None and (is_asked_for or is_on_aws)
+
+
+def has_gpu(instance_type: str | None) -> bool:
+    """Return whether an instance type of SageMaker has an NVIDIA GPU, by its family's letter."""
+    return bool(instance_type) and str(instance_type).startswith(GPU_FAMILIES)
 
 
 def driver_version(root: Path) -> str | None:

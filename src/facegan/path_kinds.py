@@ -12,7 +12,7 @@ from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
 
-from facegan.errors import nearest
+from facegan.errors import counted, nearest
 
 IMAGES = (  # what any reader of ours may take for an image, by its name
     *(".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".webp", ".avif", ".heic", ".heif"),
@@ -187,11 +187,6 @@ def what_files_are(path: Path) -> Found:
         return Found(path, "empty folder", "an empty folder")
     told = ", ".join(f"{count} {suffix}" for suffix, count in kinds.most_common(3))
     return Found(path, "folder", f"a folder without images ({told})")
-
-
-def counted(count: int, noun: str) -> str:
-    """A number and its noun: "1 run", "3 runs"."""
-    return f"{count:,} {noun}" if count == 1 else f"{count:,} {noun}s"
 
 
 def similar_path(path: Path) -> str:

@@ -895,7 +895,7 @@ def structures() -> Iterator[Artifact]:
     """Every preset of every family with its own numbers, at its smallest side, each once.
 
     A larger side adds stages of the same layers. (All presets at their own sides take a minute;
-    that was done by hand: docs/decisions/0015.)
+    that was done by hand.)
     """
     seen = set()
     for family, one in FAMILIES.items():

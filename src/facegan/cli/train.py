@@ -244,7 +244,7 @@ def command(
             asked[name] = absolute(asked[name])
 
     def decide() -> Order:
-        plan = resumed_plan(out, asked, given) if resume else new_plan(out, asked, given)
+        plan = resumed_plan(out, asked, given) if resume else plan_run(asked, given)
         return Order(str(out), plan, resume)
 
     if environment:
@@ -356,14 +356,6 @@ def count_images(data: str) -> int | None:
             return count
     files = (name for _, _, names in os.walk(data) for name in names)
     return sum(name.lower().endswith(IMAGES) for name in files) or None
-
-
-def new_plan(out: Path, asked: dict[str, Any], given: dict[str, str]) -> dict[str, Any]:
-    """The plan of a run that starts in a folder of its own."""
-    from facegan.training.run_lock import check_free
-
-    check_free(out)
-    return plan_run(asked, given)
 
 
 def plan_run(

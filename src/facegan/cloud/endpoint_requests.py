@@ -20,11 +20,11 @@ from facegan.cloud.limits import (
     check_place,
     check_role,
     check_variables,
-    has_gpu,
     is_local,
 )
 from facegan.cloud.training_request import tag_list
 from facegan.errors import CloudError, ConfigError
+from facegan.gpu_check import has_gpu
 
 # GPU machines of an endpoint. The images' torch is built for CUDA 13, which wants a driver of 580;
 # of the systems that SageMaker offers for endpoints only this one has it (docs/containers.md).

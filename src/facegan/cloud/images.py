@@ -8,9 +8,9 @@ from typing import Any
 from facegan import __version__
 from facegan.cloud.aws import Aws
 from facegan.cloud.calls import Call
-from facegan.cloud.limits import has_gpu
 from facegan.cloud.settings import Settings
 from facegan.errors import CloudError, ConfigError
+from facegan.gpu_check import has_gpu
 
 ECR = re.compile(
     r"(?P<account>\d{12})\.dkr\.ecr\.(?P<region>[a-z0-9-]+)\.amazonaws\.com(\.cn)?"

@@ -11,7 +11,6 @@ from typing import Any
 
 from facegan.errors import ConfigError
 
-GPU_FAMILIES = ("ml.g", "ml.p")
 LOCAL_INSTANCES = ("local", "local_cpu", "local_gpu")  # the SDK's names for this machine
 NAME = re.compile(r"[a-zA-Z0-9](-*[a-zA-Z0-9]){0,62}")
 ROLE = re.compile(r"arn:aws[a-z\-]*:iam::\d{12}:role/?[a-zA-Z_0-9+=,.@\-_/]+")
@@ -24,11 +23,6 @@ MAX_KEY, MAX_VALUE = 256, 2500  # characters of a hyperparameter's name and valu
 def is_local(instance_type: str) -> bool:
     """Whether an instance type means containers on this machine, by the SDK's local mode."""
     return instance_type in LOCAL_INSTANCES
-
-
-def has_gpu(instance_type: str | None) -> bool:
-    """Return whether an instance type has an NVIDIA GPU, by its family's letter."""
-    return bool(instance_type) and str(instance_type).startswith(GPU_FAMILIES)
 
 
 def check_name(name: str, kind: str) -> None:

@@ -15,11 +15,11 @@ from facegan.cloud.limits import (
     check_name,
     check_number,
     check_place,
-    has_gpu,
     is_local,
 )
 from facegan.cloud.training_request import tag_list
 from facegan.errors import ConfigError
+from facegan.gpu_check import has_gpu
 
 LINES = "application/jsonlines"
 

@@ -17,10 +17,11 @@ from facegan.cloud.endpoint_requests import (
     create_model,
     digest,
 )
-from facegan.cloud.limits import check_image, check_instances, check_number, check_place, has_gpu
+from facegan.cloud.limits import check_image, check_instances, check_number, check_place
 from facegan.cloud.scaling import alarm_prefix, rollback_alarms, scaled
 from facegan.cloud.training_request import tag_list
 from facegan.errors import CloudError, ConfigError
+from facegan.gpu_check import has_gpu
 
 WAYS = {"all-at-once": "ALL_AT_ONCE", "canary": "CANARY", "linear": "LINEAR"}
 MODEL_KEYS = (

@@ -19,7 +19,6 @@ from facegan.model_files.folder import (
     read_file,
     read_files,
     read_weights_header,
-    sizes_of,
     write,
 )
 from facegan.model_files.graph_check import CheckedGraph, check_graphs
@@ -45,6 +44,5 @@ __all__ = [
     "read_file",
     "read_files",
     "read_weights_header",
-    "sizes_of",
     "write",
 ]

@@ -20,6 +20,7 @@ from facegan.model_files.card import CARD_NAME, GRAPH_NAMES, WEIGHTS_NAME, Model
 from facegan.model_files.gunzip import PIECE, Gunzip, UnlikeModels
 from facegan.model_files.opening import open_regular
 from facegan.model_files.weights import WeightsHeader, read_exactly, read_header
+from facegan.strict_tar import StrictTarInfo
 
 MAX_CARD_BYTES = 1 << 20
 MAX_GRAPH_BYTES = 2 << 30  # protobuf's own limit
@@ -110,23 +111,6 @@ class Member:
         """Yield its bytes."""
         while piece := self.read(PIECE):
             yield piece
-
-
-class StrictTarInfo(tarfile.TarInfo):
-    """A tar's header; a damaged one is an error.
-
-    tarfile takes it for the archive's end, and so a cut archive for a whole one.
-    """
-
-    @classmethod
-    def fromtarfile(cls, archive: tarfile.TarFile) -> "StrictTarInfo":
-        """Read the next header."""
-        try:
-            return super().fromtarfile(archive)
-        except tarfile.EOFHeaderError:  # type: ignore[attr-defined]  # the end's own mark
-            raise
-        except tarfile.HeaderError as cause:
-            raise tarfile.ReadError(str(cause)) from cause
 
 
 @contextmanager

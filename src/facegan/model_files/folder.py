@@ -16,7 +16,6 @@ from facegan.model_files.archive import (
     card_in,
     header_in,
     lacks,
-    opened,
     pack,
     read_archive,
 )
@@ -85,26 +84,6 @@ def archive_of(source: Path) -> Path | None:
         return source
     archive = source / ARCHIVE_NAME
     return archive if archive.is_file() and not (source / CARD_NAME).exists() else None
-
-
-def sizes_of(source: Path, names: Iterable[str]) -> dict[str, int]:
-    """Return how large some of a model's files are.
-
-    Raises:
-        ArtifactError: one is missing.
-    """
-    if archive := archive_of(source):
-        with opened(archive) as files:
-            sizes = {member.name: member.size for member in files}
-        for name in names:
-            if name not in sizes:
-                raise lacks(archive, name)
-        return {name: sizes[name] for name in names}
-    found = {}
-    for name in names:
-        with opened_file(source / name) as file:
-            found[name] = os.fstat(file.fileno()).st_size
-    return found
 
 
 def read_file(path: Path) -> bytes:

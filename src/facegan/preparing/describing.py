@@ -11,10 +11,9 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from facegan.errors import DatasetError
+from facegan.errors import DatasetError, counted
 from facegan.preparing.by_products import MANIFEST
 from facegan.preparing.first_bytes import SUFFIXES, is_picture
-from facegan.preparing.names import counted
 
 ARCHIVES = (".zip", ".tar", ".tgz", ".tbz2", ".txz", ".tar.gz", ".tar.bz2", ".tar.xz")  # are read
 FOREIGN = (".7z", ".rar", ".tar.zst", ".tzst", ".zst", ".tar.lz4", ".lz4", ".gz", ".bz2", ".xz")
@@ -48,7 +47,6 @@ class Description:
 
     what: str  # "photos.zip is a zip with 6 pictures"
     hint: str = ""  # the next command; empty where none is known
-    is_archive: bool = False  # or a folder that holds archives and no pictures
 
     def error(self) -> DatasetError:
         """Return it as the error of a command that needs a folder of data."""
@@ -112,10 +110,10 @@ def describe_file(path: Path, resolution: int | None) -> Description:
         return Description(f"{path} is a file of 0 bytes, not a folder")
     what = next((told for first, told in STARTS.items() if start.startswith(first)), "")
     if "archive" in what or "packed" in what:
-        return Description(f"{path} is {what}, not a folder", f"{UNPACK} {PACKED}", is_archive=True)
+        return Description(f"{path} is {what}, not a folder", f"{UNPACK} {PACKED}")
     if path.name.lower().endswith(ARCHIVES + FOREIGN):
         told = f"{path} is called like an archive and is {what or 'none that is known'}"
-        return Description(told, "It may be damaged: fetch it again.", is_archive=True)
+        return Description(told, "It may be damaged: fetch it again.")
     if what.startswith("one picture") or path.name == MANIFEST:
         return Description(
             f"{path} is {what or 'text'}, not a folder",
@@ -136,23 +134,18 @@ def describe_names(
         is_model |= last == "model_card.json"
         is_packed |= name.endswith("images/00000.npy")
     if is_model:
-        return Description(
-            f"{path} is a model, not data", "Draw with it: facegan generate MODEL.", is_archive=True
-        )
+        return Description(f"{path} is a model, not data", "Draw with it: facegan generate MODEL.")
     if is_packed:
         hint = "Unpack it, then name the folder that its dataset.json lies in."
-        return Description(f"{path} is {kind} of a prepared data set", hint, is_archive=True)
+        return Description(f"{path} is {kind} of a prepared data set", hint)
     if not count:
         hint = "Name an archive or a folder that holds .jpg, .png or .webp files."
-        return Description(
-            f"{path} is {kind} without pictures, not a folder", hint, is_archive=True
-        )
+        return Description(f"{path} is {kind} without pictures, not a folder", hint)
     labels = " and a dataset.json" if has_manifest else ""
     told = counted(count, "picture") if count < MOST_TAR or kind == "a zip" else "many pictures"
     return Description(
         f"{path} is {kind} with {told}{labels}, not a folder",
         f"Prepare it first: {prepare_command(path, resolution)}",
-        is_archive=True,
     )
 
 
@@ -167,13 +160,11 @@ def describe_folder(path: Path, resolution: int | None) -> Description:
         return Description(
             f"The data folder {path} holds no pictures, but the archive {archives[0].name}{more}",
             f"Prepare it first: {prepare_command(archives[0], resolution, path)} . {PACKED}",
-            is_archive=True,
         )
     if foreign := sorted(files_below(path, FOREIGN)):
         return Description(
             f"The data folder {path} holds no pictures, but {foreign[0].name}",
             f"{UNPACK} {PACKED}",
-            is_archive=True,
         )
     return Description(f"The data folder {path} holds no pictures")
 

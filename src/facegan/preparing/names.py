@@ -14,7 +14,7 @@ import zlib
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import takewhile
 
-from facegan.errors import ConfigError
+from facegan.errors import ConfigError, counted
 from facegan.preparing.first_bytes import is_picture
 
 log = logging.getLogger(__name__)
@@ -179,8 +179,3 @@ def folders_around(names: Iterable[str]) -> list[str]:
             break
     shared = common or []
     return ["/".join(shared[: depth + 1]) + "/" for depth in range(len(shared))]
-
-
-def counted(count: int, word: str) -> str:
-    """Return a number of things: ``1 name``, ``12 names``."""
-    return f"{count:,} {word}" if count == 1 else f"{count:,} {word}s"

@@ -34,6 +34,7 @@ from facegan.preparing.names import (
 )
 from facegan.preparing.pixels import MAX_BYTES, UnusableError
 from facegan.preparing.seen import Seen
+from facegan.strict_tar import StrictTarInfo
 
 MOST_MANIFESTS = 16  # of a tar's, that are held while it is looked through
 TOO_LARGE = f"the file has over {MAX_BYTES:,} bytes"
@@ -317,26 +318,6 @@ def bounded(content: bytes) -> bytes:
     return content
 
 
-class StrictTarInfo(tarfile.TarInfo):
-    """A member's header; one that is damaged or missing is an error.
-
-    tarfile takes such a header for the archive's end, and so a cut archive for a whole one.
-    """
-
-    @classmethod
-    def fromtarfile(cls, archive: tarfile.TarFile) -> "StrictTarInfo":
-        try:
-            return super().fromtarfile(archive)
-        except tarfile.EOFHeaderError:  # type: ignore[attr-defined]  # the end's own mark
-            raise
-        except tarfile.HeaderError as cause:
-            raise DamagedTarError(str(cause)) from cause
-
-
-class DamagedTarError(Exception):
-    """A tar ends early, or within it something else begins."""
-
-
 class TarSource:
     """The pictures in a tar, compressed or not, in its own order, read once from front to end.
 
@@ -392,7 +373,7 @@ class TarSource:
                     archive.members = []  # type: ignore[attr-defined]  # it would keep them all
                     if not member.isdir():
                         yield member, archive
-        except (tarfile.TarError, DamagedTarError, OSError, EOFError) as cause:
+        except (tarfile.TarError, OSError, EOFError) as cause:
             raise DatasetError(
                 f"The archive {self.path} is damaged after {last}: {cause}.",
                 "Fetch it again, or unpack what can be had and name that folder.",
