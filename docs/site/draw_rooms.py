@@ -10,7 +10,7 @@ from typing import Any
 ROOT = Path(__file__).parents[2]
 TABLE = ROOT / "tests" / "test_rooms.py"
 PICTURE = ROOT / "docs" / "images" / "rooms.svg"
-HEIGHT, STOREY, MARGIN, WIDTH = 38, 118, 24, 1180
+HEIGHT, STOREY, MARGIN, WIDTH = 38, 118, 24, 1440
 LABELS = 74  # the column that numbers the floors
 LETTER, LANE = 9.7, 10  # pixels of a letter; of a line that passes a floor
 COLOURS = ("#2563a8", "#b1521b", "#2c7a4b", "#8a3ffc", "#a3144d", "#0f766e", "#7a5c00", "#4b5563")
@@ -77,6 +77,7 @@ def width(name: str) -> float:
 def spread(floor: list[str]) -> list[float]:
     """The middle of each room of a floor, spread over the whole width."""
     free = WIDTH - 2 * MARGIN - LABELS - sum(map(width, floor))
+    assert free > 0, f"the boxes of {floor} would overlap: raise WIDTH"
     gap = free / (len(floor) + 1)
     places, left = [], MARGIN + LABELS + gap
     for name in floor:
