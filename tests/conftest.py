@@ -3,6 +3,7 @@
 import json
 import os
 import shutil
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -23,6 +24,8 @@ from facegan.data import ImageFolderDataset
 from facegan.gans import FAMILIES, Gan, build_gan
 
 os.environ["FACEGAN_GRAPHS"] = "false"  # to export takes seconds; tests of it ask for it
+# What is started by name (gunicorn, facegan) is this environment's, whether it is activated or not.
+os.environ["PATH"] = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
 
 SHAPE = (3, 32, 32)
 CLASSES = {"plain": 16, "striped": 32, "spotted": 16}

@@ -333,7 +333,6 @@ def test_the_containers_serve_is_gunicorn_itself(model_dir: Path, tmp_path: Path
         "SAGEMAKER_BASE_DIR": str(tmp_path),
         "SAGEMAKER_BIND_TO_PORT": str(port),
         "FACEGAN_MAX_IMAGES": "2",
-        "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}",
     }
     with running([str(CONTAINER_SERVE)], port, **variables) as server:
         reply = FaceClient(SageMakerTransport("x", endpoint_url=server.url)).generate(seeds=[1, 2])
@@ -399,7 +398,6 @@ def test_many_models_are_let_go_at_the_end(model_dir: Path, tmp_path: Path) -> N
         "SAGEMAKER_BASE_DIR": str(tmp_path),
         "SAGEMAKER_BIND_TO_PORT": str(port),
         "SAGEMAKER_MULTI_MODEL": "true",
-        "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}",
     }
     with running([str(CONTAINER_SERVE)], port, **variables) as server:
 
