@@ -28,7 +28,8 @@ def step_seconds(trainer: Any) -> float:
         or parameters * batch * gan.image_shape[-1] ** 2 < WORTH_COUNTING
     ):
         return 0.0
-    return PASSES * batch * flops_per_image(gan) / (EFFICIENCY * flops_per_second(trainer.dtype))
+    speed = EFFICIENCY * flops_per_second(trainer.dtype)
+    return float(PASSES * batch * flops_per_image(gan) / speed)
 
 
 def flops_per_image(gan: Any) -> float:
