@@ -4,6 +4,8 @@ import json
 from pathlib import Path
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from facegan.environment import (
     ProcessingEnvironment,
@@ -11,6 +13,7 @@ from facegan.environment import (
     TrainingEnvironment,
     WorkerEnvironment,
     failure_file,
+    plain_hyperparameters,
 )
 from facegan.errors import ConfigError
 
@@ -176,6 +179,64 @@ def test_hyperparameters_are_strings_without_the_toolkits_own(tmp_path: Path) ->
     assert training(tmp_path).hyperparameters == {
         "preset": "toy32", "total_kimg": "50", "share_fakes": "true",
     }  # fmt: skip
+
+
+def quoted_again(text: str, times: int) -> str:
+    """A text as JSON, as JSON again …"""
+    for _ in range(times):
+        text = json.dumps(text)
+    return text
+
+
+@given(
+    st.sampled_from(["tiny", "0.5", "true", "1e1", "blit,color", "cuda:1", "r3gan", "none"]),
+    st.integers(0, 2),
+    st.sampled_from(["", " ", "\n"]),
+)
+def test_quotation_marks_and_blanks_of_sdks_are_taken_off(
+    text: str, times: int, blank: str
+) -> None:
+    sent = blank + quoted_again(text, times) + blank
+    assert plain_hyperparameters({"name": sent}) == {"name": text}
+
+
+@pytest.mark.parametrize(
+    ("name", "sent", "meant"),
+    [
+        ("augment", '["blit", "color"]', "blit,color"),
+        ("augment", "['blit', 'color:0.5']", "blit,color:0.5"),
+        ("augment", "('blit',)", "blit"),
+        ("augment", ["blit", "color"], "blit,color"),
+        ("augment", "'[\"blit\"]'", "blit"),
+        ("augment", "None", "none"),
+        ("augment", None, "none"),
+        ("augment", "[]", ""),
+        ("preset", "'tiny'", "tiny"),
+        ("share_fakes", "True", "True"),
+        ("share_fakes", True, "True"),
+        ("seed", 7, "7"),
+        ("seed", "[7]", "7"),
+        ("total_kimg", "1e3", "1e3"),
+        ("max_minutes", "None", None),
+        ("max_minutes", "null", None),
+        ("split", '"null"', None),
+    ],
+)
+def test_values_are_read_as_they_were_meant(name: str, sent: object, meant: str | None) -> None:
+    expected = {} if meant is None else {name: meant}
+    assert plain_hyperparameters({name: sent}) == expected
+
+
+def test_names_may_have_dashes_but_not_be_there_twice() -> None:
+    assert plain_hyperparameters({"tick-kimg": "1"}) == {"tick_kimg": "1"}
+    with pytest.raises(ConfigError, match="tick_kimg is given twice, as 'tick-kimg' and 'tick_k"):
+        plain_hyperparameters({"tick-kimg": "1", "tick_kimg": "2"})
+
+
+@given(st.text(max_size=200))
+def test_any_text_is_read_or_left_as_it_is(text: str) -> None:
+    for value in plain_hyperparameters({"name": text}).values():
+        assert isinstance(value, str)
 
 
 def test_hosts_come_from_the_resource_configuration(tmp_path: Path) -> None:

@@ -138,7 +138,8 @@ def plan_of(environment: TrainingEnvironment) -> dict[str, Any]:
         asked |= {"evaluate_data": str(environment.channel("evaluation"))}
     is_first = environment.host_rank == 0
     if len(environment.hosts) == 1:  # of several, one may have no share of the images
-        refuse_data(what_is(asked["data"]))
+        for name in asked.keys() & {"data", "evaluate_data"}:
+            refuse_data(what_is(asked[name]))
     return plan_run(asked, given, also=(*OF_THE_PLAN, "processes"), is_first=is_first)
 
 

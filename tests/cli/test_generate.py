@@ -42,7 +42,7 @@ def test_a_png_is_a_grid(
     assert picture.shape == (32, 3 * 32 + 2 * 2, 3)
     assert np.array_equal(picture[:, 34:66], faces[1])
     assert read_provenance(out.read_bytes())["facegan:seeds"] == "0,1,2"
-    assert "3 faces" in capsys.readouterr().out
+    assert "3 images" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize(("suffix", "content_type"), [(".npy", NPY), (".json", JSON)])
@@ -206,7 +206,7 @@ def test_a_table_mixes_each_seed_with_each_other(
     assert said["facegan:seeds"] == "0,1" and said["facegan:truncation_psi"] == "0.5"
     assert said["facegan:mix_seeds"] == "7,8,9" and said["facegan:mix_layers"] == "2,3,4"
     assert said["facegan:classes"] == ",".join(["plain"] * 5)
-    assert "2 faces by 3" in capsys.readouterr().out
+    assert "2 images by 3" in capsys.readouterr().out
 
 
 def test_a_table_can_be_enlarged(conditional_dir: Path, tmp_path: Path) -> None:
@@ -257,7 +257,7 @@ def test_the_same_command_writes_the_same_bytes_over_the_old_file(
         (["--seeds", "1", "--out", "a.npy", "--scale", "2"], "--scale"),
         (["--seeds", "1", "--out", "a.png", "--interpolate", "8"], "two or more"),
         (["--seeds", "1,2", "--out", "a.png", "--interpolate", "0"], "--interpolate"),
-        (["--seeds", "1", "--out", "a.webp", "--frame-ms", "40"], "two faces or more"),
+        (["--seeds", "1", "--out", "a.webp", "--frame-ms", "40"], "two images or more"),
         (["--seeds", "1,2", "--out", "a.png", "--frame-ms", "40"], "--frame-ms"),
         (["--seeds", "1,2", "--out", "a.png", "--quality", "40"], "--quality"),
         (["--seeds", "1,2", "--out", "faces/", "--quality", "40"], "--quality"),
@@ -267,7 +267,7 @@ def test_the_same_command_writes_the_same_bytes_over_the_old_file(
         (["--seeds", "1,2", "--out", "a.zip", "--columns", "2"], "--columns"),
         (["--seeds", "1", "--out", "a.png", "--truncation", "3"], "--truncation"),
         (["--latents", "missing.npy", "--out", "a.png"], "missing.npy"),
-        (["--seeds", "1", "--latents", __file__, "--out", "a.png"], "no .npy"),
+        (["--seeds", "1", "--latents", "{npy}", "--out", "a.png"], "either"),
         (["--latents", __file__, "--out", "a.png"], "no .npy"),
         (["--seeds", "1", "--out", __file__ + "/"], "is a file"),
         (["--seed", "1", "--out", "a.png"], "--seeds"),
@@ -281,20 +281,22 @@ def test_the_same_command_writes_the_same_bytes_over_the_old_file(
         (["--seeds", "1", "--out", "a.png", "--mix", "x"], "--mix"),
         (["--seeds", "1", "--out", "a.png", "--mix", "2", "--columns", "2"], "--columns"),
         (["--seeds", "1,2", "--out", "a.png", "--mix", "2", "--interpolate", "2"], "--interpolate"),
-        (["--out", "a.png", "--mix", "2"], "--mix goes with --seeds"),
+        (["--latents", "{npy}", "--out", "a.png", "--mix", "2"], "--mix goes with --seeds"),
         (["--seeds", "1", "--out", "a.png", "--mix-layers", "2"], "--mix-layers goes with --mix"),
         (["--seeds", "0-99", "--out", "a.png", "--mix", "0-99"], "over 4096"),
         (["--seeds", "0-2", "--out", "a.png", "--mix", "5", "--classes", "a,b"], "for 4 faces"),
     ],
 )
 def test_a_wrong_command_line_is_told_before_the_model_is_loaded(
-    arguments: list[str], told: str, model_dir: Path, tmp_path: Path,
+    arguments: list[str], told: str, model_dir: Path, tmp_path: Path, cache_home: Path,
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str],
 ) -> None:  # fmt: skip
     """Exit code 2, the mistake by name, no file: and the model was not opened."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr("facegan.cli.generate.open_model", lambda model: pytest.fail("opened"))
-    assert generate(model_dir, *arguments) == 2
+    cache_home.mkdir(exist_ok=True)
+    np.save(npy := cache_home / "latents.npy", np.zeros((1, 16), np.float32))
+    assert generate(model_dir, *(word.format(npy=npy) for word in arguments)) == 2
     error = capsys.readouterr().err
     assert told in " ".join(error.split()) and "Traceback" not in error
     assert not list(tmp_path.iterdir())

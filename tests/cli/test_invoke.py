@@ -473,7 +473,7 @@ def test_faces_before_an_end_stay_and_are_counted(
     endpoint.messages = 2
     words = ["--seeds", "1-3", "--stream", "--out", f"{out}/faces/"]
     assert invoke("--endpoint-url", endpoint.url, *words) == 8
-    assert "2 of 3 faces are in" in capsys.readouterr().err
+    assert "2 of 3 images are in" in capsys.readouterr().err
     assert (out / "faces" / "seed0001.png").exists()
 
 

@@ -67,11 +67,12 @@ SLOTS: list[tuple[list[str], set[str]]] = [
     (["data", "prepare", "{images}", "--resolution", "16", "--label-maps", "{}", *OUT], SOURCE),
     (["data", "prepare", "{images}", "--resolution", "16", "--unpaired", "{}", *OUT], SOURCE),
     (["data", "stream", "{}", *OUT], set()),
+    (["data", "merge", "{}", *OUT], set()),
     (["data", "check", "{}"], set()),
     (["data", "show", "{}", "--out", "{out}.png"], set()),
 ]  # fmt: skip
 # Paths that are read late, by their own readers, or written.
-OTHERS = {"out", "cache", "inception_weights", "parts"}
+OTHERS = {"out", "cache", "inception_weights"}
 
 
 @pytest.fixture(scope="module")

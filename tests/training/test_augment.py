@@ -10,6 +10,7 @@ from facegan.errors import ConfigError
 from facegan.training.augment import Augment
 from facegan.training.augment.diff_augment import cut_out, jitter_colour, translate
 from facegan.training.augment.draws import Draws
+from facegan.training.augment.policy import STAGES
 from facegan.training.augment_text import OPERATIONS, parse_policy
 
 DIFF_AUGMENT, ADA = ("color", "translation", "cutout"), ("blit", "geom", "recolor", "cutout")
@@ -142,6 +143,12 @@ def test_a_policy_is_names_and_shares() -> None:
     ("policy", "message"),
     [
         ("colour", r"'colour'.*Did you mean color"),
+        ("['blit','color']", "commas between them: blit,color"),
+        ("blit color", "commas between them: blit,color"),
+        ("blit+geom:0.5", "commas between them: blit,geom:0.5"),
+        ("bgc", "Write augment as blit,geom,recolor"),
+        ("True", "Write augment as color,translation,cutout"),
+        ("off", "Write augment as none"),
         ("blits,geom", r"'blits'.*Did you mean blit"),
         ("recolor:2", r"gives recolor the share '2'.*recolor:0.5"),
         ("recolor:", r"gives recolor the share ''"),
@@ -152,3 +159,7 @@ def test_a_policy_is_names_and_shares() -> None:
 def test_a_policy_that_cannot_be_read_is_refused(policy: str, message: str) -> None:
     with pytest.raises(ConfigError, match=message):
         parse_policy(policy)
+
+
+def test_the_names_of_the_operations_are_those_that_can_be_done() -> None:
+    assert tuple(name for names in STAGES for name in names) == OPERATIONS

@@ -4,7 +4,9 @@ import pytest
 
 from facegan.errors import ConfigError
 from facegan.gans import FAMILIES
+from facegan.metrics import FEWEST
 from facegan.training import TrainingConfig, split_hyperparameters
+from facegan.training.config import FEWEST_SAMPLES
 
 TINY = FAMILIES["dcgan"].presets["tiny"]
 
@@ -45,3 +47,27 @@ def test_names_are_sorted_between_preset_and_trainer() -> None:
 def test_a_name_neither_knows_offers_the_nearest_of_both() -> None:
     with pytest.raises(ConfigError, match="generator_learning_rate"):
         split_hyperparameters(TINY, {"generator_learing_rate": "1"})
+
+
+@pytest.mark.parametrize("text", ["10", "1e1", "10.0", " 10 ", 10, 10.0])
+def test_a_whole_number_may_be_written_in_any_way(text: object) -> None:
+    assert TrainingConfig.from_hyperparameters({"seed": text}).seed == 10
+
+
+@pytest.mark.parametrize(
+    ("value", "told"),
+    [
+        ("1e1.5", "It must be a whole number."),
+        ("1,000", "It must be a whole number: 1000."),
+        ("none", "leave it out to keep the preset's own value"),
+        (True, "It must be a whole number."),
+    ],
+)
+def test_a_number_that_is_none_shows_the_writing_that_works(value: object, told: str) -> None:
+    with pytest.raises(ConfigError) as refused:
+        TrainingConfig.from_hyperparameters({"batch_size": value})
+    assert told in refused.value.hint
+
+
+def test_the_fewest_samples_are_those_of_the_metrics() -> None:
+    assert FEWEST_SAMPLES == FEWEST

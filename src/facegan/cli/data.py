@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import click
 
-from facegan.cli.inputs import PREPARED, URL, check_output, check_source
+from facegan.cli.inputs import PART, PREPARED, URL, check_output, check_source
 from facegan.name_lists import quoted
 
 if TYPE_CHECKING:
@@ -430,7 +430,7 @@ def stream(packed: Path, out: Path, seed: int) -> None:
 
 
 @command.command("merge")
-@click.argument("parts", nargs=-1, required=True, type=folder_type)
+@click.argument("parts", nargs=-1, required=True, type=PART)
 @click.option("--out", required=True, type=folder_type, help="Folder to make; the parts stay.")
 def merge(parts: tuple[Path, ...], out: Path) -> None:
     """Make one data set of those that several machines prepared.

@@ -10,7 +10,8 @@ import click
 from facegan.cli.inputs import MODEL, check_output
 from facegan.environment import wants_graphs
 from facegan.errors import ArtifactError, ExportError, OutputError
-from facegan.model_files import copy_artifact, pack_artifact, read_card
+from facegan.model_files import CARD_NAME, copy_artifact, pack_artifact, read_card
+from facegan.model_files.folder import ARCHIVE_NAME
 
 log = logging.getLogger(__name__)
 
@@ -29,6 +30,8 @@ def command(model: Path) -> None:
     faster than with torch. The pixels are the same, within one level of 255.
     """
     check_output(model)
+    if model.is_dir() and not (model / CARD_NAME).exists():  # a run: its model
+        model = model / ARCHIVE_NAME
     if model.is_dir():
         export_folder(model)
     else:

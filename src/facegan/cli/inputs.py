@@ -120,6 +120,16 @@ def refuse_unprepared(found: Found) -> None:
     refuse_data(found, wanted="a prepared data set")
 
 
+def refuse_part(found: Found) -> None:
+    """Refuse what is no part of a data set; a folder of parts stands for all in it.
+
+    Raises:
+        DatasetError: it says what was found there, and the next command.
+    """
+    if found.kind != "folder" or not any(found.path.glob("*/dataset.json")):
+        refuse_unprepared(found)
+
+
 def refuse_model(found: Found) -> None:
     """Refuse what is no model; an archive is opened by its reader.
 
@@ -223,6 +233,7 @@ class InputPath(click.ParamType):  # type: ignore[type-arg]
 
 DATA = InputPath("DIR", refuse_data, remote=True, as_text=True)
 DATA_FOLDER = InputPath("DIR", refuse_data)
+PART = InputPath("PARTS", refuse_part)
 PREPARED = InputPath("DIR", refuse_unprepared)
 MODEL = InputPath("MODEL", refuse_model)
 RUN = InputPath("RUN", refuse_run)

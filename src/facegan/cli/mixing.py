@@ -94,4 +94,4 @@ def deliver_table(table: Table, synthesizer: "Synthesizer") -> None:
     picture = draw_table(table, synthesizer).repeat(scale, axis=0).repeat(scale, axis=1)
     write(table.order.out, encode_png(picture, facts_of(table, synthesizer)))
     rows, columns = table.seeds
-    click.echo(f"{table.order.out}: {len(rows)} faces by {len(columns)}, mixed.")
+    click.echo(f"{table.order.out}: {len(rows)} images by {len(columns)}, mixed.")

@@ -78,7 +78,7 @@ def take_order(
         click.UsageError: they contradict one another, or a file is not what it should be.
     """
     if (seeds is None) == (latents is None):
-        raise click.UsageError("Say which faces: either --seeds 0-15 or --latents FILE.npy.")
+        raise click.UsageError("Say which images: either --seeds 0-15 or --latents FILE.npy.")
     content_type = content_type_of(out)
     check_output(Path(out))
     numbers: Any = None if latents is None else read_latents(latents)
@@ -130,7 +130,7 @@ def check_way(
     if not interpolate:
         return
     if given < 2:
-        raise click.UsageError("--interpolate needs two or more faces, as --seeds 3,8.")
+        raise click.UsageError("--interpolate needs two or more images, as --seeds 3,8.")
     if mix is not None:
         raise click.UsageError("--mix goes without --interpolate.")
     if len(classes or [""]) != 1:
@@ -161,7 +161,7 @@ def check_picture(
     if quality is not None and content_type not in (JPEG, WEBP):
         raise click.UsageError("--quality is of .jpg and .webp; leave it out here.")
     if frame_ms is not None and not is_moving:
-        raise click.UsageError("--frame-ms is of an animation: two faces or more into a .webp.")
+        raise click.UsageError("--frame-ms is of an animation: two images or more into a .webp.")
     is_exact = content_type in (PNG, None) or (is_moving and quality is None)
     if scale != 1 and not is_exact:
         raise click.UsageError(
@@ -181,7 +181,7 @@ def content_type_of(out: str) -> str | None:
         return None
     if path.suffix.lower() not in SUFFIXES:
         known = ", ".join(SUFFIXES)
-        raise click.UsageError(f"--out {out}: use {known}, or a folder as faces/.")
+        raise click.UsageError(f"--out {out}: use {known}, or a folder as images/.")
     return SUFFIXES[path.suffix.lower()]
 
 
@@ -202,7 +202,7 @@ def deliver(order: Order, client: FaceClient) -> None:
     else:
         write(order.out, enlarged(fetch(order.request, order.content_type, client), order))
     count = order.request.count
-    what = "frame" if order.request.layout == "animation" else "face"
+    what = "frame" if order.request.layout == "animation" else "image"
     click.echo(f"{order.out}: {count} {what}{'s' if count > 1 else ''}.")
 
 
@@ -213,7 +213,7 @@ def check_streamed(order: Order) -> None:
         click.UsageError: --out is no folder.
     """
     if order.content_type is not None:
-        told = f"--out {order.out}: --stream writes a picture a face; give a folder, as faces/."
+        told = f"--out {order.out}: --stream writes one file per image; give a folder, as images/."
         raise click.UsageError(told)
 
 
@@ -234,9 +234,9 @@ def deliver_as_they_come(order: Order, client: FaceClient) -> None:
     except InvocationError as error:
         if not count:
             raise
-        hint = f"{error.hint} {count} of {order.request.count} faces are in {order.out}.".strip()
+        hint = f"{error.hint} {count} of {order.request.count} images are in {order.out}.".strip()
         raise InvocationError(error.message, hint) from error
-    click.echo(f"{order.out}: {count} face{'s' if count > 1 else ''}.")
+    click.echo(f"{order.out}: {count} image{'s' if count > 1 else ''}.")
 
 
 def fetch(request: GenerateRequest, content_type: str, client: FaceClient) -> bytes:

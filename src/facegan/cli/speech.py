@@ -83,6 +83,16 @@ def with_flags(text: str, flags: Mapping[str, str], offers_flags: bool = False) 
         return flags.get(match["name"], match[0])
 
     text = re.sub(r"^(?P<name>\w+)(?=(\[\d+\])*(:| is | was | names | gives ))", flag, text)
+    text = re.sub(r"(?<=Leave )(?P<name>\w+)(?= out)", flag, text)
+    lists = re.compile(r"(?:[\w-]+, )+[\w-]+")  # if one of a list is a flag, the others are
+    text = lists.sub(
+        lambda found: (
+            re.sub(r"(?<![\w-])(?P<name>[a-z]\w*)", flag, found[0])
+            if "--" in found[0]
+            else found[0]
+        ),
+        text,
+    )
     text = re.sub(r"(?<=hyperparameter )['\"]?(?P<name>[\w-]+)['\"]?", flag, text)
     if offers_flags:
         offer = re.search(r"Did you mean [^?]*\?", text)

@@ -40,6 +40,7 @@ stops; --resume goes on to the very bits an undisturbed run would have reached.
 """
 
 
+SLOW_STEP = 5.0  # seconds; a run has thousands of steps
 FAMILY, RESOLUTION = "dcgan", 32  # where nothing is named and the data does not say
 OPTIONS = (
     *("data", "evaluate_data", "evaluate_split", "family", "labels", "out", "preset", "processes"),
@@ -655,6 +656,21 @@ def say_start(trainer: Any, folder: Any, data: str) -> None:
         click.echo(f"{len(gan.classes)} classes: {shortened(shares)}")
     click.echo(f"{length}, {numeric} on {trainer.device}{among(trainer.world)}")
     click.echo(f"Curves: tensorboard --logdir {folder.tensorboard}")
+    warn_of_slow_steps(trainer)
+
+
+def warn_of_slow_steps(trainer: Any) -> None:
+    """Say before a run of days starts that it is one: on a processor, with large networks."""
+    from facegan.training.step_time import step_seconds
+
+    if (seconds := step_seconds(trainer)) >= SLOW_STEP:
+        hours = seconds * trainer.total_images / trainer.batch_size / 3600
+        length = f"{hours:,.0f} hours" if hours < 72 else f"{hours / 24:,.0f} days"
+        click.echo(
+            f"A step takes about {seconds:.0f} s on this processor, the whole run about {length}. "
+            "Stop it by Ctrl-C, and choose a smaller preset or resolution, or a GPU.",
+            err=True,
+        )
 
 
 def of_split(dataset: Any) -> str:

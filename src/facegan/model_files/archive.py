@@ -238,7 +238,7 @@ def read_first(path: Path, name: str, read: Callable[[Member], T]) -> T:
 
 def lacks(path: Path, *names: str) -> ArtifactError:
     """Return the error of an archive that is no model's."""
-    hint = "A facegan model has both at its top; was the training finished?"
+    hint = f"A facegan model has {CARD_NAME} and {WEIGHTS_NAME} at its top: RUN/model.tar.gz."
     return ArtifactError(f"{path} holds no {' and no '.join(names)}.", hint)
 
 

@@ -37,7 +37,7 @@ def choose_labels(
     if classes is not None:
         numbers = [number_of(known, wanted) for wanted in classes]
         if len(numbers) not in (1, count):
-            told = f"{len(numbers)} classes do not fit {count} faces."
+            told = f"{len(numbers)} classes do not fit {count} images."
             raise RequestError(told, "Give one class for all, or one a face.")
         return np.broadcast_to(np.array(numbers, np.int64), (count,)).copy()
     if seeds is None:

@@ -32,8 +32,8 @@ from facegan.wire.wording import (
 MAX_SEED = 2**32 - 1
 CLASSES_EXAMPLE = 'Example: {"seeds": [1, 2], "classes": [0, "glasses"]}; or one class for all.'
 
-MIX_EXAMPLE = 'Example: {"seeds": [1, 2], "mix": [7, 8, 9]} is six faces.'
-WALK_EXAMPLE = 'Example: {"seeds": [3, 8], "interpolate": 10} is eleven faces.'
+MIX_EXAMPLE = 'Example: {"seeds": [1, 2], "mix": [7, 8, 9]} is six images.'
+WALK_EXAMPLE = 'Example: {"seeds": [3, 8], "interpolate": 10} is eleven images.'
 FILM_EXAMPLE = (
     'Example: {"seeds": [3, 8], "interpolate": 24, "layout": "animation"}, as image/webp.'
 )
