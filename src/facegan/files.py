@@ -121,10 +121,14 @@ def parse_json(content: bytes | str) -> dict[str, Any]:
     try:
         text = content.decode() if isinstance(content, bytes) else content
         found = json.loads(text)
+        if "\\ud" in text.lower():  # half a character could not be printed or written
+            json.dumps(found, ensure_ascii=False).encode()
     except RecursionError:
         raise ValueError("its brackets are nested too deeply") from None
     except UnicodeDecodeError as cause:
         raise ValueError(f"no UTF-8 at byte {cause.start}") from None
+    except UnicodeEncodeError:
+        raise ValueError("a text holds half a character (a lone surrogate)") from None
     if not isinstance(found, dict):
         raise ValueError("it holds no JSON object")
     return found

@@ -3,6 +3,7 @@
 Each case is a copy of one trained run with something changed in it; the table is data.
 """
 
+import contextlib
 import hashlib
 import json
 import os
@@ -18,7 +19,9 @@ from safetensors.torch import load_file, save
 
 from facegan.cli.__main__ import facegan, run_safely
 from facegan.data import ImageFolderDataset
+from facegan.errors import FaceGANError
 from facegan.gans import Gan
+from facegan.report import find_reals, read_run
 from facegan.training import RunFolder, Trainer, TrainingConfig
 from facegan.training.checkpoint import (
     NUMBERS_NAME,
@@ -340,6 +343,22 @@ def test_a_report_on_a_damaged_run_is_refused_in_a_sentence(
     assert run_safely(facegan, ["report", str(run)]) == 4
     told = capsys.readouterr().err
     assert "run.json does not describe a run" in told and "Traceback" not in told
+
+
+@pytest.mark.parametrize("wrong", [None, [], {}, "\0", "word", "\ud800", -1, True, 10**400],
+                         ids=lambda wrong: repr(wrong)[:9])  # fmt: skip
+def test_a_report_on_any_wrong_value_is_drawn_or_refused(run: Path, wrong: Any) -> None:
+    facts = json.loads((run / "run.json").read_text())
+    shutil.rmtree(run / "model"), (run / "model.tar.gz").unlink()  # which would cost time
+    for path in places(facts):
+        changed = json.loads(json.dumps(facts))
+        inner = changed if len(path) == 1 else changed[path[0]]
+        inner[path[-1]] = wrong
+        (run / "run.json").write_text(json.dumps(changed))
+        with contextlib.suppress(FaceGANError):
+            record = read_run(run)
+            find_reals(record, None)
+            [str(value).encode() for rows in record.numbers.values() for value in rows.values()]
 
 
 # --- a run that has ended -------------------------------------------------------------------------

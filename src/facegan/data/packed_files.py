@@ -77,13 +77,14 @@ class PackedManifest:
         """What the file says of the data sets that belong to this one, by name."""
         return self.facts.get("companions") or {}
 
-    def open_shard(self, folder: Path, shard: Shard) -> Pixels:
-        """One shard's pixels (n, R, R, channels), mapped.
+    def open_shard(self, folder: Path, shard: Shard, stays_open: bool = True) -> "ShardRows":
+        """One shard's images, read when they are asked for.
 
         Raises:
             DatasetError: it is missing, short, or of another shape or type than it should be.
         """
-        return open_shard(folder / shard.file, shard.images, self.resolution, self.channels)
+        size = shard.images, self.resolution, self.channels
+        return ShardRows(folder / shard.file, *size, stays_open)
 
     @classmethod
     def from_facts(cls, facts: Mapping[str, Any], place: Path) -> Self:
@@ -206,6 +207,9 @@ class Rows(Protocol):
     def read_into(self, row: int, image: Pixels) -> None:
         """Copy one image (R, R, channels) into an array of its shape."""
 
+    def read_rows(self, first: int, count: int) -> Pixels:
+        """The images (n, R, R, channels) from the first on."""
+
 
 @dataclass(frozen=True)
 class MappedRows:
@@ -219,6 +223,10 @@ class MappedRows:
     def read_into(self, row: int, image: Pixels) -> None:
         """Copy one image."""
         image[...] = self.images[row]
+
+    def read_rows(self, first: int, count: int) -> Pixels:
+        """Copy some images: what is mapped read-only cannot be sent."""
+        return self.images[first : first + count].copy()
 
 
 class ShardRows:
@@ -239,7 +247,7 @@ class ShardRows:
         self, file: Path, images: int, resolution: int, channels: int, stays_open: bool = True
     ) -> None:
         whole = open_shard(file, images, resolution, channels)  # checked, and let go
-        self.file, self.images = file, images
+        self.file, self.images, self.shape = file, images, whole.shape[1:]
         self.image_bytes = whole[0].nbytes
         self.start = file.stat().st_size - whole.nbytes
         self.descriptor: int | None = None
@@ -258,7 +266,7 @@ class ShardRows:
             raise self.unreadable(str(cause.strerror)) from cause
 
     def read_into(self, row: int, image: Pixels) -> None:
-        """Read one image.
+        """Read an image, or as many as the array (…, R, R, channels) has, from this row on.
 
         Raises:
             DatasetError: the file was cut short, or cannot be read any more.
@@ -272,8 +280,18 @@ class ShardRows:
         finally:
             if self.descriptor is None:
                 os.close(descriptor)
-        if done != self.image_bytes:
+        if done != image.nbytes:
             raise self.unreadable("it was cut short while it was in use")
+
+    def read_rows(self, first: int, count: int) -> Pixels:
+        """The images (n, R, R, channels) from the first on.
+
+        Raises:
+            DatasetError: the file was cut short, or cannot be read any more.
+        """
+        images = np.empty((count, *self.shape), np.uint8)
+        self.read_into(first, images)
+        return images
 
     def unreadable(self, reason: str) -> DatasetError:
         """What is said of a shard that was whole when it was opened."""
@@ -304,8 +322,8 @@ class PackedPixels:
         """
         manifest = read_packed_manifest(folder)
         check_resolution(folder, manifest.resolution, resolution)
-        size = manifest.resolution, manifest.channels, len(manifest.shards) <= MOST_OPEN
-        shards = [ShardRows(folder / one.file, one.images, *size) for one in manifest.shards]
+        stays_open = len(manifest.shards) <= MOST_OPEN
+        shards = [manifest.open_shard(folder, shard, stays_open) for shard in manifest.shards]
         return cls(folder, manifest, shards)
 
     @cached_property

@@ -97,9 +97,10 @@ def read_facts(file: Path) -> dict[str, Any]:
         texts = plan["family"], plan["preset"], dataset["name"], plan.get("data", "")
         if not all(isinstance(text, str) and "\0" not in text for text in texts):
             raise TypeError("family, preset, data and the data's name must be texts")
-        dataset["images"], dataset["resolution"] = (
-            int(dataset["images"]), int(dataset["resolution"])
-        )  # fmt: skip
+        counts = {name: int(dataset[name]) for name in ("images", "resolution")}
+        if min(counts.values()) < 1 or counts["resolution"] > 2**16:
+            raise ValueError("images and resolution must be from 1")
+        facts["dataset"] = {**dataset, **counts, "skipped": int(dataset.get("skipped", 0))}
     except (OSError, ValueError, KeyError, TypeError, OverflowError) as cause:
         raise RunError(
             f"{file} does not describe a run ({type(cause).__name__}: {cause}).", FOREIGN

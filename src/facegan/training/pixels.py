@@ -10,6 +10,7 @@ import torch
 import torch.distributed as dist
 
 from facegan.data.image_folder import Pixels
+from facegan.data.packed_files import Rows
 from facegan.errors import DatasetError
 from facegan.training.world import World
 
@@ -53,7 +54,7 @@ def write_aside(write: Callable[[IO[bytes]], None]) -> str:
 
 
 def send_pixels(
-    own: Pixels | None, shape: tuple[int, ...], source: int, group: Any, file: IO[bytes]
+    own: Rows | None, shape: tuple[int, ...], source: int, group: Any, file: IO[bytes]
 ) -> None:
     """Pixels go from one host to all, and into each one's file.
 
@@ -69,7 +70,7 @@ def send_pixels(
     for first in range(0, length, step):
         count = min(step, length - first)
         block = torch.empty(count, *image, dtype=torch.uint8)
-        if own is not None:  # copied: what is mapped read-only cannot be sent
-            block.copy_(torch.from_numpy(own[first : first + count].copy()))
+        if own is not None:
+            block = torch.from_numpy(own.read_rows(first, count))
         dist.broadcast(block, source, group=group)
         file.write(block.numpy().data)

@@ -20,6 +20,7 @@ from torch import Tensor
 from facegan.data import Dataset, ImageFolderDataset, open_dataset
 from facegan.data.image_folder import Pixels, find_pictures, picture_files
 from facegan.data.manifest import read_manifest
+from facegan.data.packed_files import MappedRows
 from facegan.data.splits import SplitDataset, split_of
 from facegan.data.streamed import OpenFile
 from facegan.errors import DatasetError
@@ -188,7 +189,7 @@ def join_shards(
 
     def write(file: IO[bytes]) -> None:
         for rank, shard in zip(world.host_leaders, shards, strict=True):
-            pixels = own.images if own is not None and rank == world.rank else None
+            pixels = MappedRows(own.images) if own is not None and rank == world.rank else None
             shape = (shard["length"], resolution, resolution, 3)
             send_pixels(pixels, shape, rank, group, file)
 
