@@ -41,7 +41,7 @@ PIP     := $(BIN)/python -m pip install --quiet --disable-pip-version-check \
            --constraint constraints.txt $(if $(TORCH_INDEX),--extra-index-url $(TORCH_INDEX))
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test setup data prepare train evaluate report generate serve faces notebook lint check format release bench-train bench-quality bench-resume bench-distributed bench-toy bench-data bench-prepare bench-serve bench-overload bench-backends studio test-studio local-data local-test fuzz broken-pictures clean base lock wheels build push test-images sbom bench-images docs test-docs rooms
+.PHONY: help demo test setup data prepare train evaluate report generate serve faces notebook lint check format release bench-train bench-quality bench-resume bench-distributed bench-toy bench-data bench-prepare bench-serve bench-overload bench-bodies bench-backends studio test-studio local-data local-test fuzz broken-pictures clean base lock wheels build push test-images sbom bench-images docs test-docs rooms
 
 ##— Two commands —
 demo: $(VENV)/.installed    ## The whole line on this machine: data, training, serving, faces (ARGS="--minutes 1 --images 5000")
@@ -115,6 +115,9 @@ bench-serve: $(VENV)/.installed ## Our server against LitServe, BentoML and Flas
 
 bench-overload: $(VENV)/.installed ## A minute at ten times our server's capacity; needs wrk (ARGS="--images 4")
 	@$(BIN)/python benchmarks/bench_overload.py $(ARGS)
+
+bench-bodies: $(VENV)/.installed ## /ping while 16 connections post bodies of 6 MB in a loop (ARGS="--seconds 30")
+	@$(BIN)/python benchmarks/bench_bodies.py $(ARGS)
 
 bench-backends: $(VENV)/.installed ## The generator on torch, ONNX Runtime and OpenVINO: speed, start, memory, pixels
 	@$(BIN)/python benchmarks/bench_backends.py --torch-index '$(TORCH_INDEX)' $(ARGS)

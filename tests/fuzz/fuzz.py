@@ -9,7 +9,14 @@ from pathlib import Path
 
 HERE = Path(__file__).parent
 ROOT = HERE.parents[1]
-TESTS = ["test_openapi.py", "test_rude_callers.py", "test_random_bodies.py"]
+TESTS = [
+    "test_openapi.py",
+    "test_rude_callers.py",
+    "test_random_bodies.py",
+    "test_hostile_heads.py",
+    "test_passing_headers.py",
+    "test_worker_refusals.py",
+]
 FUZZ_DECODERS = [sys.executable, str(HERE / "fuzz_decoders.py")]
 EXAMPLES_PER_MINUTE = 300  # of each random test; a guess that a laptop meets
 

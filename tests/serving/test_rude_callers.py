@@ -120,6 +120,25 @@ def test_a_hundred_callers_who_dribble_bodies_are_seen_off_together(server: Serv
                 assert read_reply(caller).status == 408
 
 
+@pytest.mark.parametrize("kind", ["application/json", "text/csv", "application/jsonlines"])
+def test_pings_are_answered_while_megabytes_are_posted(server: Server, kind: str) -> None:
+    """Sixteen at a time, for a second; benchmarks/bench_bodies.py measures it apart."""
+    data = request(b'{"latents": [[0.1]]}' + b" " * 6_000_000, kind)
+    until = time.monotonic() + 1
+
+    def post() -> set[int]:
+        statuses = set()
+        while time.monotonic() < until:
+            statuses.add(server.send(data).status)
+        return statuses
+
+    with ThreadPoolExecutor(16) as callers:
+        posts = [callers.submit(post) for _ in range(16)]
+        while time.monotonic() < until:
+            assert server.ping() < 1
+        assert set().union(*(x.result() for x in posts)) <= {400, 413, 429}
+
+
 def test_a_body_that_ends_half_way_is_400(server: Server) -> None:
     refused(server.send(STALLS["half a body"], half_close=True), 400)
 

@@ -1,5 +1,6 @@
 """A hostile .npy: nothing is unpickled, and nothing is allocated on a header's word."""
 
+import contextlib
 import io
 import os
 import pickle
@@ -9,6 +10,8 @@ from typing import Any
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from facegan.errors import RequestError
 from facegan.wire import NPY, decode_request
@@ -70,6 +73,53 @@ def test_a_header_that_lies_about_its_size_is_refused_before_allocating(shape: s
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
     assert peak < 5_000_000
+
+
+@pytest.mark.parametrize("shape", [
+    "(True, 4)", "(4, True)", "(True, True)", "(False, 4)", "(1.0, 4)", "(None, 4)", "('1', 4)",
+    "((1, 4),)", "[1, 4]", "{1, 4}", "4", "None", "(1,) * 70", "(1, 1, 1, 1, 1, 1, 1, 1, 4)",
+    "(0, 10**30)", "(10**30, 0)", "(0, 99999999999999999999)", "(0, True)", "(1j, 4)", "(1e400, 4)",
+    "(" + "1," * 3000 + ")", "(-0.0, 4)", "(b'1', 4)", "(..., 4)", "()", "(4,",
+    "(99999999999999999999,)",
+])  # fmt: skip
+def test_a_shape_of_anything_but_sizes_is_refused(shape: str) -> None:
+    """NumPy takes True for 1 here, and makes a TypeError of it later."""
+    for numbers in (0, 4, 16):
+        refused(header_of(shape) + bytes(numbers))
+
+
+HEADER = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=6)
+    | st.sampled_from(["<f4", "|O", "<f8", "|b1", "<U3", ">i2", "<m8", "V4", "f4,f4", "f16"]),
+    lambda x: st.tuples(x, x) | st.lists(x, max_size=3) | st.lists(x, max_size=3).map(tuple),
+    max_leaves=4,
+)  # fmt: skip
+
+
+@given(
+    descr=HEADER | st.just("<f4"), fortran=HEADER | st.booleans(), body=st.binary(max_size=40),
+    shape=HEADER | st.tuples(st.integers(-1, 9), st.integers(0, 9)), extra=st.booleans(),
+    version=st.sampled_from([(1, 0), (2, 0), (3, 0), (9, 9)]), cut=st.integers(0, 200),
+)  # fmt: skip
+def test_any_header_is_read_or_refused(
+    descr: Any,
+    fortran: Any,
+    shape: Any,
+    extra: bool,
+    version: tuple[int, int],
+    body: bytes,
+    cut: int,
+) -> None:
+    """Nothing but a RequestError leaves the decoder."""
+    fields = {"descr": descr, "fortran_order": fortran, "shape": shape} | (
+        {"x": 1} if extra else {}
+    )
+    told = repr(fields).encode() + b"\n"
+    size = len(told).to_bytes(2 if version == (1, 0) else 4, "little")
+    whole = b"\x93NUMPY" + bytes(version) + size + told + body
+    for data in (whole, whole[:cut]):
+        with contextlib.suppress(RequestError):
+            decode_request(data, NPY)
 
 
 def test_bytes_after_the_array_are_refused() -> None:

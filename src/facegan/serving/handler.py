@@ -130,12 +130,9 @@ class FaceHandler:
         """Refuse a body by its size, before it is parsed.
 
         Raises:
-            RequestTooLarge: a model's largest request takes less.
+            RequestTooLarge: the largest request to the model takes less.
         """
-        card = model.card if isinstance(model, Synthesizer) else None
-        names = [name for name, _ in card.classes] if card else []
-        latent_dim = card.latent_dim if card else MAX_LATENT_DIM
-        self.limits.check_body(body, content_type, latent_dim, max(map(len, names), default=0))
+        self.limits.check_body(body, content_type, *size_of(model))
 
     def read(
         self, body: bytes, content_type: str, model: object, patience: Patience
@@ -230,6 +227,14 @@ class FaceHandler:
         self.check(request, reply_type, model)
         faces = self.default_predict_fn(request, model, patience)
         return self.default_output_fn(faces, reply_type)
+
+
+def size_of(model: object) -> tuple[int, int]:
+    """The width of a model's latents, and the length of its longest class name."""
+    if not isinstance(model, Synthesizer):
+        return MAX_LATENT_DIM, 0
+    names = [name for name, _ in model.card.classes]
+    return model.card.latent_dim, max(map(len, names), default=0)
 
 
 def shape_of(images: Images) -> tuple[int, int, int]:

@@ -69,11 +69,7 @@ class ServingLimits:
             )
 
     def check_body(
-        self,
-        body: bytes,
-        content_type: str,
-        latent_dim: int = MAX_LATENT_DIM,
-        longest_name: int = 0,
+        self, body: bytes, content_type: str, latent_dim: int, longest_name: int
     ) -> None:
         """Refuse, before it is parsed, a body larger than a request of its type can need.
 
@@ -87,25 +83,22 @@ class ServingLimits:
             RequestTooLarge: it is.
         """
         name = bare_type(content_type)
-        is_lines = name == JSON_LINES
         if name not in NUMBER_BYTES:
             return
-        count = self.max_images_of_lines if is_lines else self.max_images
-        fitting = PLAIN_BYTES + count * self.bytes_of_image(body, name, latent_dim, longest_name)
-        if len(body) > fitting:
-            hint = LINES_HINT if is_lines else "Split it into several requests."
+        has_numbers = name in (CSV, NPY) or b'"latents"' in body
+        most = self.max_request_bytes(name, latent_dim if has_numbers else 0, longest_name)
+        if len(body) > most:
             raise RequestTooLarge(
-                f"The body is {len(body):,} bytes; {count} images of this model need at most "
-                f"{fitting:,} bytes as {name}.",
-                hint,
+                f"The body is {len(body):,} bytes; what this model can be asked for in one body "
+                f"takes at most {most:,} bytes as {name}.",
+                LINES_HINT if name == JSON_LINES else "Split it into several requests.",
             )
 
-    def bytes_of_image(self, body: bytes, name: str, latent_dim: int, longest_name: int) -> int:
-        """What one image may need in a body of a type; without latents in it, no numbers."""
-        is_json = name in (JSON, JSON_LINES)
-        has_latents = not is_json or b'"latents"' in body
-        numbers = NUMBER_BYTES[name] * latent_dim * has_latents
-        return numbers + (IMAGE_BYTES + NAME_BYTES * longest_name) * is_json
+    def max_request_bytes(self, name: str, latent_dim: int, longest_name: int) -> int:
+        """What a body of a type may need; see :meth:`check_body`."""
+        count = self.max_images_of_lines if name == JSON_LINES else self.max_images
+        words = 0 if name in (CSV, NPY) else IMAGE_BYTES + NAME_BYTES * longest_name
+        return PLAIN_BYTES + count * (NUMBER_BYTES[name] * latent_dim + words)
 
     def check_before_drawing(
         self, count: int, image_shape: tuple[int, ...], content_type: str

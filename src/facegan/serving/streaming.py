@@ -11,7 +11,7 @@ import logging
 from collections.abc import Callable, Iterable, Iterator, Sequence
 
 from facegan.errors import FaceGANError, RequestError, RequestTooLarge
-from facegan.serving.handler import FaceHandler, Patience, provenance_of, rows_of
+from facegan.serving.handler import FaceHandler, Patience, provenance_of, rows_of, size_of
 from facegan.serving.limits import ServingLimits
 from facegan.serving.queueing import parsing
 from facegan.serving.telemetry import note
@@ -221,14 +221,15 @@ def answer_lines(
         RequestTooLarge: the lines ask for too many images, or their answers are too long.
         ServingUnavailable: the model is too busy.
     """
+    most = limits.max_request_bytes(JSON, *size_of(model))
     with parsing(len(body), patience or Patience()):
-        count = sum(images_of(line) for line in usable_lines(body, limits))
+        count = sum(images_of(line) for line in usable_lines(body, limits, most))
     note(images=count)
     limits.check_lines(count)
     limits.check_before_drawing(count, model.card.image_shape, JSON)
     pieces: list[bytes] = []
     size = 0
-    for window in windows(usable_lines(body, limits), limits.max_images):
+    for window in windows(usable_lines(body, limits, most), limits.max_images):
         for piece in answer_window(window, model, draw):
             pieces.append(piece)
             size += len(piece)
@@ -236,9 +237,9 @@ def answer_lines(
     return b"".join(pieces)
 
 
-def usable_lines(body: bytes, limits: ServingLimits) -> Iterator[RequestLine]:
+def usable_lines(body: bytes, limits: ServingLimits, max_line_bytes: int) -> Iterator[RequestLine]:
     """The lines of a body, those that ask for too much as errors."""
-    for number, request in request_lines(body):
+    for number, request in request_lines(body, max_line_bytes):
         yield RequestLine(number, refused(request, limits))
 
 

@@ -194,7 +194,7 @@ class PatientWorker(ThreadWorker):  # type: ignore[misc]  # gunicorn has no type
     def dispatch(self, conn: TConn) -> None:
         """Give a request to a thread, or refuse it where too many wait already."""
         request: Head = conn.sock.request
-        is_ping = request.path == "/ping"
+        is_ping = request.path == "/ping" and not request.length
         is_over = self.under_way >= self.cfg.threads * (1 + WAITING_PER_THREAD) or self.is_full
         if not is_ping and is_over:
             return self.refuse(conn, OVERLOADED)

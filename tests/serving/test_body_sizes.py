@@ -1,0 +1,111 @@
+"""A body that its type cannot need is refused by its size; the others are parsed in turn."""
+
+import json
+import threading
+import time
+from collections.abc import Callable
+
+import numpy as np
+import pytest
+from werkzeug.test import TestResponse
+
+from facegan.errors import Overloaded, RequestTooLarge
+from facegan.serving import queueing
+from facegan.serving.handler import Patience
+from facegan.serving.limits import PLAIN_BYTES, ServingLimits
+from facegan.wire import CSV, JSON, JSON_LINES, NPY, json_lines, request_codecs
+from facegan.wire.npy import write_npy
+
+Post = Callable[..., TestResponse]
+LIMIT = 6 * 2**20
+ROW = "[" + ", ".join(["0.123456789"] * 16) + "]"
+LARGE = {
+    "seeds": (b'{"seeds": [' + b"1, " * 2_000_000 + b"1]}", JSON),
+    "blanks": (b'{"seeds": [1]}' + b" " * 6_000_000, JSON),
+    "latents": (f'{{"latents": [{", ".join([ROW] * 25_000)}]}}'.encode(), JSON),
+    "brackets": (b"[" * 6_000_000, JSON),
+    "digits": (b"9" * 6_000_000, JSON),
+    "a text": (b'{"seeds": "' + b"\\\\" * 3_000_000 + b'"}', JSON),
+    "CSV": (b"0.5,0.5\n" * 750_000, CSV),
+    "one row": (b"0.5," * 1_500_000, CSV),
+    "quotes": (b'"' * 6_000_000, CSV),
+    "npy": (write_npy(np.zeros((90_000, 16), np.float32)), NPY),
+    "lines": (b'{"seeds": [1]}\n' * 400_000, JSON_LINES),
+    "one line": (b'{"seeds": [' + b"1, " * 2_000_000 + b"1]}", JSON_LINES),
+    "empty lines": (b"\n" * 6_000_000, JSON_LINES),
+}
+
+
+@pytest.mark.parametrize(("body", "kind"), LARGE.values(), ids=LARGE)
+def test_megabytes_are_refused_before_they_are_parsed(
+    post: Post, body: bytes, kind: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for module, name in ((request_codecs.json, "loads"), (request_codecs.csv, "reader"),
+                         (request_codecs, "read_npy"), (json_lines, "decode_json")):  # fmt: skip
+        monkeypatch.delattr(module, name)  # who parses now fails with 500
+    reply = post(body, kind)
+    assert reply.status_code == 413
+    monkeypatch.undo()
+    told = reply.get_json()
+    assert told["error"] == "RequestTooLarge" and f"{len(body):,}" in told["message"]
+    assert told["hint"]
+
+
+def test_what_a_request_may_need_is_taken(post: Post) -> None:
+    """As many latents as are allowed, each number written at length, and indented."""
+    latents = np.random.default_rng(0).standard_normal((64, 16)) * 1e-100
+    for text in (json.dumps({"latents": latents.tolist()}, indent=8), "[" * 100_000):
+        assert post(text.encode()).status_code == (200 if text.startswith("{") else 400)
+    assert post(write_npy(latents.astype(np.longdouble)), NPY).status_code == 200
+    rows = "".join(", ".join(map(repr, row)) + "\r\n" for row in latents.tolist())
+    assert post(rows.encode(), CSV).status_code == 200
+
+
+def test_a_line_longer_than_a_request_is_wrong_and_the_others_are_answered(post: Post) -> None:
+    long = json.dumps({"latents": [[0.1] * 16] * 8000}).encode()
+    reply = post(b'{"seeds": [1]}\n' + long[:400_000] + b'\n{"seeds": [2]}', JSON_LINES)
+    lines = [json.loads(line) for line in reply.data.splitlines()]
+    assert [line.get("error") for line in lines] == [None, "RequestTooLarge", None]
+    assert lines[1]["line"] == 2
+
+
+@pytest.mark.parametrize("names", [0, 1000])
+def test_the_bound_grows_with_what_the_model_needs(names: int) -> None:
+    """Latents of any width fit, and so do the longest names, in any escaping."""
+    limits = ServingLimits()
+    body = {
+        "latents": [[-1.2345678901234567e-100] * 512] * 64,
+        "classes": ["\U0001f600" * names] * 64,
+    }
+    limits.check_body(json.dumps(body).encode(), JSON, 512, names)
+    with pytest.raises(RequestTooLarge, match="at most"):
+        limits.check_body(bytes(PLAIN_BYTES + 64 * 300), JSON, 512, 0)
+    limits.check_body(bytes(LIMIT), "text/plain", 1, 0)  # 415 tells more
+
+
+def test_large_bodies_are_parsed_one_at_a_time_and_few_wait() -> None:
+    inside, most, refused = 0, 0, 0
+    lock = threading.Lock()
+
+    def parse() -> None:
+        nonlocal inside, most, refused
+        try:
+            with queueing.parsing(queueing.LARGE_BYTES, Patience(time.monotonic() + 20)):
+                with lock:
+                    inside += 1
+                    most = max(most, inside)
+                time.sleep(0.02)
+                with lock:
+                    inside -= 1
+        except Overloaded:
+            with lock:
+                refused += 1
+
+    callers = [threading.Thread(target=parse) for _ in range(queueing.MAX_PARSING + 4)]
+    for caller in callers:
+        caller.start()
+    with queueing.parsing(queueing.LARGE_BYTES - 1, Patience(time.monotonic())):
+        pass  # a small one waits for nobody
+    for caller in callers:
+        caller.join()
+    assert most == 1 and refused == 4
