@@ -27,10 +27,19 @@ from onnx import TensorProto, helper, numpy_helper
 
 from facegan import export
 from facegan.artifact import Artifact, WithoutFirstNumbers, load_artifact
+from facegan.cli.__main__ import facegan, run_safely
 from facegan.errors import ArtifactError, ConfigError, ExportError
 from facegan.export import graphs_of, layers_of
 from facegan.gans import FAMILIES, Preset, build_gan
-from facegan.model_files import GraphFacts, ModelCard, check_graphs, copy_artifact, read_card
+from facegan.model_files import (
+    GraphFacts,
+    ModelCard,
+    check_graphs,
+    copy_artifact,
+    pack_artifact,
+    read_card,
+)
+from facegan.model_files.archive import check_archive
 from facegan.model_files.graph_check import Work
 from facegan.model_files.graph_operators import OPERATORS
 from facegan.model_files.onnx_reader import read_graph
@@ -793,15 +802,23 @@ def model_with(exported: Path, target: Path, change: Change) -> Path:
 
 
 def test_a_hostile_graph_is_refused_by_whoever_opens_the_model(
-    graphs_dir: Path, tmp_path: Path
+    graphs_dir: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """By what foresees its size, and by what draws it, before OpenVINO is imported."""
+    """By what foresees its size, draws or registers it; before OpenVINO is imported."""
     secret = tmp_path / "secret"
     secret.write_bytes(b"x" * 10**6)
     folder = model_with(graphs_dir, tmp_path / "model", lambda model: outside(model, str(secret)))
+    archive = pack_artifact(folder, tmp_path / "model.tar.gz")
     for use in (open_synthesizer, foresee):
         with pytest.raises(ArtifactError, match="external data"):
             use(folder, Drawing("openvino"))
+    with pytest.raises(ArtifactError, match="external data"):
+        check_archive(archive)
+    for model in (folder, archive):
+        drawn = tmp_path / "a.png"
+        command = ["generate", str(model), "--seeds", "1", "--out", str(drawn)]
+        assert run_safely(facegan, command) == 6 and not drawn.exists()
+        assert "external data" in capsys.readouterr().err
     program = (
         "import sys; sys.modules['openvino'] = None\n"
         "from pathlib import Path\n"

@@ -404,6 +404,31 @@ def test_a_graph_that_names_a_file_is_400(
     shutil.rmtree(folder.parent)
 
 
+def test_others_draw_while_a_model_draws_for_the_first_time(
+    start: Start, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Graphs are compiled then, which may take seconds: no turn of the others' is taken for it."""
+    began, may_go_on = threading.Event(), threading.Event()
+    endpoint = start()
+    endpoint.load("a")
+    draw, own = Synthesizer.draw_rows, endpoint.registry.get("a").served.synthesizer
+    assert own is not None
+
+    def draw_slowly(self: Synthesizer, rows: Rows) -> object:
+        if self.card.weights_sha256 != own.card.weights_sha256 and not began.is_set():
+            began.set()
+            may_go_on.wait(30)
+        return draw(self, rows)
+
+    monkeypatch.setattr(Synthesizer, "draw_rows", draw_slowly)
+    with ThreadPoolExecutor(1) as callers:
+        loading = callers.submit(endpoint.load, "b", endpoint.folder / "b/model")
+        assert began.wait(30)
+        assert endpoint.invoke("a").status_code == 200 and not loading.done()
+        may_go_on.set()
+    assert loading.result().status_code == 200
+
+
 def test_a_load_that_takes_too_long_is_given_up(start: Start) -> None:
     """503 in time; others answer meanwhile; its memory counts until its thread ends."""
     may_end, closed = threading.Event(), threading.Event()

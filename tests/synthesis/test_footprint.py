@@ -9,7 +9,7 @@ import pytest
 
 from facegan.artifact import save_artifact
 from facegan.gans import FAMILIES, build_gan
-from facegan.synthesis import foresee, is_out_of_memory
+from facegan.synthesis import Drawing, foresee, is_out_of_memory
 from facegan.synthesis.footprint import OVERHEAD, UNKNOWN_ACTIVATIONS
 
 SHAPE = (3, 32, 32)
@@ -67,6 +67,31 @@ def test_models_take_about_what_is_foreseen(tmp_path: Path) -> None:
     size = foresee(folders[0])
     assert sum(grown) / 3 <= size.weights + size.activations, (grown, size)
     assert sum(grown) / 3 >= size.weights / 3, (grown, size)
+
+
+# The same of graphs: copies of one model.
+GRAPH_GROWTH = GROWTH.replace(
+    "from facegan.artifact import load_artifact\nfrom facegan.synthesis import Synthesizer",
+    "from pathlib import Path\nfrom facegan.synthesis import Drawing, open_synthesizer",
+).replace(
+    "Synthesizer(load_artifact(folder, mapped=True))",
+    "open_synthesizer(Path(folder), Drawing('openvino', cores=1))",
+)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="/proc")
+def test_models_drawn_by_graphs_take_about_what_is_foreseen(exported_dir: Path) -> None:
+    """Of every family: never more, and at least a fifth. The first also takes OpenVINO's own."""
+    done = subprocess.run(
+        [sys.executable, "-c", GRAPH_GROWTH, *[str(exported_dir)] * 5],
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 0, done.stderr
+    grown = sum(json.loads(done.stdout)) / 4
+    size = foresee(exported_dir, Drawing("openvino"))
+    told = size.weights + size.activations
+    assert told / 5 <= grown <= told, (grown / 2**20, told / 2**20)
 
 
 def test_a_folder_without_a_card_counts_its_files(tmp_path: Path) -> None:

@@ -16,14 +16,15 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from facegan.errors import ArtifactError, first_line
-from facegan.model_files.card import CARD_NAME, GRAPH_NAMES, WEIGHTS_NAME, ModelCard, parse_card
+from facegan.model_files.card import CARD_NAME, GRAPH_NAMES, WEIGHTS_NAME, parse_card
+from facegan.model_files.graph_check import check_graphs
 from facegan.model_files.gunzip import PIECE, Gunzip, UnlikeModels
 from facegan.model_files.opening import open_regular
 from facegan.model_files.weights import WeightsHeader, read_exactly, read_header
 from facegan.strict_tar import StrictTarInfo
 
 MAX_CARD_BYTES = 1 << 20
-MAX_GRAPH_BYTES = 2 << 30  # protobuf's own limit
+MAX_GRAPH_BYTES = 1 << 30
 MAX_WEIGHTS_BYTES = 4 << 30  # far above any generator here
 LIMITS = {
     CARD_NAME: MAX_CARD_BYTES,
@@ -264,39 +265,31 @@ def check_archive(path: Path) -> dict[str, Any]:
     if not path.exists():
         hint = "Train one first: a finished run leaves model.tar.gz."
         raise ArtifactError(f"There is no model at {path}.", hint)
-    text, digests = None, {}
-    with opened(path, AGAIN) as files:
-        for member in files:
-            if member.name == CARD_NAME:
-                text = member.whole(MAX_CARD_BYTES)
+    files: dict[str, bytes] = {}
+    digest = None
+    with opened(path, AGAIN) as inside:
+        for member in inside:
+            if member.name == WEIGHTS_NAME:
+                digest = digest_of_weights(member)
             elif member.name in LIMITS:
-                digests[member.name] = digest_of_member(member)
-    found = {CARD_NAME: text, WEIGHTS_NAME: digests.get(WEIGHTS_NAME)}
+                files[member.name] = member.whole(LIMITS[member.name])
+    found = {CARD_NAME: files.get(CARD_NAME), WEIGHTS_NAME: digest}
     if missing := [name for name, it in found.items() if it is None]:
         raise lacks(path, *missing)
-    card = parse_card(text or b"", path)
-    check_digests(path, card, digests)
+    card = parse_card(files[CARD_NAME], path)
+    if digest != card.weights_sha256:
+        raise ArtifactError(f"{path}: the weights are not those its card describes.", AGAIN)
+    for name, wanted in (card.graph.sha256 if card.graph else {}).items():
+        if hashlib.sha256(files.get(name, b"")).hexdigest() != wanted:
+            raise ArtifactError(f"{path}: {name} is not the graph that the card describes.", AGAIN)
+    if card.graph:
+        check_graphs(path, files, card)
     return asdict(card)
 
 
-def digest_of_member(member: Member) -> str:
-    """Return the SHA-256 of a file; of weights, their header is checked on the way."""
-    digest = hashlib.sha256()
-    if member.name == WEIGHTS_NAME:
-        digest.update(read_header(member, member.size)[1])
+def digest_of_weights(member: Member) -> str:
+    """Return the SHA-256 of weights, which are read once; their header is checked on the way."""
+    digest = hashlib.sha256(read_header(member, member.size)[1])
     for piece in member.pieces():
         digest.update(piece)
     return digest.hexdigest()
-
-
-def check_digests(path: Path, card: ModelCard, digests: Mapping[str, str]) -> None:
-    """Refuse files that the card does not describe.
-
-    Raises:
-        ArtifactError: one is missing, or is another than that.
-    """
-    if digests[WEIGHTS_NAME] != card.weights_sha256:
-        raise ArtifactError(f"{path}: the weights are not those its card describes.", AGAIN)
-    for name, digest in (card.graph.sha256 if card.graph else {}).items():
-        if digests.get(name) != digest:
-            raise ArtifactError(f"{path}: {name} is not the graph that the card describes.", AGAIN)

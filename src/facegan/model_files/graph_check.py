@@ -40,10 +40,10 @@ from facegan.model_files.protobuf import MalformedMessage
 
 ROWS = 2  # shapes are worked out for two; of one, a row would look like any side of one
 MAX_GRAPH_BYTES = 1 << 30
-# For one row: absolute, and for each pixel of an image. Four times what the heaviest preset takes
-# for each pixel (paper32 of r3gan), and five what one of 1024 px would.
+# For one row: absolute, twice or more what a preset of 1024 px would take, and for each pixel of an
+# image, four times what the heaviest takes (paper32 of r3gan).
 MAX_ROW_BYTES, MAX_ROW_BYTES_OF_PIXEL = 1 << 30, 1 << 16
-MAX_MULTIPLICATIONS, MAX_MULTIPLICATIONS_OF_PIXEL = 1 << 40, 1 << 25
+MAX_MULTIPLICATIONS, MAX_MULTIPLICATIONS_OF_PIXEL = 1 << 38, 1 << 25
 # All tensors of a row together, and those that depend on no row, of which the initialisers are one.
 MAX_ROW_BYTES_TOGETHER = 32
 MAX_CONSTANT_SHARE = 8
@@ -56,6 +56,7 @@ class CheckedGraph:
 
     Attributes:
         made: The shape of what it makes of one row.
+        nodes: How many operators it uses.
         constants: Bytes of the initialisers, and of all tensors that are made of them alone.
         row_bytes: Of the tensors that are there at the same time, for one row of a batch.
         row_bytes_together: Of all its tensors, for one row.
@@ -63,6 +64,7 @@ class CheckedGraph:
     """
 
     made: tuple[int, ...]
+    nodes: int
     constants: int
     row_bytes: int
     row_bytes_together: int
@@ -246,7 +248,8 @@ class Work:
             told = ["x".join(map(str, ("N", *shape[1:]))) for shape in (made.shape, wanted)]
             raise MalformedMessage(f"it makes {told[0]}, but its card says {told[1]}")
         sums = (self.peak, self.together, self.multiplications)
-        return CheckedGraph(made.shape[1:], self.constants, *(-(-cost // ROWS) for cost in sums))
+        per_row = (-(-cost // ROWS) for cost in sums)
+        return CheckedGraph(made.shape[1:], len(self.graph.nodes), self.constants, *per_row)
 
 
 def initialized_bytes(graph: Graph) -> int:

@@ -360,6 +360,11 @@ def is_float(value: Any) -> bool:
     return isinstance(value, float) and math.isfinite(value)
 
 
+def is_positive(value: Any) -> bool:
+    """Tell whether a value is a finite float, 0 or more."""
+    return is_float(value) and value >= 0
+
+
 def is_int(value: Any) -> bool:
     """Tell whether a value is a whole number; the rules look at it further."""
     return isinstance(value, int)
@@ -391,7 +396,7 @@ OPERATORS: dict[str, Operator] = {
     "Where": Operator(THREE, where, {}),
     "Cast": Operator(ONE, cast, {"to": one_of(FLOAT)}),
     "BatchNormalization": Operator(
-        (5,), batch_normalization, {"epsilon": is_float, "momentum": is_float}
+        (5,), batch_normalization, {"epsilon": is_positive, "momentum": is_float}
     ),
     "Concat": Operator(tuple(range(1, 9)), concat, {"axis": is_int}),
     "Conv": Operator((2, 3), conv, CONVOLUTION, lambda inputs: math.prod(inputs[1].shape[1:])),

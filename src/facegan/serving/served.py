@@ -62,6 +62,8 @@ def settings_of_many(settings: ServingSettings) -> ServingSettings:
     turns = Turns()
 
     def make_batcher(synthesizer: Synthesizer) -> Batcher:
+        # What is slow the first time is done here, where it takes no turn from other models.
+        synthesizer.draw_rows(synthesizer.rows(seeds=[0]))
         return plain_batcher(synthesizer, settings.limits, turns.taking(synthesizer.draw_rows))
 
     return replace(settings, make_batcher=make_batcher, private_imports=True)

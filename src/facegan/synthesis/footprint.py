@@ -22,6 +22,8 @@ from facegan.synthesis.opening import Drawing
 # A graph's weights are held as they were read, and once more by each size of batch.
 COPIES = 5
 MOST, LIVE = 8, 2  # rows that graphs draw at once; a kernel's own room beside what a row takes
+# What OpenVINO keeps of a model besides: for all sizes of batch, by measurement.
+GRAPHS_OVERHEAD, NODE_BYTES = 12 << 20, 320 << 10
 OVERHEAD = 4 << 20  # modules, a thread, what an allocator keeps
 UNKNOWN_ACTIVATIONS = 64 << 20  # of a model whose own code loads it: nobody can say
 
@@ -40,8 +42,7 @@ class Footprint:
 
 
 def foresee(model_dir: Path, drawing: Drawing | None = None) -> Footprint:
-    """Return the footprint of the model in a folder: by its card, and its graphs or the header of
-    its weights.
+    """Return the footprint of the model in a folder: by its card, its graphs or weights' header.
 
     Of a folder without a card, but with code of its owner's that loads it, all files count.
 
@@ -66,13 +67,14 @@ def plain_sizes(folder: Path) -> Iterator[int]:
 
 
 def footprint_of_graphs(model_dir: Path, card: ModelCard) -> Footprint:
-    """What a model drawn by its graphs takes, by the graphs themselves: a card may say anything."""
+    """Return what a model drawn by its graphs takes, by the graphs: a card may say anything."""
     assert card.graph is not None
     files = read_files(model_dir, card.graph.sha256)
     checked = check_graphs(model_dir, files, card)
     count = 1 if card.resolution >= LARGE else MOST
     batch = max(LIVE * count * graph.row_bytes for graph in checked.values())
-    return Footprint(COPIES * sum(map(len, files.values())) + OVERHEAD, batch)
+    compiled = GRAPHS_OVERHEAD + NODE_BYTES * sum(graph.nodes for graph in checked.values())
+    return Footprint(COPIES * sum(map(len, files.values())) + compiled, batch)
 
 
 def footprint_of_network(model_dir: Path, card: ModelCard) -> Footprint:
