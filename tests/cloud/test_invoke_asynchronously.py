@@ -172,7 +172,7 @@ def test_the_command_takes_the_bucket_of_the_settings(
         (["--asynchronous", "--endpoint-url", "http://localhost:1"], "goes without"),
         (["--asynchronous", "--target-model", "a.tar.gz"], "goes without"),
         (["--timeout", 5], "--input and --timeout go with --asynchronous"),
-        (["--stream"], "--stream writes a picture a face"),
+        (["--stream"], "--stream writes one file per image"),
     ],
 )
 def test_options_that_do_not_fit_are_refused(

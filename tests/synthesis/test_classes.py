@@ -85,8 +85,8 @@ def test_of_two_readings_of_a_text_the_name_goes_before_the_number(
 @pytest.mark.parametrize(
     ("asked", "message"),
     [
-        ({"seeds": [1, 2, 3], "classes": [0, 1]}, "2 classes do not fit 3 faces"),
-        ({"seeds": [1], "classes": []}, "0 classes do not fit 1 faces"),
+        ({"seeds": [1, 2, 3], "classes": [0, 1]}, "2 classes do not fit 3 images"),
+        ({"seeds": [1], "classes": []}, "0 classes do not fit 1 image"),
         ({"seeds": [1], "classes": [3]}, "Class 3 is out of range.*0 to 2"),
         ({"seeds": [1], "classes": [-1]}, "Class -1 is out of range"),
         ({"seeds": [1], "classes": ["3"]}, "Class 3 is out of range"),

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from facegan.errors import RequestError, nearest
+from facegan.errors import RequestError, counted, nearest
 from facegan.model_files import ModelCard
 from facegan.name_lists import quoted, write_names
 from facegan.synthesis.latents import check_seeds, words_for_latent
@@ -37,8 +37,8 @@ def choose_labels(
     if classes is not None:
         numbers = [number_of(known, wanted) for wanted in classes]
         if len(numbers) not in (1, count):
-            told = f"{len(numbers)} classes do not fit {count} images."
-            raise RequestError(told, "Give one class for all, or one a face.")
+            told = f"{len(numbers)} classes do not fit {counted(count, 'image')}."
+            raise RequestError(told, "Give one class for all, or one for each image.")
         return np.broadcast_to(np.array(numbers, np.int64), (count,)).copy()
     if seeds is None:
         raise RequestError(
