@@ -6,8 +6,8 @@ be trained on, and an editor's copies are nobody's data.
 
 import re
 
+from facegan.image_files import NEVER, is_image, is_picture, kind_of_name
 from facegan.preparing.account import Aside
-from facegan.preparing.first_bytes import NEVER, is_image, is_picture, kind_of_name
 
 MANIFEST = "dataset.json"
 RUN_FILE, RUN_IMAGES = "run.json", "samples"  # of a folder that `facegan train` made

@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 
 from facegan.errors import DatasetError
+from facegan.path_kinds import no_images, not_prepared, prepare_command, what_is
 from facegan.preparing.account import shown
-from facegan.preparing.describing import describe_source, holds_picture, prepare_command
 from facegan.preparing.names import match_key
 from facegan.preparing.pixels import Pixels
 
@@ -41,7 +41,7 @@ def load_manifest(folder: Path) -> dict[str, Any]:
     except FileNotFoundError:
         return {}
     except NotADirectoryError:
-        raise describe_source(folder).error() from None
+        raise no_images(what_is(folder)) from None
     except OSError as cause:
         raise DatasetError(f"{folder / MANIFEST} cannot be read: {cause.strerror}.") from cause
     except (ValueError, RecursionError) as cause:
@@ -57,7 +57,7 @@ def read_packed(folder: Path) -> dict[str, Any]:
     """
     manifest = load_manifest(folder)
     if not (folder / MANIFEST).exists():
-        raise not_prepared(folder)
+        raise not_prepared(what_is(folder))
     if manifest.get("format") != FORMAT:
         raise DatasetError(f"{folder / MANIFEST} is not of the format {FORMAT!r}.")
     if manifest.get("kind") == "streamed":
@@ -67,8 +67,8 @@ def read_packed(folder: Path) -> dict[str, Any]:
         )
     if manifest.get("kind") != KIND:
         raise DatasetError(
-            f"{folder} holds plain pictures, not a prepared data set.",
-            f"Prepare it: {prepare_command(folder)}",
+            f"{folder} is a folder of images, not a prepared data set.",
+            f"Prepare it first: {prepare_command(folder)}.",
         )
     if manifest.get("version") != VERSION:
         raise DatasetError(
@@ -77,19 +77,6 @@ def read_packed(folder: Path) -> dict[str, Any]:
             "Upgrade facegan, or prepare the data set again.",
         )
     return manifest
-
-
-def not_prepared(folder: Path) -> DatasetError:
-    """Return what is said of a folder without a manifest: what it holds, and the next command."""
-    if not folder.is_dir():
-        told, hint = f"{folder} does not exist", "Name the folder that facegan data prepare made."
-    elif holds_picture(folder):
-        told = f"{folder} holds plain pictures and no dataset.json"
-        hint = f"Prepare it: {prepare_command(folder)}"
-    else:
-        found = describe_source(folder)
-        told, hint = f"{folder} has no dataset.json", f"{found.what}. {found.hint}"
-    return DatasetError(f"{told}, so it is no prepared data set.", hint)
 
 
 def read_companions(

@@ -15,7 +15,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from itertools import takewhile
 
 from facegan.errors import ConfigError, counted
-from facegan.preparing.first_bytes import is_picture
+from facegan.image_files import is_picture
 
 log = logging.getLogger(__name__)
 

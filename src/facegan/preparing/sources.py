@@ -13,6 +13,8 @@ from pathlib import Path
 from typing import IO, NamedTuple, Protocol
 
 from facegan.errors import DatasetError
+from facegan.image_files import HEAD, is_picture, read_head
+from facegan.path_kinds import no_images, what_is
 from facegan.preparing.account import Aside, shown
 from facegan.preparing.by_products import (
     MANIFEST,
@@ -22,8 +24,6 @@ from facegan.preparing.by_products import (
     Sieve,
     by_product,
 )
-from facegan.preparing.describing import describe_source
-from facegan.preparing.first_bytes import HEAD, is_picture
 from facegan.preparing.names import (
     AGAIN,
     check_encoding,
@@ -95,17 +95,6 @@ def read_file(path: Path) -> bytes:
     if facts.st_size > MAX_BYTES:
         raise UnusableError(TOO_LARGE)
     return bounded(path.read_bytes())
-
-
-def read_head(path: str) -> bytes:
-    """A plain file's first bytes; nothing where it is something else or cannot be read."""
-    try:
-        if not stat.S_ISREG(os.stat(path).st_mode):  # noqa: PTH116
-            return b""
-        with open(path, "rb", buffering=0) as stream:
-            return stream.read(HEAD)
-    except OSError:
-        return b""
 
 
 class FolderSource:
@@ -506,17 +495,15 @@ def open_source(path: Path, encoding: str | None = None) -> Source:
         check_encoding(encoding)
     if path.is_dir():
         return FolderSource(path)
-    if not path.exists():
-        raise DatasetError(f"{path} does not exist.", "Name a folder of pictures, a zip or a tar.")
     try:
-        if zipfile.is_zipfile(path):
+        if path.is_file() and zipfile.is_zipfile(path):  # a pipe would be waited for
             return ZipSource(path, encoding)
-        if tarfile.is_tarfile(path):
+        if path.is_file() and tarfile.is_tarfile(path):
             return TarSource(path, encoding)
     except OSError as cause:
         raise DatasetError(f"{path} cannot be read: {cause.strerror or cause}.") from cause
-    found = describe_source(path)
-    raise DatasetError(
-        f"{found.what}: it is no folder, no zip and no tar, or is damaged.",
-        found.hint or "Name a folder of pictures, a .zip, a .tar or a .tar.gz.",
-    )
+    found = what_is(path)
+    if found.kind in ("zip", "tar"):
+        told = f"{path} is {found.text} and is damaged: it cannot be opened."
+        raise DatasetError(told, "Fetch it again.")
+    raise no_images(found, wanted="a folder, a zip or a tar of images")
