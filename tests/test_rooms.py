@@ -26,7 +26,7 @@ MAY_IMPORT = {  # room: (rooms of ours, packages of others)
     "wire": ("errors name_lists pictures safe_images", "numpy PIL pydantic pydantic_core"),
     "gans": ("errors", "torch"),
     "preparing": (
-        "errors files image_files path_kinds safe_images strict_tar",
+        "errors files image_files name_lists path_kinds safe_images strict_tar",
         "numpy PIL cv2 pi_heif",
     ),
     "data": ("errors files path_kinds preparing safe_images", "torch numpy PIL webdataset"),

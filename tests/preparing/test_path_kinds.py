@@ -168,6 +168,12 @@ def test_labels_around_all_pictures_are_read_as_prepare_reads_them(
     assert prepare(folder, tmp_path / "out", 8, workers=1)["class_names"] == ["no", "yes"]
 
 
+def test_a_manifest_beside_some_pictures_is_named_as_not_used(tmp_path: Path) -> None:
+    files = {f"a/{name}": body for name, body in STYLEGAN.items()} | {"b/1.png": picture(50)}
+    with pytest.raises(DatasetError, match=r"has no labels.*Not used: a/dataset.json"):
+        required_labels(write_files(tmp_path / "x", files), "manifest")
+
+
 def test_a_folder_of_plain_pictures_is_no_prepared_data_set(tmp_path: Path) -> None:
     folder = write_files(tmp_path / "x", FACES)
     with pytest.raises(DatasetError) as caught:

@@ -22,6 +22,7 @@ from torch import Tensor
 
 from facegan.data.manifest import MANIFEST, images_root
 from facegan.errors import ConfigError, DatasetError, nearest
+from facegan.preparing.account import shown
 from facegan.preparing.classes import FolderClasses, folder_of_classes
 from facegan.preparing.layout import numbers_by_path
 from facegan.preparing.names import match_key
@@ -106,10 +107,19 @@ def require_labels(folder: Path, files: list[Path], source: str) -> Labels:
     """
     labels = read_labels(folder, files, source)
     if labels is None:
-        raise DatasetError(
-            f"The data folder {folder} has no labels, which a conditional preset needs.", MEND
-        )
+        told = f"The data folder {folder} has no labels, which a conditional preset needs."
+        raise DatasetError(told, "\n".join([*unused_manifests(folder), MEND]))
     return labels
+
+
+def unused_manifests(folder: Path) -> list[str]:
+    """A line that names a dataset.json that lies where none is read, if there is one."""
+    source = FolderSource(folder)
+    for _ in source.entries():
+        pass
+    names = sorted(source.aside.manifests - {MANIFEST})
+    beside = "Labels are read of the one that lies beside or above all pictures."
+    return [f"Not used: {shown(name)}. {beside}" for name in names[:1]]
 
 
 def labels_of_folders(folder: Path, paths: list[Path]) -> Labels:

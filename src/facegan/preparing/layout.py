@@ -114,10 +114,13 @@ def numbers_by_path(file: Path | str, labels: Any, hint: str) -> dict[str, int]:
         DatasetError: they are neither, a picture has two, or one is no whole number from 0.
     """
     pairs = list(labels.items()) if isinstance(labels, dict) else labels
-    try:
-        found = {match_key(path): label for path, label in pairs}
-    except (TypeError, ValueError, AttributeError):
-        raise DatasetError(f"{file}: labels is no mapping and no list of pairs.", hint) from None
+    if not isinstance(pairs, list) or not all(map(is_pair, pairs)):
+        told = "labels is no mapping and no list of pairs"
+        if isinstance(pairs, list):
+            wrong = next(pair for pair in pairs if not is_pair(pair))
+            told += f": it holds {brief(wrong)}"
+        raise DatasetError(f"{file}: {told}.", hint)
+    found = {match_key(path): label for path, label in pairs}
     if len(found) < len(pairs):
         raise DatasetError(f"{file}: a picture has two labels.", "Give each picture one.")
     lengths = {len(label) if isinstance(label, list) else None for label in found.values()}
@@ -130,6 +133,17 @@ def numbers_by_path(file: Path | str, labels: Any, hint: str) -> dict[str, int]:
     return {path: number_of_label(file, path, label, hint) for path, label in found.items()}
 
 
+def is_pair(pair: Any) -> bool:
+    """Whether it is a path with its label."""
+    return isinstance(pair, (list, tuple)) and len(pair) == 2 and isinstance(pair[0], str)
+
+
+def brief(value: Any) -> str:
+    """A value in a few signs."""
+    told = "null" if value is None else repr(value)
+    return told if len(told) <= 60 else told[:60] + "…"
+
+
 def number_of_label(file: Path | str, path: str, label: Any, hint: str) -> int:
     """Return the class that a label names: a whole number from 0, or a vector with a single 1.
 
@@ -137,20 +151,18 @@ def number_of_label(file: Path | str, path: str, label: Any, hint: str) -> int:
         DatasetError: it is something else, which is told.
     """
     numbers = label if isinstance(label, list) else [label]
-    if all(type(number) in (int, float) for number in numbers):
+    if is_vector := all(type(number) in (int, float) for number in numbers):
         if label is numbers and sorted(numbers) == [0] * (len(numbers) - 1) + [1]:
             return int(numbers.index(1))
         if label is not numbers and label >= 0 and label % 1 == 0:
             return int(label)
     kind = ""
     if label is numbers:
-        kind = ", a vector that is not of a single 1"
+        kind = ", a vector that is not of a single 1" if is_vector else ", which is no vector"
         if all(type(number) in (int, float) and number in (0, 1) for number in numbers):
             kind = f", a vector with {numbers.count(1)} ones: several attributes at once, or none"
-    told = "null" if label is None else repr(label)
-    told = told if len(told) <= 60 else told[:60] + "…"
     raise DatasetError(
-        f"{file}: the label of {shown(path)} is {told}{kind}.", f"Count from 0. {hint}"
+        f"{file}: the label of {shown(path)} is {brief(label)}{kind}.", f"Count from 0. {hint}"
     )
 
 

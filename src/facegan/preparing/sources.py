@@ -8,7 +8,7 @@ import zipfile
 from collections.abc import Callable, Container, Iterable, Iterator
 from contextlib import closing
 from dataclasses import dataclass, replace
-from functools import partial
+from functools import cached_property, partial
 from pathlib import Path
 from typing import IO, NamedTuple, Protocol
 
@@ -29,7 +29,9 @@ from facegan.preparing.names import (
     check_encoding,
     clean_name,
     escapes,
+    is_parted_by_backslash,
     nfc,
+    part_folders,
     zip_names,
 )
 from facegan.preparing.pixels import MAX_BYTES, UnusableError
@@ -330,7 +332,7 @@ class TarSource:
         sieve = Sieve(self.everything)
         with closing(Seen()) as seen:
             for member, archive in self.members():
-                name, problem = clean_name(member.name)
+                name, problem = self.clean_name(member)
                 digest = hashlib.sha256(name.encode("utf-8", "surrogatepass")).digest()
                 again = AGAIN if seen.first_of(digest, "") is not None else ""
                 problem = problem or tar_problem(member) or again
@@ -340,6 +342,17 @@ class TarSource:
                     read = partial(read_rest, head, stream) if stream else None
                     yield Entry(name, read=read, problem=problem)
         self.aside = sieve.aside
+
+    def clean_name(self, member: tarfile.TarInfo) -> tuple[str, str]:
+        """A member's clean name, and why it is not read."""
+        name = part_folders(member.name) if self.is_parted_by_backslash else member.name
+        return clean_name(name)
+
+    @cached_property
+    def is_parted_by_backslash(self) -> bool:
+        """Whether its names are written as on Windows: the look ends with the first that is not."""
+        names = (member.name.removeprefix("./") for member, _ in self.members())
+        return is_parted_by_backslash(names)
 
     def members(self) -> Iterator[tuple[tarfile.TarInfo, tarfile.TarFile]]:
         """Every member but folders; the memory of those before is let go."""
@@ -375,7 +388,7 @@ class TarSource:
     def find(self, name: str) -> bytes | None:
         """Return a file's bytes: a pass over the whole archive if need be."""
         for member, archive in self.members():
-            if clean_name(member.name) == (name, "") and member.isfile():
+            if self.clean_name(member) == (name, "") and member.isfile():
                 return read_member(archive, member)
         return None
 
@@ -383,7 +396,7 @@ class TarSource:
         """Return the bytes of each dataset.json by its name, in one pass; of the root's it ends."""
         found: dict[str, bytes] = {}
         for member, archive in self.members():
-            name, problem = clean_name(member.name)
+            name, problem = self.clean_name(member)
             if name.rpartition("/")[2] == MANIFEST and member.isfile() and not problem:
                 found.setdefault(name, read_member(archive, member))
                 if name == MANIFEST or len(found) == MOST_MANIFESTS:
