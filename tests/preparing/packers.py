@@ -30,7 +30,7 @@ def pack_zip(
     """A zip of members with the very bytes of their names; `also` is their Unicode Path field."""
     with zipfile.ZipFile(path, "w") as archive:
         for name, content in members:
-            info = RawInfo("x")
+            info = RawInfo(f"{len(archive.filelist)}")
             info.raw = name.encode() if isinstance(name, str) else name
             info.create_system, info.flags = system, flags
             if also is not None:

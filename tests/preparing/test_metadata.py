@@ -258,7 +258,7 @@ def test_what_facegan_generated_is_known_by_its_metadata() -> None:
         pictures.encode_jpeg(RAMP, facts, 90),
         pictures.encode_webp(RAMP, facts, 90),
     ):
-        with pytest.raises(UnusableError, match="facegan generated it"):
+        with pytest.raises(UnusableError, match="facegan made it"):
             open_picture(content)
         assert open_picture(content, everything=True).size == (24, 16)
     assert "metadata" in GENERATED

@@ -105,6 +105,19 @@ def test_backslashes_part_folders_in_a_zip_of_windows(tmp_path: Path, system: in
     assert classes_in(out) == {name: name.split("/")[0] for name in CATS}
 
 
+@pytest.mark.parametrize("before", ["", "./"])
+def test_backslashes_part_folders_in_a_tar_whose_names_are_all_written_so(
+    tmp_path: Path, before: str
+) -> None:
+    """Its dataset.json is found as well."""
+    files = {f"x/{name}": content for name, content in CATS.items()} | {"x/dataset.json": LABELS}
+    members = [(before + name.replace("/", "\\"), content) for name, content in files.items()]
+    tar = pack_tar(tmp_path / "x.tar", members)
+    quickly(tar, tmp_path / "out", labels="folders")
+    assert classes_in(tmp_path / "out") == {f"x/{name}": name.split("/")[0] for name in CATS}
+    assert quickly(tar, tmp_path / "b", labels="manifest")["protocol"]["labels_below"] == "x/"
+
+
 def test_a_backslash_of_unix_is_a_letter_and_no_class_is_made_of_it(tmp_path: Path) -> None:
     """A file of the name ``a\\b.png`` lies in no folder, in its folder and in its archives."""
     contents = {"a\\b.png": picture(1), "cats/1.png": picture(2)}

@@ -259,7 +259,7 @@ def test_a_value_out_of_range_is_refused(tmp_path: Path, how: dict, told: str) -
 
 def test_a_source_without_a_usable_picture_leaves_nothing(tmp_path: Path) -> None:
     folder = write_files(tmp_path / "photos", {"notes.txt": b"x"})
-    with pytest.raises(DatasetError, match="holds no pictures"):
+    with pytest.raises(DatasetError, match="holds no images"):
         quickly(folder, tmp_path / "out")
     write_files(folder, {"a.jpg": b""})
     with pytest.raises(DatasetError, match=r"None of the 1 pictures .* a\.jpg: it is empty"):

@@ -382,7 +382,7 @@ def test_harm_to_a_companion_is_named(tmp_path: Path) -> None:
         assert "it is another than the one it was made with" in told, name
         assert "99 found" in told and "names by digest" in told
         place.unlink()
-        assert "no prepared data set" in check(tmp_path / "out").problems[0]
+        assert "not a prepared data set" in check(tmp_path / "out").problems[0]
         write_files(tmp_path / "out", whole)
     assert check(tmp_path / "out").problems == []
     manifest = json.loads((tmp_path / "out/dataset.json").read_text())

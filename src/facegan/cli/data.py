@@ -508,6 +508,7 @@ def tell_checked(checked: "Checked") -> None:
         tell_checked(companion)
 
 
+MADE_BY_US = b"""<x:xmpmeta xmlns:x="adobe:ns:meta/" xmlns:facegan="urn:facegan:"/>"""
 GRID_FORMATS = {".png": "PNG", ".jpg": "JPEG", ".jpeg": "JPEG", ".webp": "WEBP"}
 
 
@@ -529,7 +530,9 @@ def show(folder: Path, out: Path, images: int, columns: int | None) -> None:
     import math
 
     from PIL import Image
+    from PIL.PngImagePlugin import PngInfo
 
+    from facegan import __version__
     from facegan.errors import OutputError
     from facegan.files import write_aside
     from facegan.pictures import montage
@@ -542,7 +545,10 @@ def show(folder: Path, out: Path, images: int, columns: int | None) -> None:
     sides = pictures.shape[2] // pictures.shape[1]  # a picture and its companions
     columns = columns or math.ceil(math.sqrt(len(pictures) / sides))
     stream = io.BytesIO()
-    Image.fromarray(montage(pictures, columns, gap=2 * sides)).save(stream, kind)
+    about = PngInfo()  # so that a grid is never taken for data
+    about.add_text("Software", f"facegan {__version__}")
+    image = Image.fromarray(montage(pictures, columns, gap=2 * sides))
+    image.save(stream, kind, **({"pnginfo": about} if kind == "PNG" else {"xmp": MADE_BY_US}))
     try:
         write_aside(out, stream.getvalue())
     except OSError as cause:

@@ -11,7 +11,6 @@ import click
 from facegan.cli.cache import default_cache
 from facegan.cli.inputs import DATA, MODEL
 from facegan.cli.places import absolute, reached
-from facegan.preparing.describing import refuse_archive
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -99,7 +98,6 @@ def command(
     if inception_weights and extractor == "lite0":
         raise click.UsageError("--inception-weights are for --extractor inception; leave one out.")
 
-    refuse_archive(data)
     # torch takes seconds to import: after the mistakes, not before
     from facegan.artifact import load_artifact
     from facegan.cli.train import open_dataset

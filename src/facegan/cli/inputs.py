@@ -12,53 +12,18 @@ from typing import Any
 
 import click
 
-from facegan.errors import ArtifactError, ConfigError, DatasetError, OutputError, RunError
+from facegan.errors import ArtifactError, ConfigError, OutputError, RunError
 from facegan.files import check_writable
-from facegan.path_kinds import Found, similar_path, what_is
+from facegan.path_kinds import (
+    Found,
+    next_command,
+    no_images,
+    not_prepared,
+    similar_path,
+    what_is,
+)
 
 S3 = "s3://"
-TOY = "facegan data toy --out runs/toy32 --images 20000 --resolution 32"
-
-
-def prepare_hint(source: Path, resolution: int = 64) -> str:
-    """The command that makes a data set of an archive or of a folder of images."""
-    out = f"{source.absolute().name.split('.')[0] or 'images'}-{resolution}"
-    command = f"facegan data prepare {quoted(source)} --out {quoted(out)}"
-    return f"Prepare it first: {command} --resolution {resolution}"
-
-
-def quoted(path: Path | str) -> str:
-    """A path as a shell takes it."""
-    return shlex.quote(str(path))
-
-
-def next_command(found: Found, resolution: int = 64) -> str:
-    """The command that takes what was found; empty where none of ours does."""
-    path, inside = quoted(found.path), quoted(found.inside or found.path)
-    match found.kind:
-        case "zip" | "tar":
-            return prepare_hint(found.path, resolution) + "."
-        case "archives":
-            return prepare_hint(found.inside or found.path, resolution) + "."
-        case "packed":
-            return "Unpack it, then name the folder."
-        case "image":
-            return f"Name the folder that it lies in: {quoted(found.path.absolute().parent)}."
-        case "images":
-            return prepare_hint(found.path, resolution) + "."
-        case "data set":
-            return f"Train on it: facegan train --data {path} --out runs/first."
-        case "model" | "model folder":
-            return (
-                f"Generate images with it: facegan generate {path} --seeds 0-15 --out images.png."
-            )
-        case "run":
-            return f"Its model: {inside}. Its page: facegan report {path}."
-        case "unfinished run":
-            return f"Continue it: facegan train --out {path} --resume."
-        case "runs":
-            return f"Name one of them, as {inside}."
-    return ""
 
 
 def refuse_data(found: Found, resolution: int = 64, wanted: str = "a folder of images") -> None:
@@ -67,23 +32,8 @@ def refuse_data(found: Found, resolution: int = 64, wanted: str = "a folder of i
     Raises:
         DatasetError: it says what was found there, and the next command.
     """
-    if found.kind in ("images", "data set"):
-        return
-    if found.kind == "missing":
-        raise DatasetError(
-            f"{found.path} does not exist.",
-            similar_path(found.path) or f"Name {wanted}, or make one: {TOY}.",
-        )
-    if found.kind == "unreadable":
-        raise DatasetError(f"{found.path} cannot be read: {found.text}.", "Check its permissions.")
-    if found.kind == "empty folder":
-        raise DatasetError(
-            f"{found.path} is an empty folder: it holds no images.", f"Make some: {TOY}."
-        )
-    hint = next_command(found, resolution) or f"Name {wanted}, or make one: {TOY}."
-    if found.kind in ("archives", "folder"):
-        raise DatasetError(f"{found.path} is {found.text}: it holds no images.", hint)
-    raise DatasetError(f"{found.path} is {found.text}, not {wanted}.", hint)
+    if found.kind not in ("images", "data set"):
+        raise no_images(found, resolution, wanted)
 
 
 def refuse_source(found: Found) -> None:
@@ -94,7 +44,8 @@ def refuse_source(found: Found) -> None:
     """
     is_celeba = found.inside is not None and found.inside.name == "img_align_celeba.zip"
     # A data set may be one of plain images, which the reader of manifests knows.
-    if found.kind not in ("zip", "tar", "images", "data set") and not is_celeba:
+    known = ("zip", "tar", "images", "data set", "data set below")
+    if found.kind not in known and not is_celeba:
         refuse_data(found, wanted="a folder or an archive of images")
 
 
@@ -114,10 +65,8 @@ def refuse_unprepared(found: Found) -> None:
     Raises:
         DatasetError: it says what was found there, and the next command.
     """
-    if found.kind == "images":
-        told = f"{found.path} is a folder of images, not a prepared data set (no dataset.json)."
-        raise DatasetError(told, next_command(found))
-    refuse_data(found, wanted="a prepared data set")
+    if found.kind != "data set":
+        raise not_prepared(found)
 
 
 def refuse_part(found: Found) -> None:
@@ -126,7 +75,7 @@ def refuse_part(found: Found) -> None:
     Raises:
         DatasetError: it says what was found there, and the next command.
     """
-    if found.kind != "folder" or not any(found.path.glob("*/dataset.json")):
+    if found.kind != "data set below" or not any(found.path.glob("*/dataset.json")):
         refuse_unprepared(found)
 
 
@@ -148,9 +97,10 @@ def refuse_model(found: Found) -> None:
         raise ArtifactError(f"{found.path} cannot be read: {found.text}.", "Check its permissions.")
     hint = next_command(found)
     if found.kind in ("images", "data set"):
+        data = shlex.quote(str(found.path))
         hint = (
-            f"Train one on it: facegan train --data {quoted(found.path)} --out runs/first ends "
-            "with runs/first/model.tar.gz."
+            f"Train one on it: facegan train --data {data} --out runs/first ends with "
+            "runs/first/model.tar.gz."
         )
     elif found.kind == "pickle":
         hint = "Pickled models are never loaded. A model is the model.tar.gz of a run."
@@ -176,7 +126,7 @@ def refuse_run(found: Found) -> None:
     if found.kind == "unreadable":
         raise RunError(f"{found.path} cannot be read: {found.text}.", "Check its permissions.")
     if (parent / "run.json").is_file():
-        hint = f"Name the folder of the run: {quoted(parent)}."
+        hint = f"Name the folder of the run: {shlex.quote(str(parent))}."
     elif found.kind in ("runs", "data set"):
         hint = next_command(found)
     else:

@@ -19,8 +19,9 @@ from facegan.cli.speech import to_flag
 from facegan.cli.worker import Order, take_part
 from facegan.environment import WorkerEnvironment, plain_hyperparameters
 from facegan.errors import ConfigError, plain_name
+from facegan.image_files import is_picture
 from facegan.name_lists import quoted
-from facegan.path_kinds import IMAGES, what_is
+from facegan.path_kinds import what_is
 from facegan.tick_line import METRIC_DEFINITIONS
 
 HELP = """Train a GAN on a folder of pictures; ends with RUN/model.tar.gz.
@@ -356,7 +357,7 @@ def count_images(data: str) -> int | None:
         if isinstance(count, int):
             return count
     files = (name for _, _, names in os.walk(data) for name in names)
-    return sum(name.lower().endswith(IMAGES) for name in files) or None
+    return sum(map(is_picture, files)) or None
 
 
 def plan_run(

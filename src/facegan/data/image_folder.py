@@ -23,10 +23,10 @@ from torch import Tensor
 from facegan.data.labels import Labels, WithLabels, read_labels
 from facegan.data.manifest import pictures_source, read_manifest
 from facegan.errors import DatasetError
+from facegan.path_kinds import no_images, what_is
 from facegan.preparing.account import Aside, Reasons, sum_line
-from facegan.preparing.describing import describe_source
 from facegan.preparing.pixels import UnusableError
-from facegan.preparing.pool import Spec, prepare_one
+from facegan.preparing.pool import Spec, cut_sides
 
 logger = logging.getLogger(__name__)
 
@@ -126,11 +126,7 @@ class Survey:
 
     def none_found(self) -> DatasetError:
         """What is said where there is no picture: what is there instead."""
-        described, there = describe_source(self.folder), list(self.aside.lines())
-        hint = (
-            [described.hint, *there] if described.hint else there or ["It holds no files at all."]
-        )
-        return DatasetError(f"{described.what}.", "\n".join(hint))
+        return no_images(what_is(self.folder), there=self.aside.lines())
 
     def none_readable(self, skipped: dict[Path, str]) -> DatasetError:
         """What is said where no picture can be used: all reasons."""
@@ -159,7 +155,7 @@ def survey(folder: Path) -> Survey:
         DatasetError: the folder is missing, is not a folder, or holds no pictures.
     """
     if not folder.is_dir():
-        raise describe_source(folder).error()
+        raise no_images(what_is(folder))
     source = pictures_source(folder)
     found = Survey(folder, source.root)
     for entry in source.entries():
@@ -254,8 +250,7 @@ def decode_square(file: Path, resolution: int) -> Pixels:
     Raises:
         UnusableError: it cannot be read; the message says why.
     """
-    done = prepare_one(Spec(resolution, CROP), (file,))
-    if isinstance(done, list):
-        raise UnusableError(done[0])
-    (content,), _ = done
+    (content,) = cut_sides(Spec(resolution, CROP), (file,))
+    if isinstance(content, str):
+        raise UnusableError(content)
     return np.frombuffer(content, np.uint8).reshape(resolution, resolution, 3)

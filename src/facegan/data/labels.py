@@ -4,7 +4,8 @@ Two sources, and nothing is guessed from how files happen to lie:
 
 * ``manifest``: ``"labels"`` of dataset.json gives every picture the number of its class, from 0:
   ``{"a.png": 1, …}``, or ``[["a.png", 1], …]`` as StyleGAN's tools write it. Paths start at the
-  pictures' folder. ``"class_names"`` names the classes; without it they are called 0, 1, 2 …
+  pictures' folder; the file may lie in a folder around all pictures. ``"class_names"`` names the
+  classes; without it they are called 0, 1, 2 …
 * ``folders``: the folders in the data folder are the classes, in the order of their names; or,
   where all lie in one folder, those in that one.
 """
@@ -19,13 +20,15 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from facegan.data.manifest import MANIFEST, images_root, load_manifest
+from facegan.data.manifest import MANIFEST, images_root
 from facegan.errors import ConfigError, DatasetError, nearest
+from facegan.preparing.account import shown
 from facegan.preparing.classes import FolderClasses, folder_of_classes
 from facegan.preparing.layout import numbers_by_path
 from facegan.preparing.names import match_key
 from facegan.preparing.pixels import UnusableError
-from facegan.preparing.sources import Entry
+from facegan.preparing.source_manifest import find_manifest, folder_of_paths
+from facegan.preparing.sources import Entry, FolderSource
 
 SOURCES = ("manifest", "folders")
 MEND = (
@@ -88,10 +91,12 @@ def read_labels(folder: Path, files: list[Path], source: str) -> Labels | None:
     paths = [file.relative_to(root) for file in files]
     if source == "folders":
         return labels_of_folders(folder, paths)
-    manifest = load_manifest(folder)
-    if manifest.get("labels") is None:
+    found = find_manifest(FolderSource(folder))  # in a folder around all pictures, perhaps
+    if found.facts.get("labels") is None:
         return None
-    return labels_of_manifest(folder / MANIFEST, manifest, paths)
+    below = "" if found.is_ours and not found.folder else folder_of_paths(found)
+    place = folder / found.folder / MANIFEST
+    return labels_of_manifest(place, found.facts, paths, below)
 
 
 def require_labels(folder: Path, files: list[Path], source: str) -> Labels:
@@ -102,10 +107,19 @@ def require_labels(folder: Path, files: list[Path], source: str) -> Labels:
     """
     labels = read_labels(folder, files, source)
     if labels is None:
-        raise DatasetError(
-            f"The data folder {folder} has no labels, which a conditional preset needs.", MEND
-        )
+        told = f"The data folder {folder} has no labels, which a conditional preset needs."
+        raise DatasetError(told, "\n".join([*unused_manifests(folder), MEND]))
     return labels
+
+
+def unused_manifests(folder: Path) -> list[str]:
+    """A line that names a dataset.json that lies where none is read, if there is one."""
+    source = FolderSource(folder)
+    for _ in source.entries():
+        pass
+    names = sorted(source.aside.manifests - {MANIFEST})
+    beside = "Labels are read of the one that lies beside or above all pictures."
+    return [f"Not used: {shown(name)}. {beside}" for name in names[:1]]
 
 
 def labels_of_folders(folder: Path, paths: list[Path]) -> Labels:
@@ -125,12 +139,21 @@ def labels_of_folders(folder: Path, paths: list[Path]) -> Labels:
     return counted(folder, names, [number_of[name] for name in found])
 
 
-def labels_of_manifest(file: Path, manifest: dict[str, Any], paths: list[Path]) -> Labels:
-    """The labels that a manifest gives to pictures; those of other files do not matter."""
+def labels_of_manifest(
+    file: Path, manifest: dict[str, Any], paths: list[Path], below: str = ""
+) -> Labels:
+    """The labels that a manifest gives to pictures; those of other files do not matter.
+
+    Args:
+        file: The manifest's, for messages.
+        manifest: What it says.
+        paths: The pictures', from the data folder on.
+        below: The folder that the manifest's own paths start at, with a slash at the end.
+    """
     number_of = numbers_by_path(file, manifest["labels"], MEND)
     numbers = []
     for path in paths:
-        number = number_of.get(match_key(path.as_posix()))
+        number = number_of.get(match_key(path.as_posix().removeprefix(below)))
         if number is None:
             raise DatasetError(f"{file}: the picture {path} has no label.", MEND)
         numbers.append(number)

@@ -5,6 +5,8 @@ from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 
+from facegan.name_lists import quoted
+
 NAMES_TOLD, GROUPS_TOLD = 3, 8
 
 
@@ -66,7 +68,7 @@ class Reasons:
         """A line a reason, the most frequent first, with the first names."""
         groups = sorted(self.groups.values(), key=lambda group: -group[1])
         for reason, count, names in groups[:GROUPS_TOLD]:
-            listed = ", ".join(shown(name) for name in names)
+            listed = ", ".join(quoted(shown(name)) for name in names)
             more = " …" if count > len(names) else ""
             yield f"Skipped {count:,}: {listed}{more}: {shown(reason)}"
         if rest := sum(count for _, count, _ in groups[GROUPS_TOLD:]):
@@ -88,7 +90,7 @@ def counted(counts: Counter[str]) -> str:
 
 def counted_names(names: list[str]) -> str:
     """The first of some names, and how many more there are."""
-    told = ", ".join(shown(name) for name in names[:GROUPS_TOLD])
+    told = ", ".join(quoted(shown(name)) for name in names[:GROUPS_TOLD])
     return told + (f" and {len(names) - GROUPS_TOLD} more" if len(names) > GROUPS_TOLD else "")
 
 

@@ -6,18 +6,25 @@ be trained on, and an editor's copies are nobody's data.
 
 import re
 
+from facegan.image_files import NEVER, is_image, is_picture, kind_of_name
 from facegan.preparing.account import Aside
-from facegan.preparing.first_bytes import NEVER, is_image, is_picture, kind_of_name
 
 MANIFEST = "dataset.json"
 RUN_FILE, RUN_IMAGES = "run.json", "samples"  # of a folder that `facegan train` made
 SAMPLES_OF_A_RUN = "samples of a run"
 FOLDED = (  # whole names of files and folders, without regard to case
-    *("__macosx", "__pycache__", "lost+found", "node_modules"),
+    *("__macosx", "__pycache__", "lost+found", "node_modules", "site-packages"),
     *("thumbs.db", "ehthumbs.db", "ehthumbs_vista.db", "desktop.ini", "icon\r"),
-    *("$recycle.bin", "system volume information", "found.000"),  # Windows
+    *("$recycle.bin", "recycler", "recycled", "system volume information"),  # Windows
     *("temporary items", "network trash folder", "thevolumesettingsfolder"),  # macOS, on shares
-    *("@eadir", "@tmp", "@recycle", "@recently-snapshot", "@sharebin"),  # Synology, QNAP
+    *(
+        "@eadir",
+        "@tmp",
+        "@recycle",
+        "@recently-snapshot",
+        "@sharebin",
+        "@__thumb",
+    ),  # Synology, QNAP
     *("#recycle", "#snapshot", "~snapshot"),
     *("wandb", "mlruns", "lightning_logs"),  # of training tools: sample grids
 )
@@ -34,6 +41,7 @@ PATTERNS = {  # what a line says → names
     "*_original": re.compile(r"\.\w{2,5}_original$"),  # ExifTool's backups
     "*.sync-conflict-*": re.compile(r"\.sync-conflict-\d{8}-"),
     "* conflicted copy *": re.compile(r"\([^)]*conflicted copy[^)]*\)"),
+    "found.*": re.compile(r"^found\.\d{3}$"),  # of chkdsk
     "*.partial-*": re.compile(r"\.partial-"),  # an unfinished data set of ours
 }
 

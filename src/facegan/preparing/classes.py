@@ -18,6 +18,10 @@ BACKSLASH = (
     "it lies in no folder: whether the backslash in its name parts folders cannot be known here; "
     "pack the files again, with / between folders"
 )
+UNDECODED = (
+    "it lies in no folder, or its folder is written in an unknown encoding, which "
+    "--name-encoding says"
+)
 MEND = (
     f'What is read in {MANIFEST} is a number a picture, "labels": {{"a.png": 0, …}} or '
     '[["a.png", 0], …], or a vector with a single 1. --labels none leaves labels out.'
@@ -89,7 +93,7 @@ class FolderClasses:
         """
         folder, slash, _ = entry.name.removeprefix(self.below).partition("/")
         if not slash and "\\" in folder:
-            raise UnusableError(BACKSLASH)
+            raise UnusableError(UNDECODED if is_undecoded(folder) else BACKSLASH)
         if not slash:
             raise UnusableError("it lies in no folder, so it has no class")
         seen = nfc(folder).strip()

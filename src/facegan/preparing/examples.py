@@ -14,9 +14,9 @@ from typing import Any, Protocol
 from PIL import Image
 
 from facegan.errors import ConfigError, DatasetError
+from facegan.image_files import is_picture
 from facegan.preparing.account import Aside, shown
 from facegan.preparing.classes import check_names
-from facegan.preparing.first_bytes import is_picture
 from facegan.preparing.names import folders_around, match_key
 from facegan.preparing.pixels import open_picture
 from facegan.preparing.sides import HalfSide, MapSide, Side

@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 
 from facegan.errors import DatasetError
+from facegan.path_kinds import no_images, not_prepared, prepare_command, what_is
 from facegan.preparing.account import shown
-from facegan.preparing.describing import describe_source, holds_picture, prepare_command
 from facegan.preparing.names import match_key
 from facegan.preparing.pixels import Pixels
 
@@ -41,7 +41,7 @@ def load_manifest(folder: Path) -> dict[str, Any]:
     except FileNotFoundError:
         return {}
     except NotADirectoryError:
-        raise describe_source(folder).error() from None
+        raise no_images(what_is(folder)) from None
     except OSError as cause:
         raise DatasetError(f"{folder / MANIFEST} cannot be read: {cause.strerror}.") from cause
     except (ValueError, RecursionError) as cause:
@@ -57,7 +57,7 @@ def read_packed(folder: Path) -> dict[str, Any]:
     """
     manifest = load_manifest(folder)
     if not (folder / MANIFEST).exists():
-        raise not_prepared(folder)
+        raise not_prepared(what_is(folder))
     if manifest.get("format") != FORMAT:
         raise DatasetError(f"{folder / MANIFEST} is not of the format {FORMAT!r}.")
     if manifest.get("kind") == "streamed":
@@ -67,8 +67,8 @@ def read_packed(folder: Path) -> dict[str, Any]:
         )
     if manifest.get("kind") != KIND:
         raise DatasetError(
-            f"{folder} holds plain pictures, not a prepared data set.",
-            f"Prepare it: {prepare_command(folder)}",
+            f"{folder} is a folder of images, not a prepared data set.",
+            f"Prepare it first: {prepare_command(folder)}.",
         )
     if manifest.get("version") != VERSION:
         raise DatasetError(
@@ -77,19 +77,6 @@ def read_packed(folder: Path) -> dict[str, Any]:
             "Upgrade facegan, or prepare the data set again.",
         )
     return manifest
-
-
-def not_prepared(folder: Path) -> DatasetError:
-    """Return what is said of a folder without a manifest: what it holds, and the next command."""
-    if not folder.is_dir():
-        told, hint = f"{folder} does not exist", "Name the folder that facegan data prepare made."
-    elif holds_picture(folder):
-        told = f"{folder} holds plain pictures and no dataset.json"
-        hint = f"Prepare it: {prepare_command(folder)}"
-    else:
-        found = describe_source(folder)
-        told, hint = f"{folder} has no dataset.json", f"{found.what}. {found.hint}"
-    return DatasetError(f"{told}, so it is no prepared data set.", hint)
 
 
 def read_companions(
@@ -127,10 +114,13 @@ def numbers_by_path(file: Path | str, labels: Any, hint: str) -> dict[str, int]:
         DatasetError: they are neither, a picture has two, or one is no whole number from 0.
     """
     pairs = list(labels.items()) if isinstance(labels, dict) else labels
-    try:
-        found = {match_key(path): label for path, label in pairs}
-    except (TypeError, ValueError, AttributeError):
-        raise DatasetError(f"{file}: labels is no mapping and no list of pairs.", hint) from None
+    if not isinstance(pairs, list) or not all(map(is_pair, pairs)):
+        told = "labels is no mapping and no list of pairs"
+        if isinstance(pairs, list):
+            wrong = next(pair for pair in pairs if not is_pair(pair))
+            told += f": it holds {brief(wrong)}"
+        raise DatasetError(f"{file}: {told}.", hint)
+    found = {match_key(path): label for path, label in pairs}
     if len(found) < len(pairs):
         raise DatasetError(f"{file}: a picture has two labels.", "Give each picture one.")
     lengths = {len(label) if isinstance(label, list) else None for label in found.values()}
@@ -143,6 +133,17 @@ def numbers_by_path(file: Path | str, labels: Any, hint: str) -> dict[str, int]:
     return {path: number_of_label(file, path, label, hint) for path, label in found.items()}
 
 
+def is_pair(pair: Any) -> bool:
+    """Whether it is a path with its label."""
+    return isinstance(pair, (list, tuple)) and len(pair) == 2 and isinstance(pair[0], str)
+
+
+def brief(value: Any) -> str:
+    """A value in a few signs."""
+    told = "null" if value is None else repr(value)
+    return told if len(told) <= 60 else told[:60] + "…"
+
+
 def number_of_label(file: Path | str, path: str, label: Any, hint: str) -> int:
     """Return the class that a label names: a whole number from 0, or a vector with a single 1.
 
@@ -150,20 +151,18 @@ def number_of_label(file: Path | str, path: str, label: Any, hint: str) -> int:
         DatasetError: it is something else, which is told.
     """
     numbers = label if isinstance(label, list) else [label]
-    if all(type(number) in (int, float) for number in numbers):
+    if is_vector := all(type(number) in (int, float) for number in numbers):
         if label is numbers and sorted(numbers) == [0] * (len(numbers) - 1) + [1]:
             return int(numbers.index(1))
         if label is not numbers and label >= 0 and label % 1 == 0:
             return int(label)
     kind = ""
     if label is numbers:
-        kind = ", a vector that is not of a single 1"
+        kind = ", a vector that is not of a single 1" if is_vector else ", which is no vector"
         if all(type(number) in (int, float) and number in (0, 1) for number in numbers):
             kind = f", a vector with {numbers.count(1)} ones: several attributes at once, or none"
-    told = "null" if label is None else repr(label)
-    told = told if len(told) <= 60 else told[:60] + "…"
     raise DatasetError(
-        f"{file}: the label of {shown(path)} is {told}{kind}.", f"Count from 0. {hint}"
+        f"{file}: the label of {shown(path)} is {brief(label)}{kind}.", f"Count from 0. {hint}"
     )
 
 

@@ -15,7 +15,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from itertools import takewhile
 
 from facegan.errors import ConfigError, counted
-from facegan.preparing.first_bytes import is_picture
+from facegan.image_files import is_picture
 
 log = logging.getLogger(__name__)
 
@@ -78,12 +78,17 @@ def zip_names(path: str, infos: Sequence[zipfile.ZipInfo], encoding: str | None)
             counted(len(unknown), "name"),
             ascii(unknown[0]),
         )
-    if not any("/" in name for name in names) and all("\\" in n for n in names if is_picture(n)):
+    if is_parted_by_backslash(names):
         return [part_folders(name) for name in names]  # made elsewhere, but as on Windows
     return [
         part_folders(name) if info.create_system in WINDOWS else name
         for info, name in zip(infos, names, strict=True)
     ]
+
+
+def is_parted_by_backslash(names: Iterable[str]) -> bool:
+    """Return whether no name has a slash and every picture's a backslash: it parts folders."""
+    return all("/" not in name and ("\\" in name or not is_picture(name)) for name in names)
 
 
 def part_folders(name: str) -> str:

@@ -12,6 +12,7 @@ import PIL
 from PIL import features
 
 from facegan.errors import ConfigError, DatasetError
+from facegan.path_kinds import no_images, what_is
 from facegan.preparing.account import Aside, Reasons
 from facegan.preparing.celeba import CelebASource, is_celeba
 from facegan.preparing.classes import (
@@ -23,7 +24,6 @@ from facegan.preparing.classes import (
     folder_of_classes,
 )
 from facegan.preparing.crops import check_crop, describe_crop
-from facegan.preparing.describing import describe_source
 from facegan.preparing.examples import Example, Examples, gather, name_of, open_folder_of
 from facegan.preparing.layout import images_per_shard
 from facegan.preparing.pixels import FILTER, UnusableError
@@ -150,7 +150,7 @@ def prepare(
             if not writer.counts["written"] and not part and not host:
                 problem = nothing_prepared(writer, source, examples.aside)
                 abandon(out)
-                raise DatasetError(*problem)
+                raise problem
             aside = examples.aside
             if isinstance(classes, FolderClasses) and isinstance(source, FolderSource):
                 root = source.root / classes.below
@@ -423,12 +423,14 @@ def changed(out: Path, examples: Examples) -> DatasetError:
     )
 
 
-def nothing_prepared(writer: PackedWriter, source: Source, aside: Aside) -> tuple[str, str]:
+def nothing_prepared(writer: PackedWriter, source: Source, aside: Aside) -> DatasetError:
     """Why there is no data set: a sentence, and what is there instead."""
-    there = " ".join(aside.lines("--everything"))
+    there = list(aside.lines("--everything"))
     found = writer.counts["found"]
+    if not found and isinstance(source, FolderSource):
+        return no_images(what_is(source.root), there=there)
     if not found:
-        return nothing_found(source, there)
+        return DatasetError(f"{source.name} holds no pictures.", " ".join(there) or NO_FILES)
     writer.commit()
     reasons = Reasons(
         (record["file"], record["reason"])
@@ -436,12 +438,5 @@ def nothing_prepared(writer: PackedWriter, source: Source, aside: Aside) -> tupl
         for record in records
         if record is not None and "reason" in record
     )
-    told = "\n".join([*reasons.lines(), *aside.lines("--everything")])
-    return f"None of the {found} pictures in {source.name} can be prepared.", told
-
-
-def nothing_found(source: Source, there: str) -> tuple[str, str]:
-    """What a source holds in place of pictures, and what comes next."""
-    if isinstance(source, FolderSource) and (found := describe_source(source.root)).hint:
-        return f"{found.what}.", f"{found.hint} {there}".strip()
-    return f"{source.name} holds no pictures.", there or NO_FILES
+    told = "\n".join([*reasons.lines(), *there])
+    return DatasetError(f"None of the {found} pictures in {source.name} can be prepared.", told)

@@ -30,7 +30,7 @@ TURNS = {
     7: Image.Transpose.TRANSVERSE,
     8: Image.Transpose.ROTATE_90,
 }
-GENERATED = "facegan generated it (its metadata says so)"
+GENERATED = "facegan made it (its metadata says so)"
 
 
 class UnusableError(ValueError):

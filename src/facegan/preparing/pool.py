@@ -194,7 +194,16 @@ def prepare_batch(spec: Spec, batch: list[Loads]) -> list[Prepared]:
 
 
 def prepare_one(spec: Spec, loads: Loads) -> Prepared:
-    """Pixels of an example, every side cut as the first is; or what is wrong with each side."""
+    """Pixels of an example with their digest; or what is wrong with each side."""
+    done = cut_sides(spec, loads)
+    pixels = [content for content in done if isinstance(content, bytes)]
+    if len(pixels) < len(done):
+        return [content if isinstance(content, str) else "" for content in done]
+    return pixels, hashlib.sha256(b"".join(pixels)).digest()
+
+
+def cut_sides(spec: Spec, loads: Loads) -> list[bytes | str]:
+    """The pixels of every side, cut as the first is; or what is wrong with it, or nothing."""
     opened = [attempt(open_side, spec, *both) for both in zip(spec.sides, loads, strict=True)]
     pictures = [picture for picture in opened if not isinstance(picture, str)]
     if len(pictures) < len(opened):
@@ -202,14 +211,10 @@ def prepare_one(spec: Spec, loads: Loads) -> Prepared:
     box = attempt(CROPS[spec.crop], pictures[0])
     if isinstance(box, str):
         return [box, *[""] * (len(pictures) - 1)]
-    cut = [
+    return [
         attempt(cut_side, spec, side, picture, box, pictures[0].size)
         for side, picture in zip(spec.sides, pictures, strict=True)
     ]
-    pixels = [content for content in cut if isinstance(content, bytes)]
-    if len(pixels) < len(cut):
-        return [content if isinstance(content, str) else "" for content in cut]
-    return pixels, hashlib.sha256(b"".join(pixels)).digest()
 
 
 def attempt(work: Callable[..., T], *args: Any) -> T | str:

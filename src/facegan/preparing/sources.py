@@ -8,11 +8,13 @@ import zipfile
 from collections.abc import Callable, Container, Iterable, Iterator
 from contextlib import closing
 from dataclasses import dataclass, replace
-from functools import partial
+from functools import cached_property, partial
 from pathlib import Path
 from typing import IO, NamedTuple, Protocol
 
 from facegan.errors import DatasetError
+from facegan.image_files import HEAD, is_picture, read_head
+from facegan.path_kinds import no_images, what_is
 from facegan.preparing.account import Aside, shown
 from facegan.preparing.by_products import (
     MANIFEST,
@@ -22,14 +24,14 @@ from facegan.preparing.by_products import (
     Sieve,
     by_product,
 )
-from facegan.preparing.describing import describe_source
-from facegan.preparing.first_bytes import HEAD, is_picture
 from facegan.preparing.names import (
     AGAIN,
     check_encoding,
     clean_name,
     escapes,
+    is_parted_by_backslash,
     nfc,
+    part_folders,
     zip_names,
 )
 from facegan.preparing.pixels import MAX_BYTES, UnusableError
@@ -95,17 +97,6 @@ def read_file(path: Path) -> bytes:
     if facts.st_size > MAX_BYTES:
         raise UnusableError(TOO_LARGE)
     return bounded(path.read_bytes())
-
-
-def read_head(path: str) -> bytes:
-    """A plain file's first bytes; nothing where it is something else or cannot be read."""
-    try:
-        if not stat.S_ISREG(os.stat(path).st_mode):  # noqa: PTH116
-            return b""
-        with open(path, "rb", buffering=0) as stream:
-            return stream.read(HEAD)
-    except OSError:
-        return b""
 
 
 class FolderSource:
@@ -341,7 +332,7 @@ class TarSource:
         sieve = Sieve(self.everything)
         with closing(Seen()) as seen:
             for member, archive in self.members():
-                name, problem = clean_name(member.name)
+                name, problem = self.clean_name(member)
                 digest = hashlib.sha256(name.encode("utf-8", "surrogatepass")).digest()
                 again = AGAIN if seen.first_of(digest, "") is not None else ""
                 problem = problem or tar_problem(member) or again
@@ -351,6 +342,17 @@ class TarSource:
                     read = partial(read_rest, head, stream) if stream else None
                     yield Entry(name, read=read, problem=problem)
         self.aside = sieve.aside
+
+    def clean_name(self, member: tarfile.TarInfo) -> tuple[str, str]:
+        """A member's clean name, and why it is not read."""
+        name = part_folders(member.name) if self.is_parted_by_backslash else member.name
+        return clean_name(name)
+
+    @cached_property
+    def is_parted_by_backslash(self) -> bool:
+        """Whether its names are written as on Windows: the look ends with the first that is not."""
+        names = (member.name.removeprefix("./") for member, _ in self.members())
+        return is_parted_by_backslash(names)
 
     def members(self) -> Iterator[tuple[tarfile.TarInfo, tarfile.TarFile]]:
         """Every member but folders; the memory of those before is let go."""
@@ -386,7 +388,7 @@ class TarSource:
     def find(self, name: str) -> bytes | None:
         """Return a file's bytes: a pass over the whole archive if need be."""
         for member, archive in self.members():
-            if clean_name(member.name) == (name, "") and member.isfile():
+            if self.clean_name(member) == (name, "") and member.isfile():
                 return read_member(archive, member)
         return None
 
@@ -394,7 +396,7 @@ class TarSource:
         """Return the bytes of each dataset.json by its name, in one pass; of the root's it ends."""
         found: dict[str, bytes] = {}
         for member, archive in self.members():
-            name, problem = clean_name(member.name)
+            name, problem = self.clean_name(member)
             if name.rpartition("/")[2] == MANIFEST and member.isfile() and not problem:
                 found.setdefault(name, read_member(archive, member))
                 if name == MANIFEST or len(found) == MOST_MANIFESTS:
@@ -506,17 +508,15 @@ def open_source(path: Path, encoding: str | None = None) -> Source:
         check_encoding(encoding)
     if path.is_dir():
         return FolderSource(path)
-    if not path.exists():
-        raise DatasetError(f"{path} does not exist.", "Name a folder of pictures, a zip or a tar.")
     try:
-        if zipfile.is_zipfile(path):
+        if path.is_file() and zipfile.is_zipfile(path):  # a pipe would be waited for
             return ZipSource(path, encoding)
-        if tarfile.is_tarfile(path):
+        if path.is_file() and tarfile.is_tarfile(path):
             return TarSource(path, encoding)
     except OSError as cause:
         raise DatasetError(f"{path} cannot be read: {cause.strerror or cause}.") from cause
-    found = describe_source(path)
-    raise DatasetError(
-        f"{found.what}: it is no folder, no zip and no tar, or is damaged.",
-        found.hint or "Name a folder of pictures, a .zip, a .tar or a .tar.gz.",
-    )
+    found = what_is(path)
+    if found.kind in ("zip", "tar"):
+        told = f"{path} is {found.text} and is damaged: it cannot be opened."
+        raise DatasetError(told, "Fetch it again.")
+    raise no_images(found, wanted="a folder, a zip or a tar of images")

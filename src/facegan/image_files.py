@@ -1,6 +1,8 @@
 """Which files are pictures: by their suffix, or by their first bytes whatever they are called."""
 
+import os
 import re
+import stat
 
 # Phones write HEIC: it is found, and named as what cannot be read where the extra is missing.
 SUFFIXES = (
@@ -46,3 +48,21 @@ def is_image(head: bytes) -> bool:
     if head[:2] == b"BM":
         return int.from_bytes(head[14:18], "little") in BMP_HEADERS
     return head[4:8] == b"ftyp" and head[8:12] in BRANDS
+
+
+def read_head(path: str) -> bytes:
+    """A plain file's first bytes; nothing where it is something else or cannot be read."""
+    try:
+        if not stat.S_ISREG(os.stat(path).st_mode):  # noqa: PTH116
+            return b""
+        with open(path, "rb", buffering=0) as stream:
+            return stream.read(HEAD)
+    except OSError:
+        return b""
+
+
+def holds_image(path: str) -> bool:
+    """Whether a file would be looked into as a picture, by its name or its first bytes."""
+    if is_picture(path):
+        return True
+    return kind_of_name(path) not in NEVER and is_image(read_head(path))
