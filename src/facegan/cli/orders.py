@@ -10,7 +10,7 @@ import click
 
 from facegan.cli.inputs import check_output
 from facegan.client import FaceClient
-from facegan.errors import InvocationError, OutputError, RequestError
+from facegan.errors import InvocationError, OutputError, RequestError, counted
 from facegan.files import write_aside
 from facegan.pictures import enlarge_animation, enlarge_png
 from facegan.wire import (
@@ -89,7 +89,10 @@ def take_order(
     faces = given + len(mix or [])
     if classes is not None and len(classes) not in (1, faces):
         flag = "--class" if class_names else "--classes"
-        told = f"{flag} names {len(classes)} for {faces} faces: give one for all, or one a face."
+        told = (
+            f"{flag} names {len(classes)} for {counted(faces, 'image')}: "
+            "give one for all, or one for each image."
+        )
         raise click.UsageError(f"{told} {as_one_name(classes, flag)}".strip())
     is_moving = content_type == WEBP and wish["columns"] is None and (given > 1 or bool(mix))
     check_picture(content_type, is_moving, scale, **wish)
