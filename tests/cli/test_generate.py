@@ -271,7 +271,7 @@ def test_the_same_command_writes_the_same_bytes_over_the_old_file(
         (["--latents", __file__, "--out", "a.png"], "no .npy"),
         (["--seeds", "1", "--out", __file__ + "/"], "is a file"),
         (["--seed", "1", "--out", "a.png"], "--seeds"),
-        (["--seeds", "1-3", "--out", "a.png", "--classes", "a,b"], "names 2 for 3 faces"),
+        (["--seeds", "1-3", "--out", "a.png", "--classes", "a,b"], "names 2 for 3 images"),
         (["--seeds", "1", "--out", "a.png", "--classes", "a,,b"], "--classes"),
         (["--seeds", "1", "--out", "a.png", "--classes", ""], "--classes"),
         (["--seeds", "1,2", "--interpolate", "2", "--out", "a.npy", "--classes", "a,b"], "walk"),
@@ -284,7 +284,7 @@ def test_the_same_command_writes_the_same_bytes_over_the_old_file(
         (["--latents", "{npy}", "--out", "a.png", "--mix", "2"], "--mix goes with --seeds"),
         (["--seeds", "1", "--out", "a.png", "--mix-layers", "2"], "--mix-layers goes with --mix"),
         (["--seeds", "0-99", "--out", "a.png", "--mix", "0-99"], "over 4096"),
-        (["--seeds", "0-2", "--out", "a.png", "--mix", "5", "--classes", "a,b"], "for 4 faces"),
+        (["--seeds", "0-2", "--out", "a.png", "--mix", "5", "--classes", "a,b"], "for 4 images"),
     ],
 )
 def test_a_wrong_command_line_is_told_before_the_model_is_loaded(
