@@ -4,27 +4,24 @@ All run as a user whom the system does not know, without a home, in a folder tha
 """
 
 import http.server
-import ipaddress
 import json
 import os
 import shutil
-import subprocess
+import signal
 import sys
 import threading
-import time
-import urllib.request
 from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import click
 import pytest
 from free_ports import free_port
+from watching import ROOT, Watched
 
-from facegan.cli.__main__ import facegan
+from facegan.cli.__main__ import facegan, run_safely
+from facegan.cli.cache import set_torch_cache
 
-ROOT = Path(__file__).parents[2]
-WATCHED = Path(__file__).parent / "watched"
+ARN = "arn:aws:sagemaker:eu-west-1:123456789012:model-package/faces/1"
 AWS_ERROR = b'{"__type": "AccessDenied", "message": "no"}'
 # What runs for long, asks a terminal, or needs more than is installed here: has tests of its own.
 ELSEWHERE = {
@@ -49,15 +46,15 @@ LOCAL = {
 }
 CLOUD = {
     "cloud check": "",
-    "cloud policy": "training --bucket b",
+    "cloud policy": "training",
     "cloud role create": "--yes",
     "cloud role delete": "--yes",
-    "cloud upload": "{d}/toy s3://b/c --yes",
-    "cloud download": "s3://b/c {d}/down --yes",
-    "cloud remove": "s3://b/c --yes",
+    "cloud upload": "{d}/toy s3://my-bucket/toy --yes",
+    "cloud download": "s3://my-bucket/toy {d}/down --yes",
+    "cloud remove": "s3://my-bucket/toy --yes",
     "cloud push": "--dry-run",
     "cloud remove-images": "--yes",
-    "cloud train": "--data s3://b/c --instance-type ml.g5.xlarge --bucket b --yes",
+    "cloud train": "--data s3://my-bucket/toy --instance-type ml.g5.xlarge --yes",
     "cloud jobs": "",
     "cloud attach": "job",
     "cloud logs": "job",
@@ -65,20 +62,22 @@ CLOUD = {
     "cloud resume": "job --yes",
     "cloud metrics": "job",
     "cloud fetch": "job",
-    "cloud tune start": "--data s3://b/c --instance-type ml.g5.xlarge --yes",
+    "cloud tune start": "--data s3://my-bucket/toy --instance-type ml.g5.xlarge --preset tiny"
+    " --family dcgan --evaluate-kimg 1 --range generator_learning_rate=1e-4:1e-3:log"
+    " --max-jobs 1 --max-parallel 1 --yes",
     "cloud tune results": "tuning",
     "cloud tune best": "tuning",
     "cloud tune stop": "tuning --yes",
-    "cloud register": "s3://b/model.tar.gz --yes",
-    "cloud approve": "arn --yes",
+    "cloud register": "s3://my-bucket/model.tar.gz --yes",
+    "cloud approve": ARN + " --yes",
     "cloud models": "",
-    "cloud unregister": "arn --yes",
-    "cloud deploy": "faces --model s3://b/model.tar.gz --yes",
-    "cloud update": "faces --model s3://b/model.tar.gz --yes",
+    "cloud unregister": ARN + " --yes",
+    "cloud deploy": "faces --model s3://my-bucket/model.tar.gz --instance-type ml.m5.large --yes",
+    "cloud update": "faces --model s3://my-bucket/model.tar.gz --yes",
     "cloud endpoints": "",
     "cloud delete": "faces --yes",
-    "cloud transform start": "faces --model s3://b/model.tar.gz --requests {d}/r.jsonl"
-    " --output s3://b/o --instance-type ml.m5.xlarge --yes",
+    "cloud transform start": "faces --model s3://my-bucket/model.tar.gz --requests {d}/r.jsonl"
+    " --output s3://my-bucket/o --instance-type ml.m5.xlarge --yes",
     "cloud transform status": "",
     "cloud transform stop": "faces --yes",
     "cloud api delete": "--yes",
@@ -89,7 +88,12 @@ CLOUD = {
     "cloud costs running": "",
     "cloud destroy": "--yes",
 }
-INVOKE = {"invoke": "--endpoint-url {url} --seeds 1 --out {d}/b.png"}
+WITHOUT_AWS = {"cloud policy", "cloud push"}  # with a role, and as a dry run
+SETTINGS = """[cloud]
+bucket = "my-bucket"
+role = "arn:aws:iam::123456789012:role/facegan-training"
+"""
+INVOKE = {"invoke": "--seeds 1 --out {d}/b.png --endpoint-url"}
 
 
 def verbs(command: click.Command, *path: str) -> Iterator[str]:
@@ -108,104 +112,10 @@ def test_no_command_is_forgotten() -> None:
     assert set(verbs(facegan)) == {*LOCAL, *CLOUD, *INVOKE, *ELSEWHERE}
 
 
-class Watched:
-    """A folder for all that commands may write, and what the hook noted."""
-
-    def __init__(self, folder: Path) -> None:
-        self.folder, self.log = folder, folder / "log"
-        self.log.touch()
-        (folder / "tmp").mkdir()
-
-    def environment(self, **others: str) -> dict[str, str]:
-        """A hostile one: nobody's, homeless."""
-        named = {name: value for name, value in os.environ.items()
-                 if not name.startswith(("AWS_", "XDG_", "FACEGAN_", "PYTEST_"))}  # fmt: skip
-        for name in ("HOME", "USER", "LOGNAME", "LNAME", "USERNAME"):
-            named.pop(name, None)
-        path = os.pathsep.join(map(str, [WATCHED, ROOT / "src"]))
-        return {
-            **named, "PYTHONPATH": path, "PYTHONDONTWRITEBYTECODE": "1", "OMP_NUM_THREADS": "1",
-            "TMPDIR": str(self.folder / "tmp"), "WATCHED_LOG": str(self.log), **others,
-        }  # fmt: skip
-
-    def run(self, commands: dict[str, str], **others: str) -> str:
-        """Run commands in one process, somewhere that cannot be written; what they said."""
-        told = [[name, [*name.split(), *words.format(d=self.folder, **others).split()]]
-                for name, words in commands.items()]  # fmt: skip
-        done = subprocess.run(
-            [sys.executable, str(WATCHED / "commands.py")], cwd="/proc",
-            input=json.dumps(told), env=self.environment(**others), timeout=300,
-            stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
-        )  # fmt: skip
-        assert done.returncode == 0, done.stdout
-        assert "Traceback" not in done.stdout, done.stdout
-        return done.stdout
-
-    @contextmanager
-    def server(self, *words: str, port: int, **others: str) -> Iterator[None]:
-        """A server, until it is up and then no longer needed."""
-        said = self.folder / f"server-{port}"
-        process = subprocess.Popen(
-            words, cwd="/proc", env=self.environment(WATCHED_COMMAND=words[-1], **others),
-            stdout=said.open("w"), stderr=subprocess.STDOUT,
-        )  # fmt: skip
-        try:
-            for _ in range(600):
-                assert process.poll() is None, said.read_text()
-                try:
-                    urllib.request.urlopen(f"http://127.0.0.1:{port}/ping", timeout=5).close()
-                    break
-                except OSError:
-                    time.sleep(0.05)
-            yield
-        finally:
-            process.terminate()
-            process.wait(30)
-        assert "Traceback" not in said.read_text(), said.read_text()
-
-    def noted(self, what: str) -> list[tuple[str, str]]:
-        """Commands, and what of this kind they did."""
-        lines = [line.split("\t") for line in self.log.read_text().splitlines()]
-        return [(command, eval(which)) for command, kind, which in lines if kind == what]
-
-    def check(self) -> None:
-        """No other machine was asked, nothing written elsewhere, and no process is left."""
-        strangers = [row for row in self.noted("asks") if not is_here(row[1])]
-        assert not strangers
-        elsewhere = [row for row in self.noted("writes")
-                     if not row[1].startswith((str(self.folder), "/dev/"))]  # fmt: skip
-        assert not elsewhere
-        assert not self.processes()
-
-    def processes(self) -> list[str]:
-        """The processes that are still there."""
-        mark = f"WATCHED_LOG={self.log}".encode()
-        left = []
-        for process in Path("/proc").glob("[0-9]*"):
-            try:
-                if mark in (process / "environ").read_bytes():
-                    left.append((process / "cmdline").read_text().replace("\0", " "))
-            except OSError:  # it has gone, or is another user's
-                pass
-        return left
-
-
-def is_here(host: str) -> bool:
-    """Whether a name or an address is this machine's own, by its text alone."""
-    if host in ("localhost", "None", ""):
-        return True
-    try:
-        address = ipaddress.ip_address(host)
-    except ValueError:
-        return False
-    return address.is_loopback or address.is_unspecified
-
-
 class Refusing(http.server.BaseHTTPRequestHandler):
     """An AWS that permits nothing."""
 
     def do_GET(self) -> None:
-        self.server.asked.append(self.path)  # type: ignore[attr-defined]
         self.rfile.read(int(self.headers.get("Content-Length", 0)))
         self.send_response(403)
         self.send_header("Content-Type", "application/x-amz-json-1.1")
@@ -219,62 +129,85 @@ class Refusing(http.server.BaseHTTPRequestHandler):
     def log_message(self, *_: object) -> None: ...
 
 
-@pytest.fixture(scope="module")
-def watched(tmp_path_factory: pytest.TempPathFactory) -> Watched:
+@pytest.fixture
+def watched(tmp_path: Path) -> Watched:
     if not Path("/proc/self/environ").exists():
         pytest.skip("needs Linux's /proc")
-    return Watched(tmp_path_factory.mktemp("watched"))
+    (tmp_path / "watched").mkdir()
+    return Watched(tmp_path / "watched")
 
 
-@pytest.fixture(scope="module")
-def trained(watched: Watched) -> str:
-    """What all commands that work on files said; their run is left for others."""
-    return watched.run(LOCAL, FACEGAN_GRAPHS="true")
+def test_the_watch_notices(watched: Watched, tmp_path: Path) -> None:
+    """A name, an address, a file elsewhere, a helper that stays: in any process of a command's."""
+    elsewhere = tmp_path / "elsewhere"
+    program = (
+        "import os, socket, subprocess, sys\n"
+        "try: socket.getaddrinfo('name.invalid', 80, flags=socket.AI_NUMERICHOST)\n"
+        "except OSError: pass\n"
+        "socket.socket(type=socket.SOCK_DGRAM).connect(('192.0.2.1', 9))\n"
+        f"open({str(elsewhere)!r}, 'w').close()\n"
+        "helper = 'import time; time.sleep(60)'\n"
+        "away = dict.fromkeys(('stdout', 'stderr'), subprocess.DEVNULL)\n"
+        "print(subprocess.Popen([sys.executable, '-c', helper], **away).pid)\n"
+    )
+    parent = f"import subprocess, sys; subprocess.run([sys.executable, '-c', {program!r}])"
+    helper = int(watched.start("-c", parent))
+    try:
+        assert [host for _, host in watched.strangers] == ["name.invalid", "192.0.2.1"]
+        assert str(elsewhere) in [path for _, path in watched.noted("writes")]
+        assert len(watched.processes()) == 1
+    finally:
+        os.kill(helper, signal.SIGKILL)
 
 
-def test_commands_on_files_ask_nobody_and_write_only_what_they_are_told(
-    watched: Watched, trained: str
+def test_commands_on_files_and_servers_ask_nobody_and_write_only_what_they_are_told(
+    watched: Watched,
 ) -> None:
-    failed = [name for name in LOCAL if f"[{name}] ended with 0" not in trained]
-    assert not failed, trained
+    """Servers: `facegan serve` and the container's, from start to end, with a request each."""
+    told = watched.run(LOCAL, FACEGAN_GRAPHS="false")
+    failed = [name for name in LOCAL if f"[{name}] ended with 0" not in told]
+    assert not failed, told
     watched.check()
-
-
-def test_commands_on_aws_ask_the_address_that_is_named(watched: Watched, trained: str) -> None:
-    """Where the user has credentials, and where not."""
-    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Refusing) as server:
-        server.asked = []  # type: ignore[attr-defined]
-        threading.Thread(target=server.serve_forever, daemon=True).start()
-        aws = {"AWS_ENDPOINT_URL": f"http://127.0.0.1:{server.server_port}",
-               "AWS_DEFAULT_REGION": "eu-west-1"}  # fmt: skip
-        watched.run(CLOUD, **aws)
-        assert not server.asked  # type: ignore[attr-defined]
-        keys = {"AWS_ACCESS_KEY_ID": "AKIAIOSFODNN7EXAMPLE", "AWS_SECRET_ACCESS_KEY": "secret"}
-        told = watched.run(CLOUD, **aws, **keys)
-        assert server.asked, told  # type: ignore[attr-defined]
-        server.shutdown()
-    watched.check()
-
-
-def test_servers_ask_nobody(watched: Watched, trained: str) -> None:
-    """`facegan serve` and the container's, from their start over a request to their end."""
-    model, port = watched.folder / "run/model.tar.gz", free_port()
-    program = [sys.executable, "-m", "facegan.cli", "serve", "--port", str(port), str(model)]
-    with watched.server(*program, port=port):
-        watched.run(INVOKE, url=f"http://127.0.0.1:{port}")
-    base = watched.folder / "ml"
+    model, base = watched.folder / "run/model.tar.gz", watched.folder / "ml"
     shutil.unpack_archive(model, base / "model")
-    with watched.server(
-        "sh", str(ROOT / "container/inference/serve"), port=(port := free_port()),
-        SAGEMAKER_BASE_DIR=str(base), SAGEMAKER_BIND_TO_PORT=str(port),
+    serve = [sys.executable, "-m", "facegan.cli", "serve", "--port"]
+    port, container_port = free_port(), free_port()
+    container = {"SAGEMAKER_BASE_DIR": str(base), "SAGEMAKER_BIND_TO_PORT": str(container_port)}
+    with (
+        watched.server(*serve, str(port), str(model), port=port),
+        watched.server("sh", str(ROOT / "container/inference/serve"), port=container_port,
+                       **container),
     ):  # fmt: skip
-        watched.run(INVOKE, url=f"http://127.0.0.1:{port}")
+        for each in (port, container_port):
+            told = watched.run(INVOKE, f"http://127.0.0.1:{each}")
+            assert "[invoke] ended with 0" in told, told
+    watched.check()
+    left = [path.name for path in (watched.folder / "tmp").iterdir()]
+    assert all(name.startswith("torchinductor_") for name in left), left  # torch's cache
+
+
+def test_commands_on_aws_ask_the_address_that_is_named(watched: Watched, images_dir: Path) -> None:
+    """And nobody for credentials, where there are none (tests/cloud/test_aws_session.py)."""
+    shutil.copytree(images_dir, watched.folder / "toy")
+    (watched.folder / "facegan.toml").write_text(SETTINGS)
+    (watched.folder / "r.jsonl").write_text('{"seeds": [1]}\n')
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Refusing) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        told = watched.run(
+            CLOUD, "--settings", str(watched.folder / "facegan.toml"),
+            AWS_ENDPOINT_URL=f"http://127.0.0.1:{server.server_port}",
+            AWS_DEFAULT_REGION="eu-west-1", AWS_ACCESS_KEY_ID="AKIAIOSFODNN7EXAMPLE",
+            AWS_SECRET_ACCESS_KEY="secret", AWS_MAX_ATTEMPTS="1",
+        )  # fmt: skip
+        server.shutdown()
+    asked = {command for command, _ in watched.noted("asks")}
+    assert CLOUD.keys() - asked == WITHOUT_AWS, told
     watched.check()
 
 
-def test_a_training_job_asks_nobody(watched: Watched, trained: str) -> None:
+def test_a_training_job_asks_nobody(watched: Watched, images_dir: Path) -> None:
     base, config = watched.folder / "job", watched.folder / "job/input/config"
-    shutil.copytree(watched.folder / "toy", base / "input/data/training")
+    shutil.copytree(images_dir, base / "input/data/training")
     config.mkdir(parents=True)
     wished = {"family": "dcgan", "preset": "tiny", "resolution": "16", "batch_size": "8",
               "total_kimg": "0.008"}  # fmt: skip
@@ -282,10 +215,54 @@ def test_a_training_job_asks_nobody(watched: Watched, trained: str) -> None:
              "resourceconfig": {"current_host": "algo-1", "hosts": ["algo-1"]}}  # fmt: skip
     for name, content in files.items():
         (config / f"{name}.json").write_text(json.dumps(content))
-    program = [sys.executable, str(ROOT / "container/training/train.py")]
-    done = subprocess.run(
-        program, cwd="/proc", capture_output=True, text=True, timeout=300,
-        env=watched.environment(SAGEMAKER_BASE_DIR=str(base), WATCHED_COMMAND="training job"),
+    watched.start(
+        str(ROOT / "container/training/train.py"),
+        SAGEMAKER_BASE_DIR=str(base), WATCHED_COMMAND="training job", FACEGAN_GRAPHS="false",
     )  # fmt: skip
-    assert done.returncode == 0 and (base / "model/generator.onnx").exists(), done.stderr
+    assert (base / "model/generator.safetensors").exists()
     watched.check()
+
+
+def test_openvino_reports_nothing_with_its_telemetry_installed_or_not() -> None:
+    """It uses its own stub; nothing is left of the package that sends."""
+    from openvino.tools.ovc import telemetry_utils
+
+    import facegan.synthesis.graph_painter  # noqa: F401
+
+    assert telemetry_utils.tm.__name__ == "openvino.tools.ovc.telemetry_stub"
+    with pytest.raises(ImportError):
+        import openvino_telemetry  # noqa: F401
+    assert not [name for name in sys.modules if name.startswith("openvino_telemetry.")]
+
+
+def test_no_lock_file_names_what_is_left_out_of_the_images() -> None:
+    folder = ROOT / "docker/requirements"
+    lines = (folder / "excluded.in").read_text().splitlines()
+    left_out = [line for line in lines if not line.startswith("#")]
+    assert "openvino-telemetry" in left_out
+    for lock in folder.glob("*.lock"):
+        assert not [name for name in left_out if name in lock.read_text()], lock
+
+
+def test_torchs_cache_is_in_ours_where_that_can_be_written(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for home, expected in ((tmp_path / "new", True), (Path("/dev/null"), False)):
+        monkeypatch.setenv("XDG_CACHE_HOME", str(home))
+        monkeypatch.setenv("TORCHINDUCTOR_CACHE_DIR", "")
+        monkeypatch.delenv("TORCHINDUCTOR_CACHE_DIR")
+        set_torch_cache()
+        own = str(home / "facegan/torchinductor") if expected else None
+        assert os.environ.get("TORCHINDUCTOR_CACHE_DIR") == own
+    monkeypatch.setenv("TORCHINDUCTOR_CACHE_DIR", "mine")
+    set_torch_cache()
+    assert os.environ["TORCHINDUCTOR_CACHE_DIR"] == "mine"
+
+
+def test_without_a_folder_for_temporary_files_that_is_said(
+    model_dir: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("tempfile.tempdir", None)
+    monkeypatch.setattr("tempfile._candidate_tempdir_list", lambda: ["/dev/null/tmp"])
+    assert run_safely(facegan, ["export", str(model_dir / "model.tar.gz")]) == 2
+    assert "Set TMPDIR" in capsys.readouterr().err

@@ -3,20 +3,45 @@
 And one bucket whose server pages, loses keys and refuses credentials as S3 does; moto's does not.
 """
 
+import sys
 import threading
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from typing import Any
 from urllib.parse import parse_qs, unquote, urlsplit
 from xml.sax.saxutils import escape
 
 import pytest
 from strict_aws import StrictAws
+from watching import is_here
 
 from facegan.cloud.aws import Aws
 
 REGION = "eu-west-1"
 PAGE = 4  # keys
+strangers: list[str] = []  # an audit hook cannot be taken away again
+
+
+def note(event: str, args: tuple[Any, ...]) -> None:
+    """Note the names and addresses of other machines that this process asks for."""
+    if event == "socket.getaddrinfo" and not is_here(str(args[0])):
+        strangers.append(str(args[0]))
+    elif event == "socket.connect" and isinstance(args[1], tuple) and not is_here(args[1][0]):
+        strangers.append(args[1][0])
+
+
+@pytest.fixture(scope="session")
+def hook() -> None:
+    sys.addaudithook(note)
+
+
+@pytest.fixture(autouse=True)
+def asks_nobody_else(hook: None) -> Iterator[None]:
+    """No command on AWS asks another machine than the test's."""
+    strangers.clear()
+    yield
+    assert not strangers
 
 
 @pytest.fixture

@@ -52,6 +52,7 @@ EXIT_CODES: dict[type[errors.FaceGANError], int] = {
     errors.EngineError: 13,
 }
 NOT_INSTALLED = 14  # a package of an extra
+NO_TEMPORARY = "No usable temporary directory"  # of Python's tempfile
 
 
 @click.command(
@@ -107,6 +108,9 @@ def run_safely(command: Callable[..., Any], arguments: list[str] | None = None) 
         sys.stdout = open(os.devnull, "w")  # noqa: SIM115
         return 0
     except OSError as cause:
+        if NO_TEMPORARY in str(cause):
+            complain("There is no folder for temporary files.", "Set TMPDIR to one that exists.")
+            return EXIT_CODES[errors.ConfigError]
         if cause.filename is None:
             raise
         complain(f"{cause.filename}: {(cause.strerror or str(cause)).lower()}.")

@@ -1,4 +1,4 @@
-"""Runs commands of facegan one after the other in this process; prints how each ended."""
+"""Runs commands of facegan one after the other in this process, and says how each ended."""
 
 import json
 import os

@@ -12,21 +12,19 @@ LOG = os.open(os.environ["WATCHED_LOG"], os.O_WRONLY | os.O_APPEND | os.O_CREAT)
 NAMES = {"socket.gethostbyname", "socket.gethostbyaddr", "socket.getnameinfo",
          "socket.getaddrinfo"}  # fmt: skip
 ADDRESSES = {"socket.connect", "socket.sendto", "socket.sendmsg"}
-FOLDERS = {"os.mkdir", "os.rename", "os.symlink", "os.link"}
+FOLDERS = {"os.mkdir": 0, "os.rename": 1, "os.symlink": 1, "os.link": 1}  # which is the new one
 PROGRAMS = {"subprocess.Popen": 1, "os.system": 0, "os.exec": 1, "os.posix_spawn": 1}
 
 
 def note(event: str, args: tuple[Any, ...]) -> None:
-    if event in NAMES:
+    if event in NAMES or event == "urllib.Request":
         write("asks", str(args[0]))
     elif event in ADDRESSES and isinstance(args[1], tuple):  # else a socket of this machine
         write("asks", str(args[1][0]))
-    elif event == "urllib.Request":
-        write("asks", str(args[0]))
-    elif (
-        event == "open" and isinstance(args[0], str | bytes) and args[2] & (os.O_WRONLY | os.O_RDWR)
-    ) or (event in FOLDERS and isinstance(args[-2 if event != "os.mkdir" else 0], str | bytes)):
-        write("writes", os.path.abspath(os.fsdecode(args[0])))  # noqa: PTH100
+    elif event in FOLDERS or (event == "open" and args[2] & (os.O_WRONLY | os.O_RDWR)):
+        path = args[FOLDERS.get(event, 0)]
+        if isinstance(path, str | bytes):  # else a file that is open
+            write("writes", os.path.join(os.getcwd(), os.fsdecode(path)))  # noqa: PTH109, PTH118
     elif event in PROGRAMS:
         write("starts", str(args[PROGRAMS[event]]))
 
