@@ -13,11 +13,20 @@ from watching import Watched
 pytestmark = pytest.mark.studio
 
 LARGE = 200 * 2**20
-# Gradio's own switches, as somebody may have set them for another program.
+# Gradio's and its packages' switches, as somebody may have set them for another program.
 SWITCHES = {
     "GRADIO_SHARE": "true", "GRADIO_ALLOWED_PATHS": "/", "GRADIO_ANALYTICS_ENABLED": "True",
     "GRADIO_NUM_WORKERS": "2", "GRADIO_MCP_SERVER": "true", "GRADIO_ROOT_PATH": "http://192.0.2.1",
-    "GRADIO_SERVER_NAME": "0.0.0.0", "OTEL_EXPORTER_OTLP_ENDPOINT": "http://192.0.2.1:4318",
+    "GRADIO_SERVER_NAME": "0.0.0.0", "GRADIO_SSR_MODE": "true", "GRADIO_RUN_HISTORY": "true",
+    "GRADIO_VIBE_MODE": "1", "GRADIO_PROFILING": "1", "GRADIO_HISTORY_BUCKET": "b",
+    "GRADIO_SHARE_SERVER_ADDRESS": "192.0.2.1:7000", "GRADIO_ANALYTICS_CACHE_FREQUENCY": "1",
+    "HF_HUB_OFFLINE": "0", "HF_HUB_DISABLE_TELEMETRY": "0", "HF_ENDPOINT": "http://192.0.2.1",
+    "HF_TOKEN": "hf_secret", "HF_HOME": "/nowhere", "HF_DEBUG": "1", "SYSTEM": "spaces",
+    "SPACE_ID": "a/b", "SPACE_HOST": "192.0.2.1", "SPACES_ZERO_GPU": "1", "OAUTH_CLIENT_ID": "x",
+    "OAUTH_CLIENT_SECRET": "x", "OPENID_PROVIDER_URL": "http://192.0.2.1",
+    "DO_NOT_TRACK": "0", "FASTAPI_OTEL_AUTO_CONFIGURE": "true", "OTEL_SDK_DISABLED": "false",
+    "FORWARDED_ALLOW_IPS": "*", "WEB_CONCURRENCY": "2",
+    "OTEL_EXPORTER_OTLP_ENDPOINT": "http://192.0.2.1:4318",
 }  # fmt: skip
 
 
@@ -88,3 +97,17 @@ def test_uploads_are_refused_and_nothing_of_them_is_kept(port: int, watched: Wat
 def test_files_of_this_machine_are_not_given_away(port: int) -> None:
     for path in ("/etc/passwd", "//etc/passwd", f"{Path(__file__)}", "/etc/../etc/passwd"):
         assert 400 <= ask(port, "GET", f"/gradio_api/file={path}").status < 500
+
+
+def test_no_field_takes_a_file_of_this_machine_or_an_address(port: int, watched: Watched) -> None:
+    """Gradio's own inputs would copy the one and ask the other."""
+    config = json.loads(ask(port, "GET", "/config").text)  # type: ignore[attr-defined]
+    for path in ("/etc/passwd", "http://192.0.2.1/a.png"):
+        file = {"path": path, "url": path, "meta": {"_type": "gradio.FileData"}}
+        for event in config["dependencies"]:
+            asked = {"data": [file] * len(event["inputs"]), "fn_index": event["id"],
+                     "session_hash": "s"}  # fmt: skip
+            for route in ("queue/join", "run/predict") if event["inputs"] else ():
+                body, kind = json.dumps(asked).encode(), {"Content_Type": "application/json"}
+                assert ask(port, "POST", f"/gradio_api/{route}", body, **kind).status == 400
+    assert not list((watched.folder / "tmp").rglob("passwd"))

@@ -42,7 +42,7 @@ def ask(
 
     async def receive() -> dict[str, Any]:
         if not left:
-            return {"type": "http.disconnect"}
+            await asyncio.sleep(3600)  # it waits for the answer
         return {"type": "http.request", "body": left.pop(0), "more_body": bool(left)}
 
     async def send(message: dict[str, Any]) -> None:
@@ -159,6 +159,33 @@ def test_a_large_body_without_a_length_is_refused_as_it_comes() -> None:
     pieces = [b"x" * 100_000] * 20
     assert ask(page, [("host", OWN)], "POST", f"{API}/queue/join", pieces)[0] == 413
     assert not page.asked
+
+
+FILE = '{"path": "/etc/passwd", "meta": {"_type": "gradio.FileData"}}'
+
+
+@pytest.mark.parametrize("path", [f"{API}/queue/join", f"{API}/run/predict"])
+@pytest.mark.parametrize(
+    "body",
+    [
+        f'{{"data": [{FILE}]}}', f'{{"data": {FILE}}}', f'{{"data": [1, [2, [{FILE}]]]}}',
+        '{"data": [{"path": "http://evil.example/", "url": "x"}]}', '{"data": [{}]}',
+        f'{{"data": [], "data": [{FILE}]}}', f"[{FILE}]", "", "{", "null", "\xff", "[" * 100_000,
+        '{"data": ' + "[" * 100_000, "files=/etc/passwd",
+    ],
+)  # fmt: skip
+def test_what_is_posted_names_no_files(path: str, body: str) -> None:
+    """Gradio would copy them to where they can be asked for."""
+    page = Page()
+    for sent in (body.encode("latin-1"), body.encode("utf-16"), body.encode("utf-32")):
+        assert ask(page, [("host", OWN)], "POST", path, [sent])[0] == 400
+    assert not page.asked
+
+
+def test_the_values_of_fields_are_handed_on() -> None:
+    page, body = Page(), b'{"data": [1, "a", null, true, ["a", "b"]], "event_data": {"index": 1}}'
+    assert ask(page, [("host", OWN)], "POST", f"{API}/queue/join", [body])[0] == 200
+    assert page.bodies == [body]
 
 
 def test_headers_of_a_proxy_change_nothing() -> None:

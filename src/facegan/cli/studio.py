@@ -27,8 +27,15 @@ QUIET = {
     "GRADIO_ANALYTICS_ENABLED": "False",
     "HF_HUB_OFFLINE": "1",
     "HF_HUB_DISABLE_TELEMETRY": "1",
+    "HF_HUB_DISABLE_UPDATE_CHECK": "1",
+    "DISABLE_TELEMETRY": "1",
+    "DO_NOT_TRACK": "1",
     "OTEL_SDK_DISABLED": "true",  # FastAPI would send traces wherever another program does
 }
+# These could share the page, open folders of this machine, start other servers, send tokens along,
+# or have Gradio believe that it runs on Hugging Face's machines.
+REMOVED = ("GRADIO_", "HF_", "HUGGINGFACE_", "HUGGING_FACE_", "SPACE_", "SPACES_", "SYSTEM",
+           "OAUTH_", "OPENID_", "FASTAPI_")  # fmt: skip
 ONE = "Say whose faces: --endpoint-url URL, --endpoint NAME or --model FILE, one of them."
 
 
@@ -158,8 +165,7 @@ def prepare_gradio(folder: Path) -> None:
     Raises:
         ServeError: it is not installed.
     """
-    # Its variables could share the page, open folders of this machine, or start other servers.
-    for name in [name for name in os.environ if name.startswith("GRADIO_")]:
+    for name in [name for name in os.environ if name.startswith(REMOVED)]:
         del os.environ[name]
     os.environ.update(QUIET)
     os.environ["GRADIO_TEMP_DIR"] = str(folder / "gradio")

@@ -3,10 +3,12 @@
 A page of any site can send requests to 127.0.0.1 from a visitor's browser, and with DNS rebinding
 read the answers. So the Host header must name this machine, and the browser must not say that
 another site asks. Of Gradio's routes only those are open that the page uses: uploads, its proxy,
-its API documents and its editors are not among them.
+its API documents and its editors are not among them. What the page posts names no files: Gradio
+copies any file of this machine or of another server that an input names, and gives it away.
 """
 
 import asyncio
+import json
 from collections.abc import Awaitable, Callable, Iterable
 from typing import Any
 
@@ -82,6 +84,10 @@ class Guard:
         async def replay() -> dict[str, Any]:
             return whole.pop() if whole else await receive()
 
+        if scope["method"] == "POST" and not is_of_fields(body):
+            told = "The facegan studio takes JSON with numbers and words, and no files."
+            return await refuse((400, told), replay, send)
+
         headers = [(name, value) for name, value in scope["headers"]
                    if not name.lower().startswith(FORWARDED)]  # fmt: skip
         return await self.app({**scope, "headers": headers}, replay, send)
@@ -132,6 +138,25 @@ async def read_small(receive: Receive) -> bytes | None:
             return None
         if not message.get("more_body"):
             return body
+
+
+def is_of_fields(body: bytes) -> bool:
+    """Return whether a body is a JSON object whose `data`, if it has any, names no files.
+
+    Gradio writes files as objects; the values of the page's fields are none.
+    """
+    try:
+        posted = json.loads(body)
+        return isinstance(posted, dict) and not holds_object(posted.get("data"))
+    except (ValueError, RecursionError):
+        return False
+
+
+def holds_object(value: object) -> bool:
+    """Return whether a JSON value is an object or a list that holds one, at any depth."""
+    if isinstance(value, list):
+        return any(map(holds_object, value))
+    return isinstance(value, dict)
 
 
 async def refuse(refusal: Refusal, receive: Receive, send: Send) -> None:

@@ -161,6 +161,7 @@ def open_page(page: gr.Blocks, port: int) -> Server:
         ServeError: the port cannot be opened, or the page does not start.
     """
     page.queue(default_concurrency_limit=4)
+    page.has_launched = True  # else Gradio does not look at which files it copies
     mounted = gr.mount_gradio_app(
         FastAPI(),
         page,
