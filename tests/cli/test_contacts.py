@@ -171,13 +171,15 @@ def test_commands_on_files_and_servers_ask_nobody_and_write_only_what_they_are_t
     model, base = watched.folder / "run/model.tar.gz", watched.folder / "ml"
     shutil.unpack_archive(model, base / "model")
     serve = [sys.executable, "-m", "facegan.cli", "serve", "--port"]
-    port, container_port = free_port(), free_port()
-    container = {"SAGEMAKER_BASE_DIR": str(base), "SAGEMAKER_BIND_TO_PORT": str(container_port)}
+    container = ("sh", str(ROOT / "container/inference/serve"))
+    port, container_port, many_port = free_port(), free_port(), free_port()
+    one = {"SAGEMAKER_BASE_DIR": str(base), "SAGEMAKER_BIND_TO_PORT": str(container_port)}
+    many = one | {"SAGEMAKER_BIND_TO_PORT": str(many_port), "SAGEMAKER_MULTI_MODEL": "true"}
     with (
         watched.server(*serve, str(port), str(model), port=port),
-        watched.server("sh", str(ROOT / "container/inference/serve"), port=container_port,
-                       **container),
-    ):  # fmt: skip
+        watched.server(*container, port=container_port, **one),
+        watched.server(*container, port=many_port, **many),
+    ):
         for each in (port, container_port):
             told = watched.run(INVOKE, f"http://127.0.0.1:{each}")
             assert "[invoke] ended with 0" in told, told
@@ -187,18 +189,19 @@ def test_commands_on_files_and_servers_ask_nobody_and_write_only_what_they_are_t
 
 
 def test_commands_on_aws_ask_the_address_that_is_named(watched: Watched, images_dir: Path) -> None:
-    """And nobody for credentials, where there are none (tests/cloud/test_aws_session.py)."""
+    """And nobody for credentials, where there are none."""
     shutil.copytree(images_dir, watched.folder / "toy")
     (watched.folder / "facegan.toml").write_text(SETTINGS)
     (watched.folder / "r.jsonl").write_text('{"seeds": [1]}\n')
     with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Refusing) as server:
         threading.Thread(target=server.serve_forever, daemon=True).start()
-        told = watched.run(
-            CLOUD, "--settings", str(watched.folder / "facegan.toml"),
-            AWS_ENDPOINT_URL=f"http://127.0.0.1:{server.server_port}",
-            AWS_DEFAULT_REGION="eu-west-1", AWS_ACCESS_KEY_ID="AKIAIOSFODNN7EXAMPLE",
-            AWS_SECRET_ACCESS_KEY="secret", AWS_MAX_ATTEMPTS="1",
-        )  # fmt: skip
+        settings = "--settings", str(watched.folder / "facegan.toml")
+        aws = {"AWS_ENDPOINT_URL": f"http://127.0.0.1:{server.server_port}",
+               "AWS_DEFAULT_REGION": "eu-west-1", "AWS_MAX_ATTEMPTS": "1"}  # fmt: skip
+        watched.run(CLOUD, *settings, **aws)
+        assert not watched.noted("asks")
+        keys = {"AWS_ACCESS_KEY_ID": "AKIAIOSFODNN7EXAMPLE", "AWS_SECRET_ACCESS_KEY": "secret"}
+        told = watched.run(CLOUD, *settings, **aws, **keys)
         server.shutdown()
     asked = {command for command, _ in watched.noted("asks")}
     assert CLOUD.keys() - asked == WITHOUT_AWS, told
@@ -217,9 +220,9 @@ def test_a_training_job_asks_nobody(watched: Watched, images_dir: Path) -> None:
         (config / f"{name}.json").write_text(json.dumps(content))
     watched.start(
         str(ROOT / "container/training/train.py"),
-        SAGEMAKER_BASE_DIR=str(base), WATCHED_COMMAND="training job", FACEGAN_GRAPHS="false",
+        SAGEMAKER_BASE_DIR=str(base), WATCHED_COMMAND="training job", FACEGAN_GRAPHS="true",
     )  # fmt: skip
-    assert (base / "model/generator.safetensors").exists()
+    assert (base / "model/generator.onnx").exists()
     watched.check()
 
 

@@ -232,6 +232,20 @@ def test_torch_is_told_of_the_interface_if_it_is_there(
     assert os.environ.get("GLOO_SOCKET_IFNAME") == os.environ.get("NCCL_SOCKET_IFNAME") == named
 
 
+@pytest.mark.parametrize(
+    ("hosts", "data", "expected"),
+    [(1, "/data", "attempts:0"), (1, "s3://bucket/data", None), (2, "/data", None)],
+)
+def test_dns_is_off_where_no_name_needs_it(
+    monkeypatch: pytest.MonkeyPatch, hosts: int, data: str, expected: str | None
+) -> None:
+    """torch asks for the name of every address that it connects to, 127.0.0.1 too."""
+    monkeypatch.setattr(os, "environ", {})
+    cluster = Cluster(tuple(f"algo-{number}" for number in range(hosts)))
+    prepare_environment(2, cluster, ["facegan.cli.worker", json.dumps({"data": data})])
+    assert os.environ.get("RES_OPTIONS") == expected
+
+
 def test_processes_share_the_cores() -> None:
     os.environ.pop("OMP_NUM_THREADS", None)
     cores = len(os.sched_getaffinity(0))

@@ -72,7 +72,7 @@ def launch(command: Sequence[str], processes: int, cluster: Cluster = ONE_HOST) 
     """
     import torch.distributed as dist
 
-    prepare_environment(processes, cluster)
+    prepare_environment(processes, cluster, command)
     with tempfile.TemporaryDirectory(prefix="facegan-") as folder:
         agent = build_agent(command, processes, cluster, folder)
         try:
@@ -96,8 +96,8 @@ def launch(command: Sequence[str], processes: int, cluster: Cluster = ONE_HOST) 
     raise error
 
 
-def prepare_environment(processes: int, cluster: Cluster) -> None:
-    """What the processes inherit; what the user has set stays."""
+def prepare_environment(processes: int, cluster: Cluster, command: Sequence[str] = ()) -> None:
+    """Set what the processes inherit; what the user has set stays."""
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
     wishes = {
         # Two processes with the threads of all cores each slow one another many times over.
@@ -112,6 +112,9 @@ def prepare_environment(processes: int, cluster: Cluster) -> None:
     if len(cluster.hosts) == 1:  # else gloo asks the resolver for this machine's name
         loopback = [name for name in ("lo", "lo0") if name in there]
         wishes |= dict.fromkeys(("GLOO_SOCKET_IFNAME",), loopback[0]) if loopback else {}
+        if not any("s3://" in word for word in command):  # else names must be found
+            # torch's sockets ask DNS for the name of 127.0.0.1, which /etc/hosts does not answer.
+            wishes["RES_OPTIONS"] = "attempts:0"
     elif cluster.interface in there:
         names = ("GLOO_SOCKET_IFNAME", "NCCL_SOCKET_IFNAME")
         wishes |= dict.fromkeys(names, cluster.interface)
