@@ -32,7 +32,8 @@ Head = tuple[gr.HTML, gr.Button, gr.Row]  # the title, "Connect again", the row 
 
 def make_page(studio: Studio) -> gr.Blocks:
     """The page over a studio; it asks for nothing until a browser opens it."""
-    with gr.Blocks(title="facegan studio", analytics_enabled=False) as page:
+    page: gr.Blocks = gr.Blocks(title="facegan studio", analytics_enabled=False)
+    with page:
         desk, head = add_head(studio)
         with gr.Tabs(elem_id="parts") as parts:
             with gr.Tab("Faces", id="faces"):

@@ -1,14 +1,16 @@
 """Pieces that several parts of the page are made of."""
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Literal
 
 import gradio as gr
 
 from facegan.studio.wishes import Portrait
 
+Variant = Literal["primary", "secondary", "stop"]
 
-def small_button(words: str, name: str, variant: str = "secondary") -> gr.Button:
+
+def small_button(words: str, name: str, variant: Variant = "secondary") -> gr.Button:
     """One of several in a row."""
     return gr.Button(words, elem_id=name, variant=variant, size="md", min_width=85)
 
