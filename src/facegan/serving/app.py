@@ -2,7 +2,6 @@
 
 import logging
 import math
-import socket
 import time
 from collections.abc import Mapping
 
@@ -30,6 +29,7 @@ from facegan.serving.contract import (
 )
 from facegan.serving.ending import EXTENSION, Ending
 from facegan.serving.event_stream import install_event_stream
+from facegan.serving.gathering import GatheringSocket
 from facegan.serving.handler import OFFERED, Patience
 from facegan.serving.limits import ServingLimits
 from facegan.serving.openapi import openapi_document
@@ -152,24 +152,9 @@ def respond(served: Served, limits: ServingLimits, accept: str | None) -> flask.
 def patience_of(environ: Mapping[str, object], seconds: float) -> Patience:
     """How long a caller waits from now on, and whether its connection is still there."""
     connection = environ.get("gunicorn.socket")
-    if not isinstance(connection, socket.socket):
+    if not isinstance(connection, GatheringSocket):
         return Patience(time.monotonic() + seconds)
-    return Patience(time.monotonic() + seconds, lambda: is_open(connection))
-
-
-def is_open(connection: socket.socket) -> bool:
-    """Whether the other end of a connection has not hung up; takes microseconds.
-
-    A caller that has closed one half only, and waits for its answer, counts as gone: of both, all
-    that the kernel gets is a FIN (TCP_INFO says CLOSE_WAIT, poll POLLRDHUP without POLLHUP, of
-    either, on Linux), until something is sent that a closed end would answer with a reset.
-    """
-    try:
-        return connection.recv(1, socket.MSG_PEEK | socket.MSG_DONTWAIT) != b""
-    except BlockingIOError:
-        return True  # nothing to read: it waits for its answer
-    except OSError:
-        return False
+    return Patience(time.monotonic() + seconds, connection.is_open)
 
 
 def check_encoding() -> None:

@@ -5,6 +5,7 @@ import errno
 import re
 import select
 import socket
+import threading
 from collections.abc import Callable
 
 from gunicorn.http.body import CHUNK_EXT_RE
@@ -12,6 +13,7 @@ from gunicorn.http.body import CHUNK_EXT_RE
 from facegan.serving.http_head import (
     HEAD_END,
     MAX_HEAD_BYTES,
+    NEVER_A_HEAD,
     Head,
     check_beginning,
     parse_trailer,
@@ -24,6 +26,9 @@ MAX_LINE_BYTES = 8192  # of a chunk's size and its extensions
 # Of all that frames a body's chunks: a body of bytes sent one by one would take seconds to decode.
 MAX_FRAMING_BYTES = 256 * 1024
 CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
+FIRST_BYTE = b"H"  # of every reply
+HUNG_UP = select.POLLHUP | select.POLLERR
+RESET_MS = 1  # for the reset of a closed connection to come back, from this machine or a near one
 
 
 class GatheringSocket(socket.socket):
@@ -47,6 +52,7 @@ class GatheringSocket(socket.socket):
         self.patience_seconds, self.parse = patience_seconds, parse
         self.gathered = bytearray()  # what was read, and is no part of `request` yet
         self.held: bytes | None = None  # a reply's head, empty until it is there; None: sent as is
+        self.sending = threading.Lock()
         self.forget_request()
 
     def forget_request(self) -> None:
@@ -56,6 +62,8 @@ class GatheringSocket(socket.socket):
         self.framing_bytes = 0
         self.chunk_left: int | None = None  # bytes that the chunk under way lacks
         self.is_whole = False
+        self.has_replied = False
+        self.sent_ahead = 0  # bytes of the reply that is_open has sent
 
     @property
     def size(self) -> int:
@@ -72,19 +80,28 @@ class GatheringSocket(socket.socket):
         """Blocking, for gunicorn, means: as long as our patience lasts."""
         self.settimeout(self.patience_seconds if flag else 0.0)
 
-    def recv(self, size: int, flags: int = 0) -> bytes:
-        """What a read would get, without waiting for it: so one asks whether a caller is there.
+    def is_open(self) -> bool:
+        """Return whether the caller still waits for its reply; takes microseconds.
 
-        Raises:
-            BlockingIOError: nothing, and the caller is there.
+        Of a caller that closed, and of one that only ended its sending half, the kernel gets the
+        same FIN. So the reply's first byte is sent ahead, the same for all replies: a closed
+        connection answers it with a reset.
         """
-        if self.gathered:
-            return bytes(self.gathered[:size])
+        if self.polled(select.POLLRDHUP, 0) == 0:
+            return True
+        with self.sending:
+            if not self.has_replied and not self.sent_ahead:
+                try:
+                    self.sent_ahead = super().send(FIRST_BYTE, socket.MSG_DONTWAIT)
+                except OSError:
+                    return False
+        return not self.polled(0, RESET_MS) & HUNG_UP
+
+    def polled(self, events: int, milliseconds: int) -> int:
+        """Return what poll says of the socket, at most so many milliseconds later."""
         poll = select.poll()  # a socket with patience would wait, whatever its flags
-        poll.register(self, select.POLLIN)
-        if not poll.poll(0):
-            raise BlockingIOError
-        return super().recv(size, flags | socket.MSG_PEEK)
+        poll.register(self, events)
+        return sum(found for _, found in poll.poll(milliseconds))
 
     def hold_head(self) -> None:
         """Keep the next write, which is a reply's head, and send it with the one that follows.
@@ -110,6 +127,8 @@ class GatheringSocket(socket.socket):
             return
         if self.held:
             data, self.held = self.held + data, None
+        with self.sending:
+            data, self.sent_ahead, self.has_replied = data[self.sent_ahead :], 0, True
         try:
             super().sendall(data, flags)
         except TimeoutError as cause:
@@ -185,7 +204,7 @@ class GatheringSocket(socket.socket):
         """The next line of what frames the chunks, without its end; None if it is not there."""
         end = self.gathered.find(b"\r\n", 0, MAX_LINE_BYTES)
         if end < 0:
-            if len(self.gathered) >= MAX_LINE_BYTES:
+            if len(self.gathered) >= MAX_LINE_BYTES or NEVER_A_HEAD.search(self.gathered):
                 raise Refused(BAD_CHUNKS)
             return None
         line = bytes(self.gathered[:end])

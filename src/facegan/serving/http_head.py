@@ -39,6 +39,7 @@ REASONS: dict[type[Exception], str] = {
     errors.InvalidHeaderName: "A header's name is followed by a blank, or is not a name.",
     errors.UnsupportedTransferCoding: "Transfer-Encoding is read as chunked, and that alone.",
 }
+BAD_TRAILER = "The trailer holds a header that may not come behind a body, or is not one."
 LIMITS: dict[type[Exception], Refusal] = {
     errors.ExpectationFailed: EXPECTATION,
     errors.LimitRequestLine: LINE_TOO_LONG,
@@ -87,8 +88,9 @@ class Head(Request):  # type: ignore[misc]  # gunicorn has no types
         return bool(is_expected)
 
     def header(self, name: str) -> str | None:
-        """The value of a header, by its name in capitals."""
-        return next((value for known, value in self.headers if known == name), None)
+        """Return a header's value as the app sees it, by its name in capitals."""
+        values = [value for known, value in self.headers if known == name]
+        return ",".join(values) if values else None
 
 
 def parse_head(data: bytes, settings: Any, address: Any) -> Head:
@@ -116,6 +118,8 @@ def parse_trailer(head: Head, data: bytes) -> None:
     """
     try:
         head.parse_headers(data.removesuffix(b"\r\n"), from_trailer=True)
+    except errors.InvalidHeaderName as cause:  # also a true name that may not come there
+        raise Refused(BAD_REQUEST._replace(message=BAD_TRAILER)) from cause
     except Exception as cause:
         raise Refused(refusal_of(cause)) from cause
 

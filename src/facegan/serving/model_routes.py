@@ -29,6 +29,7 @@ from facegan.serving.models import ModelRegistry
 from facegan.serving.openapi_models import openapi_of_models
 from facegan.synthesis import is_out_of_memory
 from facegan.wire import JSON, bare_type
+from facegan.wire.request_codecs import unique_fields
 
 MAX_WISH_BYTES = 128 * 1024
 PAGE = 100  # models in one answer
@@ -148,9 +149,9 @@ def wish_of(body: bytes, content_type: str | None) -> tuple[str, str]:
         told = f"The body is {len(body):,} bytes; a name and a folder need at most"
         raise RequestTooLarge(f"{told} {MAX_WISH_BYTES:,}.", EXAMPLE)
     try:
-        wish = json.loads(body)
+        wish = json.loads(body, object_pairs_hook=unique_fields)
     except (ValueError, RecursionError) as cause:
-        raise RequestError("The body is not JSON.", EXAMPLE) from cause
+        raise RequestError("The body is not JSON, or holds a field twice.", EXAMPLE) from cause
     if not isinstance(wish, dict) or not isinstance(wish.get("url"), str):
         raise RequestError("The body does not say model_name and url.", EXAMPLE)
     return check_name(wish.get("model_name")), wish["url"]
@@ -164,7 +165,7 @@ def page_size(text: str) -> int:
     """
     if not text:
         return PAGE
-    if not (text.isascii() and text.isdigit() and 1 <= int(text[:9]) <= MAX_PAGE):
+    if not (text.isascii() and text.isdigit() and len(text) < 10 and 1 <= int(text) <= MAX_PAGE):
         raise RequestError("limit is no number from 1 to 1,000.", "Leave it out.")
     return int(text)
 

@@ -26,6 +26,7 @@ from facegan.wire import (
     RequestLine,
     Sheet,
     answer_line,
+    as_utf8,
     bare_type,
     check_reply_type,
     error_line,
@@ -70,7 +71,8 @@ def answer(
     def draw(rows: Rows) -> Images:
         return handler.paint(model, rows, patience)
 
-    if bare_type(content_type) == JSON_LINES:
+    body, content_type = as_utf8(body, content_type), bare_type(content_type)
+    if content_type == JSON_LINES:
         negotiate(accept, (JSON_LINES,), JSON_LINES)
         note(bytes_in=len(body))
         handler.check_size(body, content_type, model)

@@ -1,5 +1,6 @@
 """What crosses HTTP: requests, images, and the tables that both ends read."""
 
+from facegan.wire.charsets import as_utf8
 from facegan.wire.content_types import (
     CSV,
     JPEG,
@@ -59,6 +60,7 @@ __all__ = [
     "RequestLine",
     "Sheet",
     "answer_line",
+    "as_utf8",
     "bare_type",
     "check_reply_type",
     "decode_faces",

@@ -35,7 +35,8 @@ def check_array(array: npt.NDArray[Any]) -> npt.NDArray[np.floating[Any]]:
         told = f"an array of shape {array.shape} and type {array.dtype} is not (N, width) numbers"
         raise latents_error(told)
     kept = np.float32 if array.dtype.newbyteorder("=") == np.float32 else np.float64
-    floats: npt.NDArray[np.floating[Any]] = array.astype(kept)
+    with np.errstate(over="ignore"):  # what becomes infinite is refused below, without a warning
+        floats: npt.NDArray[np.floating[Any]] = array.astype(kept)
     if not np.isfinite(floats).all():
         raise latents_error("NaN and infinite numbers are none")
     return floats

@@ -31,6 +31,15 @@ def bare_type(content_type: str | None) -> str:
     return ALIASES.get(name, name)
 
 
+def parameter_of(content_type: str | None, name: str) -> str:
+    """Return a content type's parameter without its quotes; empty if there is none."""
+    for part in (content_type or "").split(";")[1:]:
+        key, _, value = part.partition("=")
+        if key.strip().lower() == name:
+            return value.strip(' \t"')
+    return ""
+
+
 @lru_cache(maxsize=128)  # callers send the same few headers, several times a request
 def negotiate(accept: str | None, offered: tuple[str, ...], default: str) -> str:
     """The offered content type that a caller likes best.

@@ -5,6 +5,7 @@ The format is NumPy's NEP 1. ``numpy.load`` is not used, for it allocates what t
 
 import io
 import math
+import re
 from functools import lru_cache
 from typing import Any
 
@@ -12,10 +13,22 @@ import numpy as np
 import numpy.typing as npt
 
 MAX_DIMENSIONS = 8
-READERS = {  # version 3 exists only for structured types with non-Latin names
-    (1, 0): np.lib.format.read_array_header_1_0,
-    (2, 0): np.lib.format.read_array_header_2_0,
-}
+MAX_HEADER_BYTES = 10_000  # as NumPy's own
+MAGIC = b"\x93NUMPY"
+NO_NPY = "is no .npy file of version 1 or 2"
+# Of the header's length, by version; version 3 is for structured types with non-Latin names.
+LENGTH_BYTES = {(1, 0): 2, (2, 0): 4}
+# The header is a dict as Python prints it. NumPy parses it as Python: that takes more than numbers
+# need, and warns in the log of what a stranger wrote.
+NAME = r"""(['"])(descr|fortran_order|shape)\1\s*:"""
+FIELD = re.compile(
+    rf"""\s*{NAME}\s*('[^']*'|"[^"]*"|True|False|\([^()]*\)|[\[(].*?[\])])\s*"""
+    rf"""(?:,(?=\s*(?:{NAME.replace("1", "4")}|\}}))|(?=\}}))""",
+    re.DOTALL,
+)
+END = re.compile(r"\s*\}\s*")
+DTYPE = re.compile(r"""(['"])([<>|=]?[a-zA-Z]\d{0,3})\1""")
+SHAPE = re.compile(r"\(\s*(?:\d{1,19}L?\s*,\s*)*(?:\d{1,19}L?\s*)?\)")  # Python 2 wrote 10L
 
 
 def write_npy(array: npt.NDArray[Any]) -> bytes:
@@ -50,15 +63,41 @@ def read_npy(body: bytes) -> npt.NDArray[Any]:
 
 
 def read_header(body: bytes) -> tuple[tuple[int, ...], bool, np.dtype[Any], int]:
-    """Shape, Fortran order, dtype, and the offset where the numbers start."""
-    stream = io.BytesIO(body)
+    """Return shape, Fortran order, dtype, and the offset where the numbers start."""
+    width = LENGTH_BYTES.get(tuple(body[6:8]), 0)  # type: ignore[call-overload]  # any length
+    start = 8 + width + int.from_bytes(body[8 : 8 + width], "little")
+    if not (body.startswith(MAGIC) and width and start <= min(len(body), MAX_HEADER_BYTES)):
+        raise ValueError(NO_NPY)
+    fields = fields_of(body[8 + width : start].decode("latin-1"))
+    descr, shape_text = fields["descr"], fields["shape"]
+    if not SHAPE.fullmatch(shape_text) or fields["fortran_order"] not in ("True", "False"):
+        raise ValueError(NO_NPY)
+    if (named := DTYPE.fullmatch(descr)) is None:
+        raise ValueError(f"holds {descr[:60]}, not plain real numbers")
     try:
-        read_rest = READERS[np.lib.format.read_magic(stream)]
-        shape, is_fortran, dtype = read_rest(stream)
-    except Exception as cause:  # NumPy evaluates the header as Python: hostile text fails anyhow
-        raise ValueError("is no .npy file of version 1 or 2") from cause
+        dtype = np.dtype(named[2])
+    except TypeError as cause:
+        raise ValueError(NO_NPY) from cause
+    shape = tuple(int(number) for number in re.findall(r"\d+", shape_text))
     check_shape(shape, len(body))
-    return shape, is_fortran, dtype, stream.tell()
+    return shape, fields["fortran_order"] == "True", dtype, start
+
+
+def fields_of(header: str) -> dict[str, str]:
+    """Return the three fields of a header by name, as text.
+
+    Raises:
+        ValueError: it is not a dict of these three.
+    """
+    fields: dict[str, str] = {}
+    place = header.find("{") + 1
+    while place and (found := FIELD.match(header, place)):
+        if found[2] in fields:
+            break
+        fields[found[2]], place = found[3], found.end()
+    if header[: header.find("{")].strip() or len(fields) < 3 or not END.fullmatch(header, place):
+        raise ValueError(NO_NPY)
+    return fields
 
 
 def check_shape(shape: tuple[Any, ...], most: int) -> None:

@@ -11,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from facegan.errors import RequestError, RequestTooLarge, UnsupportedContentType
+from facegan.wire.charsets import as_utf8
 from facegan.wire.content_types import CSV, JSON, JSON_LINES, NPY
 from facegan.wire.generate_request import GenerateRequest
 from facegan.wire.negotiation import bare_type
@@ -34,7 +35,7 @@ def decode_request(body: bytes, content_type: str | None) -> GenerateRequest:
         UnsupportedContentType: no type, or none of ``REQUEST_CODECS``.
         RequestError: the body is not a valid request of that type.
     """
-    return find_codec(content_type).decode(body)
+    return find_codec(content_type).decode(as_utf8(body, content_type))
 
 
 def encode_request(request: GenerateRequest, content_type: str = JSON) -> bytes:

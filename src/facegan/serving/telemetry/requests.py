@@ -150,7 +150,7 @@ def check_attributes() -> None:
         RequestError: they are too long, or not visible ASCII.
     """
     attributes = flask.request.environ.get(CUSTOM_KEY)
-    if attributes is not None and not is_echoed(attributes):
+    if attributes and not is_echoed(attributes):
         raise RequestError(
             f"{CUSTOM} is not 1 to 1024 visible ASCII characters.", "Shorten or encode it."
         )
