@@ -150,6 +150,12 @@ CLOSED = {
     "a chunk longer than it says": Row([b"Transfer-Encoding: chunked"], b"2\r\nGET \r\n" + CHUNKED),
     "a chunk that ends in LF": Row([b"Transfer-Encoding: chunked"], b"4\r\nGET \n0\r\n\r\n"),
     "a chunk's size that ends in LF": Row([b"Transfer-Encoding: chunked"], b"4\nGET \r\n"),
+    "chunks framed by LFs alone": Row([b"Transfer-Encoding: chunked"], b"e\n{}\n0\n\n"),
+    "a size, a CR and more": Row([b"Transfer-Encoding: chunked"], b"e\rx"),
+    "a size with a NUL": Row([b"Transfer-Encoding: chunked"], b"e;a=\0"),
+    "a trailer with a coding": Row(
+        [b"Transfer-Encoding: chunked"], b"0\r\nTransfer-Encoding: chunked\r\n\r\n" + PING
+    ),
     "a chunk extension with a CR": Row([b"Transfer-Encoding: chunked"], b"4;a\rb\r\nGET \r\n"),
     "a chunk extension with an LF": Row(
         [b"Transfer-Encoding: chunked"], b"4;a\n\r\nGET \r\n" + CHUNKED
@@ -259,6 +265,12 @@ def test_what_might_be_read_in_two_ways_is_refused_and_the_connection_closed(
 def test_a_refused_expectation_names_its_header(idle: Server) -> None:
     (reply,), _ = exchange(idle, CLOSED["another expectation"].data)
     assert "Expect" in json.loads(reply.body)["message"]
+
+
+def test_a_refused_trailer_is_called_one(idle: Server) -> None:
+    for name in ("a trailer with a length", "a trailer with a coding"):
+        (reply,), _ = exchange(idle, CLOSED[name].data)
+        assert "trailer" in json.loads(reply.body)["message"]
 
 
 def test_a_head_that_is_asked_for_alone_is_refused_without_a_body(overloaded: Server) -> None:
