@@ -324,7 +324,8 @@ def test_pages_of_models_follow_one_another(endpoint: Endpoint) -> None:
 
 
 @pytest.mark.parametrize("query", ["next_page_token=x", "next_page_token=-1", "limit=0",
-                                   "limit=x", "limit=1001", "limit=" + "9" * 30])  # fmt: skip
+                                   "limit=x", "limit=1001", "limit=" + "9" * 30,
+                                   "limit=0000000100000", "limit=" + "1" * 3900])  # fmt: skip
 def test_a_strange_page_is_400(endpoint: Endpoint, query: str) -> None:
     """Neither a fault of ours nor all models."""
     refused(endpoint.get(f"/models?{query}"), 400)

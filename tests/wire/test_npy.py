@@ -5,6 +5,7 @@ import io
 import os
 import pickle
 import tracemalloc
+import warnings
 from pathlib import Path
 from typing import Any
 
@@ -157,6 +158,31 @@ def test_numbers_that_are_not_finite_are_refused(value: float) -> None:
     assert "NaN" in refused(npy(np.array([[0.0, value]]))).message
 
 
+@pytest.mark.parametrize("text", ["'<f4' if 1else 2", "'\\d'", "0x1for", "1 is 1", "'<f4'.1L"])
+def test_no_header_is_evaluated_or_warned_of(text: str) -> None:
+    """What Python's compiler warns of would be lines in the server's log."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        for body in (header_of("(1, 2)", text) + bytes(8), header_of(text) + bytes(8)):
+            assert "npy" in refused(body).message
+        refused(npy(np.full((1, 2), np.finfo(np.longdouble).max)))
+
+
+@pytest.mark.parametrize(
+    "header",
+    [
+        "{'descr': '<f4', 'fortran_order': False, 'shape': (1L, 2L), }",  # Python 2
+        '{"shape":(1,2),"descr":"<f4","fortran_order":False}',
+        "{ 'fortran_order' : True , 'shape' : ( 1 , 2 , ) , 'descr' : 'f4' }   \n",
+    ],
+)
+def test_headers_of_other_writers_are_read(header: str) -> None:
+    size = len(header).to_bytes(2, "little")
+    body = b"\x93NUMPY\x01\x00" + size + header.encode() + np.float32([1, 2]).tobytes()
+    latents = decode_request(body, NPY).latents
+    assert latents is not None and latents.tolist() == [[1, 2]]
+
+
 @pytest.mark.parametrize("version", [(3, 0), (9, 9)])
 def test_other_versions_are_refused(version: tuple[int, int]) -> None:
     """Version 3 is for names of structured types, which are refused anyhow."""
@@ -169,7 +195,7 @@ def test_other_versions_are_refused(version: tuple[int, int]) -> None:
     "text", ["__import__('os').getcwd()", "'O'", "(" * 200, "'V8'", "[('a', 'O')]", "'<f4', 1: 2"]
 )
 def test_a_hostile_header_is_refused(text: str) -> None:
-    """NumPy reads the header as a Python literal; nothing else in it has an effect."""
+    """It is matched as text; nothing in it has an effect."""
     refused(header_of("(1, 2)", text) + bytes(8))
 
 

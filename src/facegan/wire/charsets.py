@@ -30,9 +30,9 @@ def as_utf8(body: bytes, content_type: str | None) -> bytes:
     """
     if bare_type(content_type) not in TEXT_TYPES:
         return body
-    found = json.detect_encoding(body)
+    found: str = json.detect_encoding(body)
     if found.startswith("utf-8"):
-        if body.isascii():
+        if body.isascii() or found == "utf-8-sig":  # the mark tells more than the header
             return body
         charset = parameter_of(content_type, "charset").lower()
         if charset in UNICODE:
