@@ -17,7 +17,7 @@ MAX_HEADER_BYTES = 10_000  # as NumPy's own
 MAGIC = b"\x93NUMPY"
 NO_NPY = "is no .npy file of version 1 or 2"
 # Of the header's length, by version; version 3 is for structured types with non-Latin names.
-LENGTH_BYTES = {(1, 0): 2, (2, 0): 4}
+LENGTH_BYTES = {b"\x01\x00": 2, b"\x02\x00": 4}
 # The header is a dict as Python prints it. NumPy parses it as Python: that takes more than numbers
 # need, and warns in the log of what a stranger wrote.
 NAME = r"""(['"])(descr|fortran_order|shape)\1\s*:"""
@@ -64,7 +64,7 @@ def read_npy(body: bytes) -> npt.NDArray[Any]:
 
 def read_header(body: bytes) -> tuple[tuple[int, ...], bool, np.dtype[Any], int]:
     """Return shape, Fortran order, dtype, and the offset where the numbers start."""
-    width = LENGTH_BYTES.get(tuple(body[6:8]), 0)  # type: ignore[call-overload]  # any length
+    width = LENGTH_BYTES.get(body[6:8], 0)
     start = 8 + width + int.from_bytes(body[8 : 8 + width], "little")
     if not (body.startswith(MAGIC) and width and start <= min(len(body), MAX_HEADER_BYTES)):
         raise ValueError(NO_NPY)
