@@ -218,7 +218,7 @@ def test_custom_attributes_come_back_as_they_were(
     assert reply.headers[CUSTOM] == sent
 
 
-@pytest.mark.parametrize("sent", ["", "a" * 1025, "é", "a\tb"])
+@pytest.mark.parametrize("sent", ["a" * 1025, "é", "a\tb"])
 def test_custom_attributes_that_sagemaker_would_not_pass_on_are_400(
     client: FlaskClient, sent: str
 ) -> None:
