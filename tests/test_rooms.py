@@ -20,7 +20,7 @@ MAY_IMPORT = {  # room: (rooms of ours, packages of others)
     "devices": ("errors", "torch"),
     "gpu_check": ("errors", "torch"),
     "failure_reason": ("errors", ""),
-    "path_kinds": ("errors image_files", ""),
+    "path_kinds": ("errors files image_files strict_tar", ""),
     "environment": ("errors", ""),
     "pictures": ("files safe_images", "numpy PIL isal"),
     "wire": ("errors name_lists pictures safe_images", "numpy PIL pydantic pydantic_core"),

@@ -8,6 +8,7 @@ import os
 import stat
 import tempfile
 from collections.abc import Mapping
+from io import BufferedReader
 from pathlib import Path
 from typing import Any
 
@@ -80,26 +81,50 @@ def file_digest(path: Path) -> str:
         return hashlib.file_digest(stream, "sha256").hexdigest()
 
 
+def open_regular(
+    path: Path, folder: Path | None = None, *, follows_links: bool = True
+) -> BufferedReader:
+    """Open a regular file for reading; pipes and devices are never opened for it.
+
+    Args:
+        path: The file.
+        folder: Where links must not lead out of.
+        follows_links: Whether it may be a link at all.
+
+    Raises:
+        OSError: it is missing, elsewhere, or no regular file.
+    """
+    if not follows_links and path.is_symlink():
+        raise OSError(errno.ELOOP, "it is a symbolic link", str(path))
+    real = Path(os.path.realpath(path, strict=True))  # resolve() tells of loops by RuntimeError
+    if folder is not None and not real.is_relative_to(folder.resolve()):
+        raise OSError(errno.EPERM, "it is a link that leads out of its folder", str(path))
+    if not stat.S_ISREG(real.stat().st_mode):  # opened, a device could do something
+        raise OSError(errno.EINVAL, "it is not a regular file", str(path))
+    flags = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_NOFOLLOW", 0)
+    stream = os.fdopen(os.open(real, flags | getattr(os, "O_BINARY", 0)), "rb")
+    if not stat.S_ISREG(os.fstat(stream.fileno()).st_mode):  # it was exchanged meanwhile
+        stream.close()
+        raise OSError(errno.EINVAL, "it is not a regular file", str(path))
+    return stream
+
+
 def read_regular(path: Path, most: int) -> bytes:
-    """Return the content of a regular file; links, pipes and devices are never opened for it.
+    """Return the content of a regular file that is no link.
 
     Args:
         path: The file.
         most: How many bytes it may have.
 
     Raises:
-        OSError: it cannot be read.
-        ValueError: it is no regular file, or larger.
+        OSError: it cannot be read, or is no regular file.
+        ValueError: it is larger.
     """
-    if path.is_symlink():
-        raise ValueError("it is a symbolic link")
-    with open(os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_NOFOLLOW), "rb") as stream:
-        facts = os.fstat(stream.fileno())
-        if not stat.S_ISREG(facts.st_mode):
-            raise ValueError("it is not a regular file")
-        if facts.st_size > most:
-            raise ValueError(f"it has {facts.st_size:,} bytes, more than {most:,}")
-        return stream.read()
+    with open_regular(path, follows_links=False) as stream:
+        size = os.fstat(stream.fileno()).st_size
+        if size > most:
+            raise ValueError(f"it has {size:,} bytes, more than {most:,}")
+        return stream.read(size)
 
 
 def read_json(path: Path, most: int = JSON_BYTES) -> dict[str, Any]:

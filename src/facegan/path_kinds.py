@@ -3,12 +3,9 @@
 Nothing is imported here that takes time, nothing is unpacked, and only regular files are opened.
 """
 
-import gzip
-import json
 import os
 import shlex
 import stat
-import tarfile
 import zipfile
 import zlib
 from collections import Counter
@@ -17,7 +14,9 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from facegan.errors import DatasetError, counted, nearest
+from facegan.files import open_regular, parse_json
 from facegan.image_files import holds_image, is_picture
+from facegan.strict_tar import PEEKED, is_tar, peek_gzip
 
 ARCHIVES = (
     *(".zip", ".tar", ".tar.gz", ".tgz", ".tar.bz2", ".tbz2", ".tar.xz", ".txz"),
@@ -51,7 +50,6 @@ MOST_ENTRIES = (
     200_000  # of a folder without images; then it is called a folder, and no more is said
 )
 TOY = "facegan data toy --out runs/toy32 --images 20000 --resolution 32"
-PEEKED = 1 << 16
 MOST_HEADS = 20  # files of one suffix that are looked into: are they images under another name?
 
 
@@ -106,7 +104,7 @@ def what_file_is(path: Path, size: int) -> Found:
     if size == 0:
         return Found(path, "empty file", "an empty file")
     if head[:2] == b"\x1f\x8b":
-        return what_gzip_is(path)
+        return what_gzip_is(path, head)
     if head[257:262] == b"ustar":
         return Found(path, "tar", "a tar archive")
     if head[4:8] == b"ftyp":
@@ -122,18 +120,19 @@ def what_file_is(path: Path, size: int) -> Found:
         return Found(path, "file", "an ONNX graph")
     if zipfile.is_zipfile(path):  # behind a program that unpacks it
         return Found(path, "zip", "a zip archive")
-    if tarfile.is_tarfile(path):  # of a time before tars were marked
+    if is_tar(path):  # of a time before tars were marked
         return Found(path, "tar", "a tar archive")
     return what_text_is(path, head)
 
 
-def what_gzip_is(path: Path) -> Found:
+def what_gzip_is(path: Path, packed: bytes) -> Found:
     """Say what a compressed file is, by its first bytes alone."""
     try:
-        with gzip.open(path) as stream:
-            head = stream.read(PEEKED)
-    except (OSError, EOFError, zlib.error):
+        head = peek_gzip(packed)
+    except zlib.error:
         return Found(path, "tar", "a damaged .gz file")
+    if head is None:
+        return Found(path, "file", "a .gz file of an unknown kind")
     if any(name.encode() in head for name in MODEL_FILES):
         return Found(path, "model", "a trained model")
     return Found(path, "tar", "a tar archive" if head[257:262] == b"ustar" else "a .gz file")
@@ -184,10 +183,11 @@ def holds_more(path: Path, runs: list[str]) -> bool:
 def is_data_set(manifest: Path) -> bool:
     """Whether a dataset.json is one that facegan wrote."""
     try:
-        facts = json.loads(manifest.read_bytes())
-    except (OSError, ValueError, RecursionError):
+        with open_regular(manifest) as stream:
+            facts = parse_json(stream.read())
+    except (OSError, ValueError):
         return False
-    return isinstance(facts, dict) and facts.get("format") == "facegan-dataset"
+    return facts.get("format") == "facegan-dataset"
 
 
 def what_files_are(path: Path) -> Found:

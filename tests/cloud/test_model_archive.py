@@ -1,6 +1,9 @@
 """A model.tar.gz is looked into before it goes anywhere."""
 
+import hashlib
 import io
+import json
+import re
 import tarfile
 from pathlib import Path
 
@@ -8,7 +11,7 @@ import pytest
 
 from facegan import artifact
 from facegan.errors import ArtifactError
-from facegan.model_files.archive import check_archive
+from facegan.model_files.archive import check_archive, pack
 
 
 def test_a_whole_archive_tells_its_card(model_dir: Path) -> None:
@@ -58,4 +61,17 @@ def test_a_card_of_other_weights_is_refused(model_dir: Path, tmp_path: Path, car
         member.size = len(card)
         tar.addfile(member, io.BytesIO(card))
     with pytest.raises(ArtifactError):
+        check_archive(tmp_path / "model.tar.gz")
+
+
+def test_a_graph_that_is_none_of_ours_is_refused(exported_dir: Path, tmp_path: Path) -> None:
+    """Also where the card's digest is of these very bytes."""
+    files = {it.name: it.read_bytes() for it in exported_dir.iterdir() if it.suffix != ".gz"}
+    card = json.loads(files[artifact.CARD_NAME])
+    name = min(card["graph"]["sha256"])
+    files[name] = files[name][:-3]
+    card["graph"]["sha256"][name] = hashlib.sha256(files[name]).hexdigest()
+    files[artifact.CARD_NAME] = json.dumps(card).encode()
+    (tmp_path / "model.tar.gz").write_bytes(pack(files))
+    with pytest.raises(ArtifactError, match=re.escape(name)):
         check_archive(tmp_path / "model.tar.gz")

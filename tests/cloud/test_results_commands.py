@@ -20,7 +20,7 @@ from facegan.cli.cloud.results import shape
 from facegan.cloud.aws import Aws
 from facegan.cloud.downloading import ASIDE, Download, remote_at
 from facegan.cloud.figures import tick_points
-from facegan.cloud.job_record import unpack_record
+from facegan.cloud.job_record import UNPACKED, unpack_record
 from facegan.cloud.model_registry import card_of
 from facegan.cloud.s3_place import Place
 from facegan.errors import ArtifactError, CloudError
@@ -285,6 +285,21 @@ def test_a_model_on_s3_tells_its_card_without_staying_here(made: Aws) -> None:
 def test_a_record_that_would_leave_its_folder_is_refused(tmp_path: Path, name: str) -> None:
     (tmp_path / "output.tar.gz").write_bytes(archive({"run.json": b"{}", name: b"x"}))
     with pytest.raises(ArtifactError, match="would escape its folder"):
+        unpack_record(tmp_path / "output.tar.gz", tmp_path)
+    assert [it.name for it in tmp_path.iterdir()] == ["output.tar.gz"]
+
+
+def test_a_record_replaces_files_by_folders_and_folders_by_files(tmp_path: Path) -> None:
+    (tmp_path / "samples").write_text("a file")
+    (tmp_path / "run.json").mkdir()
+    (tmp_path / "output.tar.gz").write_bytes(archive({"run.json": b"{}", "samples/a.png": b"x"}))
+    assert unpack_record(tmp_path / "output.tar.gz", tmp_path) == ["run.json", "samples"]
+    assert (tmp_path / "run.json").is_file() and (tmp_path / "samples/a.png").is_file()
+
+
+def test_a_record_does_not_hold_the_folder_it_is_unpacked_in(tmp_path: Path) -> None:
+    (tmp_path / "output.tar.gz").write_bytes(archive({UNPACKED: b"x", "run.json": b"{}"}))
+    with pytest.raises(ArtifactError, match="no job writes"):
         unpack_record(tmp_path / "output.tar.gz", tmp_path)
     assert [it.name for it in tmp_path.iterdir()] == ["output.tar.gz"]
 

@@ -1,6 +1,7 @@
 """Feeds a decoder whatever bytes atheris makes up: only typed refusals may leave it."""
 
 import contextlib
+import io
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -8,8 +9,12 @@ from pathlib import Path
 import atheris
 import numpy as np
 
-with atheris.instrument_imports(include=["facegan.wire", "facegan.pictures"]):
-    from facegan.errors import FaceGANError
+with atheris.instrument_imports(
+    include=["facegan.wire", "facegan.pictures", "facegan.model_files"]
+):
+    from facegan.errors import ArtifactError, FaceGANError
+    from facegan.model_files import ModelCard, parse_card
+    from facegan.model_files.weights import read_header
     from facegan.wire import IMAGE_CODECS, REQUEST_CODECS, GenerateRequest, Provenance, negotiate
     from facegan.wire.image_codecs import decode_images, encode_images
 
@@ -17,11 +22,33 @@ Decoder = Callable[[bytes], object]
 OFFERED = tuple(IMAGE_CODECS)
 LATENTS = GenerateRequest(latents=np.zeros((2, 3), np.float32))
 ORIGIN = Provenance(model_sha256="0", family="dcgan", preset="tiny", seeds=(1,), truncation_psi=1.0)
+CARD = ModelCard(
+    family="dcgan",
+    preset="tiny",
+    settings={"latent_dim": 16},
+    image_shape=(3, 32, 32),
+    latent_dim=16,
+    weights_sha256="ab" * 32,
+)
+HEADER = b'{"a": {"dtype": "F32", "shape": [2], "data_offsets": [0, 8]}}'
 
 
 def accept(data: bytes) -> None:
     """An Accept header."""
     negotiate(data.decode("latin-1"), OFFERED, OFFERED[0])
+
+
+def card(data: bytes) -> None:
+    """A model's card."""
+    parse_card(data, Path("fuzzed"))
+
+
+def weights(data: bytes) -> None:
+    """A file of weights, up to the end of its header."""
+    try:
+        read_header(io.BytesIO(data), len(data))
+    except ValueError as cause:
+        raise ArtifactError(str(cause)) from cause
 
 
 def reply_decoder(content_type: str) -> Decoder:
@@ -32,6 +59,8 @@ def reply_decoder(content_type: str) -> Decoder:
 def decoders() -> dict[str, tuple[Decoder, bytes]]:
     """Each decoder of a table's row, by name, with bytes it takes to begin from."""
     found: dict[str, tuple[Decoder, bytes]] = {"accept": (accept, b"image/*;q=0.5, text/csv")}
+    found["card"] = card, CARD.to_json().encode()
+    found["weights"] = weights, len(HEADER).to_bytes(8, "little") + HEADER + bytes(8)
     for name, codec in REQUEST_CODECS.items():
         found["request-" + name.replace("/", "-")] = codec.decode, codec.encode(LATENTS)
     for name in IMAGE_CODECS:

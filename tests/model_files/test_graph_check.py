@@ -619,6 +619,16 @@ def one_row(model: Model) -> None:
     replace_output(model, helper.make_node("ReduceMean", [last, "axes"], ["out"], keepdims=1))
 
 
+def shape_of_two_rows(model: Model) -> None:
+    """A constant that fits one number of rows alone."""
+    constant(
+        model,
+        "two",
+        [2, 3, *(d.dim_value for d in model.graph.output[0].type.tensor_type.shape.dim[2:])],
+    )
+    replace_output(model, helper.make_node("Reshape", [image_value(model), "two"], ["out"]))
+
+
 def two_outputs(model: Model) -> None:
     model.graph.output.append(model.graph.output[0])
 
@@ -674,6 +684,7 @@ LIES = {
     for change, why in [
         (resize, "declares|makes"), (resize_and_say_so, "makes Nx3x64x64, but its card says"),
         (one_channel, "makes Nx1x32x32"), (one_rank_less, "makes Nx32x32"), (one_row, "makes"),
+        (shape_of_two_rows, "has no shape"),
         (two_outputs, "2 outputs"), (no_output, "0 outputs"), (output_of_nothing, "no node makes"),
         (whole_numbers, "declares"), (no_inputs, "takes nothing"), (input_more, "more float32"),
         (input_renamed, "takes z"), (input_of_whole_numbers, "int64"), (input_wider, "takes"),
@@ -847,6 +858,20 @@ def test_what_a_model_takes_is_foreseen_by_its_graph_not_its_card(
         (folder / "model_card.json").write_text(json.dumps(text))
         assert foresee(folder, Drawing("openvino")) == honest
     assert honest.activations >= 8 * 3 * 32 * 32 * 4
+
+
+def test_a_graph_is_foreseen_without_its_weights(graphs_dir: Path, tmp_path: Path) -> None:
+    """A file of nothing but a hole could have a gigabyte of them."""
+
+    def heavy(model: onnx.ModelProto) -> None:
+        model.graph.initializer.append(numpy_helper.from_array(np.zeros(1 << 24, np.float32), "w"))
+
+    folder = model_with(graphs_dir, tmp_path / "model", heavy)
+    tracemalloc.start()
+    found = foresee(folder, Drawing("openvino"))
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert found.weights > 64 << 20 and peak < 16 << 20
 
 
 def test_openvino_must_infer_what_was_worked_out(

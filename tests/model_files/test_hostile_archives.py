@@ -233,6 +233,18 @@ def test_rubbish_behind_an_archive_is_refused(
     refuse(READERS[reader], path)
 
 
+@pytest.mark.parametrize("reader", WHOLE)
+@pytest.mark.parametrize("zeros", [0, 512, 10_240])
+def test_a_tar_behind_a_tar_is_refused(
+    files: Files, tmp_path: Path, zeros: int, reader: str
+) -> None:
+    """Some tools go on behind an archive's end, and would find other files than ours did."""
+    path = archive(tmp_path / "m.tar.gz", files)
+    rest = bytes(zeros) + hostile.block_of("other", 0, tarfile.REGTYPE)
+    path.write_bytes(path.read_bytes() + gzip.compress(rest, mtime=0))
+    assert "follows" in refuse(READERS[reader], path)
+
+
 def test_an_archive_may_be_padded_and_be_of_several_streams(files: Files, tmp_path: Path) -> None:
     """Tapes pad with zeros; pigz and bgzip write streams one after the other."""
     path = archive(tmp_path / "m.tar.gz", files)
@@ -308,9 +320,15 @@ from pathlib import Path
 from facegan.errors import ArtifactError
 from facegan.model_files import CARD_NAME, WEIGHTS_NAME, read_card, read_files
 from facegan.model_files.archive import check_archive, names_in
+from facegan.path_kinds import what_is
+
+def look(path):
+    what_is(path)
+    raise ArtifactError("said in little time")
 
 path = Path(sys.argv[1])
-for read in (read_card, check_archive, names_in, lambda path: read_files(path, [WEIGHTS_NAME])):
+whole = lambda path: read_files(path, [WEIGHTS_NAME])
+for read in (read_card, check_archive, names_in, whole, look):
     started = time.monotonic()
     try:
         read(path)

@@ -5,6 +5,8 @@ import os
 import struct
 import subprocess
 import sys
+import time
+import tracemalloc
 from collections.abc import Callable
 from copy import deepcopy
 from pathlib import Path
@@ -135,6 +137,9 @@ TEXTS: dict[str, Callable[[bytes], bytes]] = {
     "cut": lambda card: card[:-20],
     "more behind it": lambda card: card + b"{}",
     "a name twice": lambda card: card.replace(b'"family"', b'"preset": "x", "family"', 1),
+    "ninety thousand names, one twice": lambda card: (
+        b"{" + b",".join(b'"%d":0' % number for number in [*range(90_000), 89_999]) + b"}"
+    ),
     "a megabyte and more": lambda card: card + b" " * (1 << 20),
 }
 
@@ -188,9 +193,11 @@ def test_what_is_no_card_is_refused_by_every_reader(
     files[CARD_NAME] = TEXTS[name](files[CARD_NAME])
     path = archive(tmp_path / "m.tar.gz", files)
     folder = folder_of(tmp_path / "model", files)
+    started = time.monotonic()
     for read, place in ((read_card, path), (check_archive, path), (load_artifact, path),
                         (read_card, folder), (foresee, folder)):  # fmt: skip
         assert CARD_NAME in refuse(read, place)
+    assert time.monotonic() - started < 5
 
 
 @pytest.mark.parametrize("name", OF_ANOTHER)
@@ -316,6 +323,11 @@ HEADERS: dict[str, bytes] = {
     "a type that is none": weights({"a": tensor(dtype=["F32"])}, 8),
     "a key more": weights({"a": tensor() | {"file": "/etc/passwd"}}, 8),
     "a key less": weights({"a": {"dtype": "F32", "shape": [2]}}, 8),
+    "a mark before the header": weights(b"\xef\xbb\xbf{}"),
+    "a blank before the header": weights(b" {}"),
+    "notes that are a list": weights({"__metadata__": []}),
+    "a note that is a number": weights({"__metadata__": {"a": 1}}),
+    "a note that is no number": weights(b'{"__metadata__": NaN}'),
     "a name twice": weights(b'{"a": %s, "a": %s}' % ((json.dumps(tensor()).encode(),) * 2), 8),
 }
 
@@ -349,6 +361,15 @@ def test_weights_without_end_are_refused_by_their_header(files: Files, tmp_path:
     assert "In the weights the tensor" in refuse(load_artifact, folder)
     refuse(lambda path: load_artifact(path, mapped=True), folder)
     refuse(foresee, folder)
+
+
+def test_a_small_file_takes_little_memory_whatever_its_limit(files: Files, tmp_path: Path) -> None:
+    folder = folder_of(tmp_path / "model", files)
+    tracemalloc.start()
+    read_file(folder / WEIGHTS_NAME)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 10 << 20
 
 
 # --- a folder from a stranger --------------------------------------------------------------------

@@ -62,7 +62,7 @@ def test_a_link_that_leads_out_is_400(base: Path, tmp_path: Path) -> None:
     for url in ("link", "above/model"):
         with pytest.raises(RequestError, match="link"):
             model_folder(str(base / url), base)
-    for name in ("generator.safetensors", "model_card.json", "code"):
+    for name in ("generator.safetensors", "model_card.json", "generator.onnx", "code"):
         folder = base / f"with-{name}"
         folder.mkdir()
         (folder / name).symlink_to(secret)

@@ -1,6 +1,5 @@
 """`facegan serve`: a model behind HTTP on this machine, as SageMaker would serve it."""
 
-import hashlib
 import logging
 import os
 import shutil
@@ -188,7 +187,9 @@ def check_model(source: Path, own_code: bool) -> str:
         ArtifactError: there is no model, or a damaged one.
         OwnCodeError: it has code of its own, and may not.
     """
-    from facegan.model_files import OWN_CODE, WEIGHTS_NAME, read_card, read_files
+    from facegan.model_files import OWN_CODE, WEIGHTS_NAME, digest_of, read_card
+    from facegan.model_files.archive import check_archive
+    from facegan.model_files.folder import archive_of
 
     if (source / OWN_CODE).is_file():
         if not own_code:
@@ -197,8 +198,9 @@ def check_model(source: Path, own_code: bool) -> str:
             find_own_code(source, is_allowed=False, is_private=False)  # raises
         return f"a model by its own {OWN_CODE}"
     card = read_card(source)
-    weights = read_files(source, [WEIGHTS_NAME])[WEIGHTS_NAME]
-    if hashlib.sha256(weights).hexdigest() != card.weights_sha256:
+    if archive := archive_of(source):
+        check_archive(archive)
+    elif digest_of(source / WEIGHTS_NAME) != card.weights_sha256:
         raise ArtifactError(
             f"{source}: the weights are not those its card describes.",
             "The file is damaged or was changed; copy it again, or pack it again from the run.",

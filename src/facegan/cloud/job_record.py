@@ -4,9 +4,11 @@ import os
 import shutil
 from pathlib import Path
 
-from facegan.model_files.archive import Limits, unpack
+from facegan.errors import ArtifactError
+from facegan.model_files.archive import UNLIKE, Limits, unpack
 
 LIMITS = Limits(members=20_000, unpacked=64 << 30, ratio=100)  # text packs well
+UNPACKED = ".unpacked.partial"
 
 
 def unpack_record(archive: Path, folder: Path) -> list[str]:
@@ -22,11 +24,13 @@ def unpack_record(archive: Path, folder: Path) -> list[str]:
     Raises:
         ArtifactError: it is damaged, or holds what would leave the folder.
     """
-    aside = folder / ".unpacked.partial"
+    aside = folder / UNPACKED
     shutil.rmtree(aside, ignore_errors=True)
     try:
         unpack(archive, aside, "Delete it, and give the same command again.", LIMITS)
         names = sorted(entry.name for entry in aside.iterdir()) if aside.is_dir() else []
+        if UNPACKED in names:
+            raise ArtifactError(f"{archive} holds {UNPACKED}, which no job writes.", UNLIKE)
         for name in names:
             replace(aside / name, folder / name)
     finally:
@@ -38,4 +42,6 @@ def replace(source: Path, target: Path) -> None:
     """Move a file or folder to where another may be."""
     if target.is_dir() and not target.is_symlink():
         shutil.rmtree(target)
+    elif source.is_dir():
+        target.unlink(missing_ok=True)  # a folder replaces no file
     os.replace(source, target)

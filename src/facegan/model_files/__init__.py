@@ -14,6 +14,7 @@ from facegan.model_files.card import (
 from facegan.model_files.folder import (
     copy_artifact,
     digest_of,
+    map_files,
     pack_artifact,
     read_card,
     read_file,
@@ -38,6 +39,7 @@ __all__ = [
     "check_graphs",
     "copy_artifact",
     "digest_of",
+    "map_files",
     "pack_artifact",
     "parse_card",
     "read_card",

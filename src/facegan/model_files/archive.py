@@ -16,15 +16,14 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from facegan.errors import ArtifactError, first_line
+from facegan.files import open_regular
 from facegan.model_files.card import CARD_NAME, GRAPH_NAMES, WEIGHTS_NAME, parse_card
-from facegan.model_files.graph_check import check_graphs
+from facegan.model_files.graph_check import MAX_GRAPH_BYTES, check_graphs
 from facegan.model_files.gunzip import PIECE, Gunzip, UnlikeModels
-from facegan.model_files.opening import open_regular
 from facegan.model_files.weights import WeightsHeader, read_exactly, read_header
 from facegan.strict_tar import StrictTarInfo
 
 MAX_CARD_BYTES = 1 << 20
-MAX_GRAPH_BYTES = 1 << 30
 MAX_WEIGHTS_BYTES = 4 << 30  # far above any generator here
 LIMITS = {
     CARD_NAME: MAX_CARD_BYTES,
@@ -130,7 +129,8 @@ def opened(path: Path, hint: str = KINDS, limits: Limits = MODEL) -> Iterator[It
     except (
         OSError, EOFError, ValueError, RecursionError, OverflowError, tarfile.TarError, zlib.error
     ) as cause:  # fmt: skip
-        told = f"{path} is no readable archive: {first_line(cause)}."
+        reason = getattr(cause, "strerror", None) or first_line(cause)
+        told = f"{path} is no readable archive: {reason}."
         raise ArtifactError(told, hint) from cause
 
 

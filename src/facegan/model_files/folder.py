@@ -1,14 +1,15 @@
 """A model's files, in a folder or an archive: read whole, and written all or none."""
 
 import hashlib
+import mmap
 import os
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
+from io import BufferedReader
 from pathlib import Path
-from typing import BinaryIO
 
 from facegan.errors import ArtifactError, OutputError, first_line
-from facegan.files import write_all_aside
+from facegan.files import open_regular, write_all_aside
 from facegan.model_files.archive import (
     AGAIN,
     LIMITS,
@@ -20,7 +21,6 @@ from facegan.model_files.archive import (
     read_archive,
 )
 from facegan.model_files.card import CARD_NAME, WEIGHTS_NAME, ModelCard, parse_card
-from facegan.model_files.opening import open_regular
 from facegan.model_files.weights import WeightsHeader, read_header
 
 ARCHIVE_NAME = "model.tar.gz"
@@ -70,6 +70,28 @@ def read_files(source: Path, names: Iterable[str]) -> dict[str, bytes]:
     return {name: files[name] for name in wanted}
 
 
+def map_files(source: Path, names: Iterable[str]) -> dict[str, bytes | mmap.mmap]:
+    """Return some of a model's files; a folder's are mapped, and take memory where they are read.
+
+    Raises:
+        ArtifactError: as :func:`read_files`.
+    """
+    if archive_of(source):
+        return {**read_files(source, names)}
+    return {name: map_file(source / name) for name in names}
+
+
+def map_file(path: Path) -> bytes | mmap.mmap:
+    """Return a model's file, mapped.
+
+    Raises:
+        ArtifactError: as :func:`read_file`.
+    """
+    with opened_file(path) as file:
+        is_empty = size_within_limit(file, path) == 0  # that cannot be mapped
+        return b"" if is_empty else mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
+
+
 def archive_of(source: Path) -> Path | None:
     """Return the archive that a model is read from; None where its files lie in a folder.
 
@@ -93,10 +115,19 @@ def read_file(path: Path) -> bytes:
         ArtifactError: it is missing, too large, not a plain file, or a link out of its folder.
     """
     with opened_file(path) as file:
-        size, limit = os.fstat(file.fileno()).st_size, LIMITS.get(path.name, MAX_WEIGHTS_BYTES)
-        if size > limit:
-            raise ArtifactError(f"{path} has {size:,} bytes, over {limit:,}.", AGAIN)
-        return file.read(limit)
+        return file.read(size_within_limit(file, path))  # read(limit) would allocate as much
+
+
+def size_within_limit(file: BufferedReader, path: Path) -> int:
+    """Return how many bytes a model's file has.
+
+    Raises:
+        ArtifactError: they are too many.
+    """
+    size, limit = os.fstat(file.fileno()).st_size, LIMITS.get(path.name, MAX_WEIGHTS_BYTES)
+    if size > limit:
+        raise ArtifactError(f"{path} has {size:,} bytes, over {limit:,}.", AGAIN)
+    return size
 
 
 def digest_of(path: Path) -> str:
@@ -106,11 +137,11 @@ def digest_of(path: Path) -> str:
         ArtifactError: it is missing, not a plain file, or a link out of its folder.
     """
     with opened_file(path) as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()  # type: ignore[arg-type]
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 @contextmanager
-def opened_file(path: Path) -> Iterator[BinaryIO]:
+def opened_file(path: Path) -> Iterator[BufferedReader]:
     """Yield a file in a model's folder, open for reading.
 
     Raises:

@@ -30,6 +30,7 @@ from facegan.model_files.onnx_reader import (
     INT64,
     MAX_RANK,
     MAX_SIDE,
+    Content,
     Graph,
     Initializer,
     Node,
@@ -76,7 +77,7 @@ class CheckedGraph:
 
 
 def check_graphs(
-    source: Path, files: Mapping[str, bytes], card: ModelCard
+    source: Path, files: Mapping[str, Content], card: ModelCard
 ) -> dict[str, CheckedGraph]:
     """Return what each graph of a model takes, once it is known to be one of facegan's.
 
@@ -93,11 +94,11 @@ def check_graphs(
     rows = [ValueInfo("latents", FLOAT, (None, card.latent_dim))]
     if card.classes:
         rows.append(ValueInfo("labels", INT64, (None,)))
-    images = (ROWS, *card.image_shape)
+    images = card.image_shape
     if not card.graph.style_layers:
         return {GENERATOR_GRAPH: check_graph(source, GENERATOR_GRAPH, files, card, rows, images)}
     told = card.settings.get("style_dim")
-    styles = (ROWS, card.graph.style_layers, told if type(told) is int else None)
+    styles = (card.graph.style_layers, told if type(told) is int else None)
     taken = [*rows, ValueInfo("psi", FLOAT, ())]
     mapping = check_graph(source, MAPPING_GRAPH, files, card, taken, styles)
     wanted = [ValueInfo("styles", FLOAT, (None, *mapping.made))]
@@ -108,12 +109,12 @@ def check_graphs(
 def check_graph(
     source: Path,
     name: str,
-    files: Mapping[str, bytes],
+    files: Mapping[str, Content],
     card: ModelCard,
     inputs: Sequence[ValueInfo],
     output: Sequence[int | None],
 ) -> CheckedGraph:
-    """Return what is known of a graph, which must take these inputs and make this shape.
+    """Return what is known of a graph, which must take these inputs and make a shape of each row.
 
     Raises:
         ArtifactError: as :func:`check_graphs`.
@@ -127,6 +128,7 @@ def check_graph(
         check_declared(graph, work.values)
         check_classes(graph, work.values, len(card.classes))
         checked = work.checked(output)
+        Work(graph, ROWS + 1).checked(output)  # a shape may be a constant that fits only one number
         check_cost(checked, initialized_bytes(graph), card.image_shape[1] * card.image_shape[2])
     except (ValueError, LookupError, TypeError, ArithmeticError) as cause:
         raise ArtifactError(
@@ -179,21 +181,21 @@ def check_cost(checked: CheckedGraph, initialized: int, pixels: int) -> None:
 
 
 class Work:
-    """Every tensor of a graph, worked out node by node for ``ROWS`` rows, and what that costs.
+    """Every tensor of a graph, worked out node by node for some rows, and what that costs.
 
     Raises:
         MalformedMessage: a node is none of facegan's, or takes what is not made before it.
     """
 
-    def __init__(self, graph: Graph) -> None:
-        self.graph = graph
+    def __init__(self, graph: Graph, rows: int = ROWS) -> None:
+        self.graph, self.rows = graph, rows
         tensors = [
             (one.name, Value(one.type, one.shape, one.numbers)) for one in graph.initializers
         ]
         self.values = dict(tensors)
         self.fixed = set(self.values)  # those that depend on no row
         for one in graph.inputs:
-            self.values[one.name] = Value(one.type, tuple(side or ROWS for side in one.shape))
+            self.values[one.name] = Value(one.type, tuple(side or rows for side in one.shape))
         if len(self.values) < len(tensors) + len(graph.inputs) or "" in self.values:
             raise MalformedMessage("two of its tensors have one name, or one has none")
         self.constants = initialized_bytes(graph)
@@ -239,16 +241,18 @@ class Work:
                 self.live.pop(name, None)
 
     def checked(self, wanted: Sequence[int | None]) -> CheckedGraph:
-        """Return what is known of the graph, whose one output must have a shape."""
+        """Return what is known of the graph, whose one output must have a shape for each row."""
         names = [one.name for one in self.graph.outputs]
         if len(names) != 1 or names[0] not in self.values:
             raise MalformedMessage(f"it has {len(names)} outputs, or one that no node makes")
         made = self.values[names[0]]
-        if made.type != FLOAT or not fits(wanted, made.shape):
-            told = ["x".join(map(str, ("N", *shape[1:]))) for shape in (made.shape, wanted)]
-            raise MalformedMessage(f"it makes {told[0]}, but its card says {told[1]}")
+        if made.type != FLOAT or not fits((self.rows, *wanted), made.shape):
+            rows = "N" if made.shape[:1] == (self.rows,) else "".join(map(str, made.shape[:1]))
+            told = "x".join(map(str, (rows, *made.shape[1:])))
+            said = "x".join(map(str, ("N", *wanted)))
+            raise MalformedMessage(f"it makes {told}, but its card says {said}")
         sums = (self.peak, self.together, self.multiplications)
-        per_row = (-(-cost // ROWS) for cost in sums)
+        per_row = (-(-cost // self.rows) for cost in sums)
         return CheckedGraph(made.shape[1:], len(self.graph.nodes), self.constants, *per_row)
 
 

@@ -101,6 +101,11 @@ class Gunzip:
         return True
 
     def finish(self) -> None:
-        """Unpack what is left, so that a cut file or a wrong sum is noticed."""
-        while self.piece(PIECE):
-            pass
+        """Unpack what is left, so that a cut file or a wrong sum is noticed.
+
+        Raises:
+            ValueError: it is more than the zeros that pad a tar.
+        """
+        while piece := self.piece(PIECE):
+            if piece.strip(b"\0"):
+                raise UnlikeModels("something else follows its end")

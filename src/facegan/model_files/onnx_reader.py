@@ -11,6 +11,7 @@ import math
 import struct
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from mmap import mmap
 from typing import Any
 
 from facegan.model_files.protobuf import (
@@ -74,6 +75,7 @@ REFUSED_IN_TENSOR = {13: "a pointer to external data", 14: "a pointer to externa
 ATTRIBUTE_TYPES = {1: "f", 2: "i", 3: "s", 7: "ints"}  # AttributeProto.AttributeType → field
 
 Shape = tuple[int | None, ...]  # None: any number
+Content = bytes | mmap  # of a graph's file
 
 
 @dataclass(frozen=True)
@@ -124,7 +126,7 @@ class Graph:
     value_infos: tuple[ValueInfo, ...]
 
 
-def read_graph(content: bytes) -> Graph:
+def read_graph(content: Content) -> Graph:
     """Return the graph in an ONNX file's bytes.
 
     Raises:

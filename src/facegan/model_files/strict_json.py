@@ -44,11 +44,11 @@ def read_float(digits: str) -> float | None:
 
 def read_object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     """Return an object whose names differ."""
-    found = dict(pairs)
-    if len(found) < len(pairs):
-        names = [name for name, _ in pairs]
-        twice = next(name for name in names if names.count(name) > 1)
-        raise ValueError(f"{twice[:40]!a} is there twice")
+    found: dict[str, Any] = {}
+    for name, value in pairs:
+        if name in found:
+            raise ValueError(f"{name[:40]!a} is there twice")
+        found[name] = value
     return found
 
 

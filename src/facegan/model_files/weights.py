@@ -113,9 +113,11 @@ def parse_header(text: bytes, length: int) -> WeightsHeader:
         ValueError: they do not, or it is none.
     """
     values = read_json(text)
-    if not isinstance(values, dict):
+    if text[:1] != b"{" or not isinstance(values, dict):
         raise ValueError("its header is no object")
-    values.pop("__metadata__", None)
+    notes = values.pop("__metadata__", {})
+    if not isinstance(notes, dict) or not all(isinstance(note, str) for note in notes.values()):
+        raise ValueError("its __metadata__ is no object of texts")
     tensors, spans = {}, []
     for name, told in values.items():
         tensors[name], span = parse_tensor(name, told)

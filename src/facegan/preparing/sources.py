@@ -36,7 +36,7 @@ from facegan.preparing.names import (
 )
 from facegan.preparing.pixels import MAX_BYTES, UnusableError
 from facegan.preparing.seen import Seen
-from facegan.strict_tar import StrictTarInfo
+from facegan.strict_tar import StrictTarInfo, is_tar
 
 MOST_MANIFESTS = 16  # of a tar's, that are held while it is looked through
 TOO_LARGE = f"the file has over {MAX_BYTES:,} bytes"
@@ -511,7 +511,7 @@ def open_source(path: Path, encoding: str | None = None) -> Source:
     try:
         if path.is_file() and zipfile.is_zipfile(path):  # a pipe would be waited for
             return ZipSource(path, encoding)
-        if path.is_file() and tarfile.is_tarfile(path):
+        if path.is_file() and is_tar(path):
             return TarSource(path, encoding)
     except OSError as cause:
         raise DatasetError(f"{path} cannot be read: {cause.strerror or cause}.") from cause

@@ -92,7 +92,13 @@ class ModelRegistry:
             raise taken(name)
         model_dir = model_folder(url, self.folder)
         what, seconds = f"The model {shown(name)}", self.seconds_of(model_dir)
-        entry = self.reserve(name, load_within(seconds, what, lambda: self.size_of(model_dir)))
+        try:
+            footprint = load_within(seconds, what, lambda: self.size_of(model_dir))
+        except Exception as error:
+            if is_out_of_memory(error):
+                raise no_room(f"Memory ran out while {shown(name)} was looked at.") from error
+            raise
+        entry = self.reserve(name, footprint)
         try:
             served = load_within(
                 seconds,

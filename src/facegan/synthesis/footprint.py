@@ -12,8 +12,8 @@ from facegan.model_files import (
     OWN_CODE,
     ModelCard,
     check_graphs,
+    map_files,
     read_card,
-    read_files,
     read_weights_header,
 )
 from facegan.synthesis.company import LARGE
@@ -69,7 +69,7 @@ def plain_sizes(folder: Path) -> Iterator[int]:
 def footprint_of_graphs(model_dir: Path, card: ModelCard) -> Footprint:
     """Return what a model drawn by its graphs takes, by the graphs: a card may say anything."""
     assert card.graph is not None
-    files = read_files(model_dir, card.graph.sha256)
+    files = map_files(model_dir, card.graph.sha256)
     checked = check_graphs(model_dir, files, card)
     count = 1 if card.resolution >= LARGE else MOST
     batch = max(LIVE * count * graph.row_bytes for graph in checked.values())
