@@ -36,8 +36,10 @@ from facegan.model_files import (
     WEIGHTS_NAME,
     ModelCard,
     WeightsHeader,
+    check_graphs,
     copy_artifact,
     digest_of,
+    map_files,
     pack_artifact,
     read_card,
     read_files,
@@ -130,7 +132,9 @@ def save_artifact(
     return card
 
 
-def load_artifact(source: Path | str, *, mapped: bool = False) -> Artifact:
+def load_artifact(
+    source: Path | str, *, mapped: bool = False, looks_at_graphs: bool = True
+) -> Artifact:
     """Read an artifact from its folder or its ``model.tar.gz``, and rebuild the generator.
 
     Args:
@@ -138,6 +142,8 @@ def load_artifact(source: Path | str, *, mapped: bool = False) -> Artifact:
         mapped: Leave a folder's weights in their file, of which pages are read as they are used,
             instead of copying them. The file must stay as it is: whoever cuts it short while it is
             mapped ends this process. Files that are replaced, as ours are, do no harm.
+        looks_at_graphs: Refuse a model whose graphs are none of ours, though its weights are drawn:
+            every reader says the same of a model. Whoever replaces the graphs does not ask.
 
     Raises:
         ArtifactError: it is missing, truncated, not an artifact, of a newer schema, of an unknown
@@ -145,6 +151,8 @@ def load_artifact(source: Path | str, *, mapped: bool = False) -> Artifact:
     """
     path = Path(source)
     card, header = read_card(path), read_weights_header(path)
+    if card.graph and looks_at_graphs:
+        check_graphs(path, map_files(path, card.graph.sha256), card)
     try:
         empty = build_empty(card, header)
         fill(empty.generator, weights_of(path, card, mapped))

@@ -45,7 +45,7 @@ def export_graphs(model_dir: Path | str) -> ModelCard:
     folder = Path(model_dir)
     if not (folder / CARD_NAME).is_file():
         raise ArtifactError(f"{folder} is no folder of a model.", f"It holds no {CARD_NAME}.")
-    artifact = load_artifact(folder)
+    artifact = load_artifact(folder, looks_at_graphs=False)
     graphs = graphs_of(artifact)
     facts = GraphFacts(
         sha256={name: hashlib.sha256(graph).hexdigest() for name, graph in graphs.items()},
