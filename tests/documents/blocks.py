@@ -1,5 +1,6 @@
 """Collects what readers are told to type: blocks of documents, examples of helps, next steps."""
 
+import inspect
 import os
 import re
 from collections.abc import Iterator
@@ -61,7 +62,7 @@ def answers_of(blocks: list[Block]) -> list[tuple[Block, Block | None]]:
 
 def commands_of(text: str) -> list[str]:
     """The lines of a shell block: continued ones joined, comments and empty ones left out."""
-    joined = re.sub(r"\\\n\s*", " ", text)
+    joined = re.sub(r"\s*\\\n\s*", " ", text)
     lines = (re.sub(r"(^|\s)#.*", "", line).strip() for line in joined.splitlines())
     return [line for line in lines if line]
 
@@ -124,7 +125,7 @@ def every_command(
 
 def examples_in(text: str) -> Iterator[str]:
     """Yield the commands in a help's preformatted paragraphs, each whole on one line."""
-    for paragraph in text.split("\n\n"):
+    for paragraph in inspect.cleandoc(text).split("\n\n"):
         if paragraph.startswith("\b\n"):
             for line in commands_of(paragraph[2:]):
                 if line.startswith(tuple(f"{program} " for program in PROGRAMS)):
