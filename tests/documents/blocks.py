@@ -13,14 +13,15 @@ from facegan.cli.__main__ import facegan
 
 ROOT = Path(__file__).parents[2]
 NOT_OURS = {".git", "runs", "build", "node_modules"}
-PROGRAMS = ("facegan", "torchrun", "curl", "pip", "aws", "make", "docker", "python")
+PROGRAMS = ("facegan", "torchrun", "tensorboard", "curl", "pip", "aws", "make", "docker", "python")
 # These call AWS: tests/documents/test_cloud_documents.py runs them.
 CLOUD = re.compile(
     r"^(facegan cloud|make push|aws) |\| aws |^make push$"
     r"|^facegan (invoke|studio) .*--endpoint (?!http)"
 )
 # `facegan report RUN` in backticks, or from a line's start or a label to the line's end.
-NEXT_STEP = re.compile(r"`(facegan [^`]+)`|(?:^|[:,;] )\s*(facegan [a-z][^`\n]*)$", re.M)
+NAMED = rf"(?:{'|'.join(PROGRAMS)}) [^`\n]*"
+NEXT_STEP = re.compile(rf"`({NAMED})`|(?:^|[:,;] )[ \t]*({NAMED})$", re.M)
 PLACEHOLDER = re.compile(r"…|\b[A-Z]{3,}\d?\b(?!=)|\bN\b")
 FENCE = re.compile(r"^( *)```([a-z]*)\n(.*?)^\1```", re.M | re.S)
 SHELL = ("sh", "bash")
