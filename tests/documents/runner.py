@@ -43,11 +43,12 @@ class Reader:
         folder: Where files are made; holds what the documents take for granted.
         first_port: The port that stands in for 8080; those after it for 8081 and so on.
         aws: The address of a server that stands in for AWS.
+        facegan: The socket of quick_facegan.py.
     """
 
     followed: ClassVar[set[str]] = set()  # next steps that ran already, in any folder
 
-    def __init__(self, folder: Path, first_port: int, aws: str) -> None:
+    def __init__(self, folder: Path, first_port: int, aws: str, facegan: Path) -> None:
         self.folder, self.first_port = folder, first_port
         self.made: set[str] = set()
         self.suggested: dict[str, str] = {}  # a next step that was printed → by what
@@ -55,10 +56,10 @@ class Reader:
         self.functions: list[str] = []
         self.names: dict[str, Any] = {"__name__": "__main__"}
         (folder / "bin").mkdir()
-        for name in ("python", "facegan"):
-            command = "-m facegan.cli " if name == "facegan" else ""
+        quick = f"-I -S {ROOT / 'tests' / 'documents' / 'quick_facegan.py'} {facegan}"
+        for name, words in (("python", ""), ("facegan", quick)):
             wrapper = folder / "bin" / name
-            wrapper.write_text(f'#!/bin/sh\nexec "{sys.executable}" {command}"$@"\n')
+            wrapper.write_text(f'#!/bin/sh\nexec "{sys.executable}" {words} "$@"\n')
             wrapper.chmod(0o755)
         beside = str(Path(sys.executable).parent)  # gunicorn
         self.environment = os.environ | {
@@ -171,6 +172,7 @@ class Reader:
         found = re.search(r"(?:--port |SAGEMAKER_BIND_TO_PORT=)(\d+)", line)
         port = int(found[1]) if found else self.first_port
         log = self.folder / f"server-{port}.log"
+        line = re.sub(r"\bfacegan serve", f"{sys.executable} -m facegan.cli serve", line)
         if port in self.servers:
             return log
         line += "" if found else f" --port {port}"

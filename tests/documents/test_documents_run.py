@@ -1,11 +1,15 @@
 """Every shell block of every document, every example of every help, every printed next step runs.
 
 Against real servers, in folders that hold what the documents take for granted. Run by
-`make test-docs`, not by `make test`: it takes minutes. What calls AWS is in test_cloud_documents.py.
+`make test-docs`, not by `make test`: it takes minutes. What calls AWS is run by
+test_cloud_documents.py.
 """
 
 import shutil
 import socket
+import subprocess
+import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -72,11 +76,24 @@ def world(tmp_path_factory: pytest.TempPathFactory, moto_address: str) -> Path:
     return folder
 
 
+@pytest.fixture(scope="session")
+def quick_facegan(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """The socket of a process that has imported torch, and forks for each command."""
+    socket_ = tmp_path_factory.mktemp("quick") / "facegan"
+    program = ROOT / "tests" / "documents" / "quick_facegan.py"
+    with subprocess.Popen([sys.executable, str(program), str(socket_)]) as process:
+        while not socket_.exists():
+            assert process.poll() is None
+            time.sleep(0.05)
+        yield socket_
+        process.terminate()
+
+
 @pytest.fixture
-def reader(tmp_path: Path, world: Path, moto_address: str) -> Iterator[Reader]:
+def reader(tmp_path: Path, world: Path, moto_address: str, quick_facegan: Path) -> Iterator[Reader]:
     """Somebody in a folder of their own, which holds what the documents name."""
     shutil.copytree(world, tmp_path, symlinks=True, dirs_exist_ok=True)
-    somebody = Reader(tmp_path, four_free_ports(), moto_address)
+    somebody = Reader(tmp_path, four_free_ports(), moto_address, quick_facegan)
     yield somebody
     somebody.leave()
 

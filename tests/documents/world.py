@@ -24,6 +24,7 @@ def make_runs(folder: Path) -> None:
     for words in (
         ("data", "toy", "--out", runs / "toy32", "--images", 128, "--resolution", 32),
         ("data", "prepare", folder / "photos", "--out", runs / "photos64", "--resolution", 64),
+        ("data", "stream", runs / "photos64", "--out", runs / "photos64s"),
         ("data", "prepare", folder / "horses", "--out", runs / "horse2zebra", "--resolution", 32,
          "--unpaired", folder / "zebras"),
         ("train", "--data", runs / "toy32", "--out", runs / "first", "--preset", "toy32",
@@ -86,7 +87,7 @@ def make_celeba(folder: Path) -> None:
 
 
 def fill_bucket(address: str, folder: Path) -> None:
-    """Put photos into s3://bucket of a moto server."""
+    """Put photos and a streamed data set into s3://bucket of a moto server."""
     s3 = boto3.client(
         "s3", endpoint_url=address, region_name="us-east-1",
         aws_access_key_id="local", aws_secret_access_key="local",
@@ -95,3 +96,6 @@ def fill_bucket(address: str, folder: Path) -> None:
     for photo in sorted((folder / "photos").iterdir()):
         for prefix in ("photos", "ffhq"):
             s3.upload_file(str(photo), "bucket", f"{prefix}/{photo.name}")
+    streamed = folder / "runs" / "photos64s"
+    for file in (file for file in streamed.rglob("*") if file.is_file()):
+        s3.upload_file(str(file), "bucket", f"photos64s/{file.relative_to(streamed)}")
