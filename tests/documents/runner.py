@@ -33,7 +33,7 @@ FUNCTION = re.compile(r"^\w+\(\) \{.*\}$", re.M)
 PREAMBLE = """set -euo pipefail
 curl() { command curl --silent --show-error --fail-with-body --max-time 60 "$@"; }
 """
-PATIENCE_SECONDS = 900  # a machine may be busy with other things
+PATIENCE_SECONDS = 300  # a machine may be busy with other things
 
 
 class Reader:
@@ -175,7 +175,10 @@ class Reader:
         line = re.sub(r"\bfacegan serve", f"{sys.executable} -m facegan.cli serve", line)
         if port in self.servers:
             return log
-        line += "" if found else f" --port {port}"
+        if not found and "container/" in line:
+            line = f"SAGEMAKER_BIND_TO_PORT={port} {line}"
+        elif not found:
+            line += f" --port {port}"
         with log.open("wb") as file:
             server = subprocess.Popen(["bash", "-c", f"exec env {line}"], cwd=self.folder,
                                       env=self.environment, stdout=file, stderr=file)  # fmt: skip
