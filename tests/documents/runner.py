@@ -138,9 +138,12 @@ class Reader:
         )  # fmt: skip
 
     def make_way(self, lines: str) -> None:
-        """Delete what the world has where a command is about to make it, once a folder."""
+        """Delete what the world has where a command is about to make it, once a folder.
+
+        Each job on AWS has an /opt/ml of its own.
+        """
         for name in MAKES_FOLDER.findall(lines):
-            if name not in self.made:
+            if name not in self.made or name.startswith("/opt/ml"):
                 self.made.add(name)
                 shutil.rmtree(self.folder / self.typed(name), ignore_errors=True)
 
