@@ -76,11 +76,15 @@ def test_extras_that_are_to_be_installed_exist() -> None:
 
 @pytest.mark.parametrize(
     ("name", "command"),
-    [given for given in every_command() if not isinstance(given[1], click.Group)],
+    [
+        (name, command)
+        for name, command in every_command()
+        if not isinstance(command, click.Group) and not name.startswith("facegan cloud")
+    ],
     ids=lambda it: it if isinstance(it, str) else "",
 )
 def test_every_command_has_an_example(name: str, command: click.Command) -> None:
-    """In its own help, or in that of the group that it is in."""
+    """In its own help, or in that of its group."""
     group = name.rpartition(" ")[0]
     shown = [
         line
