@@ -114,18 +114,19 @@ class Reader:
         assert done.returncode == 0, f"{where}: {lines}{done.stdout[-500:]}{done.stderr[-2000:]}"
         for name in MADE.findall(self.typed(lines)):
             assert is_address(name) or (self.folder / name).exists(), f"{where}: no {name}"
-        self.note(done, f"{where}: {lines.strip()}")
+        if "--help" not in lines:  # whose examples are no next steps
+            self.note(f"{done.stdout}\n{done.stderr}", f"{where}: {lines.strip()}")
         return done.stdout
 
     def refused(self, command: str) -> list[str]:
         """Run a command that must fail, in a sentence; return the next steps that it prints."""
         done = self.bash(self.typed(command))
         assert done.returncode not in (0, 1), f"{command}: {done.stdout}{done.stderr}"
-        return self.note(done, command)
+        return self.note(f"{done.stdout}\n{done.stderr}", command)
 
-    def note(self, done: subprocess.CompletedProcess[str], where: str) -> list[str]:
+    def note(self, printed: str, where: str) -> list[str]:
         """Remember the next steps that were printed, and return them."""
-        steps = list(next_steps(f"{done.stdout}\n{done.stderr}"))
+        steps = list(next_steps(printed))
         for step in steps:
             self.suggested.setdefault(step, where)
         return steps
@@ -193,6 +194,7 @@ class Reader:
             )
             assert time.monotonic() < until, f"{where}: {line}: the server is not ready"
             time.sleep(0.1)
+        self.note(log.read_text(), f"{where}: {line}")
         return log
 
     def leave(self) -> None:
