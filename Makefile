@@ -179,8 +179,8 @@ docs: $(VENV)/.installed-docs ## The documents and the reference as web pages, i
 	@NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --strict $(ARGS)
 	@echo runs/site/index.html
 
-test-docs: $(VENV)/.installed-dev ## Every block of the README, the tour and the serving guide, run as it stands (minutes)
-	@OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m documents tests/documents $(ARGS)
+test-docs: $(VENV)/.installed-dev ## Every shell block of the documents, example of a help and printed next step, run (minutes)
+	@OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m documents -n auto --maxprocesses 4 --dist worksteal tests/documents $(ARGS)
 
 rooms:                      ## Draw the picture of rooms anew, after a change to tests/test_rooms.py
 	@$(PYTHON) docs/site/draw_rooms.py

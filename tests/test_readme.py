@@ -15,7 +15,7 @@ import click
 import numpy as np
 import pytest
 from botocore.validate import ParamValidator
-from documents.blocks import ROOT, SHELL, blocks_of, commands_of
+from documents.blocks import ROOT, SHELL, blocks_of, commands_of, documents, help_examples
 
 from facegan.cli.__main__ import VERBS, facegan, run_safely
 from facegan.cli.train import command as train
@@ -23,11 +23,7 @@ from facegan.cli.train import plan_run
 from facegan.gans import FAMILIES
 from facegan.training import TrainingConfig
 
-FOLDERS = ("docs", "container", "docker", "local_test", "infra", "notebooks")
-DOCUMENTS = [
-    *sorted(ROOT.glob("*.md")),
-    *sorted(file for folder in FOLDERS for file in (ROOT / folder).rglob("*.md")),
-]
+DOCUMENTS = documents()
 
 
 def blocks(document: Path, language: str) -> list[str]:
@@ -61,6 +57,11 @@ COMMANDS = [
     pytest.param(words, id=f"{document.relative_to(ROOT)}: {' '.join(words)}")
     for document in DOCUMENTS
     for command in dict.fromkeys(typed_in(document))
+    for words in words_of(command)
+] + [
+    pytest.param(words, id=f"{example.source}: {' '.join(words)}")
+    for example in help_examples()
+    for command in example.commands
     for words in words_of(command)
 ]
 

@@ -3,24 +3,37 @@
 import json
 import os
 import re
+import shutil
 import signal
 import subprocess
 import sys
 import time
 import urllib.request
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
-from documents.blocks import ROOT, SHELL, Block, answers_of, blocks_of, commands_of
+from documents.blocks import (
+    ROOT,
+    SHELL,
+    Block,
+    Example,
+    answers_of,
+    blocks_of,
+    commands_of,
+    next_steps,
+)
+from documents.substitutions import place_of, run_here, shortened
 
 SERVER = re.compile(r"(^|\s)(facegan serve|container/inference/serve)\b")
 PORT = re.compile(r"\b808[0-9]\b")
+MADE = re.compile(r" (?:--out|-o) (\S+)")
+MAKES_FOLDER = re.compile(r"\bfacegan\S* (?:data|train)\b(?!.* --resume).* --out (\S+)")
 FUNCTION = re.compile(r"^\w+\(\) \{.*\}$", re.M)
 # Quiet curls that fail where the server refuses.
 PREAMBLE = """set -euo pipefail
 curl() { command curl --silent --show-error --fail-with-body --max-time 60 "$@"; }
 """
-PATIENCE_SECONDS = 900  # a machine may be busy with other things
+PATIENCE_SECONDS = 300  # a machine may be busy with other things
 
 
 class Reader:
@@ -29,19 +42,24 @@ class Reader:
     Args:
         folder: Where files are made; holds what the documents take for granted.
         first_port: The port that stands in for 8080; those after it for 8081 and so on.
-        changes: What is typed instead: a part of a command → its stand-in.
+        aws: The address of a server that stands in for AWS.
+        facegan: The socket of quick_facegan.py.
     """
 
-    def __init__(self, folder: Path, first_port: int, changes: dict[str, str]) -> None:
-        self.folder, self.first_port, self.changes = folder, first_port, changes
+    followed: ClassVar[set[str]] = set()  # next steps that ran already, in any folder
+
+    def __init__(self, folder: Path, first_port: int, aws: str, facegan: Path) -> None:
+        self.folder, self.first_port = folder, first_port
+        self.made: set[str] = set()
+        self.suggested: dict[str, str] = {}  # a next step that was printed → by what
         self.servers: dict[int, subprocess.Popen[bytes]] = {}
         self.functions: list[str] = []
         self.names: dict[str, Any] = {"__name__": "__main__"}
         (folder / "bin").mkdir()
-        for name in ("python", "facegan"):
-            command = "-m facegan.cli " if name == "facegan" else ""
+        quick = f"-I -S {ROOT / 'tests' / 'documents' / 'quick_facegan.py'} {facegan}"
+        for name, words in (("python", ""), ("facegan", quick)):
             wrapper = folder / "bin" / name
-            wrapper.write_text(f'#!/bin/sh\nexec "{sys.executable}" {command}"$@"\n')
+            wrapper.write_text(f'#!/bin/sh\nexec "{sys.executable}" {words} "$@"\n')
             wrapper.chmod(0o755)
         beside = str(Path(sys.executable).parent)  # gunicorn
         self.environment = os.environ | {
@@ -51,54 +69,95 @@ class Reader:
             # boto3's calls to AWS reach the first server.
             "AWS_ENDPOINT_URL_SAGEMAKER_RUNTIME": f"http://localhost:{first_port}",
             "AWS_ACCESS_KEY_ID": "local", "AWS_SECRET_ACCESS_KEY": "local",
-            "AWS_DEFAULT_REGION": "local",
+            "AWS_DEFAULT_REGION": "us-east-1",
+            "AWS_ENDPOINT_URL": aws,
         }  # fmt: skip
 
     def read(self, document: Path) -> None:
         """Run every shell and Python block, and hold each to the JSON that follows it."""
         for block, answer in answers_of(blocks_of(document)):
-            where = f"{document.name}, line {block.line}"
+            where = f"{document.relative_to(ROOT)}:{block.line}"
             if block.language in SHELL:
-                self.type_in(block, answer, where)
+                self.type_in(Example(where, tuple(commands_of(block.text))), answer)
             elif block.language == "python":
                 self.run_python(block, where)
 
     def typed(self, text: str) -> str:
         """What is typed instead of a text."""
-        for old, new in self.changes.items():
-            text = text.replace(old, new)
-        return PORT.sub(lambda found: str(self.first_port + int(found[0]) - 8080), text)
+        short = shortened(text)
+        return PORT.sub(lambda found: str(self.first_port + int(found[0]) - 8080), short)
 
-    def type_in(self, block: Block, answer: Block | None, where: str) -> None:
-        """Run a shell block; a server is started and waited for, and stays."""
+    def type_in(self, example: Example, answer: Block | None = None) -> None:
+        """Run commands that stand together; a server is started and waited for, and stays."""
         rest, told, log = "", "", None
-        for line in commands_of(block.text):
+        for line in run_here(example).commands:
             if SERVER.search(line):
-                told += self.run_shell(rest, where)
-                log = self.serve(self.typed(line), where)
+                told += self.run_shell(rest, example.source)
+                log = self.serve(self.typed(line), example.source)
                 rest = ""
             else:
                 rest += line + "\n"
-        told += self.run_shell(rest, where, is_refusal(answer))
+        told += self.run_shell(rest, example.source, is_refusal(answer))
         if answer is not None:
-            compare(told if log is None else last_request_in(log), answer.text, where)
+            compare(told if log is None else last_request_in(log), answer.text, example.source)
 
     def run_shell(self, lines: str, where: str, refuses: bool = False) -> str:
         """Run lines in bash, after the functions that earlier ones have defined."""
         if not lines:
             return ""
-        script = PREAMBLE + "\n".join(self.functions) + "\n" + self.typed(lines)
-        done = subprocess.run(["bash", "-c", script], cwd=self.folder, env=self.environment,
-                              capture_output=True, timeout=PATIENCE_SECONDS)  # fmt: skip
-        told = done.stdout.decode(errors="replace")
+        self.make_way(lines)
+        done = self.bash("\n".join([PREAMBLE, *self.functions, self.typed(lines)]))
+        self.functions += FUNCTION.findall(self.typed(lines))
         if refuses:
             assert done.returncode != 0, f"{where}: was not refused"
-        else:
-            assert done.returncode == 0, (
-                f"{where}: {lines}{told[-500:]}{done.stderr.decode()[-2000:]}"
-            )
-        self.functions += FUNCTION.findall(self.typed(lines))
-        return told
+            return done.stdout
+        assert done.returncode == 0, f"{where}: {lines}{done.stdout[-500:]}{done.stderr[-2000:]}"
+        for name in MADE.findall(self.typed(lines)):
+            assert is_address(name) or (self.folder / name).exists(), f"{where}: no {name}"
+        if "--help" not in lines:  # whose examples are no next steps
+            self.note(f"{done.stdout}\n{done.stderr}", f"{where}: {lines.strip()}")
+        return done.stdout
+
+    def refused(self, command: str) -> list[str]:
+        """Run a command that must fail, in a sentence; return the next steps that it prints."""
+        done = self.bash(self.typed(command))
+        assert done.returncode not in (0, 1), f"{command}: {done.stdout}{done.stderr}"
+        return self.note(f"{done.stdout}\n{done.stderr}", command)
+
+    def note(self, printed: str, where: str) -> list[str]:
+        """Remember the next steps that were printed, and return them."""
+        steps = list(next_steps(printed))
+        for step in steps:
+            self.suggested.setdefault(step, where)
+        return steps
+
+    def bash(self, script: str) -> subprocess.CompletedProcess[str]:
+        """Run a script in the folder."""
+        return subprocess.run(
+            ["bash", "-c", script], cwd=self.folder, env=self.environment, capture_output=True,
+            timeout=PATIENCE_SECONDS, text=True, errors="replace",
+        )  # fmt: skip
+
+    def make_way(self, lines: str) -> None:
+        """Delete what the world has where a command is about to make it, once a folder.
+
+        Each job on AWS has an /opt/ml of its own.
+        """
+        for name in MAKES_FOLDER.findall(lines):
+            if name not in self.made or name.startswith("/opt/ml"):
+                self.made.add(name)
+                shutil.rmtree(self.folder / self.typed(name), ignore_errors=True)
+
+    def follow_next_steps(self) -> list[str]:
+        """Run each next step that was printed, and those that these print; return all."""
+        steps: list[str] = []
+        while ahead := [step for step in self.suggested if step not in steps]:
+            for step in ahead:
+                steps.append(step)
+                if step not in self.followed and not place_of(step):
+                    self.followed.add(step)
+                    self.type_in(Example(f"after {self.suggested[step]!r}", (step,)))
+        return steps
 
     def run_python(self, block: Block, where: str) -> None:
         """Run a Python block, after those of the document before it, in the folder."""
@@ -117,9 +176,13 @@ class Reader:
         found = re.search(r"(?:--port |SAGEMAKER_BIND_TO_PORT=)(\d+)", line)
         port = int(found[1]) if found else self.first_port
         log = self.folder / f"server-{port}.log"
+        line = re.sub(r"\bfacegan serve", f"{sys.executable} -m facegan.cli serve", line)
         if port in self.servers:
             return log
-        line += "" if found else f" --port {port}"
+        if not found and "container/" in line:
+            line = f"SAGEMAKER_BIND_TO_PORT={port} {line}"
+        elif not found:
+            line += f" --port {port}"
         with log.open("wb") as file:
             server = subprocess.Popen(["bash", "-c", f"exec env {line}"], cwd=self.folder,
                                       env=self.environment, stdout=file, stderr=file)  # fmt: skip
@@ -131,6 +194,7 @@ class Reader:
             )
             assert time.monotonic() < until, f"{where}: {line}: the server is not ready"
             time.sleep(0.1)
+        self.note(log.read_text(), f"{where}: {line}")
         return log
 
     def leave(self) -> None:
@@ -139,6 +203,11 @@ class Reader:
             server.send_signal(signal.SIGTERM)
         for server in self.servers.values():
             server.wait(60)
+
+
+def is_address(name: str) -> bool:
+    """Whether a name is an address, no file."""
+    return "://" in name
 
 
 def answers(port: int) -> bool:

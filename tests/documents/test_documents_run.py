@@ -1,61 +1,104 @@
-"""Every block of the README and of the serving guide does what it says, against real servers.
+"""Every shell block of every document, every example of every help, every printed next step runs.
 
-Run by `make test-docs`, not by `make test`: it takes a minute or two.
+Against real servers, in folders that hold what the documents take for granted. Run by
+`make test-docs`, not by `make test`: it takes minutes. What calls AWS is run by
+test_cloud_documents.py.
 """
 
+import shutil
 import socket
+import subprocess
+import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from documents.blocks import ROOT, SHELL, Block, blocks_of, commands_of
+from documents.blocks import ROOT, Example, document_examples, documents, help_examples
 from documents.runner import Reader
+from documents.substitutions import run_here
+from documents.world import fill_bucket, make_files, make_runs
 from free_ports import free_port
-
-from facegan.artifact import pack_artifact, save_artifact
-from facegan.gans import build_gan
 
 pytestmark = pytest.mark.documents
 
-SHAPE = (3, 32, 32)
-CLASSES = {"long": 16, "short": 32, "bald": 16}
-# Typed instead, so that minutes become seconds.
-SHORTER = {
-    "--images 20000": "--images 600",
-    "--family dcgan --preset toy32": "--family dcgan --preset toy32 --total-kimg 1",
-    "--out runs/first --resume": "--out runs/first --resume --total-kimg 1",
-    "--samples 500": "--samples 300",
-    "facegan data prepare photos.zip": ": facegan data prepare photos.zip",
+GUIDE = (
+    "docs/wire.md",
+    "docs/serving.md",
+    "docs/serving-models.md",
+)  # one guide, one set of servers
+FROM_NOTHING = ("README.md", "docs/tour.md")
+OTHERS = [
+    document
+    for document in documents()
+    if str(document.relative_to(ROOT)) not in GUIDE + FROM_NOTHING
+    and any(run_here(example).commands for example in document_examples(document))
+]
+HELPS = [example for example in help_examples() if run_here(example).commands]
+# What a help takes for running.
+SERVERS = {
+    "facegan invoke --help": (
+        "facegan serve runs/first/model.tar.gz",
+        "facegan serve runs/style/model.tar.gz --port 8081",
+    )
 }
-# What a block begins with that runs elsewhere, and where: another line of CI, or a test.
-ELSEWHERE = {
-    "make demo": ".ci/run",
-    "make test": ".ci/run",
-    "make setup": "Makefile",  # `make test` begins with it
-    ". .venv/bin/activate": "Makefile",
-    "make build": ".ci/containers",
-    "make local-test": ".ci/containers",
-    "make studio": "Makefile",  # a page for people, with tests of its own
-    "facegan studio": "Makefile",
-    "make notebook": "Makefile",
-    "local_test/": "tests/local_test/test_scripts.py",
-    # These need an account: their flags alone are held.
-    "facegan cloud": "tests/test_readme.py",
-    "facegan invoke --endpoint faces --region": "tests/test_readme.py",
-}
+# A command that is refused prints the next one, which runs.
+REFUSED = (
+    "facegan data show toy64 --out grid.png",
+    "facegan data check photos",
+    "facegan data check photos.zip",
+    "facegan data prepare runs/first --out runs/x --resolution 32",
+    "facegan train --data photos.zip --out runs/x",
+    "facegan train --data runs/first --out runs/x",
+    "facegan train --data runs/first/model.tar.gz --out runs/x",
+    "facegan train --data nowhere --out runs/x",
+    "facegan train --data runs/toy32 --out runs/first",
+    "facegan generate runs/toy32",
+    "facegan serve runs/toy32",
+    "facegan evaluate photos --data runs/toy32",
+    "facegan report runs/toy32",
+)
+
+
+@pytest.fixture(scope="session")
+def moto_address() -> Iterator[str]:
+    from moto.server import ThreadedMotoServer
+
+    server = ThreadedMotoServer(port=0, verbose=False)
+    server.start()
+    _, port = server.get_host_and_port()
+    yield f"http://127.0.0.1:{port}"
+    server.stop()
+
+
+@pytest.fixture(scope="session")
+def world(tmp_path_factory: pytest.TempPathFactory, moto_address: str) -> Path:
+    """A folder with all that the documents name, and the same photos on S3."""
+    folder = tmp_path_factory.mktemp("world")
+    make_files(folder)
+    make_runs(folder)
+    fill_bucket(moto_address, folder)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def quick_facegan(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """The socket of a process that has imported torch, and forks for each command."""
+    socket_ = tmp_path_factory.mktemp("quick") / "facegan"
+    program = ROOT / "tests" / "documents" / "quick_facegan.py"
+    with subprocess.Popen([sys.executable, str(program), str(socket_)]) as process:
+        while not socket_.exists():
+            assert process.poll() is None
+            time.sleep(0.05)
+        yield socket_
+        process.terminate()
 
 
 @pytest.fixture
-def reader(tmp_path: Path) -> Iterator[Reader]:
-    """Somebody in a folder of their own, with two models and the repository's scripts."""
-    for name, family, preset, classes in (
-        ("first", "dcgan", "toy32", None), ("style", "stylegan2", "tiny-conditional", CLASSES),
-    ):  # fmt: skip
-        folder = tmp_path / "runs" / name
-        save_artifact(build_gan(family, preset, SHAPE, seed=0, classes=classes), folder)
-        pack_artifact(folder, folder / "model.tar.gz")
-    (tmp_path / "container").symlink_to(ROOT / "container")
-    somebody = Reader(tmp_path, four_free_ports(), SHORTER)
+def reader(tmp_path: Path, world: Path, moto_address: str, quick_facegan: Path) -> Iterator[Reader]:
+    """Somebody in a folder of their own, which holds what the documents name."""
+    shutil.copytree(world, tmp_path, symlinks=True, dirs_exist_ok=True)
+    somebody = Reader(tmp_path, four_free_ports(), moto_address, quick_facegan)
     yield somebody
     somebody.leave()
 
@@ -75,30 +118,36 @@ def is_free(port: int) -> bool:
 
 def test_the_serving_guide_runs(reader: Reader) -> None:
     """Its pages in order, with one set of servers."""
-    for name in ("wire", "serving", "serving-models"):
-        reader.read(ROOT / "docs" / f"{name}.md")
+    for name in GUIDE:
+        reader.read(ROOT / name)
+    reader.follow_next_steps()
 
 
-@pytest.mark.parametrize("name", ["README.md", "docs/tour.md"])
-def test_it_runs_from_pictures_to_faces(reader: Reader, name: str, tmp_path: Path) -> None:
-    """The way from nothing: the run is made by the document itself."""
-    (tmp_path / "runs" / "first").rename(tmp_path / "not-needed")
-    for block in blocks_of(ROOT / name):
-        if block.language == "python":
-            reader.run_python(block, name)
-        elif block.language in SHELL:
-            lines = [line for line in commands_of(block.text) if not runs_elsewhere(line)]
-            here = Block(block.language, "\n".join(lines), block.line)
-            reader.type_in(here, None, f"{name}, line {block.line}")
+@pytest.mark.parametrize("name", FROM_NOTHING)
+def test_it_runs_from_images_to_faces(reader: Reader, name: str, tmp_path: Path) -> None:
+    """The way from nothing: the document makes the run; the next steps it prints run, too."""
+    shutil.rmtree(tmp_path / "runs")
+    reader.read(ROOT / name)
     assert (tmp_path / "runs" / "first" / "model.tar.gz").exists()
     assert (tmp_path / "faces.png").read_bytes().startswith(b"\x89PNG")
+    assert reader.follow_next_steps()
 
 
-def runs_elsewhere(line: str) -> bool:
-    """Whether another part of CI runs a line: each of its commands is named there."""
-    found = [(start, place) for start, place in ELSEWHERE.items() if line.startswith(start)]
-    for start, place in found:
-        assert (ROOT / place).exists(), place
-        if start.startswith("make ") and place.startswith(".ci"):
-            assert start in (ROOT / place).read_text(), f"{place} does not run {start}"
-    return bool(found)
+@pytest.mark.parametrize("document", OTHERS, ids=lambda it: str(it.relative_to(ROOT)))
+def test_every_shell_block_runs(reader: Reader, document: Path) -> None:
+    for example in document_examples(document):
+        reader.type_in(example)
+    reader.follow_next_steps()
+
+
+@pytest.mark.parametrize("example", HELPS, ids=lambda it: it.source)
+def test_every_example_of_every_help_runs(reader: Reader, example: Example) -> None:
+    reader.type_in(Example(example.source, SERVERS.get(example.source, ())))
+    reader.type_in(example)
+    reader.follow_next_steps()
+
+
+@pytest.mark.parametrize("command", REFUSED)
+def test_what_a_refusal_proposes_runs(reader: Reader, command: str) -> None:
+    assert reader.refused(command), "it proposes nothing"
+    reader.follow_next_steps()

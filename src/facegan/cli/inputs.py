@@ -91,7 +91,7 @@ def refuse_model(found: Found) -> None:
         raise ArtifactError(
             f"There is no model at {found.path}: it does not exist.",
             similar_path(found.path)
-            or "Train one: facegan train --data DIR --out RUN ends with RUN/model.tar.gz.",
+            or "Train one, which ends as RUN/model.tar.gz: facegan train --data DIR --out RUN",
         )
     if found.kind == "unreadable":
         raise ArtifactError(f"{found.path} cannot be read: {found.text}.", "Check its permissions.")
@@ -99,8 +99,8 @@ def refuse_model(found: Found) -> None:
     if found.kind in ("images", "data set"):
         data = shlex.quote(str(found.path))
         hint = (
-            f"Train one on it: facegan train --data {data} --out runs/first ends with "
-            "runs/first/model.tar.gz."
+            "Train one on it, which ends as runs/first/model.tar.gz: "
+            f"facegan train --data {data} --out runs/first"
         )
     elif found.kind == "pickle":
         hint = "Pickled models are never loaded. A model is the model.tar.gz of a run."

@@ -74,9 +74,9 @@ def command(
       facegan invoke --endpoint-url http://localhost:8080 --latents z.npy --out faces.npy
 
     \b
-    A walk between faces, as an animation; faces 0 to 3 with the finer styles of 7, 8 and 9:
+    A walk between faces, as an animation; a table of mixed styles, of a stylegan2 at port 8081:
       facegan invoke --endpoint-url http://localhost:8080 --seeds 3,8 --interpolate 24 --out a.webp
-      facegan invoke --endpoint-url http://localhost:8080 --seeds 0-3 --mix 7,8,9 --out mixed.png
+      facegan invoke --endpoint-url http://localhost:8081 --seeds 0-3 --mix 7,8,9 --out mixed.png
 
     \b
     A smaller file; a zip of PNGs named by seed; a line of JSON a face, streamed:

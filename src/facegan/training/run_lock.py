@@ -10,6 +10,7 @@ import fcntl
 import json
 import logging
 import os
+import shlex
 import socket
 import time
 from collections.abc import Iterator
@@ -92,7 +93,8 @@ def check_no_run(folder: Path) -> None:
     if (folder / PLAN_NAME).exists():
         raise RunError(
             f"{folder} already holds a run.",
-            "Go on with it by --resume, name another --out, or delete the folder.",
+            f"Continue it by `facegan train --out {shlex.quote(str(folder))} --resume`, name "
+            "another --out, or delete the folder.",
         )
 
 
