@@ -348,7 +348,8 @@ def get_resources(account: Account, call: ApiCall) -> Response:
     if not call.body.get("PaginationToken"):
         ecr = account.client("ecr")
         configs = account.sagemaker.endpoint_configs.values()
-        tagged = [(one.arn, one.tags) for one in configs]
+        prefix = f"arn:aws:sagemaker:{REGION}:{NUMBER}:endpoint-config"
+        tagged = [(f"{prefix}/{one.endpoint_config_name}", one.tags) for one in configs]
         for one in ecr.describe_repositories()["repositories"]:
             tags = ecr.list_tags_for_resource(resourceArn=one["repositoryArn"])["tags"]
             tagged.append((one["repositoryArn"], tags))
@@ -402,9 +403,9 @@ def delete_group(account: Account, call: ApiCall) -> Response:
 
 def invoke(account: Account, call: ApiCall) -> Response:
     """moto's endpoint answers with a fixed text: here a server of ours does."""
-    response = call.request.headers
-    accept = response.get("X-Amzn-SageMaker-Accept") or response.get("Accept", "image/png")
-    headers = {"Content-Type": response["Content-Type"], "Accept": accept}
+    given = call.request.headers
+    accept = given.get("X-Amzn-SageMaker-Accept") or given.get("Accept", "image/png")
+    headers = {"Content-Type": given["Content-Type"], "Accept": accept}
     return drawn(account, call.request.get_data(), headers)
 
 
@@ -462,12 +463,12 @@ def simulate(account: Account, call: ApiCall) -> Response:
     form = parse_qs(call.body.decode())
     actions = [values[0] for name, values in form.items() if name.startswith("ActionNames")]
     results = "".join(ALLOWED.format(action) for action in actions)
-    response = f"<IsTruncated>false</IsTruncated><EvaluationResults>{results}</EvaluationResults>"
-    return Response(IAM.format("SimulatePrincipalPolicy", response), mimetype="text/xml")
+    text = f"<IsTruncated>false</IsTruncated><EvaluationResults>{results}</EvaluationResults>"
+    return Response(IAM.format("SimulatePrincipalPolicy", text), mimetype="text/xml")
 
 
 def execute_change_set(account: Account, call: ApiCall) -> Response:
-    """moto cannot make API Gateway's and Lambda's resources of the template: the stack is response."""
+    """Complete the stack, of whose template moto cannot make API Gateway's and Lambda's parts."""
     from moto.cloudformation.models import cloudformation_backends
 
     backend = cloudformation_backends[NUMBER][REGION]

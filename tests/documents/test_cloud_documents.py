@@ -9,6 +9,7 @@ import shlex
 import shutil
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -148,24 +149,33 @@ BEFORE = {
 }
 
 
+# What the documents cannot know → what it is here.
+NAMED_BY_AWS = {
+    "https://ID.execute-api.eu-west-1.amazonaws.com": "$AWS_ENDPOINT_URL/door",
+    "--secret-id ARN": "--secret-id facegan-door-key",
+}
+
+
 class Reader:
     """Somebody who types commands in a folder, with an account of their own.
 
     Args:
         folder: Where files are made.
         account: What stands for AWS.
+        facegan: The socket of sure_facegan.py.
     """
 
-    def __init__(self, folder: Path, account: Account) -> None:
+    def __init__(self, folder: Path, account: Account, facegan: Path) -> None:
         self.folder, self.account = folder, account
         self.followed: set[str] = set()
         self.failures: list[str] = []
         tools = folder / ".venv" / "bin"  # where `make` looks
         tools.mkdir(parents=True)
-        scripts = {"facegan": HERE / "sure_facegan.py", "aws": HERE / "aws_stand_in.py",
+        quick = f"-I -S {HERE / 'quick_facegan.py'} {facegan}"
+        scripts = {"facegan": quick, "aws": HERE / "aws_stand_in.py",
                    "docker": ROOT / "tests/cloud/docker_stand_in.py"}  # fmt: skip
         for name, script in scripts.items():
-            (tools / name).write_text(f'#!/bin/sh\nexec "{sys.executable}" "{script}" "$@"\n')
+            (tools / name).write_text(f'#!/bin/sh\nexec "{sys.executable}" {script} "$@"\n')
             (tools / name).chmod(0o755)
         (tools / "python").touch()
         (folder / ".venv" / ".installed").touch()
@@ -191,6 +201,8 @@ class Reader:
 
     def run(self, line: str, where: str) -> str:
         """Run a line; what it printed. Where it fails, that is noted."""
+        for old, new in NAMED_BY_AWS.items():
+            line = line.replace(old, new)
         done = subprocess.run(["bash", "-o", "pipefail", "-c", line], cwd=self.folder,
                               env=self.environment, stdin=subprocess.DEVNULL,
                               capture_output=True, text=True, timeout=300)  # fmt: skip
@@ -226,7 +238,7 @@ def command_of(words: list[str]) -> click.Command:
 
 
 @pytest.fixture(scope="module")
-def made(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Path, Account]]:
+def made(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Path, Account, Path]]:
     """What a reader has before the first command: photos, a model; and a server of that."""
     folder = tmp_path_factory.mktemp("reader")
     (folder / "photos").mkdir()
@@ -250,28 +262,34 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Path, Accou
         [*facegan_here, "serve", str(model), "--port", str(port)], cwd=folder,
         env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
     )  # fmt: skip
+    place = tmp_path_factory.mktemp("s") / "s"
+    waiting = subprocess.Popen([sys.executable, str(HERE / "sure_facegan.py"), str(place)],
+                               env=environment)  # fmt: skip
     account = Account(model, f"http://127.0.0.1:{port}")
     try:
-        while not answers(port):
+        while not (place.exists() and answers(port)):
             assert server.poll() is None, "the server has ended"
-        yield folder, account
+            assert waiting.poll() is None, "sure_facegan.py has ended"
+            time.sleep(0.1)
+        yield folder, account, place
     finally:
+        waiting.terminate()
         account.close()
         server.terminate()
         server.wait(60)
 
 
 @pytest.fixture
-def reader(made: tuple[Path, Account], tmp_path: Path) -> Reader:
+def reader(made: tuple[Path, Account, Path], tmp_path: Path) -> Reader:
     """Somebody with the settings that docs/sagemaker.md tells to write, and an empty account."""
-    folder, account = made
+    folder, account, facegan = made
     account.empty()
     shutil.copytree(folder, tmp_path, dirs_exist_ok=True)
     settings = next(it for it in blocks_of(ROOT / "docs/sagemaker.md") if it.language == "toml")
     (tmp_path / "facegan.toml").write_text(settings.text)
     for name in ("Makefile", "pyproject.toml", "constraints.txt"):
         (tmp_path / name).symlink_to(ROOT / name)
-    return Reader(tmp_path, account)
+    return Reader(tmp_path, account, facegan)
 
 
 def followed(example: Example) -> list[str]:
