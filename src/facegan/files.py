@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 JSON_BYTES = 2**24  # of a JSON file at most: ours are a thousandth of that
+LOG_BYTES = 2**30  # of a run's metrics.jsonl at most
 
 
 def write_aside(path: Path, content: bytes) -> None:
@@ -93,13 +94,18 @@ def read_regular(path: Path, most: int) -> bytes:
     """
     if path.is_symlink():
         raise ValueError("it is a symbolic link")
-    with open(os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_NOFOLLOW), "rb") as stream:
+    with open(path, "rb", opener=open_safely) as stream:
         facts = os.fstat(stream.fileno())
         if not stat.S_ISREG(facts.st_mode):
             raise ValueError("it is not a regular file")
         if facts.st_size > most:
             raise ValueError(f"it has {facts.st_size:,} bytes, more than {most:,}")
         return stream.read()
+
+
+def open_safely(path: str, flags: int) -> int:
+    """Open a file for :func:`open`: refuse a link, and do not wait at a pipe."""
+    return os.open(path, flags | os.O_NONBLOCK | os.O_NOFOLLOW)
 
 
 def read_json(path: Path, most: int = JSON_BYTES) -> dict[str, Any]:
@@ -120,6 +126,8 @@ def parse_json(content: bytes | str) -> dict[str, Any]:
     """
     try:
         text = content.decode() if isinstance(content, bytes) else content
+        if not text.strip(" \t\r\n\0"):
+            raise ValueError("it is empty")
         found = json.loads(text)
         if "\\ud" in text.lower():  # half a character could not be printed or written
             json.dumps(found, ensure_ascii=False).encode()

@@ -182,11 +182,13 @@ def holds_more(path: Path, runs: list[str]) -> bool:
 
 
 def is_data_set(manifest: Path) -> bool:
-    """Whether a dataset.json is one that facegan wrote."""
+    """Whether a dataset.json is one that facegan wrote, or so damaged that its reader must tell."""
     try:
+        if not manifest.is_file():
+            return True
         facts = json.loads(manifest.read_bytes())
     except (OSError, ValueError, RecursionError):
-        return False
+        return True
     return isinstance(facts, dict) and facts.get("format") == "facegan-dataset"
 
 
@@ -200,7 +202,7 @@ def what_files_are(path: Path) -> Found:
         folders.sort()
         if "dataset.json" in files and parent != str(path):
             below = Path(parent)
-            if is_data_set(below / "dataset.json"):
+            if (below / "dataset.json").exists() and is_data_set(below / "dataset.json"):
                 data_set, folders[:] = data_set or below, []
                 continue
         for name in files:

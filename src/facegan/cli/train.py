@@ -279,10 +279,26 @@ def check_quickly(
             "Draw one with: facegan data toy --out DIR"
         )
     for name in ("data", "evaluate_data"):
+        if not asked.get(name, "").isascii():
+            refuse_undecoded(name, asked[name])
         if name in asked and not asked[name].startswith(S3):
             refuse_data(what_is(asked[name]), asked.get("resolution") or 64)
     if out is not None and not resume:
         check_free(out)
+
+
+def refuse_undecoded(name: str, path: str) -> None:
+    """Refuse a path that is no UTF-8: the run's record is JSON and could not hold it.
+
+    Raises:
+        ConfigError: it is none.
+    """
+    try:
+        absolute(path).encode()
+    except UnicodeEncodeError:
+        raise ConfigError(
+            f"{to_flag(name)} {path!a} is no name in UTF-8.", "Rename the folder, or link it."
+        ) from None
 
 
 def recorded_plan(out: Path) -> dict[str, Any]:
@@ -694,11 +710,11 @@ def say_finished(trainer: Any, folder: Any) -> None:
     reached, more = [], []
     if trainer.images_seen >= trainer.total_images:
         reached.append(f"{trainer.kimg:g} of {trainer.total_images / 1000:g} kimg")
-        more.append(f"--total-kimg {2 * trainer.total_images / 1000:g}")
+        more.append(f"--total-kimg {2 * max(trainer.kimg, trainer.total_images / 1000):g}")
     minutes = trainer.config.max_minutes
     if minutes is not None and trainer.train_seconds >= minutes * 60:
         reached.append(f"{trainer.train_seconds:.0f} of {minutes * 60:.0f} s")
-        more.append(f"--max-minutes {max(2 * minutes, 30):g}")
+        more.append(f"--max-minutes {max(2 * minutes, trainer.train_seconds / 30, 30):g}")
     click.echo(f"Already finished ({', '.join(reached)}). Give more: {' '.join(more)}.")
     click.echo(f"Model: {folder.archive}")
 

@@ -29,7 +29,7 @@ LOCK_NAME = ".lock"
 # within a few.
 PATIENCE = 5.0
 TAKEN = (errno.EWOULDBLOCK, errno.EACCES)  # EACCES: SMB
-NAME_ANOTHER = "Name another --out."
+NAME_ANOTHER = "Check its permissions, or name another --out."
 
 held: set[int] = set()  # descriptors of this process, to be closed in its forked children
 
@@ -144,6 +144,8 @@ def acquire(file: Path) -> int:
     """
     until = time.monotonic() + PATIENCE
     while True:
+        if file.is_symlink() or (file.exists() and not file.is_file()):
+            raise RunError(f"{file} is no file, so it cannot be the lock of a run.", "Delete it.")
         with writing(file, NAME_ANOTHER):
             descriptor = os.open(file, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o644)
         try:
