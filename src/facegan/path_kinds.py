@@ -290,7 +290,8 @@ def no_images(
     """
     path, found, lines = found.path, within_zip(found), list(there)
     named = f"Name {wanted}, or make one: {TOY}."
-    hint = next_command(found, resolution) or named
+    hint = "" if found.kind == "runs" else next_command(found, resolution)  # a run has no images
+    hint = hint or named
     told = f"{path} is {found.text}, not {wanted}."
     if found.kind == "missing":
         told, hint = f"{path} does not exist.", similar_path(path) or named

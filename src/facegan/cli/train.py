@@ -238,7 +238,7 @@ def command(
     asked = {name: value for name, value in options.items() if value is not None}
     environment = WorkerEnvironment.from_mapping(os.environ)
     if environment is None or environment.rank == 0:
-        check_quickly(out, asked, given, resume)
+        check_quickly(out, asked, given, resume, processes or 1)
     if out is None:
         raise click.UsageError("Missing option '--out': the folder of the run.")
     for name in ("data", "evaluate_data"):
@@ -258,7 +258,11 @@ def command(
 
 
 def check_quickly(
-    out: Path | None, asked: dict[str, Any], given: dict[str, str], resume: bool
+    out: Path | None,
+    asked: dict[str, Any],
+    given: dict[str, str],
+    resume: bool,
+    processes: int = 1,
 ) -> None:
     """Refuse what can be told without torch, which takes seconds to import: names, paths, access.
 
@@ -272,7 +276,7 @@ def check_quickly(
     if resume and out is not None:
         refuse_run(what_is(out))
         before = recorded_plan(out)
-    check_names({**before, **asked}, given)
+    check_names({**before, **asked}, given, processes=processes)
     if "data" not in asked and not resume:
         raise click.UsageError(
             "Missing option '--data': the folder of pictures to train on. "
@@ -309,7 +313,10 @@ def recorded_plan(out: Path) -> dict[str, Any]:
 
 
 def check_names(
-    asked: dict[str, Any], given: dict[str, str], also: tuple[str, ...] = OPTIONS
+    asked: dict[str, Any],
+    given: dict[str, str],
+    also: tuple[str, ...] = OPTIONS,
+    processes: int = 1,
 ) -> None:
     """Refuse names and values that no family, preset or trainer takes; needs no torch.
 
@@ -318,13 +325,12 @@ def check_names(
     """
     from facegan.gans import check_conditional, convert, find_family, find_preset
     from facegan.training.aliases import EPOCHS
-    from facegan.training.plan import resolve_plan
+    from facegan.training.plan import check_batch, resolve_plan
 
     family = find_family(asked.get("family", FAMILY))
     side = asked.get("resolution")
-    if side is None and "data" in asked:
-        side = prepared_side(Path(asked["data"]))
-    side = convert("resolution", int, side) if side is not None else None
+    prepared = prepared_side(Path(asked["data"]), side) if "data" in asked else None
+    side = convert("resolution", int, side) if side is not None else prepared
     if side is not None:
         name = asked.get("preset") or family.default_preset(side)
     else:
@@ -343,22 +349,31 @@ def check_names(
     preset = find_preset(family, name).replaced(numbers)
     check_conditional(family, preset)
     if asked.get("preset"):
-        config.completed_by(preset)
+        batch = config.completed_by(preset).batch_size or 0
+        check_batch(family, preset, batch, processes)
     if side is not None and asked.get("preset"):
         family.check_shape(preset, (3, side, side))
 
 
-def prepared_side(folder: Path) -> int | None:
-    """The resolution that a data set was prepared at; None of plain images, or if it is unknown."""
+def prepared_side(folder: Path, asked: Any = None) -> int | None:
+    """The resolution that a data set was prepared at; None of plain images, or if it is unknown.
+
+    Raises:
+        DatasetError: it is packed, and at another resolution than the one asked for.
+    """
     from facegan.errors import DatasetError
-    from facegan.preparing.layout import FORMAT, load_manifest
+    from facegan.preparing.layout import FORMAT, check_resolution, load_manifest
 
     try:
         manifest = load_manifest(folder)
     except DatasetError:  # its reader tells
         return None
     side = manifest.get("resolution") if manifest.get("format") == FORMAT else None
-    return side if isinstance(side, int) else None
+    if not isinstance(side, int):
+        return None
+    if manifest.get("kind") in ("packed", "streamed") and str(asked).isdecimal():
+        check_resolution(folder, side, int(asked))
+    return side
 
 
 def count_images(data: str) -> int | None:

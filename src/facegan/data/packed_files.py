@@ -35,6 +35,7 @@ from facegan.files import file_digest
 from facegan.preparing.layout import (
     AGAIN,
     VERSION,
+    check_resolution,
     load_labels,
     npy_faults,
     open_shard,
@@ -438,20 +439,6 @@ def damaged_shards(folder: Path, files: Sequence[str]) -> DatasetError:
         f"Shards of {folder} are damaged: {', '.join(files)}.",
         "Copy them again, or prepare the data set again.",
     )
-
-
-def check_resolution(folder: Path, packed: int, asked: int | None) -> None:
-    """Refuse another resolution than that of the pixels on the disk.
-
-    Raises:
-        DatasetError: it is another.
-    """
-    if asked not in (None, packed):
-        raise DatasetError(
-            f"The data set in {folder} is packed at {packed} px, not at {asked}.",
-            f"Use it at {packed} px, or prepare the pictures again: facegan data prepare SOURCE "
-            f"--out DIR --resolution {asked}.",
-        )
 
 
 def read_label_numbers(folder: Path, manifest: PackedManifest) -> Numbers | None:

@@ -170,6 +170,20 @@ def number_of_label(file: Path | str, path: str, label: Any, hint: str) -> int:
     )
 
 
+def check_resolution(folder: Path, packed: int, asked: int | None) -> None:
+    """Refuse another resolution than that of the pixels on the disk.
+
+    Raises:
+        DatasetError: it is another.
+    """
+    if asked not in (None, packed):
+        raise DatasetError(
+            f"The data set in {folder} is packed at {packed} px, not at {asked}.",
+            f"Use it at {packed} px, or prepare the pictures again: facegan data prepare SOURCE "
+            f"--out DIR --resolution {asked}.",
+        )
+
+
 @contextmanager
 def npy_faults(file: Path) -> Iterator[None]:
     """Around every reading of a .npy file: a header of any damage is a ValueError, a pipe too."""

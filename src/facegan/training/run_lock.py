@@ -76,6 +76,7 @@ def refuse_if_locked(folder: Path) -> None:
     Raises:
         RunError: it names the process.
     """
+    refuse_other_lock(folder / LOCK_NAME)
     with contextlib.suppress(OSError), (folder / LOCK_NAME).open("rb") as stream:
         try:
             fcntl.flock(stream, fcntl.LOCK_SH | fcntl.LOCK_NB)
@@ -136,6 +137,16 @@ def in_use(folder: Path) -> RunError:
     )
 
 
+def refuse_other_lock(file: Path) -> None:
+    """Refuse what lies in a lock's place and is none: a folder, a link, a pipe.
+
+    Raises:
+        RunError: it is.
+    """
+    if file.is_symlink() or (file.exists() and not file.is_file()):
+        raise RunError(f"{file} is no file, so it is not the lock of a run.", "Delete it.")
+
+
 def acquire(file: Path) -> int:
     """Lock a file and write down who holds it; its descriptor, open for as long as it is held.
 
@@ -144,8 +155,7 @@ def acquire(file: Path) -> int:
     """
     until = time.monotonic() + PATIENCE
     while True:
-        if file.is_symlink() or (file.exists() and not file.is_file()):
-            raise RunError(f"{file} is no file, so it cannot be the lock of a run.", "Delete it.")
+        refuse_other_lock(file)
         with writing(file, NAME_ANOTHER):
             descriptor = os.open(file, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o644)
         try:
