@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 JSON_BYTES = 2**24  # of a JSON file at most: ours are a thousandth of that
+LOG_BYTES = 2**30  # of a run's metrics.jsonl at most
 
 
 def write_aside(path: Path, content: bytes) -> None:
@@ -145,6 +146,8 @@ def parse_json(content: bytes | str) -> dict[str, Any]:
     """
     try:
         text = content.decode() if isinstance(content, bytes) else content
+        if not text.strip(" \t\r\n\0"):
+            raise ValueError("it is empty")
         found = json.loads(text)
         if "\\ud" in text.lower():  # half a character could not be printed or written
             json.dumps(found, ensure_ascii=False).encode()

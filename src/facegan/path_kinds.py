@@ -3,6 +3,7 @@
 Nothing is imported here that takes time, nothing is unpacked, and only regular files are opened.
 """
 
+import json
 import os
 import shlex
 import stat
@@ -14,7 +15,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from facegan.errors import DatasetError, counted, nearest
-from facegan.files import open_regular, parse_json
+from facegan.files import open_regular
 from facegan.image_files import holds_image, is_picture
 from facegan.strict_tar import PEEKED, is_tar, peek_gzip
 
@@ -181,13 +182,13 @@ def holds_more(path: Path, runs: list[str]) -> bool:
 
 
 def is_data_set(manifest: Path) -> bool:
-    """Whether a dataset.json is one that facegan wrote."""
+    """Whether a dataset.json is one that facegan wrote, or so damaged that its reader must tell."""
     try:
         with open_regular(manifest) as stream:
-            facts = parse_json(stream.read())
-    except (OSError, ValueError):
-        return False
-    return facts.get("format") == "facegan-dataset"
+            facts = json.loads(stream.read())
+    except (OSError, ValueError, RecursionError):
+        return True
+    return isinstance(facts, dict) and facts.get("format") == "facegan-dataset"
 
 
 def what_files_are(path: Path) -> Found:
@@ -200,7 +201,7 @@ def what_files_are(path: Path) -> Found:
         folders.sort()
         if "dataset.json" in files and parent != str(path):
             below = Path(parent)
-            if is_data_set(below / "dataset.json"):
+            if (below / "dataset.json").exists() and is_data_set(below / "dataset.json"):
                 data_set, folders[:] = data_set or below, []
                 continue
         for name in files:
@@ -288,7 +289,8 @@ def no_images(
     """
     path, found, lines = found.path, within_zip(found), list(there)
     named = f"Name {wanted}, or make one: {TOY}."
-    hint = next_command(found, resolution) or named
+    hint = "" if found.kind == "runs" else next_command(found, resolution)  # a run has no images
+    hint = hint or named
     told = f"{path} is {found.text}, not {wanted}."
     if found.kind == "missing":
         told, hint = f"{path} does not exist.", similar_path(path) or named

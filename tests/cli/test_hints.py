@@ -99,6 +99,8 @@ MISTAKES = [
     ["--out", "/proc/out"],
     ["--evaluate-samples", "3"],
     ["--evaluate-data", "nowhere"],
+    ["--preset", "tiny", "--resolution", "8", "--batch-size", "7", "--processes", "2"],
+    ["--data", "images\udce9"],
 ]
 
 
@@ -134,6 +136,8 @@ def test_most_mistakes_are_told_without_torch(images_dir: Path, tmp_path: Path) 
             "Only data, --max-minutes, --seed may change.",
         ),
         ("Leave seed out.", "Leave --seed out."),
+        ("A run with seed=0 (now 3).", "A run with --seed=0 (now 3)."),
+        ("Name one by seed: 1, 2.", "Name one by --seed: 1, 2."),
         ("Lower max_minutes.", "Lower --max-minutes."),
     ],
 )

@@ -99,6 +99,69 @@ def test_damaged_pixels_are_refused_at_the_start(
     assert not (tmp_path / "run").exists()
 
 
+@pytest.mark.parametrize("place", range(6, 128, 7))
+def test_a_damaged_header_of_a_shard_is_named(
+    data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], place: int
+) -> None:
+    """Any byte of it, any bit: NumPy reads it as a Python literal, which fails in many ways."""
+    whole = (data / SHARD).read_bytes()
+    for bit in (1, 2, 8, 16, 128):
+        damaged = bytearray(whole)
+        damaged[place] ^= bit
+        (data / SHARD).write_bytes(damaged)
+        assert train("--data", data, "--out", tmp_path / "run", *WORDS) == 3
+        told = capsys.readouterr().err
+        assert SHARD in told and "Traceback" not in told
+    assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize("file", [SHARD, "dataset.json"])
+@pytest.mark.parametrize("make", [os.mkfifo, Path.mkdir, lambda p: p.symlink_to("/dev/zero")],
+                         ids=["pipe", "folder", "device"])  # fmt: skip
+def test_what_is_no_file_is_never_waited_for(
+    data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], file: str,
+    make: Callable[[Path], object],
+) -> None:  # fmt: skip
+    (data / file).unlink()
+    make(data / file)
+    assert train("--data", data, "--out", tmp_path / "run", *WORDS) == 3
+    assert str(data / file) in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("facts", [
+    {"protocol": 3}, {"companions": [1]}, {"skipped": "x"}, {"skipped": -1}, {"channels": "x"},
+    {"splits": 3}, {"shards": 3}, {"images": 10**30},
+], ids=repr)  # fmt: skip
+def test_a_manifest_that_lies_is_named(
+    data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], facts: dict[str, object]
+) -> None:
+    manifest = json.loads((data / "dataset.json").read_text())
+    (data / "dataset.json").write_text(json.dumps(manifest | facts))
+    assert train("--data", data, "--out", tmp_path / "run", *WORDS) == 3
+    assert "dataset.json" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("name", [3, None, "", "\0", "x" * 9999, "\ud800", "caf\udce9"], ids=ascii)
+def test_a_run_on_data_of_any_name_comes_to_its_end(
+    data: Path, tmp_path: Path, name: object
+) -> None:
+    """What a card or run.json could not hold would be noticed hours later."""
+    manifest = json.loads((data / "dataset.json").read_text())
+    (data / "dataset.json").write_text(json.dumps(manifest | {"name": name}))
+    out = tmp_path / "run"
+    assert train("--data", data, "--out", out, *WORDS, "--total-kimg", "0.008") == 0
+    assert train("--out", out, "--resume", "--total-kimg", "0.016") == 0
+
+
+def test_another_resolution_than_the_packed_one_is_told_without_torch(
+    data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("facegan.cli.train.plan_run", lambda *_: pytest.fail("it needs torch"))
+    words = ["--data", data, "--out", tmp_path / "run", "--resolution", 16]
+    assert train(*words) == 3
+    assert "is packed at 8 px, not at 16" in capsys.readouterr().err
+
+
 def test_held_out_pixels_are_compared_too(
     data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -326,6 +326,28 @@ def test_any_wrong_value_in_run_json_ends_in_a_sentence(
         assert "Traceback" not in capsys.readouterr().err
 
 
+@pytest.mark.parametrize("command", [["train", "--resume", "--out"], ["report"]], ids=" ".join)
+@pytest.mark.parametrize("file", ["run.json", "metrics.jsonl"])
+@pytest.mark.parametrize("make", [os.mkfifo, Path.mkdir, lambda p: p.symlink_to("/dev/zero")],
+                         ids=["pipe", "folder", "device"])  # fmt: skip
+def test_what_is_no_file_is_never_waited_for(
+    run: Path, capsys: pytest.CaptureFixture[str], command: list[str], file: str,
+    make: Callable[[Path], object],
+) -> None:  # fmt: skip
+    (run / file).unlink()
+    make(run / file)
+    assert run_safely(facegan, [*command, str(run)]) == 4
+    told = capsys.readouterr().err
+    assert file in told and "Error: " in told and "Errno" not in told
+
+
+def test_a_line_that_is_left_out_is_told(run: Path, caplog: pytest.LogCaptureFixture) -> None:
+    file = run / "metrics.jsonl"
+    os.truncate(file, file.stat().st_size - 9)
+    assert train("--out", run, "--resume", "--total-kimg", "0.04") == 0
+    assert "ends with a line that was cut short: it is left out" in caplog.text
+
+
 def test_a_last_line_without_its_end_is_kept_where_it_is_whole(run: Path, finished: Path) -> None:
     file = run / "metrics.jsonl"
     file.write_text(file.read_text().rstrip("\n"))
@@ -367,6 +389,7 @@ def test_a_report_on_any_wrong_value_is_drawn_or_refused(run: Path, wrong: Any) 
 @pytest.mark.parametrize(("more", "told"), [
     ([], "Already finished (0.032 of 0.032 kimg). Give more: --total-kimg 0.064."),
     (["--max-minutes", "0.00001"], "Already finished (0.032 of 0.032 kimg, "),
+    (["--total-kimg", "0.008"], "(0.032 of 0.008 kimg). Give more: --total-kimg 0.064."),
 ])  # fmt: skip
 def test_a_run_that_has_ended_says_so_and_nothing_is_written(
     run: Path, capsys: pytest.CaptureFixture[str], more: list[str], told: str
@@ -408,7 +431,7 @@ def test_a_run_that_ended_without_a_whole_model_writes_it_again(
 
 
 @pytest.mark.parametrize("what", ["missing", "unknown", "shape", "type", "number", "counts", "best",
-                                  "moment"])  # fmt: skip
+                                  "moment", "infinite", "step"])  # fmt: skip
 def test_a_state_that_does_not_fit_changes_nothing_of_a_trainer(
     tiny_gan: Callable[..., Gan], dataset: ImageFolderDataset, what: str
 ) -> None:
@@ -428,6 +451,10 @@ def test_a_state_that_does_not_fit_changes_nothing_of_a_trainer(
             tensors[next(iter(tensors))] = next(iter(tensors.values())).double()
         case "moment":
             del tensors["optimizer.discriminator/0/exp_avg"]
+        case "infinite":
+            tensors["optimizer.discriminator/0/exp_avg"][0] = torch.inf
+        case "step":
+            tensors["optimizer.discriminator/0/step"] = torch.tensor(torch.nan)
         case "number":
             numbers["images_seen"] = 7
         case "counts":

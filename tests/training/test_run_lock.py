@@ -10,6 +10,7 @@ import socket
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -140,6 +141,19 @@ def test_whatever_stands_in_a_lock_that_nobody_holds_it_is_free(
     with locked(tmp_path):
         assert json.loads((tmp_path / LOCK_NAME).read_text())["pid"] == os.getpid()
     assert ("was left by another process" in caplog.text) == bool(record)
+
+
+@pytest.mark.parametrize("make", [Path.mkdir, os.mkfifo, lambda file: file.symlink_to("/nowhere"),
+                                  lambda file: file.symlink_to("/dev/null")],
+                         ids=["folder", "pipe", "link", "device"])  # fmt: skip
+def test_what_lies_in_a_locks_place_is_named(
+    tmp_path: Path, make: Callable[[Path], object]
+) -> None:
+    make(tmp_path / LOCK_NAME)
+    with pytest.raises(RunError, match=r"\.lock is no file"), locked(tmp_path):
+        pytest.fail("it is locked")
+    with pytest.raises(RunError, match=r"\.lock is no file"):
+        RunFolder(tmp_path).check_free()
 
 
 def test_whatever_stands_in_a_lock_that_is_held_the_refusal_is_a_sentence(tmp_path: Path) -> None:

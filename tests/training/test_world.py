@@ -26,8 +26,9 @@ from facegan.cli.launch import Cluster, launch, prepare_environment
 from facegan.errors import ConfigError, DatasetError, RunError
 from facegan.gans import FAMILIES
 from facegan.training.checkpoint import TENSORS_NAME, list_checkpoints
+from facegan.training.plan import check_batch
 from facegan.training.shards import check_shards
-from facegan.training.world import World, check_batch
+from facegan.training.world import World
 
 TINY = ["--preset", "tiny", "--tick-kimg", "0.08", "--precision", "fp32"]
 

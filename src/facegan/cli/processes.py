@@ -52,8 +52,7 @@ def count_gpus(plan: dict[str, Any]) -> int:
 def check_shares(plan: dict[str, Any], processes: int) -> None:
     """Refuse a batch that the processes cannot share, before they are started."""
     from facegan.gans import find_family, find_preset
-    from facegan.training.plan import resolve_plan
-    from facegan.training.world import check_batch
+    from facegan.training.plan import check_batch, resolve_plan
 
     family = find_family(plan["family"])
     numbers, config = resolve_plan(plan)

@@ -83,6 +83,8 @@ def with_flags(text: str, flags: Mapping[str, str], offers_flags: bool = False) 
         return flags.get(match["name"], match[0])
 
     text = re.sub(r"^(?P<name>\w+)(?=(\[\d+\])*(:| is | was | names | gives ))", flag, text)
+    text = re.sub(r"(?<![\w-])(?P<name>[a-z]\w*)(?==\S+ \(now )", flag, text)
+    text = re.sub(r"(?<=Name one by )(?P<name>\w+)(?=: )", flag, text)
     text = re.sub(r"(?<=Leave )(?P<name>\w+)(?= out)", flag, text)
     lists = re.compile(r"(?:[\w-]+, )+[\w-]+")  # if one of a list is a flag, the others are
     text = lists.sub(

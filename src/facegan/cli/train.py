@@ -238,7 +238,7 @@ def command(
     asked = {name: value for name, value in options.items() if value is not None}
     environment = WorkerEnvironment.from_mapping(os.environ)
     if environment is None or environment.rank == 0:
-        check_quickly(out, asked, given, resume)
+        check_quickly(out, asked, given, resume, processes or 1)
     if out is None:
         raise click.UsageError("Missing option '--out': the folder of the run.")
     for name in ("data", "evaluate_data"):
@@ -258,7 +258,11 @@ def command(
 
 
 def check_quickly(
-    out: Path | None, asked: dict[str, Any], given: dict[str, str], resume: bool
+    out: Path | None,
+    asked: dict[str, Any],
+    given: dict[str, str],
+    resume: bool,
+    processes: int = 1,
 ) -> None:
     """Refuse what can be told without torch, which takes seconds to import: names, paths, access.
 
@@ -272,17 +276,33 @@ def check_quickly(
     if resume and out is not None:
         refuse_run(what_is(out))
         before = recorded_plan(out)
-    check_names({**before, **asked}, given)
+    check_names({**before, **asked}, given, processes=processes)
     if "data" not in asked and not resume:
         raise click.UsageError(
             "Missing option '--data': the folder of pictures to train on. "
             "Draw one with: facegan data toy --out DIR"
         )
     for name in ("data", "evaluate_data"):
+        if not asked.get(name, "").isascii():
+            refuse_undecoded(name, asked[name])
         if name in asked and not asked[name].startswith(S3):
             refuse_data(what_is(asked[name]), asked.get("resolution") or 64)
     if out is not None and not resume:
         check_free(out)
+
+
+def refuse_undecoded(name: str, path: str) -> None:
+    """Refuse a path that is no UTF-8: the run's record is JSON and could not hold it.
+
+    Raises:
+        ConfigError: it is none.
+    """
+    try:
+        absolute(path).encode()
+    except UnicodeEncodeError:
+        raise ConfigError(
+            f"{to_flag(name)} {path!a} is no name in UTF-8.", "Rename the folder, or link it."
+        ) from None
 
 
 def recorded_plan(out: Path) -> dict[str, Any]:
@@ -293,7 +313,10 @@ def recorded_plan(out: Path) -> dict[str, Any]:
 
 
 def check_names(
-    asked: dict[str, Any], given: dict[str, str], also: tuple[str, ...] = OPTIONS
+    asked: dict[str, Any],
+    given: dict[str, str],
+    also: tuple[str, ...] = OPTIONS,
+    processes: int = 1,
 ) -> None:
     """Refuse names and values that no family, preset or trainer takes; needs no torch.
 
@@ -302,13 +325,12 @@ def check_names(
     """
     from facegan.gans import check_conditional, convert, find_family, find_preset
     from facegan.training.aliases import EPOCHS
-    from facegan.training.plan import resolve_plan
+    from facegan.training.plan import check_batch, resolve_plan
 
     family = find_family(asked.get("family", FAMILY))
     side = asked.get("resolution")
-    if side is None and "data" in asked:
-        side = prepared_side(Path(asked["data"]))
-    side = convert("resolution", int, side) if side is not None else None
+    prepared = prepared_side(Path(asked["data"]), side) if "data" in asked else None
+    side = convert("resolution", int, side) if side is not None else prepared
     if side is not None:
         name = asked.get("preset") or family.default_preset(side)
     else:
@@ -327,22 +349,31 @@ def check_names(
     preset = find_preset(family, name).replaced(numbers)
     check_conditional(family, preset)
     if asked.get("preset"):
-        config.completed_by(preset)
+        batch = config.completed_by(preset).batch_size or 0
+        check_batch(family, preset, batch, processes)
     if side is not None and asked.get("preset"):
         family.check_shape(preset, (3, side, side))
 
 
-def prepared_side(folder: Path) -> int | None:
-    """The resolution that a data set was prepared at; None of plain images, or if it is unknown."""
+def prepared_side(folder: Path, asked: Any = None) -> int | None:
+    """The resolution that a data set was prepared at; None of plain images, or if it is unknown.
+
+    Raises:
+        DatasetError: it is packed, and at another resolution than the one asked for.
+    """
     from facegan.errors import DatasetError
-    from facegan.preparing.layout import FORMAT, load_manifest
+    from facegan.preparing.layout import FORMAT, check_resolution, load_manifest
 
     try:
         manifest = load_manifest(folder)
     except DatasetError:  # its reader tells
         return None
     side = manifest.get("resolution") if manifest.get("format") == FORMAT else None
-    return side if isinstance(side, int) else None
+    if not isinstance(side, int):
+        return None
+    if manifest.get("kind") in ("packed", "streamed") and str(asked).isdecimal():
+        check_resolution(folder, side, int(asked))
+    return side
 
 
 def count_images(data: str) -> int | None:
@@ -694,11 +725,11 @@ def say_finished(trainer: Any, folder: Any) -> None:
     reached, more = [], []
     if trainer.images_seen >= trainer.total_images:
         reached.append(f"{trainer.kimg:g} of {trainer.total_images / 1000:g} kimg")
-        more.append(f"--total-kimg {2 * trainer.total_images / 1000:g}")
+        more.append(f"--total-kimg {2 * max(trainer.kimg, trainer.total_images / 1000):g}")
     minutes = trainer.config.max_minutes
     if minutes is not None and trainer.train_seconds >= minutes * 60:
         reached.append(f"{trainer.train_seconds:.0f} of {minutes * 60:.0f} s")
-        more.append(f"--max-minutes {max(2 * minutes, 30):g}")
+        more.append(f"--max-minutes {max(2 * minutes, trainer.train_seconds / 30, 30):g}")
     click.echo(f"Already finished ({', '.join(reached)}). Give more: {' '.join(more)}.")
     click.echo(f"Model: {folder.archive}")
 

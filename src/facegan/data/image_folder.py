@@ -21,7 +21,7 @@ import torch
 from torch import Tensor
 
 from facegan.data.labels import Labels, WithLabels, read_labels
-from facegan.data.manifest import pictures_source, read_manifest
+from facegan.data.manifest import data_name, pictures_source, read_manifest
 from facegan.errors import DatasetError
 from facegan.path_kinds import no_images, what_is
 from facegan.preparing.account import Aside, Reasons, sum_line
@@ -101,7 +101,7 @@ class ImageFolderDataset(WithLabels):
 
     def describe(self, with_labels: bool = False) -> dict[str, Any]:
         """What a model card says of the data."""
-        name = read_manifest(self.folder).get("name", self.folder.name)
+        name = data_name(self.folder, read_manifest(self.folder))
         return {
             "name": name,
             "digest": self.digest,

@@ -1,18 +1,28 @@
 """A data set's own account of itself: the dataset.json in its folder."""
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from facegan.preparing.account import shown
 from facegan.preparing.layout import FORMAT, MANIFEST, load_manifest
 from facegan.preparing.sources import FolderSource
 
 __all__ = ["MANIFEST", "images_root", "load_manifest", "pictures_source", "read_manifest"]
+
+MOST_LETTERS = 255  # of a data set's name
 
 
 def read_manifest(folder: Path) -> dict[str, Any]:
     """The folder's dataset.json where ``facegan data`` wrote it; else empty."""
     manifest = load_manifest(folder)
     return manifest if manifest.get("format") == FORMAT else {}
+
+
+def data_name(folder: Path, facts: Mapping[str, Any]) -> str:
+    """A data set's name for people, cards and files: its manifest's, else its folder's."""
+    name = facts.get("name")
+    return shown(name if isinstance(name, str) and name else folder.absolute().name)[:MOST_LETTERS]
 
 
 def images_root(folder: Path) -> Path:

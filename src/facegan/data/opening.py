@@ -18,12 +18,13 @@ from facegan.data.image_folder import (
 from facegan.data.labels import Labels, require_labels
 from facegan.data.manifest import MANIFEST, images_root, read_manifest
 from facegan.data.packed import PackedDataset, labels_of_packed
-from facegan.data.packed_files import check_resolution, read_packed_manifest
+from facegan.data.packed_files import read_packed_manifest
 from facegan.data.splits import ALL, choose_split, labels_within, no_splits, read_splits
 from facegan.data.streamed import OpenFile, StreamedDataset, StreamedPixels
 from facegan.errors import DatasetError
 from facegan.preparing.account import Aside
 from facegan.preparing.classes import folder_of_classes
+from facegan.preparing.layout import check_resolution
 from facegan.preparing.sources import Entry, empty_folders
 
 logger = logging.getLogger(__name__)

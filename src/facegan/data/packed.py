@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from facegan.data.labels import Labels, WithLabels, class_names, counted
-from facegan.data.manifest import MANIFEST
+from facegan.data.manifest import MANIFEST, data_name
 from facegan.data.packed_files import (
     Numbers,
     OnProgress,
@@ -124,7 +124,7 @@ class PackedDataset(WithLabels):
         """What a model card says of the data."""
         said = self.manifest.facts
         protocol = said.get("protocol") or {}
-        name = said.get("name", self.folder.name)
+        name = data_name(self.folder, said)
         return {
             "name": name,
             "digest": self.digest,

@@ -32,7 +32,15 @@ import numpy.typing as npt
 from facegan.data.manifest import MANIFEST, read_manifest
 from facegan.errors import DatasetError, OutputError
 from facegan.files import file_digest
-from facegan.preparing.layout import AGAIN, VERSION, open_shard, shard_name
+from facegan.preparing.layout import (
+    AGAIN,
+    VERSION,
+    check_resolution,
+    load_labels,
+    npy_faults,
+    open_shard,
+    shard_name,
+)
 
 Pixels = npt.NDArray[np.uint8]
 Numbers = npt.NDArray[np.int64]
@@ -116,6 +124,7 @@ class PackedManifest:
             )  # fmt: skip
             if labels := facts.get("labels"):
                 inside(labels)
+            check_facts(facts)
             if found.channels not in (1, 3):
                 raise ValueError(f"{found.channels} channels")
             for companion in found.companions.values():
@@ -135,6 +144,16 @@ class PackedManifest:
 def read_shard(entry: Any) -> Shard:
     """One entry of a manifest's list; what is wrong with it as ValueError, TypeError, KeyError."""
     return Shard(inside(entry["file"]), positive(entry["images"]), sha256(entry["sha256"]))
+
+
+def check_facts(facts: Mapping[str, Any]) -> None:
+    """Refuse what a run would write into its records and cannot; with what is wrong, ValueError."""
+    for name, kind, told in (("protocol", dict, "object"), ("companions", dict, "object")):
+        if not isinstance(facts.get(name) or {}, kind):
+            raise ValueError(f"{name} is no {told}")
+    skipped = facts.get("skipped", 0)
+    if type(skipped) is not int or skipped < 0:
+        raise ValueError(f"skipped is {skipped!r}, no number of files")
 
 
 def check_companion(folder: Any, digest: Any, aligned: Any) -> None:
@@ -387,7 +406,7 @@ def hash_shard(file: Path, shard: Shard, whole: Any, pool: ThreadPoolExecutor) -
     """
     own = hashlib.sha256()
     try:
-        with file.open("rb") as stream:
+        with npy_faults(file), file.open("rb") as stream:
             header = read_header(stream)
             own.update(header)
             while block := stream.read(BLOCK_BYTES):
@@ -422,20 +441,6 @@ def damaged_shards(folder: Path, files: Sequence[str]) -> DatasetError:
     )
 
 
-def check_resolution(folder: Path, packed: int, asked: int | None) -> None:
-    """Refuse another resolution than that of the pixels on the disk.
-
-    Raises:
-        DatasetError: it is another.
-    """
-    if asked not in (None, packed):
-        raise DatasetError(
-            f"The data set in {folder} is packed at {packed} px, not at {asked}.",
-            f"Use it at {packed} px, or prepare the pictures again: facegan data prepare SOURCE "
-            f"--out DIR --resolution {asked}.",
-        )
-
-
 def read_label_numbers(folder: Path, manifest: PackedManifest) -> Numbers | None:
     """int64 (N,): each image's class; None without labels.
 
@@ -446,7 +451,7 @@ def read_label_numbers(folder: Path, manifest: PackedManifest) -> Numbers | None
         return None
     file = folder / manifest.labels_file
     try:
-        numbers = np.load(file, allow_pickle=False)
+        numbers = load_labels(file)
     except (OSError, ValueError, EOFError) as cause:
         raise DatasetError(f"The labels in {file} cannot be read: {cause}.", AGAIN) from cause
     check_label_numbers(file, numbers, manifest.images)

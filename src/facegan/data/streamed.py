@@ -29,14 +29,13 @@ from facegan.data.packed_files import (
     PackedManifest,
     Pixels,
     Shard,
-    check_resolution,
     damaged_shards,
     read_packed_manifest,
     written,
 )
 from facegan.errors import DatasetError, FaceGANError
 from facegan.files import file_digest
-from facegan.preparing.layout import AGAIN
+from facegan.preparing.layout import AGAIN, check_resolution
 from facegan.preparing.writer import file_aside
 from facegan.safe_images import open_image
 

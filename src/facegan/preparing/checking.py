@@ -15,6 +15,7 @@ from facegan.preparing.layout import (
     LABELS,
     SKIPPED,
     SOURCES,
+    load_labels,
     open_shard,
     read_companions,
     read_lines,
@@ -181,7 +182,7 @@ def label_problems(folder: Path, checked: Checked) -> Iterator[str]:
     if names is None:
         return
     try:
-        labels = np.load(folder / LABELS, allow_pickle=False)
+        labels = load_labels(folder / LABELS)
     except (OSError, ValueError, EOFError) as cause:
         yield f"{folder / LABELS} cannot be read: {cause}."
         return

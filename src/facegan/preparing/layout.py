@@ -2,12 +2,13 @@
 
 import json
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path, PurePosixPath
 from typing import Any
 
 import numpy as np
 
-from facegan.errors import DatasetError
+from facegan.errors import DatasetError, first_line
 from facegan.path_kinds import no_images, not_prepared, prepare_command, what_is
 from facegan.preparing.account import shown
 from facegan.preparing.names import match_key
@@ -36,8 +37,11 @@ def load_manifest(folder: Path) -> dict[str, Any]:
     Raises:
         DatasetError: it cannot be read, or is no JSON.
     """
+    file = folder / MANIFEST
     try:
-        manifest = json.loads((folder / MANIFEST).read_bytes())
+        if file.exists() and not file.is_file():
+            raise ValueError("it is no regular file")
+        manifest = json.loads(file.read_bytes())
     except FileNotFoundError:
         return {}
     except NotADirectoryError:
@@ -166,6 +170,44 @@ def number_of_label(file: Path | str, path: str, label: Any, hint: str) -> int:
     )
 
 
+def check_resolution(folder: Path, packed: int, asked: int | None) -> None:
+    """Refuse another resolution than that of the pixels on the disk.
+
+    Raises:
+        DatasetError: it is another.
+    """
+    if asked not in (None, packed):
+        raise DatasetError(
+            f"The data set in {folder} is packed at {packed} px, not at {asked}.",
+            f"Use it at {packed} px, or prepare the pictures again: facegan data prepare SOURCE "
+            f"--out DIR --resolution {asked}.",
+        )
+
+
+@contextmanager
+def npy_faults(file: Path) -> Iterator[None]:
+    """Around every reading of a .npy file: a header of any damage is a ValueError, a pipe too."""
+    if file.exists() and not file.is_file():
+        raise ValueError("it is no regular file")
+    try:
+        yield
+    except (OSError, ValueError):
+        raise
+    except Exception as cause:  # NumPy's parser of Python literals raises whatever it meets
+        raise ValueError(f"its header is damaged ({first_line(cause)})") from cause
+
+
+def load_labels(file: Path) -> Any:
+    """The array in a .npy file, never unpickled.
+
+    Raises:
+        OSError: it cannot be read.
+        ValueError: it is damaged.
+    """
+    with npy_faults(file):
+        return np.load(file, allow_pickle=False)
+
+
 def open_shard(file: Path, images: int, resolution: int, channels: int = 3) -> Pixels:
     """A shard's pixels uint8 (n, R, R, channels), mapped into memory: they are not read yet.
 
@@ -173,7 +215,8 @@ def open_shard(file: Path, images: int, resolution: int, channels: int = 3) -> P
         DatasetError: it is missing, short, or of another shape or type than it should be.
     """
     try:
-        pixels = np.lib.format.open_memmap(file, mode="r")
+        with npy_faults(file):
+            pixels = np.lib.format.open_memmap(file, mode="r")
         size = file.stat().st_size
     except FileNotFoundError:
         raise DatasetError(f"The shard {file} is missing.", AGAIN) from None

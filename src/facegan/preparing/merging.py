@@ -12,8 +12,6 @@ from itertools import groupby
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from facegan.errors import DatasetError
 from facegan.preparing.layout import (
     DUPLICATES,
@@ -21,6 +19,7 @@ from facegan.preparing.layout import (
     MANIFEST,
     SKIPPED,
     SOURCES,
+    load_labels,
     open_shard,
     read_companions,
     read_lines,
@@ -296,7 +295,7 @@ def written_of(
         DatasetError: its files do not fit together.
     """
     classes = manifest.get("class_names")
-    labels = np.load(folder / LABELS, allow_pickle=False) if classes is not None else None
+    labels = load_labels(folder / LABELS) if classes is not None else None
     records = read_lines(folder / SOURCES)
     position = 0
     for shard in manifest["shards"]:

@@ -202,6 +202,8 @@ def refuse_foreign(numbers: Numbers, ours: Mapping[str, Any]) -> None:
     if numbers.get("run") != ours.get("run"):
         raise NotOfThisRun(f"is of another run: {numbers.get('run')}, this is {ours.get('run')}")
     settings = numbers.get("settings") or {}
+    if not isinstance(settings, dict):
+        raise ValueError(f"{NUMBERS_NAME}: its settings are no object")
     for name, value in ours["settings"].items():
         if name in settings and settings[name] != value:
             raise NotOfThisRun(f"was made with {name} {settings[name]}, this run has {value}")
@@ -215,6 +217,8 @@ def read_blob(checkpoint: Path, numbers: Numbers) -> bytes:
         ValueError: they are damaged.
     """
     size = numbers["bytes"] if "checksum" in numbers else MOST_BYTES
+    if type(size) is not int:
+        raise ValueError(f"{NUMBERS_NAME}: bytes is no whole number")
     blob = read_regular(checkpoint / TENSORS_NAME, size)
     if hashlib.sha256(blob).hexdigest() != numbers.get("sha256"):
         raise ValueError(f"{TENSORS_NAME}: its checksum does not match")

@@ -19,12 +19,12 @@ from facegan.data.packed_files import (
     Numbers,
     PackedManifest,
     PackedPixels,
-    check_resolution,
     damaged_shards,
     read_label_numbers,
 )
 from facegan.errors import DatasetError
 from facegan.files import file_digest
+from facegan.preparing.layout import check_resolution
 from facegan.training.pixels import map_on_host, send_pixels
 from facegan.training.world import World
 

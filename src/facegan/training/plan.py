@@ -1,9 +1,11 @@
 """What a run was asked to be, and all the numbers that comes to."""
 
 from collections.abc import Mapping
+from itertools import count
 from typing import Any
 
-from facegan.gans import find_family, find_preset
+from facegan.errors import ConfigError
+from facegan.gans import Family, find_family, find_preset
 from facegan.training.config import TrainingConfig, split_hyperparameters
 
 PLAN_NAME = "run.json"
@@ -61,3 +63,26 @@ def settings_of(plan: Mapping[str, Any]) -> dict[str, Any]:
         **preset.as_dict(),
         **config.completed_by(preset).model_dump(),
     }
+
+
+def check_batch(family: Family, preset: Any, batch_size: int, processes: int) -> None:
+    """Refuse a batch that so many processes cannot share.
+
+    Raises:
+        ConfigError: the batch cannot be divided as the family needs it; the nearest that can are
+            named.
+    """
+
+    def divides(size: int) -> bool:
+        together = family.images_together(preset, size) if processes > 1 else 1
+        return size % (processes * together) == 0
+
+    if divides(batch_size):
+        return
+    smaller = next((size for size in range(batch_size, 0, -1) if divides(size)), None)
+    larger = next(size for size in count(batch_size) if divides(size))
+    raise ConfigError(
+        f"A batch of {batch_size} images cannot be divided among {processes} processes.",
+        f"Set batch_size to {f'{smaller} or ' if smaller else ''}{larger}, or change the number of "
+        "processes.",
+    )

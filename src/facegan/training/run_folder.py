@@ -15,7 +15,7 @@ from safetensors.torch import load as load_tensors
 from facegan import __version__
 from facegan.artifact import ModelCard, load_artifact, pack_artifact, read_card, save_artifact
 from facegan.errors import ArtifactError, ConfigError, RunError
-from facegan.files import parse_json, write_aside
+from facegan.files import LOG_BYTES, parse_json, read_regular, write_aside
 from facegan.tick_line import read_tick
 from facegan.training.checkpoint import Tensors, list_checkpoints, read_newest, save_checkpoint
 from facegan.training.plan import IDENTITY, MAY_CHANGE, PLAN_NAME, settings_of
@@ -253,19 +253,23 @@ class RunFolder:
         """
         found = []
         try:
-            lines = self.metrics_file.read_bytes().splitlines(keepends=True)
+            lines = read_regular(self.metrics_file, LOG_BYTES).splitlines(keepends=True)
         except FileNotFoundError:
             return []
-        except OSError as cause:
+        except (OSError, ValueError) as cause:
+            told = getattr(cause, "strerror", None) or cause
             raise RunError(
-                f"{self.metrics_file} cannot be read: {cause.strerror}.", "Mend it, or delete it."
+                f"{self.metrics_file} cannot be read: {told}.", "Mend it, or delete it."
             ) from cause
         for number, line in enumerate(lines, 1):
             try:
                 found.append((read_tick(parse_json(line))["kimg"], line.rstrip() + b"\n"))
             except ValueError as cause:
                 if number == len(lines) and not line.endswith(b"\n"):
-                    break  # a kill came while it was written
+                    logger.warning(  # a kill came while it was written
+                        "%s ends with a line that was cut short: it is left out.", self.metrics_file
+                    )
+                    break
                 raise RunError(
                     f"{self.metrics_file} holds a line that is no tick (line {number}: {cause}).",
                     "Delete that line.",

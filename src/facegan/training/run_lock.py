@@ -30,7 +30,7 @@ LOCK_NAME = ".lock"
 # within a few.
 PATIENCE = 5.0
 TAKEN = (errno.EWOULDBLOCK, errno.EACCES)  # EACCES: SMB
-NAME_ANOTHER = "Name another --out."
+NAME_ANOTHER = "Check its permissions, or name another --out."
 
 held: set[int] = set()  # descriptors of this process, to be closed in its forked children
 
@@ -77,6 +77,7 @@ def refuse_if_locked(folder: Path) -> None:
     Raises:
         RunError: it names the process.
     """
+    refuse_other_lock(folder / LOCK_NAME)
     with contextlib.suppress(OSError), (folder / LOCK_NAME).open("rb") as stream:
         try:
             fcntl.flock(stream, fcntl.LOCK_SH | fcntl.LOCK_NB)
@@ -138,6 +139,16 @@ def in_use(folder: Path) -> RunError:
     )
 
 
+def refuse_other_lock(file: Path) -> None:
+    """Refuse what lies in a lock's place and is none: a folder, a link, a pipe.
+
+    Raises:
+        RunError: it is.
+    """
+    if file.is_symlink() or (file.exists() and not file.is_file()):
+        raise RunError(f"{file} is no file, so it is not the lock of a run.", "Delete it.")
+
+
 def acquire(file: Path) -> int:
     """Lock a file and write down who holds it; its descriptor, open for as long as it is held.
 
@@ -146,6 +157,7 @@ def acquire(file: Path) -> int:
     """
     until = time.monotonic() + PATIENCE
     while True:
+        refuse_other_lock(file)
         with writing(file, NAME_ANOTHER):
             descriptor = os.open(file, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o644)
         try:

@@ -114,11 +114,20 @@ def check_tensor(name: str, found: Tensor, like: Tensor | None) -> None:
     if like is None:
         if found.numel() != 1:
             raise ValueError(f"the tensor {name} is {tuple(found.shape)}, not one number")
+        if not has_sense(found):
+            raise ValueError(f"the tensor {name} is {found.item()}")
     elif found.shape != like.shape or found.dtype != like.dtype:
         raise ValueError(
             f"the tensor {name} is {found.dtype} {tuple(found.shape)}, "
             f"not {like.dtype} {tuple(like.shape)}"
         )
+    elif not has_sense(found):
+        raise ValueError(f"the tensor {name} holds numbers that are not finite")
+
+
+def has_sense(tensor: Tensor) -> bool:
+    """Whether all of a tensor's numbers are real and finite."""
+    return not tensor.is_complex() and bool(tensor.isfinite().all())
 
 
 def faults(error: ValidationError) -> str:

@@ -8,16 +8,16 @@ first of them speaks for all: it writes, draws and decides.
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import count
 from typing import Any
 
 import torch
 import torch.distributed as dist
 from torch import Tensor
 
-from facegan.errors import ConfigError, RunError
-from facegan.gans import Family, Gan
+from facegan.errors import RunError
+from facegan.gans import Gan
 from facegan.gans.sharing import Share
+from facegan.training.plan import check_batch
 
 
 @dataclass(frozen=True)
@@ -136,26 +136,3 @@ class World:
 
 
 ALONE = World()
-
-
-def check_batch(family: Family, preset: Any, batch_size: int, processes: int) -> None:
-    """Refuse a batch that so many processes cannot share.
-
-    Raises:
-        ConfigError: the batch cannot be divided as the family needs it; the nearest that can are
-            named.
-    """
-
-    def divides(size: int) -> bool:
-        together = family.images_together(preset, size) if processes > 1 else 1
-        return size % (processes * together) == 0
-
-    if divides(batch_size):
-        return
-    smaller = next((size for size in range(batch_size, 0, -1) if divides(size)), None)
-    larger = next(size for size in count(batch_size) if divides(size))
-    raise ConfigError(
-        f"A batch of {batch_size} images cannot be divided among {processes} processes.",
-        f"Set batch_size to {f'{smaller} or ' if smaller else ''}{larger}, or change the number of "
-        "processes.",
-    )
