@@ -19,6 +19,7 @@ from facegan.cli.speech import to_flag
 from facegan.cli.worker import Order, take_part
 from facegan.environment import WorkerEnvironment, plain_hyperparameters
 from facegan.errors import ConfigError, plain_name
+from facegan.files import read_json
 from facegan.image_files import is_picture
 from facegan.name_lists import quoted
 from facegan.path_kinds import what_is
@@ -307,8 +308,8 @@ def refuse_undecoded(name: str, path: str) -> None:
 
 def recorded_plan(out: Path) -> dict[str, Any]:
     """What a run was started as; empty where its record cannot be read, which RunFolder tells."""
-    with contextlib.suppress(OSError, ValueError, KeyError, TypeError, RecursionError):
-        return dict(json.loads((out / "run.json").read_text())["plan"])
+    with contextlib.suppress(OSError, ValueError, KeyError, TypeError):
+        return dict(read_json(out / "run.json")["plan"])
     return {}
 
 
@@ -329,7 +330,8 @@ def check_names(
 
     family = find_family(asked.get("family", FAMILY))
     side = asked.get("resolution")
-    prepared = prepared_side(Path(asked["data"]), side) if "data" in asked else None
+    data = asked.get("data")  # of a damaged run.json it may be anything
+    prepared = prepared_side(Path(data), side) if isinstance(data, str) else None
     side = convert("resolution", int, side) if side is not None else prepared
     if side is not None:
         name = asked.get("preset") or family.default_preset(side)

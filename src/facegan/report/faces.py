@@ -10,6 +10,7 @@ import numpy.typing as npt
 from PIL import Image
 
 from facegan.artifact import Artifact
+from facegan.files import read_regular
 from facegan.name_lists import write_names
 from facegan.pictures import encode_png
 from facegan.report.markup import Markup, element
@@ -19,6 +20,7 @@ from facegan.synthesis import Synthesizer, latents_of_seeds, walk
 Pixels = npt.NDArray[np.uint8]
 FACE_SIDE = 128  # larger faces are made smaller, so that the page stays one that can be mailed
 GRID_SIDE = 1080
+SAMPLES_BYTES = 2**28  # of one file in RUN/samples at most
 SAMPLES_GAP = 2  # between the faces of RUN/samples
 PIXELATED_BELOW = 96  # smaller pictures are shown with their pixels, not smoothed
 
@@ -78,7 +80,7 @@ def shrink(pixels: Pixels, side: int) -> Pixels:
 def read_grid(file: Path) -> tuple[Pixels, dict[str, str]] | None:
     """A picture of RUN/samples and what it says of itself; None where it cannot be read."""
     try:
-        with open_image(file.read_bytes(), ["PNG"]) as picture:
+        with open_image(read_regular(file, SAMPLES_BYTES), ["PNG"]) as picture:
             pixels = np.asarray(picture.convert("RGB"))
             said = {str(key): str(text) for key, text in picture.info.items()}
     except (OSError, ValueError):
