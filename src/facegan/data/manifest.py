@@ -5,10 +5,18 @@ from pathlib import Path
 from typing import Any
 
 from facegan.preparing.account import shown
-from facegan.preparing.layout import FORMAT, MANIFEST, load_manifest
+from facegan.preparing.layout import FORMAT, MANIFEST, check_resolution, load_manifest
 from facegan.preparing.sources import FolderSource
 
-__all__ = ["MANIFEST", "images_root", "load_manifest", "pictures_source", "read_manifest"]
+__all__ = [
+    "MANIFEST",
+    "check_resolution",
+    "data_name",
+    "images_root",
+    "load_manifest",
+    "pictures_source",
+    "read_manifest",
+]
 
 MOST_LETTERS = 255  # of a data set's name
 

@@ -12,7 +12,7 @@ import numpy as np
 import torch.distributed as dist
 
 from facegan.data import PackedDataset
-from facegan.data.manifest import MANIFEST, read_manifest
+from facegan.data.manifest import MANIFEST, check_resolution, read_manifest
 from facegan.data.opening import kind_of
 from facegan.data.packed_files import (
     MappedRows,
@@ -24,7 +24,6 @@ from facegan.data.packed_files import (
 )
 from facegan.errors import DatasetError
 from facegan.files import file_digest
-from facegan.preparing.layout import check_resolution
 from facegan.training.pixels import map_on_host, send_pixels
 from facegan.training.world import World
 
