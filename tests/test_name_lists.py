@@ -135,7 +135,7 @@ def test_old_command_lines_mean_what_they_meant() -> None:
 def test_a_name_with_a_comma_is_told_how_it_is_written() -> None:
     """By the very words that then work."""
     told = asked("--seeds", "1", "--classes", "Smith, John")
-    assert "--classes names 2 for 1 faces" in told
+    assert "--classes names 2 for 1 image" in told
     words = shlex.split(
         told.replace("\n", " ").partition("If that is one name: ")[2].rstrip(". \n")
     )
