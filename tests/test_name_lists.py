@@ -143,7 +143,7 @@ def test_a_name_with_a_comma_is_told_how_it_is_written() -> None:
     walk = asked("--seeds", "1,2", "--interpolate", "3", "--classes", "Smith, John")
     assert "A walk is of one class" in walk and "--class 'Smith, John'" in walk
     assert "not both" in asked("--seeds", "1", "--class", "a", "--classes", "a")
-    assert "--class names 2 for 3 faces" in asked("--seeds", "1-3", "--class", "a", "--class", "b")
+    assert "--class names 2 for 3 images" in asked("--seeds", "1-3", "--class", "a", "--class", "b")
 
 
 def test_a_model_offers_names_in_a_form_that_is_read() -> None:
