@@ -118,7 +118,7 @@ def finish(process: "subprocess.Popen[str]") -> str:
     """Wait for a run's end; what it said."""
     told = process.communicate()[1]
     if process.returncode:
-        sys.exit(f"A run failed:\n{told}")
+        sys.exit(f"A run failed with exit code {process.returncode}:\n{told}")
     return told
 
 
