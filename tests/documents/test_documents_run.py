@@ -19,6 +19,7 @@ from documents.runner import Reader
 from documents.substitutions import run_here
 from documents.world import fill_bucket, make_files, make_runs
 from free_ports import free_port
+from moto_server import moto_server
 
 pytestmark = pytest.mark.documents
 
@@ -62,13 +63,8 @@ REFUSED = (
 
 @pytest.fixture(scope="session")
 def moto_address() -> Iterator[str]:
-    from moto.server import ThreadedMotoServer
-
-    server = ThreadedMotoServer(port=0, verbose=False)
-    server.start()
-    _, port = server.get_host_and_port()
-    yield f"http://127.0.0.1:{port}"
-    server.stop()
+    with moto_server() as address:
+        yield address
 
 
 @pytest.fixture(scope="session")
