@@ -142,8 +142,8 @@ def load_artifact(
         mapped: Leave a folder's weights in their file, of which pages are read as they are used,
             instead of copying them. The file must stay as it is: whoever cuts it short while it is
             mapped ends this process. Files that are replaced, as ours are, do no harm.
-        looks_at_graphs: Refuse a model whose graphs are none of ours, though its weights are drawn:
-            every reader says the same of a model. Whoever replaces the graphs does not ask.
+        looks_at_graphs: Refuse a model whose graphs fail their check, though its weights are drawn,
+            so that every reader gives the same answer. An export replaces them and does not look.
 
     Raises:
         ArtifactError: it is missing, truncated, not an artifact, of a newer schema, of an unknown

@@ -186,6 +186,11 @@ def first_line(error: BaseException) -> str:
     return (str(error).strip().splitlines() or [type(error).__name__])[0]
 
 
+def reason_of(error: BaseException) -> str:
+    """The system's words for what failed, without number and path; else the error's first line."""
+    return getattr(error, "strerror", None) or first_line(error)
+
+
 def nearest(name: str, known: Sequence[str], kinds: str = "names") -> str:
     """A hint that offers the known names close to a mistyped one, or lists them all.
 

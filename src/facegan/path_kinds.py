@@ -14,7 +14,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from facegan.errors import DatasetError, counted, nearest
+from facegan.errors import DatasetError, counted, nearest, reason_of
 from facegan.files import open_regular
 from facegan.image_files import holds_image, is_picture
 from facegan.strict_tar import PEEKED, is_tar, peek_gzip
@@ -87,8 +87,7 @@ def what_is(path: Path | str) -> Found:
     except (FileNotFoundError, NotADirectoryError):
         return Found(path, "missing", "nothing")
     except (OSError, ValueError) as cause:
-        reason = getattr(cause, "strerror", None) or str(cause)
-        return Found(path, "unreadable", reason.lower())
+        return Found(path, "unreadable", reason_of(cause).lower())
 
 
 def special_name(mode: int) -> str:
@@ -251,8 +250,10 @@ def next_command(found: Found, resolution: int = 64) -> str:
             return f"Name the folder that it lies in: {folder}."
         case "data set":
             return f"Train on it: facegan train --data {path} --out runs/first."
-        case "data set below" | "runs":
-            return f"Name {'that folder:' if found.kind != 'runs' else 'one of them, as'} {inside}."
+        case "data set below":
+            return f"Name that folder: {inside}."
+        case "runs":
+            return f"Name one of them, as {inside}."
         case "packed data set":
             return "Unpack it, then name the folder that its dataset.json lies in."
         case "model" | "model folder":

@@ -35,7 +35,7 @@ VERBS = {
 }
 
 # What a script can tell apart by exit code; 2 is click's own for a wrong command line.
-# The help of `facegan` lists them.
+# docs/exit-codes.md explains them; a test compares the two.
 EXIT_CODES: dict[type[errors.FaceGANError], int] = {
     errors.ConfigError: 2,
     errors.DatasetError: 3,

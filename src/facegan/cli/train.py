@@ -296,7 +296,7 @@ def refuse_undecoded(name: str, path: str) -> None:
     """Refuse a path that is no UTF-8: the run's record is JSON and could not hold it.
 
     Raises:
-        ConfigError: it is none.
+        ConfigError: the path is not UTF-8.
     """
     try:
         absolute(path).encode()

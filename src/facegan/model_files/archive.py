@@ -15,7 +15,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
-from facegan.errors import ArtifactError, first_line
+from facegan.errors import ArtifactError, reason_of
 from facegan.files import open_regular
 from facegan.model_files.card import CARD_NAME, GRAPH_NAMES, WEIGHTS_NAME, parse_card
 from facegan.model_files.graph_check import MAX_GRAPH_BYTES, check_graphs
@@ -129,8 +129,7 @@ def opened(path: Path, hint: str = KINDS, limits: Limits = MODEL) -> Iterator[It
     except (
         OSError, EOFError, ValueError, RecursionError, OverflowError, tarfile.TarError, zlib.error
     ) as cause:  # fmt: skip
-        reason = getattr(cause, "strerror", None) or first_line(cause)
-        told = f"{path} is no readable archive: {reason}."
+        told = f"{path} is no readable archive: {reason_of(cause)}."
         raise ArtifactError(told, hint) from cause
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from facegan.artifact import CARD_NAME, Artifact, load_artifact
-from facegan.errors import ArtifactError, RunError
+from facegan.errors import ArtifactError, RunError, reason_of
 from facegan.files import LOG_BYTES, parse_json, read_json, read_regular
 from facegan.metrics import EXTRACTORS, metric_names
 from facegan.tick_line import read_tick
@@ -102,8 +102,7 @@ def read_facts(file: Path) -> dict[str, Any]:
             raise ValueError("images and resolution must be from 1")
         facts["dataset"] = {**dataset, **counts, "skipped": int(dataset.get("skipped", 0))}
     except (OSError, ValueError, KeyError, TypeError, OverflowError) as cause:
-        told = f"{cause} is missing" if isinstance(cause, KeyError) else cause
-        told = getattr(cause, "strerror", None) or told
+        told = f"{cause} is missing" if isinstance(cause, KeyError) else reason_of(cause)
         raise RunError(f"{file} does not describe a run ({told}).", FOREIGN) from cause
     return facts
 
@@ -115,8 +114,8 @@ def read_ticks(file: Path) -> tuple[Tick, ...]:
     try:
         lines = read_regular(file, LOG_BYTES).splitlines(keepends=True)
     except (OSError, ValueError) as cause:
-        told = getattr(cause, "strerror", None) or cause
-        raise RunError(f"{file} cannot be read: {told}.", "Mend it, or delete it.") from cause
+        told = f"{file} cannot be read: {reason_of(cause)}."
+        raise RunError(told, "Mend it, or delete it.") from cause
     return tuple(
         parse_tick(line, f"{file}, line {number}")
         for number, line in enumerate(lines, 1)

@@ -14,7 +14,7 @@ from safetensors.torch import load as load_tensors
 
 from facegan import __version__
 from facegan.artifact import ModelCard, load_artifact, pack_artifact, read_card, save_artifact
-from facegan.errors import ArtifactError, ConfigError, RunError
+from facegan.errors import ArtifactError, ConfigError, RunError, reason_of
 from facegan.files import LOG_BYTES, parse_json, read_regular, write_aside
 from facegan.tick_line import read_tick
 from facegan.training.checkpoint import Tensors, list_checkpoints, read_newest, save_checkpoint
@@ -257,9 +257,8 @@ class RunFolder:
         except FileNotFoundError:
             return []
         except (OSError, ValueError) as cause:
-            told = getattr(cause, "strerror", None) or cause
             raise RunError(
-                f"{self.metrics_file} cannot be read: {told}.", "Mend it, or delete it."
+                f"{self.metrics_file} cannot be read: {reason_of(cause)}.", "Mend it, or delete it."
             ) from cause
         for number, line in enumerate(lines, 1):
             try:
