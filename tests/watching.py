@@ -85,11 +85,11 @@ class Watched:
 
     def check(self) -> None:
         """No other machine was asked, nothing written elsewhere, and no process is left."""
-        assert not self.strangers
+        assert not self.strangers, self.strangers
         elsewhere = [row for row in self.noted("writes")
                      if not row[1].startswith((str(self.folder), "/dev/"))]  # fmt: skip
-        assert not elsewhere
-        assert not self.processes()
+        assert not elsewhere, elsewhere
+        assert not self.processes(), self.processes()
 
     def processes(self) -> list[str]:
         """The processes that are still there."""

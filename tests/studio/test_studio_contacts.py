@@ -2,6 +2,7 @@
 
 import http.client
 import json
+import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -38,6 +39,8 @@ def watched(tmp_path_factory: pytest.TempPathFactory) -> Watched:
 @pytest.fixture(scope="module")
 def port(watched: Watched, model_dir: Path) -> Iterator[int]:
     """The studio's, under switches that would open it; ended, it has asked and left nothing."""
+    # Gradio writes a random number into its own package when it is imported for the first time.
+    subprocess.run([sys.executable, "-c", "import gradio"], check=True)
     port = free_port()
     program = [sys.executable, "-m", "facegan.cli", "studio", "--no-browser", "--port", str(port)]
     model = ["--model", str(model_dir)]

@@ -170,21 +170,25 @@ def test_a_morph_follows_its_slider_and_is_an_animation_to_take_away(
     tab.locator("#morph-from").click()
     part(tab, "Morph")
     tab.wait_for_function("document.querySelector('#morph-first input').value === '4'")
-    tab.locator("#between img").wait_for()  # what it opens with
+    shown = tab.locator("#between img:visible")
+    shown.wait_for()  # what it opens with, of all frames one
     tab.locator("#morph-draw").click()
     tab.locator("#between img[alt='50 % of the way']").wait_for()
-    middle = tab.locator("#between img").get_attribute("src")
+    middle = shown.get_attribute("src")
     slider = tab.locator("#morph-share input[type=range]")
     slider.focus()
     tab.keyboard.press("End")
     tab.locator("#between img[alt='100 % of the way']").wait_for()
-    tab.wait_for_function(
-        "middle => document.querySelector('#between img').src !== middle", arg=middle
-    )
+    assert shown.get_attribute("src") != middle
     tab.keyboard.press("Home")
     tab.locator("#between img[alt='0 % of the way']").wait_for()
-    slider.fill("0.38")
+    for share in (0.3, 0.9, 0.38):  # in one go, as a mouse does
+        slider.fill(str(share))
     tab.locator("#between img[alt='38 % of the way']").wait_for()
+    tab.locator("#morph-draw").click()  # drawn anew, the slider stays where it is
+    tab.wait_for_timeout(500)
+    tab.locator("#between img[alt='38 % of the way']").wait_for()
+    assert shown.count() == 1
     tab.locator("#morph-film").click()
     tab.locator("#film img").wait_for()
     film = download(tab, "#film-download").read_bytes()

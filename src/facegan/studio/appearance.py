@@ -22,6 +22,8 @@ CSS = """
 .studio-mix caption { text-align: left; padding: 3px; }
 .studio-mix img { width: clamp(56px, 9vw, 128px); display: block; border-radius: 3px; }
 .studio-mix th img { outline: 2px solid var(--color-accent); outline-offset: -2px; }
+#between img { width: 100%; }
+#between img[hidden] { display: none; }
 .image-container, .image-container > button, .image-frame { width: 100%; }
 .image-frame img { width: 100% !important; height: auto !important;
   object-fit: contain !important; }
@@ -40,8 +42,9 @@ button:focus-visible, [tabindex]:focus-visible, input:focus-visible {
 }
 """
 
-# Small pictures are shown pixel by pixel, and the arrow keys turn the pages, where no field,
-# slider or list has them for itself.
+# Small pictures are shown pixel by pixel. The arrow keys turn the pages, where no field, slider or
+# list has them for itself. Of a morph's frames, the one is shown that the slider stands at: here,
+# not by Gradio, which loses moves that come while it answers.
 JS = """
 () => {
   document.addEventListener('load', (event) => {
@@ -49,7 +52,19 @@ JS = """
     if (image.tagName === 'IMG' && image.naturalHeight <= 128) {
       image.style.imageRendering = 'pixelated';
     }
+    if (image.closest('#between')) showFrame();
   }, true);
+  const showFrame = () => {
+    const frames = document.querySelectorAll('#between img');
+    const slider = document.querySelector('#morph-share input[type=range]');
+    const shown = Math.round(slider.value * (frames.length - 1));
+    frames.forEach((frame, place) => { frame.hidden = place !== shown; });
+  };
+  for (const kind of ['input', 'change', 'click', 'keyup']) {
+    document.addEventListener(kind, (event) => {
+      if (event.target.closest?.('#morph-share')) requestAnimationFrame(showFrame);
+    });
+  }
   const OWN = 'input, textarea, select, [role=slider], [role=tab], [role=listbox], .studio-mix';
   const press = (names) => {
     for (const name of names) {

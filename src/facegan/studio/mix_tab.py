@@ -1,7 +1,5 @@
 """A table of faces that take each other's styles, of families that paint by styles."""
 
-import base64
-import html
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -11,6 +9,7 @@ import gradio as gr
 from facegan.client import parse_seeds
 from facegan.errors import RequestError
 from facegan.studio.desk import Desk, Values, look_of
+from facegan.studio.pieces import inline_image
 from facegan.studio.session import Studio, layer_groups, pack
 from facegan.studio.wishes import Look, Portrait
 
@@ -61,10 +60,10 @@ def table_of(
     rows: Sequence[Portrait], columns: Sequence[Portrait], mixed: Sequence[Sequence[Portrait]]
 ) -> str:
     """The columns' own faces above, the rows' at the left, the mixed ones between."""
-    above = "".join(f'<th scope="col">{picture(face)}</th>' for face in columns)
+    above = "".join(f'<th scope="col">{inline_image(face)}</th>' for face in columns)
     lines = [
-        f'<tr><th scope="row">{picture(row)}</th>'
-        + "".join(f"<td>{picture(face)}</td>" for face in line)
+        f'<tr><th scope="row">{inline_image(row)}</th>'
+        + "".join(f"<td>{inline_image(face)}</td>" for face in line)
         + "</tr>"
         for row, line in zip(rows, mixed, strict=True)
     ]
@@ -73,13 +72,6 @@ def table_of(
         f'<div class="studio-mix" tabindex="0" role="region" aria-label="{told}"><table>'
         f"<caption>{told}.</caption><tr><td></td>{above}</tr>{''.join(lines)}</table></div>"
     )
-
-
-def picture(face: Portrait) -> str:
-    """A face inside HTML, the very bytes of its file."""
-    data = base64.b64encode(face.path.read_bytes()).decode()
-    told = html.escape(face.caption, quote=True)
-    return f'<img src="data:image/png;base64,{data}" alt="{told}" title="{told}">'
 
 
 def add_mix_tab(desk: Desk) -> MixTab:

@@ -8,7 +8,7 @@ import gradio as gr
 
 from facegan.studio.desk import Desk, Values, look_of
 from facegan.studio.faces_tab import FacesTab
-from facegan.studio.pieces import picture_frame
+from facegan.studio.pieces import inline_image, picture_frame
 from facegan.studio.session import Studio
 from facegan.studio.wishes import Look, Portrait, whole
 
@@ -16,18 +16,18 @@ MAX_STEPS = 31  # there and back are 63 images, and a server draws 64 a request
 
 
 def draw_way(studio: Studio, first: Any, last: Any, steps: Any, look: Look) -> Values:
-    """All faces of a way."""
+    """All faces of a way, and that they are drawn."""
     seeds = whole(first, "From seed"), whole(last, "To seed")
-    return [studio.way(*seeds, whole(steps, "Steps", 1, MAX_STEPS), look)]
+    return [frames_of(studio.way(*seeds, whole(steps, "Steps", 1, MAX_STEPS), look)), True]
 
 
-def at(way: Sequence[Portrait], share: float) -> Values:
-    """The face at a share of the way, 0 … 1."""
-    if not way:
-        return [gr.skip()]
-    place = round(share * (len(way) - 1))
-    told = f"{round(100 * place / max(1, len(way) - 1))} % of the way"
-    return [gr.update(value=str(way[place].path), alt_text=told)]
+def frames_of(way: Sequence[Portrait]) -> str:
+    """Every face as an image; the page's script shows the one that the slider stands at."""
+    steps = max(1, len(way) - 1)
+    return "".join(
+        inline_image(face, f"{round(100 * place / steps)} % of the way")
+        for place, face in enumerate(way)
+    )
 
 
 def make_film(studio: Studio, first: Any, last: Any, steps: Any, ms: Any, look: Look) -> Values:
@@ -50,13 +50,12 @@ class Pieces:
     last: gr.Number
     steps: gr.Slider
     start: gr.Button
-    share: gr.Slider
-    picture: gr.Image
+    frames: gr.HTML
     ms: gr.Slider
     roll: gr.Button
     film: gr.Image
     download: gr.DownloadButton
-    way: gr.State
+    is_drawn: gr.State
 
 
 def lay_out() -> Pieces:
@@ -68,15 +67,23 @@ def lay_out() -> Pieces:
         start = gr.Button("Draw the way", variant="primary", elem_id="morph-draw", min_width=120)
     with gr.Row():
         with gr.Column(min_width=300):
-            share = gr.Slider(0, 1, 0.5, step=0.01, label="Along the way", elem_id="morph-share")
-            picture = picture_frame("between")
+            gr.Slider(
+                0,
+                1,
+                0.5,
+                step=0.01,
+                label="Along the way",
+                interactive=True,
+                elem_id="morph-share",
+            )
+            frames = gr.HTML(elem_id="between", padding=False)
         with gr.Column(min_width=300):
             ms = gr.Slider(20, 400, 60, step=10, label="Milliseconds a frame", elem_id="morph-ms")
             roll = gr.Button("Make the animation", elem_id="morph-film")
             film = picture_frame("film", visible=False)
             download = gr.DownloadButton("Download WebP", visible=False, elem_id="film-download")
-    way = gr.State([])
-    return Pieces(first, last, steps, start, share, picture, ms, roll, film, download, way)
+    is_drawn = gr.State(False)
+    return Pieces(first, last, steps, start, frames, ms, roll, film, download, is_drawn)
 
 
 def add_morph_tab(desk: Desk, faces: FacesTab, parts: gr.Tabs, tab: gr.Tab) -> None:
@@ -93,15 +100,15 @@ def add_morph_tab(desk: Desk, faces: FacesTab, parts: gr.Tabs, tab: gr.Tab) -> N
 
 
 def wire_way(desk: Desk, faces: FacesTab, here: Pieces, parts: gr.Tabs, tab: gr.Tab) -> None:
-    """What draws the way, and what goes along it."""
+    """Say what draws the way; going along it asks for nothing (``appearance.JS``)."""
     wishes = [here.first, here.last, here.steps, *desk.look]
-    place = [here.way, here.share]
+    drawn = [here.frames, here.is_drawn]
 
     def draw(first: Any, last: Any, steps: Any, psi: float, kind: str) -> Values:
         return draw_way(desk.studio, first, last, steps, look_of(psi, kind))
 
-    def begin(way: Any, *wishes: Any) -> Values:
-        return [way] if way else draw(*wishes)
+    def begin(is_drawn: bool, *wishes: Any) -> Values:
+        return [gr.skip(), True] if is_drawn else draw(*wishes)
 
     def take(current: Portrait | None) -> Values:
         return [gr.skip() if current is None else current.seed]
@@ -109,21 +116,8 @@ def wire_way(desk: Desk, faces: FacesTab, here: Pieces, parts: gr.Tabs, tab: gr.
     def take_and_go(current: Portrait | None) -> Values:
         return [*take(current), gr.update(selected=tab.id)]
 
-    draws = [here.start.click, here.first.submit, here.last.submit]
-    drawn = [
-        desk.on(draws, draw, wishes, [here.way]),
-        desk.on([tab.select], begin, [here.way, *wishes], [here.way]),
-    ]
-    along: dict[str, Any] = {"trigger_mode": "always_last", "queue": False}
-    drawn.append(desk.on([here.share.change], at, place, [here.picture], **along))
+    desk.on([here.start.click, here.first.submit, here.last.submit], draw, wishes, drawn)
+    desk.on([tab.select], begin, [here.is_drawn, *wishes], drawn)
     desk.on([faces.morph_from.click], take, [desk.current], [here.first])
     gone = desk.on([faces.morph_to.click], take_and_go, [desk.current], [here.last, parts])
-    drawn.append(desk.after(gone, draw, wishes, [here.way]))
-    for event in drawn:  # only now, because the slider may have moved while that was answered
-        event.then(
-            lambda way, share: at(way, share)[0],
-            place,
-            here.picture,
-            show_progress="hidden",
-            queue=False,
-        )
+    desk.after(gone, draw, wishes, drawn)

@@ -1,5 +1,7 @@
 """Pieces that several parts of the page are made of."""
 
+import base64
+import html
 from collections.abc import Sequence
 from typing import Any, Literal
 
@@ -38,3 +40,10 @@ def picture_frame(name: str, **others: Any) -> gr.Image:
 def captioned(shown: Sequence[Portrait]) -> list[tuple[str, str]]:
     """Portraits as a gallery shows them."""
     return [(str(face.path), face.caption) for face in shown]
+
+
+def inline_image(face: Portrait, words: str = "") -> str:
+    """A face inside HTML, the very bytes of its file, with its caption or other words."""
+    data = base64.b64encode(face.path.read_bytes()).decode()
+    told = html.escape(words or face.caption, quote=True)
+    return f'<img src="data:image/png;base64,{data}" alt="{told}" title="{told}">'
