@@ -15,7 +15,7 @@ Kept = Sequence[Portrait]
 
 
 def show(studio: Studio, kept: Kept) -> Values:
-    """The favourites, their gallery, the file of them, and the title of the tab."""
+    """The favourites, their gallery, the file of them, the title of the tab; none is chosen."""
     title = f"Favourites ({len(kept)})" if kept else "Favourites"
     file = (
         str(pack([face.path for face in kept], studio.folder / f"favourites-{len(kept)}.zip"))
@@ -27,8 +27,13 @@ def show(studio: Studio, kept: Kept) -> Values:
         captioned(kept),
         gr.update(value=str(file) if kept else None, visible=bool(kept)),
         gr.update(label=title),
-        None,
+        *choose(None),
     ]
+
+
+def choose(place: int | None) -> Values:
+    """The chosen one's place, and whether it can be removed."""
+    return [place, gr.update(interactive=place is not None)]
 
 
 def keep(studio: Studio, current: Portrait | None, kept: Kept) -> Values:
@@ -50,10 +55,10 @@ def add_favourites_tab(desk: Desk, faces: FacesTab, tab: gr.Tab) -> None:
     gr.Markdown('Press "Keep" beside a face. They stay until the page is closed.')
     gallery = picture_gallery("kept")
     with gr.Row():
-        remove = gr.Button("Remove the chosen one", elem_id="drop")
+        remove = gr.Button("Remove the chosen one", interactive=False, elem_id="drop")
         download = gr.DownloadButton("Download all (zip)", visible=False, elem_id="kept-download")
     chosen = gr.State(None)
-    places = [desk.kept, gallery, download, tab, chosen]
+    places = [desk.kept, gallery, download, tab, chosen, remove]
     studio = desk.studio
     desk.on(
         [faces.keep.click],
@@ -64,4 +69,4 @@ def add_favourites_tab(desk: Desk, faces: FacesTab, tab: gr.Tab) -> None:
     desk.on(
         [remove.click], lambda place, kept: drop(studio, place, kept), [chosen, desk.kept], places
     )
-    desk.on_choice(gallery, lambda place: [place], [], [chosen])
+    desk.on_choice(gallery, choose, [], [chosen, remove])
