@@ -60,6 +60,11 @@ class TrainingConfig(BaseModel):
         "(default: a twentieth of total_kimg)",
     )
     keep_checkpoints: int = Field(2, ge=1, le=1000, description="how many checkpoints to keep")
+    mirror: bool = Field(
+        False,
+        description="show each image mirrored half of the time, left and right exchanged; leave it "
+        "off where they matter: text, signs, asymmetric scenes",
+    )
     augment: str = Field(
         NOTHING,
         description="change what the discriminator is shown, for small data sets: any of "
@@ -110,6 +115,12 @@ class TrainingConfig(BaseModel):
     def read_whole(cls, value: Any, about: ValidationInfo) -> Any:
         """A whole number in any writing of one: 10, "10", "1e1", "10.0"."""
         return value if value is None else convert(str(about.field_name), int, value)
+
+    @field_validator("mirror", mode="before")
+    @classmethod
+    def read_switch(cls, value: Any) -> Any:
+        """Read on and off in any writing of them: on, "true", "0"."""
+        return convert("mirror", bool, value)
 
     @field_validator("augment")
     @classmethod
