@@ -544,11 +544,14 @@ def train_on(
 ) -> bool:
     """The same, given where the pictures lie that are trained on and, if any, held out."""
     from facegan.gans import build_gan, find_family, find_preset
+    from facegan.metrics import find_inception
     from facegan.training import Trainer
     from facegan.training.plan import resolve_plan
     from facegan.training.verified import VerifiedData
 
     numbers, config = resolve_plan(plan)
+    if config.evaluate_kimg and config.evaluate_extractor == "inception" and world.leads:
+        find_inception()  # before minutes of reading
     dataset = open_dataset(
         place, int(plan["resolution"]), labels_of(plan), world, plan.get("split")
     )

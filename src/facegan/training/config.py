@@ -91,7 +91,8 @@ class TrainingConfig(BaseModel):
         2000,
         ge=FEWEST_SAMPLES,
         le=1_000_000,
-        description="how many faces an evaluation draws, and how many pictures it takes at most",
+        description="how many faces an evaluation draws, and how many pictures it takes at most; "
+        "inception and 50000 take all pictures, as papers do",
     )
     evaluate_extractor: Literal["lite0", "inception"] = Field(
         "lite0", description="lite0 is embedded; inception (FID as published) is downloaded"
