@@ -76,6 +76,7 @@ def run(environment: TrainingEnvironment) -> None:
     folder = RunFolder(environment.checkpoint_dir, environment.tensorboard_dir)
     resume = folder.holds_run()
     if resume:
+        plan = folder.as_started(plan)
         folder.check_same(plan)
     order = Order(str(folder.path), plan, resume, str(folder.tensorboard))
     cluster = Cluster(

@@ -5,15 +5,18 @@ import os
 import shutil
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image
 
+from facegan import metrics
 from facegan.artifact import load_artifact
 from facegan.cli.__main__ import facegan, run_safely
-from facegan.metrics import lite0
+from facegan.metrics import inception, lite0
 
 
 def evaluate(*words: object) -> int:
@@ -72,6 +75,7 @@ def test_pictures_of_another_size_are_resized(
         (["--samples", "0"], 2, "--samples"),
         (["--data", "{nowhere}"], 3, "does not exist"),
         (["--inception-weights", "{nowhere}"], 11, "cannot be read"),
+        (["--inception-weights", "{nowhere}"], 11, "SHA-256 6726825d0af5f729cebd5821db510b11b1c"),
         (["--inception-weights", "{nowhere}", "--extractor", "lite0"], 2, "leave one out"),
         (["--inception-weights", "{other}"], 11, "would not be FID"),
         (["--extractor", "clip"], 2, "lite0"),
@@ -98,6 +102,28 @@ def test_a_missing_package_is_named(
     assert lite0.WIDTH == 1280  # ours loads without it
     assert evaluate(model_dir, "--data", images_dir) == 11
     assert "pip install 'facegan[training]'" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("name", "samples", "told"),
+    [
+        ("inception", 50, "FID as papers have it: 50 samples against all 64 pictures. Precision"),
+        ("inception", 40, "not as papers have it: they take 50,000 samples and all pictures."),
+        ("lite0", 50, "they are not FID or KID."),
+    ],
+)
+def test_the_table_says_whether_papers_compare(
+    model_dir: Path, images_dir: Path, monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str], name: str, samples: int, told: str,
+) -> None:  # fmt: skip
+    extractor = metrics.open_extractor("lite0")
+    monkeypatch.setattr(metrics, "open_extractor", lambda *_: replace(extractor, name=name))
+    monkeypatch.setattr(sys.modules["facegan.metrics.scores"], "PUBLISHED_SAMPLES", 50)
+    monkeypatch.setattr(sys.modules["facegan.metrics.comparison"], "MOST_PICTURES", 50)
+    assert evaluate(model_dir, "--data", images_dir, "--samples", samples) == 0
+    shown = capsys.readouterr().out
+    assert told in shown
+    assert f"pictures    {64 if 'against all' in told else 50} of 64" in shown
 
 
 # --- while training ------------------------------------------------------------------------------
@@ -155,6 +181,22 @@ def test_mistakes_of_an_evaluated_run_are_found_before_it_starts(
     assert train("--data", images_dir, "--out", out, "--preset", "tiny", *said) == code
     assert message in capsys.readouterr().err
     assert not out.exists()
+
+
+def test_a_run_without_its_inception_weights_ends_before_it_reads_an_image(
+    images_dir: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:  # fmt: skip
+    def unreachable(*args: object, **kwargs: object) -> None:
+        raise OSError("no network here")
+
+    monkeypatch.setattr(torch.hub, "get_dir", lambda: str(tmp_path))
+    monkeypatch.setattr(torch.hub, "download_url_to_file", unreachable)
+    monkeypatch.setattr("facegan.cli.train.open_dataset", unreachable)
+    words = ("--data", images_dir, "--out", tmp_path / "run", *EVALUATED)
+    assert train(*words, "--evaluate-extractor", "inception") == 11
+    told = capsys.readouterr().err
+    assert inception.SHA256 in told and str(tmp_path / "checkpoints" / inception.FILE) in told
 
 
 def test_a_training_jobs_channel_evaluation_holds_the_pictures_to_compare_with(

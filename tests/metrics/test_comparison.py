@@ -1,16 +1,20 @@
 """Comparisons: protocols, counts, and a cache that is never trusted blindly."""
 
+import hashlib
 import json
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from noise import Noise, Pooled
+from safetensors.torch import save
 
 from facegan.errors import MetricError
-from facegan.metrics import Comparison, Extractor, FeatureCache
-from facegan.metrics.cache import pack_features
+from facegan.metrics import Comparison, Extractor, FeatureCache, FeatureSet, comparison, feature_set
+from facegan.metrics import scores as compute_scores
+from facegan.metrics.cache import pack_features, read_features
 
 SEEDS = "seeds 0 to 29"
 
@@ -39,7 +43,7 @@ def test_real_pictures_are_looked_at_once(pooled: Extractor) -> None:
 def test_which_pictures_are_taken_is_random_but_always_the_same(pooled: Extractor) -> None:
     """Folders are often sorted by what they show; the first of them would not be like all."""
     pictures = Noise(60)
-    one, two = (Comparison(pictures, pooled, 5, most_pictures=20).reals() for _ in range(2))
+    one, two = (Comparison(pictures, pooled, 5, most_pictures=20).reals().rows for _ in range(2))
     assert torch.equal(one, two)
     assert not torch.equal(one, pooled(pictures.images[:20]))
 
@@ -55,7 +59,91 @@ def test_the_protocol_says_all_that_the_numbers_depend_on(pooled: Extractor) -> 
     assert (said["samples"], said["samples_are"], said["pictures"]) == (30, SEEDS, 50)
     assert (said["kid_subsets"], said["kid_subset_size"]) == (100, 15)
     assert (said["neighbours"], said["neighbours_among"]) == (3, 30)
+    assert (said["fid_as_published"], said["kid_among"]) == (False, 50_000)
     assert said["computed_by"].startswith("torch-fidelity ")
+
+
+# --- as papers have it ----------------------------------------------------------------------------
+
+
+@pytest.fixture
+def small_papers(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Papers of 50 fakes, in place of 50,000: so many rows are kept, too."""
+    monkeypatch.setattr(comparison, "MOST_PICTURES", 50)
+    monkeypatch.setattr(comparison, "MOST_ROWS", 50)
+    monkeypatch.setattr(feature_set, "MOST_ROWS", 50)
+    monkeypatch.setattr(sys.modules["facegan.metrics.scores"], "PUBLISHED_SAMPLES", 50)
+
+
+@pytest.mark.parametrize(
+    ("name", "samples", "most", "pictures", "is_published"),
+    [
+        ("inception", 50, None, 70, True),
+        ("inception", 60, None, 70, True),
+        ("inception", 49, None, 50, False),
+        ("inception", 50, 50, 50, False),  # asked for
+        ("inception", 50, 99, 70, True),
+        ("lite0", 50, None, 50, False),
+    ],
+)
+def test_fid_of_50000_samples_is_against_all_pictures(
+    small_papers: None, name: str, samples: int, most: int | None, pictures: int, is_published: bool
+) -> None:
+    extractor = Extractor(name, Pooled(), 12, "none", "0" * 64)
+    found = Comparison(Noise(70), extractor, samples, most)
+    said = found.protocol(SEEDS).as_dict()
+    assert (said["samples"], said["pictures"]) == (samples, pictures)
+    assert said["fid_as_published"] is is_published
+    assert said["neighbours_among"] == min(samples, pictures, 50)
+
+
+@pytest.mark.parametrize("in_sequence", [False, True])
+def test_all_pictures_count_for_the_distance_and_the_first_rows_for_the_rest(
+    small_papers: None, tmp_path: Path, in_sequence: bool
+) -> None:
+    """Memory holds 50 rows of 70, whatever order they are read in, and the cache no more."""
+    extractor = Extractor("inception", Pooled(), 12, "none", "0" * 64)
+    pictures, fakes = Noise(70), Noise(50, level=140, seed=1).images
+    if in_sequence:
+        pictures.reads_in_sequence = True  # type: ignore[attr-defined]
+    cache = FeatureCache(tmp_path)
+    first, second = (Comparison(pictures, extractor, 50, cache=cache) for _ in range(2))
+    found, again = (it.scores(fakes.split(7)) for it in (first, second))
+    assert found == again and calls(extractor) == 70 + 2 * 50
+    assert first.reals().rows.shape == second.reals().rows.shape == (50, 12)
+    features, order = extractor(pictures.images), torch.Generator().manual_seed(0)
+    chosen = torch.randperm(70, generator=order)
+    torch.testing.assert_close(first.reals().rows, features[chosen][:50])
+    of_all = compute_scores(extractor(fakes), features[chosen], "inception")
+    of_rows = compute_scores(extractor(fakes), features[chosen][:50], "inception")
+    assert found["fid"] == pytest.approx(of_all["fid"], rel=1e-6)
+    assert found["fid"] != pytest.approx(of_rows["fid"], rel=1e-3)
+    for name in ("kid", "precision_inception", "recall_inception"):
+        assert found[name] == pytest.approx(of_rows[name], rel=1e-6), name
+
+
+@pytest.mark.parametrize("shift", [0.0, 1e4])
+def test_moments_are_numpys_however_the_rows_come(shift: float) -> None:
+    rows = torch.randn(300, 7, generator=torch.Generator().manual_seed(0)).double() + shift
+    moments = feature_set.Moments(7)
+    for block in rows.split(41):
+        moments.add(block)
+    np.testing.assert_allclose(moments.mean, rows.mean(0))
+    np.testing.assert_allclose(moments.covariance, np.cov(rows.T), rtol=1e-8, atol=1e-10)
+
+
+def test_features_kept_by_earlier_versions_are_read(tmp_path: Path, pooled: Extractor) -> None:
+    """Their files hold all rows and nothing else."""
+    features = torch.randn(40, 12)
+    file = tmp_path / "old.safetensors"
+    digest = hashlib.sha256(features.numpy().data).hexdigest()
+    file.write_bytes(save({"features": features}, {"key": "{}", "sha256": digest}))
+    found = read_features(file, "{}")
+    assert torch.equal(found.rows, features) and found.count == 40
+    np.testing.assert_allclose(found.covariance, np.cov(features.double().T), rtol=1e-6, atol=1e-9)
+
+
+# --- counts ---------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(("samples", "pictures"), [(3, 60), (60, 3)])
@@ -100,7 +188,7 @@ def test_what_is_read_in_sequence_has_the_same_features(pooled: Extractor) -> No
             return super().read(indices)
 
     plain, sequence = Noise(200), Sequence(200)
-    one, two = (Comparison(p, pooled, 5, most_pictures=150).reals() for p in (plain, sequence))
+    one, two = (Comparison(p, pooled, 5, most_pictures=150).reals().rows for p in (plain, sequence))
     assert sequence.asked == sorted(sequence.asked) and len(sequence.asked) == 150
     torch.testing.assert_close(one, two)
 
@@ -110,7 +198,8 @@ def reals(extractor: Extractor, folder: Path, pictures: Noise | None = None, mos
     before = calls(extractor)
     cache = FeatureCache(folder)
     found = Comparison(pictures or Noise(60), extractor, 5, most, cache=cache).reals()
-    assert torch.equal(found, Comparison(pictures or Noise(60), extractor, 5, most).reals())
+    again = Comparison(pictures or Noise(60), extractor, 5, most).reals()
+    assert torch.equal(found.rows, again.rows) and torch.equal(found.covariance, again.covariance)
     return calls(extractor) - before - most  # the line above looked at `most`
 
 
@@ -142,7 +231,7 @@ def test_a_damaged_file_is_named_and_made_again(
         "cut": content[:-8],
         "flipped": content[:-1] + bytes([content[-1] ^ 1]),
         "emptied": b"",
-        "another's": pack_features(torch.zeros(40, 12), "{}"),
+        "another's": pack_features(FeatureSet.of(torch.zeros(40, 12)), "{}"),
         "no key": content.replace(b"sha256", b"sha255"),
     }[damage])  # fmt: skip
     assert reals(pooled, tmp_path) == 40

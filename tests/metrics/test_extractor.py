@@ -179,8 +179,37 @@ def test_without_a_network_both_mends_are_said(
     monkeypatch.setattr(urllib.request, "urlopen", unreachable)
     monkeypatch.setattr(torch.hub, "urlopen", unreachable)
     monkeypatch.setattr(torch.hub, "get_dir", lambda: str(tmp_path))
-    with pytest.raises(MetricError, match=r"--inception-weights.*--extractor lite0"):
+    with pytest.raises(MetricError) as refused:
         open_extractor("inception")
+    told = str(refused.value)
+    place = tmp_path / "checkpoints" / inception.FILE
+    for part in (inception.URL, inception.SHA256, str(place), "--inception-weights", "lite0"):
+        assert part in told, part
+    assert not list(place.parent.iterdir())
+
+
+def test_weights_in_torchs_cache_are_taken_by_their_digest_alone(
+    inception_file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What somebody put there by hand is compared like any other file."""
+    monkeypatch.setattr(torch.hub, "get_dir", lambda: str(tmp_path))
+    place = tmp_path / "checkpoints" / inception.FILE
+    place.parent.mkdir()
+    place.write_bytes(inception_file.read_bytes())
+    with pytest.raises(MetricError, match="would not be FID"):
+        open_extractor("inception")
+    digest = hashlib.sha256(place.read_bytes()).hexdigest()
+    monkeypatch.setattr(inception, "SHA256", digest)
+    assert open_extractor("inception").width == 2048
+
+
+def test_the_weights_are_those_that_torch_fidelity_names() -> None:
+    from facegan.metrics.fidelity import load_fidelity
+
+    load_fidelity()
+    from torch_fidelity.feature_extractor_inceptionv3 import URL_INCEPTION_V3
+
+    assert URL_INCEPTION_V3 == inception.URL and inception.SHA256[:8] in inception.FILE
 
 
 # --- torchvision ---------------------------------------------------------------------------------

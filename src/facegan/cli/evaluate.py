@@ -46,10 +46,9 @@ DRAWN_AT_ONCE = 64
 @click.option(
     "--pictures",
     type=click.IntRange(min=1),
-    default=50_000,
-    show_default=True,
     metavar="N",
-    help="How many real pictures at most, chosen at random, the same ones always.",
+    help="How many real pictures at most, chosen at random, the same ones always.  [default: all "
+    "with Inception and 50000 samples or more, as papers have it; else 50000]",
 )
 @click.option(
     "--extractor",
@@ -61,7 +60,8 @@ DRAWN_AT_ONCE = 64
     "--inception-weights",
     type=click.Path(path_type=Path),
     metavar="FILE",
-    help="The published weights; without them --extractor inception downloads them.",
+    help="The published weights (weights-inception-2015-12-05-6726825d.pth); without them "
+    "--extractor inception downloads them.",
 )
 @click.option(
     "--cache",
@@ -75,7 +75,7 @@ def command(
     data: str,
     split: str | None,
     samples: int,
-    pictures: int,
+    pictures: int | None,
     extractor: str | None,
     inception_weights: Path | None,
     cache: Path | None,
@@ -91,9 +91,10 @@ def command(
           --extractor inception                     # FID and KID as papers have them
 
     Without Inception the numbers are called fd_lite0, kid_lite0, precision_lite0, recall_lite0:
-    they compare models with one another, and not with anybody's FID. Numbers of different
-    protocols (samples, pictures, crop, extractor) cannot be compared at all; the protocol is
-    printed beside them.
+    they compare models with one another, and not with anybody's FID. Precision and recall are
+    the paper's over VGG-16 only, so with Inception they are called precision_inception and
+    recall_inception. Numbers of different protocols (samples, pictures, crop, extractor) cannot
+    be compared at all; the protocol is printed beside them.
     """
     if inception_weights and extractor == "lite0":
         raise click.UsageError("--inception-weights are for --extractor inception; leave one out.")
@@ -170,8 +171,18 @@ class Measurement:
             f"{said['kid_subset_size']:,}; precision and recall with k = {said['neighbours']} "
             f"among {said['neighbours_among']:,} of either"
         )
-        if extractor["name"] != "inception":
-            yield "These numbers compare models with one another; they are not FID or KID."
+        yield self.standing()
+
+    def standing(self) -> str:
+        """Whether the numbers compare with published ones, and if not, why."""
+        said = self.protocol
+        if said["extractor"]["name"] != "inception":
+            return "These numbers compare models with one another; they are not FID or KID."
+        ours = "Precision and recall are ours: Inception's features, where the paper has VGG-16's."
+        if said["fid_as_published"]:
+            counts = f"{said['samples']:,} samples against all {said['pictures']:,} pictures"
+            return f"FID as papers have it: {counts}. {ours}"
+        return f"FID is not as papers have it: they take 50,000 samples and all pictures. {ours}"
 
 
 def measure(comparison: "Comparison", synthesizer: "Synthesizer") -> Measurement:

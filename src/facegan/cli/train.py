@@ -43,6 +43,10 @@ stops; --resume goes on to the very bits an undisturbed run would have reached.
 
 
 SLOW_STEP = 5.0  # seconds; a run has thousands of steps
+MIRRORED = (
+    "Half of the time each image is shown mirrored. Where left and right matter (text, signs), add "
+    "--mirror off."
+)
 FAMILY, RESOLUTION = "dcgan", 32  # where nothing is named and the data does not say
 OPTIONS = (
     *("data", "evaluate_data", "evaluate_split", "family", "labels", "out", "preset", "processes"),
@@ -507,7 +511,7 @@ def resumed_plan(out: Path, asked: dict[str, Any], given: dict[str, str]) -> dic
     from facegan.training import RunFolder
 
     folder = RunFolder(out)
-    plan = {**folder.read_plan(), **asked, **given}
+    plan = folder.as_started({**folder.read_plan(), **asked, **given})
     folder.check_same(plan)
     return plan
 
@@ -540,11 +544,14 @@ def train_on(
 ) -> bool:
     """The same, given where the pictures lie that are trained on and, if any, held out."""
     from facegan.gans import build_gan, find_family, find_preset
+    from facegan.metrics import find_inception
     from facegan.training import Trainer
     from facegan.training.plan import resolve_plan
     from facegan.training.verified import VerifiedData
 
     numbers, config = resolve_plan(plan)
+    if config.evaluate_kimg and config.evaluate_extractor == "inception" and world.leads:
+        find_inception()  # before minutes of reading
     dataset = open_dataset(
         place, int(plan["resolution"]), labels_of(plan), world, plan.get("split")
     )
@@ -682,6 +689,8 @@ def say_start(trainer: Any, folder: Any, data: str) -> None:
     click.echo(
         f"{len(dataset):,} pictures of {dataset.resolution} px from {data}{of_split(dataset)}"
     )
+    if trainer.config.mirror:
+        click.echo(MIRRORED)
     if advice := advice_on_size(len(dataset), trainer.config.augment):
         click.echo(advice)
     click.echo(f"{gan.family.name} {gan.preset_name}: {', '.join(sizes)}")

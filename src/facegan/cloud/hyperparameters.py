@@ -26,6 +26,7 @@ TRAINER = {
     "max_minutes": "float",
     "tick_kimg": "float",
     "keep_checkpoints": "int",
+    "mirror": "bool",
     "augment": "text",
     "augment_probability": "float|text",
     "augment_target": "float",
@@ -181,7 +182,7 @@ def is_of_kind(kind: str, value: Any) -> bool:
         return True
     text = str(value).strip().lower()
     if kind == "bool":
-        return text in ("true", "false", "1", "0")
+        return text in ("true", "false", "yes", "no", "on", "off", "1", "0")
     try:
         number = float(text)
     except ValueError:

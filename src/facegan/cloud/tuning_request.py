@@ -34,8 +34,8 @@ OBJECTIVES = {
     "inception": {
         "fid": "Minimize",
         "kid": "Minimize",
-        "precision": "Maximize",
-        "recall": "Maximize",
+        "precision_inception": "Maximize",
+        "recall_inception": "Maximize",
     },
 }
 # Parts of a training job's request that a tuning job's definition has too.

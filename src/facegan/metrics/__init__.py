@@ -6,17 +6,30 @@ Two streams of images are compared; where they come from is not asked.
 from facegan.metrics.cache import FeatureCache
 from facegan.metrics.comparison import Comparison, MetricProtocol, Pictures
 from facegan.metrics.extractor import EXTRACTORS, Extractor, extract, open_extractor
-from facegan.metrics.scores import FEWEST, metric_name, metric_names, scores
+from facegan.metrics.feature_set import FeatureSet
+from facegan.metrics.inception import find_inception
+from facegan.metrics.scores import (
+    EARLIER_NAMES,
+    FEWEST,
+    is_published,
+    metric_name,
+    metric_names,
+    scores,
+)
 
 __all__ = [
+    "EARLIER_NAMES",
     "EXTRACTORS",
     "FEWEST",
     "Comparison",
     "Extractor",
     "FeatureCache",
+    "FeatureSet",
     "MetricProtocol",
     "Pictures",
     "extract",
+    "find_inception",
+    "is_published",
     "metric_name",
     "metric_names",
     "open_extractor",

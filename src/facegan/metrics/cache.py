@@ -12,6 +12,7 @@ from safetensors.torch import save as save_tensors
 from torch import Tensor
 
 from facegan.files import write_aside
+from facegan.metrics.feature_set import FeatureSet
 
 logger = logging.getLogger(__name__)
 
@@ -26,8 +27,8 @@ class FeatureCache:
     def __init__(self, folder: Path | None) -> None:
         self.folder = folder
 
-    def get(self, key: Mapping[str, Any], compute: Callable[[], Tensor]) -> Tensor:
-        """The features (N, width) of a key, read or else computed and kept.
+    def get(self, key: Mapping[str, Any], compute: Callable[[], FeatureSet]) -> FeatureSet:
+        """Return the features of a key, read or else computed and kept.
 
         A file that is damaged, or of another key, is named in the log and made again. A folder
         that cannot be written costs time at the next call and nothing else; the log says so.
@@ -49,27 +50,42 @@ class FeatureCache:
         return features
 
 
-def pack_features(features: Tensor, key: str) -> bytes:
-    """A safetensors file of features that says what they are of, and their digest."""
-    return save_tensors({"features": features}, {"key": key, "sha256": digest(features)})
+def pack_features(features: FeatureSet, key: str) -> bytes:
+    """Return a safetensors file of features that says what they are of, and their digest.
+
+    Where all rows are kept they say the rest; files of earlier versions hold nothing else.
+    """
+    tensors = {"features": features.rows}
+    facts = {"key": key}
+    if features.count > len(features.rows):
+        tensors |= {"mean": features.mean, "covariance": features.covariance}
+        facts["count"] = str(features.count)
+    return save_tensors(tensors, {**facts, "sha256": digest(tensors)})
 
 
-def read_features(file: Path, key: str) -> Tensor:
-    """The features in a file, their key and digest compared.
+def read_features(file: Path, key: str) -> FeatureSet:
+    """Return the features in a file, their key and digest compared.
 
     Raises:
         ValueError: the file holds another key's, or its bytes have changed.
     """
     with safe_open(file, framework="pt") as content:
         facts = content.metadata() or {}
-        features: Tensor = content.get_tensor("features")
+        tensors = {name: content.get_tensor(name) for name in content.keys()}  # noqa: SIM118
     if facts["key"] != key:
         raise ValueError("it is of other pictures or another protocol")
-    if facts["sha256"] != digest(features):
+    if facts["sha256"] != digest(tensors):
         raise ValueError("its checksum does not match")
-    return features
+    rows = tensors["features"]
+    if "count" not in facts:
+        return FeatureSet.of(rows)
+    return FeatureSet(rows, int(facts["count"]), tensors["mean"], tensors["covariance"])
 
 
-def digest(features: Tensor) -> str:
-    """The SHA-256 of the numbers."""
-    return hashlib.sha256(features.contiguous().numpy().data).hexdigest()
+def digest(tensors: Mapping[str, Tensor]) -> str:
+    """Return the SHA-256 of the numbers, the rows first."""
+    found = hashlib.sha256()
+    for name in ("features", "mean", "covariance"):
+        if name in tensors:
+            found.update(tensors[name].contiguous().numpy().data)
+    return found.hexdigest()

@@ -9,18 +9,20 @@ import torch
 from torch import Tensor
 
 from facegan.metrics.cache import FeatureCache
-from facegan.metrics.extractor import BATCH, Extractor, Progress, extract, in_silence
+from facegan.metrics.extractor import BATCH, Extractor, Progress, in_silence
+from facegan.metrics.feature_set import MOST_ROWS, FeatureSet, collect
 from facegan.metrics.fidelity import load_fidelity
 from facegan.metrics.scores import (
     KID_SUBSETS,
     NEIGHBOURS,
     check_counts,
+    is_published,
     kid_subset_size,
     metric_name,
     scores,
 )
 
-MOST_PICTURES = 50_000  # as FID's papers have it
+MOST_PICTURES = 50_000  # where FID is not to be as papers have it
 PICTURES_SEED = 0
 
 
@@ -42,14 +44,16 @@ class Pictures(Protocol):
 class MetricProtocol:
     """All that a number depends on; numbers of different protocols cannot be compared."""
 
-    samples: int
+    samples: int  # fakes
     samples_are: str  # where they come from: seeds, truncation
-    pictures: int  # chosen at random, with a seed of their own
+    pictures: int  # reals, chosen at random, with a seed of their own
     pictures_seed: int
+    fid_as_published: bool  # Inception, 50,000 samples or more, all pictures
     data: Mapping[str, Any]  # digest, crop, resize filter …
     extractor: Mapping[str, Any]  # name, weights, size, precision
     kid_subsets: int
     kid_subset_size: int
+    kid_among: int  # of either set, at most
     neighbours: int  # k of precision and recall
     neighbours_among: int  # of either set
     computed_by: str
@@ -66,7 +70,8 @@ class Comparison:
         pictures: The real ones.
         extractor: What sees them.
         samples: How many generated images every comparison takes.
-        most_pictures: How many real ones at most; which ones is a function of their number.
+        most_pictures: How many real ones at most; which ones is a function of their number. None:
+            all where FID is to be as papers have it, otherwise 50,000.
         about: What the protocol says of the data, besides its digest.
         cache: Where features are kept from one process to the next.
 
@@ -80,20 +85,23 @@ class Comparison:
         pictures: Pictures,
         extractor: Extractor,
         samples: int,
-        most_pictures: int = MOST_PICTURES,
+        most_pictures: int | None = None,
         about: Mapping[str, Any] | None = None,
         cache: FeatureCache | None = None,
     ) -> None:
         self.pictures, self.extractor, self.samples = pictures, extractor, samples
+        if most_pictures is None:
+            is_full = is_published(extractor.name, samples)
+            most_pictures = len(pictures) if is_full else MOST_PICTURES
         self.count = min(len(pictures), most_pictures)
         check_counts(samples, self.count)
         load_fidelity()  # now, rather than after minutes of drawing
         self.about = {**(about or {}), "digest": pictures.digest}
         self.cache = cache or FeatureCache(None)
-        self.kept: Tensor | None = None
+        self.kept: FeatureSet | None = None
 
-    def reals(self, progress: Progress = in_silence) -> Tensor:
-        """The pictures' features (count, width): kept, read from the cache, or extracted."""
+    def reals(self, progress: Progress = in_silence) -> FeatureSet:
+        """Return the pictures' features: kept, read from the cache, or extracted."""
         if self.kept is None:
             key = {
                 "digest": self.pictures.digest,
@@ -104,27 +112,24 @@ class Comparison:
             self.kept = self.cache.get(key, lambda: self.extract_reals(progress))
         return self.kept
 
-    def extract_reals(self, progress: Progress) -> Tensor:
-        """The features of pictures in a random order, so that the first are like all.
+    def extract_reals(self, progress: Progress) -> FeatureSet:
+        """Return the features of pictures in a random order, so that the first are like all.
 
-        What can only be read in sequence is read so, and put into that order afterwards.
+        What can only be read in sequence is read so; its features are put into that order.
         """
         numbers = torch.Generator().manual_seed(PICTURES_SEED)
         chosen = torch.randperm(len(self.pictures), generator=numbers)[: self.count]
-        in_sequence = getattr(self.pictures, "reads_in_sequence", False)
-        order = chosen.argsort()
-        if in_sequence:
-            chosen = chosen[order]
+        places = None
+        if getattr(self.pictures, "reads_in_sequence", False):
+            places = chosen.argsort()
+            chosen = chosen[places]
         batches = (self.pictures.read(indices) for indices in chosen.split(BATCH))
-        features = extract(batches, self.extractor, progress)
-        return features[order.argsort()] if in_sequence else features
+        return collect(batches, self.extractor, self.count, places, progress)
 
     def scores(self, fakes: Iterable[Tensor], progress: Progress = in_silence) -> dict[str, float]:
         """The metrics, by name, of a stream of uint8 batches (n, 3, H, W): `samples` in all."""
         reals = self.reals()
-        features = extract(fakes, self.extractor, progress)
-        if len(features) != self.samples:
-            raise ValueError(f"{len(features)} samples came, not {self.samples}")
+        features = collect(fakes, self.extractor, self.samples, progress=progress)
         return scores(features, reals, self.extractor.name)
 
     def protocol(self, samples_are: str) -> MetricProtocol:
@@ -134,12 +139,15 @@ class Comparison:
             samples_are=samples_are,
             pictures=self.count,
             pictures_seed=PICTURES_SEED,
+            fid_as_published=is_published(self.extractor.name, self.samples)
+            and self.count == len(self.pictures),
             data=self.about,
             extractor=self.extractor.protocol,
             kid_subsets=KID_SUBSETS,
             kid_subset_size=kid_subset_size(self.samples, self.count),
+            kid_among=MOST_ROWS,
             neighbours=NEIGHBOURS,
-            neighbours_among=min(self.samples, self.count),
+            neighbours_among=min(self.samples, self.count, MOST_ROWS),
             computed_by=f"torch-fidelity {version('torch-fidelity')}",
         )
 

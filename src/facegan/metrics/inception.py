@@ -3,9 +3,9 @@
 import hashlib
 import io
 import pickle
+import socket
 from pathlib import Path
 from typing import Any
-from urllib.error import URLError
 
 import torch
 from torch import Tensor, nn
@@ -13,6 +13,9 @@ from torch import Tensor, nn
 from facegan.errors import MetricError
 from facegan.metrics.fidelity import load_fidelity
 
+FILE = "weights-inception-2015-12-05-6726825d.pth"
+URL = f"https://github.com/toshas/torch-fidelity/releases/download/v0.2.0/{FILE}"
+WAIT_SECONDS = 30.0  # for a server that does not answer
 WIDTH = 2048
 FEATURES = str(WIDTH)  # torch-fidelity names its layers by their width
 # The TensorFlow weights of 2015, converted; the number FID is defined by them.
@@ -33,21 +36,18 @@ class Inception(nn.Module):
 
 
 def load_inception(weights: Path | None = None) -> Inception:
-    """The network with the published weights.
+    """Return the network with the published weights.
 
     Args:
-        weights: Their file; without one torch fetches it into its own cache, once.
+        weights: Their file; without one it is fetched into torch's cache, once.
 
     Raises:
         MetricError: the file is missing or is another one, or there is no network.
     """
     load_fidelity()
-    from torch_fidelity.feature_extractor_inceptionv3 import (
-        URL_INCEPTION_V3,
-        FeatureExtractorInceptionV3,
-    )
+    from torch_fidelity.feature_extractor_inceptionv3 import FeatureExtractorInceptionV3
 
-    tensors = download(URL_INCEPTION_V3) if weights is None else read_weights(weights)
+    tensors = read_weights(weights or find_inception())
     # torch-fidelity unpickles what it is given: so it is given a copy that was written here.
     copy = io.BytesIO()
     torch.save(tensors, copy)
@@ -65,13 +65,12 @@ def read_weights(file: Path) -> dict[str, Tensor]:
         content = file.read_bytes()
     except OSError as cause:
         raise MetricError(
-            f"The Inception weights {file} cannot be read: {cause.strerror}."
+            f"The Inception weights {file} cannot be read: {cause.strerror}.", how_to_get_them()
         ) from cause
     if hashlib.sha256(content).hexdigest() != SHA256:
         raise MetricError(
             f"{file} does not hold the Inception weights that FID is defined by.",
-            f"Their file's SHA-256 begins with {SHA256[:8]}, as its published name says; "
-            "with other weights the number would not be FID.",
+            f"With other weights the number would not be FID. {how_to_get_them()}",
         )
     return load_safely(io.BytesIO(content))
 
@@ -85,16 +84,38 @@ def load_safely(stream: Any) -> dict[str, Tensor]:
     return tensors
 
 
-def download(url: str) -> dict[str, Tensor]:
-    """The weights from torch-fidelity's own release, or from torch's cache of it; checked."""
+def cached_file() -> Path:
+    """Return where torch keeps the weights that it fetched."""
+    return Path(torch.hub.get_dir()) / "checkpoints" / FILE
+
+
+def how_to_get_them() -> str:
+    """Return the hint: which file, its digest, and where it belongs."""
+    return (
+        f"Fetch {URL} (96 MB, SHA-256 {SHA256}) and put it at {cached_file()}, or name it by "
+        "--inception-weights of facegan evaluate. Or take the extractor lite0, which needs no "
+        "network: --extractor lite0, in training --evaluate-extractor lite0."
+    )
+
+
+def find_inception() -> Path:
+    """Return the file of the weights in torch's cache, fetched if it is not there yet.
+
+    Raises:
+        MetricError: it cannot be fetched; the hint names file, place and digest.
+    """
+    file, patience = cached_file(), socket.getdefaulttimeout()
+    if file.exists():
+        return file
     try:
-        tensors: dict[str, Tensor] = torch.hub.load_state_dict_from_url(
-            url, map_location="cpu", check_hash=True, weights_only=True
-        )
-    except (URLError, OSError, RuntimeError) as cause:
+        socket.setdefaulttimeout(WAIT_SECONDS)
+        file.parent.mkdir(parents=True, exist_ok=True)
+        torch.hub.download_url_to_file(URL, str(file), hash_prefix=SHA256)
+    except (OSError, RuntimeError) as cause:  # URLError is an OSError; RuntimeError: another digest
         raise MetricError(
-            f"The Inception weights cannot be fetched from {url}: {cause}",
-            "Fetch that file elsewhere and name it by --inception-weights, "
-            "or use --extractor lite0, which needs no network.",
+            f"The Inception weights are not at {file}, and cannot be fetched: {cause}.",
+            how_to_get_them(),
         ) from cause
-    return tensors
+    finally:
+        socket.setdefaulttimeout(patience)
+    return file

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from torch import Tensor
 
 from facegan.errors import MetricError
+from facegan.metrics.feature_set import FeatureSet
 from facegan.metrics.fidelity import load_fidelity
 
 NEIGHBOURS = 3  # of precision and recall: k in Kynkäänniemi et al., arXiv:1904.06991
@@ -12,15 +13,19 @@ KID_SUBSETS = 100
 KID_SUBSET_SIZE = 1000  # at most; half of the smaller set where that is less
 KID_SEED = 2020  # torch-fidelity's own
 FEWEST = NEIGHBOURS + 1  # k neighbours besides oneself
-PUBLISHED = "inception"  # the extractor whose numbers carry the published names
-# metric → what it is called when Inception made it, as published, and when another extractor did.
+PUBLISHED = "inception"  # the extractor of FID and KID
+PUBLISHED_SAMPLES = 50_000  # fakes that papers draw for FID; they compare them with all reals
+# metric → what it is called when Inception made it, and when another extractor did. Precision and
+# recall are the paper's over VGG-16 alone, so they carry the extractor's name.
 NAMES = {
     "fd": ("fid", "fd_{}"),  # the Fréchet distance is FID over Inception alone
     "kid": ("kid", "kid_{}"),
     "kid_std": ("kid_std", "kid_{}_std"),
-    "precision": ("precision", "precision_{}"),
-    "recall": ("recall", "recall_{}"),
+    "precision": ("precision_inception", "precision_{}"),
+    "recall": ("recall_inception", "recall_{}"),
 }
+# What runs of earlier versions call them.
+EARLIER_NAMES = {"precision_inception": "precision", "recall_inception": "recall"}
 
 
 def metric_name(metric: str, extractor: str) -> str:
@@ -30,8 +35,14 @@ def metric_name(metric: str, extractor: str) -> str:
 
 
 def metric_names(extractors: Sequence[str]) -> set[str]:
-    """Every name a metric can have."""
-    return {metric_name(metric, extractor) for extractor in extractors for metric in NAMES}
+    """Every name a metric can have, in runs of earlier versions too."""
+    names = {metric_name(metric, extractor) for extractor in extractors for metric in NAMES}
+    return names | {EARLIER_NAMES[name] for name in names & EARLIER_NAMES.keys()}
+
+
+def is_published(extractor: str, samples: int) -> bool:
+    """Whether FID is to be as papers have it: Inception, 50,000 fakes or more, and all reals."""
+    return extractor == PUBLISHED and samples >= PUBLISHED_SAMPLES
 
 
 def kid_subset_size(samples: int, pictures: int) -> int:
@@ -54,16 +65,19 @@ def check_counts(samples: int, pictures: int) -> None:
             )
 
 
-def scores(fakes: Tensor, reals: Tensor, extractor: str) -> dict[str, float]:
+def scores(
+    fakes: Tensor | FeatureSet, reals: Tensor | FeatureSet, extractor: str
+) -> dict[str, float]:
     """Compare the features of fakes with those of reals.
 
     Heusel et al., arXiv:1706.08500 (FID); Bińkowski et al., arXiv:1801.01401 (KID, cubic kernel,
     unbiased); Kynkäänniemi et al., arXiv:1904.06991 (precision and recall, over equally many of
-    either set: the first).
+    either set: the first). The Fréchet distance is over all, the others over the rows that are
+    kept.
 
     Args:
-        fakes: (N, width)
-        reals: (M, width)
+        fakes: (N, width), or what is kept of them.
+        reals: (M, width), or what is kept of them.
         extractor: The name of what made them; it decides what the numbers are called.
 
     Returns:
@@ -73,22 +87,25 @@ def scores(fakes: Tensor, reals: Tensor, extractor: str) -> dict[str, float]:
     Raises:
         MetricError: too few of either, or torch-fidelity is missing.
     """
-    check_counts(len(fakes), len(reals))
+    ours, theirs = (
+        it if isinstance(it, FeatureSet) else FeatureSet.of(it) for it in (fakes, reals)
+    )
+    check_counts(ours.count, theirs.count)
     found = {
-        "fd": frechet_distance(fakes, reals),
-        **kernel_distance(fakes, reals),
-        **precision_and_recall(fakes, reals),
+        "fd": frechet_distance(ours, theirs),
+        **kernel_distance(ours.rows, theirs.rows),
+        **precision_and_recall(ours.rows, theirs.rows),
     }
     return {metric_name(name, extractor): value for name, value in found.items()}
 
 
-def frechet_distance(fakes: Tensor, reals: Tensor) -> float:
+def frechet_distance(fakes: FeatureSet, reals: FeatureSet) -> float:
     """The Fréchet distance of the two sets' normal distributions, in float64."""
     load_fidelity()
     from torch_fidelity import metric_fid as fid
 
-    means = [fid.fid_features_to_statistics(features.double()) for features in (fakes, reals)]
-    return float(fid.fid_statistics_to_metric(*means, verbose=False)[fid.KEY_METRIC_FID])
+    moments = [{"mu": of.mean.numpy(), "sigma": of.covariance.numpy()} for of in (fakes, reals)]
+    return float(fid.fid_statistics_to_metric(*moments, verbose=False)[fid.KEY_METRIC_FID])
 
 
 def kernel_distance(fakes: Tensor, reals: Tensor) -> dict[str, float]:

@@ -1,6 +1,6 @@
 """The part of the page that says how good the faces are: metrics over kimg, the best, the last."""
 
-from facegan.metrics import EXTRACTORS, metric_name
+from facegan.metrics import EARLIER_NAMES, EXTRACTORS, metric_name
 from facegan.report.curves import line_chart
 from facegan.report.markup import Markup, element, join, paragraph, section
 from facegan.report.run_record import RunRecord, Tick, kimg_text
@@ -16,6 +16,7 @@ NOT_PUBLISHED = (
     "Made with the embedded extractor {}: the numbers compare runs of one protocol with one "
     "another, and not with anybody's FID or KID."
 )
+OURS = "Precision and recall are ours: over Inception's features, where the paper has VGG-16's."
 
 
 def quality_sections(run: RunRecord) -> list[Markup]:
@@ -27,7 +28,7 @@ def quality_sections(run: RunRecord) -> list[Markup]:
 def quality_section(run: RunRecord, extractor: str) -> Markup:
     """The figures that one extractor made."""
     names = {metric: metric_name(metric, extractor) for metric in (*TITLES, "kid_std")}
-    ticks = [tick for tick in run.ticks if set(names.values()) <= set(tick)]
+    ticks = [tick for tick in map(renamed, run.ticks) if set(names.values()) <= set(tick)]
     charts = []
     for metrics in CHARTS:
         curves = {names[m]: [(tick["kimg"], tick[names[m]]) for tick in ticks] for m in metrics}
@@ -36,7 +37,7 @@ def quality_section(run: RunRecord, extractor: str) -> Markup:
     best = min(ticks, key=lambda tick: tick[names["kid"]])
     rows = {f"Best: {run.path.name}/best.tar.gz": best, "Last": ticks[-1]}
     published = names["fd"] == "fid"
-    notes = [] if published else [paragraph(NOT_PUBLISHED.format(extractor))]
+    notes = [paragraph(OURS if published else NOT_PUBLISHED.format(extractor))]
     return section(
         "Quality",
         paragraph(ABOUT),
@@ -44,6 +45,11 @@ def quality_section(run: RunRecord, extractor: str) -> Markup:
         element("div", charts, class_="charts"),
         figures_table(rows, names),
     )
+
+
+def renamed(tick: Tick) -> Tick:
+    """Return a tick whose figures have today's names, whichever version wrote it."""
+    return {**{new: tick[old] for new, old in EARLIER_NAMES.items() if old in tick}, **tick}
 
 
 def figures_table(rows: dict[str, Tick], names: dict[str, str]) -> Markup:

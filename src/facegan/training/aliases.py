@@ -47,8 +47,9 @@ MEANT: dict[tuple[str, str], str] = {
     ("conv_dim", ""): "ngf ndf nf base_channels channels filters",
     ("*gamma*", ""): "gamma r1 r1_weight r1_reg gp gp_weight gradient_penalty",
     ("augment", "It takes operations, as color,translation,cutout."): "aug augs augmentation "
-    "augmentations augpipe ada diffaug diff_augment diffaugment data_augmentation flip hflip "
-    "mirror random_flip",
+    "augmentations augpipe ada diffaug diff_augment diffaugment data_augmentation",
+    ("mirror", "It takes on or off."): "flip hflip xflip x_flip mirror_augment mirrored "
+    "random_flip horizontal_flip random_horizontal_flip",
     ("augment_probability", ""): "p aug_p augment_p augment_prob aug_prob",
     ("augment_target", ""): "ada_target",
     ("tick_kimg", "It is how often a log line, a grid and a checkpoint are written."): "tick snap "

@@ -14,7 +14,6 @@ ELSEWHERE = {
     "diffaugment": "color,translation,cutout",
     **dict.fromkeys(("true", "yes", "on", "1"), "color,translation,cutout"),
     **dict.fromkeys(("false", "no", "off", "0", "null", "[]"), NOTHING),
-    **dict.fromkeys(("flip", "hflip", "mirror", "xflip"), "blit"),
     **dict.fromkeys(("rotate", "rotation", "scale", "zoom"), "geom"),
     **dict.fromkeys(("brightness", "contrast", "saturation", "hue"), "recolor"),
     **dict.fromkeys(("translate", "shift"), "translation"),
@@ -44,6 +43,8 @@ def parse_policy(policy: str) -> dict[str, float]:
 
 def hint_for(name: str, policy: str) -> str:
     """What to write for an operation that is none: a list without brackets, or the nearest name."""
+    if name.lower() in ("flip", "hflip", "mirror", "xflip"):
+        return "Mirrored images are asked for by mirror=on; blit mirrors too, and turns and shifts."
     words = [word for word in re.findall(r"[a-z]+(?::[\d.]+)?", policy.lower())
              if word.partition(":")[0] in OPERATIONS]  # fmt: skip
     if set(policy) & set("[](){}\"' ;+|") and words:

@@ -60,6 +60,11 @@ class TrainingConfig(BaseModel):
         "(default: a twentieth of total_kimg)",
     )
     keep_checkpoints: int = Field(2, ge=1, le=1000, description="how many checkpoints to keep")
+    mirror: bool = Field(
+        False,
+        description="show each image mirrored half of the time, left and right exchanged; leave it "
+        "off where they matter: text, signs, asymmetric scenes",
+    )
     augment: str = Field(
         NOTHING,
         description="change what the discriminator is shown, for small data sets: any of "
@@ -86,7 +91,8 @@ class TrainingConfig(BaseModel):
         2000,
         ge=FEWEST_SAMPLES,
         le=1_000_000,
-        description="how many faces an evaluation draws, and how many pictures it takes at most",
+        description="how many faces an evaluation draws, and how many pictures it takes at most; "
+        "inception and 50000 take all pictures, as papers do",
     )
     evaluate_extractor: Literal["lite0", "inception"] = Field(
         "lite0", description="lite0 is embedded; inception (FID as published) is downloaded"
@@ -110,6 +116,12 @@ class TrainingConfig(BaseModel):
     def read_whole(cls, value: Any, about: ValidationInfo) -> Any:
         """A whole number in any writing of one: 10, "10", "1e1", "10.0"."""
         return value if value is None else convert(str(about.field_name), int, value)
+
+    @field_validator("mirror", mode="before")
+    @classmethod
+    def read_switch(cls, value: Any) -> Any:
+        """Read on and off in any writing of them: on, "true", "0"."""
+        return convert("mirror", bool, value)
 
     @field_validator("augment")
     @classmethod

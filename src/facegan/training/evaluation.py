@@ -13,7 +13,13 @@ from tqdm import tqdm
 from facegan.data import Dataset
 from facegan.errors import RunError
 from facegan.gans import Gan, draw_labels
-from facegan.metrics import Comparison, FeatureCache, metric_name, open_extractor
+from facegan.metrics import (
+    Comparison,
+    FeatureCache,
+    is_published,
+    metric_name,
+    open_extractor,
+)
 from facegan.training.checkpoint import Tensors
 from facegan.training.config import TrainingConfig
 
@@ -64,7 +70,8 @@ class Evaluation:
     ) -> None:
         extractor = open_extractor(config.evaluate_extractor, device=device)
         samples = config.evaluate_samples
-        self.comparison = Comparison(pictures, extractor, samples, samples, about, cache)
+        most = None if is_published(extractor.name, samples) else samples
+        self.comparison = Comparison(pictures, extractor, samples, most, about, cache)
         self.every_images = (config.evaluate_kimg or math.inf) * 1000
         self.judged_by = metric_name("kid", extractor.name)  # unbiased, so at home in small sets
         self.last: Mapping[str, float] = {}

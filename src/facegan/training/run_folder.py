@@ -33,6 +33,9 @@ from facegan.training.writing import writing
 logger = logging.getLogger(__name__)
 
 REQUIRED = ("data", "family", "preset", "resolution")  # of a plan
+DERIVED = ("tick_kimg",)  # settings that follow from others where nobody names them
+# What runs did before a setting existed, where a preset's recipe has another value now.
+BEFORE = {"mirror": False}
 
 
 class RunFolder:
@@ -172,11 +175,33 @@ class RunFolder:
                 "else start a new run in another folder.",
             )
 
+    def as_started(self, plan: Mapping[str, Any]) -> dict[str, Any]:
+        """Return a plan in which the preset's numbers are those of the run's start.
+
+        A later version of facegan may give a preset other numbers, or a recipe of more parts. A run
+        keeps those it was started with, where neither it nor the plan names them.
+
+        Raises:
+            RunError: the folder holds no run.
+            ConfigError: the plan names what nobody knows.
+        """
+        recorded, now = self.recorded(), settings_of(plan)
+        named = {*plan, *self.read_facts()["plan"], *DERIVED}
+        kept = {
+            name: recorded[name]
+            for name in now
+            if name in recorded and name not in named and recorded[name] != now[name]
+        }
+        return {**plan, **kept}
+
     def settings(self) -> dict[str, Any]:
         """Every number the run was started with, by name."""
+        return {**settings_of(self.read_facts()["plan"]), **self.recorded()}
+
+    def recorded(self) -> dict[str, Any]:
+        """Return the numbers that run.json holds, and what it implies of newer settings."""
         facts = self.read_facts()
-        recorded = {**facts.get("settings", {}), **facts.get("training", {})}
-        return {**settings_of(facts["plan"]), **recorded}
+        return {**BEFORE, **facts.get("settings", {}), **facts.get("training", {})}
 
     def check_dataset(self, dataset: Mapping[str, Any]) -> None:
         """Refuse to resume a run on other data than its plan describes.

@@ -9,7 +9,14 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from facegan.data import Dataset, random_numbers, reading_order, to_float
+from facegan.data import (
+    Dataset,
+    mirror_rows,
+    mirroring,
+    random_numbers,
+    reading_order,
+    to_float,
+)
 from facegan.devices import send
 from facegan.errors import ConfigError
 from facegan.gans import Batch, Gan, Phase, even_labels
@@ -237,9 +244,13 @@ class Trainer:
         generator = random_numbers(self.config.seed, number, STEP)
         order = reading_order(self.dataset, self.config.seed, self.images_seen, self.batch_size)
         indices = self.share.rows(order)
+        mirrored = None
+        if self.config.mirror:
+            whole = mirroring(self.config.seed, self.images_seen, order, len(self.dataset))
+            mirrored = self.share.rows(whole)
         latents = self.gan.sample_latents(self.batch_size // self.world.size, generator)
         batch = {
-            "reals": to_float(self.next_reals(indices)),
+            "reals": to_float(self.next_reals(indices, mirrored)),
             "latents": send(latents, self.device),
             "generator": generator,
             "kimg": self.kimg,
@@ -248,13 +259,20 @@ class Trainer:
             batch["labels"] = send(self.dataset.labels[indices], self.device)
         return batch
 
-    def next_reals(self, indices: Tensor) -> Tensor:
-        """The uint8 pictures (N, 3, H, W) at N indices, on the device; what it takes is noted."""
+    def next_reals(self, indices: Tensor, mirrored: Tensor | None = None) -> Tensor:
+        """Return the uint8 images (N, 3, H, W) at N indices, on the device; note the time it takes.
+
+        Args:
+            indices: Which images of the data set.
+            mirrored: Which of these are mirrored, booleans (N,); None for none.
+        """
         started = time.perf_counter()
         if self.resident:
             reals = self.resident.read(indices)
         else:
             reals = send(self.dataset.read(indices), self.device)
+        if mirrored is not None:
+            reals = mirror_rows(reals, send(mirrored, self.device))
         self.waited = time.perf_counter() - started
         return reals
 
