@@ -326,7 +326,7 @@ def check_names(
     """
     from facegan.gans import check_conditional, convert, find_family, find_preset
     from facegan.training.aliases import EPOCHS
-    from facegan.training.plan import check_batch, resolve_plan
+    from facegan.training.plan import check_batch, check_micro_batch, resolve_plan
 
     family = find_family(asked.get("family", FAMILY))
     side = asked.get("resolution")
@@ -350,9 +350,10 @@ def check_names(
             )
     preset = find_preset(family, name).replaced(numbers)
     check_conditional(family, preset)
-    if asked.get("preset"):
+    if asked.get("preset") or side is not None:
         batch = config.completed_by(preset).batch_size or 0
         check_batch(family, preset, batch, processes)
+        check_micro_batch(family, preset, batch, processes, config.micro_batch)
     if side is not None and asked.get("preset"):
         family.check_shape(preset, (3, side, side))
 
@@ -434,7 +435,7 @@ def plan_on(
     from facegan.data.image_folder import detect_resolution
     from facegan.data.opening import refuse_other_resolution, refuse_unknown_split
     from facegan.gans import convert, find_preset
-    from facegan.training.plan import resolve_plan
+    from facegan.training.plan import check_micro_batch, resolve_plan
 
     side = asked.get("resolution") or detect_resolution(folder) or RESOLUTION
     side = convert("resolution", int, side)
@@ -443,10 +444,12 @@ def plan_on(
         refuse_unknown_split(folder, asked.get("split"))
     preset = asked.get("preset") or family.default_preset(side)
     plan = {**asked, "family": family.name, "preset": preset, "resolution": side, **given}
-    numbers, _ = resolve_plan(plan, also)
+    numbers, config = resolve_plan(plan, also)
     if is_first and "evaluate_data" not in plan:
         refuse_unknown_split(folder, plan.get("evaluate_split"))
     found = find_preset(family, preset).replaced(numbers)
+    batch = config.completed_by(found).batch_size or 0
+    check_micro_batch(family, found, batch, 1, config.micro_batch)  # processes are checked later
     if getattr(found, "conditional", False) and not is_first:
         return plan
     classes = check_labels(plan, found, folder)

@@ -111,8 +111,8 @@ def path_lengths(synthesis: Callable[[Tensor], Tensor], ws: Tensor) -> tuple[Ten
 
 def path_penalty(lengths: Tensor, running_mean: Tensor) -> Tensor:
     """The mean square distance from the running mean, which follows first, in place."""
-    running_mean.lerp_(sharing.mean_over_processes(lengths.detach().mean()), PATH_DECAY)
-    return (lengths - running_mean).square().mean()
+    target = sharing.follow(running_mean, lengths.detach().mean(), PATH_DECAY)
+    return (lengths - target).square().mean()
 
 
 def nothing(x: Tensor) -> Tensor:
@@ -123,7 +123,11 @@ def nothing(x: Tensor) -> Tensor:
 def phases_of(preset: Stylegan2Preset) -> tuple[Phase, ...]:
     """Each player's game, then its regulariser when due."""
     path_length = Phase(
-        "generator", path_length_loss, preset.path_length_interval, second_order=True
+        "generator",
+        path_length_loss,
+        preset.path_length_interval,
+        second_order=True,
+        rehearsed=True,  # every length is compared with the mean of all
     )
     return (
         Phase("generator", generator_loss),
