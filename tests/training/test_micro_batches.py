@@ -1,5 +1,6 @@
 """Micro-batches: the result of one pass, in smaller ones; and what cannot be cut is refused."""
 
+import json
 import re
 from collections.abc import Callable
 from pathlib import Path
@@ -19,6 +20,7 @@ from facegan.data import ImageFolderDataset
 from facegan.errors import ConfigError
 from facegan.gans import FAMILIES, Adam, Batch, Family, Gan, Phase, Preset, Terms, build_gan
 from facegan.training import Trainer, TrainingConfig
+from facegan.training.fitting import fits, largest_that_fits
 from facegan.training.micro_batches import check_no_batch_norm
 from facegan.training.plan import check_batch, check_micro_batch, micro_batch_sizes
 
@@ -47,7 +49,7 @@ class Noise:
         return self.images[indices]
 
 
-def trainer_of(family: str, preset: str, micro_batch: int | None, **wishes: Any) -> Trainer:
+def trainer_of(family: str, preset: str, micro_batch: int | str | None, **wishes: Any) -> Trainer:
     """A small run; `wishes` are of the trainer or of the preset."""
     mine = {name: wishes.pop(name) for name in list(wishes) if name in TrainingConfig.model_fields}
     gan = build_gan(family, preset, (3, 16, 16), seed=0, classes=Noise.classes, **wishes)
@@ -108,6 +110,93 @@ def test_a_resumed_run_ends_with_the_same_bits(family: str, wishes: dict[str, An
     second.load_state(*first.state())
     second.step()
     assert_same(weights(whole), weights(second))
+
+
+# --- auto ---------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("sizes", "room", "found", "tries"),
+    [
+        ([16, 8, 4, 2, 1], 16, 16, [16]),
+        ([16, 8, 4, 2, 1], 5, 4, [16, 8, 4]),
+        ([24, 12, 8, 6, 4, 3, 2, 1], 8, 6, [24, 12, 6]),
+        ([12, 8, 4], 5, 4, [12, 4]),
+        ([9, 6, 3], 2, None, [9, 3]),
+        ([6, 4], 4, 4, [6, 4]),  # no size is half of another
+    ],
+)
+def test_the_search_halves_until_something_fits(
+    sizes: list[int], room: int, found: int | None, tries: list[int]
+) -> None:
+    tried: list[int] = []
+
+    def has_room(size: int) -> bool:
+        tried.append(size)
+        return size <= room
+
+    assert largest_that_fits(sizes, has_room) == found
+    assert tried == tries
+
+
+def test_on_a_cpu_auto_takes_the_whole_batch_and_says_so(caplog: pytest.LogCaptureFixture) -> None:
+    with caplog.at_level("INFO"):
+        trainer = trainer_of("r3gan", "tiny", "auto")
+    assert trainer.micro_batch == 8
+    assert "on a CPU" in caplog.text and "8 images" in caplog.text
+
+
+@pytest.mark.parametrize("is_enough", [True, False])
+def test_a_try_changes_nothing_of_the_run(is_enough: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Weights, running means, random numbers; whether memory runs out in the middle or not."""
+    trainer = trainer_of("stylegan2", "tiny-conditional", None, **LAZY, **AUGMENT)
+    state_after(trainer, 1)
+    before, numbers = weights(trainer), torch.get_rng_state()
+    compute, calls = trainer.compute, []
+
+    def computes(phase: Phase, batch: Batch) -> Terms:
+        calls.append(len(batch["reals"]))
+        if not is_enough and len(calls) == 5:
+            raise torch.OutOfMemoryError("CUDA out of memory.")
+        return compute(phase, batch)
+
+    monkeypatch.setattr(trainer, "compute", computes)
+    assert fits(trainer, 4) is is_enough
+    assert set(calls) == {4} and len(calls) == (10 if is_enough else 5)
+    monkeypatch.undo()
+    assert_same(before, weights(trainer))
+    assert torch.equal(numbers, torch.get_rng_state())
+    untouched = trainer_of("stylegan2", "tiny-conditional", None, **LAZY, **AUGMENT)
+    assert_same(state_after(trainer, 1), state_after(untouched, 2))
+
+
+def test_another_error_of_a_try_is_not_taken_for_a_lack_of_memory(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    trainer = trainer_of("r3gan", "tiny", None)
+    monkeypatch.setattr(trainer, "compute", lambda phase, batch: torch.ones(2) @ torch.ones(3))
+    with pytest.raises(RuntimeError, match="size"):
+        fits(trainer, 4)
+
+
+def test_what_was_found_is_kept_when_the_run_is_resumed(
+    images_dir: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:  # fmt: skip
+    """The search would find another size the second time: a GPU with other memory."""
+    words = ["train", "--data", str(images_dir), "--out", str(tmp_path / "run"), "--family",
+             "r3gan", "--preset", "tiny", "--micro-batch", "auto"]  # fmt: skip
+    monkeypatch.setattr("facegan.training.trainer.find_micro_batch", lambda trainer: 4)
+    assert run_safely(facegan, [*words, "--total-kimg", "0.032"]) == 0
+    assert "Micro-batches: 4 of 4 images a step" in capsys.readouterr().out
+    monkeypatch.setattr("facegan.training.trainer.find_micro_batch", lambda trainer: 8)
+    resume = ["train", "--out", str(tmp_path / "run"), "--resume", "--total-kimg"]
+    assert run_safely(facegan, [*resume, "0.048"]) == 0
+    assert "Micro-batches: 4 of 4 images a step" in capsys.readouterr().out
+    facts = json.loads((tmp_path / "run" / "run.json").read_text())
+    assert facts["training"]["images_at_once"] == 4 and facts["plan"]["micro_batch"] == "auto"
+    assert run_safely(facegan, [*resume, "0.064", "--micro-batch", "8"]) == 0
+    assert "Micro-batches: 2 of 8 images a step" in capsys.readouterr().out
 
 
 # --- families to come ---------------------------------------------------------------------------
@@ -184,6 +273,8 @@ def test_what_a_phase_leaves_and_what_a_pass_moves_are_the_whole_batchs(micro_ba
         (["--family", "r3gan", "--micro-batch", "2.5"], "It must be a number of images"),
         (["--family", "r3gan", "--micro-batch", "16", "--processes", "2"], "more than the 8 images "
          "of the batch that each of 2 processes holds. Set --micro-batch to 8"),
+        (["--family", "r3gan", "--micro-batch", "4", "--compile", "cuda-graphs"], "CUDA graphs are "
+         "recorded for a whole batch"),
         (["--family", "r3gan", "--batch-gpu", "4"], "Did you mean --micro-batch"),
     ],
 )  # fmt: skip

@@ -164,15 +164,20 @@ class TrainingConfig(BaseModel):
 
 
 def refuse_vain_wishes(asked: Mapping[str, Any], merged: TrainingConfig) -> None:
-    """Refuse details of an augmentation that will not take place.
+    """Refuse what will not take place: details of an augmentation, CUDA graphs of micro-batches.
 
     Raises:
-        ConfigError: names the detail and what it needs.
+        ConfigError: names it and what it needs.
     """
     for name in asked:
         if name.startswith("augment_") and not parse_policy(merged.augment):
             hint = "Say what is to be done by augment, such as blit,geom,recolor."
             raise ConfigError(f"{name} is given, but nothing is augmented.", hint)
+        if name == "micro_batch" and merged.compile == "cuda-graphs":
+            raise ConfigError(
+                "micro_batch is given, but CUDA graphs are recorded for a whole batch.",
+                "Use --compile on or off, or leave micro_batch out.",
+            )
         if name in ADAPTIVE_ONLY and merged.augment_probability != "adaptive":
             hint = "Give augment_probability=adaptive, or leave it out."
             raise ConfigError(f"{name} is given, but augmentation is not adaptive.", hint)

@@ -21,6 +21,7 @@ from facegan.training.compiled import Compiled
 from facegan.training.config import TrainingConfig
 from facegan.training.ema import MovingAverage
 from facegan.training.evaluation import Evaluation, Stopped
+from facegan.training.fitting import find_micro_batch
 from facegan.training.micro_batches import MicroBatches, check_no_batch_norm
 from facegan.training.plan import check_micro_batch
 from facegan.training.precision import choose_device, choose_dtype, place
@@ -80,7 +81,7 @@ class Trainer:
         self.ema_is_scheduled = asked.ema_half_life_kimg is None  # a wish goes before a schedule
         self.batch_size, self.total_images = self.sizes()
         self.world, self.share = world, world.share_of(gan, self.batch_size)
-        self.micro_batches = self.count_micro_batches()
+        self.check_micro_batch()
         self.device = choose_device(self.config.device, world)
         if self.device.type == "cuda":
             torch.cuda.set_device(self.device)  # NCCL's, and that of random numbers
@@ -102,6 +103,8 @@ class Trainer:
         if evaluation is None and self.config.evaluate_kimg and world.leads:
             evaluation = Evaluation(dataset, self.config, device=str(self.device))
         self.evaluation = evaluation
+        size = self.config.micro_batch or self.own_images
+        self.micro_batch = size if isinstance(size, int) else find_micro_batch(self)
 
     def sizes(self) -> tuple[int, int]:
         """Images a step, and images in all: whole batches."""
@@ -110,15 +113,17 @@ class Trainer:
             raise ConfigError("The preset has no recipe.", "Give batch_size and total_kimg.")
         return batch_size, math.ceil(total_kimg * 1000 / batch_size) * batch_size
 
-    def count_micro_batches(self) -> int:
-        """How many passes a phase takes in every process."""
-        size, own = self.config.micro_batch, self.batch_size // self.world.size
-        if not isinstance(size, int) or size == own:
-            return 1
-        family, preset = self.gan.family, self.gan.preset
-        check_micro_batch(family, preset, self.batch_size, self.world.size, size)
-        check_no_batch_norm(self.gan)
-        return own // size
+    def check_micro_batch(self) -> None:
+        """Refuse a micro-batch that is not exact for these networks."""
+        size, family = self.config.micro_batch, self.gan.family
+        if size is not None and size != self.own_images:
+            check_micro_batch(family, self.gan.preset, self.batch_size, self.world.size, size)
+            check_no_batch_norm(self.gan)
+
+    @property
+    def own_images(self) -> int:
+        """Images of a batch that this process computes."""
+        return self.batch_size // self.world.size
 
     def build_optimizers(self) -> dict[str, torch.optim.Adam]:
         """One Adam a player, as the family wants it."""
@@ -250,7 +255,7 @@ class Trainer:
         generator = random_numbers(self.config.seed, number, STEP)
         order = reading_order(self.dataset, self.config.seed, self.images_seen, self.batch_size)
         indices = self.share.rows(order)
-        latents = self.gan.sample_latents(self.batch_size // self.world.size, generator)
+        latents = self.gan.sample_latents(self.own_images, generator)
         batch = {
             "reals": to_float(self.next_reals(indices)),
             "latents": send(latents, self.device),
@@ -273,20 +278,25 @@ class Trainer:
 
     def update(self, phase: Phase, batch: Batch) -> None:
         """One player's update; the others stand still."""
-        for name, player in self.gan.players.items():
-            player.requires_grad_(name == phase.player)
-        optimizer = self.optimizers[phase.player]
-        optimizer.zero_grad(set_to_none=True)
+        optimizer = self.begin(phase)
         terms = self.derive(phase, batch)
         slopes = [p.grad for p in self.gan.players[phase.player].parameters() if p.grad is not None]
         self.world.average([*slopes, *terms.values()])
         optimizer.step()
         self.tally.add_terms(terms)
 
+    def begin(self, phase: Phase) -> torch.optim.Adam:
+        """Unfreeze a phase's player alone, without gradients; return its optimiser."""
+        for name, player in self.gan.players.items():
+            player.requires_grad_(name == phase.player)
+        optimizer = self.optimizers[phase.player]
+        optimizer.zero_grad(set_to_none=True)
+        return optimizer
+
     def derive(self, phase: Phase, batch: Batch) -> Terms:
         """Add a phase's gradients over the own rows to its player's; return its terms, detached."""
-        if self.micro_batches > 1:
-            parts = MicroBatches(self.gan, batch, self.share, self.micro_batches, self.device)
+        if (count := self.own_images // self.micro_batch) > 1:
+            parts = MicroBatches(self.gan, batch, self.share, count, self.device)
             return parts.derive(phase, self.compute)
         terms = self.compute(phase, batch)
         torch.stack(list(terms.values())).sum().backward()
