@@ -13,6 +13,7 @@ from facegan.gans.family import Family
 
 MIB, GIB = 2**20, 2**30
 PRECISIONS = ("bf16", "fp32")
+MOST = 0.9  # of a device's memory, that a step should need by these figures
 RUNTIME = 0.75 * GIB  # Python, torch, and on a GPU CUDA's context
 
 
@@ -41,8 +42,9 @@ class Need:
         return RUNTIME + kept + MIB * (self.fixed_mib[kind] + images * self.image_mib[kind])
 
     def largest_fitting(self, sizes: Iterable[int], precision: str, capacity: float) -> int | None:
-        """The first of some sizes of a micro-batch, the largest first, that a capacity holds."""
-        return next((size for size in sizes if self.bytes(size, precision) <= capacity), None)
+        """The first of some sizes of a micro-batch, the largest first, that fits with some room."""
+        room = MOST * capacity
+        return next((size for size in sizes if self.bytes(size, precision) <= room), None)
 
 
 # (family, preset, side) → what was counted.
@@ -91,13 +93,11 @@ def describe_need(
         f"Memory: about {needed / GIB:.1f} GiB for {images} images at once in {precision} "
         f"({each:,.3g} MiB each); {device} has {capacity / GIB:.1f} GiB."
     )
-    if needed <= capacity:
+    if needed <= MOST * capacity:
         return told
     smaller = [size for size in sizes if size < images]
     fitting = need.largest_fitting(smaller, precision, capacity)
     if fitting:
         needed = need.bytes(fitting, precision)
         return f"{told} micro_batch={fitting} needs about {needed / GIB:.1f} GiB, same result."
-    if smaller:
-        return f"{told} Not even micro_batch={smaller[-1]} fits."
-    return told
+    return f"{told} Not even the smallest part, {sizes[-1]} at once, fits."

@@ -18,9 +18,8 @@ from facegan.gans import sharing
 from facegan.gans.autocast import in_own_type
 from facegan.gans.family import Batch, Gan, Phase, Terms, leave_verdicts
 from facegan.gans.stylegan2.networks import Generator
-from facegan.gans.stylegan2.presets import Stylegan2Preset, r1_gamma
+from facegan.gans.stylegan2.presets import PATH_BATCH_SHRINK, Stylegan2Preset, r1_gamma
 
-PATH_BATCH_SHRINK = 2  # path lengths are measured on half a batch
 PATH_DECAY = 0.01  # a measurement's share in their running mean
 
 
