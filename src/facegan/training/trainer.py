@@ -255,7 +255,7 @@ class Trainer:
         generator = random_numbers(self.config.seed, number, STEP)
         order = reading_order(self.dataset, self.config.seed, self.images_seen, self.batch_size)
         indices = self.share.rows(order)
-        latents = self.gan.sample_latents(self.own_images, generator)
+        latents = self.gan.sample_latents(self.batch_size // self.world.size, generator)
         batch = {
             "reals": to_float(self.next_reals(indices)),
             "latents": send(latents, self.device),
