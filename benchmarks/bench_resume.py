@@ -2,7 +2,8 @@
 
 A trial starts `facegan train` with a family's `tiny` preset, kills it a few times anywhere between
 its first breath and its last, resumes each time, lets it finish, and compares weights, averages,
-optimisers and log lines with a run that was left alone.
+optimisers and log lines with a run that was left alone. Families that can are tried in
+micro-batches, too.
 """
 
 import argparse
@@ -22,12 +23,32 @@ from facegan.gans import FAMILIES
 from facegan.training.checkpoint import TENSORS_NAME, list_checkpoints
 
 KILLS_A_TRIAL = 5
+MICRO = ("--micro-batch", "4")
 RUN = ["--preset", "tiny", "--total-kimg", "0.8", "--tick-kimg", "0.08", "--precision", "fp32"]
+
+
+@dataclass(frozen=True)
+class Case:
+    """A family, and how it is trained."""
+
+    family: str
+    words: tuple[str, ...] = ()
+
+    def __str__(self) -> str:
+        return f"{self.family}{'-micro' if self.words else ''}"
+
+
+CASES = [
+    Case(name, words)
+    for name, family in FAMILIES.items()
+    for words in ((), MICRO)
+    if not (words and family.needs_whole_batch(family.presets["tiny"]))
+]
 
 
 @dataclass
 class Score:
-    """What happened to one family's runs."""
+    """What happened to one case's runs."""
 
     kills: int = 0
     identical: int = 0
@@ -38,13 +59,13 @@ class Score:
 def main() -> None:
     options = parse_options()
     dice = random.Random(options.seed)
-    print(f"{'family':12} {'kills':>6} {'identical':>10} {'damaged':>8} {'seconds lost, most':>19}")
+    print(f"{'case':16} {'kills':>6} {'identical':>10} {'damaged':>8} {'seconds lost, most':>19}")
     scores = []
     with tempfile.TemporaryDirectory() as folder:
         data = write_pictures(Path(folder) / "data")
-        for name in FAMILIES:
-            score = torment(name, data, Path(folder), options.kills // len(FAMILIES) + 1, dice)
-            print(f"{name:12} {score.kills:6} {score.identical:10} {score.damaged:8} "
+        for case in CASES:
+            score = torment(case, data, Path(folder), options.kills // len(CASES) + 1, dice)
+            print(f"{case!s:16} {score.kills:6} {score.identical:10} {score.damaged:8} "
                   f"{max(score.seconds_lost):19.2f}", flush=True)  # fmt: skip
             scores.append(score)
     print(json.dumps({
@@ -57,7 +78,7 @@ def main() -> None:
 
 def parse_options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--kills", type=int, default=50, help="in all, shared by the families")
+    parser.add_argument("--kills", type=int, default=50, help="in all, shared by the cases")
     parser.add_argument("--seed", type=int, default=0, help="of the moments")
     return parser.parse_args()
 
@@ -71,28 +92,28 @@ def write_pictures(folder: Path) -> Path:
     return folder
 
 
-def torment(family: str, data: Path, folder: Path, kills: int, dice: random.Random) -> Score:
+def torment(case: Case, data: Path, folder: Path, kills: int, dice: random.Random) -> Score:
     """One undisturbed run, then trials until enough kills have hit a living process."""
-    quiet = folder / f"{family}-quiet"
+    quiet = folder / f"{case}-quiet"
     started = time.monotonic()
-    finish(start(family, data, quiet))
+    finish(start(case, data, quiet))
     length = time.monotonic() - started
     score = Score()
     while score.kills < kills:
-        out = folder / f"{family}-{score.kills}"
-        hits = trial(family, data, out, length, dice, score)
+        out = folder / f"{case}-{score.kills}"
+        hits = trial(case, data, out, length, dice, score)
         score.kills += hits
         score.identical += hits if outcome(out) == outcome(quiet) else 0
     return score
 
 
 def trial(
-    family: str, data: Path, out: Path, length: float, dice: random.Random, score: Score
+    case: Case, data: Path, out: Path, length: float, dice: random.Random, score: Score
 ) -> int:
     """Kill a run up to five times at random moments, then let it finish; how often it was hit."""
     hits = 0
     while hits < KILLS_A_TRIAL and not (out / "model.tar.gz").exists():
-        process = start(family, data, out)
+        process = start(case, data, out)
         try:
             process.wait(timeout=dice.uniform(0, length))
         except subprocess.TimeoutExpired:
@@ -100,14 +121,16 @@ def trial(
             hits += 1
             score.seconds_lost.append(seconds_since_checkpoint(out))
         score.damaged += process.communicate()[1].count("is damaged")
-    score.damaged += finish(start(family, data, out)).count("is damaged")
+    score.damaged += finish(start(case, data, out)).count("is damaged")
     return hits
 
 
-def start(family: str, data: Path, out: Path) -> "subprocess.Popen[str]":
+def start(case: Case, data: Path, out: Path) -> "subprocess.Popen[str]":
     """A training process: a new run, or the old one resumed."""
-    words = ["--resume"] if (out / "run.json").exists() else ["--data", data, "--family", family]
-    new = [] if words == ["--resume"] else RUN
+    words = (
+        ["--resume"] if (out / "run.json").exists() else ["--data", data, "--family", case.family]
+    )
+    new = [] if words == ["--resume"] else [*RUN, *case.words]
     command = [sys.executable, "-m", "facegan.cli", "train", "--out", out, *words, *new]
     return subprocess.Popen(
         [*map(str, command)], stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True

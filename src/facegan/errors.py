@@ -35,6 +35,7 @@ status, ``cli/`` the one from class to exit code.
 """
 
 import difflib
+import sys
 from collections.abc import Sequence
 
 CLOSE = 0.7  # of difflib's ratio: a letter wrong, missing or swapped; not another word
@@ -189,6 +190,20 @@ def first_line(error: BaseException) -> str:
 def reason_of(error: BaseException) -> str:
     """The system's words for what failed, without number and path; else the error's first line."""
     return getattr(error, "strerror", None) or first_line(error)
+
+
+NO_MEMORY = (  # what torch, CUDA's libraries and OpenVINO say
+    *("can't allocate memory", "not enough memory", "bad_alloc"),
+    *("CUDA error: out of memory", "CUDA out of memory", "STATUS_ALLOC_FAILED"),
+)
+
+
+def is_out_of_memory(error: BaseException) -> bool:
+    """Whether an error says that there was no memory, on a processor or on a GPU."""
+    torch = sys.modules.get("torch")
+    if isinstance(error, MemoryError) or (torch and isinstance(error, torch.OutOfMemoryError)):
+        return True
+    return isinstance(error, RuntimeError) and any(words in str(error) for words in NO_MEMORY)
 
 
 def nearest(name: str, known: Sequence[str], kinds: str = "names") -> str:

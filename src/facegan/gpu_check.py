@@ -2,11 +2,32 @@
 
 import re
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 
 from facegan.errors import ConfigError
 
 GPU_FAMILIES = ("ml.g", "ml.p")  # beginnings of SageMaker's instance types with GPUs
+# Beginnings of instance types → GiB that torch finds on one GPU, and whether it computes bf16.
+# Sources: AWS, "Amazon EC2 accelerated computing instances"; NVIDIA's data sheets.
+GPU_MEMORY = {
+    "ml.g4dn.": (14.6, False),
+    "ml.g5.": (22.0, True),
+    "ml.g6.": (22.0, True),
+    "ml.g6e.": (44.4, True),
+    "ml.p3.": (15.8, False),
+    "ml.p3dn.": (31.7, False),
+    "ml.p4d.": (39.4, True),
+    "ml.p4de.": (79.2, True),
+    "ml.p5.": (79.1, True),
+    "ml.p5e.": (139.8, True),
+    "ml.p5en.": (139.8, True),
+    "ml.p6-b200.": (178.3, True),
+}
+GPU_COUNTS = {  # of the sizes that have several
+    "g": {"12xlarge": 4, "24xlarge": 4, "48xlarge": 8},
+    "p": {"8xlarge": 4, "16xlarge": 8, "24xlarge": 8, "48xlarge": 8},
+}
 DRIVER = "proc/driver/nvidia/version"  # the kernel's own, visible in every container
 DEVICES = "dev/nvidia[0-9]*"  # what the container runtime hands to a container
 NO_DEVICES = ("", "void", "none")  # values of NVIDIA_VISIBLE_DEVICES that mean none
@@ -54,6 +75,25 @@ def is_gpu_machine(
     is_asked_for = variables.get("NVIDIA_VISIBLE_DEVICES", "") not in NO_DEVICES
     is_on_aws = "AWS_CONTAINER_CREDENTIALS_RELATIVE_URI" in variables
     return driver is not None and (is_asked_for or is_on_aws)
+
+
+@dataclass(frozen=True)
+class Gpus:
+    """The GPUs of an instance type."""
+
+    count: int
+    bytes: float  # of one
+    has_bf16: bool
+
+
+def gpus_of(instance_type: str) -> Gpus | None:
+    """The GPUs of an instance type of SageMaker; None where it has none, or is not known."""
+    for beginning, (gib, has_bf16) in GPU_MEMORY.items():
+        if instance_type.startswith(beginning):
+            size = instance_type.removeprefix(beginning)
+            count = GPU_COUNTS[beginning[3]].get(size, 1)
+            return Gpus(count, gib * 2**30, has_bf16)
+    return None
 
 
 def has_gpu(instance_type: str | None) -> bool:

@@ -133,7 +133,7 @@ def test_a_failure_is_told_with_its_reason_and_the_next_step(
     told = capsys.readouterr()
     assert "hello from the other" in told.out
     assert f"The job faces-1 failed: {reason}" in told.err
-    assert "a smaller batch_size" in told.err
+    assert "set micro_batch" in told.err
 
 
 def test_a_stopped_job_has_an_exit_code_of_its_own(

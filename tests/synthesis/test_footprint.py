@@ -8,8 +8,9 @@ from pathlib import Path
 import pytest
 
 from facegan.artifact import save_artifact
+from facegan.errors import is_out_of_memory
 from facegan.gans import FAMILIES, build_gan
-from facegan.synthesis import Drawing, foresee, is_out_of_memory
+from facegan.synthesis import Drawing, foresee
 from facegan.synthesis.footprint import OVERHEAD, UNKNOWN_ACTIVATIONS
 
 SHAPE = (3, 32, 32)

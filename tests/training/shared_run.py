@@ -54,19 +54,34 @@ def in_float64() -> Iterator[None]:
     torch.set_default_dtype(torch.float32)
 
 
+# name → family, configuration, changes of the preset, images of a micro-batch
+RUNS: dict[str, tuple[str, TrainingConfig, dict[str, int], int | None]] = {
+    **{name: (name, CONFIG, {}, None) for name in FAMILIES},
+    "r3gan+": ("r3gan", AUGMENTED, {}, None),
+    "r3gan-micro": ("r3gan", AUGMENTED, {}, 2),
+    "stylegan2-micro": (
+        "stylegan2",
+        CONFIG,
+        {"minibatch_stddev_group": 2, "path_length_interval": 2},
+        2,
+    ),
+}
+
+
 def train_all(world: World = ALONE) -> dict[str, Tensor]:
-    """Every family's state after five steps, one augmented too; loss terms included."""
+    """Every run's state after five steps; loss terms included. Micro-batches among several only."""
     found: dict[str, Tensor] = {}
     with in_float64():
-        for name in FAMILIES:
-            for config in (CONFIG, AUGMENTED) if name == "r3gan" else (CONFIG,):
-                gan = build_gan(name, "tiny", (3, 32, 32), seed=0)
-                run = Trainer(gan, Noise(), config, world=world)
-                for _ in range(5):
-                    run.step()
-                run.check_alike()
-                prefix = f"{name}{'+' if config is AUGMENTED else ''}"
-                found |= {f"{prefix}/{key}": value for key, value in run.state()[0].items()}
+        for name, (family, config, numbers, micro_batch) in RUNS.items():
+            gan = build_gan(family, "tiny", (3, 32, 32), seed=0, **numbers)
+            size = micro_batch if world.size > 1 else None
+            run = Trainer(
+                gan, Noise(), config.model_copy(update={"micro_batch": size}), world=world
+            )
+            for _ in range(5):
+                run.step()
+            run.check_alike()
+            found |= {f"{name}/{key}": value for key, value in run.state()[0].items()}
     return found
 
 

@@ -52,9 +52,11 @@ def count_gpus(plan: dict[str, Any]) -> int:
 def check_shares(plan: dict[str, Any], processes: int) -> None:
     """Refuse a batch that the processes cannot share, before they are started."""
     from facegan.gans import find_family, find_preset
-    from facegan.training.plan import check_batch, resolve_plan
+    from facegan.training.plan import check_batch, check_micro_batch, resolve_plan
 
     family = find_family(plan["family"])
     numbers, config = resolve_plan(plan)
     preset = find_preset(family, plan["preset"]).replaced(numbers)
-    check_batch(family, preset, config.completed_by(preset).batch_size or 0, processes)
+    batch = config.completed_by(preset).batch_size or 0
+    check_batch(family, preset, batch, processes)
+    check_micro_batch(family, preset, batch, processes, config.micro_batch)

@@ -13,6 +13,7 @@ import click
 
 from facegan.cli.export import add_graphs
 from facegan.cli.inputs import S3, refuse_data, refuse_run
+from facegan.cli.memory_advice import fitting_memory, refuse_what_cannot_fit, say_memory
 from facegan.cli.places import Place, absolute, reached
 from facegan.cli.processes import train_shared
 from facegan.cli.speech import to_flag
@@ -330,7 +331,7 @@ def check_names(
     """
     from facegan.gans import check_conditional, convert, find_family, find_preset
     from facegan.training.aliases import EPOCHS
-    from facegan.training.plan import check_batch, resolve_plan
+    from facegan.training.plan import check_batch, check_micro_batch, resolve_plan
 
     family = find_family(asked.get("family", FAMILY))
     side = asked.get("resolution")
@@ -354,9 +355,10 @@ def check_names(
             )
     preset = find_preset(family, name).replaced(numbers)
     check_conditional(family, preset)
-    if asked.get("preset"):
+    if asked.get("preset") or side is not None:
         batch = config.completed_by(preset).batch_size or 0
         check_batch(family, preset, batch, processes)
+        check_micro_batch(family, preset, batch, processes, config.micro_batch)
     if side is not None and asked.get("preset"):
         family.check_shape(preset, (3, side, side))
 
@@ -438,7 +440,7 @@ def plan_on(
     from facegan.data.image_folder import detect_resolution
     from facegan.data.opening import refuse_other_resolution, refuse_unknown_split
     from facegan.gans import convert, find_preset
-    from facegan.training.plan import resolve_plan
+    from facegan.training.plan import check_micro_batch, resolve_plan
 
     side = asked.get("resolution") or detect_resolution(folder) or RESOLUTION
     side = convert("resolution", int, side)
@@ -447,10 +449,12 @@ def plan_on(
         refuse_unknown_split(folder, asked.get("split"))
     preset = asked.get("preset") or family.default_preset(side)
     plan = {**asked, "family": family.name, "preset": preset, "resolution": side, **given}
-    numbers, _ = resolve_plan(plan, also)
+    numbers, config = resolve_plan(plan, also)
     if is_first and "evaluate_data" not in plan:
         refuse_unknown_split(folder, plan.get("evaluate_split"))
     found = find_preset(family, preset).replaced(numbers)
+    batch = config.completed_by(found).batch_size or 0
+    check_micro_batch(family, found, batch, 1, config.micro_batch)  # processes are checked later
     if getattr(found, "conditional", False) and not is_first:
         return plan
     classes = check_labels(plan, found, folder)
@@ -573,6 +577,9 @@ def train_on(
     evaluation = None
     if config.evaluate_kimg and world.leads:
         evaluation = open_evaluation(plan, config, dataset, place, held_out, verified)
+    if resume and config.micro_batch == "auto":
+        config = keep_micro_batch(folder, config, gan, world)
+    refuse_what_cannot_fit(gan, config, world)
     trainer = Trainer(gan, dataset, config, evaluation=evaluation, world=world)
     if resume:
         folder.resume(trainer)
@@ -587,6 +594,20 @@ def train_on(
         else:
             trainer.run()
     return bool(trainer.is_finished)
+
+
+def keep_micro_batch(folder: Any, config: Any, gan: Any, world: Any) -> Any:
+    """Keep the micro-batch that was found when the run was started, so that its bits stay.
+
+    It is searched for again where the processes are others and cannot compute so many images.
+    """
+    from facegan.training.plan import micro_batch_sizes
+
+    found = world.broadcast_facts(folder.images_at_once() if world.leads else None)
+    batch = config.completed_by(gan.preset).batch_size
+    if found in micro_batch_sizes(gan.family, gan.preset, batch, world.size):
+        return config.model_copy(update={"micro_batch": found})
+    return config
 
 
 def run_to_artifact(
@@ -698,6 +719,10 @@ def say_start(trainer: Any, folder: Any, data: str) -> None:
         shares = ", ".join(f"{quoted(name)} {count:,}" for name, count in gan.classes.items())
         click.echo(f"{len(gan.classes)} classes: {shortened(shares)}")
     click.echo(f"{length}, {numeric} on {trainer.device}{among(trainer.world)}")
+    if trainer.micro_batch < trainer.own_images:
+        passes = trainer.own_images // trainer.micro_batch
+        click.echo(f"Micro-batches: {passes} of {trainer.micro_batch} images a step")
+    say_memory(trainer)
     click.echo(f"Curves: tensorboard --logdir {folder.tensorboard}")
     warn_of_slow_steps(trainer)
 
@@ -784,28 +809,6 @@ def stopping_gently(trainer: Any) -> Iterator[None]:
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
-
-
-@contextlib.contextmanager
-def fitting_memory(trainer: Any) -> Iterator[None]:
-    """A GPU that is too small is said with what makes a step smaller.
-
-    Raises:
-        RunError: the GPU's memory is used up.
-    """
-    import torch
-
-    from facegan.errors import RunError
-
-    try:
-        yield
-    except torch.OutOfMemoryError as cause:
-        side = trainer.gan.image_shape[-1]
-        raise RunError(
-            f"The memory of {trainer.device} does not hold a step of {trainer.batch_size} images "
-            f"of {side} px.",
-            "Lower batch_size, or choose a smaller preset or resolution.",
-        ) from cause
 
 
 @contextlib.contextmanager

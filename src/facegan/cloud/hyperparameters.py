@@ -14,6 +14,7 @@ from facegan.errors import ConfigError, nearest
 DEFAULT_FAMILY, DEFAULT_RESOLUTION = "dcgan", 32  # where nothing is named and the data does not say
 KINDS = {"int": "a whole number", "float": "a number", "bool": "true or false", "text": "a text"}
 KINDS["float|text"] = "a number or a word"
+KINDS["int|text"] = "a whole number or auto"
 
 # What a job's hyperparameters say besides numbers: which networks, on which data, how shared.
 PLAN = {"family": "text", "preset": "text", "resolution": "int", "labels": "text"}
@@ -21,6 +22,7 @@ PLAN |= {"split": "text", "evaluate_split": "text", "processes": "int"}
 TRAINER = {
     "total_kimg": "float",
     "batch_size": "int",
+    "micro_batch": "int|text",
     "ema_half_life_kimg": "float",
     "seed": "int",
     "max_minutes": "float",
@@ -178,9 +180,11 @@ def check_preset_for(values: Mapping[str, Any], resolution: int) -> None:
 
 def is_of_kind(kind: str, value: Any) -> bool:
     """Whether a value, possibly a text, can be read as a kind."""
+    text = str(value).strip().lower()
+    if kind == "int|text":
+        return text == "auto" or is_of_kind("int", value)
     if "text" in kind:
         return True
-    text = str(value).strip().lower()
     if kind == "bool":
         return text in ("true", "false", "yes", "no", "on", "off", "1", "0")
     try:

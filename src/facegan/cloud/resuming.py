@@ -18,7 +18,10 @@ KEPT = (
     *("EnableInterContainerTrafficEncryption", "Environment", "RetryStrategy", "ExperimentConfig"),
 )
 # Hyperparameters that may be others when a run goes on (docs/sagemaker.md).
-MAY_CHANGE = ("total_kimg", "max_minutes", "tick_kimg", "keep_checkpoints", "device", "data_on_gpu")
+MAY_CHANGE = (
+    *("total_kimg", "max_minutes", "tick_kimg", "keep_checkpoints"),
+    *("micro_batch", "device", "data_on_gpu"),
+)
 FOREIGN = ("_tuning_objective_metric", "sagemaker_")
 
 

@@ -58,6 +58,9 @@ class Phase:
     loss: Callable[[Gan, Batch], Terms]  # named scalar terms; their sum is minimised
     every: int = 1  # 16 = lazy regularisation, as in StyleGAN2 (arXiv:1912.04958, section 3.1)
     second_order: bool = False  # the terms hold gradients, so they are derived twice
+    # The terms hold what sharing.follow returns: micro-batches compute them twice, the first time
+    # only to learn the whole batch's means.
+    rehearsed: bool = False
 
 
 class Family(ABC):
@@ -129,8 +132,12 @@ class Family(ABC):
         return None
 
     def images_together(self, preset: Any, batch_size: int) -> int:
-        """A process's part of a batch must hold a multiple of so many images."""
+        """A part of a batch (a process's, a micro-batch) must hold a multiple of so many images."""
         return 1
+
+    def needs_whole_batch(self, preset: Any) -> str:
+        """Why micro-batches would not be exact, as "because …" goes on; empty where they are."""
+        return ""
 
     @abstractmethod
     def phases(self, preset: Any) -> tuple[Phase, ...]:

@@ -19,6 +19,7 @@ from facegan.errors import (
     RequestError,
     RequestTooLarge,
     UnsupportedContentType,
+    is_out_of_memory,
 )
 from facegan.serving.app import STATUS, read_body, respond, watched_app
 from facegan.serving.contract import execution_parameters, install_contract, routes_of
@@ -27,7 +28,6 @@ from facegan.serving.loaded import Loaded
 from facegan.serving.model_paths import check_name
 from facegan.serving.models import ModelRegistry
 from facegan.serving.openapi_models import openapi_of_models
-from facegan.synthesis import is_out_of_memory
 from facegan.wire import JSON, bare_type
 from facegan.wire.request_codecs import unique_fields
 

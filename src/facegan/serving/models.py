@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import Future
 from pathlib import Path
 
-from facegan.errors import LoadTimeout, Overloaded, RequestError
+from facegan.errors import LoadTimeout, Overloaded, RequestError, is_out_of_memory
 from facegan.serving.batcher import BatchObserver, Unobserved
 from facegan.serving.loaded import (
     Entry,
@@ -30,7 +30,7 @@ from facegan.serving.loaded import (
 from facegan.serving.loading import load_within
 from facegan.serving.model_paths import model_folder
 from facegan.serving.served import Served
-from facegan.synthesis import Footprint, foresee, is_out_of_memory
+from facegan.synthesis import Footprint, foresee
 
 log = logging.getLogger(__name__)
 

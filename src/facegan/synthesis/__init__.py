@@ -5,7 +5,7 @@ model's exported graphs are drawn without it.
 """
 
 from facegan.synthesis.classes import Class, labels_of_seeds
-from facegan.synthesis.footprint import Footprint, foresee, is_out_of_memory
+from facegan.synthesis.footprint import Footprint, foresee
 from facegan.synthesis.latents import MAX_SEED, latents_of_seeds, slerp, walk
 from facegan.synthesis.opening import Drawing, open_synthesizer
 from facegan.synthesis.rows import Rows
@@ -19,7 +19,6 @@ __all__ = [
     "Rows",
     "Synthesizer",
     "foresee",
-    "is_out_of_memory",
     "labels_of_seeds",
     "latents_of_seeds",
     "open_synthesizer",

@@ -1,7 +1,6 @@
 """How much memory a model will take, known before it is loaded."""
 
 import stat
-import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -88,12 +87,3 @@ def footprint_of_network(model_dir: Path, card: ModelCard) -> Footprint:
     except (ConfigError, RuntimeError) as cause:
         raise ArtifactError(f"{model_dir}: the generator cannot be rebuilt: {cause}") from cause
     return Footprint(header.bytes + OVERHEAD, activation_bytes(empty))
-
-
-def is_out_of_memory(error: BaseException) -> bool:
-    """Whether an error says that there was no memory; torch has one more for processors."""
-    torch = sys.modules.get("torch")
-    if isinstance(error, MemoryError) or (torch and isinstance(error, torch.OutOfMemoryError)):
-        return True
-    words = ("can't allocate memory", "bad_alloc")  # torch's and OpenVINO's
-    return isinstance(error, RuntimeError) and any(word in str(error) for word in words)

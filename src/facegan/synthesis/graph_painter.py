@@ -18,7 +18,7 @@ import numpy as np
 import openvino
 from openvino import opset13 as ops
 
-from facegan.errors import ArtifactError
+from facegan.errors import ArtifactError, is_out_of_memory
 from facegan.model_files import (
     GENERATOR_GRAPH,
     MAPPING_GRAPH,
@@ -27,7 +27,6 @@ from facegan.model_files import (
     ModelCard,
 )
 from facegan.synthesis.company import HEAVY, LARGE, Array, Company, draw_padded, find_company
-from facegan.synthesis.footprint import is_out_of_memory
 from facegan.synthesis.latents import latents_of_seeds
 from facegan.synthesis.painter import Pixels
 from facegan.synthesis.rows import Rows

@@ -25,8 +25,12 @@ MEANT: dict[tuple[str, str], str] = {
     ("device", "It takes auto, cpu, cuda or cuda:1."): "gpu gpu_id gpu_ids cuda cpu use_cuda "
     "no_cuda accelerator",
     ("batch_size", "It counts the images of one step, over all GPUs."): "batch bs batches "
-    "batchsize minibatch mini_batch minibatch_size train_batch_size per_device_train_batch_size "
-    "batch_gpu",
+    "batchsize minibatch mini_batch minibatch_size train_batch_size",
+    (
+        "micro_batch",
+        "It counts the images that each process computes at once; batch_size is the whole batch.",
+    ): "batch_gpu microbatch micro_batch_size per_device_train_batch_size "
+    "gradient_accumulation_steps gradient_accumulation grad_accum accumulation_steps accumulate",
     ("resolution", "It is the side of the square images in pixels."): "size image_size img_size "
     "imgsize imsize image_resolution res px pixels side height crop_size load_size",
     ("data", "It is the folder of images."): "dataset data_dir datadir data_root dataroot "

@@ -1,7 +1,7 @@
 """The trainer's hyperparameters: typed, bounded, and read from strings as SageMaker sends them."""
 
 from collections.abc import Mapping
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, Literal, Self, cast
 
 from pydantic import (
     BaseModel,
@@ -37,6 +37,19 @@ def read_probability(value: Any) -> float | str:
     raise ConfigError(f"augment_probability is {value!r}.", hint)
 
 
+def read_micro_batch(value: Any) -> int | str | None:
+    """A number of images, or "auto"."""
+    if value is None or value == "auto":
+        return cast(str | None, value)
+    try:
+        size = convert("micro_batch", int, value)
+    except ConfigError:
+        size = 0
+    if size >= 1:
+        return int(size)
+    raise ConfigError(f"micro_batch is {value!r}.", "It must be a number of images, or auto.")
+
+
 class TrainingConfig(BaseModel):
     """How long, how fast and how carefully to train. ``None`` means the preset's own value."""
 
@@ -46,6 +59,12 @@ class TrainingConfig(BaseModel):
         None, gt=0, le=1e6, description="thousands of images to train on"
     )
     batch_size: int | None = Field(None, ge=2, le=65536, description="images a step")
+    micro_batch: Annotated[int | str | None, PlainValidator(read_micro_batch)] = Field(
+        None,
+        description="images that each process computes at once: gradients are accumulated to the "
+        "whole batch, with the same result and less memory; auto: what fits the GPU (default: the "
+        "process's whole part of the batch)",
+    )
     ema_half_life_kimg: float | None = Field(
         None, ge=0, description="half-life of the generator's moving average; 0 keeps none"
     )
@@ -157,15 +176,20 @@ class TrainingConfig(BaseModel):
 
 
 def refuse_vain_wishes(asked: Mapping[str, Any], merged: TrainingConfig) -> None:
-    """Refuse details of an augmentation that will not take place.
+    """Refuse what will not take place: details of an augmentation, CUDA graphs of micro-batches.
 
     Raises:
-        ConfigError: names the detail and what it needs.
+        ConfigError: names it and what it needs.
     """
     for name in asked:
         if name.startswith("augment_") and not parse_policy(merged.augment):
             hint = "Say what is to be done by augment, such as blit,geom,recolor."
             raise ConfigError(f"{name} is given, but nothing is augmented.", hint)
+        if name == "micro_batch" and merged.compile == "cuda-graphs":
+            raise ConfigError(
+                "micro_batch is given, but CUDA graphs are recorded for a whole batch.",
+                "Use --compile on or off, or leave micro_batch out.",
+            )
         if name in ADAPTIVE_ONLY and merged.augment_probability != "adaptive":
             hint = "Give augment_probability=adaptive, or leave it out."
             raise ConfigError(f"{name} is given, but augmentation is not adaptive.", hint)

@@ -19,6 +19,7 @@ MAY_CHANGE = {
     "max_minutes",
     "tick_kimg",
     "keep_checkpoints",
+    "micro_batch",
     "device",
     "data",
     "data_on_gpu",
@@ -86,3 +87,50 @@ def check_batch(family: Family, preset: Any, batch_size: int, processes: int) ->
         f"Set batch_size to {f'{smaller} or ' if smaller else ''}{larger}, or change the number of "
         "processes.",
     )
+
+
+def micro_batch_sizes(family: Family, preset: Any, batch_size: int, processes: int) -> list[int]:
+    """Every exact size of a micro-batch, the largest first: the whole part of a process.
+
+    A size divides a process's part of the batch and parts no images that must be seen together.
+    """
+    own = batch_size // processes
+    together = family.images_together(preset, batch_size)
+    smaller = () if family.needs_whole_batch(preset) else range(own - 1, 0, -1)
+    return [own, *(size for size in smaller if own % size == 0 and size % together == 0)]
+
+
+def check_micro_batch(
+    family: Family, preset: Any, batch_size: int, processes: int, size: int | str | None
+) -> None:
+    """Refuse a micro-batch that a process's part of the batch cannot be cut into exactly.
+
+    Raises:
+        ConfigError: says why not, and the nearest sizes that are exact.
+    """
+    own = batch_size // processes
+    if size is None or size == own:
+        return
+    if reason := family.needs_whole_batch(preset):
+        raise ConfigError(
+            f"{family.name} cannot train in micro-batches: {reason}.", "Leave micro_batch out."
+        )
+    sizes = micro_batch_sizes(family, preset, batch_size, processes)
+    if not isinstance(size, int) or size in sizes:
+        return
+    whole = f"the batch of {own} images"
+    if processes > 1:
+        whole = f"the {own} images of the batch that each of {processes} processes holds"
+    if size > own:
+        told = f"micro_batch is {size}, more than {whole}."
+    elif own % size:
+        told = f"micro_batch is {size}, which does not divide {whole}."
+    else:
+        told = (
+            f"micro_batch is {size}, which splits the groups of "
+            f"{family.images_together(preset, batch_size)} images that {family.name} needs whole."
+        )
+    near = [max((it for it in sizes if it < size), default=None),
+            min((it for it in sizes if it > size), default=None)]  # fmt: skip
+    offer = " or ".join(str(it) for it in near if it is not None)
+    raise ConfigError(told, f"Set micro_batch to {offer}.")

@@ -20,7 +20,12 @@ from facegan.training.trainer import Trainer
 
 logger = logging.getLogger(__name__)
 
-ROUNDING = ("hardware", "threads", "computed_in")  # facts that decide how sums are rounded
+ROUNDING = (
+    "hardware",
+    "threads",
+    "computed_in",
+    "images_at_once",
+)  # facts that decide how sums are rounded
 
 
 def describe(trainer: Trainer) -> dict[str, Any]:
@@ -31,6 +36,7 @@ def describe(trainer: Trainer) -> dict[str, Any]:
             **trainer.config.model_dump(),
             **describe_hardware(trainer.device),
             "computed_in": str(trainer.dtype).removeprefix("torch."),
+            "images_at_once": trainer.micro_batch,  # by each process
         },
         "versions": {"facegan": __version__, "torch": torch.__version__},
     }

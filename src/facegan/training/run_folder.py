@@ -225,6 +225,10 @@ class RunFolder:
         """
         return read_run_facts(self.plan_file)
 
+    def images_at_once(self) -> int | None:
+        """The images that each process computed at once; None of runs that did not record it."""
+        return self.read_facts().get("training", {}).get("images_at_once")
+
     def verified(self) -> list[str]:
         """Fingerprints of the data whose pixels were compared with their digests."""
         return list(self.read_facts().get("verified", []))

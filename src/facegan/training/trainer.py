@@ -19,7 +19,7 @@ from facegan.data import (
 )
 from facegan.devices import send
 from facegan.errors import ConfigError
-from facegan.gans import Batch, Gan, Phase, even_labels
+from facegan.gans import Batch, Gan, Phase, Terms, even_labels
 from facegan.gans.autocast import autocast
 from facegan.gans.sharing import shared
 from facegan.training.augment import Augment, Strength, parse_policy
@@ -28,6 +28,9 @@ from facegan.training.compiled import Compiled
 from facegan.training.config import TrainingConfig
 from facegan.training.ema import MovingAverage
 from facegan.training.evaluation import Evaluation, Stopped
+from facegan.training.fitting import find_micro_batch
+from facegan.training.micro_batches import MicroBatches, check_no_batch_norm
+from facegan.training.plan import check_micro_batch
 from facegan.training.precision import choose_device, choose_dtype, place
 from facegan.training.resident import keep_on_device
 from facegan.training.state_check import check_state
@@ -85,6 +88,7 @@ class Trainer:
         self.ema_is_scheduled = asked.ema_half_life_kimg is None  # a wish goes before a schedule
         self.batch_size, self.total_images = self.sizes()
         self.world, self.share = world, world.share_of(gan, self.batch_size)
+        self.check_micro_batch()
         self.device = choose_device(self.config.device, world)
         if self.device.type == "cuda":
             torch.cuda.set_device(self.device)  # NCCL's, and that of random numbers
@@ -106,6 +110,8 @@ class Trainer:
         if evaluation is None and self.config.evaluate_kimg and world.leads:
             evaluation = Evaluation(dataset, self.config, device=str(self.device))
         self.evaluation = evaluation
+        size = self.config.micro_batch or self.own_images
+        self.micro_batch = size if isinstance(size, int) else find_micro_batch(self)
 
     def sizes(self) -> tuple[int, int]:
         """Images a step, and images in all: whole batches."""
@@ -113,6 +119,18 @@ class Trainer:
         if batch_size is None or total_kimg is None:
             raise ConfigError("The preset has no recipe.", "Give batch_size and total_kimg.")
         return batch_size, math.ceil(total_kimg * 1000 / batch_size) * batch_size
+
+    def check_micro_batch(self) -> None:
+        """Refuse a micro-batch that is not exact for these networks."""
+        size, family = self.config.micro_batch, self.gan.family
+        if size is not None and size != self.own_images:
+            check_micro_batch(family, self.gan.preset, self.batch_size, self.world.size, size)
+            check_no_batch_norm(self.gan)
+
+    @property
+    def own_images(self) -> int:
+        """Images of a batch that this process computes."""
+        return self.batch_size // self.world.size
 
     def build_optimizers(self) -> dict[str, torch.optim.Adam]:
         """One Adam a player, as the family wants it."""
@@ -278,18 +296,34 @@ class Trainer:
 
     def update(self, phase: Phase, batch: Batch) -> None:
         """One player's update; the others stand still."""
-        for name, player in self.gan.players.items():
-            player.requires_grad_(name == phase.player)
-        optimizer = self.optimizers[phase.player]
-        optimizer.zero_grad(set_to_none=True)
-        with autocast(self.device, self.dtype), self.compiled.during(phase):
-            terms = phase.loss(self.gan, batch)
-        torch.stack(list(terms.values())).sum().backward()
-        terms = {name: value.detach().float() for name, value in terms.items()}
+        optimizer = self.begin(phase)
+        terms = self.derive(phase, batch)
         slopes = [p.grad for p in self.gan.players[phase.player].parameters() if p.grad is not None]
         self.world.average([*slopes, *terms.values()])
         optimizer.step()
         self.tally.add_terms(terms)
+
+    def begin(self, phase: Phase) -> torch.optim.Adam:
+        """Unfreeze a phase's player alone, without gradients; return its optimiser."""
+        for name, player in self.gan.players.items():
+            player.requires_grad_(name == phase.player)
+        optimizer = self.optimizers[phase.player]
+        optimizer.zero_grad(set_to_none=True)
+        return optimizer
+
+    def derive(self, phase: Phase, batch: Batch) -> Terms:
+        """Add a phase's gradients over the own rows to its player's; return its terms, detached."""
+        if (count := self.own_images // self.micro_batch) > 1:
+            parts = MicroBatches(self.gan, batch, self.share, count, self.device)
+            return parts.derive(phase, self.compute)
+        terms = self.compute(phase, batch)
+        torch.stack(list(terms.values())).sum().backward()
+        return {name: value.detach().float() for name, value in terms.items()}
+
+    def compute(self, phase: Phase, batch: Batch) -> Terms:
+        """A phase's terms on some rows."""
+        with autocast(self.device, self.dtype), self.compiled.during(phase):
+            return phase.loss(self.gan, batch)
 
     def tick(self) -> None:
         """Close the tally, refuse what is not finite or not alike, evaluate, tell who listens."""

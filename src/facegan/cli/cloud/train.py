@@ -6,6 +6,7 @@ from typing import Any
 import click
 
 from facegan.cli.cloud.desk import Desk, acting_options
+from facegan.cli.cloud.memory import say_memory
 from facegan.cli.cloud.watching import follow, outcome, starting
 from facegan.cli.cloud.wishes import (
     check_before_start,
@@ -84,6 +85,7 @@ def command(
     )  # fmt: skip
     if desk.is_dry:
         check_preset_is_known(values)
+        say_memory(job)
         desk.act(launch_calls(replace(job, image=unpinned(job.image))), "")
         return
     start(desk, check_before_start(desk, job))

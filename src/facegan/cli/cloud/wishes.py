@@ -9,6 +9,7 @@ from typing import Any
 import click
 
 from facegan.cli.cloud.desk import Desk
+from facegan.cli.cloud.memory import say_memory
 from facegan.cloud.hyperparameters import (
     DEFAULT_FAMILY,
     DEFAULT_RESOLUTION,
@@ -201,7 +202,7 @@ def check_as_the_container_does(values: Mapping[str, Any]) -> None:
     """
     from facegan.cli.train import FAMILY, OPTIONS, check_shape
     from facegan.gans import check_conditional, convert, find_family, find_preset
-    from facegan.training.plan import resolve_plan
+    from facegan.training.plan import check_micro_batch, resolve_plan
 
     family = find_family(values.get("family", FAMILY))
     side = convert("resolution", int, values["resolution"]) if "resolution" in values else None
@@ -215,7 +216,8 @@ def check_as_the_container_does(values: Mapping[str, Any]) -> None:
     check_conditional(family, preset)
     if name is None:
         return  # the data's resolution will choose the preset
-    config.completed_by(preset)
+    batch = config.completed_by(preset).batch_size or 0
+    check_micro_batch(family, preset, batch, 1, config.micro_batch)  # GPUs: see memory_note
     if side:
         classes = {"one": 1, "other": 1} if preset.conditional else {}
         check_shape(family.name, name, side, numbers, classes)
@@ -328,6 +330,7 @@ def check_before_start(desk: Desk, job: TrainingJob) -> TrainingJob:
     with readable_by_the_role(desk, f"{job.pictures}dataset.json"):
         side = read_resolution(desk.aws, job.pictures) or DEFAULT_RESOLUTION
     check_preset_is_known(job.hyperparameters, side)
+    say_memory(job, side)
     return replace(job, image=image)
 
 

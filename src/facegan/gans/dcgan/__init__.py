@@ -41,6 +41,10 @@ class Dcgan(Family):
             "discriminator": Adam(preset.discriminator_learning_rate, preset.beta1, preset.beta2),
         }
 
+    def needs_whole_batch(self, preset: DcganPreset) -> str:
+        """The generator has batch norm in every preset."""
+        return "its batch norm takes mean and variance of all images of a batch at once"
+
     def phases(self, preset: DcganPreset) -> tuple[Phase, ...]:
         from facegan.gans.dcgan.loss import phases_of
 

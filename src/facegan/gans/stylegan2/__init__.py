@@ -6,7 +6,12 @@ import math
 from typing import TYPE_CHECKING
 
 from facegan.gans.family import Adam, Family, Phase
-from facegan.gans.stylegan2.presets import PRESETS, Stylegan2Preset
+from facegan.gans.stylegan2.presets import (
+    PATH_BATCH_SHRINK,
+    PRESETS,
+    Stylegan2Preset,
+    largest_group,
+)
 
 if TYPE_CHECKING:
     import torch
@@ -48,9 +53,6 @@ class Stylegan2(Family):
 
     def images_together(self, preset: Stylegan2Preset, batch_size: int) -> int:
         """Whole groups for the minibatch stddev, and an even number where lengths are measured."""
-        from facegan.gans.stylegan2.layers import largest_group
-        from facegan.gans.stylegan2.loss import PATH_BATCH_SHRINK
-
         shrink = PATH_BATCH_SHRINK if preset.path_length_weight else 1
         return math.lcm(largest_group(batch_size, preset.minibatch_stddev_group), shrink)
 

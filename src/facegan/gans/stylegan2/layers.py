@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F  # noqa: N812  # the field's own alias
 
 from facegan.gans.autocast import in_own_type
+from facegan.gans.stylegan2.presets import largest_group
 
 FIR = (1.0, 3.0, 3.0, 1.0)  # arXiv:1812.04948's binomial filter, one tap longer
 EPSILON = 1e-8
@@ -157,11 +158,6 @@ class Filter(torch.autograd.Function):
         padding = ctx.padding if resampled else len(ctx.kernel) - 1 - ctx.padding
         adjoint = Filter.apply(gradient, ctx.kernel, ctx.down, ctx.up, padding)  # type: ignore[no-untyped-call]
         return adjoint, None, None, None, None
-
-
-def largest_group(count: int, limit: int) -> int:
-    """The largest divisor of a batch's size that is no larger than the limit."""
-    return max(size for size in range(1, min(count, limit) + 1) if count % size == 0)
 
 
 def append_minibatch_stddev(x: Tensor, limit: int) -> Tensor:

@@ -18,9 +18,8 @@ from facegan.gans import sharing
 from facegan.gans.autocast import in_own_type
 from facegan.gans.family import Batch, Gan, Phase, Terms, leave_verdicts
 from facegan.gans.stylegan2.networks import Generator
-from facegan.gans.stylegan2.presets import Stylegan2Preset, r1_gamma
+from facegan.gans.stylegan2.presets import PATH_BATCH_SHRINK, Stylegan2Preset, r1_gamma
 
-PATH_BATCH_SHRINK = 2  # path lengths are measured on half a batch
 PATH_DECAY = 0.01  # a measurement's share in their running mean
 
 
@@ -111,8 +110,8 @@ def path_lengths(synthesis: Callable[[Tensor], Tensor], ws: Tensor) -> tuple[Ten
 
 def path_penalty(lengths: Tensor, running_mean: Tensor) -> Tensor:
     """The mean square distance from the running mean, which follows first, in place."""
-    running_mean.lerp_(sharing.mean_over_processes(lengths.detach().mean()), PATH_DECAY)
-    return (lengths - running_mean).square().mean()
+    target = sharing.follow(running_mean, lengths.detach().mean(), PATH_DECAY)
+    return (lengths - target).square().mean()
 
 
 def nothing(x: Tensor) -> Tensor:
@@ -123,7 +122,11 @@ def nothing(x: Tensor) -> Tensor:
 def phases_of(preset: Stylegan2Preset) -> tuple[Phase, ...]:
     """Each player's game, then its regulariser when due."""
     path_length = Phase(
-        "generator", path_length_loss, preset.path_length_interval, second_order=True
+        "generator",
+        path_length_loss,
+        preset.path_length_interval,
+        second_order=True,
+        rehearsed=True,  # every length is compared with the mean of all
     )
     return (
         Phase("generator", generator_loss),

@@ -143,7 +143,7 @@ class Generator(nn.Module):
         """
         w: Tensor = self.mapping(latents, labels)
         if self.training:
-            self.mean_w.lerp_(sharing.mean_over_processes(w.detach().mean(0)), 1 - MEAN_W_DECAY)
+            sharing.follow(self.mean_w, w.detach().mean(0), 1 - MEAN_W_DECAY)
         return w
 
 

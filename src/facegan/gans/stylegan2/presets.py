@@ -8,6 +8,13 @@ from dataclasses import dataclass, replace
 
 from facegan.gans.setting import Preset, setting
 
+PATH_BATCH_SHRINK = 2  # path lengths are measured on half a batch
+
+
+def largest_group(count: int, limit: int) -> int:
+    """The largest divisor of a batch's size that is no larger than the limit."""
+    return max(size for size in range(1, min(count, limit) + 1) if count % size == 0)
+
 
 def r1_gamma(resolution: int, batch_size: int) -> float:
     """The R1 weight that fits a resolution and a batch: 0.0002 resolution² / batch size.

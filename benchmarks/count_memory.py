@@ -1,0 +1,114 @@
+"""Counts the memory that a step needs, on networks without numbers: what gans/memory.py holds.
+
+Run it when networks or losses have changed; it prints the rows of that table, of all families or of
+those that are named.
+"""
+
+import sys
+import weakref
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch._subclasses.fake_tensor import FakeTensorMode
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils._pytree import tree_leaves
+
+from facegan.gans import FAMILIES, Gan, build_gan
+from facegan.gans.autocast import autocast
+from facegan.gans.memory import PRECISIONS, Need, rows
+
+FEW, MORE = 4, 8  # images, of which the difference is what one takes
+TYPES = {"bf16": torch.bfloat16, "fp32": torch.float32}
+
+
+class Peak(TorchDispatchMode):
+    """Counts the bytes of the tensors that are alive, and how many there were at most."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.alive: set[int] = set()
+        self.now = self.most = 0
+
+    def __torch_dispatch__(
+        self, function: Callable[..., Any], types: Any, args: Any = (), kwargs: Any = None
+    ) -> Any:
+        result = function(*args, **(kwargs or {}))
+        for tensor in tree_leaves(result):
+            if isinstance(tensor, Tensor):
+                self.note(tensor.untyped_storage())
+        return result
+
+    def note(self, storage: torch.UntypedStorage) -> None:
+        """Count a storage, once, until it is gone."""
+        key, size = storage._cdata, storage.nbytes()
+        if key not in self.alive:
+            self.alive.add(key)
+            weakref.finalize(storage, self.forget, key, size)
+            self.now += size
+            self.most = max(self.most, self.now)
+
+    def forget(self, key: int, size: int) -> None:
+        """A storage is gone."""
+        self.alive.discard(key)
+        self.now -= size
+
+
+def count_need(family: str, preset: str, side: int, **numbers: Any) -> Need:
+    """What a preset's step needs, by counting it at two sizes of its batch.
+
+    Args:
+        family: Its name.
+        preset: Its name.
+        side: Of the images.
+        numbers: Changes of the preset's hyperparameters.
+    """
+    images, fixed = [], []
+    with FakeTensorMode(allow_non_fake_inputs=True):
+        classes = {"a": 1, "b": 1}
+        gan = build_gan(family, preset, (3, side, side), classes=classes, **numbers)
+        for precision in PRECISIONS:
+            few, more = (peaks(gan, rows, TYPES[precision]) for rows in (FEW, MORE))
+            each = [(b - a) / (MORE - FEW) for a, b in zip(few, more, strict=True)]
+            images.append(max(each))
+            fixed.append(max(a - FEW * one for a, one in zip(few, each, strict=True)))
+    sizes = {name: sum(p.numel() for p in it.parameters()) for name, it in gan.players.items()}
+    averaged = sum(sizes[name] for name in gan.family.generators)
+    return Need(sum(sizes.values()), averaged, max(sizes.values()),
+                tuple(round(it / 2**20, 2) for it in images),
+                tuple(round(max(it, 0) / 2**20) for it in fixed))  # fmt: skip
+
+
+def peaks(gan: Gan, rows: int, dtype: torch.dtype) -> list[int]:
+    """The most bytes that each phase holds besides weights, for a batch of so many images."""
+    cpu, found = torch.device("cpu"), []
+    batch = {
+        "reals": torch.empty(rows, *gan.image_shape),
+        "latents": torch.empty(rows, gan.preset.latent_dim),
+        "generator": torch.default_generator,
+        "kimg": 0.0,
+    }
+    if gan.classes:
+        batch["labels"] = torch.zeros(rows, dtype=torch.int64)
+    for phase in gan.family.phases(gan.preset):
+        for name, player in gan.players.items():
+            player.requires_grad_(name == phase.player).zero_grad()
+        with Peak() as peak:
+            with autocast(cpu, dtype):
+                terms = phase.loss(gan, batch)
+            torch.stack(list(terms.values())).sum().backward()
+            del terms
+        found.append(peak.most)
+    return found
+
+
+def main() -> None:
+    """Print rows of the table in gans/memory.py: of all families, or of those named."""
+    for family, preset, side in rows(FAMILIES.values()):
+        if family in (sys.argv[1:] or FAMILIES):
+            print(f"{(family, preset, side)!r}: {count_need(family, preset, side)!r},", flush=True)
+
+
+if __name__ == "__main__":
+    main()

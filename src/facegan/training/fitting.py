@@ -1,0 +1,144 @@
+"""Finds the largest micro-batch that a GPU holds, by trying: nothing of the run is changed."""
+
+import logging
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+import torch
+from torch import Tensor
+
+from facegan.errors import RunError, is_out_of_memory
+from facegan.gans import Batch
+from facegan.gans.sharing import Share
+from facegan.training.micro_batches import MicroBatches
+from facegan.training.plan import micro_batch_sizes
+
+if TYPE_CHECKING:
+    from facegan.training.trainer import Trainer
+
+logger = logging.getLogger(__name__)
+
+SPARE = 0.03  # of a GPU's memory, which a run of days fragments
+
+
+def find_micro_batch(trainer: "Trainer") -> int:
+    """The images of the largest micro-batch that every process's GPU holds; on a CPU, all.
+
+    Raises:
+        RunError: not even the smallest fits.
+    """
+    gan, device = trainer.gan, trainer.device
+    sizes = micro_batch_sizes(gan.family, gan.preset, trainer.batch_size, trainer.world.size)
+    if device.type != "cuda":
+        logger.info(
+            "micro_batch auto: on a CPU, where memory is not tried out, all %d images of a process "
+            "at once. Give a number for less memory.",
+            sizes[0],
+        )
+        return sizes[0]
+    found = largest_that_fits(sizes, lambda size: all_fit(trainer, size))
+    if found is None:
+        raise RunError(
+            f"{gan.family.name} {gan.preset_name} at {gan.image_shape[-1]} px does not fit "
+            f"{device}: not even {sizes[-1]} of the {trainer.batch_size} images of a step at once.",
+            "Choose a GPU with more memory, or a smaller resolution or preset.",
+        )
+    logger.info("micro_batch auto: %s holds %d of %d images at once.", device, found, sizes[0])
+    return found
+
+
+def largest_that_fits(sizes: Sequence[int], fits: Callable[[int], bool]) -> int | None:
+    """The first size that fits; after one that does not, the largest of at most its half is tried.
+
+    Args:
+        sizes: The largest first.
+        fits: Tries one.
+    """
+    rest = list(sizes)
+    while rest:
+        if fits(rest[0]):
+            return rest[0]
+        rest = [size for size in rest if size <= rest[0] / 2] or rest[1:]
+    return None
+
+
+def all_fit(trainer: "Trainer", size: int) -> bool:
+    """Whether a micro-batch fits the GPUs of all processes, which must all ask."""
+    is_small_enough = fits(trainer, size)
+    if trainer.device.type == "cuda":
+        torch.cuda.empty_cache()
+    return not trainer.world.agree(not is_small_enough, 0.0)[0]
+
+
+def fits(trainer: "Trainer", size: int) -> bool:
+    """Try every phase on two micro-batches of noise, beside all that a step holds."""
+    rows = min(2 * size, trainer.batch_size // trainer.world.size)
+    try:
+        with unchanged(trainer), holding(moments_to_come(trainer)):
+            batch, alone = noise(trainer, rows), Share(0, 1, rows)
+            for phase in trainer.phases:
+                trainer.begin(phase)
+                parts = MicroBatches(trainer.gan, batch, alone, rows // size, trainer.device)
+                parts.derive(phase, trainer.compute)
+    except (RuntimeError, MemoryError) as error:
+        if not is_out_of_memory(error):
+            raise
+        return False
+    return True
+
+
+@contextmanager
+def unchanged(trainer: "Trainer") -> Iterator[None]:
+    """Afterwards random numbers and buffers are what they were, and there are no gradients."""
+    players = trainer.gan.players.values()
+    buffers = [(buffer, buffer.clone()) for player in players for buffer in player.buffers()]
+    try:
+        with torch.random.fork_rng([trainer.device] if trainer.device.type == "cuda" else []):
+            yield
+    finally:
+        for buffer, before in buffers:
+            buffer.copy_(before)
+        for optimizer in trainer.optimizers.values():
+            optimizer.zero_grad(set_to_none=True)
+
+
+@contextmanager
+def holding(tensors: list[Tensor]) -> Iterator[None]:
+    """Keep tensors in memory until the end of the block."""
+    try:
+        yield
+    finally:
+        tensors.clear()
+
+
+def moments_to_come(trainer: "Trainer") -> list[Tensor]:
+    """Memory for the moments that Adam makes at the first step, and some to spare."""
+    device = trainer.device
+    parameters = [
+        parameter
+        for optimizer in trainer.optimizers.values()
+        for group in optimizer.param_groups
+        for parameter in group["params"]
+        if parameter not in optimizer.state
+    ]
+    moments = [torch.empty_like(parameter) for parameter in parameters for _ in range(2)]
+    if device.type == "cuda":
+        spare = int(SPARE * torch.cuda.mem_get_info(device)[1])
+        moments.append(torch.empty(spare, dtype=torch.uint8, device=device))
+    return moments
+
+
+def noise(trainer: "Trainer", rows: int) -> Batch:
+    """Inputs of a step like any other, for so many images."""
+    gan, device = trainer.gan, trainer.device
+    generator = torch.Generator().manual_seed(0)
+    batch: Batch = {
+        "reals": torch.rand(rows, *gan.image_shape, device=device) * 2 - 1,
+        "latents": gan.sample_latents(rows, generator).to(device),
+        "generator": generator,
+        "kimg": trainer.kimg,
+    }
+    if gan.classes:
+        batch["labels"] = torch.zeros(rows, dtype=torch.int64, device=device)
+    return batch
