@@ -10,13 +10,14 @@ from itertools import pairwise
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional as F  # noqa: N812  # the field's own alias
 
 from facegan.errors import ConfigError
 from facegan.gans.autocast import in_own_type
+from facegan.gans.convolution import convolve
 from facegan.gans.labels import one_hot
 from facegan.gans.layers import in_autocast_type
 from facegan.gans.r3gan.presets import R3ganPreset
+from facegan.gans.resampling import Resample
 from facegan.gans.shapes import pyramid
 
 SMALLEST = 4  # side of the first map and of the last
@@ -44,39 +45,6 @@ def width_at(preset: R3ganPreset, side: int) -> int:
             "Choose another width, expansion or group_width.",
         )
     return width
-
-
-# --- resampling -------------------------------------------------------------------------------
-
-
-def halve_rows(x: Tensor) -> Tensor:
-    """(…, H, W) → (…, H/2, W), each row from four with weights [1, 3, 3, 1] / 8.
-
-    That is the filter [1, 2, 1] and the mean of two rows at once; zeros outside.
-    """
-    even: Tensor
-    odd: Tensor
-    even, odd = F.pad(x, (0, 0, 1, 1)).unflatten(-2, (-1, 2)).unbind(-2)
-    outer = even[..., :-1, :] + odd[..., 1:, :]
-    inner = odd[..., :-1, :] + even[..., 1:, :]
-    return (outer + 3 * inner) / 8
-
-
-def double_rows(x: Tensor) -> Tensor:
-    """(…, H, W) → (…, 2H, W): every row twice, then the filter [1, 2, 1] / 4; zeros outside."""
-    padded = F.pad(x, (0, 0, 1, 1))
-    above, below = padded[..., :-2, :], padded[..., 2:, :]
-    return torch.stack([above + 3 * x, below + 3 * x], -2).flatten(-3, -2) / 4
-
-
-def halve(x: Tensor) -> Tensor:
-    """(N, C, H, W) → (N, C, H/2, W/2). Sums of slices: quicker on CPUs than a depthwise filter."""
-    return halve_rows(halve_rows(x).mT).mT
-
-
-def double(x: Tensor) -> Tensor:
-    """(N, C, H, W) → (N, C, 2H, 2W)."""
-    return double_rows(double_rows(x).mT).mT
 
 
 # --- layers -----------------------------------------------------------------------------------
@@ -117,6 +85,11 @@ class Conv(nn.Conv2d):
         if self.bias is not None:
             nn.init.zeros_(self.bias)
 
+    def forward(self, x: Tensor) -> Tensor:
+        return convolve(
+            x, self.weight, self.bias, padding=self.kernel_size[0] // 2, groups=self.groups
+        )
+
 
 class ResidualBlock(nn.Module):
     """x + Conv1x1(lrelu(GroupedConv3x3(lrelu(Conv1x1(x))))); at first x itself."""
@@ -128,9 +101,9 @@ class ResidualBlock(nn.Module):
         # The paper's biases lie inside the activations: a convolution's own bias, just before one.
         self.branch = nn.Sequential(
             Conv(channels, wide, bias=True, gain=gain),
-            nn.LeakyReLU(SLOPE),
+            nn.LeakyReLU(SLOPE, inplace=True),
             Conv(wide, wide, 3, groups=groups, bias=True, gain=gain),
-            nn.LeakyReLU(SLOPE),
+            nn.LeakyReLU(SLOPE, inplace=True),
             Conv(wide, channels, gain=0.0),
         )
 
@@ -145,9 +118,11 @@ class Upsample(nn.Module):
     def __init__(self, channels_in: int, channels_out: int) -> None:
         super().__init__()
         self.change = change_width(channels_in, channels_out)
+        self.resample = Resample(up=2)
 
     def forward(self, x: Tensor) -> Tensor:
-        return double(self.change(in_autocast_type(x)))
+        doubled: Tensor = self.resample(self.change(in_autocast_type(x)))
+        return doubled
 
 
 class Downsample(nn.Module):
@@ -156,9 +131,10 @@ class Downsample(nn.Module):
     def __init__(self, channels_in: int, channels_out: int) -> None:
         super().__init__()
         self.change = change_width(channels_in, channels_out)
+        self.resample = Resample(down=2)
 
     def forward(self, x: Tensor) -> Tensor:
-        changed: Tensor = self.change(halve(x))
+        changed: Tensor = self.change(self.resample(x))
         return changed
 
 
