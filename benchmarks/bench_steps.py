@@ -15,7 +15,7 @@ import tarfile
 import tempfile
 import time
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from contextlib import ExitStack, suppress
 from dataclasses import asdict, dataclass
 from io import BytesIO
@@ -203,14 +203,17 @@ def work(case: Case, source: Path, in_processor_time: bool) -> None:
     keep_freed_memory()
     clock = time.process_time if in_processor_time else time.perf_counter
     trainer = build_trainer(case)
-    cycle = lcm(*(phase.every for phase in trainer.phases))
-    due = [tuple(number % phase.every == 0 for phase in trainer.phases) for number in range(cycle)]
     for _ in sys.stdin:
-        seconds = sum(
-            count * time_step(trainer, due.index(which), clock)
-            for which, count in Counter(due).items()
-        )
-        print(seconds / cycle, flush=True)
+        seconds = mean_over_cycle(trainer.phases, lambda number: time_step(trainer, number, clock))
+        print(seconds, flush=True)
+
+
+def mean_over_cycle(phases: Iterable[Any], seconds_at: Callable[[int], float]) -> float:
+    """Return a step's mean seconds, given those of a step by its number, which says what is due."""
+    cycle = lcm(*(phase.every for phase in phases))
+    due = [tuple(number % phase.every == 0 for phase in phases) for number in range(cycle)]
+    counts = Counter(due).items()
+    return sum(count * seconds_at(due.index(which)) for which, count in counts) / cycle
 
 
 def keep_freed_memory() -> None:
