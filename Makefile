@@ -41,7 +41,7 @@ PIP     := $(BIN)/python -m pip install --quiet --disable-pip-version-check \
            --constraint constraints.txt $(if $(TORCH_INDEX),--extra-index-url $(TORCH_INDEX))
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test setup data prepare train evaluate report generate serve faces notebook lint check format release bench-train bench-quality bench-resume bench-distributed bench-toy bench-data bench-prepare bench-serve bench-overload bench-bodies bench-backends studio test-studio local-data local-test fuzz broken-pictures clean base lock wheels build push test-images sbom bench-images docs test-docs rooms
+.PHONY: help demo test setup data prepare train evaluate report generate serve faces notebook lint check format release bench-train bench-steps bench-quality bench-resume bench-distributed bench-toy bench-data bench-prepare bench-serve bench-overload bench-bodies bench-backends studio test-studio local-data local-test fuzz broken-pictures clean base lock wheels build push test-images sbom bench-images docs test-docs rooms
 
 ##— Two commands —
 demo: $(VENV)/.installed    ## The whole line on this machine: data, training, serving, faces (ARGS="--minutes 1 --images 5000")
@@ -91,6 +91,9 @@ test-studio: $(STUDIO)/.installed-test ## The studio in headless Chromium, which
 ##— Measured, side by side —
 bench-train: $(VENV)/.installed ## Our trainer against the article's loop: images/s and their ratio
 	@$(BIN)/python benchmarks/bench_train.py $(ARGS)
+
+bench-steps: $(VENV)/.installed ## A training step of today against one before steps were made faster: each family's ratio (ARGS="--only r3gan")
+	@$(BIN)/python benchmarks/bench_steps.py $(ARGS)
 
 bench-quality: $(VENV)/.installed ## Quality by minutes of training, against the article and the standard DCGAN (BUDGET_MINUTES=10)
 	@$(BIN)/python benchmarks/bench_quality.py --minutes $(BUDGET_MINUTES) $(ARGS)

@@ -1,6 +1,7 @@
 """Conditional games: labels reach every network and loss; without them nothing changes."""
 
 import math
+import re
 from collections.abc import Callable
 
 import pytest
@@ -141,7 +142,11 @@ def test_terms_are_finite_and_their_gradients_reach_the_vector_of_every_class(
         terms = phase.loss(conditional, batch)
         assert all(term.ndim == 0 and term.isfinite() for term in terms.values())
         torch.stack(list(terms.values())).sum().backward()
-        vectors = [p for key, p in player.named_parameters() if "embed" in key and p.ndim == 2]
+        vectors = [
+            p
+            for key, p in player.named_parameters()
+            if re.search("embed|class_vectors", key) and p.ndim == 2
+        ]
         assert vectors
         for vector in vectors:  # a column a class
             assert vector.grad is not None and (vector.grad.abs().sum(0) > 0).all()
@@ -173,14 +178,24 @@ class Fixed(nn.Module):
 
 
 def test_r3gans_projection_worked_by_hand() -> None:
-    """Features (1, 2, 0 …) and class vectors (3, 1), (0, 5), (-2, 1): 5, 10 and 0, over root 8."""
+    """Features (1, 2, 0 …) and class vectors (3, 1), (0, 5), (-2, 1): 5, 10 and 0."""
     judge = built("r3gan").players["discriminator"]
     judge.head = Fixed([1.0, 2.0] + [0.0] * 6)
     with torch.no_grad():
-        judge.embed.weight.fill_(9.0)  # where the features are 0 it does not matter
-        judge.embed.weight[:2] = torch.tensor([[3.0, 0.0, -2.0], [1.0, 5.0, 1.0]])
+        judge.class_vectors.weight.fill_(9.0)  # where the features are 0 it does not matter
+        judge.class_vectors.weight[:2] = torch.tensor([[3.0, 0.0, -2.0], [1.0, 5.0, 1.0]])
     logits = judge(torch.zeros(3, *SHAPE), torch.arange(3))
-    torch.testing.assert_close(logits, torch.tensor([5.0, 10.0, 0.0]) / math.sqrt(8))
+    torch.testing.assert_close(logits, torch.tensor([5.0, 10.0, 0.0]))
+
+
+def test_r3gans_class_vectors_start_as_the_official_ones() -> None:
+    """G's from N(0, 1 / classes), D's from N(0, 1 / (classes · width)); no factor is left."""
+    classes = {str(number): 10 for number in range(100)}
+    gan = build_gan("r3gan", "tiny-conditional", SHAPE, seed=0, classes=classes, latent_dim=64)
+    generator, judge = gan.players["generator"], gan.players["discriminator"]
+    assert generator.embed.weight.std().item() == pytest.approx(0.1, rel=0.05)
+    width = judge.head.in_features
+    assert judge.class_vectors.weight.std().item() == pytest.approx(0.1 / width**0.5, rel=0.1)
 
 
 def test_stylegan2s_projection_worked_by_hand() -> None:

@@ -11,6 +11,7 @@ from typing import Any
 
 import click
 
+from facegan.cli.allocator import keep_freed_memory
 from facegan.cli.export import add_graphs
 from facegan.cli.inputs import S3, refuse_data, refuse_run
 from facegan.cli.memory_advice import fitting_memory, refuse_what_cannot_fit, say_memory
@@ -537,6 +538,7 @@ def train(folder: Any, plan: dict[str, Any], resume: bool, world: Any = None) ->
     """
     from facegan.training.world import ALONE
 
+    keep_freed_memory()
     world = world or ALONE
     owned = folder.owned(plan, resume) if world.leads else contextlib.nullcontext()
     with owned, reached(plan["data"]) as place, reached(plan.get("evaluate_data", "")) as held_out:

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import softplus
 
+from facegan.gans.convolution import constant_weights
 from facegan.gans.family import Batch, Gan, Phase, Terms, leave_verdicts
 
 
@@ -51,7 +52,8 @@ def gradient_penalties(logits: Tensor, images: Tensor) -> Tensor:
     The networks may compute in bfloat16, as the paper's do: its range is float32's, so nothing
     overflows. Images are float32, so their gradients and this sum are too.
     """
-    (slopes,) = torch.autograd.grad(logits.sum(), images, create_graph=True)
+    with constant_weights():
+        (slopes,) = torch.autograd.grad(logits.sum(), images, create_graph=True)
     return slopes.square().sum(dim=(1, 2, 3))
 
 

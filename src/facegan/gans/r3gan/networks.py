@@ -10,17 +10,19 @@ from itertools import pairwise
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional as F  # noqa: N812  # the field's own alias
 
 from facegan.errors import ConfigError
 from facegan.gans.autocast import in_own_type
+from facegan.gans.convolution import convolve
 from facegan.gans.labels import one_hot
 from facegan.gans.layers import in_autocast_type
 from facegan.gans.r3gan.presets import R3ganPreset
+from facegan.gans.resampling import Resample
 from facegan.gans.shapes import pyramid
 
 SMALLEST = 4  # side of the first map and of the last
 SLOPE = 0.2  # of the leaky ReLU below zero
+LOW_PRECISION_STAGES = 4  # at most so many, the largest, compute in autocast's type; as the paper's
 
 
 def widths_from(preset: R3ganPreset, image_shape: tuple[int, ...]) -> list[int]:
@@ -46,37 +48,9 @@ def width_at(preset: R3ganPreset, side: int) -> int:
     return width
 
 
-# --- resampling -------------------------------------------------------------------------------
-
-
-def halve_rows(x: Tensor) -> Tensor:
-    """(…, H, W) → (…, H/2, W), each row from four with weights [1, 3, 3, 1] / 8.
-
-    That is the filter [1, 2, 1] and the mean of two rows at once; zeros outside.
-    """
-    even: Tensor
-    odd: Tensor
-    even, odd = F.pad(x, (0, 0, 1, 1)).unflatten(-2, (-1, 2)).unbind(-2)
-    outer = even[..., :-1, :] + odd[..., 1:, :]
-    inner = odd[..., :-1, :] + even[..., 1:, :]
-    return (outer + 3 * inner) / 8
-
-
-def double_rows(x: Tensor) -> Tensor:
-    """(…, H, W) → (…, 2H, W): every row twice, then the filter [1, 2, 1] / 4; zeros outside."""
-    padded = F.pad(x, (0, 0, 1, 1))
-    above, below = padded[..., :-2, :], padded[..., 2:, :]
-    return torch.stack([above + 3 * x, below + 3 * x], -2).flatten(-3, -2) / 4
-
-
-def halve(x: Tensor) -> Tensor:
-    """(N, C, H, W) → (N, C, H/2, W/2). Sums of slices: quicker on CPUs than a depthwise filter."""
-    return halve_rows(halve_rows(x).mT).mT
-
-
-def double(x: Tensor) -> Tensor:
-    """(N, C, H, W) → (N, C, 2H, 2W)."""
-    return double_rows(double_rows(x).mT).mT
+def channels_last(x: Tensor) -> Tensor:
+    """(N, C, H, W) with channels last in memory; layers keep that, and compute fastest in it."""
+    return x.contiguous(memory_format=torch.channels_last)
 
 
 # --- layers -----------------------------------------------------------------------------------
@@ -98,7 +72,7 @@ def block_gain(blocks: int) -> float:
 
 
 class Conv(nn.Conv2d):
-    """A convolution that keeps the map's size, initialised with a gain."""
+    """A convolution that keeps the map's size unless told a padding, initialised with a gain."""
 
     def __init__(
         self,
@@ -106,16 +80,19 @@ class Conv(nn.Conv2d):
         channels_out: int,
         size: int = 1,
         *,
+        padding: int | None = None,
         groups: int = 1,
         bias: bool = False,
         gain: float = 1.0,
     ) -> None:
-        super().__init__(
-            channels_in, channels_out, size, padding=size // 2, groups=groups, bias=bias
-        )
+        padding = size // 2 if padding is None else padding
+        super().__init__(channels_in, channels_out, size, 1, padding, groups=groups, bias=bias)
         initialise(self.weight, gain)
         if self.bias is not None:
             nn.init.zeros_(self.bias)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return convolve(x, self.weight, self.bias, 1, int(self.padding[0]), self.groups)
 
 
 class ResidualBlock(nn.Module):
@@ -128,9 +105,9 @@ class ResidualBlock(nn.Module):
         # The paper's biases lie inside the activations: a convolution's own bias, just before one.
         self.branch = nn.Sequential(
             Conv(channels, wide, bias=True, gain=gain),
-            nn.LeakyReLU(SLOPE),
+            nn.LeakyReLU(SLOPE, inplace=True),
             Conv(wide, wide, 3, groups=groups, bias=True, gain=gain),
-            nn.LeakyReLU(SLOPE),
+            nn.LeakyReLU(SLOPE, inplace=True),
             Conv(wide, channels, gain=0.0),
         )
 
@@ -145,9 +122,11 @@ class Upsample(nn.Module):
     def __init__(self, channels_in: int, channels_out: int) -> None:
         super().__init__()
         self.change = change_width(channels_in, channels_out)
+        self.resample = Resample(up=2)
 
     def forward(self, x: Tensor) -> Tensor:
-        return double(self.change(in_autocast_type(x)))
+        doubled: Tensor = self.resample(self.change(in_autocast_type(x)))
+        return doubled
 
 
 class Downsample(nn.Module):
@@ -156,9 +135,10 @@ class Downsample(nn.Module):
     def __init__(self, channels_in: int, channels_out: int) -> None:
         super().__init__()
         self.change = change_width(channels_in, channels_out)
+        self.resample = Resample(down=2)
 
     def forward(self, x: Tensor) -> Tensor:
-        changed: Tensor = self.change(halve(x))
+        changed: Tensor = self.change(self.resample(x))
         return changed
 
 
@@ -173,20 +153,23 @@ def blocks_of(preset: R3ganPreset, width: int, stages: int) -> list[nn.Module]:
     return [ResidualBlock(width, preset, gain) for _ in range(preset.blocks_per_stage)]
 
 
-class LabelEmbedding(nn.Linear):
-    """Labels (N,) → (N, width): a vector a class, N(0, 1) at first as a latent is."""
+def count_float32_layers(preset: R3ganPreset, stages: int) -> int:
+    """How many of the layers between the 4x4 stage and the images compute in float32.
 
-    def __init__(self, classes: int, width: int) -> None:
+    They are those of the smaller maps: below 32 px at 256 px, 8 px at 128 px, none up to 64 px.
+    """
+    return max(0, stages - 1 - LOW_PRECISION_STAGES) * (1 + preset.blocks_per_stage)
+
+
+class LabelEmbedding(nn.Linear):
+    """Labels (N,) → (N, width): one vector per class, at first N(0, gain² / classes)."""
+
+    def __init__(self, classes: int, width: int, gain: float = 1.0) -> None:
         super().__init__(classes, width, bias=False)
-        nn.init.normal_(self.weight)
+        initialise(self.weight, gain)
 
     def forward(self, labels: Tensor | None) -> Tensor:
         return super().forward(one_hot(labels, self.in_features))
-
-
-def embedding_of(preset: R3ganPreset, width: int) -> LabelEmbedding | None:
-    """A vector a class; None in an unconditional game."""
-    return LabelEmbedding(preset.classes, width) if preset.classes else None
 
 
 # --- players ----------------------------------------------------------------------------------
@@ -210,17 +193,19 @@ class Generator(nn.Module):
         for before, after in pairwise(widths):
             layers += [Upsample(before, after), *blocks_of(preset, after, len(widths))]
         self.layers = nn.Sequential(*layers)
+        self.float32_layers = count_float32_layers(preset, len(widths))
         self.to_rgb = Conv(widths[-1], 3)
-        self.embed = embedding_of(preset, preset.latent_dim)
+        self.embed = LabelEmbedding(preset.classes, preset.latent_dim) if preset.classes else None
 
     def forward(self, latents: Tensor, labels: Tensor | None = None) -> Tensor:
-        with in_own_type(latents.device):  # 4x4 stays in float32
+        with in_own_type(latents.device):
             x = latents.float()
             if self.embed is not None:
                 x = torch.cat([x, self.embed(labels)], 1)
             strengths = self.project(x)[:, :, None, None]
-            x = self.start(strengths * self.basis)  # (N, C, 4, 4)
-        images: Tensor = self.to_rgb(self.layers(x))
+            x = self.start(channels_last(strengths * self.basis))  # (N, C, 4, 4)
+            x = self.layers[: self.float32_layers](x)
+        images: Tensor = self.to_rgb(self.layers[self.float32_layers :](x))
         return images.float()
 
 
@@ -229,7 +214,7 @@ class Discriminator(nn.Module):
 
     A conditional one takes labels (N,) too, and projects: a logit is the product of the image's
     features with its class's vector (arXiv:1802.05637, equation 3, without the part that no label
-    enters), over the root of their width.
+    enters).
     """
 
     def __init__(self, preset: R3ganPreset, image_shape: tuple[int, ...]) -> None:
@@ -240,20 +225,26 @@ class Discriminator(nn.Module):
         for before, after in pairwise(widths):
             layers += [*blocks_of(preset, before, len(widths)), Downsample(before, after)]
         self.layers = nn.Sequential(*layers)
+        self.first_float32_layer = len(layers) - count_float32_layers(preset, len(widths))
         self.end = nn.Sequential(*blocks_of(preset, widths[-1], len(widths)))
         # The adjoint of the generator's basis: a 4x4 kernel a channel, over the whole map.
-        self.basis = nn.Conv2d(widths[-1], widths[-1], SMALLEST, groups=widths[-1], bias=False)
-        initialise(self.basis.weight)
+        self.basis = Conv(widths[-1], widths[-1], SMALLEST, padding=0, groups=widths[-1])
         # No bias: the relativistic loss sees differences of logits only.
         self.head = nn.Linear(widths[-1], widths[-1] if preset.classes else 1, bias=False)
         initialise(self.head.weight)
-        self.embed = embedding_of(preset, widths[-1])
+        # Not named `embed`: vectors of that name, in runs of 0.1, were used times 1 / sqrt(width).
+        self.class_vectors = (
+            LabelEmbedding(preset.classes, widths[-1], gain=1 / math.sqrt(widths[-1]))
+            if preset.classes
+            else None
+        )
 
     def forward(self, images: Tensor, labels: Tensor | None = None) -> Tensor:
-        x = self.layers(self.from_rgb(images))  # (N, C, 4, 4)
+        x = self.layers[: self.first_float32_layer](self.from_rgb(channels_last(images)))
         with in_own_type(images.device):
-            strengths = self.basis(self.end(x.float())).flatten(1)
+            x = self.layers[self.first_float32_layer :](x.float())  # (N, C, 4, 4)
+            strengths = self.basis(self.end(x)).flatten(1)
             logits: Tensor = self.head(strengths)  # (N, 1), or features (N, C)
-            if self.embed is not None:
-                logits = (logits * self.embed(labels)).sum(1) / math.sqrt(logits.shape[1])
+            if self.class_vectors is not None:
+                logits = (logits * self.class_vectors(labels)).sum(1)
         return logits.flatten()
