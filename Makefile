@@ -41,7 +41,7 @@ PIP     := $(BIN)/python -m pip install --quiet --disable-pip-version-check \
            --constraint constraints.txt $(if $(TORCH_INDEX),--extra-index-url $(TORCH_INDEX))
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test setup data prepare train evaluate report generate serve faces notebook lint check format release bench-train bench-steps bench-quality bench-resume bench-distributed bench-toy bench-data bench-prepare bench-serve bench-overload bench-bodies bench-backends studio test-studio local-data local-test fuzz broken-pictures clean base lock wheels build push test-images sbom bench-images docs test-docs rooms
+.PHONY: help demo test setup data prepare train evaluate report generate serve faces notebook lint check format release bench-train bench-steps bench-quality bench-resume bench-distributed bench-toy bench-data bench-prepare bench-serve bench-overload bench-bodies bench-backends studio test-studio local-data local-test fuzz broken-pictures clean base lock wheels build push test-images sbom bench-images docs test-docs rooms bench-gpu
 
 ##— Two commands —
 demo: $(VENV)/.installed    ## The whole line on this machine: data, training, serving, faces (ARGS="--minutes 1 --images 5000")
@@ -124,6 +124,9 @@ bench-bodies: $(VENV)/.installed ## /ping while 16 connections post bodies of 6 
 
 bench-backends: $(VENV)/.installed ## The generator on torch, ONNX Runtime and OpenVINO: speed, start, memory, pixels
 	@$(BIN)/python benchmarks/bench_backends.py --torch-index '$(TORCH_INDEX)' $(ARGS)
+
+bench-gpu: $(VENV)/.installed ## Training and serving on one GPU in at most 8 minutes: speed, memory, precision (ARGS=--dry: on a CPU)
+	@$(BIN)/python benchmarks/bench_gpu.py $(ARGS)
 
 bench-images: $(VENV)/.installed ## Sizes of the images that are here, and how fast they build, start and stop
 	@PYTHONPATH=docker:tests/container $(BIN)/python benchmarks/bench_images.py \

@@ -37,7 +37,6 @@ from facegan.training.world import ALONE, World
 
 GAMES = {"dcgan": "toy32", "r3gan": "tiny", "stylegan2": "tiny"}
 BATCH, WARM_UP = 64, 5
-CONFIG = TrainingConfig(batch_size=BATCH, total_kimg=1e6, precision="fp32", device="cpu")
 NUDGE = 1e-7  # about a rounding of float32
 
 
@@ -82,6 +81,10 @@ class Order:
     out: str
     is_double: bool = False
     nudge: float = 0.0
+    resolution: int = 32
+    batch: int = BATCH
+    device: str = "cpu"
+    precision: str = "fp32"
 
 
 def measure(family: str, preset: str, options: argparse.Namespace) -> dict[str, float]:
@@ -145,7 +148,7 @@ def take_part(order: Order) -> None:
     """One of a run's processes, or the only one."""
     environment = WorkerEnvironment.from_mapping(os.environ)
     with joined(environment, lambda error: 1) if environment else nullcontext(ALONE) as world:
-        faces = ToyFaces()
+        faces = ToyFaces(order.resolution)
         with in_float64() if order.is_double else nullcontext():
             seconds, weights = play(order, faces, world)
         if world.leads:
@@ -155,8 +158,11 @@ def take_part(order: Order) -> None:
 
 def play(order: Order, faces: "ToyFaces", world: World) -> tuple[float, dict[str, Tensor]]:
     """Train some steps; the median seconds of one, and the weights of all players."""
-    gan = build_gan(order.family, order.preset, (3, 32, 32), seed=0)
-    run = Trainer(gan, faces, CONFIG, world=world)
+    gan = build_gan(order.family, order.preset, faces.image_shape, seed=0)
+    config = TrainingConfig(
+        batch_size=order.batch, total_kimg=1e6, precision=order.precision, device=order.device
+    )
+    run = Trainer(gan, faces, config, world=world)
     with torch.no_grad():
         for player in gan.players.values():
             for weight in player.parameters():
@@ -166,9 +172,11 @@ def play(order: Order, faces: "ToyFaces", world: World) -> tuple[float, dict[str
         started = perf_counter()
         run.step()
         world.agree(False, 0.0)  # as the trainer's loop does after every step
+        if run.device.type == "cuda":
+            torch.cuda.synchronize(run.device)
         times.append(perf_counter() - started)
     weights = {
-        f"{name}/{key}": weight.detach().clone()
+        f"{name}/{key}": weight.detach().clone(memory_format=torch.contiguous_format)
         for name, player in gan.players.items()
         for key, weight in player.named_parameters()
     }
@@ -178,10 +186,11 @@ def play(order: Order, faces: "ToyFaces", world: World) -> tuple[float, dict[str
 class ToyFaces:
     """A few hundred faces in memory."""
 
-    image_shape, digest = (3, 32, 32), "toy"
+    digest = "toy"
 
-    def __init__(self) -> None:
-        self.images, _ = draw_faces(0, 256, 32)
+    def __init__(self, resolution: int) -> None:
+        self.image_shape = 3, resolution, resolution
+        self.images, _ = draw_faces(0, 256, resolution)
 
     def __len__(self) -> int:
         return len(self.images)

@@ -7,7 +7,9 @@ from facegan.errors import ConfigError
 
 
 def find_device(name: str) -> torch.device:
-    """The device a name asks for; "auto" takes a GPU where there is one.
+    """Return the device a name asks for; "auto" takes a GPU where there is one.
+
+    A GPU has its number, as in cuda:0: ``torch.cuda.set_device`` refuses one without.
 
     Raises:
         ConfigError: no such device here.
@@ -15,12 +17,10 @@ def find_device(name: str) -> torch.device:
     if name == "auto":
         name = "cuda" if torch.cuda.is_available() else "cpu"
     try:
-        device = torch.device(name)
-        torch.empty(1, device=device)
+        return torch.empty(1, device=torch.device(name)).device
     except (RuntimeError, AssertionError):
         hint = "Use auto, cpu, or a GPU that torch sees (cuda, cuda:1)."
         raise ConfigError(f"The device {name!r} cannot be used here.", hint) from None
-    return device
 
 
 def send(x: Tensor, device: torch.device) -> Tensor:

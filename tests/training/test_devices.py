@@ -14,6 +14,8 @@ from facegan.data import ImageFolderDataset
 from facegan.errors import ConfigError
 from facegan.gans import Gan
 from facegan.training import Trainer, TrainingConfig
+from facegan.training.precision import choose_device
+from facegan.training.world import World
 
 Build = Callable[..., Gan]
 CONFIG = TrainingConfig(total_kimg=0.08, batch_size=8, precision="fp32", tick_kimg=0.04)
@@ -81,6 +83,24 @@ def test_networks_on_cuda_make_no_tensor_elsewhere(family: str, tiny_gan: Build)
         logits = on_fake_cuda(gan.players["discriminator"].eval(), images)
     assert (images.device.type, images.shape) == ("cuda", (4, 3, 32, 32))
     assert (logits.device.type, logits.shape) == ("cuda", (4,))
+
+
+@pytest.mark.parametrize("name", ["auto", "cuda", "cuda:1"])
+def test_a_gpu_has_its_number(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """torch.cuda.set_device refuses a device without one: no run on one GPU could start."""
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    with FakeTensorMode():
+        device = choose_device(name)
+    assert (device.type, device.index) == ("cuda", 1 if name == "cuda:1" else 0)
+
+
+@pytest.mark.parametrize(("name", "index"), [("auto", 1), ("cuda", 1), ("cuda:0", 0)])
+def test_each_process_has_a_gpu_of_its_own(
+    name: str, index: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    with FakeTensorMode():
+        assert choose_device(name, World(rank=3, size=4, local_rank=1)).index == index
 
 
 def test_a_tensor_left_on_the_cpu_is_noticed() -> None:

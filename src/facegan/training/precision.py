@@ -19,10 +19,9 @@ def choose_device(name: str, world: World = ALONE) -> torch.device:
     Raises:
         ConfigError: no such device here.
     """
-    device = find_device(name)
-    if device == torch.device("cuda") and world.size > 1:
+    if world.size > 1 and name in ("auto", "cuda") and torch.cuda.is_available():
         return find_device(f"cuda:{world.local_rank}")
-    return device
+    return find_device(name)
 
 
 def has_fast_bf16(device: torch.device) -> bool:
