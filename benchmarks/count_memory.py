@@ -55,20 +55,22 @@ class Peak(TorchDispatchMode):
         self.now -= size
 
 
-def count_need(family: str, preset: str, side: int, **numbers: Any) -> Need:
+def count_need(
+    family: str, preset: str, side: int, precisions: tuple[str, ...] = PRECISIONS
+) -> Need:
     """What a preset's step needs, by counting it at two sizes of its batch.
 
     Args:
         family: Its name.
         preset: Its name.
         side: Of the images.
-        numbers: Changes of the preset's hyperparameters.
+        precisions: Which are counted.
     """
     images, fixed = [], []
     with FakeTensorMode(allow_non_fake_inputs=True):
         classes = {"a": 1, "b": 1}
-        gan = build_gan(family, preset, (3, side, side), classes=classes, **numbers)
-        for precision in PRECISIONS:
+        gan = build_gan(family, preset, (3, side, side), classes=classes)
+        for precision in precisions:
             few, more = (peaks(gan, rows, TYPES[precision]) for rows in (FEW, MORE))
             each = [(b - a) / (MORE - FEW) for a, b in zip(few, more, strict=True)]
             images.append(max(each))
@@ -107,7 +109,10 @@ def main() -> None:
     """Print rows of the table in gans/memory.py: of all families, or of those named."""
     for family, preset, side in rows(FAMILIES.values()):
         if family in (sys.argv[1:] or FAMILIES):
-            print(f"{(family, preset, side)!r}: {count_need(family, preset, side)!r},", flush=True)
+            need = count_need(family, preset, side)
+            sizes = f"{need.parameters:_}, {need.averaged:_}, {need.largest:_}"
+            print(f'    ("{family}", "{preset}", {side}): Need({sizes}, {need.image_mib}, '
+                  f"{need.fixed_mib}),", flush=True)  # fmt: skip
 
 
 if __name__ == "__main__":

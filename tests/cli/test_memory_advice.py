@@ -1,0 +1,82 @@
+"""`facegan train` says what a run needs of memory, and refuses what a GPU cannot hold."""
+
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+import torch
+
+from facegan.cli import memory_advice
+from facegan.cli.__main__ import facegan, run_safely
+from facegan.cli.memory_advice import advice, refuse_what_cannot_fit
+from facegan.errors import RunError
+from facegan.gans import build_gan
+from facegan.gans.memory import GIB, TABLE, Need
+from facegan.training import TrainingConfig
+from facegan.training.world import ALONE
+
+NEED = Need(1_000_000, 500_000, 500_000, (256.0, 512.0), (0, 0))
+
+
+@pytest.fixture
+def gpu(monkeypatch: pytest.MonkeyPatch) -> SimpleNamespace:
+    """A GPU of some size, which computes bf16; and what a tiny preset needs."""
+    found = SimpleNamespace(gib=8.0)
+    monkeypatch.setattr(memory_advice, "memory_of", lambda device: found.gib * GIB)
+    monkeypatch.setitem(TABLE, ("r3gan", "tiny", 32), NEED)
+    monkeypatch.setattr(
+        "facegan.training.precision.choose_device", lambda name, world: torch.device("cuda")
+    )
+    monkeypatch.setattr(
+        "facegan.training.precision.choose_dtype", lambda name, device: torch.bfloat16
+    )
+    return found
+
+
+def test_the_line_stands_before_the_first_step(
+    images_dir: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:  # fmt: skip
+    monkeypatch.setitem(TABLE, ("r3gan", "tiny", 32), NEED)
+    monkeypatch.setattr(memory_advice, "memory_of", lambda device: 6.0 * GIB)
+    words = ["--data", images_dir, "--out", tmp_path / "run", "--family", "r3gan", "--preset",
+             "tiny", "--total-kimg", "0.016", "--precision", "fp32"]  # fmt: skip
+    assert run_safely(facegan, ["train", *map(str, words)]) == 0
+    said = capsys.readouterr().out
+    assert (
+        "Memory: about 8.8 GiB for 16 images at once in fp32 (512 MiB each); this machine " in said
+    )
+    assert "has 6.0 GiB. micro_batch=8 needs about 4.8 GiB, same result." in said
+    assert said.index("Memory:") < said.index("Trained")
+
+
+def test_a_gpu_that_cannot_hold_even_the_smallest_part_is_refused(gpu: SimpleNamespace) -> None:
+    gan = build_gan("r3gan", "tiny", (3, 32, 32))
+    refuse_what_cannot_fit(gan, TrainingConfig(), ALONE)
+    gpu.gib = 0.9
+    told = "needs about 1.0 GiB for 1 of 16 images at once, and cuda has 0.9 GiB"
+    with pytest.raises(RunError, match=told):
+        refuse_what_cannot_fit(gan, TrainingConfig(), ALONE)
+    bare = build_gan("stylegan2", "tiny", (3, 32, 32))  # nobody has counted it
+    refuse_what_cannot_fit(bare, TrainingConfig(), ALONE)
+
+
+@pytest.mark.parametrize(
+    ("gib", "micro_batch", "told"),
+    [(8.0, 16, "micro_batch 8"), (2.0, 16, "micro_batch 4"), (2.0, 2, "micro_batch 1"),
+     (0.5, 16, "micro_batch 1"), (8.0, 1, "take a device with more memory")],
+)  # fmt: skip
+def test_the_advice_is_a_micro_batch_that_should_fit(
+    gpu: SimpleNamespace, gib: float, micro_batch: int, told: str
+) -> None:
+    gpu.gib = gib
+    trainer: Any = SimpleNamespace(
+        gan=build_gan("r3gan", "tiny", (3, 32, 32)),
+        world=ALONE,
+        batch_size=16,
+        micro_batch=micro_batch,
+        device=torch.device("cuda"),
+        dtype=torch.bfloat16,
+    )
+    assert told in advice(trainer)
