@@ -20,6 +20,9 @@ R3GAN = FAMILIES["r3gan"]
 TINY = PRESETS["tiny"]
 
 
+WIDTHS_256 = [768] * 4 + [384, 192, 96]
+
+
 def parameters(module: nn.Module) -> int:
     return sum(parameter.numel() for parameter in module.parameters())
 
@@ -43,12 +46,22 @@ def test_paper64_has_the_papers_size() -> None:
     assert parameters(gan.players["discriminator"]) == 22_381_440
 
 
+def test_paper256_has_the_papers_size() -> None:
+    """Two blocks a stage of widths 768 four times, 384, 192 and 96; 23 M a player."""
+    with torch.device("meta"):
+        gan = build_gan("r3gan", "paper256", (3, 256, 256))
+    blocks = sum(2 * width * (4 * width + 2 * 16 * 9 + 4) for width in WIDTHS_256)
+    changes = 768 * 384 + 384 * 192 + 192 * 96
+    assert parameters(gan.players["generator"]) == blocks + changes + 768 * (16 + 64) + 96 * 3
+    assert parameters(gan.players["discriminator"]) == blocks + changes + 768 * (16 + 1) + 96 * 3
+
+
 @pytest.mark.parametrize(
     ("name", "side", "widths", "cardinalities"),
     [
         ("paper32", 32, [768] * 4, [96] * 4),
         ("paper64", 64, [768] * 4 + [384], [96] * 4 + [48]),
-        ("paper256", 256, [768] * 4 + [384, 192, 96], [96] * 4 + [48, 24, 12]),
+        ("paper256", 256, WIDTHS_256, [96] * 4 + [48, 24, 12]),
     ],
 )
 def test_widths_and_cardinalities_are_the_papers(
@@ -104,11 +117,25 @@ def test_weights_inside_blocks_are_hes_tamed_for_the_depth() -> None:
     assert not pointwise.bias.any() and not grouped.bias.any()
 
 
-def test_paper32s_players_are_built_with_that_gain() -> None:
-    for player in build_gan("r3gan", "paper32", (3, 32, 32), seed=0).players.values():
-        block = next(m for m in player.modules() if isinstance(m, ResidualBlock))
-        expected = math.sqrt(2 / 1.04) / 8**0.25 / math.sqrt(768)
-        assert block.branch[0].weight.std().item() == pytest.approx(expected, rel=0.02)
+def test_paper32s_weights_start_with_the_official_deviations() -> None:
+    """1 / sqrt(fan_in), times the gain of eight blocks inside them; the first map is N(0, 1)."""
+    players = build_gan("r3gan", "paper32", (3, 32, 32), seed=0).players
+    for player in players.values():
+        for block in (m for m in player.modules() if isinstance(m, ResidualBlock)):
+            expected = math.sqrt(2 / 1.04) / 8**0.25 / math.sqrt(768)
+            assert block.branch[0].weight.std().item() == pytest.approx(expected, rel=0.02)
+            assert not block.branch[4].weight.any()
+    generator, discriminator = players["generator"], players["discriminator"]
+    deviations = [
+        (generator.basis, 1.0),
+        (generator.project.weight, 1 / 8),
+        (generator.to_rgb.weight, 1 / math.sqrt(768)),
+        (discriminator.from_rgb.weight, 1 / math.sqrt(3)),
+        (discriminator.basis.weight, 1 / 4),
+        (discriminator.head.weight, 1 / math.sqrt(768)),
+    ]
+    for weight, expected in deviations:
+        assert weight.std().item() == pytest.approx(expected, rel=0.06)
 
 
 def test_a_basis_gives_the_first_map_and_no_image_sees_another() -> None:
@@ -179,6 +206,25 @@ def test_the_discriminators_term_worked_by_hand() -> None:
     term = discriminator_loss(gan, batch)["discriminator"]
     expected = (softplus(3 * own[0] - 3) + softplus(3 * own[1] + 1)) / 2
     assert term.item() == pytest.approx(expected)
+
+
+def test_both_players_gradients_worked_by_hand() -> None:
+    """d softplus(u)/du = σ(u): D's is the mean of σ(D(f) - D(r)) (f - r) and γ w per penalty.
+
+    G's gain multiplies fakes of logits 1.5 and -3, from which D(x) - D(G(z)) are 1.5 and 2.
+    """
+    gan, batch = by_hand()
+    z = gan.sample_latents(2, torch.Generator().manual_seed(0))[:, 0]
+    pairs = zip(z.tolist(), [[1.0, 1.0], [-1.0, 0.0]], [3.0, -1.0], strict=True)
+    expected = [4.0 + 4.0, 8.0 + 8.0]  # of both penalties, γ = 4
+    for fake, real, logit in pairs:
+        share = 1 / (1 + math.exp(logit - 3 * fake)) / 2
+        expected = [e + share * (fake - r) for e, r in zip(expected, real, strict=True)]
+    torch.stack(list(discriminator_loss(gan, batch).values())).sum().backward()
+    assert gan.players["discriminator"].weight.grad.flatten().tolist() == pytest.approx(expected)
+    generator_loss(gan, batch)["generator"].backward()
+    slope = sum(-logit / (1 + math.exp(-gap)) / 2 for logit, gap in ((1.5, 1.5), (-3.0, 2.0)))
+    assert gan.players["generator"].gain.grad.item() == pytest.approx(slope)
 
 
 def test_the_discriminators_phase_leaves_the_generator_without_gradient() -> None:

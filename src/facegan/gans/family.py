@@ -167,11 +167,20 @@ class Gan:
         name = self.family.generators[0]
         return self.averages.get(name, self.players[name])
 
-    def sample_latents(self, count: int, generator: torch.Generator) -> Tensor:
-        """`count` latents (N, latent_dim): in a step, this process's of those of all processes."""
+    def sample_latents(
+        self, count: int, generator: torch.Generator, device: torch.device | None = None
+    ) -> Tensor:
+        """`count` latents (N, latent_dim): in a step, this process's of those of all processes.
+
+        They are drawn on the CPU; on the way to a GPU from pinned memory the host does not wait.
+        """
         from facegan.gans.sharing import draw
 
-        return draw(lambda rows: self.family.sample_latents(self.preset, rows, generator), count)
+        drawn = draw(lambda rows: self.family.sample_latents(self.preset, rows, generator), count)
+        if device is None:
+            return drawn
+        on_gpu = device.type == "cuda"
+        return (drawn.pin_memory() if on_gpu else drawn).to(device, non_blocking=on_gpu)
 
     def sample_labels(self, count: int, generator: torch.Generator) -> Tensor | None:
         """`count` labels (N,), classes as frequent as in the data; None if unconditional."""

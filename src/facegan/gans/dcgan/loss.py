@@ -22,9 +22,10 @@ def discriminator_loss(gan: Gan, batch: Batch) -> Terms:
 
 def discriminator_loss_on_new_fakes(gan: Gan, batch: Batch) -> Terms:
     """The same on fakes of its own latents, as the paper and the article draw them."""
-    latents = gan.sample_latents(len(batch["reals"]), batch["generator"])
+    reals = batch["reals"]
+    latents = gan.sample_latents(len(reals), batch["generator"], reals.device)
     with torch.no_grad():
-        fakes = gan.players["generator"](latents.to(batch["reals"].device))
+        fakes = gan.players["generator"](latents)
     return discriminator_terms(gan, batch, fakes)
 
 

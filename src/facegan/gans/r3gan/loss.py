@@ -21,9 +21,9 @@ def discriminator_loss(gan: Gan, batch: Batch) -> Terms:
     One pass over reals and fakes together: without batch norm, no image sees another.
     """
     reals, labels = batch["reals"], batch.get("labels")
-    latents = gan.sample_latents(len(reals), batch["generator"])
+    latents = gan.sample_latents(len(reals), batch["generator"], reals.device)
     with torch.no_grad():
-        fakes = gan.players["generator"](latents.to(reals.device), labels)
+        fakes = gan.players["generator"](latents, labels)
     images = torch.cat([reals, fakes]).requires_grad_()
     logits = gan.players["discriminator"](images, None if labels is None else labels.repeat(2))
     of_reals, of_fakes = logits.chunk(2)
