@@ -21,8 +21,9 @@ The last line is one JSON object:
   - ``steps PRESET``: the trainer's step in the recipe's precision. ``micro_batch`` is what
     ``--micro-batch auto`` finds; ``measured_batch`` is the recipe's batch, or a part of it where a
     step would take longer than 6 s; ``images_per_second``, ``peak_gib`` (of
-    ``torch.cuda.max_memory_allocated``); then the rate without ``cudnn.benchmark``, and with
-    weights that are contiguous instead of channels-last.
+    ``torch.cuda.max_memory_allocated``); then the rate without ``cudnn.benchmark``; with
+    weights that are contiguous instead of channels-last; and of R3GAN with torch's own second
+    derivatives of convolutions.
   - ``compiled PRESET``: the same batch with ``--compile on``, and one micro-batch as the whole
     batch with ``--compile cuda-graphs``: the first step's seconds, the rate after it, the memory.
   - ``two processes``: one batch of R3GAN ``paper64``, shared by two GPUs against one.

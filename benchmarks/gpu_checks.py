@@ -98,14 +98,9 @@ SERVED = (
     "cpu_levels",
     "cpu_unequal_share",
 )
-STEPS = (
-    "micro_batch",
-    "measured_batch",
-    "images_per_second",
-    "peak_gib",
-    "images_per_second_without_cudnn_benchmark",
-    "images_per_second_with_contiguous_weights",
-)
+STEPS = ("micro_batch", "measured_batch", "images_per_second", "peak_gib")
+CHANGES = ("without_cudnn_benchmark", "with_contiguous_weights")  # of a step, one at a time
+R3GAN_CHANGES = (*CHANGES, "with_torch_derivatives")
 COMPILED = (
     "images_per_second_compiled",
     "first_step_seconds_compiled",
@@ -130,13 +125,20 @@ def list_checks(is_dry: bool) -> list[Check]:
               {"network": r3gan, "images": images}),
         *(Check(f"served {network.name}", "gpu_serving:measure", SERVED, 45,
                 {"network": network, "seconds": seconds}) for network in (r3gan, stylegan2)),
-        *(Check(f"steps {network.name}", "gpu_steps:measure", STEPS, 60,
-                {"network": network, "seconds": seconds}) for network in networks),
+        *(check_steps(network, seconds) for network in networks),
         Check("two processes", "gpu_machine:share", PROCESSES, 60,
               {"network": r3gan, **shared}),
         *(Check(f"compiled {network.name}", "gpu_steps:measure_compiled", COMPILED, 150,
                 {"network": network, "seconds": seconds}) for network in compiled),
     ]  # fmt: skip
+
+
+def check_steps(network: Network, seconds: float) -> Check:
+    """Return the check of a network's training step."""
+    changes = R3GAN_CHANGES if network.family == "r3gan" else CHANGES
+    cells = (*STEPS, *(f"images_per_second_{name}" for name in changes))
+    options = {"network": network, "seconds": seconds, "changes": changes}
+    return Check(f"steps {network.name}", "gpu_steps:measure", cells, 60, options)
 
 
 def run_check(

@@ -13,9 +13,11 @@ from typing import Any
 import torch
 from gpu_checks import NOT_RUN, Cells, Network, describe_failure
 from torch import Tensor
+from torch.nn import functional as F  # noqa: N812  # the field's own alias
 
 from facegan.data import random_numbers
 from facegan.gans import build_gan
+from facegan.gans.r3gan import networks as r3gan
 from facegan.training import Trainer, TrainingConfig
 
 SECONDS_A_STEP = 6.0  # where the recipe's batch would take longer, a part of it is measured
@@ -43,7 +45,7 @@ class RandomImages:
 
 
 def measure(
-    earlier: dict[str, Cells], network: Network, seconds: float
+    earlier: dict[str, Cells], network: Network, seconds: float, changes: tuple[str, ...]
 ) -> Iterator[tuple[str, Any]]:
     """Measure a preset's step as the trainer runs it, then without one choice at a time."""
     micro = find_micro_batch(network)
@@ -52,8 +54,9 @@ def measure(
     yield "measured_batch", batch
     yield "images_per_second", rate_of(build_trainer(network, batch, micro), seconds)
     yield "peak_gib", peak_gib(network)
-    for cell, change in CHANGES.items():
-        yield f"images_per_second_{cell}", rate_changed(network, batch, micro, seconds, change)
+    for name in changes:
+        rate = rate_changed(network, batch, micro, seconds, CHANGES[name])
+        yield f"images_per_second_{name}", rate
 
 
 def measure_compiled(
@@ -98,6 +101,7 @@ def build_trainer(network: Network, batch: int, micro: int | str, **settings: An
     """Build a preset's trainer, once the memory of the one before is free."""
     gc.collect()
     if network.device == "cuda":
+        torch.cuda.init()  # before it there is no peak to reset
         torch.cuda.empty_cache()
         torch.cuda.reset_peak_memory_stats()
     if micro != batch:
@@ -108,11 +112,12 @@ def build_trainer(network: Network, batch: int, micro: int | str, **settings: An
 
 
 def find_micro_batch(network: Network) -> int:
-    """Return how many images of the recipe's batch ``--micro-batch auto`` computes at once."""
-    if "micro_batch" not in TrainingConfig.model_fields:
-        return network.batch
-    trainer: Any = build_trainer(network, network.batch, "auto")
-    return int(trainer.micro_batch)
+    """Return how many images of the recipe's batch ``--micro-batch auto`` computes at once.
+
+    On a CPU that is the whole batch; a dry run takes half, so that it accumulates gradients too.
+    """
+    found = build_trainer(network, network.batch, "auto").micro_batch
+    return found // 2 if network.device == "cpu" else found
 
 
 def choose_batch(network: Network, micro: int) -> int:
@@ -136,9 +141,26 @@ def make_contiguous(trainer: Trainer) -> None:
         to(memory_format=torch.contiguous_format)
 
 
+def derive_by_torch(trainer: Trainer) -> None:
+    """Let torch derive R3GAN's convolutions, a grouped one by one convolution per group.
+
+    It stays so for the rest of this process.
+    """
+    r3gan.convolve = convolve_by_torch
+
+
+def convolve_by_torch(
+    x: Tensor, weight: Tensor, bias: Tensor | None, stride: int, padding: int, groups: int
+) -> Tensor:
+    """Compute what ``facegan.gans.convolution`` does, with torch's own derivatives."""
+    return F.conv2d(x, weight, bias, stride, padding, 1, groups)
+
+
+# What is changed for one figure, in this order.
 CHANGES: dict[str, Callable[[Trainer], None]] = {
     "without_cudnn_benchmark": switch_off_benchmark,
     "with_contiguous_weights": make_contiguous,
+    "with_torch_derivatives": derive_by_torch,
 }
 
 

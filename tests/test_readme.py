@@ -258,6 +258,14 @@ def test_the_picture_of_rooms_is_current() -> None:
     assert drawing["PICTURE"].read_text() == drawing["picture"](), "make rooms"
 
 
+def test_the_table_of_presets_says_what_presets_say() -> None:
+    """`python docs/site/preset_costs.py` prints it: lengths, batches and memory are the code's."""
+    costs = runpy.run_path(str(ROOT / "docs" / "site" / "preset_costs.py"))
+    page = (ROOT / "docs" / "training.md").read_text().splitlines()
+    for line in costs["table"]():
+        assert line in page, "python docs/site/preset_costs.py"
+
+
 def test_no_placeholder_is_left() -> None:
     for document in DOCUMENTS:
         assert "@@" not in document.read_text(), document
