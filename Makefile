@@ -41,7 +41,7 @@ PIP     := $(BIN)/python -m pip install --quiet --disable-pip-version-check \
            --constraint constraints.txt $(if $(TORCH_INDEX),--extra-index-url $(TORCH_INDEX))
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test setup data prepare train evaluate report generate serve faces notebook lint check format release bench-train bench-steps bench-quality bench-resume bench-distributed bench-toy bench-data bench-prepare bench-serve bench-overload bench-bodies bench-backends studio test-studio local-data local-test fuzz broken-pictures clean base lock wheels build push test-images sbom bench-images docs test-docs rooms bench-gpu
+.PHONY: help demo test setup data prepare train evaluate report generate serve faces notebook lint check format release bench-train bench-steps bench-quality bench-modes bench-resume bench-distributed bench-toy bench-data bench-prepare bench-serve bench-overload bench-bodies bench-backends studio test-studio local-data local-test fuzz broken-pictures clean base lock wheels build push test-images sbom bench-images docs test-docs rooms bench-gpu
 
 ##— Two commands —
 demo: $(VENV)/.installed    ## The whole line on this machine: data, training, serving, faces (ARGS="--minutes 1 --images 5000")
@@ -97,6 +97,10 @@ bench-steps: $(VENV)/.installed ## A training step of today against one before s
 
 bench-quality: $(VENV)/.installed ## Quality by minutes of training, against the article and the standard DCGAN (BUDGET_MINUTES=10)
 	@$(BIN)/python benchmarks/bench_quality.py --minutes $(BUDGET_MINUTES) $(ARGS)
+
+bench-modes: $(VENV)/.installed ## Modes of stacked MNIST by minutes of training: r3gan, the classic loss, stylegan2, dcgan (BUDGET_MINUTES=20, each)
+	@$(PIP) --editable '.[modes]'
+	@$(BIN)/python benchmarks/bench_modes.py --minutes $(BUDGET_MINUTES) $(ARGS)
 
 bench-resume: $(VENV)/.installed ## Kill training runs at random moments, resume, compare every bit
 	@$(BIN)/python benchmarks/bench_resume.py $(ARGS)

@@ -1,0 +1,58 @@
+"""Every family's `toy32` trains at 16, 32 and 64 px, and its schedules end with its run."""
+
+from dataclasses import dataclass
+
+import pytest
+import torch
+from torch import Tensor
+
+from facegan.gans import FAMILIES, build_gan
+from facegan.training import Trainer, TrainingConfig
+
+
+@dataclass
+class Noise:
+    """A data set of random images."""
+
+    image_shape: tuple[int, int, int]
+    digest: str = "noise"
+    labels: None = None
+    classes = {}
+
+    def __len__(self) -> int:
+        return 8
+
+    def read(self, indices: Tensor) -> Tensor:
+        numbers = torch.Generator().manual_seed(0)
+        images = torch.randint(256, (8, *self.image_shape), generator=numbers, dtype=torch.uint8)
+        return images[indices]
+
+
+@pytest.mark.parametrize("side", [16, 32, 64])
+def test_it_trains_a_step_and_draws(family: str, side: int) -> None:
+    gan = build_gan(family, "toy32", (3, side, side), seed=0)
+    before = {name: [p.clone() for p in one.parameters()] for name, one in gan.players.items()}
+    trainer = Trainer(gan, Noise(gan.image_shape), TrainingConfig(batch_size=4))
+    trainer.step()
+    for name, player in gan.players.items():
+        changed = [not torch.equal(p, q) for p, q in zip(player.parameters(), before[name])]
+        assert any(changed), name
+        assert all(p.isfinite().all() for p in player.parameters()), name
+    images = gan.generator_ema.eval()(gan.sample_latents(2, torch.Generator().manual_seed(0)))
+    assert images.shape == (2, 3, side, side)
+    assert images.isfinite().all()
+
+
+def test_its_networks_stay_small(family: str) -> None:
+    """Minutes on a CPU are few images; a network that is too wide sees too few of them."""
+    gan = build_gan(family, "toy32", (3, 32, 32), seed=0)
+    for name, player in gan.players.items():
+        assert sum(p.numel() for p in player.parameters()) < 1.2e6, name
+
+
+def test_r3gans_schedules_end_with_the_run() -> None:
+    preset = FAMILIES["r3gan"].presets["toy32"]
+    assert preset.schedule_kimg == preset.recipe["total_kimg"]
+    end = preset.recipe["total_kimg"]
+    assert preset.ema_half_life(end) == preset.recipe["ema_half_life_kimg"]
+    assert preset.learning_rate(end) < preset.learning_rate(0)
