@@ -35,7 +35,9 @@ def test_it_trains_a_step_and_draws(family: str, side: int) -> None:
     trainer = Trainer(gan, Noise(gan.image_shape), TrainingConfig(batch_size=4))
     trainer.step()
     for name, player in gan.players.items():
-        changed = [not torch.equal(p, q) for p, q in zip(player.parameters(), before[name])]
+        changed = [
+            not torch.equal(p, q) for p, q in zip(player.parameters(), before[name], strict=True)
+        ]
         assert any(changed), name
         assert all(p.isfinite().all() for p in player.parameters()), name
     images = gan.generator_ema.eval()(gan.sample_latents(2, torch.Generator().manual_seed(0)))

@@ -974,8 +974,11 @@ def smallest(family: str, name: str, preset: Preset) -> Artifact:
     raise AssertionError(f"{family} {name} makes no small images")
 
 
+OF_OLDER_GRAPHS = {"Div", "Pad"}  # r3gan doubled its maps by slices; such models are still served
+
+
 def test_every_family_and_preset_passes_and_uses_the_whole_list() -> None:
-    """Whatever is on the list is there because a preset needs it."""
+    """Whatever is on the list is there because a preset needs it, or needed it once."""
     used = set()
     for artifact in structures():
         graphs = graphs_of(artifact)
@@ -983,4 +986,4 @@ def test_every_family_and_preset_passes_and_uses_the_whole_list() -> None:
         check_graphs(HERE, graphs, dataclasses.replace(artifact.card, graph=facts))
         for content in graphs.values():
             used |= {node.operator for node in read_graph(content).nodes}
-    assert used == set(OPERATORS)
+    assert used | OF_OLDER_GRAPHS == set(OPERATORS)

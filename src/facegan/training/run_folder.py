@@ -227,7 +227,8 @@ class RunFolder:
 
     def images_at_once(self) -> int | None:
         """The images that each process computed at once; None of runs that did not record it."""
-        return self.read_facts().get("training", {}).get("images_at_once")
+        found: int | None = self.read_facts().get("training", {}).get("images_at_once")
+        return found
 
     def verified(self) -> list[str]:
         """Fingerprints of the data whose pixels were compared with their digests."""

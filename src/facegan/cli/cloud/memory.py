@@ -37,8 +37,8 @@ def memory_note(job: TrainingJob, resolution: int | None) -> str:
     resolution = int(float(values.get("resolution", resolution or 0)))
     if gpus is None or not resolution or values.get("device") == "cpu":
         return ""
-    family = find_family(values.get("family", DEFAULT_FAMILY))
-    name = values.get("preset") or family.default_preset(resolution)
+    family = find_family(str(values.get("family", DEFAULT_FAMILY)))
+    name = str(values.get("preset") or family.default_preset(resolution))
     plan = {key: value for key, value in values.items() if key not in PLAN}
     numbers, config = resolve_plan({**plan, "family": family.name, "preset": name})
     preset = find_preset(family, name).replaced(numbers)

@@ -2,7 +2,8 @@
 
 arXiv:2501.05441, section 2: RpGAN (arXiv:1807.00734) with R1 + R2 converges locally where the
 classic losses need tricks. The paper draws the reals of the two updates apart; a step here has one
-batch of reals, and both updates pair it with fakes of their own. Fakes are independent draws, so
+batch of reals, and both updates pair it with fakes of their own: measured, the generator's gradient
+is the same (docs/decisions/0019-same-reals.md). Fakes are independent draws, so
 any pairing of reals with fakes is as good as another; in a conditional game, any within a class:
 a fake has its real's label, for how real two classes look beside each other is not the question.
 """
