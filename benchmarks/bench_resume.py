@@ -2,8 +2,8 @@
 
 A trial starts `facegan train` with a family's `tiny` preset, kills it a few times anywhere between
 its first breath and its last, resumes each time, lets it finish, and compares weights, averages,
-optimisers and log lines with a run that was left alone. Families that can are tried in
-micro-batches, too.
+optimisers and log lines with a run that was left alone. All mirror images;
+families that can are tried in micro-batches, too.
 """
 
 import argparse
@@ -24,7 +24,8 @@ from facegan.training.checkpoint import TENSORS_NAME, list_checkpoints
 
 KILLS_A_TRIAL = 5
 MICRO = ("--micro-batch", "4")
-RUN = ["--preset", "tiny", "--total-kimg", "0.8", "--tick-kimg", "0.08", "--precision", "fp32"]
+RUN = ["--preset", "tiny", "--total-kimg", "0.8", "--tick-kimg", "0.08", "--precision", "fp32",
+       "--mirror", "true"]  # fmt: skip
 
 
 @dataclass(frozen=True)
