@@ -64,8 +64,9 @@ def main() -> None:
     scores = []
     with tempfile.TemporaryDirectory() as folder:
         data = write_pictures(Path(folder) / "data")
-        for case in CASES:
-            score = torment(case, data, Path(folder), options.kills // len(CASES) + 1, dice)
+        cases = [case for case in CASES if options.only in (None, str(case))]
+        for case in cases:
+            score = torment(case, data, Path(folder), options.kills // len(cases) + 1, dice)
             print(f"{case!s:16} {score.kills:6} {score.identical:10} {score.damaged:8} "
                   f"{max(score.seconds_lost):19.2f}", flush=True)  # fmt: skip
             scores.append(score)
@@ -80,6 +81,7 @@ def main() -> None:
 def parse_options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--kills", type=int, default=50, help="in all, shared by the cases")
+    parser.add_argument("--only", choices=[str(case) for case in CASES], help="one case")
     parser.add_argument("--seed", type=int, default=0, help="of the moments")
     return parser.parse_args()
 
