@@ -29,7 +29,7 @@ ROUNDING = 2.0  # seconds that the agent's clock may be late by
 STOPPED = "stopped"  # a file beside a process's error file
 KILLED = (
     "If nobody did that on purpose, the machine may have run out of memory. With --resume the run "
-    "goes on from its last checkpoint."
+    "goes on from its last checkpoint; with a smaller --micro-batch it takes less memory."
 )
 SPOKEN = "What it said stands above."
 

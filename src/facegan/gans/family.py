@@ -25,8 +25,8 @@ if TYPE_CHECKING:
 # One step's inputs and scratch space: "reals" (N, 3, H, W) in [-1, 1], "latents" (N, latent_dim),
 # "generator" (the step's random numbers, for latents), "kimg" (thousands of images seen before the
 # step), in a conditional game "labels" (int64 (N,), of the reals), and whatever one phase leaves
-# for the next. The loss that teaches a judge leaves its verdicts, "real_logits" and "fake_logits":
-# see :func:`leave_verdicts`.
+# for the next: tensors with one row per image. The loss that teaches a judge leaves its verdicts,
+# "real_logits" and "fake_logits": see :func:`leave_verdicts`.
 Batch = dict[str, Any]
 Terms = dict[str, "Tensor"]
 
