@@ -26,6 +26,7 @@ from facegan.training import RunFolder, Trainer, TrainingConfig
 from facegan.training.checkpoint import (
     NUMBERS_NAME,
     TENSORS_NAME,
+    NotOfThisRun,
     checksum,
     list_checkpoints,
     read_newest,
@@ -462,8 +463,11 @@ def test_a_state_that_does_not_fit_changes_nothing_of_a_trainer(
         case "best":
             tensors[last] = torch.zeros(9)
     before = weights(two)
-    with pytest.raises(ValueError, match=r"tensor|images|tally"):
+    with pytest.raises(ValueError, match=r"tensor|images|tally") as refused:
         two.load_state(tensors, numbers)
+    if what in ("missing", "unknown"):  # whole, but another version's
+        assert isinstance(refused.value, NotOfThisRun)
+        assert "a version of facegan with other networks (tensor player." in str(refused.value)
     assert_same(before, weights(two))
     assert two.images_seen == 0 and two.tally.images == 0
 

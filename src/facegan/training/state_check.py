@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 from pydantic import BaseModel, ConfigDict, Field, NonNegativeInt, ValidationError
 from torch import Tensor
 
-from facegan.training.checkpoint import Tensors
+from facegan.training.checkpoint import NotOfThisRun, Tensors
 
 if TYPE_CHECKING:
     from facegan.training.trainer import Trainer
@@ -53,6 +53,7 @@ def check_state(trainer: "Trainer", tensors: Tensors, numbers: Mapping[str, Any]
 
     Raises:
         ValueError: a number or tensor is missing, unknown, or of another type or shape.
+        NotOfThisRun: the networks are another version's.
         RunError: the run was evaluated by another protocol.
     """
     try:
@@ -75,6 +76,7 @@ def check_state(trainer: "Trainer", tensors: Tensors, numbers: Mapping[str, Any]
             weights = trainer.gan.generator_ema.state_dict()
             expected |= {f"best/{name}": value for name, value in weights.items()}
             best = set()
+    check_networks(set(expected), set(tensors))
     check_names(set(expected), set(tensors) - best)
     for name, value in expected.items():
         check_tensor(name, tensors[name], value)
@@ -91,6 +93,20 @@ def moments_in(trainer: "Trainer", tensors: Tensors) -> dict[str, Tensor | None]
                 expected |= {f"{prefix}/step": None}
                 expected |= {f"{prefix}/{moment}": parameter for moment in MOMENTS}
     return expected
+
+
+def check_networks(expected: set[str], found: set[str]) -> None:
+    """Refuse players whose tensors have other names: an older version's, of other networks.
+
+    Raises:
+        NotOfThisRun: it names one.
+    """
+    changed = sorted(name for name in expected ^ found if name.startswith("player."))
+    if changed:
+        raise NotOfThisRun(
+            f"was made by a version of facegan with other networks (tensor {changed[0]}), which "
+            "alone can continue the run"
+        )
 
 
 def check_names(expected: set[str], found: set[str]) -> None:
