@@ -1,15 +1,15 @@
 """ADA's transformations by hand, on pictures of a few pixels."""
 
 import math
-from collections.abc import Callable
+from typing import Any
 
 import pytest
 import torch
 from torch import Tensor
 
-from facegan.training.augment import ada
+from facegan.training.augment import ada, resample
 from facegan.training.augment.draws import Draws
-from facegan.training.augment.resample import read, warp, write
+from facegan.training.augment.resample import read, warp_bicubic, warp_wavelet, write
 
 MANY = Draws(4000, 16, 16, torch.device("cpu"))
 
@@ -37,44 +37,118 @@ def one(*numbers: float) -> tuple[Tensor, ...]:
         (ada.scaling(*one(-1, 1)), picture([2.0, 1.0], [4.0, 3.0])),
         (ada.rotation(*one(0, 1)), picture([2.0, 4.0], [1.0, 3.0])),
         (ada.rotation(*one(-1, 0)), picture([4.0, 3.0], [2.0, 1.0])),
-        (ada.translation(*one(1, 0)), picture([2.0, 2.0], [4.0, 4.0])),
-        (ada.translation(*one(0, -1)), picture([1.0, 2.0], [1.0, 2.0])),
+        (ada.translation(*one(1, 0)), picture([2.0, 1.0], [4.0, 3.0])),
+        (ada.translation(*one(0, -1)), picture([3.0, 4.0], [1.0, 2.0])),
     ],
     ids=["flip", "quarter turn", "half turn", "left by one", "down by one"],
 )
 def test_whole_pixels_go_where_they_should_to_the_bit(matrix: Tensor, expected: Tensor) -> None:
-    """What comes in from outside is the mirror image."""
-    assert torch.equal(warp(picture([1.0, 2.0], [3.0, 4.0]), matrix), expected)
+    """What comes in from outside is the mirror image, without the edge."""
+    assert torch.equal(warp_bicubic(picture([1.0, 2.0], [3.0, 4.0]), matrix), expected)
+
+
+@pytest.mark.parametrize("warp", resample.WARPS.values())
+def test_outside_lies_the_mirror_image_without_the_edge_again(warp: resample.Warp) -> None:
+    """0 1 2 … 15 read from four to the left: 4 3 2 1 0 1 2 …, as F.pad has it."""
+    line = torch.arange(16.0).expand(16, 16)[None, None]
+    moved = warp(line, ada.translation(*one(-4, 0)))[0, 0, 8]
+    expected = torch.nn.functional.pad(line, (4, 0, 0, 0), mode="reflect")[0, 0, 8, :16]
+    torch.testing.assert_close(moved, expected, atol=1e-5, rtol=0)
 
 
 def test_half_a_pixel_is_read_by_the_cubic_kernel() -> None:
     """Of a single 1: (-3, 19, 19, -3) / 32 around the edge between two pixels."""
     row = [0.0, 0, 0, 1, 0, 0, 0, 0]
-    moved = warp(picture(*[row] * 8), ada.translation(*one(0.5, 0)))
+    moved = warp_bicubic(picture(*[row] * 8), ada.translation(*one(0.5, 0)))
     expected = torch.tensor([0, -3, 19, 19, -3, 0, 0, 0]) / 32
     torch.testing.assert_close(moved[0, 0], expected.expand(8, 8))
 
 
-def test_twice_the_size_shows_the_middle() -> None:
+@pytest.mark.parametrize("warp", resample.WARPS.values())
+def test_twice_the_size_shows_the_middle(warp: resample.Warp) -> None:
     """Reading at half the distance from the middle: a ramp becomes half as steep."""
     ramp = torch.arange(16.0) - 7.5
     zoomed = warp(picture(*[ramp.tolist()] * 16), ada.scaling(*one(0.5, 0.5)))
     torch.testing.assert_close(zoomed[0, 0, 0, 4:12], ramp[4:12] / 2, atol=0.05, rtol=0)
 
 
+@pytest.mark.parametrize("mode", ["bilinear", "bicubic"])
 @pytest.mark.parametrize("shape", [(4, 4), (3, 5)])
-def test_reading_and_writing_are_adjoint_and_derivable_twice(shape: tuple[int, int]) -> None:
-    """<read(x), y> = <x, write(y)>, wherever is read, also outside."""
-    grid = torch.rand(2, *shape, 2, dtype=torch.float64) * 4 - 2
-    x, y = torch.randn(2, 2, 3, *shape, dtype=torch.float64, requires_grad=True)
-    torch.testing.assert_close((read(x, grid) * y).sum(), (x * write(y, grid)).sum())
-    for linear in (read, write):
+def test_reading_and_writing_are_adjoint_and_derivable_twice(
+    shape: tuple[int, int], mode: str
+) -> None:
+    """<read(x), y> = <x, write(y)>, wherever is read, also outside, and of any size."""
+    grid = torch.rand(2, shape[0], 6, 2, dtype=torch.float64) * 4 - 2
+    x = torch.randn(2, 3, *shape, dtype=torch.float64, requires_grad=True)
+    y = torch.randn(2, 3, shape[0], 6, dtype=torch.float64, requires_grad=True)
+    written = write(y, grid, mode, x.shape)
+    torch.testing.assert_close((read(x, grid, mode) * y).sum(), (x * written).sum())
+    for linear, images in ((read, x), (write, y)):
+        more = (x.shape,) if linear is write else ()
 
-        def squared(images: Tensor, linear: Callable[..., Tensor] = linear) -> Tensor:
-            return linear(images, grid).square()
+        def squared(images: Tensor, linear: Any = linear, more: Any = more) -> Tensor:
+            found: Tensor = linear(images, grid, mode, *more)
+            return found.square()
 
-        assert torch.autograd.gradcheck(squared, x)
-        assert torch.autograd.gradgradcheck(squared, x)
+        assert torch.autograd.gradcheck(squared, images)
+        assert torch.autograd.gradgradcheck(squared, images)
+
+
+# --- the wavelet's filter -----------------------------------------------------------------------
+
+
+def test_the_filter_is_an_orthonormal_wavelets_with_six_vanishing_moments() -> None:
+    """Daubechies' conditions, which few filters of twelve taps meet; the least lopsided one."""
+    taps = torch.tensor(resample.SYM6, dtype=torch.float64)
+    for shift in range(6):
+        product = (taps[2 * shift :] * taps[: 12 - 2 * shift]).sum().item()
+        assert product == pytest.approx(1.0 if shift == 0 else 0.0, abs=1e-12)
+    signs = torch.tensor([1.0, -1.0] * 6, dtype=torch.float64)
+    for power in range(6):
+        moment = (signs * taps * torch.arange(12, dtype=torch.float64) ** power).sum().item()
+        assert moment == pytest.approx(0.0, abs=1e-6 * 12**power)
+    assert taps.sum().item() == pytest.approx(math.sqrt(2))
+    centre = resample.CENTRE
+    lopsided = (taps[: 2 * centre + 1] - taps[: 2 * centre + 1].flip(0)).norm()
+    assert lopsided < 0.3  # of db6, which meets the conditions too, 1.2 about its best centre
+
+
+@pytest.mark.parametrize("side", [12, 21])
+def test_halving_undoes_a_doubling(side: int) -> None:
+    """Also at the ends, where mirrored pixels are doubled too."""
+    line = torch.rand(side, dtype=torch.float64)
+    doubled = resample.doubling(side, line.device, line.dtype) @ line
+    margin = 2 * resample.margin(side)
+    needed = doubled[margin - 5 : margin + 2 * side + 5]
+    halved = resample.halving(side, line.device, line.dtype) @ needed
+    torch.testing.assert_close(halved, line)
+
+
+def test_places_far_outside_are_mirrored_again_and_again() -> None:
+    image = torch.rand(1, 3, 16, 16, dtype=torch.float64)
+    wide = torch.cat([image[:, :, :, 1:].flip(3), image, image[:, :, :, :-1].flip(3)], 3)
+    shift = ada.translation(*one(12.0, 0.0))
+    expected = wide[:, :, :, 15 + 12 : 15 + 12 + 16]
+    torch.testing.assert_close(warp_bicubic(image, shift), expected, atol=1e-5, rtol=0)
+    far = (warp_wavelet(image, shift) - expected).abs()
+    assert far[:, :, :, :6].max() < 1e-5  # within the margin of 8 and the filter's reach
+    assert far.max() < 0.3  # there the filter is mirrored too, and it is not quite symmetric
+
+
+def test_whole_pixels_and_wider_images_are_read_exactly_by_the_wavelet() -> None:
+    image = torch.rand(1, 3, 20, 30, dtype=torch.float64)
+    moved = warp_wavelet(image, ada.translation(*one(3, -2)))
+    expected = image[:, :, 5:13, 10:22]
+    torch.testing.assert_close(moved[:, :, 7:15, 7:19], expected, atol=1e-6, rtol=0)
+
+
+def test_a_smaller_image_does_not_alias() -> None:
+    """Stripes of one pixel at half the size: grey, where the cubic kernel leaves stripes."""
+    stripes = (torch.arange(64) % 2 * 2.0 - 1).expand(64, 64)[None, None]
+    matrix = ada.scaling(*one(1.9, 1.9))
+    cubic, wavelet = (warp(stripes, matrix)[0, 0, 20:44, 20:44].abs().mean()
+                      for warp in (warp_bicubic, warp_wavelet))  # fmt: skip
+    assert wavelet < 0.1 < 0.3 < cubic
 
 
 def test_transformations_are_composed_in_their_order(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -83,8 +157,8 @@ def test_transformations_are_composed_in_their_order(monkeypatch: pytest.MonkeyP
     image = picture([1.0, 2.0, 0.0, 0.0], [3.0, 4.0, 0.0, 0.0], [0.0] * 4, [0.0] * 4)
     always = torch.tensor(1.0)
     both = ada.move(image, Draws.of(image), [(lambda _: turn, always), (lambda _: right, always)])
-    assert torch.equal(both, warp(warp(image, turn), right))
-    assert not torch.equal(both, warp(warp(image, right), turn))
+    assert torch.equal(both, warp_bicubic(warp_bicubic(image, turn), right))
+    assert not torch.equal(both, warp_bicubic(warp_bicubic(image, right), turn))
 
 
 # --- colours ------------------------------------------------------------------------------------

@@ -10,7 +10,8 @@ from facegan.errors import ConfigError
 from facegan.training.augment import Augment
 from facegan.training.augment.diff_augment import cut_out, jitter_colour, translate
 from facegan.training.augment.draws import Draws
-from facegan.training.augment.policy import STAGES
+from facegan.training.augment.policy import stages
+from facegan.training.augment.resample import WARPS, warp_bicubic
 from facegan.training.augment_text import OPERATIONS, parse_policy
 
 DIFF_AUGMENT, ADA = ("color", "translation", "cutout"), ("blit", "geom", "recolor", "cutout")
@@ -31,8 +32,8 @@ def pictures(count: int = 4, side: int = 8, dtype: torch.dtype = torch.float64) 
     return torch.rand(count, 3, side, side, dtype=dtype) * 2 - 1
 
 
-def augment(policy: str, probability: float = 1.0) -> Augment:
-    return Augment(policy, torch.tensor(probability))
+def augment(policy: str, probability: float = 1.0, filter: str = "bicubic") -> Augment:
+    return Augment(policy, torch.tensor(probability), filter)
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64, torch.bfloat16])
@@ -44,20 +45,33 @@ def test_shape_and_type_stay_and_something_changes(policy: str, dtype: torch.dty
     assert not torch.equal(augmented, images)
 
 
+@pytest.mark.parametrize("filter", WARPS)
 @pytest.mark.parametrize("side", [8, 7])
 @pytest.mark.parametrize("policy", POLICIES)
-def test_a_probability_of_0_changes_no_bit(policy: str, side: int) -> None:
+def test_a_probability_of_0_changes_no_bit(policy: str, side: int, filter: str) -> None:
     images = pictures(64, side, torch.float32)
-    assert torch.equal(augment(policy, 0.0)(images), images)
+    assert torch.equal(augment(policy, 0.0, filter)(images), images)
 
 
-@pytest.mark.parametrize("policy", OPERATIONS)
-def test_gradients_flow_through_it_at_second_order_too(policy: str) -> None:
+def test_the_filter_computes_in_float32_where_networks_compute_in_bf16() -> None:
+    images = pictures(4, 16, torch.float32)
+    torch.manual_seed(1)
+    expected = augment("blit,geom", filter="wavelet")(images)
+    torch.manual_seed(1)
+    with torch.autocast("cpu", torch.bfloat16):
+        found = augment("blit,geom", filter="wavelet")(images)
+    assert torch.equal(found, expected)
+
+
+@pytest.mark.parametrize(
+    ("policy", "filter"), [*((name, "bicubic") for name in OPERATIONS), ("blit,geom", "wavelet")]
+)
+def test_gradients_flow_through_it_at_second_order_too(policy: str, filter: str) -> None:
     def fixed(images: Tensor) -> Tensor:
         torch.manual_seed(3)
-        return augment(policy)(images).square()
+        return augment(policy, filter=filter)(images).square()
 
-    images = pictures(2, 3).requires_grad_()
+    images = pictures(1 if filter == "wavelet" else 2, 3).requires_grad_()
     assert torch.autograd.gradcheck(fixed, images)
     assert torch.autograd.gradgradcheck(fixed, images)
 
@@ -162,4 +176,4 @@ def test_a_policy_that_cannot_be_read_is_refused(policy: str, message: str) -> N
 
 
 def test_the_names_of_the_operations_are_those_that_can_be_done() -> None:
-    assert tuple(name for names in STAGES for name in names) == OPERATIONS
+    assert tuple(name for names in stages(warp_bicubic) for name in names) == OPERATIONS

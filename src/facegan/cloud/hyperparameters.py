@@ -33,6 +33,7 @@ TRAINER = {
     "augment_probability": "float|text",
     "augment_target": "float",
     "augment_speed_kimg": "float",
+    "augment_filter": "text",
     "evaluate_kimg": "float",
     "evaluate_samples": "int",
     "evaluate_extractor": "text",

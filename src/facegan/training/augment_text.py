@@ -41,6 +41,11 @@ def parse_policy(policy: str) -> dict[str, float]:
     return shares
 
 
+def reads_between_pixels(policy: str) -> bool:
+    """Whether an operation of a policy moves images, so that a filter reads between pixels."""
+    return not parse_policy(policy).keys().isdisjoint(("blit", "geom"))
+
+
 def hint_for(name: str, policy: str) -> str:
     """What to write for an operation that is none: a list without brackets, or the nearest name."""
     if name.lower() in ("flip", "hflip", "mirror", "xflip"):

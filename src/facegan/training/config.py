@@ -16,7 +16,7 @@ from pydantic import (
 from facegan.errors import ConfigError
 from facegan.gans.setting import KINDS, Preset, convert, must_be
 from facegan.training.aliases import unknown_hyperparameter
-from facegan.training.augment_text import NOTHING, parse_policy
+from facegan.training.augment_text import NOTHING, parse_policy, reads_between_pixels
 
 FEWEST_SAMPLES = 4  # metrics.FEWEST, which needs torch to be read; a test compares them
 WHOLE_NUMBERS = ("batch_size", "seed", "keep_checkpoints", "evaluate_samples")
@@ -99,6 +99,11 @@ class TrainingConfig(BaseModel):
     )
     augment_speed_kimg: float = Field(
         500.0, gt=0, description="adaptive: how many kimg from never to always"
+    )
+    augment_filter: Literal["bicubic", "wavelet"] = Field(
+        "bicubic",
+        description="how blit and geom read between pixels: wavelet as the ADA paper, bicubic at "
+        "less cost",
     )
     evaluate_kimg: float | None = Field(
         None,
@@ -190,6 +195,9 @@ def refuse_vain_wishes(asked: Mapping[str, Any], merged: TrainingConfig) -> None
                 "micro_batch is given, but CUDA graphs are recorded for a whole batch.",
                 "Use --compile on or off, or leave micro_batch out.",
             )
+        if name == "augment_filter" and not reads_between_pixels(merged.augment):
+            hint = "Leave it out, or augment by blit or geom."
+            raise ConfigError(f"{name} is given, but nothing reads between pixels.", hint)
         if name in ADAPTIVE_ONLY and merged.augment_probability != "adaptive":
             hint = "Give augment_probability=adaptive, or leave it out."
             raise ConfigError(f"{name} is given, but augmentation is not adaptive.", hint)

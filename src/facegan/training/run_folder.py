@@ -17,6 +17,7 @@ from facegan.artifact import ModelCard, load_artifact, pack_artifact, read_card,
 from facegan.errors import ArtifactError, ConfigError, RunError, reason_of
 from facegan.files import LOG_BYTES, parse_json, read_regular, write_aside
 from facegan.tick_line import read_tick
+from facegan.training.augment_text import NOTHING, reads_between_pixels
 from facegan.training.checkpoint import Tensors, list_checkpoints, read_newest, save_checkpoint
 from facegan.training.plan import IDENTITY, MAY_CHANGE, PLAN_NAME, settings_of
 from facegan.training.run_facts import (
@@ -34,8 +35,6 @@ logger = logging.getLogger(__name__)
 
 REQUIRED = ("data", "family", "preset", "resolution")  # of a plan
 DERIVED = ("tick_kimg",)  # settings that follow from others where nobody names them
-# What runs did before a setting existed, where a preset's recipe has another value now.
-BEFORE = {"mirror": False}
 
 
 class RunFolder:
@@ -201,7 +200,8 @@ class RunFolder:
     def recorded(self) -> dict[str, Any]:
         """Return the numbers that run.json holds, and what it implies of newer settings."""
         facts = self.read_facts()
-        return {**BEFORE, **facts.get("settings", {}), **facts.get("training", {})}
+        recorded = {**facts.get("settings", {}), **facts.get("training", {})}
+        return {**before_they_existed(recorded), **recorded}
 
     def check_dataset(self, dataset: Mapping[str, Any]) -> None:
         """Refuse to resume a run on other data than its plan describes.
@@ -390,3 +390,11 @@ class RunFolder:
         )
         pack_artifact(self.model, self.archive)
         return card
+
+
+def before_they_existed(recorded: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what a run does that is older than a setting, where recipes now have another value."""
+    settings: dict[str, Any] = {"mirror": False}
+    if reads_between_pixels(str(recorded.get("augment", NOTHING))):
+        settings["augment_filter"] = "bicubic"
+    return settings

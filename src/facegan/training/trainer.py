@@ -159,7 +159,7 @@ class Trainer:
         wish = config.augment_probability if parse_policy(config.augment) else 0.0
         how = wish, config.augment_target, config.augment_speed_kimg
         strength = Strength(gan, *how, self.device)
-        augment = Augment(config.augment, strength.probability)
+        augment = Augment(config.augment, strength.probability, config.augment_filter)
         for name in gan.family.judges:
             augment.stand_before(gan.players[name])
         return strength

@@ -95,6 +95,7 @@ RECIPE = {
     "mirror": True,  # as every training command that the paper's authors publish
     "augment": "blit,geom,recolor:0.5,cutout",
     "augment_probability": "scheduled",
+    "augment_filter": "wavelet",
 }
 
 PRESETS = {

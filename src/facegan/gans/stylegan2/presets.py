@@ -74,6 +74,7 @@ def paper(resolution: int) -> Stylegan2Preset:
             "ema_half_life_kimg": batch_size * 10 / 32,
             "augment": "blit,geom,recolor",  # "bgc" in the paper's figure 4
             "augment_probability": "adaptive",
+            "augment_filter": "wavelet",
         },
     )
 

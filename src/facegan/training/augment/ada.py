@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from facegan.training.augment.draws import Draws
-from facegan.training.augment.resample import warp
+from facegan.training.augment.resample import Warp, warp_bicubic
 
 # → matrices (N, 3, 3) over (x, y, 1) in pixels, or (N, 4, 4) over (red, green, blue, 1).
 Transformation = Callable[[Draws], Tensor]
@@ -165,8 +165,13 @@ def where_changed(matrices: Tensor, changed: Tensor, images: Tensor) -> Tensor:
     return torch.where(differs[:, None, None, None], changed, images)
 
 
-def move(images: Tensor, draws: Draws, chances: Sequence[tuple[Transformation, Tensor]]) -> Tensor:
-    """Images (N, 3, H, W) after transformations of their places, each with its probability."""
+def move(
+    images: Tensor,
+    draws: Draws,
+    chances: Sequence[tuple[Transformation, Tensor]],
+    warp: Warp = warp_bicubic,
+) -> Tensor:
+    """Return images (N, 3, H, W) after transformations of their places, each with a probability."""
     matrices = product([drawn(transformation, p, draws) for transformation, p in chances])
     return where_changed(matrices, warp(images, matrices), images)
 

@@ -8,6 +8,7 @@ from torch import Tensor, nn
 from facegan.training.augment.ada import BLIT, GEOM, move, recolor
 from facegan.training.augment.diff_augment import an_image, cut_out, jitter_colour, translate
 from facegan.training.augment.draws import Draws
+from facegan.training.augment.resample import WARPS, Warp
 from facegan.training.augment_text import parse_policy
 
 Chances = Mapping[str, Tensor]  # an operation's name → its probability, without dimensions
@@ -24,20 +25,29 @@ def on_some(name: str, operation: Callable[[Tensor, Draws], Tensor]) -> Stage:
     return stage
 
 
-def move_once(images: Tensor, draws: Draws, chances: Chances) -> Tensor:
+def move_once(warp: Warp) -> Stage:
     """Blitting and geometry, in one reading of the picture."""
-    groups = {"blit": BLIT, "geom": GEOM}
-    moves = [(t, chances[name]) for name in groups if name in chances for t in groups[name]]
-    return move(images, draws, moves)
+
+    def stage(images: Tensor, draws: Draws, chances: Chances) -> Tensor:
+        groups = {"blit": BLIT, "geom": GEOM}
+        moves = [(t, chances[name]) for name in groups if name in chances for t in groups[name]]
+        return move(images, draws, moves, warp)
+
+    return stage
 
 
-STAGES: dict[tuple[str, ...], Stage] = {  # in the papers' orders; augment_text.py names them
-    ("color",): on_some("color", jitter_colour),
-    ("translation",): on_some("translation", translate),
-    ("blit", "geom"): move_once,
-    ("recolor",): lambda images, draws, chances: recolor(images, draws, chances["recolor"]),
-    ("cutout",): on_some("cutout", cut_out),
-}
+def stages(warp: Warp) -> dict[tuple[str, ...], Stage]:
+    """Return what is done, by the operations that it does, in the papers' orders.
+
+    The operations are those that augment_text.py names.
+    """
+    return {
+        ("color",): on_some("color", jitter_colour),
+        ("translation",): on_some("translation", translate),
+        ("blit", "geom"): move_once(warp),
+        ("recolor",): lambda images, draws, chances: recolor(images, draws, chances["recolor"]),
+        ("cutout",): on_some("cutout", cut_out),
+    }
 
 
 class Augment:
@@ -46,16 +56,19 @@ class Augment:
     Args:
         policy: What :func:`parse_policy` reads.
         probability: A tensor without dimensions, on the images' device; its owner may change it.
+        filter: What reads between pixels, a name in ``resample.WARPS``.
 
     Raises:
         ConfigError: the policy cannot be read.
     """
 
-    def __init__(self, policy: str, probability: Tensor) -> None:
+    def __init__(self, policy: str, probability: Tensor, filter: str = "bicubic") -> None:
         self.shares = parse_policy(policy)
         self.probability = probability
         self.stages = [
-            stage for names, stage in STAGES.items() if not self.shares.keys().isdisjoint(names)
+            stage
+            for names, stage in stages(WARPS[filter]).items()
+            if not self.shares.keys().isdisjoint(names)
         ]
 
     def __call__(self, images: Tensor) -> Tensor:
