@@ -106,7 +106,7 @@ def build_trainer(network: Network, batch: int, micro: int | str, **settings: An
         torch.cuda.reset_peak_memory_stats()
     if micro != batch:
         settings["micro_batch"] = micro
-    gan = build_gan(network.family, network.preset, network.image_shape, seed=0)
+    gan = build_gan(network.family, network.preset, network.image_shape, seed=0, **network.numbers)
     config = TrainingConfig(batch_size=batch, total_kimg=1e6, device=network.device, **settings)
     return Trainer(gan, RandomImages(network.image_shape), config)
 
