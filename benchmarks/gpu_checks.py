@@ -104,7 +104,8 @@ SERVED = (
     "cpu_unequal_share",
 )
 STEPS = ("micro_batch", "measured_batch", "images_per_second", "peak_gib")
-CHANGES = ("without_cudnn_benchmark", "with_contiguous_weights")  # of a step, one at a time
+# Of a step, one at a time.
+CHANGES = ("with_cudnn_benchmark", "without_cudnn_benchmark", "with_contiguous_weights")
 R3GAN_CHANGES = (*CHANGES, "with_torch_derivatives")
 COMPILED = (
     "images_per_second_compiled",
