@@ -35,6 +35,7 @@ class Network:
     side: int
     batch: int  # the recipe's
     device: str = "cuda"
+    numbers: dict[str, Any] = field(default_factory=dict)  # that are not the preset's
 
     @property
     def name(self) -> str:
@@ -75,7 +76,11 @@ PAPER = (  # in the order in which their figures are wanted
     Network("stylegan2", "paper32", 32, 32),
     Network("stylegan2", "paper128", 128, 32),
 )
-TINY = (Network("r3gan", "tiny", 8, 8, "cpu"), Network("stylegan2", "tiny", 8, 8, "cpu"))
+OFTEN = {"r1_interval": 2, "path_length_interval": 2}  # a period of 2 steps in place of 16
+TINY = (
+    Network("r3gan", "tiny", 8, 8, "cpu"),
+    Network("stylegan2", "tiny", 8, 8, "cpu", OFTEN),
+)
 TINY_COMPILED = (Network("dcgan", "tiny", 8, 8, "cpu"),)  # the others take a minute each
 
 MACHINE = ("device", "devices", "memory_gib", "torch", "cuda", "cudnn", "compiler")
@@ -99,7 +104,8 @@ SERVED = (
     "cpu_unequal_share",
 )
 STEPS = ("micro_batch", "measured_batch", "images_per_second", "peak_gib")
-CHANGES = ("without_cudnn_benchmark", "with_contiguous_weights")  # of a step, one at a time
+# Of a step, one at a time.
+CHANGES = ("with_cudnn_benchmark", "without_cudnn_benchmark", "with_contiguous_weights")
 R3GAN_CHANGES = (*CHANGES, "with_torch_derivatives")
 COMPILED = (
     "images_per_second_compiled",

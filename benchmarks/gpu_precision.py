@@ -23,7 +23,7 @@ def compare(earlier: Cells, network: Network, images: int) -> Iterator[tuple[str
     Both compute with the same weights, reals and latents, without augmentation. The batch is halved
     until float32 fits the device.
     """
-    gan = build_gan(network.family, network.preset, network.image_shape, seed=0)
+    gan = build_gan(network.family, network.preset, network.image_shape, seed=0, **network.numbers)
     fill_zero_weights(gan)
     for player in gan.players.values():
         place(player, torch.device(network.device)).train()

@@ -29,7 +29,7 @@ BATCH = 16  # images a request
 
 def measure(earlier: Cells, network: Network, seconds: float) -> Iterator[tuple[str, Any]]:
     """Measure a generator of random weights as a server runs it, and compare it with a CPU's."""
-    gan = build_gan(network.family, network.preset, network.image_shape, seed=0)
+    gan = build_gan(network.family, network.preset, network.image_shape, seed=0, **network.numbers)
     with tempfile.TemporaryDirectory() as folder:
         save_artifact(gan, folder)
         served = open_synthesizer(Path(folder), Drawing("torch", network.device))

@@ -20,7 +20,7 @@ from facegan.gans import build_gan
 from facegan.gans.r3gan import networks as r3gan
 from facegan.training import Trainer, TrainingConfig
 
-SECONDS_A_STEP = 6.0  # where the recipe's batch would take longer, a part of it is measured
+SECONDS_A_STEP = 3.0  # where the recipe's batch would take longer, a part of it is measured
 IMAGES = 256  # of the data set
 FIGURES = ("first_step_seconds", "images_per_second", "peak_gib")  # of a compiled step
 WARM_UPS = {"on": 1, "cuda-graphs": 3}  # steps before the clock: the first ones record graphs
@@ -47,7 +47,7 @@ class RandomImages:
 def measure(
     earlier: dict[str, Cells], network: Network, seconds: float, changes: tuple[str, ...]
 ) -> Iterator[tuple[str, Any]]:
-    """Measure a preset's step as the trainer runs it, then without one choice at a time."""
+    """Measure a preset's step as the trainer runs it, then with one choice changed at a time."""
     micro = find_micro_batch(network)
     yield "micro_batch", micro
     batch = choose_batch(network, micro)
@@ -106,7 +106,7 @@ def build_trainer(network: Network, batch: int, micro: int | str, **settings: An
         torch.cuda.reset_peak_memory_stats()
     if micro != batch:
         settings["micro_batch"] = micro
-    gan = build_gan(network.family, network.preset, network.image_shape, seed=0)
+    gan = build_gan(network.family, network.preset, network.image_shape, seed=0, **network.numbers)
     config = TrainingConfig(batch_size=batch, total_kimg=1e6, device=network.device, **settings)
     return Trainer(gan, RandomImages(network.image_shape), config)
 
@@ -129,8 +129,13 @@ def choose_batch(network: Network, micro: int) -> int:
     return batch
 
 
+def switch_on_benchmark(trainer: Trainer) -> None:
+    """Let cuDNN try its kernels for each shape once."""
+    torch.backends.cudnn.benchmark = True
+
+
 def switch_off_benchmark(trainer: Trainer) -> None:
-    """Let cuDNN choose its kernels by rules instead of trying them."""
+    """Let cuDNN choose its kernels by rules."""
     torch.backends.cudnn.benchmark = False
 
 
@@ -158,6 +163,7 @@ def convolve_by_torch(
 
 # What is changed for one figure, in this order.
 CHANGES: dict[str, Callable[[Trainer], None]] = {
+    "with_cudnn_benchmark": switch_on_benchmark,
     "without_cudnn_benchmark": switch_off_benchmark,
     "with_contiguous_weights": make_contiguous,
     "with_torch_derivatives": derive_by_torch,
