@@ -4,7 +4,7 @@ import json
 import re
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
 import torch
@@ -17,12 +17,13 @@ from torch.nn.utils.parametrizations import spectral_norm
 
 from facegan.cli.__main__ import facegan, run_safely
 from facegan.data import ImageFolderDataset
-from facegan.errors import ConfigError
+from facegan.errors import ConfigError, RunError
 from facegan.gans import FAMILIES, Adam, Batch, Family, Gan, Phase, Preset, Terms, build_gan
-from facegan.training import Trainer, TrainingConfig
+from facegan.training import Trainer, TrainingConfig, fitting
 from facegan.training.fitting import fits, largest_that_fits
 from facegan.training.micro_batches import check_no_batch_norm
 from facegan.training.plan import check_batch, check_micro_batch, micro_batch_sizes
+from facegan.training.world import World
 
 CONFIG = TrainingConfig(total_kimg=0.04, batch_size=8, precision="fp32", device="cpu")
 AUGMENT = {
@@ -144,6 +145,34 @@ def test_on_a_cpu_auto_takes_the_whole_batch_and_says_so(caplog: pytest.LogCaptu
         trainer = trainer_of("r3gan", "tiny", "auto")
     assert trainer.micro_batch == 8
     assert "on a CPU" in caplog.text and "8 images" in caplog.text
+
+
+class TwoGpus(World):
+    """The other process's GPU holds two images."""
+
+    def agree(self, stop: bool, seconds: float) -> tuple[bool, float]:
+        return stop or self.tried[-1] > 2, seconds
+
+    tried: ClassVar[list[int]] = []
+
+
+@pytest.mark.parametrize(("own", "found"), [(4, 2), (1, 1), (0, None)])
+def test_all_processes_take_what_fits_every_gpu(
+    own: int, found: int | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    trainer = trainer_of("r3gan", "tiny", None)
+    trainer.device, trainer.world = torch.device("cuda"), TwoGpus()
+
+    def has_room(trainer: Trainer, size: int) -> bool:
+        TwoGpus.tried.append(size)
+        return size <= own
+
+    monkeypatch.setattr(fitting, "fits", has_room)
+    if found:
+        assert fitting.find_micro_batch(trainer) == found
+    else:
+        with pytest.raises(RunError, match="not even 1 of the 8 images of a step at once"):
+            fitting.find_micro_batch(trainer)
 
 
 @pytest.mark.parametrize("is_enough", [True, False])

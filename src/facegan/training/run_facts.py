@@ -20,12 +20,8 @@ from facegan.training.trainer import Trainer
 
 logger = logging.getLogger(__name__)
 
-ROUNDING = (
-    "hardware",
-    "threads",
-    "computed_in",
-    "images_at_once",
-)  # facts that decide how sums are rounded
+# Facts that decide how sums are rounded.
+ROUNDING = ("hardware", "threads", "computed_in", "images_at_once")
 
 
 def describe(trainer: Trainer) -> dict[str, Any]:
