@@ -1,7 +1,8 @@
 """Keeps freed memory for the next step, where glibc would give it back to the system at once.
 
 glibc maps every block over 32 MiB anew and unmaps it when it is freed, so that a training step on a
-CPU spends a part of its time on page faults (docs/results.md, "Faster steps").
+CPU spends up to a third of its time on page faults (docs/results.md, "Faster steps"). Kept memory
+lies in pieces, so that a run's peak may be a third higher.
 """
 
 import ctypes

@@ -2,7 +2,7 @@
 
 torch derives a grouped convolution's gradients by one convolution per group, with a kernel as large
 as the image: 1,536 of the 2,191 kernels that r3gan's discriminator phase starts on a GPU at
-paper32. Here all derivatives are one call each, of any order.
+paper32. Here all derivatives are one call each, of any order; a step on a CPU gains a quarter.
 """
 
 from collections.abc import Iterator
