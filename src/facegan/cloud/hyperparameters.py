@@ -81,7 +81,7 @@ FAMILIES = {
     ),
     "r3gan": FamilyTable(
         (
-            *("paper32", "faces32", "paper64", "faces128", "paper256", "tiny"),
+            *("paper32", "faces32", "paper64", "faces128", "paper256", "toy32", "tiny"),
             *("paper32-conditional", "tiny-conditional"),
         ),
         {32: "faces32", 64: "paper64", 128: "faces128", 256: "paper256"},
@@ -107,7 +107,7 @@ FAMILIES = {
         },
     ),
     "stylegan2": FamilyTable(
-        ("paper32", "paper64", "paper128", "paper256", "tiny", "tiny-conditional"),
+        ("paper32", "paper64", "paper128", "paper256", "toy32", "tiny", "tiny-conditional"),
         {side: f"paper{side}" for side in (32, 64, 128, 256)},
         {
             "latent_dim": "int",
