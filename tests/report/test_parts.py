@@ -68,9 +68,11 @@ def test_a_distance_is_in_grey_levels() -> None:
     assert apart.item() == pytest.approx(10, abs=1e-3)
 
 
-def test_a_copy_is_found_even_if_tinted_a_little(images_dir: Path) -> None:
+@pytest.mark.parametrize("is_mirrored", [False, True])
+def test_a_copy_is_found_even_if_tinted_a_little(images_dir: Path, is_mirrored: bool) -> None:
     reals = Reals(images_dir, 32)
     copies = np.stack([reals.read([file])[0] for file in reals.files[:8]])
+    copies = copies[:, :, ::-1] if is_mirrored else copies
     tinted = np.minimum(copies.astype(int) + np.array([2, 0, 2]), 255).astype(np.uint8)
     near = reals.nearest(tinted, 3)
     assert [files[0] for files in near.files] == reals.files[:8]

@@ -124,6 +124,25 @@ def test_halving_undoes_a_doubling(side: int) -> None:
     torch.testing.assert_close(halved, line)
 
 
+@pytest.mark.parametrize(
+    ("shift", "expected"),
+    [
+        (0.5, "-.00012 .00162 -.01039 .04362 -.14540 .61067 .61067 -.14540 .04362 -.01039 "
+              ".00150 .00150"),
+        (0.25, "-.00006 .00081 -.00519 .02181 -.07270 .30533 .80533 -.07270 .02181 -.00519 "
+               ".00075 .00075"),
+    ],
+)  # fmt: skip
+def test_a_line_between_pixels_is_spread_as_the_paper_spreads_it(
+    shift: float, expected: str
+) -> None:
+    """Column 6 of 12; the last results see it in the mirror too. The official code's numbers."""
+    image = torch.zeros(1, 1, 12, 12)
+    image[0, 0, :, 6] = 1
+    moved = warp_wavelet(image, ada.translation(*one(shift, 0.0)))[0, 0, 5]
+    assert moved.tolist() == pytest.approx([float(v) for v in expected.split()], abs=1e-5)
+
+
 def test_places_far_outside_are_mirrored_again_and_again() -> None:
     image = torch.rand(1, 3, 16, 16, dtype=torch.float64)
     wide = torch.cat([image[:, :, :, 1:].flip(3), image, image[:, :, :, :-1].flip(3)], 3)

@@ -222,8 +222,8 @@ def neighbours_section(
         f"Above, framed: seeds 0 to {CHECKED - 1}. Below each: the nearest of {compared:,}{of_all} "
         f"real pictures, and how far the first is. The distance is L2 over pixels made grey and "
         f"averaged down to {PRINT_SIDE}×{PRINT_SIDE}, as grey levels (of 255) a pixel. That is "
-        "crude: it finds copies, even if tinted or shifted by a pixel, but not a copied face "
-        "before another background, nor a mirrored one."
+        "crude: it finds copies, even if mirrored, tinted or shifted by a pixel, but not a "
+        "copied face before another background."
     )
     verdict = (
         f"From a generated face to its nearest real picture it is {near.fakes_median:.1f} in the "

@@ -40,6 +40,15 @@ def distances(first: Tensor, second: Tensor) -> Tensor:
     return torch.cdist(first, second) / PRINT_SIDE
 
 
+def nearer_distances(first: Tensor, second: Tensor) -> Tensor:
+    """Return the distances of prints, the first as they are or mirrored, whichever is nearer.
+
+    A run that mirrors its images may copy either.
+    """
+    mirrored = first.unflatten(1, (PRINT_SIDE, PRINT_SIDE)).flip(2).flatten(1)
+    return torch.minimum(distances(first, second), distances(mirrored, second))
+
+
 @dataclass(frozen=True)
 class Neighbours:
     """The nearest reals of some fakes, and two medians to judge their distances by."""
@@ -113,9 +122,11 @@ class Reals:
     def nearest(self, fakes: Pixels, count: int) -> Neighbours:
         """The nearest `count` reals of each fake (N, H, W, 3); DatasetError as in `prints`."""
         files, prints = self.prints
-        found = distances(prints_of(fakes), prints).topk(min(count, len(files)), largest=False)
+        found = nearer_distances(prints_of(fakes), prints).topk(
+            min(count, len(files)), largest=False
+        )
         chosen = spread(range(len(files)), len(fakes))
-        among = distances(prints[chosen], prints)
+        among = nearer_distances(prints[chosen], prints)
         among[torch.arange(len(chosen)), chosen] = torch.inf  # itself
         return Neighbours(
             files=[[files[index] for index in row] for row in found.indices.tolist()],
