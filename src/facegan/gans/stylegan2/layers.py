@@ -6,16 +6,16 @@ in its type; styles, demodulation and the filter's own arithmetic keep float32 o
 """
 
 import math
-from typing import Any, cast
+from typing import cast
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F  # noqa: N812  # the field's own alias
 
 from facegan.gans.autocast import in_own_type
+from facegan.gans.resampling import Resample
 from facegan.gans.stylegan2.presets import largest_group
 
-FIR = (1.0, 3.0, 3.0, 1.0)  # arXiv:1812.04948's binomial filter, one tap longer
 EPSILON = 1e-8
 
 
@@ -114,52 +114,6 @@ class ModulatedConv2d(nn.Module):
         return cast(Tensor, self.smooth(F.conv_transpose2d(x, weight.transpose(0, 1), stride=2)))
 
 
-class Resample(nn.Module):
-    """Filters every channel with the FIR, while it doubles, halves or keeps the sides.
-
-    Zeros lie outside. Doubling and halving take a padding of 1; keeping loses 3 and adds twice the
-    padding. The result is times `gain`: four where a step before has spread the pixels over zeros.
-    """
-
-    kernel: Tensor
-
-    def __init__(self, up: int = 1, down: int = 1, padding: int = 1, gain: float = 1.0) -> None:
-        super().__init__()
-        taps = torch.tensor(FIR) / sum(FIR)
-        kernel = torch.outer(taps, taps) * gain * up**2
-        self.register_buffer("kernel", kernel, persistent=False)
-        self.up, self.down, self.padding = up, down, padding
-
-    def forward(self, x: Tensor) -> Tensor:
-        arguments = self.kernel, self.up, self.down, self.padding
-        return cast(Tensor, Filter.apply(x, *arguments))  # type: ignore[no-untyped-call]
-
-
-class Filter(torch.autograd.Function):
-    """One small kernel over every channel, whose gradient is again one, at any order.
-
-    torch derives a depthwise convolution twice channel by channel, which takes twenty times longer.
-    """
-
-    @staticmethod
-    def forward(ctx: Any, x: Tensor, kernel: Tensor, up: int, down: int, padding: int) -> Tensor:
-        ctx.kernel, ctx.up, ctx.down, ctx.padding = kernel, up, down, padding
-        channels = x.shape[1]
-        weight = kernel.to(x.dtype).expand(channels, 1, *kernel.shape)
-        with in_own_type(x.device):
-            if up > 1:
-                return F.conv_transpose2d(x, weight, None, up, padding, groups=channels)
-            return F.conv2d(x, weight, None, down, padding, groups=channels)
-
-    @staticmethod
-    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
-        """The adjoint: up and down change places; the kernel is its own mirror image."""
-        resampled = ctx.up * ctx.down > 1
-        padding = ctx.padding if resampled else len(ctx.kernel) - 1 - ctx.padding
-        adjoint = Filter.apply(gradient, ctx.kernel, ctx.down, ctx.up, padding)  # type: ignore[no-untyped-call]
-        return adjoint, None, None, None, None
-
-
 def append_minibatch_stddev(x: Tensor, limit: int) -> Tensor:
     """(N, C, H, W) → (N, C + 1, H, W): how much the images of a group differ, as a channel.
 
@@ -169,7 +123,7 @@ def append_minibatch_stddev(x: Tensor, limit: int) -> Tensor:
     """
     count, _, height, width = x.shape
     group = largest_group(count, limit)
-    members = x.float().view(count // group, group, -1)
+    members = x.float().reshape(count // group, group, -1)
     deviations = (members.var(1, unbiased=False) + EPSILON).sqrt().mean(1)  # (N / group,)
     channel = deviations.repeat_interleave(group).to(x.dtype).view(count, 1, 1, 1)
     return torch.cat([x, channel.expand(count, 1, height, width)], 1)

@@ -11,12 +11,12 @@ import torch
 from torch import Tensor, nn
 
 from facegan.gans import sharing
+from facegan.gans.resampling import Resample
 from facegan.gans.shapes import pyramid
 from facegan.gans.stylegan2.layers import (
     EqualConv2d,
     EqualLinear,
     ModulatedConv2d,
-    Resample,
     activate,
     append_minibatch_stddev,
 )
