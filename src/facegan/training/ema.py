@@ -1,38 +1,76 @@
 """The moving average of a player's weights: what is served is smoother than what is trained."""
 
 import math
+from collections.abc import Iterator
+from copy import deepcopy
 
-from torch import nn
-from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
+import torch
+from torch import Tensor, nn
+from torch.nn.modules.batchnorm import _BatchNorm
 
-# The half-life is never longer than this share of the run so far; otherwise the first ticks would
-# show the initial weights. (The ADA paper's ramp-up, arXiv:2006.06676, appendix B, is 0.05 of runs
-# of 25,000 kimg; runs of minutes gain by looking back further.)
-RAMP_UP = 0.2
+RUNNING = ("running_mean", "running_var")
+
+
+class Averaged(nn.Module):
+    """A player's copy under the names that checkpoints have for it."""
+
+    def __init__(self, player: nn.Module) -> None:
+        super().__init__()
+        self.module = deepcopy(player)
+        # torch's AveragedModel counts here. Nobody does now: runs of earlier versions have it.
+        self.register_buffer("n_averaged", torch.tensor(1))
+        self.requires_grad_(False).eval()
 
 
 class MovingAverage:
-    """An exponential moving average with a half-life counted in images, buffers included."""
+    """An exponential moving average of weights, with a half-life counted in images.
 
-    def __init__(self, player: nn.Module, half_life_kimg: float) -> None:
+    Buffers are copied, for most are no averages of anything: spectral norm's vectors, averaged,
+    belong to no weight. Batch norm's running statistics are averaged as its weights are.
+
+    Args:
+        player: What is averaged.
+        half_life_kimg: Thousands of images after which half of a weight is new.
+        ramp_up: The half-life is never longer than this share of the images seen so far; otherwise
+            the first ticks would show the initial weights.
+    """
+
+    def __init__(self, player: nn.Module, half_life_kimg: float, ramp_up: float) -> None:
         self.half_life_images = half_life_kimg * 1000
-        self.ramp_up = RAMP_UP
-        self.averaged = AveragedModel(player, use_buffers=True)
-        self.averaged.requires_grad_(False).eval()
+        self.ramp_up = ramp_up
+        self.averaged = Averaged(player)
 
     @property
     def module(self) -> nn.Module:
         """The averaged copy, in eval mode."""
-        module: nn.Module = self.averaged.module
-        return module
+        return self.averaged.module
 
     def follow(self, half_life_kimg: float) -> None:
         """Take a schedule's half-life, which needs no ramp-up of ours."""
         self.half_life_images, self.ramp_up = half_life_kimg * 1000, math.inf
 
+    @torch.no_grad()
     def update(self, player: nn.Module, batch_size: int, images_seen: int) -> None:
-        """Move towards the player by the share that one batch is of the half-life."""
+        """Move towards the player by the share that one batch is of the half-life.
+
+        Args:
+            player: The one that was trained.
+            batch_size: Images of the step.
+            images_seen: Images of the run, with the step's own.
+        """
         horizon = min(self.half_life_images, images_seen * self.ramp_up)
-        decay = 0.5 ** (batch_size / horizon) if horizon > 0 else 0.0
-        self.averaged.multi_avg_fn = get_ema_multi_avg_fn(decay)
-        self.averaged.update_parameters(player)
+        share = 1 - 0.5 ** (batch_size / horizon) if horizon > 0 else 1.0
+        averages, weights = list(averaged_tensors(self.module)), list(averaged_tensors(player))
+        torch._foreach_lerp_(averages, weights, share)
+        moving = {id(tensor) for tensor in averages}
+        for ours, theirs in zip(self.module.buffers(), player.buffers(), strict=True):
+            if id(ours) not in moving:
+                ours.copy_(theirs)
+
+
+def averaged_tensors(player: nn.Module) -> Iterator[Tensor]:
+    """Yield a player's weights, and the running statistics of its batch norm."""
+    yield from player.parameters()
+    for module in player.modules():
+        if isinstance(module, _BatchNorm):
+            yield from (buffer for name, buffer in module.named_buffers() if name in RUNNING)

@@ -3,6 +3,9 @@
 Weights are drawn from N(0, 1) and scaled when used, so that Adam's step means the same in every
 layer (equalised learning rate, arXiv:1710.10196, section 4.1). Under autocast the convolutions run
 in its type; styles, demodulation and the filter's own arithmetic keep float32 or their input's.
+
+An activation is a leaky ReLU times sqrt(2). A leaky ReLU is homogeneous, so the factor goes into
+what it is applied to (weights, biases, demodulation), and the activation is one pass in place.
 """
 
 import math
@@ -17,11 +20,13 @@ from facegan.gans.resampling import Resample
 from facegan.gans.stylegan2.presets import largest_group
 
 EPSILON = 1e-8
+SLOPE = 0.2  # of the leaky ReLU below zero
+ACTIVATION_GAIN = math.sqrt(2)  # so that a unit variance stays near one
 
 
 def activate(x: Tensor) -> Tensor:
-    """Leaky ReLU of slope 0.2, times sqrt(2) so that a unit variance stays near one."""
-    return F.leaky_relu(x, 0.2) * math.sqrt(2)
+    """Leaky ReLU, in place, of what has already been multiplied by ACTIVATION_GAIN."""
+    return F.leaky_relu_(x, SLOPE)
 
 
 class EqualLinear(nn.Module):
@@ -32,22 +37,42 @@ class EqualLinear(nn.Module):
         channels_out: C'.
         bias: What every bias starts from, as used.
         rate: The learning rate's multiplier; the function drawn at the start does not depend on it.
+        activates: Whether an activation follows.
     """
 
     def __init__(
-        self, channels_in: int, channels_out: int, bias: float = 0.0, rate: float = 1.0
+        self,
+        channels_in: int,
+        channels_out: int,
+        bias: float = 0.0,
+        rate: float = 1.0,
+        activates: bool = False,
     ) -> None:
         super().__init__()
         self.weight = nn.Parameter(torch.randn(channels_out, channels_in) / rate)
         self.bias = nn.Parameter(torch.full((channels_out,), bias / rate))
-        self.gain, self.rate = rate / math.sqrt(channels_in), rate
+        self.activates = activates
+        self.bias_gain = rate * (ACTIVATION_GAIN if activates else 1.0)
+        self.gain = self.bias_gain / math.sqrt(channels_in)
 
     def forward(self, x: Tensor) -> Tensor:
-        return F.linear(x, self.weight * self.gain, self.bias * self.rate)
+        x = F.linear(x, self.weight * self.gain, self.bias * self.bias_gain)
+        return activate(x) if self.activates else x
 
 
 class EqualConv2d(nn.Module):
-    """(N, C, H, W) → (N, C', H', W'): weights N(0, 1), used times 1 / sqrt(C k²)."""
+    """(N, C, H, W) → (N, C', H', W'): weights N(0, 1), used times 1 / sqrt(C k²).
+
+    Args:
+        channels_in: C.
+        channels_out: C'.
+        kernel_size: k.
+        stride: 2 halves the sides.
+        padding: Zeros on every side.
+        bias: Whether there are biases.
+        activates: Whether an activation follows.
+        gain: What the result is multiplied by.
+    """
 
     def __init__(
         self,
@@ -58,15 +83,21 @@ class EqualConv2d(nn.Module):
         stride: int = 1,
         padding: int = 0,
         bias: bool = True,
+        activates: bool = False,
+        gain: float = 1.0,
     ) -> None:
         super().__init__()
         self.weight = nn.Parameter(torch.randn(channels_out, channels_in, kernel_size, kernel_size))
         self.bias = nn.Parameter(torch.zeros(channels_out)) if bias else None
-        self.gain = 1 / math.sqrt(channels_in * kernel_size**2)
+        self.activates = activates
+        self.bias_gain = gain * (ACTIVATION_GAIN if activates else 1.0)
+        self.gain = self.bias_gain / math.sqrt(channels_in * kernel_size**2)
         self.stride, self.padding = stride, padding
 
     def forward(self, x: Tensor) -> Tensor:
-        return F.conv2d(x, self.weight * self.gain, self.bias, self.stride, self.padding)
+        bias = None if self.bias is None else self.bias * self.bias_gain
+        x = F.conv2d(x, self.weight * self.gain, bias, self.stride, self.padding)
+        return activate(x) if self.activates else x
 
 
 class ModulatedConv2d(nn.Module):
@@ -97,14 +128,21 @@ class ModulatedConv2d(nn.Module):
         self.smooth = Resample(padding=1, gain=4) if doubles else None
 
     def forward(self, x: Tensor, w: Tensor) -> Tensor:
-        weight = self.weight * self.gain
+        x, scales = self.modulate(x, w)
+        return x if scales is None else x * scales.to(x.dtype)
+
+    def modulate(self, x: Tensor, w: Tensor) -> tuple[Tensor, Tensor | None]:
+        """Return the convolution of styled inputs, and what demodulates it: float32 (N, C', 1, 1).
+
+        The second is None where the layer does not demodulate.
+        """
+        weight, scales = self.weight * self.gain, None
         with in_own_type(x.device):
             styles = self.to_style(w.float())  # (N, C)
-            norms = F.linear(styles.square(), weight.square().sum((2, 3)))  # (N, C')
-        x = self.convolve(x * styles.to(x.dtype)[:, :, None, None], weight)
-        if not self.demodulates:
-            return x
-        return x * (norms + EPSILON).rsqrt().to(x.dtype)[:, :, None, None]
+            if self.demodulates:
+                norms = F.linear(styles.square(), weight.square().sum((2, 3)))  # (N, C')
+                scales = (norms + EPSILON).rsqrt()[:, :, None, None]
+        return self.convolve(x * styles.to(x.dtype)[:, :, None, None], weight), scales
 
     def convolve(self, x: Tensor, weight: Tensor) -> Tensor:
         """The convolution all samples share."""
