@@ -1,14 +1,11 @@
 """The moving average of a player's weights: what is served is smoother than what is trained."""
 
-import math
-from collections.abc import Iterator
 from copy import deepcopy
 
 import torch
 from torch import Tensor, nn
-from torch.nn.modules.batchnorm import _BatchNorm
 
-RUNNING = ("running_mean", "running_var")
+RUNNING = ("running_mean", "running_var")  # batch norm's names
 
 
 class Averaged(nn.Module):
@@ -32,10 +29,12 @@ class MovingAverage:
         player: What is averaged.
         half_life_kimg: Thousands of images after which half of a weight is new.
         ramp_up: The half-life is never longer than this share of the images seen so far; otherwise
-            the first ticks would show the initial weights.
+            the first ticks would show the initial weights. None: it is as long as it is.
     """
 
-    def __init__(self, player: nn.Module, half_life_kimg: float, ramp_up: float) -> None:
+    def __init__(
+        self, player: nn.Module, half_life_kimg: float, ramp_up: float | None = None
+    ) -> None:
         self.half_life_images = half_life_kimg * 1000
         self.ramp_up = ramp_up
         self.averaged = Averaged(player)
@@ -47,7 +46,7 @@ class MovingAverage:
 
     def follow(self, half_life_kimg: float) -> None:
         """Take a schedule's half-life, which needs no ramp-up of ours."""
-        self.half_life_images, self.ramp_up = half_life_kimg * 1000, math.inf
+        self.half_life_images, self.ramp_up = half_life_kimg * 1000, None
 
     @torch.no_grad()
     def update(self, player: nn.Module, batch_size: int, images_seen: int) -> None:
@@ -56,21 +55,26 @@ class MovingAverage:
         Args:
             player: The one that was trained.
             batch_size: Images of the step.
-            images_seen: Images of the run, with the step's own.
+            images_seen: Images of the run before it.
         """
-        horizon = min(self.half_life_images, images_seen * self.ramp_up)
+        horizon = self.half_life_images
+        if self.ramp_up is not None:
+            horizon = min(horizon, images_seen * self.ramp_up)
         share = 1 - 0.5 ** (batch_size / horizon) if horizon > 0 else 1.0
-        averages, weights = list(averaged_tensors(self.module)), list(averaged_tensors(player))
-        torch._foreach_lerp_(averages, weights, share)
-        moving = {id(tensor) for tensor in averages}
-        for ours, theirs in zip(self.module.buffers(), player.buffers(), strict=True):
-            if id(ours) not in moving:
-                ours.copy_(theirs)
+        moving, weights = averaged_tensors(self.module), averaged_tensors(player)
+        torch._foreach_lerp_(moving, weights, share)
+        theirs = dict(player.named_buffers())
+        for name, buffer in self.module.named_buffers():
+            if not is_running(name):
+                buffer.copy_(theirs[name])
 
 
-def averaged_tensors(player: nn.Module) -> Iterator[Tensor]:
-    """Yield a player's weights, and the running statistics of its batch norm."""
-    yield from player.parameters()
-    for module in player.modules():
-        if isinstance(module, _BatchNorm):
-            yield from (buffer for name, buffer in module.named_buffers() if name in RUNNING)
+def is_running(name: str) -> bool:
+    """Return whether a buffer of that name is a running statistic of batch norm."""
+    return name.rpartition(".")[2] in RUNNING
+
+
+def averaged_tensors(player: nn.Module) -> list[Tensor]:
+    """Return a player's weights, and the running statistics of its batch norm."""
+    running = [buffer for name, buffer in player.named_buffers() if is_running(name)]
+    return [*player.parameters(), *running]
