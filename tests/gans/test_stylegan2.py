@@ -12,12 +12,11 @@ from torch.nn import functional as F  # noqa: N812  # the field's own alias
 from facegan.artifact import Artifact, load_artifact, save_artifact
 from facegan.errors import ConfigError
 from facegan.gans import FAMILIES, Batch, Gan, build_gan
+from facegan.gans.resampling import Filter, Resample
 from facegan.gans.stylegan2.layers import (
     EqualConv2d,
     EqualLinear,
-    Filter,
     ModulatedConv2d,
-    Resample,
     append_minibatch_stddev,
     largest_group,
 )

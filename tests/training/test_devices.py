@@ -35,14 +35,16 @@ def test_every_tensor_of_a_step_is_on_the_trainers_device(
         assert all(p.device.type == "meta" for p in player.parameters())
 
 
-class IndexByOperations(TorchFunctionMode):
-    """Indexing's C++ looks for CUDA itself, which a CPU build lacks; plain operations do not."""
+class ByOperations(TorchFunctionMode):
+    """Some methods' C++ looks for CUDA itself, which a CPU build lacks; plain operations do not."""
 
     def __torch_function__(
         self, func: Any, types: Any, args: Any = (), kwargs: Any = None
     ) -> object:
         if func is Tensor.__getitem__:
             return index(*args)
+        if func is Tensor.contiguous:
+            return torch.ops.aten.clone(*args, **(kwargs or {}))
         return func(*args, **(kwargs or {}))
 
 
@@ -77,7 +79,7 @@ def on_fake_cuda(module: nn.Module, *inputs: Tensor) -> Tensor:
 
 def test_networks_on_cuda_make_no_tensor_elsewhere(family: str, tiny_gan: Build) -> None:
     gan = tiny_gan(family)
-    with FakeTensorMode(), torch.no_grad(), IndexByOperations():
+    with FakeTensorMode(), torch.no_grad(), ByOperations():
         latents = torch.empty(4, gan.preset.latent_dim, device="cuda")
         images = on_fake_cuda(gan.players["generator"].eval(), latents)
         logits = on_fake_cuda(gan.players["discriminator"].eval(), images)

@@ -76,6 +76,11 @@ class Family(ABC):
     # Players that tell reals from fakes: what they see may be augmented.
     judges: tuple[str, ...] = ("discriminator",)
     has_truncation: bool = False
+    # The averages' half-life is at most this share of the images seen, unless a schedule says it.
+    # (The ADA paper's is 0.05 of runs of 25,000 kimg; runs of minutes gain by looking back further.)
+    ema_ramp_up: float = 0.2
+    # Gradients that are not finite are replaced: one bad step does not end a run.
+    replaces_broken_gradients: bool = False
     # Networks of a conditional preset take `labels` (int64 (N,)) after latents or images.
     has_classes: bool = False
     # The generator has `styles`, as `forward` but → (N, layers, style_dim), and `synthesis`, which

@@ -1,38 +1,80 @@
 """The moving average of a player's weights: what is served is smoother than what is trained."""
 
-import math
+from copy import deepcopy
 
-from torch import nn
-from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
+import torch
+from torch import Tensor, nn
 
-# The half-life is never longer than this share of the run so far; otherwise the first ticks would
-# show the initial weights. (The ADA paper's ramp-up, arXiv:2006.06676, appendix B, is 0.05 of runs
-# of 25,000 kimg; runs of minutes gain by looking back further.)
-RAMP_UP = 0.2
+RUNNING = ("running_mean", "running_var")  # batch norm's names
+
+
+class Averaged(nn.Module):
+    """A player's copy under the names that checkpoints have for it."""
+
+    def __init__(self, player: nn.Module) -> None:
+        super().__init__()
+        self.module = deepcopy(player)
+        # torch's AveragedModel counts here. Nobody does now: runs of earlier versions have it.
+        self.register_buffer("n_averaged", torch.tensor(1))
+        self.requires_grad_(False).eval()
 
 
 class MovingAverage:
-    """An exponential moving average with a half-life counted in images, buffers included."""
+    """An exponential moving average of weights, with a half-life counted in images.
 
-    def __init__(self, player: nn.Module, half_life_kimg: float) -> None:
+    Buffers are copied, for most are no averages of anything: spectral norm's vectors, averaged,
+    belong to no weight. Batch norm's running statistics are averaged as its weights are.
+
+    Args:
+        player: What is averaged.
+        half_life_kimg: Thousands of images after which half of a weight is new.
+        ramp_up: The half-life is never longer than this share of the images seen so far; otherwise
+            the first ticks would show the initial weights. None: it is as long as it is.
+    """
+
+    def __init__(
+        self, player: nn.Module, half_life_kimg: float, ramp_up: float | None = None
+    ) -> None:
         self.half_life_images = half_life_kimg * 1000
-        self.ramp_up = RAMP_UP
-        self.averaged = AveragedModel(player, use_buffers=True)
-        self.averaged.requires_grad_(False).eval()
+        self.ramp_up = ramp_up
+        self.averaged = Averaged(player)
 
     @property
     def module(self) -> nn.Module:
         """The averaged copy, in eval mode."""
-        module: nn.Module = self.averaged.module
-        return module
+        return self.averaged.module
 
     def follow(self, half_life_kimg: float) -> None:
         """Take a schedule's half-life, which needs no ramp-up of ours."""
-        self.half_life_images, self.ramp_up = half_life_kimg * 1000, math.inf
+        self.half_life_images, self.ramp_up = half_life_kimg * 1000, None
 
+    @torch.no_grad()
     def update(self, player: nn.Module, batch_size: int, images_seen: int) -> None:
-        """Move towards the player by the share that one batch is of the half-life."""
-        horizon = min(self.half_life_images, images_seen * self.ramp_up)
-        decay = 0.5 ** (batch_size / horizon) if horizon > 0 else 0.0
-        self.averaged.multi_avg_fn = get_ema_multi_avg_fn(decay)
-        self.averaged.update_parameters(player)
+        """Move towards the player by the share that one batch is of the half-life.
+
+        Args:
+            player: The one that was trained.
+            batch_size: Images of the step.
+            images_seen: Images of the run before it.
+        """
+        horizon = self.half_life_images
+        if self.ramp_up is not None:
+            horizon = min(horizon, images_seen * self.ramp_up)
+        share = 1 - 0.5 ** (batch_size / horizon) if horizon > 0 else 1.0
+        moving, weights = averaged_tensors(self.module), averaged_tensors(player)
+        torch._foreach_lerp_(moving, weights, share)
+        theirs = dict(player.named_buffers())
+        for name, buffer in self.module.named_buffers():
+            if not is_running(name):
+                buffer.copy_(theirs[name])
+
+
+def is_running(name: str) -> bool:
+    """Return whether a buffer of that name is a running statistic of batch norm."""
+    return name.rpartition(".")[2] in RUNNING
+
+
+def averaged_tensors(player: nn.Module) -> list[Tensor]:
+    """Return a player's weights, and the running statistics of its batch norm."""
+    running = [buffer for name, buffer in player.named_buffers() if is_running(name)]
+    return [*player.parameters(), *running]

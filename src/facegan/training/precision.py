@@ -2,6 +2,8 @@
 
 import platform
 import re
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -57,6 +59,34 @@ def place(player: nn.Module, device: torch.device) -> nn.Module:
     channels_last: Any = player.to  # torch's own types forget this argument
     moved: nn.Module = channels_last(device, memory_format=torch.channels_last)
     return moved
+
+
+def prepare_device(device: torch.device) -> None:
+    """Make a GPU this process's own, and float32 on it what it says: TF32 has 10 bits of 23.
+
+    The papers' runs have TF32 off; penalties of gradients are computed in float32 for their sake.
+    """
+    if device.type != "cuda":
+        return
+    torch.cuda.set_device(device)  # NCCL's, and that of random numbers
+    torch.backends.cuda.matmul.allow_tf32 = False
+    torch.backends.cudnn.allow_tf32 = False
+
+
+@contextmanager
+def fixed_shapes() -> Iterator[None]:
+    """Within, shapes recur, so that cuDNN times its algorithms once a shape and takes the quickest.
+
+    Unless torch has been told to be deterministic: two runs may find different ones quickest
+    (docs/decisions/0020-gpu-steps.md).
+    """
+    cudnn = torch.backends.cudnn
+    before = cudnn.benchmark
+    cudnn.benchmark = not (cudnn.deterministic or torch.are_deterministic_algorithms_enabled())
+    try:
+        yield
+    finally:
+        cudnn.benchmark = before
 
 
 def describe_hardware(device: torch.device) -> dict[str, Any]:

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from facegan.errors import TrainingDiverged
 from facegan.gans import Terms
+from facegan.training.broken_steps import add_without_broken
 
 DIVERGED = (
     "The checkpoints are from before, and resuming would only come here again: start a new run "
@@ -27,11 +28,17 @@ class Tally:
     sums: dict[str, Tensor] = field(default_factory=dict)
     counts: dict[str, int] = field(default_factory=dict)
 
-    def add_terms(self, terms: Terms) -> None:
-        """Add one phase's loss terms, float32 on their device."""
+    def add_terms(self, terms: Terms, skip_broken: bool = False) -> None:
+        """Add one phase's loss terms, float32 on their device.
+
+        Args:
+            terms: By name.
+            skip_broken: Leave out terms that are not finite, unless all are.
+        """
         for name, value in terms.items():
-            self.sums[name] = self.sums.get(name, torch.zeros_like(value)) + value
-            self.counts[name] = self.counts.get(name, 0) + 1
+            total, count = self.sums.get(name, torch.zeros_like(value)), self.counts.get(name, 0)
+            whole = add_without_broken(value, total, count) if skip_broken else total + value
+            self.sums[name], self.counts[name] = whole, count + 1
 
     def add_step(self, images: int, seconds: float, waited: float) -> None:
         """Add one step's images, the seconds it took, and those it waited for its pictures."""

@@ -23,6 +23,7 @@ from facegan.gans import Batch, Gan, Phase, Terms, even_labels
 from facegan.gans.autocast import autocast
 from facegan.gans.sharing import shared
 from facegan.training.augment import Augment, Strength, parse_policy
+from facegan.training.broken_steps import replace_broken_gradients
 from facegan.training.checkpoint import Tensors, flatten_optimizer, restore_optimizer
 from facegan.training.compiled import Compiled
 from facegan.training.config import TrainingConfig
@@ -31,7 +32,13 @@ from facegan.training.evaluation import Evaluation, Stopped
 from facegan.training.fitting import find_micro_batch
 from facegan.training.micro_batches import MicroBatches, check_no_batch_norm
 from facegan.training.plan import check_micro_batch
-from facegan.training.precision import choose_device, choose_dtype, place
+from facegan.training.precision import (
+    choose_device,
+    choose_dtype,
+    fixed_shapes,
+    place,
+    prepare_device,
+)
 from facegan.training.resident import keep_on_device
 from facegan.training.state_check import check_state
 from facegan.training.tally import Tally, refuse_broken_weights
@@ -90,8 +97,7 @@ class Trainer:
         self.world, self.share = world, world.share_of(gan, self.batch_size)
         self.check_micro_batch()
         self.device = choose_device(self.config.device, world)
-        if self.device.type == "cuda":
-            torch.cuda.set_device(self.device)  # NCCL's, and that of random numbers
+        prepare_device(self.device)
         self.dtype = choose_dtype(self.config.precision, self.device)
         self.phases = gan.family.phases(gan.preset)
         for player in gan.players.values():
@@ -149,7 +155,9 @@ class Trainer:
         """A moving average of every player that will be served, where the recipe wants one."""
         half_life = self.config.ema_half_life_kimg or 0.0
         names = self.gan.family.generators if half_life > 0 else ()
-        averages = {name: MovingAverage(self.gan.players[name], half_life) for name in names}
+        ramp_up = self.gan.family.ema_ramp_up
+        players = {name: self.gan.players[name] for name in names}
+        averages = {n: MovingAverage(player, half_life, ramp_up) for n, player in players.items()}
         self.gan.averages.update({name: average.module for name, average in averages.items()})
         return averages
 
@@ -235,7 +243,8 @@ class Trainer:
         number = self.images_seen // self.batch_size
         self.follow_schedules()
         self.compiled.begin_step()
-        with shared(self.share), seeded_networks(self.config.seed, number, self.device):
+        networks = seeded_networks(self.config.seed, number, self.device)
+        with shared(self.share), networks, fixed_shapes():
             batch = self.next_batch(number)
             for phase in self.phases:
                 if number % phase.every == 0:
@@ -243,7 +252,7 @@ class Trainer:
             self.tally.add_terms(self.strength.look(batch, number))
         self.images_seen += self.batch_size
         for name, average in self.averages.items():
-            average.update(self.gan.players[name], self.batch_size, self.images_seen)
+            average.update(self.gan.players[name], self.batch_size, number * self.batch_size)
 
     def follow_schedules(self) -> None:
         """Take rates and half-lives from the family, as functions of the images seen."""
@@ -300,8 +309,11 @@ class Trainer:
         terms = self.derive(phase, batch)
         slopes = [p.grad for p in self.gan.players[phase.player].parameters() if p.grad is not None]
         self.world.average([*slopes, *terms.values()])
+        goes_on = self.gan.family.replaces_broken_gradients
+        if goes_on:
+            replace_broken_gradients(slopes)
         optimizer.step()
-        self.tally.add_terms(terms)
+        self.tally.add_terms(terms, skip_broken=goes_on)
 
     def begin(self, phase: Phase) -> torch.optim.Adam:
         """Unfreeze a phase's player alone, without gradients; return its optimiser."""

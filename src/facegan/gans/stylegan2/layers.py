@@ -3,25 +3,30 @@
 Weights are drawn from N(0, 1) and scaled when used, so that Adam's step means the same in every
 layer (equalised learning rate, arXiv:1710.10196, section 4.1). Under autocast the convolutions run
 in its type; styles, demodulation and the filter's own arithmetic keep float32 or their input's.
+
+An activation is a leaky ReLU times sqrt(2). A leaky ReLU is homogeneous, so the factor goes into
+what it is applied to (weights, biases, demodulation), and the activation is one pass in place.
 """
 
 import math
-from typing import Any, cast
+from typing import cast
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F  # noqa: N812  # the field's own alias
 
 from facegan.gans.autocast import in_own_type
+from facegan.gans.resampling import Resample
 from facegan.gans.stylegan2.presets import largest_group
 
-FIR = (1.0, 3.0, 3.0, 1.0)  # arXiv:1812.04948's binomial filter, one tap longer
 EPSILON = 1e-8
+SLOPE = 0.2  # of the leaky ReLU below zero
+ACTIVATION_GAIN = math.sqrt(2)  # so that a unit variance stays near one
 
 
 def activate(x: Tensor) -> Tensor:
-    """Leaky ReLU of slope 0.2, times sqrt(2) so that a unit variance stays near one."""
-    return F.leaky_relu(x, 0.2) * math.sqrt(2)
+    """Leaky ReLU, in place, of what has already been multiplied by ACTIVATION_GAIN."""
+    return F.leaky_relu_(x, SLOPE)
 
 
 class EqualLinear(nn.Module):
@@ -32,22 +37,42 @@ class EqualLinear(nn.Module):
         channels_out: C'.
         bias: What every bias starts from, as used.
         rate: The learning rate's multiplier; the function drawn at the start does not depend on it.
+        activates: Whether an activation follows.
     """
 
     def __init__(
-        self, channels_in: int, channels_out: int, bias: float = 0.0, rate: float = 1.0
+        self,
+        channels_in: int,
+        channels_out: int,
+        bias: float = 0.0,
+        rate: float = 1.0,
+        activates: bool = False,
     ) -> None:
         super().__init__()
         self.weight = nn.Parameter(torch.randn(channels_out, channels_in) / rate)
         self.bias = nn.Parameter(torch.full((channels_out,), bias / rate))
-        self.gain, self.rate = rate / math.sqrt(channels_in), rate
+        self.activates = activates
+        self.bias_gain = rate * (ACTIVATION_GAIN if activates else 1.0)
+        self.gain = self.bias_gain / math.sqrt(channels_in)
 
     def forward(self, x: Tensor) -> Tensor:
-        return F.linear(x, self.weight * self.gain, self.bias * self.rate)
+        x = F.linear(x, self.weight * self.gain, self.bias * self.bias_gain)
+        return activate(x) if self.activates else x
 
 
 class EqualConv2d(nn.Module):
-    """(N, C, H, W) → (N, C', H', W'): weights N(0, 1), used times 1 / sqrt(C k²)."""
+    """(N, C, H, W) → (N, C', H', W'): weights N(0, 1), used times 1 / sqrt(C k²).
+
+    Args:
+        channels_in: C.
+        channels_out: C'.
+        kernel_size: k.
+        stride: 2 halves the sides.
+        padding: Zeros on every side.
+        bias: Whether there are biases.
+        activates: Whether an activation follows.
+        gain: What the result is multiplied by.
+    """
 
     def __init__(
         self,
@@ -58,15 +83,21 @@ class EqualConv2d(nn.Module):
         stride: int = 1,
         padding: int = 0,
         bias: bool = True,
+        activates: bool = False,
+        gain: float = 1.0,
     ) -> None:
         super().__init__()
         self.weight = nn.Parameter(torch.randn(channels_out, channels_in, kernel_size, kernel_size))
         self.bias = nn.Parameter(torch.zeros(channels_out)) if bias else None
-        self.gain = 1 / math.sqrt(channels_in * kernel_size**2)
+        self.activates = activates
+        self.bias_gain = gain * (ACTIVATION_GAIN if activates else 1.0)
+        self.gain = self.bias_gain / math.sqrt(channels_in * kernel_size**2)
         self.stride, self.padding = stride, padding
 
     def forward(self, x: Tensor) -> Tensor:
-        return F.conv2d(x, self.weight * self.gain, self.bias, self.stride, self.padding)
+        bias = None if self.bias is None else self.bias * self.bias_gain
+        x = F.conv2d(x, self.weight * self.gain, bias, self.stride, self.padding)
+        return activate(x) if self.activates else x
 
 
 class ModulatedConv2d(nn.Module):
@@ -97,14 +128,21 @@ class ModulatedConv2d(nn.Module):
         self.smooth = Resample(padding=1, gain=4) if doubles else None
 
     def forward(self, x: Tensor, w: Tensor) -> Tensor:
-        weight = self.weight * self.gain
+        x, scales = self.modulate(x, w)
+        return x if scales is None else x * scales.to(x.dtype)
+
+    def modulate(self, x: Tensor, w: Tensor) -> tuple[Tensor, Tensor | None]:
+        """Return the convolution of styled inputs, and what demodulates it: float32 (N, C', 1, 1).
+
+        The second is None where the layer does not demodulate.
+        """
+        weight, scales = self.weight * self.gain, None
         with in_own_type(x.device):
             styles = self.to_style(w.float())  # (N, C)
-            norms = F.linear(styles.square(), weight.square().sum((2, 3)))  # (N, C')
-        x = self.convolve(x * styles.to(x.dtype)[:, :, None, None], weight)
-        if not self.demodulates:
-            return x
-        return x * (norms + EPSILON).rsqrt().to(x.dtype)[:, :, None, None]
+            if self.demodulates:
+                norms = F.linear(styles.square(), weight.square().sum((2, 3)))  # (N, C')
+                scales = (norms + EPSILON).rsqrt()[:, :, None, None]
+        return self.convolve(x * styles.to(x.dtype)[:, :, None, None], weight), scales
 
     def convolve(self, x: Tensor, weight: Tensor) -> Tensor:
         """The convolution all samples share."""
@@ -112,52 +150,6 @@ class ModulatedConv2d(nn.Module):
             return F.conv2d(x, weight, padding=self.padding)
         # (N, C', 2H + 1, 2W + 1), of which the filter takes one off.
         return cast(Tensor, self.smooth(F.conv_transpose2d(x, weight.transpose(0, 1), stride=2)))
-
-
-class Resample(nn.Module):
-    """Filters every channel with the FIR, while it doubles, halves or keeps the sides.
-
-    Zeros lie outside. Doubling and halving take a padding of 1; keeping loses 3 and adds twice the
-    padding. The result is times `gain`: four where a step before has spread the pixels over zeros.
-    """
-
-    kernel: Tensor
-
-    def __init__(self, up: int = 1, down: int = 1, padding: int = 1, gain: float = 1.0) -> None:
-        super().__init__()
-        taps = torch.tensor(FIR) / sum(FIR)
-        kernel = torch.outer(taps, taps) * gain * up**2
-        self.register_buffer("kernel", kernel, persistent=False)
-        self.up, self.down, self.padding = up, down, padding
-
-    def forward(self, x: Tensor) -> Tensor:
-        arguments = self.kernel, self.up, self.down, self.padding
-        return cast(Tensor, Filter.apply(x, *arguments))  # type: ignore[no-untyped-call]
-
-
-class Filter(torch.autograd.Function):
-    """One small kernel over every channel, whose gradient is again one, at any order.
-
-    torch derives a depthwise convolution twice channel by channel, which takes twenty times longer.
-    """
-
-    @staticmethod
-    def forward(ctx: Any, x: Tensor, kernel: Tensor, up: int, down: int, padding: int) -> Tensor:
-        ctx.kernel, ctx.up, ctx.down, ctx.padding = kernel, up, down, padding
-        channels = x.shape[1]
-        weight = kernel.to(x.dtype).expand(channels, 1, *kernel.shape)
-        with in_own_type(x.device):
-            if up > 1:
-                return F.conv_transpose2d(x, weight, None, up, padding, groups=channels)
-            return F.conv2d(x, weight, None, down, padding, groups=channels)
-
-    @staticmethod
-    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
-        """The adjoint: up and down change places; the kernel is its own mirror image."""
-        resampled = ctx.up * ctx.down > 1
-        padding = ctx.padding if resampled else len(ctx.kernel) - 1 - ctx.padding
-        adjoint = Filter.apply(gradient, ctx.kernel, ctx.down, ctx.up, padding)  # type: ignore[no-untyped-call]
-        return adjoint, None, None, None, None
 
 
 def append_minibatch_stddev(x: Tensor, limit: int) -> Tensor:
@@ -169,7 +161,7 @@ def append_minibatch_stddev(x: Tensor, limit: int) -> Tensor:
     """
     count, _, height, width = x.shape
     group = largest_group(count, limit)
-    members = x.float().view(count // group, group, -1)
+    members = x.float().reshape(count // group, group, -1)
     deviations = (members.var(1, unbiased=False) + EPSILON).sqrt().mean(1)  # (N / group,)
     channel = deviations.repeat_interleave(group).to(x.dtype).view(count, 1, 1, 1)
     return torch.cat([x, channel.expand(count, 1, height, width)], 1)

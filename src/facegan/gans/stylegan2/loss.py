@@ -49,7 +49,7 @@ def draw_fakes(gan: Gan, latents: Tensor, labels: Tensor | None) -> Tensor:
 
 def draw_latents(gan: Gan, batch: Batch, count: int) -> Tensor:
     """Latents (N, latent_dim) of a phase's own, on the batch's device."""
-    return gan.sample_latents(count, batch["generator"]).to(batch["reals"].device)
+    return gan.sample_latents(count, batch["generator"], batch["reals"].device)
 
 
 def generator_loss(gan: Gan, batch: Batch) -> Terms:

@@ -1,14 +1,17 @@
 """StyleGAN2's mappings: from latents (and labels) to w, and from labels to what a judge seeks."""
 
 from itertools import pairwise
+from typing import cast
 
 import torch
 from torch import Tensor, nn
 
 from facegan.gans.autocast import in_own_type
 from facegan.gans.labels import one_hot
-from facegan.gans.stylegan2.layers import EPSILON, EqualLinear, activate
+from facegan.gans.stylegan2.layers import EPSILON, EqualLinear
 from facegan.gans.stylegan2.presets import Stylegan2Preset
+
+LABEL_LAYERS = 8  # of the discriminator's mapping, in every configuration of the ADA paper's code
 
 
 def normalise(x: Tensor) -> Tensor:
@@ -37,7 +40,9 @@ class Mapping(nn.Module):
     def __init__(self, preset: Stylegan2Preset) -> None:
         super().__init__()
         entry = preset.latent_dim + (preset.style_dim if preset.classes else 0)
-        self.layers = mapping_layers(preset, entry, preset.style_dim)
+        self.layers = mapping_layers(
+            entry, preset.style_dim, preset.mapping_layers, preset.mapping_rate
+        )
         self.embed = LabelEmbedding(preset.classes, preset.style_dim) if preset.classes else None
 
     def forward(self, latents: Tensor, labels: Tensor | None = None) -> Tensor:
@@ -45,7 +50,7 @@ class Mapping(nn.Module):
             x = normalise(latents.float())
             if self.embed is not None:
                 x = torch.cat([x, self.embed(labels)], 1)
-            return run_mapping(self.layers, x)
+            return cast(Tensor, self.layers(x))
 
 
 class LabelMapping(nn.Module):
@@ -54,24 +59,14 @@ class LabelMapping(nn.Module):
     def __init__(self, preset: Stylegan2Preset, width: int) -> None:
         super().__init__()
         self.embed = LabelEmbedding(preset.classes, width)
-        self.layers = mapping_layers(preset, width, width)
+        self.layers = mapping_layers(width, width, LABEL_LAYERS, preset.mapping_rate)
 
     def forward(self, labels: Tensor | None) -> Tensor:
         with in_own_type(self.embed.layer.weight.device):
-            return run_mapping(self.layers, self.embed(labels))
+            return cast(Tensor, self.layers(self.embed(labels)))
 
 
-def mapping_layers(preset: Stylegan2Preset, entry: int, width: int) -> nn.ModuleList:
-    """The preset's number of layers, which learn at its slower rate."""
-    widths = [entry] + [width] * preset.mapping_layers
-    rate = preset.mapping_rate
-    return nn.ModuleList(
-        EqualLinear(before, after, rate=rate) for before, after in pairwise(widths)
-    )
-
-
-def run_mapping(layers: nn.ModuleList, x: Tensor) -> Tensor:
-    """Each layer and its activation."""
-    for layer in layers:
-        x = activate(layer(x))
-    return x
+def mapping_layers(entry: int, width: int, count: int, rate: float) -> nn.Sequential:
+    """Return so many activated layers, which learn at a slower rate."""
+    widths = pairwise([entry] + [width] * count)
+    return nn.Sequential(*(EqualLinear(*pair, rate=rate, activates=True) for pair in widths))

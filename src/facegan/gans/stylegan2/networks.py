@@ -11,12 +11,14 @@ import torch
 from torch import Tensor, nn
 
 from facegan.gans import sharing
+from facegan.gans.autocast import in_own_type
+from facegan.gans.resampling import Resample
 from facegan.gans.shapes import pyramid
 from facegan.gans.stylegan2.layers import (
+    ACTIVATION_GAIN,
     EqualConv2d,
     EqualLinear,
     ModulatedConv2d,
-    Resample,
     activate,
     append_minibatch_stddev,
 )
@@ -45,12 +47,15 @@ class SynthesisLayer(nn.Module):
         self.register_buffer("noise", torch.randn(side, side))
 
     def forward(self, x: Tensor, w: Tensor) -> Tensor:
-        x = self.convolution(x, w)
+        x, scales = self.convolution.modulate(x, w)
         noise = self.noise
         if self.training:
             noise = sharing.randn(len(x), 1, *noise.shape, device=x.device)
-        x = x + (noise * self.noise_strength).to(x.dtype) + self.bias.to(x.dtype)[:, None, None]
-        return activate(x)
+        noise, scales, bias = (
+            (part * ACTIVATION_GAIN).to(x.dtype)
+            for part in (noise * self.noise_strength, scales, self.bias[:, None, None])
+        )
+        return activate(torch.addcmul(noise, x, scales).add_(bias))
 
 
 class ToRGB(nn.Module):
@@ -148,21 +153,23 @@ class Generator(nn.Module):
 
 
 class DiscriminatorBlock(nn.Module):
-    """(N, C, H, W) → (N, C', H/2, W/2), with a linear way around; their sum over sqrt(2)."""
+    """(N, C, H, W) → (N, C', H/2, W/2), with a linear way around; their sum over sqrt(2).
+
+    The root divides the weights of both ways' last layers.
+    """
 
     def __init__(self, narrow: int, wide: int) -> None:
         super().__init__()
-        self.refine = EqualConv2d(narrow, narrow, 3, padding=1)
+        root = math.sqrt(0.5)
+        self.refine = EqualConv2d(narrow, narrow, 3, padding=1, activates=True)
         self.smooth = Resample(padding=2)
-        self.halve = EqualConv2d(narrow, wide, 3, stride=2)
+        self.halve = EqualConv2d(narrow, wide, 3, stride=2, activates=True, gain=root)
         self.halve_skip = Resample(down=2)
-        self.skip = EqualConv2d(narrow, wide, 1, bias=False)
+        self.skip = EqualConv2d(narrow, wide, 1, bias=False, gain=root)
 
     def forward(self, x: Tensor) -> Tensor:
         around: Tensor = self.skip(self.halve_skip(x))
-        x = activate(self.refine(x))
-        x = activate(self.halve(self.smooth(x)))
-        return (x + around) * math.sqrt(0.5)
+        return around + self.halve(self.smooth(self.refine(x)))
 
 
 class Discriminator(nn.Module):
@@ -178,20 +185,22 @@ class Discriminator(nn.Module):
         widths = [
             preset.width_at(side) for side in reversed(pyramid("stylegan2", SMALLEST, image_shape))
         ]
-        self.from_rgb = EqualConv2d(3, widths[0], 1)
+        self.from_rgb = EqualConv2d(3, widths[0], 1, activates=True)
         pairs = pairwise(widths)
         self.blocks = nn.Sequential(*(DiscriminatorBlock(*pair) for pair in pairs))
         self.group = preset.minibatch_stddev_group
-        self.last = EqualConv2d(widths[-1] + 1, widths[-1], 3, padding=1)
-        self.hidden = EqualLinear(widths[-1] * SMALLEST**2, widths[-1])
+        self.last = EqualConv2d(widths[-1] + 1, widths[-1], 3, padding=1, activates=True)
+        self.hidden = EqualLinear(widths[-1] * SMALLEST**2, widths[-1], activates=True)
         self.head = EqualLinear(widths[-1], widths[-1] if preset.classes else 1)
         self.map_label = LabelMapping(preset, widths[-1]) if preset.classes else None
 
     def forward(self, images: Tensor, labels: Tensor | None = None) -> Tensor:
-        # Images arrive channels-last from the data; the filters are quick on the other layout.
-        x = self.blocks(activate(self.from_rgb(images.contiguous())))
-        x = activate(self.last(append_minibatch_stddev(x, self.group)))
-        logits: Tensor = self.head(activate(self.hidden(x.flatten(1)))).float()  # (N, 1 or C)
+        # One layout, wherever they come from: the data's, on which the filters are quick.
+        images = images.contiguous(memory_format=torch.channels_last)
+        x = self.blocks(self.from_rgb(images))
+        with in_own_type(x.device):  # the last stage in float32, as the ADA paper's code
+            x = self.last(append_minibatch_stddev(x.float(), self.group))
+            logits: Tensor = self.head(self.hidden(x.flatten(1)))  # (N, 1 or C)
         if self.map_label is not None:
             logits = (logits * self.map_label(labels)).sum(1) / math.sqrt(logits.shape[1])
         return logits.flatten()
