@@ -112,7 +112,8 @@ class ResidualBlock(nn.Module):
         )
 
     def forward(self, x: Tensor) -> Tensor:
-        out: Tensor = x + self.branch(x)
+        out: Tensor = self.branch(x)
+        out += x  # in place: nothing else needs the branch's result
         return out
 
 
