@@ -138,7 +138,7 @@ PRESETS = {
         recipe=RECIPE,
     ),
     "toy32": R3ganPreset(
-        about="good faces in minutes on two CPU cores, 32 px; also 16, 64; the paper's rate x 20 rate",
+        about="good faces in minutes on two CPU cores, at 32 px; also 16 and 64",
         width=128,
         full_width_resolution=4,
         blocks_per_stage=1,
