@@ -24,7 +24,7 @@ from facegan.training.world import ALONE, World
 
 CONFIG = TrainingConfig(total_kimg=0.04, batch_size=8, precision="fp32", device="cpu")
 AUGMENTED = CONFIG.model_copy(
-    update={"augment": "color,translation,cutout", "augment_probability": 0.5}
+    update={"augment": "color,translation,cutout", "augment_probability": 0.5, "mirror": True}
 )
 
 

@@ -39,6 +39,35 @@ def test_a_wrong_value_is_named_with_the_mend(values: dict[str, str], message: s
         TrainingConfig.from_hyperparameters(values)
 
 
+@pytest.mark.parametrize(
+    ("family", "preset", "expected"),
+    [
+        ("r3gan", "paper32", (250_000, 512, True, "scheduled", "wavelet")),
+        ("r3gan", "paper32-conditional", (250_000, 512, True, "scheduled", "wavelet")),
+        ("r3gan", "faces32", (150_000, 256, True, "scheduled", "wavelet")),
+        ("r3gan", "paper64", (150_000, 256, True, "scheduled", "wavelet")),
+        ("r3gan", "faces128", (150_000, 256, True, "scheduled", "wavelet")),
+        ("r3gan", "paper256", (150_000, 256, True, "scheduled", "wavelet")),
+        ("stylegan2", "paper64", (25_000, 32, False, "adaptive", "wavelet")),
+        ("stylegan2", "paper256", (25_000, 16, False, "adaptive", "wavelet")),
+    ],
+)
+def test_a_papers_preset_is_trained_as_in_the_paper(
+    family: str, preset: str, expected: tuple[object, ...]
+) -> None:
+    found = FAMILIES[family].presets[preset]
+    config = TrainingConfig().completed_by(found)
+    assert expected == (
+        config.total_kimg,
+        config.batch_size,
+        config.mirror,
+        config.augment_probability,
+        config.augment_filter,
+    )
+    if family == "r3gan":
+        assert found.schedule_kimg == 20_000  # type: ignore[attr-defined]
+
+
 def test_names_are_sorted_between_preset_and_trainer() -> None:
     numbers, loop = split_hyperparameters(TINY, {"conv_dim": "4", "seed": "1"})
     assert (numbers, loop) == ({"conv_dim": "4"}, {"seed": "1"})

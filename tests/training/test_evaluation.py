@@ -2,6 +2,7 @@
 
 import contextlib
 import json
+import sys
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -90,6 +91,23 @@ def test_the_first_tick_after_every_so_many_kimg_and_the_last_are_evaluated(
     assert [line["kimg"] for line in told if "kid_lite0" in line] == EVALUATED
     assert len(told) == 10
     assert {"fd_lite0", "kid_lite0_std", "precision_lite0", "recall_lite0"} < set(told[-1])
+
+
+@pytest.mark.parametrize(
+    ("extractor", "samples", "pictures"),
+    [("inception", 12, 64), ("inception", 10, 10), ("lite0", 12, 12)],
+)
+def test_an_evaluation_as_papers_have_it_takes_all_pictures(
+    tiny_gan: Build, dataset: ImageFolderDataset, monkeypatch: pytest.MonkeyPatch,
+    extractor: str, samples: int, pictures: int,
+) -> None:  # fmt: skip
+    monkeypatch.setattr(sys.modules["facegan.metrics.scores"], "PUBLISHED_SAMPLES", 12)
+    wish = {"evaluate_extractor": extractor, "evaluate_samples": samples}
+    found = Trainer(tiny_gan(), dataset, CONFIG.model_copy(update=wish)).evaluation
+    assert found
+    said = found.protocol
+    assert (said["samples"], said["pictures"]) == (samples, pictures)
+    assert said["fid_as_published"] is (pictures == 64)
 
 
 def test_the_best_is_kept_beside_the_last_and_both_stand_in_the_card(

@@ -201,19 +201,33 @@ def test_the_command_tells_that_it_mirrors_and_the_card_keeps_it(
     assert "started with --mirror=True (now False)" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize("augment", ["none", "blit"])
 def test_a_run_older_than_a_recipes_part_goes_on_without_it(
-    images_dir: Path, tmp_path: Path
+    images_dir: Path, tmp_path: Path, augment: str
 ) -> None:
-    """Its run.json names no `mirror`, and another length than the preset has now."""
+    """Its run.json names no `mirror` and no filter, and another length than the preset has now."""
     out = tmp_path / "run"
     small = ("--width", 8, "--group-width", 4, "--blocks-per-stage", 1, "--latent-dim", 8)
     words = ("--data", images_dir, "--out", out, "--family", "r3gan", "--preset", "faces32")
-    lengths = ("--batch-size", 8, "--precision", "fp32", "--augment", "none", "--max-minutes", 1e-9)
-    assert train(*words, *small, *lengths, "--mirror", "off") == 0
+    lengths = (
+        "--batch-size",
+        8,
+        "--precision",
+        "fp32",
+        "--augment",
+        augment,
+        "--max-minutes",
+        1e-9,
+    )
+    older = ("--mirror", "off", *(("--augment-filter", "bicubic") if augment == "blit" else ()))
+    assert train(*words, *small, *lengths, *older) == 0
     facts = read_json(out / "run.json")
-    del facts["plan"]["mirror"], facts["training"]["mirror"]
+    for newer in ("mirror", "augment_filter"):
+        del facts["training"][newer]
+        facts["plan"].pop(newer, None)
     facts["training"]["total_kimg"] = 0.016
     (out / "run.json").write_text(json.dumps(facts))
     assert train("--out", out, "--resume", "--max-minutes", 5) == 0
     went_on = read_json(out / "run.json")["training"]
     assert (went_on["mirror"], went_on["total_kimg"]) == (False, 0.016)
+    assert augment == "none" or went_on["augment_filter"] == "bicubic"
