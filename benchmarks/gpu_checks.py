@@ -105,7 +105,7 @@ SERVED = (
 )
 STEPS = ("micro_batch", "measured_batch", "images_per_second", "peak_gib")
 # Of a step, one at a time.
-CHANGES = ("with_cudnn_benchmark", "without_cudnn_benchmark", "with_contiguous_weights")
+CHANGES = ("without_cudnn_benchmark", "with_contiguous_weights")
 R3GAN_CHANGES = (*CHANGES, "with_torch_derivatives")
 COMPILED = (
     "images_per_second_compiled",
