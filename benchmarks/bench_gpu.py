@@ -21,7 +21,7 @@ The last line is one JSON object:
   - ``steps PRESET``: the trainer's step in the recipe's precision. ``micro_batch`` is what
     ``--micro-batch auto`` finds; ``measured_batch`` is the recipe's batch, or a part of it where a
     step would take longer than 3 s; ``images_per_second``, ``peak_gib`` (of
-    ``torch.cuda.max_memory_allocated``); then the rate with ``cudnn.benchmark`` and without; with
+    ``torch.cuda.max_memory_allocated``); then the rate without ``cudnn.benchmark``; with
     weights that are contiguous instead of channels-last; and of R3GAN with torch's own second
     derivatives of convolutions.
   - ``compiled PRESET``: the same batch with ``--compile on``, and one micro-batch as the whole

@@ -9,14 +9,13 @@ import torch
 from bench_distributed import Order, run_one, run_two
 from gpu_checks import NOT_RUN, Cells, Network
 
-from facegan.training.compiled import COMPILERS
 from facegan.training.precision import processor_name
 
 
 def describe(earlier: Cells, device: str) -> Iterator[tuple[str, Any]]:
     """Name the device and the versions that computed."""
     yield "torch", torch.__version__
-    yield "compiler", next(filter(shutil.which, ("gcc", *COMPILERS)), "none")
+    yield "compiler", next(filter(shutil.which, ("gcc", "clang", "g++", "clang++")), "none")
     if device == "cpu":
         yield "device", processor_name()
         yield "devices", 0

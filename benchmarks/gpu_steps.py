@@ -8,7 +8,9 @@ import gc
 import math
 import time
 from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import Any
+from unittest import mock
 
 import torch
 from gpu_checks import NOT_RUN, Cells, Network, describe_failure
@@ -19,6 +21,7 @@ from facegan.data import random_numbers
 from facegan.gans import build_gan
 from facegan.gans.r3gan import networks as r3gan
 from facegan.training import Trainer, TrainingConfig
+from facegan.training import trainer as loop
 
 SECONDS_A_STEP = 3.0  # where the recipe's batch would take longer, a part of it is measured
 IMAGES = 256  # of the data set
@@ -129,29 +132,27 @@ def choose_batch(network: Network, micro: int) -> int:
     return batch
 
 
-def switch_on_benchmark(trainer: Trainer) -> None:
-    """Let cuDNN try its kernels for each shape once."""
-    torch.backends.cudnn.benchmark = True
+@contextmanager
+def no_benchmark(trainer: Trainer) -> Iterator[None]:
+    """Let cuDNN choose its kernels by rules, instead of timing them once for each shape."""
+    with mock.patch.object(loop, "fixed_shapes", nullcontext, create=True):
+        yield
 
 
-def switch_off_benchmark(trainer: Trainer) -> None:
-    """Let cuDNN choose its kernels by rules."""
-    torch.backends.cudnn.benchmark = False
-
-
-def make_contiguous(trainer: Trainer) -> None:
+@contextmanager
+def contiguous_weights(trainer: Trainer) -> Iterator[None]:
     """Lay the weights out as (out, in, height, width), instead of channels-last."""
     for player in trainer.gan.players.values():
         to: Any = player.to  # torch's own types forget this argument
         to(memory_format=torch.contiguous_format)
+    yield
 
 
-def derive_by_torch(trainer: Trainer) -> None:
-    """Let torch derive R3GAN's convolutions, a grouped one by one convolution per group.
-
-    It stays so for the rest of this process.
-    """
-    r3gan.convolve = convolve_by_torch
+@contextmanager
+def torch_derivatives(trainer: Trainer) -> Iterator[None]:
+    """Let torch derive R3GAN's convolutions: a grouped one by one convolution per group."""
+    with mock.patch.object(r3gan, "convolve", convolve_by_torch):
+        yield
 
 
 def convolve_by_torch(
@@ -161,12 +162,12 @@ def convolve_by_torch(
     return F.conv2d(x, weight, bias, stride, padding, 1, groups)
 
 
-# What is changed for one figure, in this order.
-CHANGES: dict[str, Callable[[Trainer], None]] = {
-    "with_cudnn_benchmark": switch_on_benchmark,
-    "without_cudnn_benchmark": switch_off_benchmark,
-    "with_contiguous_weights": make_contiguous,
-    "with_torch_derivatives": derive_by_torch,
+# What is changed for one figure.
+Change = Callable[[Trainer], AbstractContextManager[None]]
+CHANGES: dict[str, Change] = {
+    "without_cudnn_benchmark": no_benchmark,
+    "with_contiguous_weights": contiguous_weights,
+    "with_torch_derivatives": torch_derivatives,
 }
 
 
@@ -174,13 +175,13 @@ CHANGES: dict[str, Callable[[Trainer], None]] = {
 
 
 def rate_changed(
-    network: Network, batch: int, micro: int, seconds: float, change: Callable[[Trainer], None]
+    network: Network, batch: int, micro: int, seconds: float, change: Change
 ) -> float | str:
     """Return images per second after one change to the trainer; why not where it fails."""
     try:
         trainer = build_trainer(network, batch, micro)
-        change(trainer)
-        return rate_of(trainer, seconds)
+        with change(trainer):
+            return rate_of(trainer, seconds)
     except Exception as error:
         return describe_failure(error)
 

@@ -1,5 +1,7 @@
 """`make bench-gpu` keeps its limits, ends cleanly, and gives every figure a value or a reason."""
 
+import importlib
+import inspect
 import json
 import os
 import subprocess
@@ -18,7 +20,7 @@ sys.path.insert(0, str(BENCHMARKS))
 import bench_gpu  # noqa: E402
 import gpu_checks  # noqa: E402
 from bench_gpu import Results, rounded  # noqa: E402
-from gpu_checks import Check, list_checks, run_check  # noqa: E402
+from gpu_checks import Check, find_function, list_checks, run_check  # noqa: E402
 
 DRY = [sys.executable, str(SCRIPT), "--dry"]
 # Checks that go wrong, for a process without torch.
@@ -55,11 +57,27 @@ REASONS = {
 }
 
 
-def test_every_check_names_a_function_that_is_there() -> None:
-    for check in list_checks(is_dry=True) + list_checks(is_dry=False):
-        module, function = check.function.split(":")
-        assert f"def {function}(" in (BENCHMARKS / f"{module}.py").read_text()
+@pytest.mark.parametrize("is_dry", [True, False])
+def test_every_check_calls_a_function_that_is_there(is_dry: bool) -> None:
+    checks = list_checks(is_dry)
+    assert len({check.name for check in checks}) == len(checks)
+    for check in checks:
+        inspect.signature(find_function(check.function)).bind({}, **check.options)
         assert len(set(check.cells)) == len(check.cells)
+
+
+@pytest.mark.parametrize("name", ["no_benchmark", "torch_derivatives"])
+def test_a_change_to_a_module_is_undone_after_its_figure(name: str) -> None:
+    """Else the figures after it would be of two changes."""
+    gpu_steps = importlib.import_module("gpu_steps")
+
+    def changeable() -> tuple[Any, Any]:
+        return gpu_steps.r3gan.convolve, getattr(gpu_steps.loop, "fixed_shapes", None)
+
+    before = changeable()
+    with getattr(gpu_steps, name)(None):
+        assert changeable() != before
+    assert changeable() == before
 
 
 def test_a_dry_run_has_every_kind_of_check() -> None:
