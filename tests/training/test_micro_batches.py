@@ -31,6 +31,7 @@ AUGMENT = {
     "augment_probability": "adaptive",
     "augment_target": -0.99,
     "augment_speed_kimg": 0.05,
+    "mirror": True,
 }
 LAZY = {"path_length_interval": 2, "r1_interval": 2}
 
