@@ -40,7 +40,7 @@ from facegan.pictures import montage, save_png
 from facegan.synthesis.torch_painter import to_pixels
 from facegan.training import Trainer, TrainingConfig
 
-# What digits want otherwise than faces, of the preset's numbers: sharper pictures need more channels
+# Where digits need other numbers than faces: their sharp edges need more channels
 # at the full resolution, and a discriminator that wins at once needs a stronger penalty.
 FOR_DIGITS = {
     "full_width_resolution": 8,
