@@ -1,6 +1,5 @@
 """torch.compile for the players, in those phases that it can derive."""
 
-import os
 import shutil
 import sysconfig
 from collections.abc import Iterable
@@ -79,10 +78,9 @@ def check_compilers(device: torch.device) -> None:
             "--compile on a GPU needs Triton, and it is not installed.",
             "Install triton (pip install triton; Linux only), or leave --compile off.",
         )
-    compilers = [os.environ["CC"]] if os.environ.get("CC") else C_COMPILERS
-    if not any(map(shutil.which, compilers)):
+    if not any(map(shutil.which, C_COMPILERS)):
         raise ConfigError(
-            f"--compile on a GPU needs a C compiler, and {' or '.join(compilers)} is not here.",
+            "--compile on a GPU needs a C compiler, and neither gcc nor clang is here.",
             "Install gcc (apt-get install gcc libc6-dev), or leave --compile off.",
         )
     headers = Path(sysconfig.get_path("include"))
