@@ -1,7 +1,9 @@
 """StyleGAN2's own claims: its sizes to the parameter, its layers and penalties worked by hand."""
 
 import math
+from dataclasses import replace
 from pathlib import Path
+from unittest import mock
 
 import numpy as np
 import pytest
@@ -29,7 +31,8 @@ from facegan.gans.stylegan2.loss import (
     path_penalty,
     r1_loss,
 )
-from facegan.gans.stylegan2.networks import Generator, SynthesisLayer
+from facegan.gans.stylegan2.mapping import LabelMapping
+from facegan.gans.stylegan2.networks import DiscriminatorBlock, Generator, SynthesisLayer
 from facegan.gans.stylegan2.presets import r1_gamma
 
 FAMILY = FAMILIES["stylegan2"]
@@ -89,6 +92,31 @@ def test_paper32_adds_up() -> None:
     head = (513 * 512 * 9 + 512) + (512 * 16 * 512 + 512) + (512 + 1)
     discriminator = (3 * 512 + 512) + 3 * block + head
     assert sizes("paper32", 32) == (generator, discriminator) == (19_947_539, 21_507_073)
+
+
+@pytest.mark.parametrize(
+    ("side", "generator", "discriminator"),
+    [(64, 22_243_608, 23_407_361), (128, 22_949_277, 23_882_369), (256, 23_191_522, 24_001_089)],
+)
+def test_the_other_papers_presets_have_the_official_codes_parameters(
+    side: int, generator: int, discriminator: int
+) -> None:
+    assert sizes(f"paper{side}", side) == (generator, discriminator)
+
+
+def test_initial_deviations(gan: Gan) -> None:
+    """N(0, 1) everywhere but in the mapping, whose slow layers hold N(0, 1) / 0.01."""
+    wide = build_gan("stylegan2", "tiny", (3, 32, 32), seed=0, max_channels=64, channel_base=2048)
+    for player in wide.players.values():
+        for name, weight in player.named_parameters():
+            if name.endswith("weight") and weight.numel() > 500:
+                deviation = 100 if name.startswith("mapping") else 1
+                assert weight.std().item() == pytest.approx(deviation, rel=0.15), name
+            if name.endswith("bias"):
+                assert weight.unique().tolist() == [1.0 if "to_style" in name else 0.0], name
+    state = wide.players["generator"].state_dict()
+    assert all(v.item() == 0 for name, v in state.items() if name.endswith("noise_strength"))
+    assert state["synthesis.constant"].std().item() == pytest.approx(1, rel=0.15)
 
 
 def test_widths_halve_where_the_sides_double() -> None:
@@ -272,6 +300,71 @@ def test_equal_images_leave_a_finite_gradient() -> None:
     assert x.grad is not None and x.grad.isfinite().all()
 
 
+def test_a_synthesis_layer_is_the_papers() -> None:
+    """Figure 2c: demodulated convolution, noise, bias, leaky ReLU, and the root of two last."""
+    torch.manual_seed(0)
+    layer = SynthesisLayer(FAMILY.presets["tiny"], 6, 5, 8).double().eval()
+    nn.init.normal_(layer.bias)
+    nn.init.constant_(layer.noise_strength, 0.7)
+    x, w = torch.randn(3, 6, 8, 8).double(), torch.randn(3, 16)
+    with mock.patch.object(Tensor, "float", Tensor.double):
+        plain = layer.convolution(x, w) + layer.noise * 0.7 + layer.bias[:, None, None]
+        expected = F.leaky_relu(plain, 0.2) * math.sqrt(2)
+        torch.testing.assert_close(layer(x, w), expected)
+
+
+def test_a_discriminators_block_is_the_papers() -> None:
+    """Figure 7c: both ways are added, and divided by the root of two."""
+    torch.manual_seed(0)
+    block = DiscriminatorBlock(4, 6).double()
+    for layer in (block.refine, block.halve):
+        nn.init.normal_(layer.bias)
+    x = torch.randn(2, 4, 8, 8).double()
+
+    def layer(x: Tensor, of: EqualConv2d, **how: int) -> Tensor:
+        weight = of.weight / math.sqrt(of.weight[0].numel())
+        return F.leaky_relu(F.conv2d(x, weight, of.bias, **how), 0.2) * math.sqrt(2)
+
+    main = layer(block.smooth(layer(x, block.refine, padding=1)), block.halve, stride=2)
+    around = F.conv2d(block.halve_skip(x), block.skip.weight / math.sqrt(4))
+    torch.testing.assert_close(block(x), (main + around) / math.sqrt(2))
+
+
+def test_the_discriminators_last_stage_is_float32_under_autocast(gan: Gan) -> None:
+    discriminator = gan.players["discriminator"]
+    seen: dict[str, torch.dtype] = {}
+    for name in ("blocks", "last", "hidden", "head"):
+        discriminator.get_submodule(name).register_forward_hook(
+            lambda _, inputs, out, name=name: seen.update({name: out.dtype})
+        )
+    with torch.autocast("cpu", torch.bfloat16):
+        discriminator(torch.randn(4, 3, 32, 32))
+    assert seen.pop("blocks") is torch.bfloat16
+    assert set(seen.values()) == {torch.float32}
+
+
+def test_maps_stay_channels_last(gan: Gan, generator: Generator) -> None:
+    """Or every filter and convolution would lay them out anew."""
+    seen: list[Tensor] = []
+    for player in gan.players.values():
+        for module in player.modules():
+            if isinstance(module, SynthesisLayer | DiscriminatorBlock):
+                module.register_forward_hook(lambda _, inputs, out: seen.append(out))
+    images = generator(latents_of(gan, 4))
+    gan.players["discriminator"](images.contiguous())
+    doubled = [out for out in seen if out.shape[-1] > 4]
+    assert len(doubled) > 6
+    assert all(out.is_contiguous(memory_format=torch.channels_last) for out in doubled)
+
+
+def test_labels_pass_eight_layers_on_the_way_to_the_discriminator() -> None:
+    """As in NVIDIA's code, however many the generator's mapping has."""
+    with torch.device("meta"):
+        preset = FAMILY.presets["paper32"].replaced({"conditional": True})
+        mapping = LabelMapping(replace(preset, classes=3), 512)
+    assert [layer.weight.shape for layer in mapping.layers] == [(512, 512)] * 8
+
+
 # --- faces --------------------------------------------------------------------------------------
 
 
@@ -418,6 +511,42 @@ def test_the_path_penalty_worked_by_hand() -> None:
     penalty = path_penalty(torch.tensor([1.0, 3.0]), mean)
     assert mean.item() == pytest.approx(0.02)
     assert penalty.item() == pytest.approx((0.98**2 + 2.98**2) / 2)
+
+
+def test_the_path_penaltys_gradient_leaves_the_mean_alone() -> None:
+    """Lengths 1 and 3, mean 0.02: 2 (l - 0.02) / 2 each, as if the mean were a constant."""
+    lengths = torch.tensor([1.0, 3.0], requires_grad=True)
+    (gradient,) = torch.autograd.grad(path_penalty(lengths, torch.zeros(())), lengths)
+    assert gradient.tolist() == pytest.approx([0.98, 2.98])
+
+
+def test_the_games_gradients_worked_by_hand(gan: Gan) -> None:
+    """-sigmoid(-l) / N of a fake's logit for the generator; sigmoid(l) / N for the discriminator,
+    and -sigmoid(-l) / N of a real's."""
+    logits: list[Tensor] = []
+    gan.players["discriminator"].register_forward_hook(
+        lambda _, inputs, out: (out.retain_grad(), logits.append(out))[0]
+    )
+    torch.stack(list(generator_loss(gan, a_batch(gan)).values())).sum().backward()
+    torch.stack(list(discriminator_loss(gan, a_batch(gan)).values())).sum().backward()
+    of_generator, of_reals, of_fakes = logits
+    for found, expected in (
+        (of_generator, -torch.sigmoid(-of_generator) / 8),
+        (of_reals, -torch.sigmoid(-of_reals) / 8),
+        (of_fakes, torch.sigmoid(of_fakes) / 8),
+    ):
+        assert found.grad is not None
+        torch.testing.assert_close(found.grad, expected)
+
+
+def test_regularisers_run_lazily_after_their_players_game() -> None:
+    """Gmain, Gpath at every fourth step, Dmain, R1 at every sixteenth; all at the first."""
+    order = [
+        (phase.loss.__name__, phase.every) for phase in FAMILY.phases(FAMILY.presets["paper32"])
+    ]
+    assert order == [
+        ("generator_loss", 1), ("path_length_loss", 4), ("discriminator_loss", 1), ("r1_loss", 16)
+    ]  # fmt: skip
 
 
 def test_path_lengths_are_measured_on_half_a_batch_and_their_mean_is_kept(gan: Gan) -> None:

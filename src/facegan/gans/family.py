@@ -77,7 +77,7 @@ class Family(ABC):
     judges: tuple[str, ...] = ("discriminator",)
     has_truncation: bool = False
     # The averages' half-life is at most this share of the images seen, unless a schedule says it.
-    # (The ADA paper's is 0.05 of runs of 25,000 kimg; runs of minutes gain by looking back further.)
+    # (The ADA paper has 0.05 of runs of 25,000 kimg; runs of minutes gain by looking further back.)
     ema_ramp_up: float = 0.2
     # Gradients that are not finite are replaced: one bad step does not end a run.
     replaces_broken_gradients: bool = False

@@ -1,8 +1,11 @@
 """torch.compile for the players, in those phases that it can derive."""
 
 import shutil
+import sysconfig
 from collections.abc import Iterable
 from contextlib import AbstractContextManager, nullcontext
+from importlib.util import find_spec
+from pathlib import Path
 
 import torch
 from torch import nn
@@ -12,14 +15,15 @@ from facegan.gans import Phase
 
 # The hyperparameter's values → torch.compile's modes. CUDA graphs are recorded by the second.
 MODES = {"on": "default", "cuda-graphs": "reduce-overhead"}
-COMPILERS = ("g++", "clang++", "c++")
+CPP_COMPILERS = ("g++", "clang++", "c++")  # for a CPU: torch writes C++
+C_COMPILERS = ("gcc", "clang")  # for a GPU: Triton writes the code that starts its kernels in C
 
 
 class Compiled:
     """Compiles players in place; their names in a checkpoint stay as they are.
 
     Compiled functions have no second derivatives, so a phase that needs them (a gradient penalty)
-    runs as written.
+    runs as written: stylegan2's R1 and path lengths, and r3gan's whole discriminator update.
 
     Args:
         wish: "off", "on", or "cuda-graphs".
@@ -27,7 +31,7 @@ class Compiled:
         device: Where they compute.
 
     Raises:
-        ConfigError: there is no compiler here, or CUDA graphs are asked for without CUDA.
+        ConfigError: what compiling needs is not here, or CUDA graphs are asked for without CUDA.
     """
 
     def __init__(self, wish: str, players: Iterable[nn.Module], device: torch.device) -> None:
@@ -36,13 +40,12 @@ class Compiled:
             return
         if wish == "cuda-graphs" and device.type != "cuda":
             raise ConfigError("CUDA graphs need a CUDA device.", "Use --compile on, or off.")
-        if device.type == "cpu" and not any(map(shutil.which, COMPILERS)):
-            raise ConfigError(
-                "--compile needs a C++ compiler, and none is here.",
-                "Install g++ (apt-get install g++), or leave --compile off.",
-            )
+        check_compilers(device)
         for player in players:
             player.compile(mode=self.mode)
+            synthesis = getattr(player, "synthesis", None)  # called on its own where styles mix
+            if isinstance(synthesis, nn.Module):
+                synthesis.compile(mode=self.mode)
 
     def begin_step(self) -> None:
         """Tell CUDA graphs that the memory of the step before may be used again."""
@@ -55,3 +58,34 @@ class Compiled:
             return nullcontext()
         eager: AbstractContextManager[object] = torch.compiler.set_stance("force_eager")
         return eager
+
+
+def check_compilers(device: torch.device) -> None:
+    """Refuse to compile where a run would only fail in its first step.
+
+    Raises:
+        ConfigError: it says what is missing, and how to get it.
+    """
+    if device.type == "cpu" and not any(map(shutil.which, CPP_COMPILERS)):
+        raise ConfigError(
+            "--compile on a CPU needs a C++ compiler, and there is none here.",
+            "Install g++ (apt-get install g++), or leave --compile off.",
+        )
+    if device.type != "cuda":
+        return
+    if find_spec("triton") is None:
+        raise ConfigError(
+            "--compile on a GPU needs Triton, and it is not installed.",
+            "Install triton (pip install triton; Linux only), or leave --compile off.",
+        )
+    if not any(map(shutil.which, C_COMPILERS)):
+        raise ConfigError(
+            "--compile on a GPU needs a C compiler, and neither gcc nor clang is here.",
+            "Install gcc (apt-get install gcc libc6-dev), or leave --compile off.",
+        )
+    headers = Path(sysconfig.get_path("include"))
+    if not (headers / "Python.h").is_file():
+        raise ConfigError(
+            f"--compile on a GPU needs Python's headers, and {headers} has no Python.h.",
+            "Install them (apt-get install python3-dev), or leave --compile off.",
+        )

@@ -126,7 +126,9 @@ class TrainingConfig(BaseModel):
     )
     compile: Literal["off", "on", "cuda-graphs"] = Field(
         "off",
-        description="torch.compile the networks: a minute at the start, quicker steps on GPUs",
+        description="torch.compile the networks, but for updates with gradient penalties "
+        "(r3gan's discriminator, stylegan2's regularisers): a minute at the start, quicker steps "
+        "on GPUs; needs a compiler",
     )
     device: str = Field("auto", description="auto, cpu, cuda, cuda:1 …")
     data_on_gpu: Literal["auto", "on", "off"] = Field(

@@ -78,7 +78,7 @@ def fixed_shapes() -> Iterator[None]:
     """Within, shapes recur, so that cuDNN times its algorithms once a shape and takes the quickest.
 
     Unless torch has been told to be deterministic: two runs may find different ones quickest
-    (docs/decisions/0020-gpu-steps.md).
+    (docs/decisions/0022-gpu-numbers.md).
     """
     cudnn = torch.backends.cudnn
     before = cudnn.benchmark

@@ -47,13 +47,17 @@ class SynthesisLayer(nn.Module):
         self.register_buffer("noise", torch.randn(side, side))
 
     def forward(self, x: Tensor, w: Tensor) -> Tensor:
-        x, scales = self.convolution.modulate(x, w)
+        x, demodulation = self.convolution.modulate(x, w)
         noise = self.noise
         if self.training:
             noise = sharing.randn(len(x), 1, *noise.shape, device=x.device)
         noise, scales, bias = (
             (part * ACTIVATION_GAIN).to(x.dtype)
-            for part in (noise * self.noise_strength, scales, self.bias[:, None, None])
+            for part in (
+                noise * self.noise_strength,
+                cast(Tensor, demodulation),
+                self.bias[:, None, None],
+            )
         )
         return activate(torch.addcmul(noise, x, scales).add_(bias))
 
@@ -169,7 +173,7 @@ class DiscriminatorBlock(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         around: Tensor = self.skip(self.halve_skip(x))
-        return around + self.halve(self.smooth(self.refine(x)))
+        return cast(Tensor, around + self.halve(self.smooth(self.refine(x))))
 
 
 class Discriminator(nn.Module):
