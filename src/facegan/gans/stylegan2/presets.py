@@ -82,7 +82,7 @@ def paper(resolution: int) -> Stylegan2Preset:
 PRESETS = {
     **{f"paper{resolution}": paper(resolution) for resolution in (32, 64, 128, 256)},
     "toy32": Stylegan2Preset(
-        about="faces in minutes on two CPU cores, at 32 px; also 16 and 64",
+        about="small enough to try on a CPU, at 32 px; also 16 and 64; rough faces after minutes",
         latent_dim=64,
         style_dim=64,
         channel_base=1024,
