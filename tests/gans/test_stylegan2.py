@@ -423,6 +423,14 @@ def test_a_face_does_not_depend_on_its_company(gan: Gan, generator: Generator) -
     torch.testing.assert_close(one[:1], generator(z[:1]), rtol=1e-4, atol=1e-4)
 
 
+def test_noise_can_be_left_out() -> None:
+    """Then nothing of it is left, and a training generator draws the same image twice."""
+    without = build_gan("stylegan2", "tiny", (3, 8, 8), noise_inputs=False).players["generator"]
+    assert not [name for name in without.state_dict() if "noise" in name]
+    latents = torch.randn(2, 16)
+    assert torch.equal(without.train()(latents), without(latents))
+
+
 def test_the_noise_is_saved_and_its_own_for_every_seed(gan: Gan) -> None:
     names = [n for n in gan.players["generator"].state_dict() if n.endswith(".noise")]
     assert len(names) == 7

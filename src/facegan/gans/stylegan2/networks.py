@@ -32,7 +32,8 @@ MEAN_W_DECAY = 0.995  # a training batch's share in the mean of w is the rest
 class SynthesisLayer(nn.Module):
     """A modulated convolution, then noise and bias, then the activation (figure 2c).
 
-    The noise is drawn anew while training and is the same picture always in eval mode.
+    The noise is drawn anew while training and is the same picture always in eval mode; a preset may
+    leave it out.
     """
 
     noise: Tensor
@@ -42,23 +43,23 @@ class SynthesisLayer(nn.Module):
     ) -> None:
         super().__init__()
         self.convolution = ModulatedConv2d(preset.style_dim, narrow, wide, 3, doubles=doubles)
-        self.noise_strength = nn.Parameter(torch.zeros(()))
+        self.noise_strength = nn.Parameter(torch.zeros(())) if preset.noise_inputs else None
         self.bias = nn.Parameter(torch.zeros(wide))
-        self.register_buffer("noise", torch.randn(side, side))
+        if preset.noise_inputs:
+            self.register_buffer("noise", torch.randn(side, side))
 
     def forward(self, x: Tensor, w: Tensor) -> Tensor:
         x, demodulation = self.convolution.modulate(x, w)
+        scales, bias = (
+            (part * ACTIVATION_GAIN).to(x.dtype)
+            for part in (cast(Tensor, demodulation), self.bias[:, None, None])
+        )
+        if self.noise_strength is None:
+            return activate(torch.addcmul(bias, x, scales))
         noise = self.noise
         if self.training:
             noise = sharing.randn(len(x), 1, *noise.shape, device=x.device)
-        noise, scales, bias = (
-            (part * ACTIVATION_GAIN).to(x.dtype)
-            for part in (
-                noise * self.noise_strength,
-                cast(Tensor, demodulation),
-                self.bias[:, None, None],
-            )
-        )
+        noise = (noise * self.noise_strength * ACTIVATION_GAIN).to(x.dtype)
         return activate(torch.addcmul(noise, x, scales).add_(bias))
 
 

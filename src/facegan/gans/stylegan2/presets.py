@@ -38,6 +38,7 @@ class Stylegan2Preset(Preset):
         "channels of a layer times its side, below max_channels", default=16384, low=8, high=131072
     )
     max_channels: int = setting("channels of the widest layers", default=512, low=1, high=2048)
+    noise_inputs: bool = setting("random noise is added in every layer", default=True)
     minibatch_stddev_group: int = setting(
         "images compared with one another by the discriminator", default=4, low=1, high=65536
     )
