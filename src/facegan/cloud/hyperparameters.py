@@ -117,6 +117,7 @@ FAMILIES = {
             "mapping_rate": "float",
             "channel_base": "int",
             "max_channels": "int",
+            "noise_inputs": "bool",
             "minibatch_stddev_group": "int",
             "style_mixing": "float",
             "r1_gamma": "float",
