@@ -122,7 +122,8 @@ def copy_commit(copy: Path) -> None:
     """The commit's files, and nothing that git does not know."""
     archive = copy.with_suffix(".tar")
     git("archive", "--format=tar", f"--output={archive}", "HEAD")
-    shutil.unpack_archive(archive, copy, filter="data")
+    copy.mkdir()
+    subprocess.run(["tar", "-xf", str(archive), "-C", str(copy)], check=True)
 
 
 def write_version(folder: Path, version: str, date: str) -> None:

@@ -114,7 +114,7 @@ def source_of(commit: str, folder: Path) -> Path:
             "Fetch the whole history: git fetch --unshallow origin"
         )
     with tarfile.open(fileobj=BytesIO(archive.stdout)) as tar:
-        tar.extractall(folder, filter="data")
+        tar.extractall(folder)  # ours: git made it
     return folder / "src"
 
 
