@@ -65,6 +65,7 @@ class LocalSageMaker:
         try:
             self.client.create_training_job(**job.request())
         except RuntimeError as cause:  # the SDK's: "Process exited with code: 1"
+            sys.stdout.flush()  # what the SDK wrote of the containers comes before the reason
             reason = failure_of(output / "output.tar.gz") or str(cause)
             (output / "model.tar.gz").unlink(missing_ok=True)  # the SDK packs what there is
             raise RunError(f"The job {job.name} failed: {reason}") from cause
