@@ -127,13 +127,16 @@ def parse_trailer(head: Head, data: bytes) -> None:
 def check_beginning(data: bytes | bytearray) -> None:
     """Refuse the beginning of a head that cannot become one, without waiting for the rest.
 
+    What can never be a head is told before what is too long, and looked for as far as a head may
+    go: so the answer is the same however the bytes arrive.
+
     Raises:
         Refused: as bytes of another protocol, or lines that end in LF alone, or too many.
     """
+    if NEVER_A_HEAD.search(data, 0, MAX_HEAD_BYTES):
+        raise Refused(BAD_REQUEST)
     if len(data) >= MAX_HEAD_BYTES:
         raise Refused(HEADERS_TOO_LONG)
-    if NEVER_A_HEAD.search(data):
-        raise Refused(BAD_REQUEST)
 
 
 def refusal_of(cause: Exception) -> Refusal:
