@@ -72,9 +72,9 @@ class ClassicR3gan(R3gan):
 def classic_discriminator_loss(gan: Gan, batch: Batch) -> Terms:
     """softplus(-D(x)) + softplus(D(G(z))), with the penalties of r3gan."""
     reals = batch["reals"]
-    latents = gan.sample_latents(len(reals), batch["generator"])
+    latents = gan.sample_latents(len(reals), batch["generator"], reals.device)
     with torch.no_grad():
-        fakes = gan.players["generator"](latents.to(reals.device))
+        fakes = gan.players["generator"](latents)
     images = torch.cat([reals, fakes]).requires_grad_()
     logits = gan.players["discriminator"](images)
     of_reals, of_fakes = logits.chunk(2)

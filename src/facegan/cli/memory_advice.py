@@ -17,12 +17,12 @@ def refuse_what_cannot_fit(gan: Any, config: Any, world: Any) -> None:
     Raises:
         RunError: says what is needed and what the GPU has.
     """
-    from facegan.gans.memory import GIB, find_need
+    from facegan.gans.memory import GIB
     from facegan.training.plan import micro_batch_sizes
     from facegan.training.precision import choose_device, choose_dtype
 
     device = choose_device(config.device, world)
-    need = find_need(gan.family, gan.preset_name, gan.preset, gan.image_shape[-1])
+    need = need_of(gan)
     if need is None or device.type != "cuda":
         return
     batch = config.completed_by(gan.preset).batch_size
@@ -38,11 +38,11 @@ def refuse_what_cannot_fit(gan: Any, config: Any, world: Any) -> None:
 
 def say_memory(trainer: Any) -> None:
     """Print what a run needs and what its device has, in a line; nothing if that is unknown."""
-    from facegan.gans.memory import describe_need, find_need
+    from facegan.gans.memory import describe_need
     from facegan.training.plan import micro_batch_sizes
 
     gan = trainer.gan
-    need = find_need(gan.family, gan.preset_name, gan.preset, gan.image_shape[-1])
+    need = need_of(gan)
     if need:
         capacity = memory_of(trainer.device)
         sizes = micro_batch_sizes(gan.family, gan.preset, trainer.batch_size, trainer.world.size)
@@ -56,6 +56,13 @@ def say_memory(trainer: Any) -> None:
                 capacity,
             )
         )
+
+
+def need_of(gan: Any) -> Any:
+    """What a GAN's preset needs at its side; None where that was not counted."""
+    from facegan.gans.memory import find_need
+
+    return find_need(gan.family, gan.preset_name, gan.preset, gan.image_shape[-1])
 
 
 def precision_of(dtype: Any) -> str:
@@ -96,7 +103,6 @@ def fitting_memory(trainer: Any) -> Iterator[None]:
 
 def advice(trainer: Any) -> str:
     """What makes a run fit that did not, with the same result."""
-    from facegan.gans.memory import find_need
     from facegan.training.plan import micro_batch_sizes
 
     gan, world = trainer.gan, trainer.world
@@ -105,7 +111,7 @@ def advice(trainer: Any) -> str:
         for size in micro_batch_sizes(gan.family, gan.preset, trainer.batch_size, world.size)
         if size < trainer.micro_batch
     ]
-    need = find_need(gan.family, gan.preset_name, gan.preset, gan.image_shape[-1])
+    need = need_of(gan)
     halves = [size for size in sizes if size <= trainer.micro_batch / 2] or sizes
     best = halves[0] if halves else None
     if need and halves:

@@ -73,7 +73,7 @@ def all_fit(trainer: "Trainer", size: int) -> bool:
 
 def fits(trainer: "Trainer", size: int) -> bool:
     """Try every phase on two micro-batches of noise, beside all that a step holds."""
-    rows = min(2 * size, trainer.batch_size // trainer.world.size)
+    rows = min(2 * size, trainer.own_images)
     try:
         with unchanged(trainer), holding(moments_to_come(trainer)):
             batch, alone = noise(trainer, rows), Share(0, 1, rows)
@@ -135,7 +135,7 @@ def noise(trainer: "Trainer", rows: int) -> Batch:
     generator = torch.Generator().manual_seed(0)
     batch: Batch = {
         "reals": torch.rand(rows, *gan.image_shape, device=device) * 2 - 1,
-        "latents": gan.sample_latents(rows, generator).to(device),
+        "latents": gan.sample_latents(rows, generator, device),
         "generator": generator,
         "kimg": trainer.kimg,
     }

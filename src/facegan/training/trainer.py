@@ -275,10 +275,9 @@ class Trainer:
         if self.config.mirror:
             whole = mirroring(self.config.seed, self.images_seen, order, len(self.dataset))
             mirrored = self.share.rows(whole)
-        latents = self.gan.sample_latents(self.batch_size // self.world.size, generator)
         batch = {
             "reals": to_float(self.next_reals(indices, mirrored)),
-            "latents": send(latents, self.device),
+            "latents": self.gan.sample_latents(self.own_images, generator, self.device),
             "generator": generator,
             "kimg": self.kimg,
         }
