@@ -1,11 +1,11 @@
-"""gunicorn's settings in the container; their reasons are in serving/gunicorn_settings.py."""
+"""gunicorn's settings in the container; their reasons are in serving/http/gunicorn_settings.py."""
 
 import os
 import sys
 
 from facegan.environment import ServingEnvironment
 from facegan.errors import ConfigError
-from facegan.serving.gunicorn_settings import gunicorn_settings
+from facegan.serving.http.gunicorn_settings import gunicorn_settings
 
 try:
     here = ServingEnvironment.from_mapping(os.environ)

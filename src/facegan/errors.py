@@ -30,8 +30,8 @@
     ├─ CloudError               an AWS call failed (names the action, the resource, the next step)
     └─ EngineError              Docker is missing, may not be used, or failed
 
-Nothing here knows of HTTP or of exit codes: ``serving/app.py`` holds the one table from class to
-status, ``cli/`` the one from class to exit code.
+Nothing here knows of HTTP or of exit codes: ``serving/http/app.py`` holds the one table from class
+to status, ``cli/`` the one from class to exit code.
 """
 
 import difflib

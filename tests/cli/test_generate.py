@@ -12,7 +12,7 @@ from facegan.cli.__main__ import facegan, run_safely
 from facegan.cli.options import parse_seeds
 from facegan.cli.orders import SUFFIXES
 from facegan.client import FaceClient, WSGITransport
-from facegan.serving.app import create_app
+from facegan.serving.http.app import create_app
 from facegan.synthesis import Synthesizer
 from facegan.wire import JSON, NPY, PNG, GenerateRequest, decode_images, read_provenance
 

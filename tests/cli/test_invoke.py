@@ -21,7 +21,7 @@ from facegan.client import FaceClient
 from facegan.cloud import invoke_endpoint
 from facegan.cloud.invoke_endpoint import SageMakerTransport
 from facegan.errors import CloudError, InvocationError
-from facegan.serving.event_stream import EVENT_STREAM, message, payload_parts
+from facegan.serving.http.event_stream import EVENT_STREAM, message, payload_parts
 from facegan.wire import (
     JPEG,
     JSON,

@@ -32,10 +32,10 @@ from facegan.model_files import (
 from facegan.model_files.archive import check_archive
 from facegan.model_files.card import MAX_NUMBER, MAX_SETTING
 from facegan.model_files.folder import digest_of, read_file
+from facegan.serving.http.model_routes import create_models_app
 from facegan.serving.limits import ServingLimits
-from facegan.serving.model_routes import create_models_app
-from facegan.serving.models import ModelRegistry
-from facegan.serving.served import ServingSettings, open_model, settings_of_many
+from facegan.serving.model.registry import ModelRegistry
+from facegan.serving.model.served_model import ServingSettings, open_model, settings_of_many
 from facegan.synthesis import foresee
 
 GENERATOR = {"generator.onnx": "ab" * 32}

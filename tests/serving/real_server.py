@@ -20,7 +20,7 @@ ROOT = Path(__file__).parents[2]
 # not wait for half a minute. An overloaded one has no place for any request but pings.
 SERVE = """
 import os
-import facegan.serving.worker as worker
+import facegan.serving.http.worker as worker
 worker.REQUEST_SECONDS, worker.LINGER_SECONDS = 2.0, 0.5
 if "IS_OVERLOADED" in os.environ:
     worker.WAITING_PER_THREAD = -1

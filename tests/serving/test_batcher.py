@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from facegan.errors import DeadlineMissed, Draining, Overloaded
-from facegan.serving.batcher import Batcher
+from facegan.serving.batching.batcher import Batcher
 from facegan.synthesis import Rows
 
 NEVER = float("inf")
@@ -218,7 +218,7 @@ def test_closing_draws_what_was_accepted_and_takes_nothing_more(painter: Painter
 def test_a_stuck_batch_is_noticed(
     batcher: Batcher, painter: Painter, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("facegan.serving.batcher.STUCK_SECONDS", 0.05)
+    monkeypatch.setattr("facegan.serving.batching.batcher.STUCK_SECONDS", 0.05)
     painter.gate.clear()
     with ThreadPoolExecutor(1) as pool:
         pool.submit(batcher.draw, rows(1), NEVER)

@@ -10,7 +10,7 @@ import pytest
 from werkzeug.test import TestResponse
 
 from facegan.errors import Overloaded, RequestTooLarge
-from facegan.serving import queueing
+from facegan.serving.batching.exclusive_queue import LARGE_BYTES, MAX_PARSING, parsing
 from facegan.serving.handler import Patience
 from facegan.serving.limits import PLAIN_BYTES, ServingLimits
 from facegan.wire import CSV, JSON, JSON_LINES, NPY, json_lines, request_codecs
@@ -85,26 +85,29 @@ def test_the_bound_grows_with_what_the_model_needs(names: int) -> None:
 
 def test_large_bodies_are_parsed_one_at_a_time_and_few_wait() -> None:
     inside, most, refused = 0, 0, 0
-    lock = threading.Lock()
+    lock, queue_is_full = threading.Lock(), threading.Event()
 
     def parse() -> None:
         nonlocal inside, most, refused
         try:
-            with queueing.parsing(queueing.LARGE_BYTES, Patience(time.monotonic() + 20)):
+            with parsing(LARGE_BYTES, Patience(time.monotonic() + 20)):
                 with lock:
                     inside += 1
                     most = max(most, inside)
+                queue_is_full.wait(5)  # the first holds its turn until all others came
                 time.sleep(0.02)
                 with lock:
                     inside -= 1
         except Overloaded:
             with lock:
                 refused += 1
+                if refused == 4:
+                    queue_is_full.set()
 
-    callers = [threading.Thread(target=parse) for _ in range(queueing.MAX_PARSING + 4)]
+    callers = [threading.Thread(target=parse) for _ in range(MAX_PARSING + 4)]
     for caller in callers:
         caller.start()
-    with queueing.parsing(queueing.LARGE_BYTES - 1, Patience(time.monotonic())):
+    with parsing(LARGE_BYTES - 1, Patience(time.monotonic())):
         pass  # a small one waits for nobody
     for caller in callers:
         caller.join()

@@ -6,7 +6,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from facegan.serving.gunicorn_settings import gunicorn_settings
+from facegan.serving.http.gunicorn_settings import gunicorn_settings
 
 SERVE_WITHOUT = """
 import sys
@@ -37,7 +37,7 @@ assert not heavy & set(sys.modules), heavy & set(sys.modules)
 READ_SETTINGS = """
 import sys
 from facegan.environment import ServingEnvironment
-from facegan.serving.gunicorn_settings import gunicorn_settings
+from facegan.serving.http.gunicorn_settings import gunicorn_settings
 gunicorn_settings("0.0.0.0", 8080, 16)
 assert not {"torch", "flask", "numpy"} & set(sys.modules), "the master must stay light"
 """

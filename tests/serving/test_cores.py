@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from facegan.serving.cores import quota_of, usable_cores
+from facegan.serving.model.cores import quota_of, usable_cores
 
 ALL = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
 MOUNT = "sys/fs/cgroup/"

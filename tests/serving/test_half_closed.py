@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from real_server import PING, Server, request, running
 
-from facegan.serving.gathering import GatheringSocket
+from facegan.serving.http.buffered_socket import GatheringSocket
 
 MANY = json.dumps({"seeds": list(range(64))}).encode()
 REPLY = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"

@@ -15,8 +15,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from real_server import PING, Reply, Server, receive, running
 
-from facegan.serving.http_head import MAX_HEAD_BYTES, check_beginning
-from facegan.serving.refusals import Refused
+from facegan.serving.http.head import MAX_HEAD_BYTES, check_beginning
+from facegan.serving.http.refusals import Refused
 
 SMUGGLED = PING
 LAST_PING = b"GET /ping HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n"

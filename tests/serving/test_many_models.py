@@ -23,10 +23,10 @@ from werkzeug.test import TestResponse
 from facegan.artifact import load_artifact, save_artifact
 from facegan.errors import ConfigError
 from facegan.gans import build_gan
+from facegan.serving.http.model_routes import create_models_app
 from facegan.serving.limits import ServingLimits
-from facegan.serving.model_routes import create_models_app
-from facegan.serving.models import ModelRegistry
-from facegan.serving.served import Served, ServingSettings, open_model, settings_of_many
+from facegan.serving.model.registry import ModelRegistry
+from facegan.serving.model.served_model import Served, ServingSettings, open_model, settings_of_many
 from facegan.synthesis import Footprint, Rows, Synthesizer
 from facegan.wire import JSON, JSON_LINES, NPY, decode_images
 

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from facegan.serving.memory import memory_limit, model_memory
+from facegan.serving.model.memory import memory_limit, model_memory
 
 GIB = 2**30
 

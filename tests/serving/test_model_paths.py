@@ -7,7 +7,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from facegan.errors import RequestError, UnknownModel
-from facegan.serving.model_paths import check_name, model_folder
+from facegan.serving.model.paths import check_name, model_folder
 
 PARTS = st.sampled_from(["a", "model", "..", ".", "", "models", "secret", "\0", "~", "%2e%2e", "…"])
 

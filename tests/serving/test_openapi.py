@@ -20,11 +20,11 @@ from schemathesis import GenerationMode
 from schemathesis.specs.openapi import checks
 
 from facegan.serving import create_app
-from facegan.serving.app import STATUS
+from facegan.serving.http.app import STATUS
+from facegan.serving.http.model_routes import create_models_app
 from facegan.serving.limits import ServingLimits
-from facegan.serving.model_routes import create_models_app
-from facegan.serving.models import ModelRegistry
-from facegan.serving.served import ServingSettings, open_model, settings_of_many
+from facegan.serving.model.registry import ModelRegistry
+from facegan.serving.model.served_model import ServingSettings, open_model, settings_of_many
 from facegan.wire import CSV, IMAGE_CODECS, JSON_LINES, NPY, REQUEST_TYPES
 from facegan.wire.generate_request import GenerateRequest
 

@@ -19,7 +19,7 @@ from facegan.artifact import load_artifact
 from facegan.errors import OwnCodeError
 from facegan.serving import create_app
 from facegan.serving.limits import ServingLimits
-from facegan.serving.served import Served, ServingSettings, open_model
+from facegan.serving.model.served_model import Served, ServingSettings, open_model
 from facegan.synthesis import Synthesizer
 from facegan.wire import JSON, NPY, PNG, decode_images, read_provenance
 
@@ -547,7 +547,7 @@ def test_a_stuck_predict_fn_makes_the_server_unwell(
     serve: Serve, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Nothing can end it but a new process."""
-    monkeypatch.setattr("facegan.serving.queueing.STUCK_SECONDS", 0.02)
+    monkeypatch.setattr("facegan.serving.batching.exclusive_queue.STUCK_SECONDS", 0.02)
     client = serve(SLOW.format(parallel=False).replace("0.05", "0.5"))
     with ThreadPoolExecutor(1) as callers:
         reply = callers.submit(ask, client.application.test_client())

@@ -20,7 +20,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from real_server import ONE, PING, Reply, Server, read_reply, refused, request, running
 
-from facegan.serving.worker import PatientWorker
+from facegan.serving.http.worker import PatientWorker
 
 MANY = 100  # callers at once; the server has 8 threads
 

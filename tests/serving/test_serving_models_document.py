@@ -9,7 +9,7 @@ import pytest
 from flask.testing import FlaskClient
 
 from facegan.serving import create_app
-from facegan.serving.served import ServingSettings, open_model
+from facegan.serving.model.served_model import ServingSettings, open_model
 
 DOCUMENT = Path(__file__).parents[2] / "docs" / "serving-models.md"
 

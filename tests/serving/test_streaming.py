@@ -17,7 +17,7 @@ from werkzeug.test import TestResponse
 from facegan.artifact import Artifact
 from facegan.errors import InvocationError, Overloaded, RequestError
 from facegan.serving import create_app
-from facegan.serving.event_stream import payload_parts
+from facegan.serving.http.event_stream import payload_parts
 from facegan.serving.limits import ServingLimits
 from facegan.serving.streaming import (
     answer_lines,

@@ -17,10 +17,10 @@ from gunicorn.config import Config
 from hypothesis import given
 from hypothesis import strategies as st
 
-from facegan.serving.gathering import GatheringSocket
-from facegan.serving.gunicorn_settings import gunicorn_settings
-from facegan.serving.http_head import headers_of, parse_head
-from facegan.serving.refusals import (
+from facegan.serving.http.buffered_socket import GatheringSocket
+from facegan.serving.http.gunicorn_settings import gunicorn_settings
+from facegan.serving.http.head import headers_of, parse_head
+from facegan.serving.http.refusals import (
     BAD_REQUEST,
     ENDING,
     OVERLOADED,
@@ -29,9 +29,9 @@ from facegan.serving.refusals import (
     Refused,
     encode_refusal,
 )
+from facegan.serving.http.worker import PatientWorker
 from facegan.serving.telemetry import install_telemetry
 from facegan.serving.telemetry.logs import REQUEST_ID, REQUESTS, JsonFormatter
-from facegan.serving.worker import PatientWorker
 
 TESTED = (27, 0)  # gunicorn's version, its first two numbers
 CUSTOM = "X-Amzn-SageMaker-Custom-Attributes"

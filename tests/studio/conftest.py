@@ -15,7 +15,7 @@ from PIL import Image
 from studio_helpers import free_port
 
 from facegan.client import WSGITransport
-from facegan.serving.app import create_app
+from facegan.serving.http.app import create_app
 from facegan.studio import Studio
 from facegan.synthesis import Synthesizer, open_synthesizer
 

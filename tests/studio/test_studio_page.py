@@ -394,7 +394,7 @@ def test_an_endpoint_behind_http_is_the_same_page(
     from wsgiref.simple_server import WSGIRequestHandler, make_server
 
     from facegan.client import HttpTransport
-    from facegan.serving.app import create_app
+    from facegan.serving.http.app import create_app
     from facegan.synthesis import open_synthesizer
 
     class Silent(WSGIRequestHandler):

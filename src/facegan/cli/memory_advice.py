@@ -76,7 +76,7 @@ def memory_of(device: Any) -> float:
 
     if device.type == "cuda":
         return float(torch.cuda.mem_get_info(device)[1])
-    from facegan.serving.memory import memory_limit
+    from facegan.serving.model.memory import memory_limit
 
     return float(memory_limit())
 

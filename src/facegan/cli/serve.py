@@ -142,7 +142,7 @@ class FaceServer(BaseApplication):  # type: ignore[misc]  # gunicorn has no type
 
     def load_config(self) -> None:
         """gunicorn asks for its settings."""
-        from facegan.serving.gunicorn_settings import gunicorn_settings
+        from facegan.serving.http.gunicorn_settings import gunicorn_settings
 
         here = self.environment
         own: dict[str, Any] = {"when_ready": lambda arbiter: self.say_ready()}
@@ -193,7 +193,7 @@ def check_model(source: Path, own_code: bool) -> str:
 
     if (source / OWN_CODE).is_file():
         if not own_code:
-            from facegan.serving.own_code import find_own_code
+            from facegan.serving.custom_code.script import find_own_code
 
             find_own_code(source, is_allowed=False, is_private=False)  # raises
         return f"a model by its own {OWN_CODE}"

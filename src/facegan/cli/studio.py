@@ -144,7 +144,7 @@ def transport_of(model: Path) -> Transport:
     from facegan.client import WSGITransport
 
     try:
-        from facegan.serving.app import create_app
+        from facegan.serving.http.app import create_app
         from facegan.serving.telemetry.logs import REQUESTS
     except ImportError as cause:
         raise ServeError(

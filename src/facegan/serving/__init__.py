@@ -3,7 +3,7 @@
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from facegan.serving.app import create_app
+    from facegan.serving.http.app import create_app
 
 __all__ = ["create_app"]
 
@@ -11,7 +11,7 @@ __all__ = ["create_app"]
 def __getattr__(name: str) -> Any:
     """Import the app when it is asked for: gunicorn's master reads its settings without torch."""
     if name == "create_app":
-        from facegan.serving.app import create_app
+        from facegan.serving.http.app import create_app
 
         return create_app
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -16,8 +16,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from facegan.errors import ConfigError
+from facegan.serving.batching.exclusive_queue import parsing
 from facegan.serving.limits import MAX_LATENT_DIM, ServingLimits
-from facegan.serving.queueing import parsing
 from facegan.serving.telemetry import note
 from facegan.synthesis import Rows, Synthesizer, open_synthesizer
 from facegan.wire import (

@@ -5,15 +5,15 @@ from pathlib import Path
 import flask
 
 from facegan.environment import ServingEnvironment
-from facegan.serving.app import create_app
-from facegan.serving.cores import usable_cores
+from facegan.serving.custom_code.script import has_own_code
+from facegan.serving.http.app import create_app
+from facegan.serving.http.model_routes import create_models_app
 from facegan.serving.limits import ServingLimits
-from facegan.serving.loading import load_within
-from facegan.serving.memory import model_memory
-from facegan.serving.model_routes import create_models_app
-from facegan.serving.models import ModelRegistry
-from facegan.serving.own_code import has_own_code
-from facegan.serving.served import ServingSettings, open_model, settings_of_many
+from facegan.serving.model.cores import usable_cores
+from facegan.serving.model.loading import load_within
+from facegan.serving.model.memory import model_memory
+from facegan.serving.model.registry import ModelRegistry
+from facegan.serving.model.served_model import ServingSettings, open_model, settings_of_many
 from facegan.synthesis import Drawing, foresee
 
 

@@ -11,9 +11,9 @@ import logging
 from collections.abc import Callable, Iterable, Iterator, Sequence
 
 from facegan.errors import FaceGANError, RequestError, RequestTooLarge
+from facegan.serving.batching.exclusive_queue import parsing
 from facegan.serving.handler import FaceHandler, Patience, provenance_of, rows_of, size_of
 from facegan.serving.limits import ServingLimits
-from facegan.serving.queueing import parsing
 from facegan.serving.telemetry import note
 from facegan.synthesis import Rows, Synthesizer
 from facegan.wire import (

@@ -7,7 +7,7 @@ from typing import Any
 
 from gunicorn.glogging import Logger
 
-from facegan.serving.quick_start import pause_collector, resume_collector
+from facegan.serving.http.gc_tuning import pause_collector, resume_collector
 from facegan.serving.telemetry.logs import set_up_logging
 
 MEMORY_FOLDER = Path("/dev/shm")
@@ -30,7 +30,7 @@ def gunicorn_settings(
         # One copy of the model. torch lets other threads run while it computes, as zlib does while
         # it packs a PNG, so a second process would double the memory and fight for the same cores.
         "workers": 1,
-        "worker_class": "facegan.serving.worker.PatientWorker",
+        "worker_class": "facegan.serving.http.worker.PatientWorker",
         "threads": threads,
         # Open connections; half of the files that may be open, as the model and logs need some too.
         "worker_connections": max(threads + 16, min(1000, open_files() // 2)),

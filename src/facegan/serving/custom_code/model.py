@@ -6,8 +6,8 @@ from typing import Any
 
 from facegan.errors import FaceGANError, OwnCodeError
 from facegan.model_files import CARD_NAME, read_card
-from facegan.serving.own_code import FOLDER, PROGRAM, OwnCode
-from facegan.serving.own_context import OwnContext
+from facegan.serving.custom_code.context import OwnContext
+from facegan.serving.custom_code.script import FOLDER, PROGRAM, OwnCode
 from facegan.synthesis import Drawing, Synthesizer
 from facegan.synthesis.opening import synthesizer_of
 

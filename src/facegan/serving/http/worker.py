@@ -3,8 +3,8 @@
 Seen of gunicorn 27.0.1's own (gthread, 16 threads): 20 callers who send half a head or half a body
 and wait hold all threads for ever, and ``GET /ping`` with them; 20 callers who ask for
 ``Connection: close`` and do not close themselves hold the main loop for 40 s, as it lingers 2 s
-over each. Here the main loop gathers requests (``gathering.py``) and parses their heads
-(``http_head.py``), threads only get whole ones, pings have threads of their own, and lingering is
+over each. Here the main loop gathers requests (``buffered_socket.py``) and parses their heads
+(``head.py``), threads only get whole ones, pings have threads of their own, and lingering is
 the poller's business too.
 """
 
@@ -20,10 +20,9 @@ from typing import Any
 
 from gunicorn.workers.gthread import STOP_KEEPALIVE_LINGER, TConn, ThreadWorker
 
-from facegan.serving.ending import EXTENSION, Ending
-from facegan.serving.gathering import GatheringSocket
-from facegan.serving.http_head import Head, headers_of, parse_head
-from facegan.serving.refusals import (
+from facegan.serving.http.buffered_socket import GatheringSocket
+from facegan.serving.http.head import Head, headers_of, parse_head
+from facegan.serving.http.refusals import (
     ENDING,
     FAILED,
     OVERLOADED,
@@ -33,6 +32,7 @@ from facegan.serving.refusals import (
     busy,
     encode_refusal,
 )
+from facegan.serving.http.shutdown import EXTENSION, Ending
 
 REQUEST_SECONDS = 30.0  # for a connection's first byte; from a request's first byte to its last
 PATIENCE_SECONDS = 20.0  # of a thread, for a caller who does not read its reply

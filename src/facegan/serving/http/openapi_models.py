@@ -5,8 +5,7 @@ from collections.abc import Mapping
 from pydantic import BaseModel, ConfigDict, Field
 
 from facegan.errors import FaceGANError
-from facegan.serving.limits import ServingLimits
-from facegan.serving.openapi import (
+from facegan.serving.http.openapi import (
     Door,
     Json,
     document,
@@ -15,6 +14,7 @@ from facegan.serving.openapi import (
     refusals,
     reply,
 )
+from facegan.serving.limits import ServingLimits
 from facegan.wire import JSON
 
 # Any of our models; each may have code of its own, which no document knows.

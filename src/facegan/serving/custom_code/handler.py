@@ -24,12 +24,12 @@ from facegan.errors import (
     UnsupportedContentType,
     first_line,
 )
-from facegan.serving.batcher import Batcher, Images
+from facegan.serving.batching.batcher import Batcher, Images
+from facegan.serving.batching.exclusive_queue import OneAtATime
+from facegan.serving.custom_code.context import OwnContext
+from facegan.serving.custom_code.script import OwnCode
+from facegan.serving.custom_code.values import as_faces, as_request, favourite, reply_of
 from facegan.serving.handler import FaceHandler, Patience
-from facegan.serving.own_code import OwnCode
-from facegan.serving.own_context import OwnContext
-from facegan.serving.own_values import as_faces, as_request, favourite, reply_of
-from facegan.serving.queueing import OneAtATime
 from facegan.serving.telemetry import request_id
 from facegan.synthesis import Rows, Synthesizer
 from facegan.wire import CSV, JSON, GenerateRequest, bare_type

@@ -10,7 +10,7 @@ from collections.abc import Callable
 
 from gunicorn.http.body import CHUNK_EXT_RE
 
-from facegan.serving.http_head import (
+from facegan.serving.http.head import (
     HEAD_END,
     MAX_HEAD_BYTES,
     NEVER_A_HEAD,
@@ -18,7 +18,7 @@ from facegan.serving.http_head import (
     check_beginning,
     parse_trailer,
 )
-from facegan.serving.refusals import BAD_CHUNKS, BAD_REQUEST, CUT_SHORT, Refused, too_large
+from facegan.serving.http.refusals import BAD_CHUNKS, BAD_REQUEST, CUT_SHORT, Refused, too_large
 
 BLOCK_BYTES = 256 * 1024  # read at once from one connection, so that others get their turn
 CHUNK_LINE = re.compile(rb"([0-9A-Fa-f]{1,15})(?:[ \t]*(;.*))?", re.DOTALL)

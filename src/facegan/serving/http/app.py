@@ -20,21 +20,21 @@ from facegan.errors import (
     UnknownModel,
     UnsupportedContentType,
 )
-from facegan.serving.batcher import Batcher
-from facegan.serving.contract import (
+from facegan.serving.batching.batcher import Batcher
+from facegan.serving.custom_code.handler import OwnRefusal
+from facegan.serving.handler import OFFERED, Patience
+from facegan.serving.http.buffered_socket import GatheringSocket
+from facegan.serving.http.contract import (
     door_of_served,
     execution_parameters,
     install_contract,
     routes_of,
 )
-from facegan.serving.ending import EXTENSION, Ending
-from facegan.serving.event_stream import install_event_stream
-from facegan.serving.gathering import GatheringSocket
-from facegan.serving.handler import OFFERED, Patience
+from facegan.serving.http.event_stream import install_event_stream
+from facegan.serving.http.openapi import openapi_document
+from facegan.serving.http.shutdown import EXTENSION, Ending
 from facegan.serving.limits import ServingLimits
-from facegan.serving.openapi import openapi_document
-from facegan.serving.own_handler import OwnRefusal
-from facegan.serving.served import Served, ServingSettings, plain_batcher, serve
+from facegan.serving.model.served_model import Served, ServingSettings, plain_batcher, serve
 from facegan.serving.streaming import as_a_stream
 from facegan.serving.telemetry import Telemetry, install_telemetry, note, request_id
 from facegan.synthesis import Synthesizer

@@ -15,7 +15,7 @@ from gunicorn.http.body import ChunkedReader
 from gunicorn.http.message import TOKEN_RE, Request
 from gunicorn.http.unreader import IterUnreader
 
-from facegan.serving.refusals import (
+from facegan.serving.http.refusals import (
     BAD_REQUEST,
     EXPECTATION,
     HEADERS_TOO_LONG,

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from facegan.errors import Draining, MemoryExceeded, ModelLoaded, UnknownModel
-from facegan.serving.served import Served
+from facegan.serving.model.served_model import Served
 from facegan.synthesis import Footprint
 
 MIB = 2**20

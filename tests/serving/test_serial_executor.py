@@ -6,7 +6,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from facegan.serving.turns import Turns
+from facegan.serving.batching.serial_executor import Turns
 
 
 def test_functions_run_one_at_a_time_in_order() -> None:

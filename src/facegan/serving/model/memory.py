@@ -4,7 +4,7 @@ import os
 from collections.abc import Iterator
 from pathlib import Path
 
-from facegan.serving.cgroups import groups_of, lines_of, numbers_in
+from facegan.serving.model.cgroups import groups_of, lines_of, numbers_in
 
 # Of all memory, for requests, replies, encoders, and what an allocator keeps.
 RESERVED_SHARE = 0.1

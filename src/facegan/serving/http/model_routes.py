@@ -21,13 +21,13 @@ from facegan.errors import (
     UnsupportedContentType,
     is_out_of_memory,
 )
-from facegan.serving.app import STATUS, read_body, respond, watched_app
-from facegan.serving.contract import execution_parameters, install_contract, routes_of
+from facegan.serving.http.app import STATUS, read_body, respond, watched_app
+from facegan.serving.http.contract import execution_parameters, install_contract, routes_of
+from facegan.serving.http.openapi_models import openapi_of_models
 from facegan.serving.limits import ServingLimits
-from facegan.serving.loaded import Loaded
-from facegan.serving.model_paths import check_name
-from facegan.serving.models import ModelRegistry
-from facegan.serving.openapi_models import openapi_of_models
+from facegan.serving.model.paths import check_name
+from facegan.serving.model.registry import ModelRegistry
+from facegan.serving.model.registry_entry import Loaded
 from facegan.wire import JSON, bare_type
 from facegan.wire.request_codecs import unique_fields
 

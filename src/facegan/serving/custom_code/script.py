@@ -17,7 +17,7 @@ from types import ModuleType
 from typing import Any
 
 from facegan.errors import OwnCodeError
-from facegan.serving.own_imports import PrivateImports
+from facegan.serving.custom_code.imports import PrivateImports
 
 log = logging.getLogger(__name__)
 

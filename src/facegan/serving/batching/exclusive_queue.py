@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from facegan.errors import DeadlineMissed, Overloaded
-from facegan.serving.batcher import STUCK_SECONDS
+from facegan.serving.batching.batcher import STUCK_SECONDS
 
 if TYPE_CHECKING:
     from facegan.serving.handler import Patience

@@ -15,8 +15,10 @@ from concurrent.futures import Future
 from pathlib import Path
 
 from facegan.errors import LoadTimeout, Overloaded, RequestError, is_out_of_memory
-from facegan.serving.batcher import BatchObserver, Unobserved
-from facegan.serving.loaded import (
+from facegan.serving.batching.batcher import BatchObserver, Unobserved
+from facegan.serving.model.loading import load_within
+from facegan.serving.model.paths import model_folder
+from facegan.serving.model.registry_entry import (
     Entry,
     Loaded,
     about_to_end,
@@ -27,9 +29,7 @@ from facegan.serving.loaded import (
     taken,
     unknown,
 )
-from facegan.serving.loading import load_within
-from facegan.serving.model_paths import model_folder
-from facegan.serving.served import Served
+from facegan.serving.model.served_model import Served
 from facegan.synthesis import Footprint, foresee
 
 log = logging.getLogger(__name__)

@@ -5,9 +5,9 @@ from typing import Any
 
 import flask
 
+from facegan.serving.http.openapi import Door, door_of
 from facegan.serving.limits import ServingLimits
-from facegan.serving.openapi import Door, door_of
-from facegan.serving.served import Served
+from facegan.serving.model.served_model import Served
 
 Parameters = dict[str, int | str]
 MIB = 2**20

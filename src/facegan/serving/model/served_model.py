@@ -6,14 +6,14 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from facegan.model_files import ModelCard
-from facegan.serving.batcher import Batcher, BatchObserver
+from facegan.serving.batching.batcher import Batcher, BatchObserver
+from facegan.serving.batching.serial_executor import Turns
+from facegan.serving.custom_code.handler import OwnHandler
+from facegan.serving.custom_code.model import as_synthesizer, run_model_fn
+from facegan.serving.custom_code.script import OwnCode, find_own_code
 from facegan.serving.handler import FaceHandler, Paint, Patience, writable_type
 from facegan.serving.limits import ServingLimits
-from facegan.serving.own_code import OwnCode, find_own_code
-from facegan.serving.own_handler import OwnHandler
-from facegan.serving.own_model import as_synthesizer, run_model_fn
 from facegan.serving.streaming import Draw, answer
-from facegan.serving.turns import Turns
 from facegan.synthesis import Drawing, Synthesizer, open_synthesizer
 from facegan.wire import PNG, GenerateRequest
 

@@ -1,0 +1,1 @@
+"""The HTTP server: app, routes, refusals, OpenAPI, and gunicorn with its worker."""
