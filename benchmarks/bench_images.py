@@ -27,7 +27,7 @@ from facegan import __version__
 from facegan.artifact import save_artifact
 from facegan.data.toy_faces import write_toy_faces
 from facegan.docker_engine import Docker
-from facegan.errors import EngineError, FaceGANError
+from facegan.errors import DockerError, FaceGANError
 from facegan.export import export_graphs
 from facegan.gans import build_gan
 
@@ -38,8 +38,8 @@ GAN = ("dcgan", "toy32", (3, 32, 32))
 def size_mb(docker: Docker, image: str) -> float | None:
     """An image's size, or None where it is not."""
     try:
-        return int(docker.ask("image", "inspect", "--format", "{{.Size}}", image)) / 1e6
-    except EngineError:
+        return int(docker.output("image", "inspect", "--format", "{{.Size}}", image)) / 1e6
+    except DockerError:
         return None
 
 
@@ -63,7 +63,7 @@ def rebuild_seconds(docker: Docker, variant: str, bases: list[str]) -> float:
         for image in ("training", "inference"):
             file = f"--file={ROOT / 'docker' / image}.Dockerfile"
             words = ["build", "--quiet", file, *arguments(image, asked), str(ROOT)]
-            docker.follow(words, f"Building {image}", lambda _: None)
+            docker.stream(words, f"Building {image}", lambda _: None)
         return time.perf_counter() - begun
 
 

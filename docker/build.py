@@ -14,7 +14,7 @@ from pathlib import Path
 
 from facegan import __version__
 from facegan.docker_engine import Docker
-from facegan.errors import EngineError, FaceGANError
+from facegan.errors import DockerError, FaceGANError
 
 ROOT = Path(__file__).parents[1]
 IMAGES = ("training", "inference")
@@ -87,7 +87,7 @@ def arguments(image: str, asked: argparse.Namespace) -> Iterator[str]:
     for name, file in (("ca", asked.ca), ("pip_conf", asked.pip_conf)):
         if file:
             if not Path(file).is_file():
-                raise EngineError(
+                raise DockerError(
                     f"{file}: there is no such file.", f"It is to be the secret {name}."
                 )
             yield f"--secret=id={name},src={file}"
@@ -101,8 +101,8 @@ def build(docker: Docker, image: str, asked: argparse.Namespace) -> None:
     names = tags(image, asked.variant)
     words = ["build", "--progress=plain", f"--file={ROOT / 'docker' / image}.Dockerfile"]
     words += [*arguments(image, asked), *(f"--tag={name}" for name in names), str(ROOT)]
-    docker.follow(words, f"Building {names[0]}", lambda line: print(line, file=sys.stderr))
-    size = int(docker.ask("image", "inspect", "--format", "{{.Size}}", names[0]))
+    docker.stream(words, f"Building {names[0]}", lambda line: print(line, file=sys.stderr))
+    size = int(docker.output("image", "inspect", "--format", "{{.Size}}", names[0]))
     print(f"{' '.join(names)}: {size / 1e6:,.0f} MB")
 
 

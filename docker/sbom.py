@@ -42,7 +42,7 @@ def main() -> None:
         name = tags(image, asked.variant)[0]
         packages = asked.out / f"{image}-{asked.variant}.txt"
         options = ("--rm", "--network=none", "--entrypoint=python")
-        packages.write_text(docker.ask("run", *options, name, "-c", LIST, doing=name) + "\n")
+        packages.write_text(docker.output("run", *options, name, "-c", LIST, doing=name) + "\n")
         bill = packages.with_suffix(".cdx.json")
         if run("cyclonedx_py", "requirements", "--output-file", str(bill), str(packages)):
             sys.exit("Error: no bill of materials. pip install cyclonedx-bom pip-audit")

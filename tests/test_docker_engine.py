@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from facegan.docker_engine import Docker, explained
-from facegan.errors import EngineError
+from facegan.docker_engine import Docker, as_docker_error
+from facegan.errors import DockerError
 
 WHAT_WAS_SAID = [
     ("write /x: no space left on device", "The disk is full.*docker system prune"),
@@ -39,10 +39,10 @@ WHAT_WAS_SAID = [
 
 @pytest.mark.parametrize(("said", "meaning"), WHAT_WAS_SAID)
 def test_what_docker_says_becomes_a_line_with_the_mend(said: str, meaning: str) -> None:
-    told = str(explained(f"Step 1\n{said}", "Building"))
+    told = str(as_docker_error(f"Step 1\n{said}", "Building"))
     assert told.startswith("Building")
-    with pytest.raises(EngineError, match=meaning):
-        raise explained(f"Step 1\n{said}", "Building")
+    with pytest.raises(DockerError, match=meaning):
+        raise as_docker_error(f"Step 1\n{said}", "Building")
 
 
 def client(folder: Path, script: str) -> str:
@@ -54,9 +54,9 @@ def client(folder: Path, script: str) -> str:
 
 
 def test_no_docker_is_said(tmp_path: Path) -> None:
-    with pytest.raises(EngineError, match=r"Docker is not installed.*apt-get install docker.io"):
+    with pytest.raises(DockerError, match=r"Docker is not installed.*apt-get install docker.io"):
         Docker({"PATH": str(tmp_path)})
-    with pytest.raises(EngineError, match=r"no program 'podman' \(DOCKER\)"):
+    with pytest.raises(DockerError, match=r"no program 'podman' \(DOCKER\)"):
         Docker({"PATH": str(tmp_path), "DOCKER": "podman"})
 
 
@@ -70,7 +70,7 @@ def test_a_client_that_builds_is_taken_before_one_that_does_not(tmp_path: Path) 
 
 def test_an_image_of_another_architecture_is_named_before_it_is_started(tmp_path: Path) -> None:
     folder = client(tmp_path / "a", '[ "$1" = version ] && echo amd64 || echo arm64')
-    with pytest.raises(EngineError, match=r"facegan:1 was built for arm64.*is amd64"):
+    with pytest.raises(DockerError, match=r"facegan:1 was built for arm64.*is amd64"):
         Docker({"PATH": folder}).check_architecture("facegan:1")
 
 
@@ -79,6 +79,6 @@ def test_a_long_commands_lines_are_told_as_they_come_and_explain_its_failure(
 ) -> None:
     folder = client(tmp_path / "a", "echo one; echo 'no space left on device' >&2; exit 1")
     told: list[str] = []
-    with pytest.raises(EngineError, match="Building: The disk is full"):
-        Docker({"PATH": folder}).follow(["build"], "Building", told.append)
+    with pytest.raises(DockerError, match="Building: The disk is full"):
+        Docker({"PATH": folder}).stream(["build"], "Building", told.append)
     assert told == ["one", "no space left on device"]

@@ -18,8 +18,8 @@ from PIL import Image
 
 from facegan.artifact import save_artifact
 from facegan.cli.__main__ import facegan, run_safely
+from facegan.cli.face_output import parse_output
 from facegan.cli.options import face_options
-from facegan.cli.orders import take_order
 from facegan.client.face_client import request_of
 from facegan.errors import RequestError
 from facegan.gans import build_gan
@@ -111,7 +111,7 @@ def asked(*words: str) -> list[int | str] | str:
     @click.command()
     @face_options
     def command(mix_layers: None, **faces: object) -> None:
-        found.append(take_order(**faces, mix_layers=mix_layers).request.classes or [])
+        found.append(parse_output(**faces, mix_layers=mix_layers).request.classes or [])
 
     said = CliRunner().invoke(command, [*words, "--out", "a.png"])
     return found[0] if found else said.output

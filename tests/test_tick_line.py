@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from facegan.cli.__main__ import facegan, run_safely
 from facegan.data import ImageFolderDataset
 from facegan.gans import Gan
-from facegan.tick_line import FIGURES, METRIC_DEFINITIONS, tick_line
+from facegan.tick_line import METRIC_DEFINITIONS, TICK_METRICS, tick_line
 from facegan.training import Trainer, TrainingConfig
 
 
@@ -22,7 +22,7 @@ def read_back(line: str) -> dict[str, float]:
     return {name: float(match[1]) for name, match in found.items() if match}
 
 
-@given(st.dictionaries(st.sampled_from(sorted(FIGURES)), st.floats(), min_size=1))
+@given(st.dictionaries(st.sampled_from(sorted(TICK_METRICS)), st.floats(), min_size=1))
 def test_any_number_of_any_figure_is_read_back(figures: dict[str, float]) -> None:
     read = read_back(f"2026-11-23 10:00:00 {tick_line(figures)}")
     assert read.keys() == figures.keys()
@@ -42,7 +42,7 @@ def test_a_name_inside_another_is_not_taken_for_it() -> None:
 def test_every_figure_of_every_family_is_declared(
     family: str, tiny_gan: Callable[..., Gan], dataset: ImageFolderDataset
 ) -> None:
-    """A family with a new loss term fails here until the term has its row in FIGURES."""
+    """A family with a new loss term fails here until the term has its row in TICK_METRICS."""
     ticks: list[Mapping[str, float]] = []
     config = TrainingConfig(total_kimg=0.032, batch_size=16, tick_kimg=0.016, precision="fp32")
     Trainer(tiny_gan(family), dataset, config, on_tick=lambda _, told: ticks.append(told)).run()

@@ -6,7 +6,7 @@ import shutil
 import subprocess
 from collections.abc import Callable, Iterator, Mapping, Sequence
 
-from facegan.errors import EngineError
+from facegan.errors import DockerError
 
 INSTALL = "Install it: https://docs.docker.com/engine/install (Debian: apt-get install docker.io)."
 LINES_KEPT = 400  # of a command's output, to find the reason in
@@ -81,7 +81,7 @@ MEANINGS = [
 ]
 
 
-def explained(output: str, doing: str) -> EngineError:
+def as_docker_error(output: str, doing: str) -> DockerError:
     """What went wrong, from all that a failed command said.
 
     Args:
@@ -91,26 +91,26 @@ def explained(output: str, doing: str) -> EngineError:
     for pattern, message, hint in MEANINGS:
         if found := re.search(pattern, output, re.IGNORECASE):
             thing = found.groupdict().get("thing") or ""
-            return EngineError(f"{doing}: {message.format(thing=thing)}", hint)
+            return DockerError(f"{doing}: {message.format(thing=thing)}", hint)
     said = [line.strip() for line in output.splitlines() if line.strip()]
-    return EngineError(f"{doing} failed: {said[-1] if said else 'Docker said nothing.'}")
+    return DockerError(f"{doing} failed: {said[-1] if said else 'Docker said nothing.'}")
 
 
 def find_client(environment: Mapping[str, str]) -> str:
     """The client that ``DOCKER`` names, or the first on the path that builds with BuildKit.
 
     Raises:
-        EngineError: there is none.
+        DockerError: there is none.
     """
     if named := environment.get("DOCKER"):
         found = shutil.which(named, path=environment.get("PATH"))
         if not found:
-            raise EngineError(f"There is no program {named!r} (DOCKER).", INSTALL)
+            raise DockerError(f"There is no program {named!r} (DOCKER).", INSTALL)
         return found
     folders = environment.get("PATH", os.defpath).split(os.pathsep)
     clients = [found for folder in folders if (found := shutil.which("docker", path=folder))]
     if not clients:
-        raise EngineError("Docker is not installed.", INSTALL)
+        raise DockerError("Docker is not installed.", INSTALL)
     return next(filter(builds, clients), clients[0])
 
 
@@ -130,23 +130,23 @@ class Docker:
         environment: The process's variables; ``DOCKER`` and ``PATH`` say where the client is.
 
     Raises:
-        EngineError: there is no client. Its methods raise it when the client fails.
+        DockerError: there is no client. Its methods raise it when the client fails.
     """
 
     def __init__(self, environment: Mapping[str, str]) -> None:
         self.client = find_client(environment)
         self.environment = {**environment, "DOCKER_BUILDKIT": "1"}
 
-    def ask(self, *words: str, doing: str = "Asking Docker", given: str | None = None) -> str:
+    def output(self, *words: str, doing: str = "Asking Docker", given: str | None = None) -> str:
         """Run a short command; what it printed, without the last newline."""
         done = subprocess.run(
             [self.client, *words], env=self.environment, text=True, capture_output=True, input=given
         )
         if done.returncode:
-            raise explained(done.stdout + done.stderr, doing)
+            raise as_docker_error(done.stdout + done.stderr, doing)
         return done.stdout.rstrip("\n")
 
-    def follow(self, words: Sequence[str], doing: str, tell: Callable[[str], object]) -> None:
+    def stream(self, words: Sequence[str], doing: str, tell: Callable[[str], object]) -> None:
         """Run a long command, each of its lines told as it comes."""
         kept: list[str] = []
         with subprocess.Popen(
@@ -157,26 +157,26 @@ class Docker:
                 tell(line)
                 kept = [*kept[-LINES_KEPT:], line]
         if process.returncode:
-            raise explained("\n".join(kept), doing)
+            raise as_docker_error("\n".join(kept), doing)
 
     def check(self) -> None:
         """Fail early, and by name, where Docker cannot be used.
 
         Raises:
-            EngineError: no engine runs, or this user may not use it.
+            DockerError: no engine runs, or this user may not use it.
         """
-        self.ask("version", "--format", "{{.Server.Version}}", doing="Docker")
+        self.output("version", "--format", "{{.Server.Version}}", doing="Docker")
 
     def check_architecture(self, image: str) -> None:
         """Fail where an image was built for another processor, before it says "exec format error".
 
         Raises:
-            EngineError: it was, or there is no such image.
+            DockerError: it was, or there is no such image.
         """
-        here = self.ask("version", "--format", "{{.Server.Arch}}")
-        its = self.ask("image", "inspect", "--format", "{{.Architecture}}", image, doing=image)
+        here = self.output("version", "--format", "{{.Server.Arch}}")
+        its = self.output("image", "inspect", "--format", "{{.Architecture}}", image, doing=image)
         if its != here:
-            raise EngineError(
+            raise DockerError(
                 f"{image} was built for {its}, and this machine is {here}.",
                 f"Build it here (make build), or for {here}: docker build --platform linux/{here}.",
             )

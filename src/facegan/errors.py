@@ -28,7 +28,7 @@
     │  └─ RequestTooLarge
     ├─ InvocationError          an endpoint refused, failed, or could not be reached
     ├─ CloudError               an AWS call failed (names the action, the resource, the next step)
-    └─ EngineError              Docker is missing, may not be used, or failed
+    └─ DockerError              Docker is missing, may not be used, or failed
 
 Nothing here knows of HTTP or of exit codes: ``serving/http/app.py`` holds the one table from class
 to status, ``cli/`` the one from class to exit code.
@@ -178,7 +178,7 @@ class CloudError(FaceGANError):
         self.code = code
 
 
-class EngineError(FaceGANError):
+class DockerError(FaceGANError):
     """Docker is missing, may not be used, or failed."""
 
 
@@ -206,14 +206,14 @@ def is_out_of_memory(error: BaseException) -> bool:
     return isinstance(error, RuntimeError) and any(words in str(error) for words in NO_MEMORY)
 
 
-def nearest(name: str, known: Sequence[str], kinds: str = "names") -> str:
+def did_you_mean(name: str, known: Sequence[str], kinds: str = "names") -> str:
     """A hint that offers the known names close to a mistyped one, or lists them all.
 
     Case, and dashes for underscores, count for nothing; a name that is only somewhat alike is not
     offered: that would send people the wrong way.
     """
-    spelled = {plain_name(it): it for it in reversed(known)}
-    asked = plain_name(name)
+    spelled = {normalize_name(it): it for it in reversed(known)}
+    asked = normalize_name(name)
     close = difflib.get_close_matches(asked, spelled, n=3, cutoff=CLOSE)
     if not close:  # two letters swapped, which difflib counts as two mistakes
         close = [it for it in spelled if sorted(it) == sorted(asked)][:1]
@@ -224,11 +224,11 @@ def nearest(name: str, known: Sequence[str], kinds: str = "names") -> str:
     return f"Known {kinds}: " + ", ".join(sorted(known)) + "."
 
 
-def plain_name(name: str) -> str:
+def normalize_name(name: str) -> str:
     """A name without what people write differently: case, dashes, blanks around it."""
     return name.strip().lower().replace("-", "_")
 
 
-def counted(count: int, noun: str) -> str:
+def pluralize(count: int, noun: str) -> str:
     """A number and its noun: ``1 run``, ``3 runs``."""
     return f"{count:,} {noun}" if count == 1 else f"{count:,} {noun}s"

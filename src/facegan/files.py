@@ -16,7 +16,7 @@ JSON_BYTES = 2**24  # of a JSON file at most: ours are a thousandth of that
 LOG_BYTES = 2**30  # of a run's metrics.jsonl at most
 
 
-def write_aside(path: Path, content: bytes) -> None:
+def write_atomic(path: Path, content: bytes) -> None:
     """Write a file aside in its own folder, wait until it is on the disk, then rename it.
 
     The folder is made if it is missing; a file of that name is replaced.
@@ -24,7 +24,7 @@ def write_aside(path: Path, content: bytes) -> None:
     Raises:
         OSError: it cannot be written (a full disk, a folder that is a file); no partial file stays.
     """
-    write_all_aside({path: content})
+    write_all_atomic({path: content})
 
 
 def check_writable(path: Path) -> None:
@@ -45,7 +45,7 @@ def check_writable(path: Path) -> None:
         raise type(cause)(cause.errno, cause.strerror, str(folder)) from None
 
 
-def write_all_aside(contents: Mapping[Path, bytes]) -> None:
+def write_all_atomic(contents: Mapping[Path, bytes]) -> None:
     """Write several files aside, and rename them only when all are on the disk.
 
     Raises:

@@ -14,7 +14,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from facegan.errors import DatasetError, counted, nearest, reason_of
+from facegan.errors import DatasetError, did_you_mean, pluralize, reason_of
 from facegan.files import open_regular
 from facegan.image_files import holds_image, is_picture
 from facegan.strict_tar import PEEKED, is_tar, peek_gzip
@@ -166,7 +166,7 @@ def what_folder_is(path: Path) -> Found:
         return Found(path, "data set", "a data set")
     runs = [name for name in names if (path / name / "run.json").is_file()]
     if runs and not holds_more(path, runs):
-        return Found(path, "runs", f"a folder of {counted(len(runs), 'run')}", path / runs[-1])
+        return Found(path, "runs", f"a folder of {pluralize(len(runs), 'run')}", path / runs[-1])
     return what_files_are(path)
 
 
@@ -333,7 +333,7 @@ def within_zip(found: Found) -> Found:
     if not (images := sum(map(is_picture, names))):
         return replace(found, kind="file", text="a zip archive without images")
     labels = " and a dataset.json" if "dataset.json" in lasts else ""
-    return replace(found, text=f"a zip archive of {counted(images, 'image')}{labels}")
+    return replace(found, text=f"a zip archive of {pluralize(images, 'image')}{labels}")
 
 
 def similar_path(path: Path) -> str:
@@ -342,7 +342,7 @@ def similar_path(path: Path) -> str:
         siblings = [it.name for it in path.absolute().parent.iterdir() if it.name[:1] != "."]
     except OSError:
         return ""
-    hint = nearest(path.name, siblings) if siblings else ""
+    hint = did_you_mean(path.name, siblings) if siblings else ""
     if not hint.startswith("Did you mean"):
         return ""
     found = hint.removeprefix("Did you mean ").rstrip("?").split(" or ")[0]

@@ -14,7 +14,7 @@ import numpy.typing as npt
 from PIL import Image, ImageSequence
 
 from facegan import __version__
-from facegan.files import write_aside
+from facegan.files import write_atomic
 from facegan.safe_images import open_image
 
 try:  # ISA-L: the size of zlib's level 1 in a quarter of its time (docs/decisions/0005-png.md)
@@ -209,4 +209,4 @@ def enlarge_animation(webp: bytes, scale: int) -> bytes:
 
 def save_png(path: Path, image: Pixels, facts: Mapping[str, str]) -> None:
     """:func:`encode_png` into a file; OSError where it cannot be written."""
-    write_aside(path, encode_png(image, facts))
+    write_atomic(path, encode_png(image, facts))

@@ -12,7 +12,7 @@ from typing import Any
 
 # Every figure of a tick that SageMaker shall draw, and what it is. A family's own loss terms stand
 # here too: a test trains each family and finds no figure that is missing.
-FIGURES = {
+TICK_METRICS = {
     "kimg": "thousands of images shown so far",
     "images_per_second": "speed of training, pictures and checkpoints not counted",
     "wait_share": "share of a step's time that went by until it had its pictures",
@@ -46,11 +46,11 @@ NUMBER = "[-+.0-9einfa]+"  # 0.693147, 1e-05, -0.3; also inf and nan
 
 
 def tick_line(figures: Mapping[str, float]) -> str:
-    """One line a tick, ``name=value;`` each: what :func:`regex_of` reads."""
+    """One line a tick, ``name=value;`` each: what :func:`metric_regex` reads."""
     return " ".join(f"{name}={value:.6g};" for name, value in figures.items())
 
 
-def regex_of(name: str) -> str:
+def metric_regex(name: str) -> str:
     r"""What finds one figure's value in a tick's line; ``\b`` keeps ``kid`` out of ``x_kid``."""
     return rf"\b{name}=({NUMBER});"
 
@@ -79,4 +79,4 @@ def read_tick(values: Mapping[str, Any]) -> dict[str, float]:
 
 
 # As CreateTrainingJob takes them.
-METRIC_DEFINITIONS = [{"Name": name, "Regex": regex_of(name)} for name in FIGURES]
+METRIC_DEFINITIONS = [{"Name": name, "Regex": metric_regex(name)} for name in TICK_METRICS]

@@ -9,8 +9,8 @@ from PIL import Image
 
 from facegan.artifact import load_artifact
 from facegan.cli.__main__ import facegan, run_safely
+from facegan.cli.face_output import SUFFIXES
 from facegan.cli.options import parse_seeds
-from facegan.cli.orders import SUFFIXES
 from facegan.client import FaceClient, WSGITransport
 from facegan.serving.http.app import create_app
 from facegan.synthesis import Synthesizer

@@ -10,8 +10,8 @@ import pytest
 
 from facegan import errors
 from facegan.cli.__main__ import EXIT_CODES, NOT_INSTALLED, facegan, run_safely
-from facegan.cli.speech import is_coloured, with_flags
-from facegan.errors import nearest
+from facegan.cli.error_printer import is_coloured, with_flags
+from facegan.errors import did_you_mean
 from facegan.gans import FAMILIES
 from facegan.training import TrainingConfig
 from facegan.training.aliases import ALIASES, names_like, unknown_hyperparameter
@@ -147,7 +147,7 @@ def test_names_become_flags_where_they_are_names(text: str, expected: str) -> No
 
 @pytest.mark.parametrize("name", ["epochs", "gpus", "verbose", "zz", "workers"])
 def test_a_name_that_is_far_off_is_not_offered(name: str) -> None:
-    assert not nearest(name, ["processes", "preset", "device", "compile"]).startswith(
+    assert not did_you_mean(name, ["processes", "preset", "device", "compile"]).startswith(
         "Did you mean"
     )
 

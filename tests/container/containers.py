@@ -32,11 +32,11 @@ class Container:
 
     def look(self, template: str) -> str:
         """A field of `docker inspect`."""
-        return self.docker.ask("inspect", "--format", template, self.number)
+        return self.docker.output("inspect", "--format", template, self.number)
 
     def inside(self, *words: str) -> str:
         """What a command prints that runs beside the container's own."""
-        return self.docker.ask("exec", self.number, *words)
+        return self.docker.output("exec", self.number, *words)
 
     def says(self) -> str:
         """All that it printed."""
@@ -55,7 +55,7 @@ class Container:
     def stop(self, grace_seconds: int) -> float:
         """`docker stop`, as SageMaker ends it: SIGTERM, and SIGKILL later. Seconds that it took."""
         started = time.monotonic()
-        self.docker.ask("stop", "--time", str(grace_seconds), self.number)
+        self.docker.output("stop", "--time", str(grace_seconds), self.number)
         return time.monotonic() - started
 
     def wait_for(self, pattern: str, seconds: float = READY_SECONDS) -> None:
@@ -68,7 +68,7 @@ class Container:
 
     def url(self, port: int = 8080) -> str:
         """Where a published port is reached from here."""
-        address = self.docker.ask("port", self.number, f"{port}/tcp").splitlines()[0]
+        address = self.docker.output("port", self.number, f"{port}/tcp").splitlines()[0]
         return f"http://{address}"
 
     def wait_until_ready(self, port: int = 8080) -> float:
@@ -123,12 +123,12 @@ def started(
     docker: Docker, image: str, *options: str, command: Sequence[str] = ()
 ) -> Iterator[Container]:
     """`docker run --detach` and, in the end, `docker rm`."""
-    number = docker.ask("run", "--detach", "--label", LABEL, *options, image, *command)
+    number = docker.output("run", "--detach", "--label", LABEL, *options, image, *command)
     container = Container(docker, number)
     try:
         yield container
     finally:
-        docker.ask("rm", "--force", "--volumes", number)
+        docker.output("rm", "--force", "--volumes", number)
 
 
 @contextmanager

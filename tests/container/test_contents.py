@@ -29,7 +29,7 @@ TORCH = ["torch", "safetensors"]  # not on processors, if nobody asked for it
 
 def run(docker: Docker, image: str, *command: str) -> str:
     """What a command prints in an image."""
-    return docker.ask("run", "--rm", "--label", LABEL, "--network", "none", image, *command)
+    return docker.output("run", "--rm", "--label", LABEL, "--network", "none", image, *command)
 
 
 def found(docker: Docker, image: str) -> set[str]:
@@ -44,7 +44,7 @@ def test_the_serving_image_holds_no_training_no_data_no_launcher_and_no_toolkit_
 
 
 def test_the_serving_image_for_processors_holds_no_torch(docker: Docker) -> None:
-    tags = docker.ask("image", "inspect", "--format", "{{.RepoTags}}", INFERENCE)
+    tags = docker.output("image", "inspect", "--format", "{{.RepoTags}}", INFERENCE)
     if "-cpu" not in tags:
         pytest.skip("The image at hand is the one for GPUs.")
     assert not found(docker, INFERENCE) & set(TORCH)
@@ -82,7 +82,9 @@ def test_our_code_is_compiled_and_nobody_but_root_may_change_it(docker: Docker, 
 
 
 def test_labels_say_what_it_is_and_what_it_can(docker: Docker, image: str) -> None:
-    told = json.loads(docker.ask("image", "inspect", "--format", "{{json .Config.Labels}}", image))
+    told = json.loads(
+        docker.output("image", "inspect", "--format", "{{json .Config.Labels}}", image)
+    )
     assert told["org.opencontainers.image.version"] == __version__
     assert told["org.opencontainers.image.revision"]
     assert "org.opencontainers.image.source" in told
@@ -96,7 +98,7 @@ def test_the_entry_point_is_in_exec_form_and_there_is_a_command(docker: Docker, 
     """The SDK's local trainer gives no command; SageMaker does."""
     look = "{{json .Config.Entrypoint}} {{json .Config.Cmd}} {{json .Config.User}}"
     verb = "serve" if image == INFERENCE else "train"
-    told = docker.ask("image", "inspect", "--format", look, image)
+    told = docker.output("image", "inspect", "--format", look, image)
     assert told == f'["entry"] ["{verb}"] ""'
 
 

@@ -59,9 +59,9 @@ def image(docker: Docker, tmp_path: Path) -> Iterator[str]:
         member = tarfile.TarInfo("hello")
         member.size = 5
         archive.addfile(member, io.BytesIO(b"hello"))
-    docker.ask("import", str(tmp_path / "image.tar"), IMAGE)
+    docker.output("import", str(tmp_path / "image.tar"), IMAGE)
     yield IMAGE
-    docker.ask("image", "rm", "--force", IMAGE)
+    docker.output("image", "rm", "--force", IMAGE)
 
 
 def test_an_image_is_pushed_and_pulled_again_by_the_digest_that_was_told(
@@ -84,13 +84,13 @@ def test_an_image_is_pushed_and_pulled_again_by_the_digest_that_was_told(
     assert address.startswith(f"{registry}/faces@sha256:")
     with urllib.request.urlopen(f"http://{registry}/v2/faces/tags/list") as reply:
         assert b'"0.1.0"' in (listed := reply.read()) and b'"abcdef"' in listed
-    named = docker.ask("image", "ls", "--format", "{{.Repository}}:{{.Tag}}")
+    named = docker.output("image", "ls", "--format", "{{.Repository}}:{{.Tag}}")
     assert registry not in named  # nothing but the image's own name is left
-    number = docker.ask("image", "inspect", "--format", "{{.Id}}", image)
-    docker.ask("image", "rm", "--force", image)
-    docker.ask("pull", address)
-    assert docker.ask("image", "inspect", "--format", "{{.Id}}", address) == number
-    docker.ask("image", "rm", address)
+    number = docker.output("image", "inspect", "--format", "{{.Id}}", image)
+    docker.output("image", "rm", "--force", image)
+    docker.output("pull", address)
+    assert docker.output("image", "inspect", "--format", "{{.Id}}", address) == number
+    docker.output("image", "rm", address)
 
 
 def test_the_login_is_not_left_in_the_users_settings() -> None:

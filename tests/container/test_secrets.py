@@ -24,12 +24,12 @@ def test_no_layer_and_no_history_holds_a_secret(docker: Docker, tmp_path: Path) 
              "--build-arg=BASE=facegan-base", "--build-arg=BUILD_BASE=facegan-build-base",
              "--build-arg=LOCK=build", f"--secret=id=pip_conf,src={tmp_path / 'pip.conf'}",
              f"--secret=id=ca,src={tmp_path / 'ca.pem'}", f"--tag={name}", str(ROOT)]  # fmt: skip
-    docker.follow(words, "Building", lambda _: None)
+    docker.stream(words, "Building", lambda _: None)
     try:
-        assert marker not in docker.ask("history", "--no-trunc", name)
+        assert marker not in docker.output("history", "--no-trunc", name)
         with subprocess.Popen([docker.client, "save", name], stdout=subprocess.PIPE) as saved:
             assert saved.stdout is not None
             found = subprocess.run(["grep", "--count", "--text", marker], stdin=saved.stdout)
         assert found.returncode == 1  # grep found no line
     finally:
-        docker.ask("image", "rm", "--force", name)
+        docker.output("image", "rm", "--force", name)

@@ -65,7 +65,7 @@ def test_a_variable_of_sagemakers_that_nobody_knows_is_no_matter(server: Contain
 
 def test_nothing_is_written_in_the_image(server: Container) -> None:
     ask(f"{server.url()}/invocations", {"seeds": [1]})
-    changed = server.docker.ask("diff", server.number).splitlines()
+    changed = server.docker.output("diff", server.number).splitlines()
     assert [line for line in changed if "/opt/ml" not in line and line != "C /opt"] == []
 
 

@@ -102,7 +102,7 @@ def test_an_empty_channel_on_one_of_two_hosts_is_filled_by_the_other(
     hosts = ("algo-1", "algo-2")
     jobs = [Job(tmp_path / host, host, hosts).configure([]) for host in hosts]
     jobs[0].configure(pictures)
-    network = docker.ask("network", "create", "--label", LABEL, f"{LABEL}-{tmp_path.name}")
+    network = docker.output("network", "create", "--label", LABEL, f"{LABEL}-{tmp_path.name}")
     try:
         words = [
             ("--network", network, "--network-alias", job.host, "--hostname", job.host)
@@ -115,7 +115,7 @@ def test_an_empty_channel_on_one_of_two_hosts_is_filled_by_the_other(
             assert (second.ends(), first.ends()) == (0, 0), first.says() + second.says()
             assert "64 pictures" in first.says()
     finally:
-        docker.ask("network", "rm", network)
+        docker.output("network", "rm", network)
     assert load_artifact(jobs[0].base / "model").card.kimg == 0.064
     assert jobs[1].weights == b""  # the first host writes for all
 

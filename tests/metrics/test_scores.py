@@ -7,7 +7,7 @@ from torch import Tensor
 
 from facegan.errors import MetricError
 from facegan.metrics import EXTRACTORS, metric_name, metric_names, scores
-from facegan.tick_line import FIGURES
+from facegan.tick_line import TICK_METRICS
 
 
 def normal(count: int, width: int, seed: int, mean: float = 0, deviation: float = 1) -> Tensor:
@@ -93,7 +93,7 @@ def test_only_inception_makes_fid() -> None:
 
 
 def test_every_metric_is_one_that_sagemaker_draws() -> None:
-    assert metric_names(EXTRACTORS) <= set(FIGURES)
+    assert metric_names(EXTRACTORS) <= set(TICK_METRICS)
 
 
 @pytest.mark.parametrize(("samples", "pictures", "kind"), [(3, 9, "samples"), (9, 3, "pictures")])

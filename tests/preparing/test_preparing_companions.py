@@ -319,15 +319,15 @@ def test_a_kill_before_the_last_manifest_leaves_no_data_set_and_is_mended(
     source, how = everything(tmp_path)
     quickly(source, tmp_path / "whole", 4, **how)
     finish = prepare.__globals__["PackedWriter"].finish.__globals__
-    written = finish["write_aside"]
+    written = finish["write_atomic"]
 
-    def write_aside(path: Path, content: bytes) -> None:
+    def write_atomic(path: Path, content: bytes) -> None:
         if path == tmp_path / "out/dataset.json":
             raise StoppedError
         written(path, content)
 
     with monkeypatch.context() as patch, pytest.raises(StoppedError):
-        patch.setitem(finish, "write_aside", write_aside)
+        patch.setitem(finish, "write_atomic", write_atomic)
         quickly(source, tmp_path / "out", 4, **how)
     assert not (tmp_path / "out/dataset.json").exists()
     quickly(source, tmp_path / "out", 4, **how)

@@ -238,8 +238,8 @@ def test_http_reads_the_front_page_under_the_url() -> None:
 
 def test_real_pictures_come_from_a_data_set_as_plain_pngs(images_dir: Path) -> None:
     """Of the resolution asked, and without a word of ours in them."""
-    from facegan.cli.studio_reals import DatasetPictures
+    from facegan.cli.studio_dataset import DatasetImages
 
-    reals = DatasetPictures(images_dir, 32)
+    reals = DatasetImages(images_dir, 32)
     with Image.open(io.BytesIO(reals.png(len(reals) - 1))) as picture:
         assert picture.size == (32, 32) and not picture.info

@@ -11,7 +11,7 @@ import pytest
 from facegan.cli.__main__ import facegan, run_safely
 from facegan.data import ImageFolderDataset
 from facegan.errors import RunError
-from facegan.files import write_all_aside
+from facegan.files import write_all_atomic
 from facegan.gans import Gan
 from facegan.training import RunFolder, Trainer, TrainingConfig
 from facegan.training.curves import Curves
@@ -134,5 +134,5 @@ def test_of_several_files_all_are_written_or_none(tmp_path: Path) -> None:
     small, large = tmp_path / "small", tmp_path / "large"
     small.write_bytes(b"before")
     with largest_file(100), pytest.raises(OSError, match="File too large"):
-        write_all_aside({small: b"after", large: b"x" * 1000})
+        write_all_atomic({small: b"after", large: b"x" * 1000})
     assert bytes_below(tmp_path) == {"small": b"before"}

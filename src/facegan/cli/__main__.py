@@ -10,28 +10,34 @@ import click
 
 from facegan import __version__, errors
 from facegan.cli.cache import set_torch_cache
-from facegan.cli.lazy import LazyVerbs, Verb
-from facegan.cli.missing import told_of
-from facegan.cli.speech import complain, flags_of, named_command, with_flags, without_json
+from facegan.cli.error_printer import flags_of, named_command, print_error, with_flags, without_json
+from facegan.cli.lazy import LazyCommand, LazyGroup
+from facegan.cli.missing_packages import describe_missing
 
 # In the order of the line.
 VERBS = {
-    "data": Verb("facegan.cli.data", "Make or prepare a data set (toy: synthetic cartoon faces)."),
-    "train": Verb(
+    "data": LazyCommand(
+        "facegan.cli.data", "Make or prepare a data set (toy: synthetic cartoon faces)."
+    ),
+    "train": LazyCommand(
         "facegan.cli.train", "Train a GAN on a folder of pictures; ends with model.tar.gz."
     ),
-    "evaluate": Verb("facegan.cli.evaluate", "Measure a model: FID, KID, precision and recall."),
-    "report": Verb(
+    "evaluate": LazyCommand(
+        "facegan.cli.evaluate", "Measure a model: FID, KID, precision and recall."
+    ),
+    "report": LazyCommand(
         "facegan.cli.report", "Write one HTML page about a run: faces, curves, what was set."
     ),
-    "export": Verb(
+    "export": LazyCommand(
         "facegan.cli.export", "Add a model's graphs (ONNX), which CPU servers draw without torch."
     ),
-    "generate": Verb("facegan.cli.generate", "Draw faces with a model, here, without a server."),
-    "serve": Verb("facegan.cli.serve", "Serve a model over HTTP as SageMaker would."),
-    "invoke": Verb("facegan.cli.invoke", "Ask a running endpoint for faces through boto3."),
-    "studio": Verb("facegan.cli.studio", "Open a local page to look at a model's faces."),
-    "cloud": Verb("facegan.cli.cloud", "On AWS: check, upload, train, deploy, take down."),
+    "generate": LazyCommand(
+        "facegan.cli.generate", "Draw faces with a model, here, without a server."
+    ),
+    "serve": LazyCommand("facegan.cli.serve", "Serve a model over HTTP as SageMaker would."),
+    "invoke": LazyCommand("facegan.cli.invoke", "Ask a running endpoint for faces through boto3."),
+    "studio": LazyCommand("facegan.cli.studio", "Open a local page to look at a model's faces."),
+    "cloud": LazyCommand("facegan.cli.cloud", "On AWS: check, upload, train, deploy, take down."),
 }
 
 # What a script can tell apart by exit code; 2 is click's own for a wrong command line.
@@ -49,14 +55,14 @@ EXIT_CODES: dict[type[errors.FaceGANError], int] = {
     errors.RequestError: 10,
     errors.MetricError: 11,
     errors.ExportError: 12,
-    errors.EngineError: 13,
+    errors.DockerError: 13,
 }
 NOT_INSTALLED = 14  # a package of an extra
 NO_TEMPORARY = "No usable temporary directory"  # of Python's tempfile
 
 
 @click.command(
-    cls=LazyVerbs,
+    cls=LazyGroup,
     verbs=VERBS,
     title="Commands, in the order of the line",
     context_settings={"help_option_names": ["-h", "--help"]},
@@ -102,23 +108,23 @@ def run_safely(command: Callable[..., Any], arguments: list[str] | None = None) 
         click.echo("\nInterrupted.", err=True)
         return 130
     except errors.FaceGANError as error:
-        complain(*spoken(error, command, sys.argv[1:] if arguments is None else arguments))
+        print_error(*spoken(error, command, sys.argv[1:] if arguments is None else arguments))
         return exit_code(error)
     except BrokenPipeError:  # `| head` has read enough
         sys.stdout = open(os.devnull, "w")  # noqa: SIM115
         return 0
     except OSError as cause:
         if NO_TEMPORARY in str(cause):
-            complain("There is no folder for temporary files.", "Set TMPDIR to one that exists.")
+            print_error("There is no folder for temporary files.", "Set TMPDIR to one that exists.")
             return EXIT_CODES[errors.ConfigError]
         if cause.filename is None:
             raise
-        complain(f"{cause.filename}: {(cause.strerror or str(cause)).lower()}.")
+        print_error(f"{cause.filename}: {(cause.strerror or str(cause)).lower()}.")
         return EXIT_CODES[errors.OutputError]
     except ModuleNotFoundError as missing:
-        if (told := told_of(missing)) is None:
+        if (told := describe_missing(missing)) is None:
             raise
-        complain(*told)
+        print_error(*told)
         return NOT_INSTALLED
     return 0
 

@@ -534,7 +534,7 @@ def show(folder: Path, out: Path, images: int, columns: int | None) -> None:
 
     from facegan import __version__
     from facegan.errors import OutputError
-    from facegan.files import write_aside
+    from facegan.files import write_atomic
     from facegan.pictures import montage
     from facegan.preparing import sample
 
@@ -550,7 +550,7 @@ def show(folder: Path, out: Path, images: int, columns: int | None) -> None:
     image = Image.fromarray(montage(pictures, columns, gap=2 * sides))
     image.save(stream, kind, **({"pnginfo": about} if kind == "PNG" else {"xmp": MADE_BY_US}))
     try:
-        write_aside(out, stream.getvalue())
+        write_atomic(out, stream.getvalue())
     except OSError as cause:
         raise OutputError(f"{out} cannot be written: {cause.strerror}.") from cause
     click.echo(f"{len(pictures)} of the images in {folder} are in {out}")

@@ -5,10 +5,10 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from facegan.cli.face_output import parse_output, write_faces
 from facegan.cli.inputs import MODEL
 from facegan.cli.mixing import deliver_table, plan_table
 from facegan.cli.options import face_options
-from facegan.cli.orders import deliver, take_order
 from facegan.client import FaceClient, Reply
 from facegan.wire import Provenance, decode_request, encode_reply
 
@@ -54,8 +54,8 @@ def command(model: Path, mix: list[int] | None, mix_layers: list[int] | None, **
         table = plan_table(mix, mix_layers, faces)
         deliver_table(table, open_model(model))
         return
-    order = take_order(**faces, mix_layers=None)
-    deliver(order, FaceClient(InProcess(open_model(model))))
+    order = parse_output(**faces, mix_layers=None)
+    write_faces(order, FaceClient(InProcess(open_model(model))))
 
 
 def open_model(model: Path) -> "Synthesizer":

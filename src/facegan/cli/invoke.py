@@ -4,9 +4,9 @@ from typing import Any
 
 import click
 
+from facegan.cli.face_output import check_streamed, parse_output, write_faces, write_faces_streamed
 from facegan.cli.inputs import URL
 from facegan.cli.options import face_options
-from facegan.cli.orders import check_streamed, deliver, deliver_as_they_come, take_order
 from facegan.client import FaceClient, Transport
 from facegan.cloud.invoke_endpoint import SageMakerTransport
 
@@ -91,7 +91,7 @@ def command(
       facegan invoke --endpoint many --target-model cats.tar.gz --seeds 0-15 --out cats.png
       facegan invoke --endpoint slow --asynchronous --input s3://my-bucket/in --seeds 3 --out f.png
     """
-    order = take_order(**faces)
+    order = parse_output(**faces)
     if stream:
         check_streamed(order)
     transport: Transport
@@ -107,7 +107,7 @@ def command(
         transport = SageMakerTransport(
             endpoint, endpoint_url, region, profile, target_model, target_variant
         )
-    (deliver_as_they_come if stream else deliver)(order, FaceClient(transport))
+    (write_faces_streamed if stream else write_faces)(order, FaceClient(transport))
 
 
 def asynchronous_transport(

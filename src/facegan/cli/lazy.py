@@ -7,11 +7,11 @@ from typing import Any
 
 import click
 
-from facegan.errors import nearest
+from facegan.errors import did_you_mean
 
 
 @dataclass(frozen=True)
-class Verb:
+class LazyCommand:
     """A command before it is imported.
 
     Args:
@@ -25,7 +25,7 @@ class Verb:
     attribute: str = "command"
 
 
-class LazyVerbs(click.Group):
+class LazyGroup(click.Group):
     """A command group that imports a verb's file when the verb is named, not before.
 
     Args:
@@ -34,7 +34,7 @@ class LazyVerbs(click.Group):
     """
 
     def __init__(
-        self, *given: Any, verbs: Mapping[str, Verb], title: str = "Commands", **others: Any
+        self, *given: Any, verbs: Mapping[str, LazyCommand], title: str = "Commands", **others: Any
     ) -> None:
         super().__init__(*given, **others)
         self.verbs, self.title = verbs, title
@@ -44,7 +44,7 @@ class LazyVerbs(click.Group):
 
     def get_command(self, ctx: click.Context, name: str) -> click.Command | None:
         if name not in self.verbs:
-            hint = nearest(name, tuple(self.verbs), "commands")
+            hint = did_you_mean(name, tuple(self.verbs), "commands")
             raise click.UsageError(f"No such command {name!r}. {hint}", ctx)
         verb = self.verbs[name]
         command: click.Command = getattr(importlib.import_module(verb.module), verb.attribute)

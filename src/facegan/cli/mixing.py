@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 import click
 import numpy as np
 
-from facegan.cli.orders import Order, take_order, write
+from facegan.cli.face_output import FaceOutput, parse_output, write
 from facegan.pictures import Pixels, encode_png, montage
 from facegan.wire import PNG, Provenance
 
@@ -20,7 +20,7 @@ MAX_TABLE = 4096  # faces; more would be a mistyped range
 class Table:
     """Which faces are mixed with which: the first `rows` seeds of an order with the rest."""
 
-    order: Order
+    order: FaceOutput
     rows: int
     layers: list[int] | None
 
@@ -51,7 +51,7 @@ def plan_table(mix: list[int] | None, layers: list[int] | None, faces: dict[str,
     if len(faces["seeds"]) * len(mix) > MAX_TABLE:
         told = f"--mix of {len(faces['seeds'])} seeds with {len(mix)} is over {MAX_TABLE} faces."
         raise click.UsageError(told)
-    order = take_order(**{**faces, "seeds": [*faces["seeds"], *mix], "mix_layers": None})
+    order = parse_output(**{**faces, "seeds": [*faces["seeds"], *mix], "mix_layers": None})
     if order.content_type != PNG:
         raise click.UsageError("--mix draws one table: give --out a name that ends with .png.")
     return Table(order, len(faces["seeds"]), layers)

@@ -184,13 +184,13 @@ def opener_of(folder: Path) -> "Callable[[int], Reals]":
         ConfigError: torch is missing, which data sets are read with.
     """
     try:
-        from facegan.cli.studio_reals import DatasetPictures
+        from facegan.cli.studio_dataset import DatasetImages
     except ImportError as cause:
         raise ConfigError(
             f"Data sets cannot be read here: {cause}.",
             "pip install 'facegan[serving-gpu]', or leave --data out.",
         ) from cause
-    return lambda resolution: DatasetPictures(folder, resolution)
+    return lambda resolution: DatasetImages(folder, resolution)
 
 
 @contextmanager

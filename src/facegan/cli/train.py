@@ -12,15 +12,15 @@ from typing import Any
 import click
 
 from facegan.cli.allocator import keep_freed_memory
+from facegan.cli.error_printer import to_flag
 from facegan.cli.export import add_graphs
 from facegan.cli.inputs import S3, refuse_data, refuse_run
 from facegan.cli.memory_advice import fitting_memory, refuse_what_cannot_fit, say_memory
 from facegan.cli.places import Place, absolute, reached
 from facegan.cli.processes import train_shared
-from facegan.cli.speech import to_flag
 from facegan.cli.worker import Order, take_part
 from facegan.environment import WorkerEnvironment, plain_hyperparameters
-from facegan.errors import ConfigError, plain_name
+from facegan.errors import ConfigError, normalize_name
 from facegan.files import read_json
 from facegan.image_files import is_picture
 from facegan.name_lists import quoted
@@ -152,7 +152,9 @@ def parse_flags(args: list[str]) -> dict[str, str]:
         if not equals:
             if rest and not rest[0].startswith("--"):
                 value = rest.pop(0)
-            elif plain_name(name) not in ALIASES:  # a switch elsewhere; its name is told instead
+            elif (
+                normalize_name(name) not in ALIASES
+            ):  # a switch elsewhere; its name is told instead
                 raise click.UsageError(f"--{name} needs a value, as --{name} VALUE.")
         values[name.replace("-", "_")] = value
     return plain_hyperparameters(values)
@@ -345,7 +347,7 @@ def check_names(
         name = asked.get("preset") or next(iter(family.presets))
     find_preset(family, name)
     plan = {**asked, "family": family.name, "preset": name, **given}
-    wants_count = any(plain_name(it) in EPOCHS for it in given)
+    wants_count = any(normalize_name(it) in EPOCHS for it in given)
     images = count_images(asked.get("data", "")) if wants_count else None
     numbers, config = resolve_plan(plan, also, images)
     for held_out in ("evaluate_data", "evaluate_split"):

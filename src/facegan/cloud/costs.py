@@ -13,7 +13,7 @@ from facegan.cloud.calls import Call
 from facegan.cloud.limits import check_instances, is_local
 from facegan.cloud.settings import Settings
 from facegan.errors import CloudError, ConfigError
-from facegan.files import write_aside
+from facegan.files import write_atomic
 
 MONTH_HOURS = 730  # as AWS's own calculator counts
 NOT_COUNTED = "Not counted: disks, S3, logs, data out, requests, taxes, discounts."
@@ -147,7 +147,7 @@ class Prices:
         if self.cache:
             kept = {"day": self.today.isoformat(), "prices": prices}
             try:
-                write_aside(self.cache, json.dumps(kept, indent=1).encode())
+                write_atomic(self.cache, json.dumps(kept, indent=1).encode())
             except OSError:
                 return
 

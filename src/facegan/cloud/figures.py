@@ -13,7 +13,7 @@ from facegan.cloud.job_status import Description
 from facegan.cloud.s3_place import Place
 from facegan.errors import CloudError
 from facegan.files import parse_json
-from facegan.tick_line import FIGURES, read_tick
+from facegan.tick_line import TICK_METRICS, read_tick
 
 NAMESPACE = "/aws/sagemaker/TrainingJobs"
 MAX_BYTES = 64 << 20  # a tick is some 500 bytes
@@ -85,7 +85,7 @@ def watched_curves(aws: Aws, job: Description) -> Curves | None:
     start = job.get("TrainingStartTime") or job.get("CreationTime")
     if start is None:
         return None
-    names = [name for name in FIGURES if name not in OF_TIME]
+    names = [name for name in TICK_METRICS if name not in OF_TIME]
     end = job.get("TrainingEndTime") or job.get("LastModifiedTime") or start
     request = {
         "MetricDataQueries": [

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from facegan.errors import ConfigError, nearest
+from facegan.errors import ConfigError, did_you_mean
 
 DEFAULT_FAMILY, DEFAULT_RESOLUTION = "dcgan", 32  # where nothing is named and the data does not say
 KINDS = {"int": "a whole number", "float": "a number", "bool": "true or false", "text": "a text"}
@@ -139,7 +139,7 @@ def kinds_of(family: str) -> dict[str, str]:
         ConfigError: there is no such family; the nearest are offered.
     """
     if family not in FAMILIES:
-        hint = nearest(family, tuple(FAMILIES), "families")
+        hint = did_you_mean(family, tuple(FAMILIES), "families")
         raise ConfigError(f"Unknown family {family!r}.", hint)
     return {**PLAN, **FAMILIES[family].numbers, **TRAINER}
 
@@ -154,11 +154,11 @@ def check_names_and_kinds(values: Mapping[str, Any]) -> None:
     kinds = kinds_of(family)
     preset = values.get("preset")
     if preset is not None and preset not in FAMILIES[family].presets:
-        hint = nearest(str(preset), FAMILIES[family].presets, "presets")
+        hint = did_you_mean(str(preset), FAMILIES[family].presets, "presets")
         raise ConfigError(f"Unknown preset {preset!r} of family {family!r}.", hint)
     for name, value in values.items():
         if name not in kinds:
-            hint = nearest(name, tuple(kinds), "hyperparameters")
+            hint = did_you_mean(name, tuple(kinds), "hyperparameters")
             raise ConfigError(f"Unknown hyperparameter {name!r}.", hint)
         if not is_of_kind(kinds[name], value):
             raise ConfigError(f"{name} is {value!r}.", f"It must be {KINDS[kinds[name]]}.")

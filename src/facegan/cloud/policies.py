@@ -10,7 +10,7 @@ from typing import Any
 from facegan.cloud.aws import Aws
 from facegan.cloud.calls import Call
 from facegan.cloud.settings import Settings
-from facegan.errors import CloudError, ConfigError, nearest
+from facegan.errors import CloudError, ConfigError, did_you_mean
 
 FOLDERS = (  # in a checkout; where pip puts them
     Path(__file__).parents[3] / "infra/iam",
@@ -47,7 +47,7 @@ def read_policy(name: str) -> dict[str, Any]:
         CloudError: this installation has none.
     """
     if name not in policy_names():
-        hint = nearest(name, policy_names(), "policies")
+        hint = did_you_mean(name, policy_names(), "policies")
         raise ConfigError(f"There is no policy {name!r}.", hint)
     document: dict[str, Any] = json.loads((folder() / f"{name}.json").read_text())
     return document

@@ -96,24 +96,24 @@ def push_image(
 
     Raises:
         CloudError: a call of AWS failed.
-        EngineError: there is no such image, or the registry does not take it.
+        DockerError: there is no such image, or the registry does not take it.
     """
-    docker.ask("image", "inspect", "--format", "{{.Id}}", image, doing=image)
+    docker.output("image", "inspect", "--format", "{{.Id}}", image, doing=image)
     address = ensure_repository(aws, repository, labels)
     token = aws.ask(Call("ecr", "GetAuthorizationToken", {}, repository))["authorizationData"][0]
     user, _, password = base64.b64decode(token["authorizationToken"]).decode().partition(":")
     # A configuration of its own: the login, good for twelve hours, is gone when the push is over.
     with tempfile.TemporaryDirectory() as own:
-        docker.ask(
+        docker.output(
             "--config", own, "login", "--username", user, "--password-stdin",
             token["proxyEndpoint"], given=password, doing=f"Logging in to {token['proxyEndpoint']}",
         )  # fmt: skip
         names = [f"{address}:{tag}" for tag in tags]
         for name in names:
-            docker.ask("tag", image, name)
-            docker.ask("--config", own, "push", "--quiet", name, doing=f"Pushing {name}")
-    told = docker.ask("image", "inspect", "--format", "{{json .RepoDigests}}", image)
-    docker.ask("image", "rm", "--no-prune", *names)  # the names; the image keeps its own
+            docker.output("tag", image, name)
+            docker.output("--config", own, "push", "--quiet", name, doing=f"Pushing {name}")
+    told = docker.output("image", "inspect", "--format", "{{json .RepoDigests}}", image)
+    docker.output("image", "rm", "--no-prune", *names)  # the names; the image keeps its own
     return next(str(digest) for digest in json.loads(told) if digest.startswith(f"{address}@"))
 
 
@@ -121,9 +121,9 @@ def local_tags(docker: Docker, image: str) -> list[str]:
     """What an image is called here besides `local`: `make build` names version and commit.
 
     Raises:
-        EngineError: there is no such image.
+        DockerError: there is no such image.
     """
-    told = docker.ask("image", "inspect", "--format", "{{json .RepoTags}}", image, doing=image)
+    told = docker.output("image", "inspect", "--format", "{{json .RepoTags}}", image, doing=image)
     own = image.partition(":")[0]
     names = (str(name).rpartition(":") for name in json.loads(told) or ())
     return sorted(tag for name, _, tag in names if name == own and tag != "local")

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any, Self
 
-from facegan.errors import CloudError, ConfigError, nearest
+from facegan.errors import CloudError, ConfigError, did_you_mean
 
 FILE = Path("facegan.toml")
 PROJECT_TAG = "facegan:project"  # on everything we make: what `destroy` goes by
@@ -93,7 +93,7 @@ def checked(path: Path, name: str, value: Any) -> Any:
     """
     known = [one.name for one in fields(Settings)]
     if name not in known:
-        raise ConfigError(f"{path}: [cloud] has {name!r}.", nearest(name, known, "settings"))
+        raise ConfigError(f"{path}: [cloud] has {name!r}.", did_you_mean(name, known, "settings"))
     if name in ("price", "tags"):
         kinds = (int, float) if name == "price" else str
         if isinstance(value, dict) and all(isinstance(it, kinds) for it in value.values()):

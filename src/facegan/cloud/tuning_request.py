@@ -17,7 +17,7 @@ from facegan.cloud.hyperparameters import (
 )
 from facegan.cloud.limits import check_name, check_number
 from facegan.cloud.training_request import TrainingJob, given, tag_list
-from facegan.errors import ConfigError, nearest
+from facegan.errors import ConfigError, did_you_mean
 
 MAX_VARIABLES = 48
 MAX_NAME = 32  # the training jobs' names begin with it
@@ -68,7 +68,7 @@ class Range:
 
     def __post_init__(self) -> None:
         if self.scale not in SCALES:
-            hint = nearest(self.scale, tuple(SCALES), "scales")
+            hint = did_you_mean(self.scale, tuple(SCALES), "scales")
             raise ConfigError(f"The scale of {self.name} is {self.scale!r}.", hint)
         low, high = as_number(self.name, self.low), as_number(self.name, self.high)
         if not low < high:
@@ -155,7 +155,7 @@ class TuningJob:
             hint = f"It may have {MAX_NAME}: the jobs' names begin with it."
             raise ConfigError(f"The tuning job's name has {len(self.name)} characters.", hint)
         if self.strategy not in STRATEGIES:
-            hint = nearest(self.strategy, STRATEGIES, "strategies")
+            hint = did_you_mean(self.strategy, STRATEGIES, "strategies")
             raise ConfigError(f"Unknown strategy {self.strategy!r}.", hint)
         check_number("max_jobs", self.max_jobs, 1, 750)
         check_number("max_parallel", self.max_parallel, 1, min(self.max_jobs, 100))

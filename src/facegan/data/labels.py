@@ -21,7 +21,7 @@ import torch
 from torch import Tensor
 
 from facegan.data.manifest import MANIFEST, images_root
-from facegan.errors import ConfigError, DatasetError, nearest
+from facegan.errors import ConfigError, DatasetError, did_you_mean
 from facegan.preparing.account import shown
 from facegan.preparing.classes import FolderClasses, folder_of_classes
 from facegan.preparing.layout import numbers_by_path
@@ -86,7 +86,7 @@ def read_labels(folder: Path, files: list[Path], source: str) -> Labels | None:
         DatasetError: a picture has no label, a class no picture, or the labels are no such list.
     """
     if source not in SOURCES:
-        raise ConfigError(f"labels is {source!r}.", nearest(source, SOURCES, "sources"))
+        raise ConfigError(f"labels is {source!r}.", did_you_mean(source, SOURCES, "sources"))
     root = images_root(folder)
     paths = [file.relative_to(root) for file in files]
     if source == "folders":

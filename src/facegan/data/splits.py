@@ -15,7 +15,7 @@ from facegan.data.labels import Labels, WithLabels, counted
 from facegan.data.manifest import MANIFEST
 from facegan.data.packed import PackedDataset
 from facegan.data.packed_files import PackedManifest
-from facegan.errors import DatasetError, nearest
+from facegan.errors import DatasetError, did_you_mean
 
 ALL = "all"  # no split: every image
 USUAL = "train"  # where nothing is asked for
@@ -57,7 +57,7 @@ def choose_split(manifest: PackedManifest, folder: Path, asked: str | None) -> s
             raise no_splits(folder, asked)
         raise DatasetError(
             f"The data set in {folder} has no split {asked!r}.",
-            nearest(asked, [*splits, ALL], "splits"),
+            did_you_mean(asked, [*splits, ALL], "splits"),
         )
     return asked if asked in splits else None
 

@@ -27,7 +27,7 @@ from facegan.data.packed_files import (
 from facegan.data.splits import read_splits
 from facegan.data.streamed import SHARD_BYTES, StreamedDataset, load_webdataset, write_tar
 from facegan.errors import DatasetError
-from facegan.files import file_digest, write_aside
+from facegan.files import file_digest, write_atomic
 from facegan.preparing.layout import (
     DUPLICATES,
     LABELS,
@@ -92,7 +92,7 @@ def stream_packed(
             "protocol": {**(manifest.facts.get("protocol") or {}), **plan},
             "shards": [vars(shard) for shard in shards],
         }
-        write_aside(out / MANIFEST, to_pretty(facts))
+        write_atomic(out / MANIFEST, to_pretty(facts))
         shutil.rmtree(out / STATE, ignore_errors=True)
     return facts
 
@@ -132,7 +132,7 @@ def write_shards(
             if shard is None:
                 (out / "images").mkdir(exist_ok=True)
                 shard = write_tar(out, len(shards), first, images)
-                write_aside(note, json.dumps(vars(shard)).encode())
+                write_atomic(note, json.dumps(vars(shard)).encode())
             shards.append(shard)
             on_progress(first + len(images), len(order))
     return whole.hexdigest(), shards

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from facegan.errors import ConfigError, nearest
+from facegan.errors import ConfigError, did_you_mean
 from facegan.gans.dcgan import FAMILY as DCGAN
 from facegan.gans.family import Adam, Batch, Family, Gan, Phase, Terms
 from facegan.gans.r3gan import FAMILY as R3GAN
@@ -54,7 +54,7 @@ def find_family(name: str) -> Family:
     """
     if not isinstance(name, str) or name not in FAMILIES:
         raise ConfigError(
-            f"Unknown family {name!r}.", nearest(str(name), tuple(FAMILIES), "families")
+            f"Unknown family {name!r}.", did_you_mean(str(name), tuple(FAMILIES), "families")
         )
     return FAMILIES[name]
 
@@ -67,7 +67,7 @@ def find_preset(family: Family, name: str) -> Preset:
     """
     if not isinstance(name, str) or name not in family.presets:
         message = f"Unknown preset {name!r} of family {family.name!r}."
-        raise ConfigError(message, nearest(str(name), tuple(family.presets), "presets"))
+        raise ConfigError(message, did_you_mean(str(name), tuple(family.presets), "presets"))
     return family.presets[name]
 
 

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Self, get_type_hints
 
-from facegan.errors import ConfigError, nearest
+from facegan.errors import ConfigError, did_you_mean
 
 
 def setting(
@@ -59,7 +59,7 @@ class Preset:
         known = tuple(spec.name for spec in self.hyperparameters())
         for name in changes:
             if name not in known:
-                raise ConfigError(f"Unknown hyperparameter {name!r}.", nearest(name, known))
+                raise ConfigError(f"Unknown hyperparameter {name!r}.", did_you_mean(name, known))
         converted = {name: convert(name, types[name], raw) for name, raw in changes.items()}
         return dataclasses.replace(self, **converted)
 
@@ -72,7 +72,9 @@ def check_range(spec: "dataclasses.Field[Any]", value: Any) -> None:
     """Refuse a value outside what the field declares."""
     choices, low, high = (spec.metadata[key] for key in ("choices", "low", "high"))
     if choices and value not in choices:
-        raise ConfigError(f"{spec.name} is {value!r}.", nearest(str(value), choices, "choices"))
+        raise ConfigError(
+            f"{spec.name} is {value!r}.", did_you_mean(str(value), choices, "choices")
+        )
     if isinstance(value, int | float) and not low <= value <= high:
         raise ConfigError(f"{spec.name} is {value}.", f"It must lie between {low:g} and {high:g}.")
 

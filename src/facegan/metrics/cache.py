@@ -11,7 +11,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save as save_tensors
 from torch import Tensor
 
-from facegan.files import write_aside
+from facegan.files import write_atomic
 from facegan.metrics.feature_set import FeatureSet
 
 logger = logging.getLogger(__name__)
@@ -44,7 +44,7 @@ class FeatureCache:
                 logger.warning("%s is damaged (%s): its features are made again.", file, cause)
         features = compute()
         try:
-            write_aside(file, pack_features(features, text))
+            write_atomic(file, pack_features(features, text))
         except OSError as cause:
             logger.warning("%s cannot be written (%s): no features are kept.", file, cause.strerror)
         return features

@@ -10,7 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from facegan.errors import MetricError, nearest
+from facegan.errors import MetricError, did_you_mean
 from facegan.metrics import inception, lite0
 
 BATCH = 64  # images at a time; features do not depend on it beyond rounding
@@ -71,7 +71,7 @@ def open_extractor(
         MetricError: an unknown name, a missing package, weights that cannot be had.
     """
     if name not in EXTRACTORS:
-        hint = nearest(name, EXTRACTORS, "extractors")
+        hint = did_you_mean(name, EXTRACTORS, "extractors")
         raise MetricError(f"There is no extractor {name!r}.", hint)
     if name == "inception":
         network = inception.load_inception(inception_weights).to(device)

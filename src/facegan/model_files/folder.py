@@ -9,7 +9,7 @@ from io import BufferedReader
 from pathlib import Path
 
 from facegan.errors import ArtifactError, OutputError, first_line
-from facegan.files import open_regular, write_all_aside
+from facegan.files import open_regular, write_all_atomic
 from facegan.model_files.archive import (
     AGAIN,
     LIMITS,
@@ -192,7 +192,7 @@ def write(contents: Mapping[Path, bytes]) -> None:
         OutputError: one cannot be written.
     """
     try:
-        write_all_aside(contents)
+        write_all_atomic(contents)
     except OSError as cause:
         names = " and ".join(map(str, contents))
         raise OutputError(

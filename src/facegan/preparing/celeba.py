@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path, PurePosixPath
 
-from facegan.errors import ConfigError, DatasetError, nearest
+from facegan.errors import ConfigError, DatasetError, did_you_mean
 from facegan.preparing.account import Aside
 from facegan.preparing.sources import Entry, FolderSource, Source, ZipSource
 
@@ -118,7 +118,7 @@ def read_attribute(file: Path, attribute: str) -> dict[str, bool]:
     names = next(lines, "").split()
     if attribute not in names:
         raise ConfigError(
-            f"CelebA has no attribute {attribute!r}.", nearest(attribute, names, "attributes")
+            f"CelebA has no attribute {attribute!r}.", did_you_mean(attribute, names, "attributes")
         )
     column, has = names.index(attribute) + 1, {}
     for number, line in enumerate(lines, 3):

@@ -5,7 +5,7 @@ from typing import Any
 
 from PIL import Image
 
-from facegan.errors import ConfigError, nearest
+from facegan.errors import ConfigError, did_you_mean
 from facegan.preparing.faces import face_square, require_detector
 from facegan.preparing.pixels import Box, UnusableError, middle
 
@@ -59,7 +59,7 @@ def check_crop(name: str) -> None:
         ConfigError: it is or does.
     """
     if name not in CROPS:
-        raise ConfigError(f"crop is {name!r}.", nearest(name, list(CROPS), "crops"))
+        raise ConfigError(f"crop is {name!r}.", did_you_mean(name, list(CROPS), "crops"))
     if name == "faces":
         require_detector()
 

@@ -14,7 +14,7 @@ import zlib
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import takewhile
 
-from facegan.errors import ConfigError, counted
+from facegan.errors import ConfigError, pluralize
 from facegan.image_files import is_picture
 
 log = logging.getLogger(__name__)
@@ -75,7 +75,7 @@ def zip_names(path: str, infos: Sequence[zipfile.ZipInfo], encoding: str | None)
             "%s does not say how %s are written, the first %s: they stay bytes. "
             "Say it by --name-encoding, as cp437, cp932, gbk or utf-8.",
             path,
-            counted(len(unknown), "name"),
+            pluralize(len(unknown), "name"),
             ascii(unknown[0]),
         )
     if is_parted_by_backslash(names):

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from facegan.errors import DatasetError, OutputError
-from facegan.files import write_aside
+from facegan.files import write_atomic
 from facegan.preparing.layout import MANIFEST
 from facegan.preparing.writer import STATE
 
@@ -72,7 +72,7 @@ def working_in(out: Path, plan: dict[str, Any]) -> Iterator[None]:
         with (out / STATE / "lock").open("wb") as lock:
             if not take(lock.fileno()):
                 raise DatasetError(f"Another process prepares {out}.", "Wait for it, or stop it.")
-            write_aside(out / STATE / PLAN, json.dumps(plan).encode())
+            write_atomic(out / STATE / PLAN, json.dumps(plan).encode())
             yield
     except sqlite3.Error as cause:
         raise DatasetError(

@@ -21,7 +21,7 @@ from typing import IO, Any
 import numpy as np
 
 from facegan.errors import DatasetError
-from facegan.files import file_digest, write_aside
+from facegan.files import file_digest, write_atomic
 from facegan.preparing.layout import (
     DUPLICATES,
     FORMAT,
@@ -258,7 +258,7 @@ class PackedWriter:
             **({"companions": companions} if companions else {}),
         }
         manifest = self.planes[0].manifest(protocol, self.names, **facts)
-        write_aside(self.folder / MANIFEST, to_pretty(manifest))
+        write_atomic(self.folder / MANIFEST, to_pretty(manifest))
         shutil.rmtree(self.folder / STATE, ignore_errors=True)
         return manifest
 
@@ -269,7 +269,7 @@ class PackedWriter:
             own = {"source": plane.side.source, **shared, "filter": plane.side.filter}
             facts = {"companion_of": "..", **plane.side.facts(plane.highest)}
             manifest = plane.manifest(own, self.names, **facts)
-            write_aside(plane.folder / MANIFEST, to_pretty(manifest))
+            write_atomic(plane.folder / MANIFEST, to_pretty(manifest))
         return {
             plane.side.name: companion_facts(plane.side.folder, plane.digest.hexdigest(), True)
             for plane in self.planes[1:]

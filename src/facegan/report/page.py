@@ -5,7 +5,7 @@ from pathlib import Path
 
 from facegan import __version__
 from facegan.errors import DatasetError, OutputError
-from facegan.files import write_aside
+from facegan.files import write_atomic
 from facegan.report import face_sections, sections
 from facegan.report.faces import Gallery
 from facegan.report.markup import Markup, element
@@ -61,7 +61,7 @@ def write_report(
     file = out or run.path / "report.html"
     page = build_page(run, reals, None if run.is_finished else refresh)
     try:
-        write_aside(file, page.encode())
+        write_atomic(file, page.encode())
     except OSError as cause:
         raise OutputError(
             f"{file} cannot be written: {cause.strerror}.", "Name another file by --out."

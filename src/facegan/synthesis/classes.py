@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from facegan.errors import RequestError, counted, nearest
+from facegan.errors import RequestError, did_you_mean, pluralize
 from facegan.model_files import ModelCard
 from facegan.name_lists import quoted, write_names
 from facegan.synthesis.latents import check_seeds, words_for_latent
@@ -37,7 +37,7 @@ def choose_labels(
     if classes is not None:
         numbers = [number_of(known, wanted) for wanted in classes]
         if len(numbers) not in (1, count):
-            told = f"{len(numbers)} classes do not fit {counted(count, 'image')}."
+            told = f"{len(numbers)} classes do not fit {pluralize(count, 'image')}."
             raise RequestError(told, "Give one class for all, or one for each image.")
         return np.broadcast_to(np.array(numbers, np.int64), (count,)).copy()
     if seeds is None:
@@ -74,7 +74,7 @@ def number_of(known: Sequence[str], wanted: Class) -> int:
         return known.index(wanted)
     is_number = isinstance(wanted, int) or (wanted.isascii() and wanted.isdigit())
     if not is_number:
-        hint = nearest(str(wanted)[:100], [quoted(name) for name in known], "classes")
+        hint = did_you_mean(str(wanted)[:100], [quoted(name) for name in known], "classes")
         raise RequestError(f"Unknown class {str(wanted)[:40]!a}.", shortened(hint))
     if len(str(wanted)) > 9 or not 0 <= int(wanted) < len(known):
         told = f"Class {shortened(str(wanted), 40)} is out of range."

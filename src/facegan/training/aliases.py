@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from facegan.errors import ConfigError, nearest, plain_name
+from facegan.errors import ConfigError, did_you_mean, normalize_name
 
 OF_EPOCHS = (
     "epoch epochs n_epochs nepoch nepochs num_epochs max_epochs train_epochs num_train_epochs"
@@ -98,13 +98,13 @@ def unknown_hyperparameter(
         images: How many images the data set has, where that is known.
         batch: How many images a step takes, where that is known.
     """
-    told, word = f"Unknown hyperparameter {name!r}.", plain_name(name)
+    told, word = f"Unknown hyperparameter {name!r}.", normalize_name(name)
     target, why = ALIASES.get(word, ("", ""))
     if word in EPOCHS | STEPS:
         target, why = "total_kimg", length_hint(word, value, images, batch)
     meant = list(names_like(target, known))
     if word in known or not (meant or why):
-        hint = nearest(name, known)
+        hint = did_you_mean(name, known)
         return ConfigError(told, hint if hint.startswith("Did you mean") else FAR)
     offer = f"Did you mean {' or '.join(meant)}?" if meant else ""
     return ConfigError(told, f"{offer} {why}".strip())

@@ -2,7 +2,7 @@
 
 import re
 
-from facegan.errors import ConfigError, nearest
+from facegan.errors import ConfigError, did_you_mean
 
 NOTHING = "none"
 OPERATIONS = ("color", "translation", "blit", "geom", "recolor", "cutout")  # in the papers' orders
@@ -56,7 +56,7 @@ def hint_for(name: str, policy: str) -> str:
         return f"Write the operations with commas between them: {','.join(words)}."
     if meant := ELSEWHERE.get(name.lower()):
         return f"Write augment as {meant}."
-    return nearest(name, OPERATIONS, "operations")
+    return did_you_mean(name, OPERATIONS, "operations")
 
 
 def parse_share(name: str, text: str) -> float:

@@ -28,7 +28,7 @@ def map_on_host(
     path = ""
     try:
         if world.leads_host:
-            path = write_aside(write)
+            path = write_atomic(write)
         paths = world.gather_facts(path)
         shape = (length, resolution, resolution, 3)
         images = np.memmap(paths[world.host_leader], np.uint8, "r", shape=shape)
@@ -39,7 +39,7 @@ def map_on_host(
     return images
 
 
-def write_aside(write: Callable[[IO[bytes]], None]) -> str:
+def write_atomic(write: Callable[[IO[bytes]], None]) -> str:
     """Write a temporary file; its path."""
     with tempfile.NamedTemporaryFile(prefix="facegan-pixels-", delete=False) as file:
         try:

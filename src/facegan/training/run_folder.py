@@ -15,7 +15,7 @@ from safetensors.torch import load as load_tensors
 from facegan import __version__
 from facegan.artifact import ModelCard, load_artifact, pack_artifact, read_card, save_artifact
 from facegan.errors import ArtifactError, ConfigError, RunError, reason_of
-from facegan.files import LOG_BYTES, parse_json, read_regular, write_aside
+from facegan.files import LOG_BYTES, parse_json, read_regular, write_atomic
 from facegan.tick_line import read_tick
 from facegan.training.augment_text import NOTHING, reads_between_pixels
 from facegan.training.checkpoint import Tensors, list_checkpoints, read_newest, save_checkpoint
@@ -135,7 +135,7 @@ class RunFolder:
             "verified": list(verified),
         }
         with writing(self.plan_file, "Name another --out, or free some space."):
-            write_aside(self.plan_file, (json.dumps(facts, indent=2) + "\n").encode())
+            write_atomic(self.plan_file, (json.dumps(facts, indent=2) + "\n").encode())
 
     def read_plan(self) -> dict[str, Any]:
         """What was asked for when the run was started.
@@ -314,7 +314,7 @@ class RunFolder:
         kept = b"".join(line for at, line in ticks if at <= kimg)
         if self.metrics_file.exists() and self.metrics_file.read_bytes() != kept:
             with writing(self.metrics_file):
-                write_aside(self.metrics_file, kept)
+                write_atomic(self.metrics_file, kept)
 
     def copy_record(self, target: Path) -> None:
         """Copy what tells of the run, all but checkpoints and model; what cannot be is only logged.

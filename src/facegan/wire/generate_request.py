@@ -15,7 +15,7 @@ from pydantic import (
     model_validator,
 )
 
-from facegan.errors import RequestError, nearest, plain_name
+from facegan.errors import RequestError, did_you_mean, normalize_name
 from facegan.wire.latents import Number, array_of_lists, check_array
 from facegan.wire.wording import (
     ALIASES,
@@ -250,8 +250,8 @@ def request_error(cause: ValidationError, values: Any = None) -> RequestError:
     top, *_ = details["loc"] or ("",)
     field = "".join(f"[{p}]" if isinstance(p, int) else shortened(p) for p in details["loc"])
     if details["type"] == "extra_forbidden":
-        hint = nearest(field, tuple(GenerateRequest.model_fields), "fields")
-        hint = ALIASES.get(plain_name(field), hint)
+        hint = did_you_mean(field, tuple(GenerateRequest.model_fields), "fields")
+        hint = ALIASES.get(normalize_name(field), hint)
         if "seed" in field:
             hint = written_right("seeds", details["input"]) or hint
         return RequestError(f"Unknown field {field!a} in the request.", hint)

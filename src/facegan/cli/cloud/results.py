@@ -19,8 +19,8 @@ from facegan.cloud.job_record import unpack_record
 from facegan.cloud.job_status import describe, failure_hint, is_running
 from facegan.cloud.places import output_archive
 from facegan.cloud.s3_place import Place
-from facegan.errors import CloudError, nearest
-from facegan.files import write_aside
+from facegan.errors import CloudError, did_you_mean
+from facegan.files import write_atomic
 from facegan.model_files.archive import check_archive
 
 BLOCKS = "▁▂▃▄▅▆▇█"
@@ -69,7 +69,7 @@ def chosen(curves: Curves, names: Sequence[str]) -> Curves:
     """
     for name in names:
         if name not in curves.points:
-            hint = nearest(name, tuple(curves.points), "figures")
+            hint = did_you_mean(name, tuple(curves.points), "figures")
             raise click.UsageError(f"The job has no figure {name!r}. {hint}")
     points = {name: curves.points[name] for name in names} if names else curves.points
     return Curves(curves.source, curves.along, points)
@@ -112,7 +112,7 @@ def draw(name: str, curves: Curves, file: Path) -> None:
         told = f"--out needs the report's charts, and those need torch ({cause})."
         raise click.ClickException(f"{told} pip install 'facegan[training]'") from cause
     try:
-        write_aside(file, picture_of(name, curves).encode())
+        write_atomic(file, picture_of(name, curves).encode())
     except OSError as cause:
         raise click.ClickException(f"{file} cannot be written: {cause.strerror}.") from cause
 
@@ -188,7 +188,7 @@ def claim(folder: Path, job: Mapping[str, Any]) -> None:
         if there != name and folder.exists() and any(folder.iterdir()):
             whose = f"the job {there}" if there else "something else"
             raise click.ClickException(f"{folder} holds {whose}. Name another --out.")
-        write_aside(file, (json.dumps(summary(job), indent=1, default=str) + "\n").encode())
+        write_atomic(file, (json.dumps(summary(job), indent=1, default=str) + "\n").encode())
     except (OSError, ValueError, AttributeError) as cause:
         raise click.ClickException(f"{file} cannot be read or written: {cause}.") from cause
 

@@ -16,7 +16,7 @@ from facegan.cli.cloud.serving_options import (
     what_serves,
 )
 from facegan.cli.cloud.tables import age, table
-from facegan.cli.lazy import LazyVerbs, Verb
+from facegan.cli.lazy import LazyCommand, LazyGroup
 from facegan.cloud.calls import Call
 from facegan.cloud.costs import sentence
 from facegan.cloud.endpoint_requests import delete_all, delete_model
@@ -25,13 +25,13 @@ from facegan.cloud.transforming import ENDED, check_free, transform_job, wait_fo
 
 HERE = "facegan.cli.cloud.transform"
 VERBS = {
-    "start": Verb(HERE, "Draw what a file of JSON lines asks for.", "start"),
-    "status": Verb(HERE, "One job, or all.", "status"),
-    "stop": Verb(HERE, "Stop a job, and delete the model made for it.", "stop_command"),
+    "start": LazyCommand(HERE, "Draw what a file of JSON lines asks for.", "start"),
+    "status": LazyCommand(HERE, "One job, or all.", "status"),
+    "stop": LazyCommand(HERE, "Stop a job, and delete the model made for it.", "stop_command"),
 }
 
 
-@click.command(cls=LazyVerbs, verbs=VERBS)
+@click.command(cls=LazyGroup, verbs=VERBS)
 def command() -> None:
     """Batch transform: many requests, no endpoint; the machines go when the work is done.
 

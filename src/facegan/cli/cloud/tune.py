@@ -19,7 +19,7 @@ from facegan.cli.cloud.wishes import (
     settled,
     training_job,
 )
-from facegan.cli.lazy import LazyVerbs, Verb
+from facegan.cli.lazy import LazyCommand, LazyGroup
 from facegan.cloud import job_status, tuning
 from facegan.cloud.costs import sentence
 from facegan.cloud.hyperparameters import DEFAULT_FAMILY
@@ -31,15 +31,17 @@ from facegan.errors import CloudError
 
 HERE = "facegan.cli.cloud.tune"
 VERBS = {
-    "start": Verb(HERE, "Start a tuning job over ranges and choices.", "start"),
-    "results": Verb(HERE, "What its jobs came to; without a name, all tuning jobs.", "results"),
-    "best": Verb(HERE, "The best job, and its model to deploy.", "best"),
-    "stop": Verb(HERE, "Stop it, and its jobs that run.", "stop"),
+    "start": LazyCommand(HERE, "Start a tuning job over ranges and choices.", "start"),
+    "results": LazyCommand(
+        HERE, "What its jobs came to; without a name, all tuning jobs.", "results"
+    ),
+    "best": LazyCommand(HERE, "The best job, and its model to deploy.", "best"),
+    "stop": LazyCommand(HERE, "Stop it, and its jobs that run.", "stop"),
 }
 KNOWN = [name for them in OBJECTIVES.values() for name in them]
 
 
-@click.command(cls=LazyVerbs, verbs=VERBS)
+@click.command(cls=LazyGroup, verbs=VERBS)
 def command() -> None:
     """Look for the best hyperparameters by many training jobs.
 

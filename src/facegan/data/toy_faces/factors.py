@@ -9,7 +9,7 @@ from torch import Tensor
 from facegan.data.toy_faces.parameters import Face
 from facegan.data.toy_faces.random_face import draw_parameters
 from facegan.data.toy_faces.render import chunk_size
-from facegan.errors import ConfigError, nearest
+from facegan.errors import ConfigError, did_you_mean
 
 
 @dataclass(frozen=True)
@@ -50,7 +50,7 @@ def find_factor(name: str) -> Factor:
         ConfigError: there is none; the message offers the nearest names.
     """
     if name not in FACTORS:
-        raise ConfigError(f"labels is {name!r}.", nearest(name, tuple(FACTORS), "factors"))
+        raise ConfigError(f"labels is {name!r}.", did_you_mean(name, tuple(FACTORS), "factors"))
     return FACTORS[name]
 
 

@@ -10,7 +10,7 @@ import click
 WORD = r"(?<![\w/.$\"{{-])(['\"]?)({names})\1(?![\w/\"-]|\.\w)"
 
 
-def complain(message: str, hint: str = "") -> None:
+def print_error(message: str, hint: str = "") -> None:
     """Print an error and what to do about it; red where the terminal takes colours."""
     click.secho(f"Error: {message}", fg="red", err=True, color=is_coloured())
     if hint:

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from facegan.cli.__main__ import NOT_INSTALLED, run_safely
-from facegan.cli.missing import EXTRAS
+from facegan.cli.missing_packages import EXTRAS
 
 PROJECT = tomllib.loads((Path(__file__).parents[2] / "pyproject.toml").read_text())["project"]
 WHEELS = {"cv2": "opencv-python-headless", "botocore": "boto3"}  # where the names differ

@@ -9,7 +9,7 @@ from PIL import Image
 from facegan.data import open_dataset
 
 
-class DatasetPictures:
+class DatasetImages:
     """The real pictures of a quiz.
 
     Args:

@@ -10,8 +10,8 @@ import click
 
 from facegan.cli.inputs import check_output
 from facegan.client import FaceClient
-from facegan.errors import InvocationError, OutputError, RequestError, counted
-from facegan.files import write_aside
+from facegan.errors import InvocationError, OutputError, RequestError, pluralize
+from facegan.files import write_atomic
 from facegan.pictures import enlarge_animation, enlarge_png
 from facegan.wire import (
     JPEG,
@@ -42,7 +42,7 @@ ONE_PICTURE = (PNG, JPEG, WEBP)
 
 
 @dataclass(frozen=True)
-class Order:
+class FaceOutput:
     """What a command line asks for: faces, and the file or folder they go to."""
 
     request: GenerateRequest
@@ -51,7 +51,7 @@ class Order:
     scale: int = 1  # each pixel of a PNG, or of an animation, as scale x scale pixels
 
 
-def take_order(
+def parse_output(
     seeds: list[int] | None,
     latents: Path | None,
     out: str,
@@ -61,7 +61,7 @@ def take_order(
     class_names: tuple[str, ...] = (),
     scale: int = 1,
     **wish: Any,
-) -> Order:
+) -> FaceOutput:
     """Check the options of :func:`face_options` against each other, before any work is done.
 
     Args:
@@ -90,7 +90,7 @@ def take_order(
     if classes is not None and len(classes) not in (1, faces):
         flag = "--class" if class_names else "--classes"
         told = (
-            f"{flag} names {len(classes)} for {counted(faces, 'image')}: "
+            f"{flag} names {len(classes)} for {pluralize(faces, 'image')}: "
             "give one for all, or one for each image."
         )
         raise click.UsageError(f"{told} {as_one_name(classes, flag)}".strip())
@@ -104,7 +104,7 @@ def take_order(
         layout="animation" if is_moving else "grid",
         **wish,
     )
-    return Order(request, Path(out), content_type, scale)
+    return FaceOutput(request, Path(out), content_type, scale)
 
 
 def chosen_classes(
@@ -198,7 +198,7 @@ def read_latents(path: Path) -> Any:
         raise click.UsageError(f"--latents {path}: {cause.strerror}.") from cause
 
 
-def deliver(order: Order, client: FaceClient) -> None:
+def write_faces(order: FaceOutput, client: FaceClient) -> None:
     """Ask for the faces of an order, write them, and say where they are."""
     if order.content_type is None:
         write_folder(order, client)
@@ -209,7 +209,7 @@ def deliver(order: Order, client: FaceClient) -> None:
     click.echo(f"{order.out}: {count} {what}{'s' if count > 1 else ''}.")
 
 
-def check_streamed(order: Order) -> None:
+def check_streamed(order: FaceOutput) -> None:
     """Only single faces come one by one, in the order of their drawing.
 
     Raises:
@@ -220,7 +220,7 @@ def check_streamed(order: Order) -> None:
         raise click.UsageError(told)
 
 
-def deliver_as_they_come(order: Order, client: FaceClient) -> None:
+def write_faces_streamed(order: FaceOutput, client: FaceClient) -> None:
     """Write each face of an order as soon as it is there; those before an end stay.
 
     Raises:
@@ -252,7 +252,7 @@ def fetch(request: GenerateRequest, content_type: str, client: FaceClient) -> by
     return body
 
 
-def write_folder(order: Order, client: FaceClient) -> None:
+def write_folder(order: FaceOutput, client: FaceClient) -> None:
     """One PNG a face, named by its seed."""
     faces = decode_faces(client.invoke(order.request, JSON))
     names = file_names([face._asdict() for face in faces])
@@ -260,7 +260,7 @@ def write_folder(order: Order, client: FaceClient) -> None:
         write(order.out / name, enlarged(face.png, order))
 
 
-def enlarged(body: bytes, order: Order) -> bytes:
+def enlarged(body: bytes, order: FaceOutput) -> bytes:
     """A picture at an order's scale; anything at scale 1 as it came."""
     if order.scale == 1:
         return body
@@ -271,6 +271,6 @@ def enlarged(body: bytes, order: Order) -> bytes:
 def write(path: Path, content: bytes) -> None:
     """Write a file whole or not at all."""
     try:
-        write_aside(path, content)
+        write_atomic(path, content)
     except OSError as cause:
         raise OutputError(f"{path} cannot be written: {cause.strerror}.") from cause

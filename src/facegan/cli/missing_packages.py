@@ -21,7 +21,7 @@ EXTRAS = {  # what is imported → the extra of pyproject.toml that brings it
 }
 
 
-def told_of(missing: ModuleNotFoundError) -> tuple[str, str] | None:
+def describe_missing(missing: ModuleNotFoundError) -> tuple[str, str] | None:
     """What is missing and how to install it; None if no extra of ours brings it.
 
     Args:
