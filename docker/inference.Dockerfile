@@ -20,6 +20,7 @@ RUN --mount=type=bind,source=docker/install,target=/tmp/install \
 # --- our code: the rooms that a request walks through, compiled -------------------------------
 FROM packages AS program
 COPY src/facegan/*.py /opt/program/src/facegan/
+COPY src/facegan/hyperparameters /opt/program/src/facegan/hyperparameters
 COPY src/facegan/gans /opt/program/src/facegan/gans
 COPY src/facegan/wire /opt/program/src/facegan/wire
 COPY src/facegan/model_files /opt/program/src/facegan/model_files

@@ -24,7 +24,8 @@ MAY_IMPORT = {  # room: (rooms of ours, packages of others)
     "environment": ("errors", ""),
     "pictures": ("files safe_images", "numpy PIL isal"),
     "wire": ("errors name_lists pictures safe_images", "numpy PIL pydantic pydantic_core"),
-    "gans": ("errors", "torch"),
+    "hyperparameters": ("errors", "pydantic"),
+    "gans": ("errors hyperparameters", "torch"),
     "preparing": (
         "errors files image_files name_lists path_kinds safe_images strict_tar",
         "numpy PIL cv2 pi_heif",
@@ -45,7 +46,8 @@ MAY_IMPORT = {  # room: (rooms of ours, packages of others)
         "pydantic_core",
     ),
     "training": (
-        "errors files devices environment tick_line gans artifact data metrics pictures",
+        "errors files devices environment tick_line hyperparameters gans artifact data metrics "
+        "pictures",
         "torch safetensors numpy pydantic tqdm tensorboard",
     ),
     "cloud": (
@@ -69,11 +71,12 @@ FLOORS = [
         "model_files",
         "path_kinds",
         "pictures",
-        "gans",
+        "hyperparameters",
         "metrics",
     },
-    {"wire", "artifact", "preparing"},
-    {"client", "data", "synthesis"},
+    {"wire", "gans", "preparing"},
+    {"client", "data", "artifact"},
+    {"synthesis"},
     {"export", "serving", "training", "cloud", "report", "studio"},
 ]
 

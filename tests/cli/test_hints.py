@@ -13,8 +13,8 @@ from facegan.cli.__main__ import EXIT_CODES, NOT_INSTALLED, facegan, run_safely
 from facegan.cli.error_printer import is_coloured, with_flags
 from facegan.errors import did_you_mean
 from facegan.gans import FAMILIES
+from facegan.hyperparameters.aliases import ALIASES, names_like, unknown_hyperparameter
 from facegan.training import TrainingConfig
-from facegan.training.aliases import ALIASES, names_like, unknown_hyperparameter
 
 DOCUMENT = Path(__file__).parents[2] / "docs/exit-codes.md"
 OPTIONS = ("data", "out", "processes", "resolution", "resume", "preset", "labels", "evaluate_data")

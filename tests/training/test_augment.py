@@ -7,12 +7,12 @@ import torch
 from torch import Tensor, nn
 
 from facegan.errors import ConfigError
+from facegan.hyperparameters.augment_policy import OPERATIONS, parse_policy
 from facegan.training.augment import Augment
 from facegan.training.augment.diff_augment import cut_out, jitter_colour, translate
 from facegan.training.augment.draws import Draws
 from facegan.training.augment.policy import stages
 from facegan.training.augment.resample import WARPS, warp_bicubic
-from facegan.training.augment_text import OPERATIONS, parse_policy
 
 DIFF_AUGMENT, ADA = ("color", "translation", "cutout"), ("blit", "geom", "recolor", "cutout")
 POLICIES = [

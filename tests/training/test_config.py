@@ -4,9 +4,9 @@ import pytest
 
 from facegan.errors import ConfigError
 from facegan.gans import FAMILIES
+from facegan.hyperparameters.training import FEWEST_SAMPLES
 from facegan.metrics import FEWEST
 from facegan.training import TrainingConfig, split_hyperparameters
-from facegan.training.config import FEWEST_SAMPLES
 
 TINY = FAMILIES["dcgan"].presets["tiny"]
 

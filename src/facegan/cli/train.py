@@ -140,7 +140,7 @@ def parse_flags(args: list[str]) -> dict[str, str]:
         UsageError: a value without a flag, or a flag without a value.
         ConfigError: a flag is given in two writings.
     """
-    from facegan.training.aliases import ALIASES
+    from facegan.hyperparameters.aliases import ALIASES
 
     values: dict[str, str] = {}
     rest = list(args)
@@ -333,7 +333,7 @@ def check_names(
         ConfigError: names the first.
     """
     from facegan.gans import check_conditional, convert, find_family, find_preset
-    from facegan.training.aliases import EPOCHS
+    from facegan.hyperparameters.aliases import EPOCHS
     from facegan.training.plan import check_batch, check_micro_batch, resolve_plan
 
     family = find_family(asked.get("family", FAMILY))

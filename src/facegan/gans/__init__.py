@@ -8,8 +8,8 @@ from facegan.errors import ConfigError, did_you_mean
 from facegan.gans.dcgan import FAMILY as DCGAN
 from facegan.gans.family import Adam, Batch, Family, Gan, Phase, Terms
 from facegan.gans.r3gan import FAMILY as R3GAN
-from facegan.gans.setting import Preset, convert
 from facegan.gans.stylegan2 import FAMILY as STYLEGAN2
+from facegan.hyperparameters.setting import Preset, convert
 
 if TYPE_CHECKING:
     from facegan.gans.labels import draw_labels, even_labels

@@ -15,8 +15,8 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from facegan.errors import ConfigError
-from facegan.gans.setting import Preset
 from facegan.gans.shapes import pyramid
+from facegan.hyperparameters.setting import Preset
 
 if TYPE_CHECKING:
     import torch

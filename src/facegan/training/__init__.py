@@ -2,7 +2,7 @@
 
 from typing import TYPE_CHECKING, Any
 
-from facegan.training.config import TrainingConfig, split_hyperparameters
+from facegan.hyperparameters.training import TrainingConfig, split_hyperparameters
 
 if TYPE_CHECKING:
     from facegan.training.run_folder import RunFolder

@@ -13,6 +13,7 @@ from tqdm import tqdm
 from facegan.data import Dataset
 from facegan.errors import RunError
 from facegan.gans import Gan, draw_labels
+from facegan.hyperparameters.training import TrainingConfig
 from facegan.metrics import (
     Comparison,
     FeatureCache,
@@ -21,7 +22,6 @@ from facegan.metrics import (
     open_extractor,
 )
 from facegan.training.checkpoint import Tensors
-from facegan.training.config import TrainingConfig
 
 if TYPE_CHECKING:
     from facegan.training.trainer import Trainer

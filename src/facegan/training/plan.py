@@ -6,7 +6,7 @@ from typing import Any
 
 from facegan.errors import ConfigError
 from facegan.gans import Family, find_family, find_preset
-from facegan.training.config import TrainingConfig, split_hyperparameters
+from facegan.hyperparameters.training import TrainingConfig, split_hyperparameters
 
 PLAN_NAME = "run.json"
 IDENTITY = ("family", "preset", "resolution")

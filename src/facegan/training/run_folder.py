@@ -16,8 +16,8 @@ from facegan import __version__
 from facegan.artifact import ModelCard, load_artifact, pack_artifact, read_card, save_artifact
 from facegan.errors import ArtifactError, ConfigError, RunError, reason_of
 from facegan.files import LOG_BYTES, parse_json, read_regular, write_atomic
+from facegan.hyperparameters.augment_policy import NOTHING, reads_between_pixels
 from facegan.tick_line import read_tick
-from facegan.training.augment_text import NOTHING, reads_between_pixels
 from facegan.training.checkpoint import Tensors, list_checkpoints, read_newest, save_checkpoint
 from facegan.training.plan import IDENTITY, MAY_CHANGE, PLAN_NAME, settings_of
 from facegan.training.run_facts import (

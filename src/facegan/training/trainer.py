@@ -22,11 +22,11 @@ from facegan.errors import ConfigError
 from facegan.gans import Batch, Gan, Phase, Terms, even_labels
 from facegan.gans.autocast import autocast
 from facegan.gans.sharing import shared
+from facegan.hyperparameters.training import TrainingConfig
 from facegan.training.augment import Augment, Strength, parse_policy
 from facegan.training.broken_steps import replace_broken_gradients
 from facegan.training.checkpoint import Tensors, flatten_optimizer, restore_optimizer
 from facegan.training.compiled import Compiled
-from facegan.training.config import TrainingConfig
 from facegan.training.ema import MovingAverage
 from facegan.training.evaluation import Evaluation, Stopped
 from facegan.training.fitting import find_micro_batch

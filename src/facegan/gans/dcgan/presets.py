@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from facegan.gans.setting import Preset, setting
+from facegan.hyperparameters.setting import Preset, setting
 
 
 @dataclass(frozen=True, kw_only=True)

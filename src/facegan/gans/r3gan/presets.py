@@ -3,7 +3,7 @@
 import math
 from dataclasses import dataclass, replace
 
-from facegan.gans.setting import Preset, setting
+from facegan.hyperparameters.setting import Preset, setting
 
 LATENT_HELP = "width of a latent vector"
 GAMMA_HELP = "weight of both gradient penalties"

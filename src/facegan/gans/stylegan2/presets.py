@@ -6,7 +6,7 @@ The rules are those of the ADA paper's code for one GPU (arXiv:2006.06676, appen
 
 from dataclasses import dataclass, replace
 
-from facegan.gans.setting import Preset, setting
+from facegan.hyperparameters.setting import Preset, setting
 
 PATH_BATCH_SHRINK = 2  # path lengths are measured on half a batch
 

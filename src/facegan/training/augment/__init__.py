@@ -6,8 +6,8 @@ long as they leave enough images alone, only a generator of clean pictures makes
 like changed reals (Karras et al., arXiv:2006.06676, section 2.2).
 """
 
+from facegan.hyperparameters.augment_policy import parse_policy
 from facegan.training.augment.policy import Augment
 from facegan.training.augment.strength import Strength
-from facegan.training.augment_text import parse_policy
 
 __all__ = ["Augment", "Strength", "parse_policy"]

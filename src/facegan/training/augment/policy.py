@@ -5,11 +5,11 @@ from collections.abc import Callable, Mapping
 import torch
 from torch import Tensor, nn
 
+from facegan.hyperparameters.augment_policy import parse_policy
 from facegan.training.augment.ada import BLIT, GEOM, move, recolor
 from facegan.training.augment.diff_augment import an_image, cut_out, jitter_colour, translate
 from facegan.training.augment.draws import Draws
 from facegan.training.augment.resample import WARPS, Warp
-from facegan.training.augment_text import parse_policy
 
 Chances = Mapping[str, Tensor]  # an operation's name → its probability, without dimensions
 Stage = Callable[[Tensor, Draws, Chances], Tensor]
@@ -39,7 +39,7 @@ def move_once(warp: Warp) -> Stage:
 def stages(warp: Warp) -> dict[tuple[str, ...], Stage]:
     """Return what is done, by the operations that it does, in the papers' orders.
 
-    The operations are those that augment_text.py names.
+    The operations are those that augment_policy.py names.
     """
     return {
         ("color",): on_some("color", jitter_colour),

@@ -14,9 +14,9 @@ from pydantic import (
 )
 
 from facegan.errors import ConfigError
-from facegan.gans.setting import KINDS, Preset, convert, must_be
-from facegan.training.aliases import unknown_hyperparameter
-from facegan.training.augment_text import NOTHING, parse_policy, reads_between_pixels
+from facegan.hyperparameters.aliases import unknown_hyperparameter
+from facegan.hyperparameters.augment_policy import NOTHING, parse_policy, reads_between_pixels
+from facegan.hyperparameters.setting import KINDS, Preset, convert, must_be
 
 FEWEST_SAMPLES = 4  # metrics.FEWEST, which needs torch to be read; a test compares them
 WHOLE_NUMBERS = ("batch_size", "seed", "keep_checkpoints", "evaluate_samples")

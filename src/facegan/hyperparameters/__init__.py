@@ -1,0 +1,5 @@
+"""What a training run can be told: names, types, ranges and defaults, without torch.
+
+``setting.py`` declares a family's hyperparameters and presets, ``training.py`` the trainer's,
+``run_spec.py`` the whole run, ``run_file.py`` reads and writes it as ``run.toml``.
+"""
