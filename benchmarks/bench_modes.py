@@ -2,8 +2,9 @@
 
 r3gan, the same network with the classic loss, stylegan2 and dcgan each train for the same minutes.
 As many run at once as there are cores, up to four, each in a process with cores of its own; so
-the whole takes 4 / (runs at once) times the budget and a quarter more for counting. Evaluating is
-not counted as training. Be alone on the machine: a busy core takes images from whoever runs on it.
+the whole takes 4 / (runs at once) times the budget and a quarter more for counting. A minute is
+a minute of processor time on each of a contestant's cores: other programs make the benchmark last
+longer, and change its figures little. Evaluating is not counted as training.
 
 Classic means the non-saturating loss of Goodfellow et al. with the same two penalties, R1 and R2,
 on the same network: only the pairing of reals with fakes is left out. All are the presets `toy32`;
@@ -126,11 +127,16 @@ def schedule_for(name: str, dataset: StackedDigits, minutes: float) -> dict[str,
     if not hasattr(trainer.gan.preset, "schedule_kimg"):
         return {}
     trainer.step()
-    images, started = trainer.images_seen, time.perf_counter()
-    while time.perf_counter() - started < min(10.0, minutes * 3):
+    images, started = trainer.images_seen, processor_seconds()
+    while processor_seconds() - started < min(10.0, minutes * 3):
         trainer.step()
-    rate = (trainer.images_seen - images) / (time.perf_counter() - started)
+    rate = (trainer.images_seen - images) / (processor_seconds() - started)
     return {"schedule_kimg": max(rate * minutes * 60 / 1000, 0.1)}
+
+
+def processor_seconds() -> float:
+    """Return the processor time that this process has used, per core that it may use."""
+    return time.process_time() / len(allowed_cores())
 
 
 def train_one(name: str, folder: Path, options: argparse.Namespace) -> Iterator[Row]:
@@ -146,9 +152,9 @@ def train_one(name: str, folder: Path, options: argparse.Namespace) -> Iterator[
     trained = 0.0
     for moment in range(1, options.moments + 1):
         while trained < options.minutes * 60 * moment / options.moments:
-            started = time.perf_counter()
+            started = processor_seconds()
             trainer.step()
-            trained += time.perf_counter() - started
+            trained += processor_seconds() - started
         images = draw(trainer, latents)
         modes, kl = count_modes(classifier, images)
         if options.pictures:
