@@ -30,7 +30,7 @@ from facegan.gans import build_gan
 from facegan.metrics import extract, open_extractor
 from facegan.metrics.scores import kernel_distance
 from facegan.pictures import montage, save_png
-from facegan.synthesis.torch_painter import to_pixels
+from facegan.synthesis.torch_backend import to_pixels
 from facegan.training import Trainer, TrainingConfig
 
 RESOLUTION = 32

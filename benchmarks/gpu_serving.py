@@ -15,14 +15,14 @@ from facegan.artifact import Artifact, load_artifact, save_artifact
 from facegan.gans import build_gan
 from facegan.synthesis import (
     MAX_SEED,
-    Drawing,
-    Rows,
+    BackendConfig,
+    LatentBatch,
     Synthesizer,
     latents_of_seeds,
     open_synthesizer,
 )
-from facegan.synthesis.engine import Engine
-from facegan.synthesis.torch_painter import TorchPainter
+from facegan.synthesis.device_context import DeviceContext
+from facegan.synthesis.torch_backend import TorchBackend
 
 BATCH = 16  # images a request
 
@@ -32,7 +32,7 @@ def measure(earlier: Cells, network: Network, seconds: float) -> Iterator[tuple[
     gan = build_gan(network.family, network.preset, network.image_shape, seed=0, **network.numbers)
     with tempfile.TemporaryDirectory() as folder:
         save_artifact(gan, folder)
-        served = open_synthesizer(Path(folder), Drawing("torch", network.device))
+        served = open_synthesizer(Path(folder), BackendConfig("torch", network.device))
         yield "p50_ms_one_image", 1e3 * median(times_of(served, 1, seconds))
         yield "images_per_second", BATCH / median(times_of(served, BATCH, seconds))
         yield "graph_difference", graph_difference(load_artifact(folder), network.device)
@@ -57,29 +57,29 @@ def graph_difference(artifact: Artifact, device: str) -> float:
 
     On a CPU nothing is recorded, and both are the eager forward.
     """
-    painter = TorchPainter(artifact, Engine.choose(device))
-    rows = Rows(latents_of_seeds(artifact.card, range(BATCH)))
-    inputs = painter.sent(tuple(rows.arrays))
+    backend = TorchBackend(artifact, DeviceContext.choose(device))
+    batch = LatentBatch(latents_of_seeds(artifact.card, range(BATCH)))
+    inputs = backend.sent(tuple(batch.arrays))
 
     def draw(latents: torch.Tensor) -> torch.Tensor:
-        return painter.images_of(rows, latents)
+        return backend.images_of(batch, latents)
 
-    painter.engine.run(draw, *(x + 1 for x in inputs))  # records, from other latents
-    replayed = painter.engine.run(draw, *inputs)
-    eager = painter.engine.run(draw, *inputs, is_plain=False)
+    backend.context.run(draw, *(x + 1 for x in inputs))  # records, from other latents
+    replayed = backend.context.run(draw, *inputs)
+    eager = backend.context.run(draw, *inputs, is_plain=False)
     return float((replayed.float() - eager.float()).abs().max())
 
 
 def compare_pixels(folder: Path, device: str) -> Iterator[tuple[str, Any]]:
     """Compare the device's pixels with a CPU's in float32, in levels of 255."""
-    expected = pixels_of(folder, Drawing("torch", "cpu"))
-    exact = pixels_of(folder, Drawing("torch", device, "fp32"))
+    expected = pixels_of(folder, BackendConfig("torch", "cpu"))
+    exact = pixels_of(folder, BackendConfig("torch", device, "fp32"))
     yield "cpu_levels_fp32", int(np.abs(exact - expected).max())
-    as_served = np.abs(pixels_of(folder, Drawing("torch", device)) - expected)
+    as_served = np.abs(pixels_of(folder, BackendConfig("torch", device)) - expected)
     yield "cpu_levels", int(as_served.max())
     yield "cpu_unequal_share", float((as_served > 0).mean())
 
 
-def pixels_of(folder: Path, drawing: Drawing) -> Any:
+def pixels_of(folder: Path, config: BackendConfig) -> Any:
     """Return a batch's pixels, signed so that they can be subtracted."""
-    return open_synthesizer(folder, drawing).generate(range(BATCH)).astype(np.int16)
+    return open_synthesizer(folder, config).generate(range(BATCH)).astype(np.int16)

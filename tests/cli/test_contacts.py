@@ -230,7 +230,7 @@ def test_openvino_reports_nothing_with_its_telemetry_installed_or_not() -> None:
     """It uses its own stub; nothing is left of the package that sends."""
     from openvino.tools.ovc import telemetry_utils
 
-    import facegan.synthesis.graph_painter  # noqa: F401
+    import facegan.synthesis.openvino_backend  # noqa: F401
 
     assert telemetry_utils.tm.__name__ == "openvino.tools.ovc.telemetry_stub"
     with pytest.raises(ImportError):

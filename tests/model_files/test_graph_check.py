@@ -43,7 +43,7 @@ from facegan.model_files.archive import check_archive
 from facegan.model_files.graph_check import Work
 from facegan.model_files.graph_operators import OPERATORS
 from facegan.model_files.onnx_reader import read_graph
-from facegan.synthesis import Drawing, foresee, open_synthesizer
+from facegan.synthesis import BackendConfig, estimate_memory, open_synthesizer
 
 Model = onnx.ModelProto
 Change = Callable[[Model], None]
@@ -820,11 +820,11 @@ def test_a_hostile_graph_is_refused_by_whoever_opens_the_model(
     secret.write_bytes(b"x" * 10**6)
     folder = model_with(graphs_dir, tmp_path / "model", lambda model: outside(model, str(secret)))
     archive = pack_artifact(folder, tmp_path / "model.tar.gz")
-    for use in (open_synthesizer, foresee):
+    for use in (open_synthesizer, estimate_memory):
         with pytest.raises(ArtifactError, match="external data"):
-            use(folder, Drawing("openvino"))
+            use(folder, BackendConfig("openvino"))
     for look in (lambda: check_archive(archive), lambda: load_artifact(archive),
-                 lambda: open_synthesizer(folder, Drawing("torch"))):  # fmt: skip
+                 lambda: open_synthesizer(folder, BackendConfig("torch"))):  # fmt: skip
         with pytest.raises(ArtifactError, match="external data"):
             look()
     for model in (folder, archive):
@@ -835,7 +835,7 @@ def test_a_hostile_graph_is_refused_by_whoever_opens_the_model(
     program = (
         "import sys; sys.modules['openvino'] = None\n"
         "from pathlib import Path\n"
-        "from facegan.synthesis.opening import open_graphs, read_card\n"
+        "from facegan.synthesis.load import open_graphs, read_card\n"
         "from facegan.errors import ArtifactError\n"
         "folder = Path(sys.argv[1])\n"
         "try: open_graphs(folder, read_card(folder), None)\n"
@@ -853,12 +853,12 @@ def test_what_a_model_takes_is_foreseen_by_its_graph_not_its_card(
     """A card that claims nothing, or all, changes nothing."""
     folder = tmp_path / "model"
     copy_artifact(graphs_dir, folder)
-    honest = foresee(folder, Drawing("openvino"))
+    honest = estimate_memory(folder, BackendConfig("openvino"))
     text = json.loads((folder / "model_card.json").read_text())
     for claim in (0, 1 << 22):
         text["graph"]["batch_bytes"] = claim
         (folder / "model_card.json").write_text(json.dumps(text))
-        assert foresee(folder, Drawing("openvino")) == honest
+        assert estimate_memory(folder, BackendConfig("openvino")) == honest
     assert honest.activations >= 8 * 3 * 32 * 32 * 4
 
 
@@ -870,7 +870,7 @@ def test_a_graph_is_foreseen_without_its_weights(graphs_dir: Path, tmp_path: Pat
 
     folder = model_with(graphs_dir, tmp_path / "model", heavy)
     tracemalloc.start()
-    found = foresee(folder, Drawing("openvino"))
+    found = estimate_memory(folder, BackendConfig("openvino"))
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
     assert found.weights > 64 << 20 and peak < 16 << 20
@@ -880,17 +880,17 @@ def test_openvino_must_infer_what_was_worked_out(
     graphs_dir: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """If the two readers of a graph ever differ, nothing is drawn."""
-    from facegan.synthesis import opening
+    from facegan.synthesis import load
 
-    check = opening.check_graphs
+    check = load.check_graphs
     for facts in ({"made": (3, 16, 16)}, {"constants": 0, "row_bytes_together": -(1 << 22)}):
 
         def lie(*given: object, facts=facts) -> dict[str, object]:
             return {k: dataclasses.replace(v, **facts) for k, v in check(*given).items()}
 
-        monkeypatch.setattr(opening, "check_graphs", lie)
+        monkeypatch.setattr(load, "check_graphs", lie)
         with pytest.raises(ArtifactError, match="in OpenVINO"):
-            open_synthesizer(graphs_dir, Drawing("openvino")).generate(seeds=[1])
+            open_synthesizer(graphs_dir, BackendConfig("openvino")).generate(seeds=[1])
 
 
 # --- what leaves us ---------------------------------------------------------------------------

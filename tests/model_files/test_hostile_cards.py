@@ -36,7 +36,7 @@ from facegan.serving.http.model_routes import create_models_app
 from facegan.serving.limits import ServingLimits
 from facegan.serving.model.registry import ModelRegistry
 from facegan.serving.model.served_model import ServingSettings, open_model, settings_of_many
-from facegan.synthesis import foresee
+from facegan.synthesis import estimate_memory
 
 GENERATOR = {"generator.onnx": "ab" * 32}
 STYLES = {MAPPING_GRAPH: "ab" * 32, SYNTHESIS_GRAPH: "cd" * 32}
@@ -182,7 +182,7 @@ def test_what_no_card_says_is_refused_by_every_reader(
     path = archive(tmp_path / "m.tar.gz", files)
     folder = folder_of(tmp_path / "model", files)
     for read, place in ((read_card, path), (check_archive, path), (load_artifact, path),
-                        (read_card, folder), (foresee, folder)):  # fmt: skip
+                        (read_card, folder), (estimate_memory, folder)):  # fmt: skip
         assert CARD_NAME in refuse(read, place) or name.startswith("schema_version")
 
 
@@ -195,7 +195,7 @@ def test_what_is_no_card_is_refused_by_every_reader(
     folder = folder_of(tmp_path / "model", files)
     started = time.monotonic()
     for read, place in ((read_card, path), (check_archive, path), (load_artifact, path),
-                        (read_card, folder), (foresee, folder)):  # fmt: skip
+                        (read_card, folder), (estimate_memory, folder)):  # fmt: skip
         assert CARD_NAME in refuse(read, place)
     assert time.monotonic() - started < 5
 
@@ -207,7 +207,7 @@ def test_a_card_of_another_model_is_refused(files: Files, tmp_path: Path, name: 
     folder = folder_of(tmp_path / "model", files)
     refuse(lambda path: load_artifact(path, mapped=True), folder)
     if name != "other weights":
-        refuse(foresee, folder)
+        refuse(estimate_memory, folder)
 
 
 @pytest.mark.parametrize("classes", [[], [["a", 1]], [["a", 1], ["b", 1]], 7,
@@ -218,7 +218,7 @@ def test_a_conditional_model_has_its_own_classes(
     files = {name: (conditional_dir / name).read_bytes() for name in (WEIGHTS_NAME, CARD_NAME)}
     files[CARD_NAME] = with_card(files[CARD_NAME], {"classes": classes})
     refuse(load_artifact, archive(tmp_path / "m.tar.gz", files))
-    refuse(foresee, folder_of(tmp_path / "model", files))
+    refuse(estimate_memory, folder_of(tmp_path / "model", files))
 
 
 @pytest.mark.parametrize(
@@ -345,7 +345,7 @@ def test_a_header_that_lies_is_refused(files: Files, tmp_path: Path, name: str) 
         assert "no file of weights" in refuse(read, folder)
         assert "no file of weights" in refuse(read, path)
     assert "no file of weights" in refuse(check_archive, path)
-    assert "no file of weights" in refuse(foresee, folder)
+    assert "no file of weights" in refuse(estimate_memory, folder)
 
 
 def test_weights_without_end_are_refused_by_their_header(files: Files, tmp_path: Path) -> None:
@@ -360,7 +360,7 @@ def test_weights_without_end_are_refused_by_their_header(files: Files, tmp_path:
         file.truncate(file.tell() + (3 << 30))
     assert "In the weights the tensor" in refuse(load_artifact, folder)
     refuse(lambda path: load_artifact(path, mapped=True), folder)
-    refuse(foresee, folder)
+    refuse(estimate_memory, folder)
 
 
 def test_a_small_file_takes_little_memory_whatever_its_limit(files: Files, tmp_path: Path) -> None:
@@ -401,7 +401,7 @@ def test_a_models_file_is_a_plain_one_of_its_folder(
             place.mkdir()
     refuse(load_artifact, folder)
     refuse(lambda path: load_artifact(path, mapped=True), folder)
-    refuse(foresee, folder)
+    refuse(estimate_memory, folder)
     refuse(lambda path: read_file(path / name), folder)
     refuse(lambda path: digest_of(path / name), folder)
 
@@ -459,11 +459,11 @@ import re, sys, time
 from pathlib import Path
 from facegan.artifact import load_artifact
 from facegan.errors import ArtifactError
-from facegan.synthesis import foresee
+from facegan.synthesis import estimate_memory
 
-assert foresee(Path(sys.argv[1])).activations > 1 << 29
+assert estimate_memory(Path(sys.argv[1])).activations > 1 << 29
 for folder in map(Path, sys.argv[2:]):
-    for read in (foresee, load_artifact):
+    for read in (estimate_memory, load_artifact):
         started = time.monotonic()
         try:
             read(folder)

@@ -12,7 +12,7 @@ from werkzeug.test import TestResponse
 
 from facegan.artifact import Artifact
 from facegan.serving import create_app
-from facegan.synthesis import Synthesizer, latents_of_seeds, walk
+from facegan.synthesis import Synthesizer, interpolation_path, latents_of_seeds
 from facegan.wire import (
     IMAGE_CODECS,
     JPEG,
@@ -45,7 +45,7 @@ def test_a_way_between_seeds_is_drawn_with_its_frames(post: Post, artifact: Arti
     assert len(frames) == 9
     model = Synthesizer(artifact)
     assert np.array_equal(frames[::4], model.generate([1, 2, 3]))
-    way = walk(latents_of_seeds(artifact.card, [1, 2, 3]), 4)
+    way = interpolation_path(latents_of_seeds(artifact.card, [1, 2, 3]), 4)
     assert np.array_equal(frames, model.generate(latents=way))
 
 
@@ -155,6 +155,6 @@ def test_a_reply_whose_least_size_is_too_large_is_413_before_anything_is_drawn(
     headers = {"Accept": JSON}
     fine = client.post("/invocations", json={"seeds": [1, 2, 3]}, headers=headers)
     assert fine.status_code == 200
-    monkeypatch.delattr(Synthesizer, "rows")  # whoever prepares to draw now fails with 500
+    monkeypatch.delattr(Synthesizer, "prepare_batch")  # preparing a batch now fails with 500
     reply = client.post("/invocations", json={"seeds": [1] * 60}, headers=headers)
     assert reply.status_code == 413

@@ -12,14 +12,14 @@ from hypothesis import strategies as st
 
 from facegan.errors import DeadlineMissed, Draining, Overloaded
 from facegan.serving.batching.batcher import Batcher
-from facegan.synthesis import Rows
+from facegan.synthesis import LatentBatch
 
 NEVER = float("inf")
 
 
-def rows(*values: int, psi: float = 1.0) -> Rows:
+def batch_of(*values: int, psi: float = 1.0) -> LatentBatch:
     """A row a value, so that every image shows whose it is."""
-    return Rows(np.array(values, np.float32)[:, None], None, psi)
+    return LatentBatch(np.array(values, np.float32)[:, None], None, psi)
 
 
 class Painter:
@@ -30,7 +30,7 @@ class Painter:
         self.gate = threading.Event()
         self.gate.set()
 
-    def __call__(self, wanted: Rows) -> np.ndarray:
+    def __call__(self, wanted: LatentBatch) -> np.ndarray:
         values = wanted.latents[:, 0].astype(np.uint8)
         self.batches.append(values.tolist())
         assert self.gate.wait(10)
@@ -65,7 +65,7 @@ def until(holds: Callable[[], bool]) -> None:
 
 
 def test_a_lone_caller_is_drawn_at_once_and_alone(batcher: Batcher, painter: Painter) -> None:
-    assert values_of(batcher.draw(rows(7), NEVER)) == [7]
+    assert values_of(batcher.draw(batch_of(7), NEVER)) == [7]
     assert painter.batches == [[7]]
 
 
@@ -74,9 +74,9 @@ def test_those_who_came_while_a_batch_was_drawn_share_the_next(
 ) -> None:
     painter.gate.clear()
     with ThreadPoolExecutor(8) as pool:
-        first = pool.submit(batcher.draw, rows(1), NEVER)
+        first = pool.submit(batcher.draw, batch_of(1), NEVER)
         until(lambda: painter.batches == [[1]])
-        others = [pool.submit(batcher.draw, rows(n), NEVER) for n in (2, 3, 4)]
+        others = [pool.submit(batcher.draw, batch_of(n), NEVER) for n in (2, 3, 4)]
         until(lambda: batcher.waiting == 3)
         painter.gate.set()
         assert [values_of(f.result()) for f in (first, *others)] == [[1], [2], [3], [4]]
@@ -88,9 +88,9 @@ def test_a_large_wish_is_drawn_in_slices_and_others_come_between(
 ) -> None:
     painter.gate.clear()
     with ThreadPoolExecutor(8) as pool:
-        large = pool.submit(batcher.draw, rows(*range(20, 30)), NEVER)
+        large = pool.submit(batcher.draw, batch_of(*range(20, 30)), NEVER)
         until(lambda: len(painter.batches) == 1)
-        small = pool.submit(batcher.draw, rows(1), NEVER)
+        small = pool.submit(batcher.draw, batch_of(1), NEVER)
         until(lambda: batcher.waiting == 7)
         painter.gate.set()
         assert values_of(small.result()) == [1]
@@ -102,10 +102,10 @@ def test_a_large_wish_is_drawn_in_slices_and_others_come_between(
 def test_rows_of_different_kinds_never_share_a_batch(batcher: Batcher, painter: Painter) -> None:
     painter.gate.clear()
     with ThreadPoolExecutor(8) as pool:
-        pool.submit(batcher.draw, rows(1), NEVER)
+        pool.submit(batcher.draw, batch_of(1), NEVER)
         until(lambda: len(painter.batches) == 1)
         for value, psi in ((2, 0.5), (3, 0.7), (4, 0.5)):
-            pool.submit(batcher.draw, rows(value, psi=psi), NEVER)
+            pool.submit(batcher.draw, batch_of(value, psi=psi), NEVER)
             until(lambda expected=value: batcher.waiting == expected - 1)
         painter.gate.set()
     assert painter.batches == [[1], [2, 4], [3]]
@@ -115,11 +115,11 @@ def test_past_the_queue_callers_are_refused_at_once(batcher: Batcher, painter: P
     """Six callers wait; the seventh is told when to come again."""
     painter.gate.clear()
     with ThreadPoolExecutor(8) as pool:
-        taken = [pool.submit(batcher.draw, rows(n), NEVER) for n in range(6)]
+        taken = [pool.submit(batcher.draw, batch_of(n), NEVER) for n in range(6)]
         until(lambda: batcher.under_way == 6)
         began = time.monotonic()
         with pytest.raises(Overloaded, match="busy") as told:
-            batcher.draw(rows(9), NEVER)
+            batcher.draw(batch_of(9), NEVER)
         assert time.monotonic() - began < 0.5 and told.value.retry_seconds >= 1
         painter.gate.set()
         assert sorted(values_of(f.result())[0] for f in taken) == list(range(6))
@@ -131,13 +131,13 @@ def test_once_one_found_no_room_the_next_like_it_is_known_to_find_none(
     """Before it is read: an overloaded server has no time to read what it will refuse."""
     painter.gate.clear()
     with ThreadPoolExecutor(8) as pool:
-        first = pool.submit(batcher.draw, rows(*range(20, 34)), NEVER)
+        first = pool.submit(batcher.draw, batch_of(*range(20, 34)), NEVER)
         until(lambda: batcher.waiting == 10)
         assert batcher.busy_seconds() is None  # one image would find room
         with pytest.raises(Overloaded):
-            batcher.draw(rows(1, 2, 3), NEVER)
+            batcher.draw(batch_of(1, 2, 3), NEVER)
         assert batcher.busy_seconds() == 1.0
-        second = pool.submit(batcher.draw, rows(4), NEVER)  # read all the same, and taken
+        second = pool.submit(batcher.draw, batch_of(4), NEVER)  # read all the same, and taken
         until(lambda: batcher.waiting == 11)
         assert batcher.busy_seconds() is None
         painter.gate.set()
@@ -147,10 +147,12 @@ def test_once_one_found_no_room_the_next_like_it_is_known_to_find_none(
 def test_images_are_counted_too(batcher: Batcher, painter: Painter) -> None:
     painter.gate.clear()
     with ThreadPoolExecutor(8) as pool:
-        first = pool.submit(batcher.draw, rows(*range(20, 34)), NEVER)  # nobody waits: it is taken
+        first = pool.submit(
+            batcher.draw, batch_of(*range(20, 34)), NEVER
+        )  # nobody waits: it is taken
         until(lambda: batcher.waiting == 10)
         with pytest.raises(Overloaded, match="10 images wait"):
-            batcher.draw(rows(1, 2, 3), NEVER)
+            batcher.draw(batch_of(1, 2, 3), NEVER)
         painter.gate.set()
         assert len(first.result()) == 14
 
@@ -160,10 +162,10 @@ def test_a_caller_past_its_deadline_is_let_go_and_not_drawn_for(
 ) -> None:
     painter.gate.clear()
     with ThreadPoolExecutor(8) as pool:
-        first = pool.submit(batcher.draw, rows(1), NEVER)
+        first = pool.submit(batcher.draw, batch_of(1), NEVER)
         until(lambda: len(painter.batches) == 1)
         with pytest.raises(DeadlineMissed):
-            batcher.draw(rows(2), time.monotonic() + 0.05)
+            batcher.draw(batch_of(2), time.monotonic() + 0.05)
         assert batcher.waiting == 0
         painter.gate.set()
         first.result()
@@ -174,9 +176,9 @@ def test_nothing_is_drawn_for_who_hung_up(batcher: Batcher, painter: Painter) ->
     painter.gate.clear()
     there = [True]
     with ThreadPoolExecutor(8) as pool:
-        pool.submit(batcher.draw, rows(1), NEVER)
+        pool.submit(batcher.draw, batch_of(1), NEVER)
         until(lambda: len(painter.batches) == 1)
-        gone = pool.submit(batcher.draw, rows(2), NEVER, lambda: there[0])
+        gone = pool.submit(batcher.draw, batch_of(2), NEVER, lambda: there[0])
         until(lambda: batcher.waiting == 1)
         there[0] = False
         painter.gate.set()
@@ -189,26 +191,26 @@ def test_one_wish_that_fails_harms_no_other_of_its_batch(
 ) -> None:
     painter.gate.clear()
     with ThreadPoolExecutor(8) as pool:
-        pool.submit(batcher.draw, rows(1), NEVER)
+        pool.submit(batcher.draw, batch_of(1), NEVER)
         until(lambda: len(painter.batches) == 1)
-        wishes = [pool.submit(batcher.draw, rows(n), NEVER) for n in (12, 13, 14)]
+        wishes = [pool.submit(batcher.draw, batch_of(n), NEVER) for n in (12, 13, 14)]
         until(lambda: batcher.waiting == 3)
         painter.gate.set()
         assert values_of(wishes[0].result()) == [12] and values_of(wishes[2].result()) == [14]
         assert isinstance(wishes[1].exception(), ZeroDivisionError)
-    assert values_of(batcher.draw(rows(5), NEVER)) == [5]  # and it goes on
+    assert values_of(batcher.draw(batch_of(5), NEVER)) == [5]  # and it goes on
 
 
 def test_closing_draws_what_was_accepted_and_takes_nothing_more(painter: Painter) -> None:
     batcher = Batcher(painter, most=1)
     painter.gate.clear()
     with ThreadPoolExecutor(8) as pool:
-        accepted = [pool.submit(batcher.draw, rows(n), NEVER) for n in range(5)]
+        accepted = [pool.submit(batcher.draw, batch_of(n), NEVER) for n in range(5)]
         until(lambda: batcher.under_way == 5)
         closing = pool.submit(batcher.close, 10)
         until(lambda: batcher.is_closing)
         with pytest.raises(Draining):
-            batcher.draw(rows(9), NEVER)
+            batcher.draw(batch_of(9), NEVER)
         painter.gate.set()
         assert closing.result() is True
         assert sorted(values_of(f.result())[0] for f in accepted) == list(range(5))
@@ -221,7 +223,7 @@ def test_a_stuck_batch_is_noticed(
     monkeypatch.setattr("facegan.serving.batching.batcher.STUCK_SECONDS", 0.05)
     painter.gate.clear()
     with ThreadPoolExecutor(1) as pool:
-        pool.submit(batcher.draw, rows(1), NEVER)
+        pool.submit(batcher.draw, batch_of(1), NEVER)
         until(lambda: not batcher.is_healthy)
         painter.gate.set()
     until(lambda: batcher.is_healthy)
@@ -233,7 +235,7 @@ def test_whoever_comes_gets_their_own_images_in_order(counts: list[int]) -> None
     batcher = Batcher(Painter(), most=4)
     wishes = [[20 * who + index + 14 for index in range(n)] for who, n in enumerate(counts)]
     with ThreadPoolExecutor(len(counts)) as pool:
-        answers = pool.map(lambda wish: batcher.draw(rows(*wish), NEVER), wishes)
+        answers = pool.map(lambda wish: batcher.draw(batch_of(*wish), NEVER), wishes)
         assert [values_of(images) for images in answers] == [[v % 256 for v in w] for w in wishes]
     assert batcher.waiting == batcher.under_way == 0
     assert batcher.close(5)

@@ -10,7 +10,7 @@ from sagemaker_inference.transformer import Transformer
 
 from facegan.errors import ArtifactError
 from facegan.serving.handler import FaceHandler, Patience
-from facegan.synthesis import Rows
+from facegan.synthesis import LatentBatch
 from facegan.wire import JSON, PNG, read_provenance
 
 
@@ -48,7 +48,7 @@ class SlowModel:
     drawing = 0
     most = 0
 
-    def draw_rows(self, _: object) -> np.ndarray:
+    def generate_batch(self, _: object) -> np.ndarray:
         self.drawing += 1
         self.most = max(self.most, self.drawing)
         time.sleep(0.01)
@@ -58,10 +58,10 @@ class SlowModel:
 
 def test_the_model_draws_for_one_caller_at_a_time() -> None:
     """Two draws at once would run twice as many torch threads as there are cores."""
-    handler, model, rows = FaceHandler(), SlowModel(), Rows(np.zeros((1, 16), np.float32))
+    handler, model, batch = FaceHandler(), SlowModel(), LatentBatch(np.zeros((1, 16), np.float32))
     with ThreadPoolExecutor(8) as callers:
         for _ in range(16):
-            callers.submit(handler.paint, model, rows, Patience())  # type: ignore[arg-type]
+            callers.submit(handler.generate, model, batch, Patience())  # type: ignore[arg-type]
     assert model.most == 1
 
 

@@ -27,7 +27,7 @@ from facegan.serving.http.model_routes import create_models_app
 from facegan.serving.limits import ServingLimits
 from facegan.serving.model.registry import ModelRegistry
 from facegan.serving.model.served_model import Served, ServingSettings, open_model, settings_of_many
-from facegan.synthesis import Footprint, Rows, Synthesizer
+from facegan.synthesis import LatentBatch, MemoryEstimate, Synthesizer
 from facegan.wire import JSON, JSON_LINES, NPY, decode_images
 
 SHAPE = (3, 32, 32)
@@ -211,15 +211,15 @@ def test_who_draws_when_a_model_is_unloaded_finishes(
 ) -> None:
     """DELETE waits for requests under way, takes none, and does not cut them off."""
     began, may_go_on = threading.Event(), threading.Event()
-    draw = Synthesizer.draw_rows
+    draw = Synthesizer.generate_batch
 
-    def draw_slowly(self: Synthesizer, rows: object) -> object:
+    def draw_slowly(self: Synthesizer, batch: object) -> object:
         began.set()
         may_go_on.wait(30)
-        return draw(self, rows)  # type: ignore[arg-type]
+        return draw(self, batch)  # type: ignore[arg-type]
 
     endpoint = start()
-    monkeypatch.setattr(Synthesizer, "draw_rows", draw_slowly)
+    monkeypatch.setattr(Synthesizer, "generate_batch", draw_slowly)
     may_go_on.set()
     endpoint.load("a")
     began.clear()
@@ -249,7 +249,7 @@ def test_a_user_who_outlasts_an_unload_closes_the_model(endpoint: Endpoint) -> N
 
 def test_models_past_the_budget_are_507(start: Start) -> None:
     """So that SageMaker unloads others and asks again."""
-    size = Footprint(100, 10)
+    size = MemoryEstimate(100, 10)
     endpoint = start(budget=219, size_of=lambda _: size)
     assert [endpoint.load(name).status_code for name in "xy"] == [200, 507]
     refused(endpoint.load("y"), 507)
@@ -260,13 +260,13 @@ def test_models_past_the_budget_are_507(start: Start) -> None:
 
 def test_what_models_compute_with_is_counted_once(start: Start) -> None:
     """Two that draw in turn: 100 + 100 weights, 50 for whoever draws, 50 to warm the newer up."""
-    endpoint = start(budget=300, size_of=lambda _: Footprint(100, 50))
+    endpoint = start(budget=300, size_of=lambda _: MemoryEstimate(100, 50))
     assert [endpoint.load(name).status_code for name in "xy"] == [200, 200]
 
 
 def test_the_one_used_longest_ago_makes_room_where_that_is_asked_for(start: Start) -> None:
     """FACEGAN_EVICT: the second is the idlest, as the first has just been asked."""
-    endpoint = start(budget=250, is_evicting=True, size_of=lambda _: Footprint(100, 1))
+    endpoint = start(budget=250, is_evicting=True, size_of=lambda _: MemoryEstimate(100, 1))
     for name in ("first", "second"):
         endpoint.load(name)
     endpoint.invoke("first")
@@ -276,10 +276,10 @@ def test_the_one_used_longest_ago_makes_room_where_that_is_asked_for(start: Star
 
 def test_a_model_in_use_is_not_evicted(start: Start) -> None:
     """Nor is any other, if that would not make room enough."""
-    endpoint = start(budget=250, is_evicting=True, size_of=lambda _: Footprint(100, 1))
+    endpoint = start(budget=250, is_evicting=True, size_of=lambda _: MemoryEstimate(100, 1))
     for name in ("busy", "idle"):
         endpoint.load(name)
-    endpoint.registry.size_of = lambda _: Footprint(200, 1)
+    endpoint.registry.size_of = lambda _: MemoryEstimate(200, 1)
     with endpoint.registry.lend("busy"):
         refused(endpoint.load("large"), 507)
     assert endpoint.names == ["busy", "idle"]
@@ -412,16 +412,16 @@ def test_others_draw_while_a_model_draws_for_the_first_time(
     began, may_go_on = threading.Event(), threading.Event()
     endpoint = start()
     endpoint.load("a")
-    draw, own = Synthesizer.draw_rows, endpoint.registry.get("a").served.synthesizer
+    draw, own = Synthesizer.generate_batch, endpoint.registry.get("a").served.synthesizer
     assert own is not None
 
-    def draw_slowly(self: Synthesizer, rows: Rows) -> object:
+    def draw_slowly(self: Synthesizer, batch: LatentBatch) -> object:
         if self.card.weights_sha256 != own.card.weights_sha256 and not began.is_set():
             began.set()
             may_go_on.wait(30)
-        return draw(self, rows)
+        return draw(self, batch)
 
-    monkeypatch.setattr(Synthesizer, "draw_rows", draw_slowly)
+    monkeypatch.setattr(Synthesizer, "generate_batch", draw_slowly)
     with ThreadPoolExecutor(1) as callers:
         loading = callers.submit(endpoint.load, "b", endpoint.folder / "b/model")
         assert began.wait(30)
@@ -444,7 +444,7 @@ def test_a_load_that_takes_too_long_is_given_up(start: Start) -> None:
     endpoint = start(
         open_one=open_late,
         budget=219,
-        size_of=lambda _: Footprint(100, 5),
+        size_of=lambda _: MemoryEstimate(100, 5),
         seconds_of=lambda folder: 0.2 if folder.parent.name == "b" else None,
     )
     slow = endpoint.folder / "b" / "model"
@@ -514,16 +514,16 @@ def test_models_take_turns(models_dir: Path, monkeypatch: pytest.MonkeyPatch) ->
     """Two busy models never compute at once, and neither is shut out."""
     order: list[Synthesizer] = []
     inside = threading.Lock()
-    draw = Synthesizer.draw_rows
+    draw = Synthesizer.generate_batch
 
-    def watched(self: Synthesizer, rows: Rows) -> object:
+    def watched(self: Synthesizer, batch: LatentBatch) -> object:
         assert inside.acquire(blocking=False), "two models compute at once"
         order.append(self)
         time.sleep(0.005)
         inside.release()
-        return draw(self, rows)
+        return draw(self, batch)
 
-    monkeypatch.setattr(Synthesizer, "draw_rows", watched)
+    monkeypatch.setattr(Synthesizer, "generate_batch", watched)
     many = settings_of_many(ServingSettings())
     served = [open_model(models_dir / name / "model", many) for name in "ab"]
     for one in served:

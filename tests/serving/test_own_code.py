@@ -153,11 +153,11 @@ def test_callers_of_an_input_fn_share_batches(write: Write) -> None:
     first_runs, may_go_on = threading.Event(), threading.Event()
     draw = served.batcher.draw_batch
 
-    def watched(rows: object) -> object:
-        sizes.append(len(rows))  # type: ignore[arg-type]
+    def watched(batch: object) -> object:
+        sizes.append(len(batch))  # type: ignore[arg-type]
         first_runs.set()
         may_go_on.wait(30)
-        return draw(rows)  # type: ignore[arg-type]
+        return draw(batch)  # type: ignore[arg-type]
 
     served.batcher.draw_batch = watched  # type: ignore[assignment]
     with ThreadPoolExecutor(4) as callers:
@@ -198,9 +198,9 @@ def test_a_predict_fn_draws_through_the_batcher(write: Write, model_dir: Path) -
     threads: set[str] = set()
     draw = served.batcher.draw_batch
 
-    def watched(rows: object) -> object:
+    def watched(batch: object) -> object:
         threads.add(threading.current_thread().name)
-        return draw(rows)  # type: ignore[arg-type]
+        return draw(batch)  # type: ignore[arg-type]
 
     served.batcher.draw_batch = watched  # type: ignore[assignment]
     body, kind = served.answer(b'{"seeds": [4, 5]}', JSON, NPY)

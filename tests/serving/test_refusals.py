@@ -18,7 +18,7 @@ from facegan.errors import ArtifactError, ConfigError
 from facegan.serving import create_app
 from facegan.serving.limits import ServingLimits
 from facegan.synthesis import Synthesizer
-from facegan.synthesis.torch_painter import TorchPainter
+from facegan.synthesis.torch_backend import TorchBackend
 from facegan.wire import JSON, NPY
 
 Post = Callable[..., TestResponse]
@@ -147,7 +147,7 @@ def test_a_reply_over_the_limit_is_413_before_anything_is_drawn(
     """Raw pixels are counted beforehand: 4 images of 3,072 bytes do not fit into 10,000."""
     synthesizer = Synthesizer(artifact)
     client = create_app(synthesizer, limits=ServingLimits(max_body_bytes=10_000)).test_client()
-    monkeypatch.delattr(TorchPainter, "paint")  # whoever draws now fails with 500
+    monkeypatch.delattr(TorchBackend, "generate")  # drawing now fails with 500
     body = json.dumps({"seeds": [1, 2, 3, 4]}).encode()
     reply = client.post("/invocations", data=body, content_type=JSON, headers={"Accept": NPY})
     assert "about 3 images" in refused(reply, 413)["hint"]
@@ -181,7 +181,7 @@ def broken_app(artifact: Artifact, monkeypatch: pytest.MonkeyPatch, fault: Excep
     def fail(*_: object) -> None:
         raise fault
 
-    monkeypatch.setattr(TorchPainter, "paint", fail)
+    monkeypatch.setattr(TorchBackend, "generate", fail)
     return app
 
 

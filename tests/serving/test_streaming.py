@@ -29,7 +29,7 @@ from facegan.serving.streaming import (
     windows,
     written,
 )
-from facegan.synthesis import Rows, Synthesizer
+from facegan.synthesis import LatentBatch, Synthesizer
 from facegan.wire import (
     JSON,
     JSON_LINES,
@@ -50,10 +50,14 @@ ORIGIN = Provenance("ab", "dcgan", "tiny", tuple(range(5)))
 
 
 def stream_faces(
-    rows: Rows, draw: Callable[[Rows], Images], origin: Provenance, at_once: int, own_id: str = ""
+    batch: LatentBatch,
+    draw: Callable[[LatentBatch], Images],
+    origin: Provenance,
+    at_once: int,
+    own_id: str = "",
 ) -> Iterator[bytes]:
     """As a caller who reads a stream gets them."""
-    return broken_off(face_lines(rows, draw, origin, at_once), own_id)
+    return broken_off(face_lines(batch, draw, origin, at_once), own_id)
 
 
 @pytest.fixture(scope="module")
@@ -68,11 +72,11 @@ def test_each_slice_is_sent_before_the_next_is_drawn(model: Synthesizer) -> None
     """Five images, two at once: the first is there when two are drawn."""
     drawn: list[int] = []
 
-    def draw(rows: Rows) -> Images:
-        drawn.append(len(rows))
-        return model.draw_rows(rows)
+    def draw(batch: LatentBatch) -> Images:
+        drawn.append(len(batch))
+        return model.generate_batch(batch)
 
-    lines = stream_faces(model.rows(seeds=range(5)), draw, ORIGIN, at_once=2)
+    lines = stream_faces(model.prepare_batch(seeds=range(5)), draw, ORIGIN, at_once=2)
     assert drawn == [2], "drawn before the reply begins, so that a failure has a status"
     faces = read_faces(lines)
     assert [next(faces).seed, next(faces).seed] == [0, 1] and drawn == [2]
@@ -81,19 +85,21 @@ def test_each_slice_is_sent_before_the_next_is_drawn(model: Synthesizer) -> None
 
 
 def test_a_stream_shows_the_same_faces(model: Synthesizer) -> None:
-    lines = stream_faces(model.rows(seeds=range(5)), model.draw_rows, ORIGIN, at_once=2)
+    lines = stream_faces(
+        model.prepare_batch(seeds=range(5)), model.generate_batch, ORIGIN, at_once=2
+    )
     images = decode_images(b"".join(lines), JSON_LINES)
     assert np.array_equal(images, model.generate(range(5)))
 
 
-def failing(model: Synthesizer, at: int, error: Exception) -> Callable[[Rows], Images]:
+def failing(model: Synthesizer, at: int, error: Exception) -> Callable[[LatentBatch], Images]:
     """Draws, and fails the at-th time."""
     calls = iter(range(100))
 
-    def draw(rows: Rows) -> Images:
+    def draw(batch: LatentBatch) -> Images:
         if next(calls) == at:
             raise error
-        return model.draw_rows(rows)
+        return model.generate_batch(batch)
 
     return draw
 
@@ -104,13 +110,13 @@ def test_what_fails_before_the_stream_begins_is_raised(
 ) -> None:
     """It becomes the reply's status."""
     with pytest.raises(type(error)):
-        stream_faces(model.rows(seeds=range(5)), failing(model, 0, error), ORIGIN, 2)
+        stream_faces(model.prepare_batch(seeds=range(5)), failing(model, 0, error), ORIGIN, 2)
 
 
 def test_what_fails_later_is_the_last_line(model: Synthesizer) -> None:
     """In the form of a refusal, after the faces that came."""
     draw = failing(model, 1, Overloaded("Busy.", "Later."))
-    *lines, last = stream_faces(model.rows(seeds=range(5)), draw, ORIGIN, 2)
+    *lines, last = stream_faces(model.prepare_batch(seeds=range(5)), draw, ORIGIN, 2)
     assert len(lines) == 2
     assert json.loads(last) == {"error": "Overloaded", "message": "Busy.", "hint": "Later."}
     with pytest.raises(InvocationError, match=r"Busy\."):
@@ -123,7 +129,7 @@ def test_a_fault_of_ours_in_mid_stream_is_told_without_its_trace(
     """The trace is in the log, at the request id."""
     draw = failing(model, 2, ZeroDivisionError("secret"))
     with caplog.at_level(logging.ERROR):
-        *_, last = stream_faces(model.rows(seeds=range(5)), draw, ORIGIN, 2, "id7")
+        *_, last = stream_faces(model.prepare_batch(seeds=range(5)), draw, ORIGIN, 2, "id7")
     told = json.loads(last)
     assert told["error"] == "InternalError" and "id7" in told["hint"]
     assert "secret" not in last.decode()
@@ -194,16 +200,16 @@ def test_lines_that_cannot_fit_are_413_before_anything_is_drawn(
 ) -> None:
     limits = ServingLimits(max_body_bytes=2000)
     client = create_app(Synthesizer(artifact), limits=limits).test_client()
-    monkeypatch.delattr(Synthesizer, "rows")  # whoever prepares to draw now fails with 500
+    monkeypatch.delattr(Synthesizer, "prepare_batch")  # preparing a batch now fails with 500
     body, headers = {"seeds": [1] * 60}, {"Accept": JSON_LINES}
     assert client.post("/invocations", json=body, headers=headers).status_code == 413
 
 
 def test_what_fails_while_lines_are_made_whole_is_an_ordinary_refusal(model: Synthesizer) -> None:
     """No stream has begun: the reply can still have a status."""
-    rows = model.rows(seeds=range(5))
-    size = sum(map(len, face_lines(rows, model.draw_rows, ORIGIN, 2)))
-    lines = face_lines(rows, failing(model, 1, Overloaded("Busy.")), ORIGIN, 2)
+    batch = model.prepare_batch(seeds=range(5))
+    size = sum(map(len, face_lines(batch, model.generate_batch, ORIGIN, 2)))
+    lines = face_lines(batch, failing(model, 1, Overloaded("Busy.")), ORIGIN, 2)
     with pytest.raises(Overloaded):
         written(lines, 5, ServingLimits(max_body_bytes=size))
 
@@ -254,7 +260,7 @@ def test_lines_of_any_kinds_get_each_their_own_faces(
         seeds = data.draw(st.lists(st.integers(0, 99), min_size=count, max_size=count))
         asked.append(seeds)
         body += json.dumps({"seeds": seeds}).encode() + b"\n"
-    whole = answer_lines(body, model, model.draw_rows, ServingLimits(max_images=6))
+    whole = answer_lines(body, model, model.generate_batch, ServingLimits(max_images=6))
     for seeds, answer in zip(asked, read_answers([whole]), strict=True):
         if seeds:
             assert isinstance(answer, list) and [face.seed for face in answer] == seeds
@@ -266,12 +272,12 @@ def test_wishes_of_one_kind_are_drawn_in_one_call() -> None:
     """And of two kinds in two, whatever their order."""
     calls: list[int] = []
 
-    def draw(rows: Any) -> Images:
-        calls.append(len(rows))
-        return rows.latents.astype(np.uint8)
+    def draw(batch: Any) -> Images:
+        calls.append(len(batch))
+        return batch.latents.astype(np.uint8)
 
     parts = [
-        Rows(np.full((count, 1), value, np.float32), truncation_psi=psi)
+        LatentBatch(np.full((count, 1), value, np.float32), truncation_psi=psi)
         for count, value, psi in ((2, 1.0, 1.0), (1, 2.0, 0.5), (3, 3.0, 1.0), (1, 4.0, 0.5))
     ]
     images = list(draw_together(parts, draw))
@@ -294,7 +300,7 @@ def test_the_images_of_all_lines_are_counted_before_any_is_drawn(
     """Sixteen times the limit of one request; wrong lines count for nothing."""
     limits = ServingLimits(max_images=2)
     client = create_app(Synthesizer(artifact), limits=limits).test_client()
-    monkeypatch.delattr(Synthesizer, "rows")  # whoever prepares to draw now fails with 500
+    monkeypatch.delattr(Synthesizer, "prepare_batch")  # preparing a batch now fails with 500
     body = encode_lines([GenerateRequest(seeds=[1, 2])] * 16) + b'{"seeds": [1]}\n'
     reply = client.post("/invocations", data=body, content_type=JSON_LINES)
     assert reply.status_code == 413
@@ -392,11 +398,11 @@ def test_a_caller_that_hangs_up_ends_the_drawing(model: Synthesizer) -> None:
     """The web server closes the stream; no further slice is drawn, no error is told."""
     calls = SimpleNamespace(count=0)
 
-    def draw(rows: Rows) -> Images:
+    def draw(batch: LatentBatch) -> Images:
         calls.count += 1
-        return model.draw_rows(rows)
+        return model.generate_batch(batch)
 
-    lines = stream_faces(model.rows(seeds=range(8)), draw, ORIGIN, 2)
+    lines = stream_faces(model.prepare_batch(seeds=range(8)), draw, ORIGIN, 2)
     next(lines)
     lines.close()  # type: ignore[attr-defined]
     assert calls.count == 1 and list(lines) == []

@@ -25,7 +25,7 @@ from facegan.serving.telemetry.logs import (
     TextFormatter,
     logging_settings,
 )
-from facegan.synthesis import Rows, Synthesizer
+from facegan.synthesis import LatentBatch, Synthesizer
 from facegan.wire import JSON_LINES
 
 CUSTOM = "X-Amzn-SageMaker-Custom-Attributes"
@@ -127,14 +127,14 @@ def test_a_stream_that_breaks_off_says_so_in_its_line(
 ) -> None:
     """Its status was sent long before."""
     calls = iter(range(9))
-    draw = Synthesizer.draw_rows
+    draw = Synthesizer.generate_batch
 
-    def fail_later(self: Synthesizer, rows: Rows) -> object:
+    def fail_later(self: Synthesizer, batch: LatentBatch) -> object:
         if next(calls) > 1:  # one before it is ready, then the first slice
             raise ZeroDivisionError
-        return draw(self, rows)
+        return draw(self, batch)
 
-    monkeypatch.setattr(Synthesizer, "draw_rows", fail_later)
+    monkeypatch.setattr(Synthesizer, "generate_batch", fail_later)
     client = reader_of(create_app(Synthesizer(artifact)))
     body = {"seeds": list(range(40))}
     client.post("/invocations", json=body, headers={"Accept": JSON_LINES})

@@ -18,7 +18,7 @@ def synthesizer(conditional_artifact: Artifact) -> Synthesizer:
 def test_a_seeds_class_is_a_function_of_the_seed_alone(
     synthesizer: Synthesizer, conditional_artifact: Artifact
 ) -> None:
-    """The same in any company; and what is drawn is of that class."""
+    """The same in any batch_sizes; and what is drawn is of that class."""
     together = labels_of_seeds(conditional_artifact.card, range(40)).tolist()
     for seed in (0, 7, 39):
         assert labels_of_seeds(conditional_artifact.card, [seed]).tolist() == [together[seed]]

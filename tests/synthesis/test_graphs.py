@@ -12,11 +12,11 @@ import pytest
 from facegan.artifact import load_artifact
 from facegan.errors import ArtifactError, ConfigError
 from facegan.model_files import copy_artifact, pack_artifact, read_card
-from facegan.synthesis import Drawing, Synthesizer, foresee, open_synthesizer
-from facegan.synthesis.graph_painter import GraphPainter
-from facegan.synthesis.torch_painter import TorchPainter
+from facegan.synthesis import BackendConfig, Synthesizer, estimate_memory, open_synthesizer
+from facegan.synthesis.openvino_backend import OpenVINOBackend
+from facegan.synthesis.torch_backend import TorchBackend
 
-GRAPHS = Drawing("openvino")
+GRAPHS = BackendConfig("openvino")
 
 DRAW_WITHOUT = """
 import sys
@@ -44,8 +44,8 @@ def by_torch(exported_dir: Path) -> Synthesizer:
 
 def assert_alike(by_graphs: Synthesizer, by_torch: Synthesizer, **asked: object) -> None:
     """Within one level, of pictures that are not all one colour."""
-    rows = by_graphs.rows(**asked)  # type: ignore[arg-type]
-    mine, theirs = (model.draw_rows(rows).astype(int) for model in (by_graphs, by_torch))
+    batch = by_graphs.prepare_batch(**asked)  # type: ignore[arg-type]
+    mine, theirs = (model.generate_batch(batch).astype(int) for model in (by_graphs, by_torch))
     assert mine.shape == theirs.shape
     assert abs(mine - theirs).max() <= 1
     assert theirs.std() > 0.1
@@ -54,7 +54,7 @@ def assert_alike(by_graphs: Synthesizer, by_torch: Synthesizer, **asked: object)
 def test_the_pixels_are_torchs_within_a_level(
     by_graphs: Synthesizer, by_torch: Synthesizer
 ) -> None:
-    assert isinstance(by_graphs.painter, GraphPainter)
+    assert isinstance(by_graphs.backend, OpenVINOBackend)
     assert_alike(by_graphs, by_torch, seeds=range(21))
 
 
@@ -73,11 +73,11 @@ def test_what_a_family_can_besides_the_graphs_can(
     """Classes, truncation, mixed styles; and what it cannot is refused alike."""
     if by_torch.card.classes:
         assert_alike(by_graphs, by_torch, seeds=[4, 4, 4], classes=[0, 1, 2])
-    assert by_graphs.painter.has_truncation == by_torch.painter.has_truncation
-    if by_torch.painter.has_truncation:
+    assert by_graphs.backend.has_truncation == by_torch.backend.has_truncation
+    if by_torch.backend.has_truncation:
         assert_alike(by_graphs, by_torch, seeds=range(5), truncation_psi=0.5)
-    assert by_graphs.painter.style_layers == by_torch.painter.style_layers
-    if by_torch.painter.style_layers:
+    assert by_graphs.backend.style_layers == by_torch.backend.style_layers
+    if by_torch.backend.style_layers:
         assert_alike(by_graphs, by_torch, seeds=[1, 2], mix=[3, 4, 5])
 
 
@@ -150,26 +150,26 @@ def test_a_card_that_lies_about_graphs_is_refused(model_dir: Path, tmp_path: Pat
 def test_a_model_without_graphs_is_drawn_by_torch_or_refused(
     model_dir: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    assert isinstance(open_synthesizer(model_dir).painter, TorchPainter)
+    assert isinstance(open_synthesizer(model_dir).backend, TorchBackend)
     with pytest.raises(ArtifactError, match=r"it has none.*facegan export"):
         open_synthesizer(model_dir, GRAPHS)
-    monkeypatch.setattr("facegan.synthesis.opening.is_installed", lambda name: name != "torch")
+    monkeypatch.setattr("facegan.synthesis.load.is_installed", lambda name: name != "torch")
     with pytest.raises(ArtifactError, match=r"it has none.*where torch is installed"):
         open_synthesizer(model_dir)
     with pytest.raises(ConfigError, match=r"torch is not installed here.*with torch"):
-        open_synthesizer(model_dir, Drawing(device="cuda"))
+        open_synthesizer(model_dir, BackendConfig(device="cuda"))
 
 
 def test_a_gpu_is_preferred_where_a_driver_shows_one(
     exported_dir: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     card = read_card(exported_dir)
-    assert Drawing().wants_graphs(card)
-    assert not Drawing("torch").wants_graphs(card)
-    assert not Drawing(precision="bf16").wants_graphs(card)
-    monkeypatch.setattr("facegan.synthesis.opening.sees_gpu", lambda: True)
-    assert not Drawing().wants_graphs(card)
-    assert Drawing(device="cpu").wants_graphs(card)
+    assert BackendConfig().wants_graphs(card)
+    assert not BackendConfig("torch").wants_graphs(card)
+    assert not BackendConfig(precision="bf16").wants_graphs(card)
+    monkeypatch.setattr("facegan.synthesis.load.sees_gpu", lambda: True)
+    assert not BackendConfig().wants_graphs(card)
+    assert BackendConfig(device="cpu").wants_graphs(card)
 
 
 @pytest.mark.parametrize(
@@ -182,16 +182,16 @@ def test_a_gpu_is_preferred_where_a_driver_shows_one(
 )
 def test_what_openvino_cannot_do_is_refused(wish: dict[str, str], message: str) -> None:
     with pytest.raises(ConfigError, match=message):
-        Drawing(**wish)
+        BackendConfig(**wish)
 
 
 def test_a_large_generator_draws_alone(exported_dir: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A batch would gain nothing, and to compare sizes would take seconds."""
-    monkeypatch.setattr("facegan.synthesis.graph_painter.LARGE", 32)
-    assert open_synthesizer(exported_dir, GRAPHS).company.sizes == (1,)
+    monkeypatch.setattr("facegan.synthesis.openvino_backend.LARGE_RESOLUTION", 32)
+    assert open_synthesizer(exported_dir, GRAPHS).batch_sizes.sizes == (1,)
 
 
 def test_what_graphs_take_is_foreseen(exported_dir: Path) -> None:
-    size = foresee(exported_dir, GRAPHS)
+    size = estimate_memory(exported_dir, GRAPHS)
     assert size.weights > sum(path.stat().st_size for path in exported_dir.glob("*.onnx"))
     assert size.activations >= 16 * 3 * 32 * 32 * 4

@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 
 from facegan.artifact import Artifact
 from facegan.gans import draw_labels
-from facegan.synthesis import MAX_SEED, labels_of_seeds, latents_of_seeds, slerp, walk
-from facegan.synthesis.seeded import normal, uniform, words_for_normal, words_of
+from facegan.synthesis import MAX_SEED, interpolation_path, labels_of_seeds, latents_of_seeds, slerp
+from facegan.synthesis.mt19937 import normal, raw_words, uniform, words_per_normal
 
 seeds = st.integers(0, 2**31)
 Floats = npt.NDArray[np.float32]
@@ -23,11 +23,11 @@ def latent(seed: int, width: int = 64) -> Floats:
 @given(seed=st.integers(0, MAX_SEED), width=st.integers(1, 140))
 def test_seeded_numbers_are_those_of_torch(seed: int, width: int) -> None:
     """Normal ones to their last places, uniform ones to the bit; odd widths and single blocks."""
-    words = words_of([seed], words_for_normal(width))
+    words = raw_words([seed], words_per_normal(width))
     expected = torch.randn(1, width, generator=torch.Generator().manual_seed(seed))
     np.testing.assert_allclose(normal(words, width), expected.numpy(), atol=4e-6)
     expected = torch.rand(1, width, generator=torch.Generator().manual_seed(seed))
-    assert np.array_equal(uniform(words_of([seed], width)), expected.numpy())
+    assert np.array_equal(uniform(raw_words([seed], width)), expected.numpy())
 
 
 @given(seed=st.integers(0, MAX_SEED))
@@ -78,9 +78,9 @@ def test_latents_without_an_arc_between_them_are_joined_by_a_line(factor: float)
     np.testing.assert_allclose(middle, start * (1 + factor) / 2, rtol=1e-6)
 
 
-@given(stations=st.integers(2, 5), frames=st.integers(1, 6))
-def test_a_walk_meets_every_station(stations: int, frames: int) -> None:
-    met = np.stack([latent(seed) for seed in range(stations)])
-    way = walk(met, frames)
-    assert len(way) == (stations - 1) * frames + 1
+@given(keyframes=st.integers(2, 5), frames=st.integers(1, 6))
+def test_a_walk_meets_every_station(keyframes: int, frames: int) -> None:
+    met = np.stack([latent(seed) for seed in range(keyframes)])
+    way = interpolation_path(met, frames)
+    assert len(way) == (keyframes - 1) * frames + 1
     np.testing.assert_allclose(way[::frames], met, atol=1e-5)

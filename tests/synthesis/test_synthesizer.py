@@ -1,4 +1,4 @@
-"""One seed, one face: whatever the company, the batch or the way it is asked for."""
+"""One seed, one face: whatever the batch_sizes, the batch or the way it is asked for."""
 
 from dataclasses import replace
 
@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from facegan.artifact import Artifact
 from facegan.errors import RequestError
 from facegan.synthesis import MAX_SEED, Synthesizer, latents_of_seeds
-from facegan.synthesis.torch_painter import to_pixels
+from facegan.synthesis.torch_backend import to_pixels
 
 
 @pytest.fixture(scope="module")

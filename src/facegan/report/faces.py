@@ -15,7 +15,7 @@ from facegan.name_lists import write_names
 from facegan.pictures import encode_png
 from facegan.report.markup import Markup, element
 from facegan.safe_images import open_image
-from facegan.synthesis import Synthesizer, latents_of_seeds, walk
+from facegan.synthesis import Synthesizer, interpolation_path, latents_of_seeds
 
 Pixels = npt.NDArray[np.uint8]
 FACE_SIDE = 128  # larger faces are made smaller, so that the page stays one that can be mailed
@@ -53,7 +53,7 @@ class Gallery:
         A conditional model keeps to the class of the first.
         """
         ends = latents_of_seeds(self.artifact.card, [first, last])
-        latents = walk(ends, steps - 1)
+        latents = interpolation_path(ends, steps - 1)
         drawn = self.synthesizer.generate(latents=latents, classes=self.kinds([first]))
         return np.stack([shrink(face, FACE_SIDE) for face in drawn])
 

@@ -19,7 +19,7 @@ from facegan.errors import ConfigError
 from facegan.serving.batching.exclusive_queue import parsing
 from facegan.serving.limits import MAX_LATENT_DIM, ServingLimits
 from facegan.serving.telemetry import note
-from facegan.synthesis import Rows, Synthesizer, open_synthesizer
+from facegan.synthesis import LatentBatch, Synthesizer, open_synthesizer
 from facegan.wire import (
     IMAGE_CODECS,
     PNG,
@@ -58,19 +58,19 @@ class Faces:
     provenance: Provenance  # what every picture says of its origin
 
 
-def rows_of(request: GenerateRequest, model: Synthesizer) -> Rows:
+def batch_for(request: GenerateRequest, model: Synthesizer) -> LatentBatch:
     """What a model draws from for a request.
 
     Raises:
         RequestError: it does not fit the model.
     """
-    return model.rows(**request.wish)
+    return model.prepare_batch(**request.wish)
 
 
-def provenance_of(request: GenerateRequest, model: Synthesizer, rows: Rows) -> Provenance:
-    """Where the images of a request's rows come from."""
+def provenance_of(request: GenerateRequest, model: Synthesizer, batch: LatentBatch) -> Provenance:
+    """Where the images of a request's batch come from."""
     classes = model.class_names(request.classified, request.everyone, request.classes)
-    return Provenance.of_request(request, model.card, classes, rows.mixed_layers)
+    return Provenance.of_request(request, model.card, classes, batch.mixed_layers)
 
 
 @dataclass(frozen=True)
@@ -81,7 +81,7 @@ class Patience:
     is_wanted: Callable[[], bool] = lambda: True
 
 
-Paint = Callable[[Synthesizer, Rows, Patience], Images]
+Generate = Callable[[Synthesizer, LatentBatch, Patience], Images]
 
 
 class FaceHandler:
@@ -90,7 +90,7 @@ class FaceHandler:
     Args:
         limits: What one request may cost.
         default_accept: The reply's content type where the caller has no wish.
-        paint: Draws rows; without one, the model itself does, for one caller at a time.
+        generate: Draws a batch; without one, the model itself does, for one caller at a time.
 
     Raises:
         ConfigError: `default_accept` is not a type that can be written.
@@ -100,12 +100,12 @@ class FaceHandler:
         self,
         limits: ServingLimits | None = None,
         default_accept: str = PNG,
-        paint: Paint | None = None,
+        generate: Generate | None = None,
     ) -> None:
         self.limits = limits or ServingLimits()
         self.default_accept = writable_type(default_accept)
-        self.paint = paint or self.paint_alone
-        self.drawing = threading.Lock()
+        self.generate = generate or self.generate_alone
+        self.lock = threading.Lock()
 
     def default_model_fn(self, model_dir: str) -> Synthesizer:
         """Load the model of a folder.
@@ -157,13 +157,13 @@ class FaceHandler:
             ServingUnavailable: the model is too busy to draw it in time.
         """
         patience = context if isinstance(context, Patience) else Patience()
-        rows = rows_of(data, model)
-        return Faces(self.paint(model, rows, patience), data, provenance_of(data, model, rows))
+        batch = batch_for(data, model)
+        return Faces(self.generate(model, batch, patience), data, provenance_of(data, model, batch))
 
-    def paint_alone(self, model: Synthesizer, rows: Rows, patience: Patience) -> Images:
+    def generate_alone(self, model: Synthesizer, batch: LatentBatch, patience: Patience) -> Images:
         """Draw for one caller at a time, as torch uses all cores for each."""
-        with self.drawing:
-            return model.draw_rows(rows)
+        with self.lock:
+            return model.generate_batch(batch)
 
     def default_output_fn(self, prediction: Faces, accept: str) -> tuple[bytes, str]:
         """Write faces as the content type the caller likes best, and name it.

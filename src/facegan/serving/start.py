@@ -14,7 +14,7 @@ from facegan.serving.model.loading import load_within
 from facegan.serving.model.memory import model_memory
 from facegan.serving.model.registry import ModelRegistry
 from facegan.serving.model.served_model import ServingSettings, open_model, settings_of_many
-from facegan.synthesis import Drawing, foresee
+from facegan.synthesis import BackendConfig, estimate_memory
 
 
 def app_of(here: ServingEnvironment) -> flask.Flask:
@@ -30,7 +30,7 @@ def app_of(here: ServingEnvironment) -> flask.Flask:
     settings = ServingSettings(
         limits,
         here.default_accept,
-        drawing=Drawing(here.backend, here.device, here.precision, usable_cores()),
+        backend_config=BackendConfig(here.backend, here.device, here.precision, usable_cores()),
         own_code=here.own_code,
     )
     if here.is_multi_model:
@@ -50,7 +50,7 @@ def registry_of(here: ServingEnvironment, settings: ServingSettings) -> ModelReg
     return ModelRegistry(
         here.models_dir,
         lambda folder: open_model(folder, many),
-        size_of=lambda folder: foresee(folder, many.drawing),
+        size_of=lambda folder: estimate_memory(folder, many.backend_config),
         seconds_of=lambda folder: load_seconds(here, folder),
         budget=here.model_memory_bytes or model_memory(),
         is_evicting=here.is_evicting,

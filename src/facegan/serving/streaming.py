@@ -12,10 +12,10 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 
 from facegan.errors import FaceGANError, RequestError, RequestTooLarge
 from facegan.serving.batching.exclusive_queue import parsing
-from facegan.serving.handler import FaceHandler, Patience, provenance_of, rows_of, size_of
+from facegan.serving.handler import FaceHandler, Patience, batch_for, provenance_of, size_of
 from facegan.serving.limits import ServingLimits
 from facegan.serving.telemetry import note
-from facegan.synthesis import Rows, Synthesizer
+from facegan.synthesis import LatentBatch, Synthesizer
 from facegan.wire import (
     JSON,
     JSON_LINES,
@@ -37,7 +37,7 @@ from facegan.wire import (
 
 log = logging.getLogger(__name__)
 
-Draw = Callable[[Rows], Images]
+Draw = Callable[[LatentBatch], Images]
 ROOM = 1.5  # lines of one reply differ by less, so that such a stream need not break off
 
 
@@ -68,8 +68,8 @@ def answer(
         FaceGANError: as :meth:`FaceHandler.answer`, before a stream begins.
     """
 
-    def draw(rows: Rows) -> Images:
-        return handler.paint(model, rows, patience)
+    def draw(batch: LatentBatch) -> Images:
+        return handler.generate(model, batch, patience)
 
     body, content_type = as_utf8(body, content_type), bare_type(content_type)
     if content_type == JSON_LINES:
@@ -85,10 +85,10 @@ def answer(
     limits = None if reads_a_stream(accept) else handler.limits
     if limits is not None:
         limits.check_before_drawing(request.count, model.card.image_shape, JSON_LINES)
-    rows = rows_of(request, model)
-    origin = provenance_of(request, model, rows)
-    lines = face_lines(rows, draw, origin, model.company.most)
-    return written(lines, len(rows), limits, request_id), JSON_LINES
+    batch = batch_for(request, model)
+    origin = provenance_of(request, model, batch)
+    lines = face_lines(batch, draw, origin, model.batch_sizes.largest)
+    return written(lines, len(batch), limits, request_id), JSON_LINES
 
 
 # --- the images of one request ------------------------------------------------------------------
@@ -112,12 +112,12 @@ def as_a_stream(accept: str | None) -> str | None:
 
 
 def face_lines(
-    rows: Rows, draw: Draw, provenance: Provenance, at_once: int = 16
+    batch: LatentBatch, draw: Draw, provenance: Provenance, at_once: int = 16
 ) -> Iterator[bytes]:
     """A line an image, each as soon as it is drawn.
 
     Args:
-        rows: N ≥ 1 images to draw.
+        batch: N ≥ 1 images to draw.
         draw: Draws a slice of them; the first is drawn before this returns.
         provenance: Of all of them.
         at_once: How many are drawn between two looks at the lines.
@@ -125,15 +125,17 @@ def face_lines(
     Raises:
         FaceGANError: the first slice failed; what fails later is raised between the lines.
     """
-    return lines_after(draw(rows[:at_once]), rows, draw, provenance)
+    return lines_after(draw(batch[:at_once]), batch, draw, provenance)
 
 
-def lines_after(first: Images, rows: Rows, draw: Draw, provenance: Provenance) -> Iterator[bytes]:
+def lines_after(
+    first: Images, batch: LatentBatch, draw: Draw, provenance: Provenance
+) -> Iterator[bytes]:
     """The lines of the first images, then of the others in slices as large."""
-    count, step = len(rows), len(first)
+    count, step = len(batch), len(first)
     yield from stream_images(first, provenance, count)
     for start in range(step, count, step):
-        images = draw(rows[start : start + step])
+        images = draw(batch[start : start + step])
         yield from stream_images(images, provenance, count, start)
 
 
@@ -292,25 +294,25 @@ def answer_window(window: Sequence[RequestLine], model: Synthesizer, draw: Draw)
 
 def prepare(
     request: GenerateRequest | RequestError, model: Synthesizer
-) -> tuple[Rows, Provenance] | RequestError:
+) -> tuple[LatentBatch, Provenance] | RequestError:
     """What is to be drawn for a line, or why it cannot be."""
     if isinstance(request, RequestError):
         return request
     try:
-        rows = rows_of(request, model)
-        return rows, provenance_of(request, model, rows)
+        batch = batch_for(request, model)
+        return batch, provenance_of(request, model, batch)
     except RequestError as error:
         return error
 
 
-def draw_together(parts: Sequence[Rows], draw: Draw) -> Iterator[Images]:
+def draw_together(parts: Sequence[LatentBatch], draw: Draw) -> Iterator[Images]:
     """The images of each of several wishes, drawn in as few calls as there are kinds."""
     kinds: dict[object, list[int]] = {}
-    for index, rows in enumerate(parts):
-        kinds.setdefault(rows.kind, []).append(index)
+    for index, batch in enumerate(parts):
+        kinds.setdefault(batch.kind, []).append(index)
     found: dict[int, Images] = {}
     for members in kinds.values():
-        images = draw(Rows.join([parts[index] for index in members]))
+        images = draw(LatentBatch.join([parts[index] for index in members]))
         for index in members:
             count = len(parts[index])
             found[index], images = images[:count], images[count:]

@@ -1,27 +1,27 @@
-"""From latents to images: the one place where a generator's floats become pixels.
+"""Generates images from seeds and latents: the one place where a generator's floats become pixels.
 
-What needs torch (``engine``, ``torch_painter``, ``foreign``) is imported by its own name, so that a
-model's exported graphs are drawn without it.
+Modules that import torch (``device_context``, ``torch_backend``, ``custom_module``) are not
+imported here, so that OpenVINO servers start without it.
 """
 
 from facegan.synthesis.classes import Class, labels_of_seeds
-from facegan.synthesis.footprint import Footprint, foresee
-from facegan.synthesis.latents import MAX_SEED, latents_of_seeds, slerp, walk
-from facegan.synthesis.opening import Drawing, open_synthesizer
-from facegan.synthesis.rows import Rows
+from facegan.synthesis.latent_batch import LatentBatch
+from facegan.synthesis.latents import MAX_SEED, interpolation_path, latents_of_seeds, slerp
+from facegan.synthesis.load import BackendConfig, open_synthesizer
+from facegan.synthesis.memory_estimate import MemoryEstimate, estimate_memory
 from facegan.synthesis.synthesizer import Synthesizer
 
 __all__ = [
     "MAX_SEED",
+    "BackendConfig",
     "Class",
-    "Drawing",
-    "Footprint",
-    "Rows",
+    "LatentBatch",
+    "MemoryEstimate",
     "Synthesizer",
-    "foresee",
+    "estimate_memory",
+    "interpolation_path",
     "labels_of_seeds",
     "latents_of_seeds",
     "open_synthesizer",
     "slerp",
-    "walk",
 ]

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from facegan.artifact import Artifact
-from facegan.synthesis.company import LARGE, MOST
+from facegan.synthesis.batch_sizes import LARGE_RESOLUTION, MOST
 
 # While a layer computes, its input, its output and the kernel's own room are there: oneDNN unfolds
 # or repacks about as much as it reads and writes.
@@ -20,7 +20,7 @@ def activation_bytes(empty: Artifact) -> int:
     The network's memory has not been written to, so reading it takes none. A network that could
     take much is drawn with shapes alone.
     """
-    count = 1 if empty.card.resolution >= LARGE else MOST
+    count = 1 if empty.card.resolution >= LARGE_RESOLUTION else MOST
     device = "meta" if widest_map(empty) > SMALL else "cpu"
     options: dict[str, Any] = {}
     if empty.classes:

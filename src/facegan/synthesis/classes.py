@@ -7,9 +7,9 @@ import numpy as np
 from facegan.errors import RequestError, did_you_mean, pluralize
 from facegan.model_files import ModelCard
 from facegan.name_lists import quoted, write_names
-from facegan.synthesis.latents import check_seeds, words_for_latent
-from facegan.synthesis.rows import Labels
-from facegan.synthesis.seeded import fine, words_of
+from facegan.synthesis.latent_batch import Labels
+from facegan.synthesis.latents import check_seeds, words_per_latent
+from facegan.synthesis.mt19937 import fine, raw_words
 
 Class = int | str  # by its number, or by its name
 
@@ -55,8 +55,8 @@ def labels_of_seeds(card: ModelCard, seeds: Sequence[int]) -> Labels:
     """
     check_seeds(seeds)
     ladder = np.cumsum([count for _, count in card.classes], dtype=np.float64)
-    after = words_for_latent(card)
-    heights = fine(words_of(seeds, after + 2)[:, after:])[:, 0]
+    after = words_per_latent(card)
+    heights = fine(raw_words(seeds, after + 2)[:, after:])[:, 0]
     labels = np.searchsorted(ladder, heights * ladder[-1], side="right")
     chosen: Labels = np.minimum(labels, len(ladder) - 1).astype(np.int64)
     return chosen

@@ -7,8 +7,8 @@ import numpy as np
 
 from facegan.errors import RequestError
 from facegan.model_files import ModelCard
-from facegan.synthesis.rows import Latents
-from facegan.synthesis.seeded import normal, uniform, words_for_normal, words_of
+from facegan.synthesis.latent_batch import Latents
+from facegan.synthesis.mt19937 import normal, raw_words, uniform, words_per_normal
 
 MAX_SEED = 2**32 - 1
 
@@ -20,16 +20,16 @@ def latents_of_seeds(card: ModelCard, seeds: Sequence[int]) -> Latents:
         RequestError: a seed outside 0 … 2**32 - 1.
     """
     check_seeds(seeds)
-    words = words_of(seeds, words_for_latent(card))
+    words = raw_words(seeds, words_per_latent(card))
     if card.latent_distribution == "uniform":
         return uniform(words) * 2 - 1
     return normal(words, card.latent_dim)
 
 
-def words_for_latent(card: ModelCard) -> int:
+def words_per_latent(card: ModelCard) -> int:
     """How many words of a seed its latent takes; its class is of those that follow."""
     width = card.latent_dim
-    return width if card.latent_distribution == "uniform" else words_for_normal(width)
+    return width if card.latent_distribution == "uniform" else words_per_normal(width)
 
 
 def check_seeds(seeds: Sequence[int]) -> None:
@@ -68,12 +68,12 @@ def slerp(start: Latents, end: Latents, share: Latents) -> Latents:
     return way.astype(np.float32)
 
 
-def walk(stations: Latents, frames: int) -> Latents:
+def interpolation_path(keyframes: Latents, frames: int) -> Latents:
     """A way through latents (S, latent_dim), with `frames` steps from each to the next.
 
     Returns:
         ((S - 1) * frames + 1, latent_dim): every station is met exactly.
     """
     shares = np.arange(frames, dtype=np.float32) / np.float32(frames)
-    legs = [slerp(a, b, shares) for a, b in pairwise(stations)]
-    return np.concatenate([*legs, stations[-1:]])
+    legs = [slerp(a, b, shares) for a, b in pairwise(keyframes)]
+    return np.concatenate([*legs, keyframes[-1:]])

@@ -1,4 +1,4 @@
-"""A generator behind arrays: latents in, uint8 pictures out, the same ones in any company."""
+"""A generator behind arrays: latents in, uint8 pictures out, the same ones in any batch_sizes."""
 
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
@@ -8,11 +8,11 @@ import numpy.typing as npt
 
 from facegan.errors import RequestError
 from facegan.model_files import ModelCard
+from facegan.synthesis.backend import Backend, Pixels
+from facegan.synthesis.batch_sizes import BatchSizes
 from facegan.synthesis.classes import Class, choose_labels
-from facegan.synthesis.company import Company
-from facegan.synthesis.latents import latents_of_seeds, walk
-from facegan.synthesis.painter import Painter, Pixels
-from facegan.synthesis.rows import Labels, Latents, Rows
+from facegan.synthesis.latent_batch import Labels, LatentBatch, Latents
+from facegan.synthesis.latents import interpolation_path, latents_of_seeds
 
 if TYPE_CHECKING:
     from facegan.artifact import Artifact
@@ -26,22 +26,22 @@ class Synthesizer:
             chooses it.
     """
 
-    def __init__(self, model: "Artifact | Painter") -> None:
-        self.painter: Painter = torch_painter(model) if hasattr(model, "generator") else model
+    def __init__(self, model: "Artifact | Backend") -> None:
+        self.backend: Backend = torch_painter(model) if hasattr(model, "generator") else model
 
     @property
     def card(self) -> ModelCard:
         """The model's card."""
-        return self.painter.card
+        return self.backend.card
 
     @property
-    def company(self) -> Company:
+    def batch_sizes(self) -> BatchSizes:
         """How many rows are drawn at once."""
-        return self.painter.company
+        return self.backend.batch_sizes
 
-    def share(self) -> int:
+    def enable_concurrency(self) -> int:
         """Let several threads draw at the same time; how many of them gain by it."""
-        return self.painter.share()
+        return self.backend.enable_concurrency()
 
     def generate(
         self,
@@ -67,9 +67,9 @@ class Synthesizer:
                 finite, a seed out of range, a psi that the family cannot honour, classes that the
                 model does not know, or none for latents of a conditional one.
         """
-        return self.draw_rows(self.rows(seeds, latents, truncation_psi, classes))
+        return self.generate_batch(self.prepare_batch(seeds, latents, truncation_psi, classes))
 
-    def rows(
+    def prepare_batch(
         self,
         seeds: Sequence[int] | None = None,
         latents: npt.ArrayLike | None = None,
@@ -79,7 +79,7 @@ class Synthesizer:
         interpolate: int | None = None,
         mix: Sequence[int] | None = None,
         mix_layers: Sequence[int] | None = None,
-    ) -> Rows:
+    ) -> LatentBatch:
         """What is to be drawn for a wish, checked against the model; nothing is drawn yet.
 
         Args:
@@ -100,26 +100,26 @@ class Synthesizer:
         if (seeds is None) == (latents is None):
             raise RequestError("Ask with either seeds or latents.")
         if mix is not None:
-            return self.mixed_rows(seeds, mix, mix_layers, truncation_psi, classes)
+            return self.mixed_batch(seeds, mix, mix_layers, truncation_psi, classes)
         if seeds is not None:
             inputs = latents_of_seeds(self.card, seeds)
         else:
             inputs = self.check_latents(np.asarray(latents))
         labels = choose_labels(self.card, len(inputs), seeds, classes)
         if interpolate is not None:
-            inputs, labels = self.on_the_way(inputs, labels, interpolate)
-        return Rows(inputs, labels, truncation_psi)
+            inputs, labels = self.interpolate_latents(inputs, labels, interpolate)
+        return LatentBatch(inputs, labels, truncation_psi)
 
-    def on_the_way(
-        self, stations: Latents, labels: Labels | None, frames: int
+    def interpolate_latents(
+        self, keyframes: Latents, labels: Labels | None, frames: int
     ) -> tuple[Latents, Labels | None]:
-        """The latents between stations (S, latent_dim), and their one label each."""
-        if len(stations) < 2 or frames < 1:
+        """The latents between keyframes (S, latent_dim), and their one label each."""
+        if len(keyframes) < 2 or frames < 1:
             raise RequestError(
                 "An interpolation leads from one face to another.",
                 "Give two or more seeds or latents, and one frame or more.",
             )
-        ways = walk(stations, frames)
+        ways = interpolation_path(keyframes, frames)
         if labels is None:
             return ways, None
         if len(np.unique(labels)) > 1:
@@ -165,18 +165,20 @@ class Synthesizer:
             RequestError: the family has no styles, a layer or seed is out of range, or as
                 :meth:`generate`.
         """
-        rows = self.rows(seeds, None, truncation_psi, classes, mix=others, mix_layers=layers)
-        pixels = self.draw_rows(rows)
+        rows = self.prepare_batch(
+            seeds, None, truncation_psi, classes, mix=others, mix_layers=layers
+        )
+        pixels = self.generate_batch(rows)
         return pixels.reshape(len(seeds), len(others), *pixels.shape[1:])
 
-    def mixed_rows(
+    def mixed_batch(
         self,
         seeds: Sequence[int] | None,
         others: Sequence[int],
         layers: Sequence[int] | None,
         truncation_psi: float,
         classes: Sequence[Class] | None,
-    ) -> Rows:
+    ) -> LatentBatch:
         """Every one of N seeds with every one of M others, N * M pairs row by row."""
         chosen = self.check_layers(layers)
         if seeds is None:
@@ -187,7 +189,7 @@ class Synthesizer:
         pairs = np.array(
             [(own, len(seeds) + other) for own in range(len(seeds)) for other in range(len(others))]
         )
-        return Rows(
+        return LatentBatch(
             latents[pairs], None if labels is None else labels[pairs], truncation_psi, chosen
         )
 
@@ -198,7 +200,7 @@ class Synthesizer:
         Raises:
             RequestError: the family has no styles.
         """
-        if not (layers := self.painter.style_layers):
+        if not (layers := self.backend.style_layers):
             raise RequestError(
                 f"The family {self.card.family!r} has no styles to mix.",
                 "Leave mixing out, or take a model of a family that paints by styles.",
@@ -219,7 +221,7 @@ class Synthesizer:
 
     def check_truncation(self, truncation_psi: float) -> None:
         """Refuse a psi that the family cannot honour."""
-        if truncation_psi != 1.0 and not self.painter.has_truncation:
+        if truncation_psi != 1.0 and not self.backend.has_truncation:
             raise RequestError(
                 f"The family {self.card.family!r} has no truncation.",
                 "Leave truncation_psi out, or set it to 1.",
@@ -239,13 +241,13 @@ class Synthesizer:
             raise RequestError("The latents hold NaN or infinite numbers.")
         return narrow
 
-    def draw_rows(self, rows: Rows) -> Pixels:
+    def generate_batch(self, rows: LatentBatch) -> Pixels:
         """Draw N ≥ 1 rows, on the calling thread → uint8 images (N, H, W, 3)."""
-        return self.painter.paint(rows)
+        return self.backend.generate(rows)
 
 
-def torch_painter(artifact: Any) -> Painter:
+def torch_painter(artifact: Any) -> Backend:
     """An artifact on the CPU; torch is imported for it alone."""
-    from facegan.synthesis.torch_painter import TorchPainter
+    from facegan.synthesis.torch_backend import TorchBackend
 
-    return TorchPainter(artifact)
+    return TorchBackend(artifact)

@@ -18,7 +18,7 @@ import numpy as np
 import numpy.typing as npt
 
 from facegan.errors import DeadlineMissed, Draining, FaceGANError, Overloaded, RequestError
-from facegan.synthesis import Rows
+from facegan.synthesis import LatentBatch
 
 log = logging.getLogger(__name__)
 
@@ -62,10 +62,10 @@ class Unobserved:
 class Job:
     """One caller's wish."""
 
-    rows: Rows
+    batch: LatentBatch
     deadline: float  # of time.monotonic()
     is_wanted: Callable[[], bool]
-    began: int = 0  # rows that were given to the model
+    began: int = 0  # samples that were given to the model
     parts: dict[int, Images] = field(default_factory=dict)  # that came back, by their first row
     error: Exception | None = None
     entered: float = field(default_factory=time.monotonic)
@@ -74,17 +74,17 @@ class Job:
 
     @property
     def left(self) -> int:
-        """Rows that nobody has begun."""
-        return len(self.rows) - self.began
+        """Return how many samples have not been started."""
+        return len(self.batch) - self.began
 
     @property
     def is_drawn(self) -> bool:
-        """Whether all rows have come back."""
-        return sum(map(len, self.parts.values())) == len(self.rows)
+        """Whether all images have come back."""
+        return sum(map(len, self.parts.values())) == len(self.batch)
 
     @property
     def images(self) -> Images:
-        """What was drawn, in the order of the rows."""
+        """What was drawn, in the order of the samples."""
         parts = [self.parts[start] for start in sorted(self.parts)]
         return parts[0] if len(parts) == 1 else np.concatenate(parts)
 
@@ -96,11 +96,11 @@ class Job:
 
 @dataclass(frozen=True)
 class Part:
-    """Some rows of a job, from one of them on."""
+    """Part of a job's samples, from `start` on."""
 
     job: Job
     start: int
-    rows: Rows
+    batch: LatentBatch
 
 
 class Hand:
@@ -124,7 +124,7 @@ class Batcher:
     """Draws for many callers on threads of its own.
 
     Args:
-        draw: Rows of one kind → uint8 images (N, H, W, 3); called by `hands` threads.
+        draw: A batch of one kind → uint8 images (N, H, W, 3); called by `hands` threads.
         most: The largest batch, in images.
         hands: How many batches may be drawn at the same time.
         max_images: How many may wait; one wish is taken even if it is larger, when nobody waits.
@@ -134,7 +134,7 @@ class Batcher:
 
     def __init__(
         self,
-        draw: Callable[[Rows], Images],
+        draw: Callable[[LatentBatch], Images],
         *,
         most: int = 16,
         hands: int = 1,
@@ -158,12 +158,12 @@ class Batcher:
     # --- for callers ----------------------------------------------------------------------------
 
     def draw(
-        self, rows: Rows, deadline: float, is_wanted: Callable[[], bool] = lambda: True
+        self, batch: LatentBatch, deadline: float, is_wanted: Callable[[], bool] = lambda: True
     ) -> Images:
-        """Draw N ≥ 1 rows, in whatever company is there; blocks until it is done.
+        """Draw N ≥ 1 images, batched with other callers'; blocks until it is done.
 
         Args:
-            rows: Of one kind.
+            batch: Of one kind.
             deadline: By ``time.monotonic()``; nothing is drawn for a caller after it.
             is_wanted: Asked before work is done for the caller; False once it has hung up.
 
@@ -175,7 +175,7 @@ class Batcher:
             DeadlineMissed: it could not be drawn in time.
             Draining: the batcher has been closed.
         """
-        job = Job(rows, deadline, is_wanted)
+        job = Job(batch, deadline, is_wanted)
         self.enter(job)
         try:
             if not job.over.wait(seconds_until(deadline)):
@@ -194,10 +194,10 @@ class Batcher:
         """Take a job, or refuse it at once."""
         with self.changed:
             refusal = self.refusal_of(job)
-            self.refused = len(job.rows) if isinstance(refusal, Overloaded) else 0
+            self.refused = len(job.batch) if isinstance(refusal, Overloaded) else 0
             if refusal is None:
                 self.jobs.append(job)
-                self.waiting += len(job.rows)
+                self.waiting += len(job.batch)
                 self.under_way += 1
                 self.changed.notify()
             waiting = self.waiting
@@ -210,7 +210,7 @@ class Batcher:
         """Why a job is not taken; None if it is."""
         if self.is_closing or not self.is_alive:
             return Draining("The server is about to end.", "Ask again in a few seconds.")
-        if self.is_full(len(job.rows)) or time.monotonic() + self.seconds_for(job) > job.deadline:
+        if self.is_full(len(job.batch)) or time.monotonic() + self.seconds_for(job) > job.deadline:
             wait = self.advised_seconds()
             return Overloaded(
                 f"The server is busy: {self.waiting} images wait.",
@@ -240,7 +240,7 @@ class Batcher:
     def seconds_for(self, job: Job) -> float:
         """How long a job would take, with all that waits before it."""
         speed = self.images_per_second
-        return (self.waiting + len(job.rows)) / speed if speed else 0.0
+        return (self.waiting + len(job.batch)) / speed if speed else 0.0
 
     def drop(self, job: Job, error: FaceGANError) -> None:
         """Forget a job whose caller waits no longer."""
@@ -285,10 +285,10 @@ class Batcher:
             seconds = time.monotonic() - began
             at_once = sum(other.began is not None for other in self.hands)
             hand.began = None
-            self.remember(sum(len(part.rows) for part in parts), seconds, at_once)
+            self.remember(sum(len(part.batch) for part in parts), seconds, at_once)
 
     def gather(self) -> list[Part]:
-        """Wait for work, then take what fits into one batch: jobs' next rows."""
+        """Wait for work, then take what fits into one batch: jobs' next samples."""
         with self.changed:
             while True:
                 while not self.jobs:
@@ -313,13 +313,13 @@ class Batcher:
                 self.observer.rejected("gone" if isinstance(error, CallerGone) else "deadline")
                 job.end(error)
                 continue
-            kind = kind or job.rows.kind
-            if job.rows.kind != kind:
+            kind = kind or job.batch.kind
+            if job.batch.kind != kind:
                 passed.append(job)
                 continue
             count = min(room, job.left)
             job.first_taken = job.first_taken or time.monotonic()
-            parts.append(Part(job, job.began, job.rows[job.began : job.began + count]))
+            parts.append(Part(job, job.began, job.batch[job.began : job.began + count]))
             job.began += count
             self.waiting -= count
             room -= count
@@ -333,7 +333,7 @@ class Batcher:
     def serve(self, parts: list[Part]) -> None:
         """Draw a batch; if it fails, each of its jobs alone, so that one harms no other."""
         try:
-            images = self.draw_batch(Rows.join([part.rows for part in parts]))
+            images = self.draw_batch(LatentBatch.join([part.batch for part in parts]))
         except Exception as error:
             if len(parts) == 1:
                 self.fail(parts[0].job, error)
@@ -345,8 +345,8 @@ class Batcher:
         start, done = 0, []
         with self.changed:
             for part in parts:
-                part.job.parts[part.start] = images[start : start + len(part.rows)]
-                start += len(part.rows)
+                part.job.parts[part.start] = images[start : start + len(part.batch)]
+                start += len(part.batch)
                 if part.job.is_drawn and not part.job.over.is_set():
                     done.append(part.job)
         for job in done:

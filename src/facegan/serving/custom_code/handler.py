@@ -31,7 +31,7 @@ from facegan.serving.custom_code.script import OwnCode
 from facegan.serving.custom_code.values import as_faces, as_request, favourite, reply_of
 from facegan.serving.handler import FaceHandler, Patience
 from facegan.serving.telemetry import request_id
-from facegan.synthesis import Rows, Synthesizer
+from facegan.synthesis import LatentBatch, Synthesizer
 from facegan.wire import CSV, JSON, GenerateRequest, bare_type
 
 log = logging.getLogger(__name__)
@@ -195,13 +195,13 @@ class BatchedSynthesizer(Synthesizer):
     """A model whose every drawing goes through its batcher, for an owner's predict_fn."""
 
     def __init__(self, synthesizer: Synthesizer, batcher: Batcher) -> None:
-        super().__init__(synthesizer.painter)
+        super().__init__(synthesizer.backend)
         self.batcher = batcher
 
-    def draw_rows(self, rows: Rows) -> Images:
-        """Draw N ≥ 1 rows → uint8 images (N, H, W, 3); within the caller's deadline."""
+    def generate_batch(self, batch: LatentBatch) -> Images:
+        """Draw a batch → uint8 images (N, H, W, 3); within the caller's deadline."""
         patience = PATIENCE.get(Patience())
-        return self.batcher.draw(rows, patience.deadline, patience.is_wanted)
+        return self.batcher.draw(batch, patience.deadline, patience.is_wanted)
 
 
 def refusal_of(error: BaseInferenceToolkitError) -> FaceGANError:

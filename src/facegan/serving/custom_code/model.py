@@ -8,8 +8,8 @@ from facegan.errors import FaceGANError, OwnCodeError
 from facegan.model_files import CARD_NAME, read_card
 from facegan.serving.custom_code.context import OwnContext
 from facegan.serving.custom_code.script import FOLDER, PROGRAM, OwnCode
-from facegan.synthesis import Drawing, Synthesizer
-from facegan.synthesis.opening import synthesizer_of
+from facegan.synthesis import BackendConfig, Synthesizer
+from facegan.synthesis.load import synthesizer_from_artifact
 
 
 def run_model_fn(own: OwnCode, model_dir: Path) -> Any:
@@ -27,7 +27,9 @@ def run_model_fn(own: OwnCode, model_dir: Path) -> Any:
     return made
 
 
-def as_synthesizer(made: Any, own: OwnCode, model_dir: Path, drawing: Drawing) -> Synthesizer:
+def as_synthesizer(
+    made: Any, own: OwnCode, model_dir: Path, backend_config: BackendConfig
+) -> Synthesizer:
     """A model that our predict_fn can draw with.
 
     Args:
@@ -35,7 +37,7 @@ def as_synthesizer(made: Any, own: OwnCode, model_dir: Path, drawing: Drawing) -
             latents (N, latent_dim) to images (N, 3, H, W) in [-1, 1].
         own: The code that made it.
         model_dir: Its folder; a card in it tells the latents' width.
-        drawing: On which device, and how.
+        backend_config: On which device, and how.
 
     Raises:
         OwnCodeError: it is none of these, or makes no images.
@@ -43,7 +45,7 @@ def as_synthesizer(made: Any, own: OwnCode, model_dir: Path, drawing: Drawing) -
     if isinstance(made, Synthesizer):
         return made
     if is_artifact(made):
-        return synthesizer_of(made, drawing)
+        return synthesizer_from_artifact(made, backend_config)
     if not callable(made):
         raise OwnCodeError(
             f"{FOLDER}/{PROGRAM}: model_fn returned {type(made).__name__}, which cannot be drawn.",
@@ -51,12 +53,16 @@ def as_synthesizer(made: Any, own: OwnCode, model_dir: Path, drawing: Drawing) -
             "(N, 3, H, W); or write predict_fn, too.",
         )
     has_card = (model_dir / CARD_NAME).is_file()
-    from facegan.synthesis.foreign import foreign_artifact  # torch, as the owner's module is
+    from facegan.synthesis.custom_module import (
+        artifact_from_module,  # torch, as the owner's module is
+    )
 
     try:
         with own.blamed("the model that model_fn returned"):
             width = read_card(model_dir).latent_dim if has_card else None
-            return synthesizer_of(foreign_artifact(made, width, own.digest), drawing)
+            return synthesizer_from_artifact(
+                artifact_from_module(made, width, own.digest), backend_config
+            )
     except OwnCodeError as error:
         if isinstance(cause := error.__cause__, FaceGANError):  # ours tells more than its line
             raise OwnCodeError(f"{FOLDER}/{PROGRAM}: {cause.message}", cause.hint) from cause

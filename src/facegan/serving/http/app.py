@@ -215,8 +215,8 @@ def facts_of(synthesizer: Synthesizer) -> dict[str, object]:
         "latent_dim": card.latent_dim,
         "classes": [name for name, _ in card.classes],
         "weights_sha256": card.weights_sha256,
-        "has_truncation": synthesizer.painter.has_truncation,
-        "style_layers": synthesizer.painter.style_layers,
+        "has_truncation": synthesizer.backend.has_truncation,
+        "style_layers": synthesizer.backend.style_layers,
         "kimg": card.kimg,
         "metrics": card.metrics,
     }

@@ -30,7 +30,7 @@ from facegan.serving.model.registry_entry import (
     unknown,
 )
 from facegan.serving.model.served_model import Served
-from facegan.synthesis import Footprint, foresee
+from facegan.synthesis import MemoryEstimate, estimate_memory
 
 log = logging.getLogger(__name__)
 
@@ -59,7 +59,7 @@ class ModelRegistry:
         *,
         budget: int,
         is_evicting: bool = False,
-        size_of: Callable[[Path], Footprint] = foresee,
+        size_of: Callable[[Path], MemoryEstimate] = estimate_memory,
         seconds_of: Callable[[Path], float | None] = lambda folder: None,
         max_users: int = 64,
     ) -> None:
@@ -121,7 +121,7 @@ class ModelRegistry:
         log.info("Loaded %s: %s; %s.", shown(name), mib(entry.footprint.weights), self.tell())
         return entry.loaded
 
-    def reserve(self, name: str, footprint: Footprint) -> Entry:
+    def reserve(self, name: str, footprint: MemoryEstimate) -> Entry:
         """Take a name and room for its model."""
         with self.lock:
             if self.is_closing:
@@ -135,7 +135,7 @@ class ModelRegistry:
             self.let_go(old)
         return entry
 
-    def make_room(self, name: str, footprint: Footprint) -> list[Entry]:
+    def make_room(self, name: str, footprint: MemoryEstimate) -> list[Entry]:
         """Take out, if that is allowed, as many idle models as it takes; those used last stay."""
         staying = dict(self.entries)
         idle = [key for key, entry in staying.items() if entry.loaded and not entry.users]

@@ -6,10 +6,10 @@ from dataclasses import dataclass, field
 
 from facegan.errors import Draining, MemoryExceeded, ModelLoaded, UnknownModel
 from facegan.serving.model.served_model import Served
-from facegan.synthesis import Footprint
+from facegan.synthesis import MemoryEstimate
 
 MIB = 2**20
-NOTHING = Footprint(0, 0)
+NOTHING = MemoryEstimate(0, 0)
 
 
 @dataclass(frozen=True)
@@ -26,7 +26,7 @@ class Loaded:
     name: str
     url: str
     served: Served
-    footprint: Footprint
+    footprint: MemoryEstimate
 
 
 @dataclass(eq=False)
@@ -34,7 +34,7 @@ class Entry:
     """A name that is taken: by a model, or by one that is being loaded or let go."""
 
     number: int  # in the order of loading
-    footprint: Footprint
+    footprint: MemoryEstimate
     loaded: Loaded | None = None
     users: int = 0
     used: float = 0.0  # by time.monotonic(), when it was lent last
@@ -42,7 +42,7 @@ class Entry:
     gone: threading.Event = field(default_factory=threading.Event)
 
 
-def needed(entries: Sequence[Entry], more: Footprint = NOTHING) -> int:
+def needed(entries: Sequence[Entry], more: MemoryEstimate = NOTHING) -> int:
     """The bytes that models take together: those that are loaded compute in turn."""
     settled = [entry.footprint.activations for entry in entries if entry.loaded]
     warming = [entry.footprint.activations for entry in entries if not entry.loaded]

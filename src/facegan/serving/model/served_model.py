@@ -11,10 +11,10 @@ from facegan.serving.batching.serial_executor import Turns
 from facegan.serving.custom_code.handler import OwnHandler
 from facegan.serving.custom_code.model import as_synthesizer, run_model_fn
 from facegan.serving.custom_code.script import OwnCode, find_own_code
-from facegan.serving.handler import FaceHandler, Paint, Patience, writable_type
+from facegan.serving.handler import FaceHandler, Generate, Patience, writable_type
 from facegan.serving.limits import ServingLimits
 from facegan.serving.streaming import Draw, answer
-from facegan.synthesis import Drawing, Synthesizer, open_synthesizer
+from facegan.synthesis import BackendConfig, Synthesizer, open_synthesizer
 from facegan.wire import PNG, GenerateRequest
 
 MakeBatcher = Callable[[Synthesizer], Batcher]
@@ -41,7 +41,7 @@ class ServingSettings:
     limits: ServingLimits = field(default_factory=ServingLimits)
     default_accept: str = PNG
     make_batcher: MakeBatcher | None = None  # without one, one by the limits
-    drawing: Drawing = field(default_factory=Drawing)
+    backend_config: BackendConfig = field(default_factory=BackendConfig)
     own_code: bool = True  # whether a model's own code may run
     private_imports: bool = False  # whether several models' code must be kept apart
 
@@ -63,8 +63,8 @@ def settings_of_many(settings: ServingSettings) -> ServingSettings:
 
     def make_batcher(synthesizer: Synthesizer) -> Batcher:
         # What is slow the first time is done here, where it takes no turn from other models.
-        synthesizer.draw_rows(synthesizer.rows(seeds=[0]))
-        return plain_batcher(synthesizer, settings.limits, turns.taking(synthesizer.draw_rows))
+        synthesizer.generate_batch(synthesizer.prepare_batch(seeds=[0]))
+        return plain_batcher(synthesizer, settings.limits, turns.taking(synthesizer.generate_batch))
 
     return replace(settings, make_batcher=make_batcher, private_imports=True)
 
@@ -76,7 +76,7 @@ class Served:
     Attributes:
         model: What `answer` draws with; the owner's code may make it anything.
         handler: Reads, draws and writes.
-        synthesizer: The model where it is one that draws from rows; else None.
+        synthesizer: The model where it is one that draws from latents; else None.
         batcher: Gathers its callers; None where the owner's code predicts without us.
         own: The owner's code, where there is some.
     """
@@ -140,18 +140,18 @@ def plain_batcher(
 ) -> Batcher:
     """A batcher by the limits; `draw` takes the place of the model's own, one call at a time."""
     return Batcher(
-        draw or synthesizer.draw_rows,
+        draw or synthesizer.generate_batch,
         observer=observer,
-        most=synthesizer.company.most,
-        hands=1 if draw else synthesizer.share(),
+        most=synthesizer.batch_sizes.largest,
+        hands=1 if draw else synthesizer.enable_concurrency(),
         max_images=limits.max_waiting_images,
         max_jobs=limits.max_waiting_requests,
     )
 
 
-def painter(batcher: Batcher) -> Paint:
+def generate_with(batcher: Batcher) -> Generate:
     """Draw through a batcher."""
-    return lambda _, rows, patience: batcher.draw(rows, patience.deadline, patience.is_wanted)
+    return lambda _, batch, patience: batcher.draw(batch, patience.deadline, patience.is_wanted)
 
 
 def serve(synthesizer: Synthesizer, settings: ServingSettings) -> Served:
@@ -163,7 +163,7 @@ def serve(synthesizer: Synthesizer, settings: ServingSettings) -> Served:
         ConfigError: the default type of replies cannot be written.
     """
     batcher = settings.batcher_of(synthesizer)
-    handler = FaceHandler(settings.limits, settings.default_accept, painter(batcher))
+    handler = FaceHandler(settings.limits, settings.default_accept, generate_with(batcher))
     handler.default_predict_fn(GenerateRequest(seeds=[0]), synthesizer)
     return Served(synthesizer, handler, synthesizer, batcher)
 
@@ -178,7 +178,7 @@ def open_model(model_dir: Path, settings: ServingSettings) -> Served:
     """
     own = find_own_code(model_dir, settings.own_code, settings.private_imports)
     if own is None:
-        return serve(open_synthesizer(model_dir, settings.drawing), settings)
+        return serve(open_synthesizer(model_dir, settings.backend_config), settings)
     try:
         return serve_own(model_dir, own, settings)
     except BaseException:
@@ -190,9 +190,9 @@ def serve_own(model_dir: Path, own: OwnCode, settings: ServingSettings) -> Serve
     """Serve a model by its owner's functions, and ours where there are none of theirs."""
     made = run_model_fn(own, model_dir)
     if made is None:
-        made = open_synthesizer(model_dir, settings.drawing)
+        made = open_synthesizer(model_dir, settings.backend_config)
     if own.predict_fn is None or own.model_fn is None:
-        made = as_synthesizer(made, own, model_dir, settings.drawing)
+        made = as_synthesizer(made, own, model_dir, settings.backend_config)
     synthesizer = made if isinstance(made, Synthesizer) else None
     if synthesizer is None:
         ours = FaceHandler(settings.limits, settings.default_accept)

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from facegan.synthesis.company import MOST, Array, Company, find_company
+from facegan.synthesis.batch_sizes import MOST, Array, BatchSizes, find_equivalent_batch_sizes
 
 ROWS = np.random.default_rng(0).standard_normal((MOST, 8), np.float32)
 
@@ -16,24 +16,32 @@ def image_of(rows: Array) -> Array:
 
 
 def test_rows_that_never_mind_are_drawn_in_any_size() -> None:
-    assert find_company(lambda x: image_of(2 * x), False, ROWS).sizes == (1, 2, 4, 6, 8, 12, MOST)
+    assert find_equivalent_batch_sizes(lambda x: image_of(2 * x), False, ROWS).sizes == (
+        1,
+        2,
+        4,
+        6,
+        8,
+        12,
+        MOST,
+    )
 
 
 def test_a_size_that_rounds_differently_is_left_out() -> None:
     def network(x: Array) -> Array:
         return image_of(x * np.float32(1 + 3e-7 * (len(x) in (1, 6))))
 
-    assert find_company(network, False, ROWS).sizes == (2, 4, 8, 12, MOST)
+    assert find_equivalent_batch_sizes(network, False, ROWS).sizes == (2, 4, 8, 12, MOST)
 
 
 def test_where_no_two_sizes_agree_there_is_one() -> None:
-    assert find_company(
+    assert find_equivalent_batch_sizes(
         lambda x: image_of(x * np.float32(1 + 3e-7 * len(x))), False, ROWS
     ).sizes == (8,)
 
 
 def test_a_heavy_network_draws_one_at_a_time_and_is_not_asked() -> None:
-    assert find_company(image_of, True, ROWS).sizes == (1,)
+    assert find_equivalent_batch_sizes(image_of, True, ROWS).sizes == (1,)
 
 
 @given(st.integers(1, 40), st.sampled_from([(8,), (1,), (2, 4, 16), (1, 2, 4, 6, 8, 12, 16)]))
@@ -47,7 +55,7 @@ def test_every_row_comes_back_once_in_sizes_that_are_allowed(
         return x + 1
 
     rows = np.arange(float(count))[:, None]
-    assert np.array_equal(Company(sizes).draw(draw, rows), rows + 1)
+    assert np.array_equal(BatchSizes(sizes).run(draw, rows), rows + 1)
     assert set(seen) <= set(sizes)
 
 
@@ -61,5 +69,5 @@ def test_a_batch_is_padded_only_where_two_would_cost_more(count: int, drawn: lis
         seen.append(len(x))
         return x
 
-    Company((1, 4, 16)).draw(draw, np.zeros((count, 2)))
+    BatchSizes((1, 4, 16)).run(draw, np.zeros((count, 2)))
     assert seen == drawn

@@ -6,13 +6,13 @@ import numpy as np
 import numpy.typing as npt
 
 from facegan.model_files import ModelCard
-from facegan.synthesis.company import Company
-from facegan.synthesis.rows import Rows
+from facegan.synthesis.batch_sizes import BatchSizes
+from facegan.synthesis.latent_batch import LatentBatch
 
 Pixels = npt.NDArray[np.uint8]  # (N, H, W, 3)
 
 
-class Painter(Protocol):
+class Backend(Protocol):
     """A generator on a device; used by one thread at a time, unless it says otherwise."""
 
     @property
@@ -28,11 +28,11 @@ class Painter(Protocol):
         """How many layers take a style of their own; 0 where the family has no styles."""
 
     @property
-    def company(self) -> Company:
+    def batch_sizes(self) -> BatchSizes:
         """How many rows are drawn at once."""
 
-    def share(self) -> int:
-        """Expect several threads that paint at the same time; how many of them gain by it."""
+    def enable_concurrency(self) -> int:
+        """Expect several threads that generate at the same time; how many of them gain by it."""
 
-    def paint(self, rows: Rows) -> Pixels:
+    def generate(self, rows: LatentBatch) -> Pixels:
         """Draw N ≥ 1 rows."""

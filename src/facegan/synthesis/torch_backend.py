@@ -9,11 +9,18 @@ from torch import Tensor
 from facegan.artifact import Artifact
 from facegan.devices import send
 from facegan.model_files import ModelCard
-from facegan.synthesis.company import HEAVY, LARGE, MOST, Array, Company, find_company
-from facegan.synthesis.engine import Engine
+from facegan.synthesis.backend import Pixels
+from facegan.synthesis.batch_sizes import (
+    LARGE_RESOLUTION,
+    LARGE_WEIGHTS,
+    MOST,
+    Array,
+    BatchSizes,
+    find_equivalent_batch_sizes,
+)
+from facegan.synthesis.device_context import DeviceContext
+from facegan.synthesis.latent_batch import LatentBatch
 from facegan.synthesis.latents import latents_of_seeds
-from facegan.synthesis.painter import Pixels
-from facegan.synthesis.rows import Rows
 
 
 def to_pixels(images: Tensor) -> Tensor:
@@ -22,20 +29,20 @@ def to_pixels(images: Tensor) -> Tensor:
     return levels.to(torch.uint8).permute(0, 2, 3, 1).contiguous()
 
 
-class TorchPainter:
-    """An artifact's generator, moved to an engine's device; on a CPU threads may share it."""
+class TorchBackend:
+    """An artifact's generator, moved to an context's device; on a CPU threads may share it."""
 
-    def __init__(self, artifact: Artifact, engine: Engine | None = None) -> None:
+    def __init__(self, artifact: Artifact, context: DeviceContext | None = None) -> None:
         self.artifact = artifact
-        self.engine = engine or Engine(torch.device("cpu"))
-        self.engine.place(artifact.generator)
+        self.context = context or DeviceContext(torch.device("cpu"))
+        self.context.place(artifact.generator)
 
     @property
     def card(self) -> ModelCard:
         """The model's card."""
         return self.artifact.card
 
-    def share(self) -> int:
+    def enable_concurrency(self) -> int:
         """One thread: its batch takes all cores."""
         return 1
 
@@ -53,42 +60,44 @@ class TorchPainter:
         return int(synthesis.layers)
 
     @cached_property
-    def company(self) -> Company:
+    def batch_sizes(self) -> BatchSizes:
         """How many rows are drawn at once; measured when the first are."""
         latents = latents_of_seeds(self.card, range(MOST))
         labels = torch.zeros(MOST, dtype=torch.int64).numpy() if self.card.classes else None
-        rows = Rows(latents, labels)
+        rows = LatentBatch(latents, labels)
 
         def draw(*batch: Array) -> Array:
             """Not recorded, as this is done once."""
             inputs = self.sent(batch)
-            images = self.engine.run(lambda *x: self.images_of(rows, *x), *inputs, is_plain=False)
+            images = self.context.run(lambda *x: self.images_of(rows, *x), *inputs, is_plain=False)
             return images.float().cpu().numpy()
 
         weights = sum(p.numel() for p in self.artifact.generator.parameters())
-        is_large = self.card.resolution >= LARGE or weights >= HEAVY
+        is_large = self.card.resolution >= LARGE_RESOLUTION or weights >= LARGE_WEIGHTS
         with torch.inference_mode():
-            return find_company(draw, is_large and not self.engine.is_gpu, *rows.arrays)
+            return find_equivalent_batch_sizes(
+                draw, is_large and not self.context.is_gpu, *rows.arrays
+            )
 
     @torch.inference_mode()
-    def paint(self, rows: Rows) -> Pixels:
+    def generate(self, rows: LatentBatch) -> Pixels:
         """Draw N ≥ 1 rows, on the calling thread."""
-        return self.company.draw(lambda *batch: self.paint_batch(rows, batch), *rows.arrays)
+        return self.batch_sizes.run(lambda *batch: self.generate_batch(rows, batch), *rows.arrays)
 
-    def paint_batch(self, rows: Rows, batch: tuple[Array, ...]) -> Pixels:
+    def generate_batch(self, rows: LatentBatch, batch: tuple[Array, ...]) -> Pixels:
         """The pixels of a batch of rows; what every caller asks for is recorded on GPUs."""
-        pixels = self.engine.run(
+        pixels = self.context.run(
             lambda *inputs: to_pixels(self.images_of(rows, *inputs)),
             *self.sent(batch),
             is_plain=rows.truncation_psi == 1.0 and rows.mixed_layers is None,
         )
-        return self.engine.fetch(pixels)
+        return self.context.fetch(pixels)
 
     def sent(self, batch: tuple[Array, ...]) -> list[Tensor]:
-        """Arrays on the engine's device."""
-        return [send(torch.from_numpy(x), self.engine.device) for x in batch]
+        """Arrays on the context's device."""
+        return [send(torch.from_numpy(x), self.context.device) for x in batch]
 
-    def images_of(self, rows: Rows, latents: Tensor, labels: Tensor | None = None) -> Tensor:
+    def images_of(self, rows: LatentBatch, latents: Tensor, labels: Tensor | None = None) -> Tensor:
         """What the generator makes of a batch of rows: float images (N, 3, H, W)."""
         if rows.mixed_layers is None:
             images: Tensor = self.call(self.artifact.generator, rows, latents, labels)
@@ -104,7 +113,9 @@ class TorchPainter:
         painted: Tensor = synthesis(mixed)
         return painted
 
-    def call(self, network: Any, rows: Rows, latents: Tensor, labels: Tensor | None) -> Tensor:
+    def call(
+        self, network: Any, rows: LatentBatch, latents: Tensor, labels: Tensor | None
+    ) -> Tensor:
         """Hand a network only what its family takes."""
         options: dict[str, Any] = {} if labels is None else {"labels": labels}
         if rows.truncation_psi != 1.0:

@@ -12,7 +12,7 @@ Labels = npt.NDArray[np.int64]
 
 
 @dataclass(frozen=True)
-class Rows:
+class LatentBatch:
     """N images to draw, already checked against the model.
 
     Attributes:
@@ -29,7 +29,7 @@ class Rows:
 
     @property
     def kind(self) -> tuple[object, ...]:
-        """Rows of one kind may stand in one batch."""
+        """LatentBatch of one kind may stand in one batch."""
         return self.truncation_psi, self.mixed_layers
 
     @property

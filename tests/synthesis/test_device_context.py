@@ -6,15 +6,15 @@ import torch
 from facegan.artifact import Artifact
 from facegan.errors import ConfigError
 from facegan.synthesis import Synthesizer
-from facegan.synthesis.engine import Engine
-from facegan.synthesis.torch_painter import TorchPainter
+from facegan.synthesis.device_context import DeviceContext
+from facegan.synthesis.torch_backend import TorchBackend
 
 NO_GPU = not torch.cuda.is_available()
 
 
 def test_a_processor_computes_in_float32() -> None:
-    engine = Engine.choose("cpu")
-    assert (engine.device.type, engine.dtype) == ("cpu", torch.float32)
+    context = DeviceContext.choose("cpu")
+    assert (context.device.type, context.dtype) == ("cpu", torch.float32)
 
 
 @pytest.mark.parametrize(
@@ -28,7 +28,7 @@ def test_a_processor_computes_in_float32() -> None:
 )
 def test_what_is_not_there_is_refused(device: str, precision: str, message: str) -> None:
     with pytest.raises(ConfigError, match=message):
-        Engine.choose(device, precision)
+        DeviceContext.choose(device, precision)
 
 
 @pytest.mark.skipif(NO_GPU, reason="there is no GPU here")
@@ -36,7 +36,7 @@ def test_a_gpu_draws_the_processors_faces_to_a_few_levels(artifact: Artifact) ->
     """Recorded, replayed, in half precision: still the same faces."""
     expected = Synthesizer(artifact).generate(range(16)).astype(int)
     for precision in ("fp32", "bf16", "fp16"):
-        gpu = Synthesizer(TorchPainter(artifact, Engine.choose("cuda", precision)))
+        gpu = Synthesizer(TorchBackend(artifact, DeviceContext.choose("cuda", precision)))
         for _ in range(2):  # the second is replayed
             drawn = gpu.generate(range(16)).astype(int)
             assert abs(drawn - expected).max() <= (1 if precision == "fp32" else 16)
@@ -44,7 +44,7 @@ def test_a_gpu_draws_the_processors_faces_to_a_few_levels(artifact: Artifact) ->
 
 def test_a_networks_kernels_lie_in_memory_as_its_maps_do(artifact: Artifact) -> None:
     """On two cores one image took two and a half times as long with kernels of the other layout."""
-    Engine.choose("cpu").place(artifact.generator)
+    DeviceContext.choose("cpu").place(artifact.generator)
     kernels = [weight for weight in artifact.generator.parameters() if weight.ndim == 4]
     assert kernels
     assert all(kernel.is_contiguous(memory_format=torch.channels_last) for kernel in kernels)

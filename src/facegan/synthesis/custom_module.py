@@ -45,7 +45,7 @@ class Called(nn.Module):
         return self.function(latents)
 
 
-def foreign_artifact(network: Network, latent_dim: int | None, digest: str) -> Artifact:
+def artifact_from_module(network: Network, latent_dim: int | None, digest: str) -> Artifact:
     """A network that takes latents, as an artifact.
 
     Args:

@@ -15,8 +15,8 @@ from facegan.model_files import (
     read_card,
     read_weights_header,
 )
-from facegan.synthesis.company import LARGE
-from facegan.synthesis.opening import Drawing
+from facegan.synthesis.batch_sizes import LARGE_RESOLUTION
+from facegan.synthesis.load import BackendConfig
 
 # A graph's weights are held as they were read, and once more by each size of batch.
 COPIES = 5
@@ -28,7 +28,7 @@ UNKNOWN_ACTIVATIONS = 64 << 20  # of a model whose own code loads it: nobody can
 
 
 @dataclass(frozen=True)
-class Footprint:
+class MemoryEstimate:
     """What one model needs, in bytes.
 
     Attributes:
@@ -40,7 +40,7 @@ class Footprint:
     activations: int
 
 
-def foresee(model_dir: Path, drawing: Drawing | None = None) -> Footprint:
+def estimate_memory(model_dir: Path, drawing: BackendConfig | None = None) -> MemoryEstimate:
     """Return the footprint of the model in a folder: by its card, its graphs or weights' header.
 
     Of a folder without a card, but with code of its owner's that loads it, all files count.
@@ -50,9 +50,9 @@ def foresee(model_dir: Path, drawing: Drawing | None = None) -> Footprint:
             other, or are of an unknown family.
     """
     if not (model_dir / CARD_NAME).exists() and (model_dir / OWN_CODE).is_file():
-        return Footprint(sum(plain_sizes(model_dir)) + OVERHEAD, UNKNOWN_ACTIVATIONS)
+        return MemoryEstimate(sum(plain_sizes(model_dir)) + OVERHEAD, UNKNOWN_ACTIVATIONS)
     card = read_card(model_dir)
-    if card.graph is not None and (drawing or Drawing()).wants_graphs(card):
+    if card.graph is not None and (drawing or BackendConfig()).wants_graphs(card):
         return footprint_of_graphs(model_dir, card)
     return footprint_of_network(model_dir, card)
 
@@ -65,18 +65,18 @@ def plain_sizes(folder: Path) -> Iterator[int]:
             yield facts.st_size
 
 
-def footprint_of_graphs(model_dir: Path, card: ModelCard) -> Footprint:
+def footprint_of_graphs(model_dir: Path, card: ModelCard) -> MemoryEstimate:
     """Return what a model drawn by its graphs takes, by the graphs: a card may say anything."""
     assert card.graph is not None
     files = map_files(model_dir, card.graph.sha256)
     checked = check_graphs(model_dir, files, card)
-    count = 1 if card.resolution >= LARGE else MOST
+    count = 1 if card.resolution >= LARGE_RESOLUTION else MOST
     batch = max(LIVE * count * graph.row_bytes for graph in checked.values())
     compiled = GRAPHS_OVERHEAD + NODE_BYTES * sum(graph.nodes for graph in checked.values())
-    return Footprint(COPIES * sum(map(len, files.values())) + compiled, batch)
+    return MemoryEstimate(COPIES * sum(map(len, files.values())) + compiled, batch)
 
 
-def footprint_of_network(model_dir: Path, card: ModelCard) -> Footprint:
+def footprint_of_network(model_dir: Path, card: ModelCard) -> MemoryEstimate:
     """Return what a model drawn by torch takes."""
     from facegan.artifact import build_empty
     from facegan.synthesis.activations import activation_bytes
@@ -86,4 +86,4 @@ def footprint_of_network(model_dir: Path, card: ModelCard) -> Footprint:
         empty = build_empty(card, header)
     except (ConfigError, RuntimeError) as cause:
         raise ArtifactError(f"{model_dir}: the generator cannot be rebuilt: {cause}") from cause
-    return Footprint(header.bytes + OVERHEAD, activation_bytes(empty))
+    return MemoryEstimate(header.bytes + OVERHEAD, activation_bytes(empty))

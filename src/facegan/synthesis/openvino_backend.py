@@ -26,10 +26,17 @@ from facegan.model_files import (
     CheckedGraph,
     ModelCard,
 )
-from facegan.synthesis.company import HEAVY, LARGE, Array, Company, draw_padded, find_company
+from facegan.synthesis.backend import Pixels
+from facegan.synthesis.batch_sizes import (
+    LARGE_RESOLUTION,
+    LARGE_WEIGHTS,
+    Array,
+    BatchSizes,
+    find_equivalent_batch_sizes,
+    run_padded,
+)
+from facegan.synthesis.latent_batch import LatentBatch
 from facegan.synthesis.latents import latents_of_seeds
-from facegan.synthesis.painter import Pixels
-from facegan.synthesis.rows import Rows
 
 # Each size of batch has a compiled graph, which is a sixth faster than one for all sizes and holds
 # the weights once more: few sizes.
@@ -42,7 +49,7 @@ MARGIN, SMALL = 1.25, 1 << 20  # numbers that OpenVINO adds when it reads a grap
 PIXELS, FLOATS = 0, 1  # outputs of a graph of images, once it is finished
 
 
-class GraphPainter:
+class OpenVINOBackend:
     """A generator's graphs on processors, in float32; as many threads as it has hands may share it.
 
     Args:
@@ -65,14 +72,14 @@ class GraphPainter:
         self.models: dict[str, Any] = {}  # as they were read, in place of their files
         self.cores = cores or os.cpu_count() or 1
         weights = len(files[self.image_graph]) / BYTES_OF_WEIGHT
-        self.is_heavy = card.resolution >= LARGE or weights >= HEAVY
+        self.is_heavy = card.resolution >= LARGE_RESOLUTION or weights >= LARGE_WEIGHTS
         self.hands = 1 if self.is_heavy else min(self.cores, MOST_HANDS)
         self.core = openvino.Core()
         self.is_shared, self.painting = False, 0
         self.counting = threading.Lock()
         self.compiled: dict[tuple[int, bool], Graph] = {}
 
-    def share(self) -> int:
+    def enable_concurrency(self) -> int:
         """Expect several threads: one a core, up to eight; one where an image takes all cores."""
         self.is_shared = self.hands > 1
         return self.hands
@@ -93,38 +100,40 @@ class GraphPainter:
         return SYNTHESIS_GRAPH if self.style_layers else GENERATOR_GRAPH
 
     @cached_property
-    def company(self) -> Company:
+    def batch_sizes(self) -> BatchSizes:
         """How many rows are drawn at once beside others; measured when the first are."""
         return self.agreements[0]
 
     @cached_property
-    def agreements(self) -> tuple[Company, bool]:
+    def agreements(self) -> tuple[BatchSizes, bool]:
         """The sizes of batches that give the same bits, and whether one alone on all cores does."""
         if self.is_heavy:
-            return Company((1,)), True
+            return BatchSizes((1,)), True
         labels = np.zeros(MOST, np.int64) if self.card.classes else None
-        inputs = self.inputs_of(Rows(latents_of_seeds(self.card, range(MOST)), labels))
+        inputs = self.inputs_of(LatentBatch(latents_of_seeds(self.card, range(MOST)), labels))
 
         def floats(is_alone: bool, *batch: Array) -> Array:
             return self.graph(len(batch[0]), is_alone)(batch, FLOATS)
 
-        company = find_company(partial(floats, False), False, *inputs, candidates=CANDIDATES)
+        batch_sizes = find_equivalent_batch_sizes(
+            partial(floats, False), False, *inputs, candidates=CANDIDATES
+        )
         ones = [floats(True, *(x[row : row + 1] for x in inputs)) for row in range(MOST)]
         is_alike = np.array_equal(np.concatenate(ones), floats(False, *inputs))
-        return company, 1 in company.sizes and is_alike
+        return batch_sizes, 1 in batch_sizes.sizes and is_alike
 
-    def paint(self, rows: Rows) -> Pixels:
+    def generate(self, rows: LatentBatch) -> Pixels:
         """Draw N ≥ 1 rows, on the calling thread."""
-        inputs, company = self.inputs_of(rows), self.company
+        inputs, batch_sizes = self.inputs_of(rows), self.batch_sizes
         drawn: list[Pixels] = []
         start = 0
         with self.counted():
             while not drawn or start < len(rows):
                 is_alone = self.agreements[1] and self.has_all_cores(len(rows) - start)
-                size = 1 if is_alone else company.size_for(len(rows) - start)
+                size = 1 if is_alone else batch_sizes.size_for(len(rows) - start)
                 batch = [x[start : start + size] for x in inputs]
                 graph = self.graph(size, is_alone)
-                drawn.append(draw_padded(lambda *x, graph=graph: graph(x, PIXELS), size, *batch))
+                drawn.append(run_padded(lambda *x, graph=graph: graph(x, PIXELS), size, *batch))
                 start += size
         return drawn[0] if len(drawn) == 1 else np.concatenate(drawn)
 
@@ -137,7 +146,7 @@ class GraphPainter:
 
     @contextmanager
     def counted(self) -> Iterator[None]:
-        """Be one of those that paint."""
+        """Be one of those that generate."""
         with self.counting:
             self.painting += 1
         try:
@@ -146,7 +155,7 @@ class GraphPainter:
             with self.counting:
                 self.painting -= 1
 
-    def inputs_of(self, rows: Rows) -> list[Array]:
+    def inputs_of(self, rows: LatentBatch) -> list[Array]:
         """What the graph that makes images takes: styles (N, layers, style_dim), or rows as is."""
         if not self.style_layers:
             return rows.arrays
@@ -169,7 +178,7 @@ class GraphPainter:
             return self.mapping([*row, told], 0)
 
         rows = range(max(len(latents), 1))
-        return np.concatenate([draw_padded(style, 1, *(x[r : r + 1] for x in given)) for r in rows])
+        return np.concatenate([run_padded(style, 1, *(x[r : r + 1] for x in given)) for r in rows])
 
     @cached_property
     def mapping(self) -> "Graph":

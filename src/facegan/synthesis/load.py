@@ -1,4 +1,4 @@
-"""Which painter draws a model here: chosen by the machine, the model's files and what is wished."""
+"""Which backend draws a model here: chosen by the machine, the model's files and what is wished."""
 
 import hashlib
 import importlib.util
@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from facegan.errors import ArtifactError, ConfigError
 from facegan.model_files import ModelCard, check_graphs, read_card, read_files
-from facegan.synthesis.painter import Painter
+from facegan.synthesis.backend import Backend
 from facegan.synthesis.synthesizer import Synthesizer
 
 if TYPE_CHECKING:
@@ -20,7 +20,7 @@ DRIVERS = (Path("/dev/nvidiactl"), Path("/dev/dxg"))
 
 
 @dataclass(frozen=True)
-class Drawing:
+class BackendConfig:
     """How a model is to be drawn.
 
     Args:
@@ -74,24 +74,24 @@ class Drawing:
         return is_possible
 
 
-def open_synthesizer(source: Path, drawing: Drawing | None = None) -> Synthesizer:
+def open_synthesizer(source: Path, drawing: BackendConfig | None = None) -> Synthesizer:
     """The model in a folder or an archive, ready to draw.
 
     Raises:
         ArtifactError: there is no model, or a damaged one, or nothing here can draw it.
         ConfigError: there is no such device, or it has no such precision.
     """
-    drawing = drawing or Drawing()
+    drawing = drawing or BackendConfig()
     card = read_card(source)
     if drawing.wants_graphs(card):
         return Synthesizer(open_graphs(source, card, drawing.cores))
     require_torch(f"on {drawing.device}" if card.graph else "a model without graphs")
     from facegan.artifact import load_artifact
 
-    return synthesizer_of(load_artifact(source, mapped=True), drawing)
+    return synthesizer_from_artifact(load_artifact(source, mapped=True), drawing)
 
 
-def open_graphs(source: Path, card: ModelCard, cores: int | None) -> Painter:
+def open_graphs(source: Path, card: ModelCard, cores: int | None) -> Backend:
     """A model's graphs, checked against its card before a runtime reads them."""
     assert card.graph is not None
     files = read_files(source, card.graph.sha256)
@@ -102,20 +102,20 @@ def open_graphs(source: Path, card: ModelCard, cores: int | None) -> Painter:
                 "The file is damaged or was changed; copy it again, or: facegan export MODEL",
             )
     checked = check_graphs(source, files, card)
-    from facegan.synthesis.graph_painter import GraphPainter
+    from facegan.synthesis.openvino_backend import OpenVINOBackend
 
-    return GraphPainter(files, card, checked, cores)
+    return OpenVINOBackend(files, card, checked, cores)
 
 
-def synthesizer_of(artifact: "Artifact", drawing: Drawing) -> Synthesizer:
+def synthesizer_from_artifact(artifact: "Artifact", drawing: BackendConfig) -> Synthesizer:
     """An artifact, drawn by torch on the device that is wished."""
-    from facegan.synthesis.engine import Engine, use_at_most
-    from facegan.synthesis.torch_painter import TorchPainter
+    from facegan.synthesis.device_context import DeviceContext, use_at_most
+    from facegan.synthesis.torch_backend import TorchBackend
 
     if drawing.cores is not None:
         use_at_most(drawing.cores)
-    engine = Engine.choose(drawing.device, drawing.precision)
-    return Synthesizer(TorchPainter(artifact, engine))
+    context = DeviceContext.choose(drawing.device, drawing.precision)
+    return Synthesizer(TorchBackend(artifact, context))
 
 
 def require_torch(what: str) -> None:

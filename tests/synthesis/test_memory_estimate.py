@@ -10,8 +10,8 @@ import pytest
 from facegan.artifact import save_artifact
 from facegan.errors import is_out_of_memory
 from facegan.gans import FAMILIES, build_gan
-from facegan.synthesis import Drawing, foresee
-from facegan.synthesis.footprint import OVERHEAD, UNKNOWN_ACTIVATIONS
+from facegan.synthesis import BackendConfig, estimate_memory
+from facegan.synthesis.memory_estimate import OVERHEAD, UNKNOWN_ACTIVATIONS
 
 SHAPE = (3, 32, 32)
 
@@ -42,14 +42,14 @@ def test_every_family_is_foreseen(family: str, tmp_path: Path) -> None:
     gan = build_gan(family, "tiny", SHAPE, seed=0)
     save_artifact(gan, tmp_path)
     tensors = gan.generator_ema.state_dict().values()
-    own = foresee(tmp_path)
+    own = estimate_memory(tmp_path)
     assert own.weights - OVERHEAD == sum(x.numel() * x.element_size() for x in tensors)
     assert own.activations >= 16 * 3 * 32 * 32 * 4
 
 
 def test_a_conditional_model_is_foreseen(conditional_dir: Path) -> None:
     """Its network wants labels."""
-    assert foresee(conditional_dir).activations > 0
+    assert estimate_memory(conditional_dir).activations > 0
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="/proc")
@@ -65,7 +65,7 @@ def test_models_take_about_what_is_foreseen(tmp_path: Path) -> None:
     )
     assert done.returncode == 0, done.stderr
     grown = json.loads(done.stdout)
-    size = foresee(folders[0])
+    size = estimate_memory(folders[0])
     assert sum(grown) / 3 <= size.weights + size.activations, (grown, size)
     assert sum(grown) / 3 >= size.weights / 3, (grown, size)
 
@@ -73,10 +73,10 @@ def test_models_take_about_what_is_foreseen(tmp_path: Path) -> None:
 # The same of graphs: copies of one model.
 GRAPH_GROWTH = GROWTH.replace(
     "from facegan.artifact import load_artifact\nfrom facegan.synthesis import Synthesizer",
-    "from pathlib import Path\nfrom facegan.synthesis import Drawing, open_synthesizer",
+    "from pathlib import Path\nfrom facegan.synthesis import BackendConfig, open_synthesizer",
 ).replace(
     "Synthesizer(load_artifact(folder, mapped=True))",
-    "open_synthesizer(Path(folder), Drawing('openvino', cores=1))",
+    "open_synthesizer(Path(folder), BackendConfig('openvino', cores=1))",
 )
 
 
@@ -90,7 +90,7 @@ def test_models_drawn_by_graphs_take_about_what_is_foreseen(exported_dir: Path) 
     )
     assert done.returncode == 0, done.stderr
     grown = sum(json.loads(done.stdout)) / 4
-    size = foresee(exported_dir, Drawing("openvino"))
+    size = estimate_memory(exported_dir, BackendConfig("openvino"))
     told = size.weights + size.activations
     assert told / 5 <= grown <= told, (grown / 2**20, told / 2**20)
 
@@ -100,7 +100,7 @@ def test_a_folder_without_a_card_counts_its_files(tmp_path: Path) -> None:
     (tmp_path / "weights.bin").write_bytes(bytes(1000))
     (tmp_path / "code").mkdir()
     (tmp_path / "code" / "inference.py").write_bytes(bytes(10))
-    own = foresee(tmp_path)
+    own = estimate_memory(tmp_path)
     assert (own.weights, own.activations) == (OVERHEAD + 1010, UNKNOWN_ACTIVATIONS)
 
 

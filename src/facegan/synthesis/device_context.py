@@ -20,7 +20,7 @@ Draw = Callable[..., Tensor]
 
 
 @dataclass(frozen=True)
-class Recorded:
+class CudaGraph:
     """A CUDA graph and the memory that it reads and writes."""
 
     graph: Any  # torch.cuda.CUDAGraph
@@ -36,7 +36,7 @@ class Recorded:
 
 
 @dataclass
-class Engine:
+class DeviceContext:
     """Computes on one device; used by one thread at a time.
 
     Attributes:
@@ -47,11 +47,11 @@ class Engine:
 
     device: torch.device
     dtype: torch.dtype = torch.float32
-    graphs: dict[tuple[torch.Size, ...], Recorded] = field(default_factory=dict)
+    graphs: dict[tuple[torch.Size, ...], CudaGraph] = field(default_factory=dict)
 
     @classmethod
-    def choose(cls, device: str = "auto", precision: str = "auto") -> "Engine":
-        """The engine of a wish.
+    def choose(cls, device: str = "auto", precision: str = "auto") -> "DeviceContext":
+        """The context of a wish.
 
         Args:
             device: "auto" (a GPU where there is one), "cpu", "cuda", "cuda:1" …
@@ -110,7 +110,7 @@ class Engine:
             self.graphs[shapes] = self.record(function, inputs)
         return self.graphs[shapes].replay(inputs).clone()
 
-    def record(self, function: Draw, inputs: tuple[Tensor, ...]) -> Recorded:
+    def record(self, function: Draw, inputs: tuple[Tensor, ...]) -> CudaGraph:
         """Record a function's kernels for inputs of these shapes (torch.cuda.graph)."""
         places = tuple(x.clone() for x in inputs)
         beside = torch.cuda.Stream(self.device)
@@ -122,7 +122,7 @@ class Engine:
         graph = torch.cuda.CUDAGraph()
         with torch.cuda.graph(graph), self.computing():
             output = function(*places)
-        return Recorded(graph, places, output)
+        return CudaGraph(graph, places, output)
 
 
 def dtype_of(precision: str, device: torch.device) -> torch.dtype:

@@ -24,7 +24,7 @@ TWISTER = np.random.RandomState(0)
 IN_USE = threading.Lock()
 
 
-def words_of(seeds: Sequence[int], count: int) -> Words:
+def raw_words(seeds: Sequence[int], count: int) -> Words:
     """The first words of each of S seeds, 0 … 2**32 - 1."""
     words = np.empty((len(seeds), count), np.uint64)
     with IN_USE:
@@ -45,7 +45,7 @@ def fine(words: Words) -> Doubles:
     return ((high << np.uint64(32) | low) & np.uint64(2**53 - 1)).astype(np.float64) * 2.0**-53
 
 
-def words_for_normal(count: int) -> int:
+def words_per_normal(count: int) -> int:
     """How many words so many normal numbers take."""
     if count < BLOCK:
         return 4 * (count + count % 2) // 2
