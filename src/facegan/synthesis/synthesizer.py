@@ -27,7 +27,7 @@ class Synthesizer:
     """
 
     def __init__(self, model: "Artifact | Backend") -> None:
-        self.backend: Backend = torch_painter(model) if hasattr(model, "generator") else model
+        self.backend: Backend = torch_backend(model) if hasattr(model, "generator") else model
 
     @property
     def card(self) -> ModelCard:
@@ -246,7 +246,7 @@ class Synthesizer:
         return self.backend.generate(rows)
 
 
-def torch_painter(artifact: Any) -> Backend:
+def torch_backend(artifact: Any) -> Backend:
     """An artifact on the CPU; torch is imported for it alone."""
     from facegan.synthesis.torch_backend import TorchBackend
 
