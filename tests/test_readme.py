@@ -24,6 +24,13 @@ from facegan.gans import FAMILIES
 from facegan.training import TrainingConfig
 
 DOCUMENTS = documents()
+REPOSITORY_FOLDERS = ("src/", "tests/", "docs/", "docker/", "benchmarks/", "infra/", "notebooks/")
+REPOSITORY_FILES = {
+    file.name
+    for folder in (*REPOSITORY_FOLDERS, "container/", "local_test/", ".ci/")
+    for file in (ROOT / folder).rglob("*")
+}
+USERS_FILES = {"facegan.toml", "code/inference.py", "/opt/ml/model/code/inference.py", "helpers.py"}
 
 
 def blocks(document: Path, language: str) -> list[str]:
@@ -205,6 +212,49 @@ def links_of(document: Path) -> list[tuple[str, str, str]]:
     text = re.sub(r"^( *)```.*?^\1```", "", document.read_text(), flags=re.M | re.S)
     found = re.findall(r"\]\(([^)\s]+)\)", re.sub(r"`[^`\n]*`", "", text))
     return [target.partition("#") for target in found if not re.match(r"\w+:", target)]
+
+
+@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda d: str(d.relative_to(ROOT)))
+def test_code_that_a_document_names_exists(document: Path) -> None:
+    """Scripts, files of the repository, dotted names. The changelog names old ones, too."""
+    if document.name == "CHANGELOG.md":
+        return
+    for name in code_named_in(document) - USERS_FILES:
+        if name.startswith("facegan."):
+            assert dotted_name_exists(name), name
+        elif re.fullmatch(r"[\w.-]+\.(py|sh)", name):
+            assert name in REPOSITORY_FILES, name
+        elif name.endswith((".py", ".sh")) or name.startswith(REPOSITORY_FOLDERS):
+            places = (ROOT, ROOT / "src", ROOT / "src" / "facegan", document.parent)
+            assert any((place / name).exists() for place in places), name
+
+
+@pytest.mark.parametrize("page", ["architecture", "adding-a-gan", "adding-a-content-type"])
+def test_identifiers_in_the_pages_for_developers_exist(page: str) -> None:
+    code = [file for folder in ("src", "tests") for file in (ROOT / folder).rglob("*.py")]
+    words = set(re.findall(r"\w+", "\n".join(file.read_text() for file in code)))
+    for name in code_named_in(ROOT / "docs" / f"{page}.md"):
+        if re.fullmatch(r"\w+", name) and re.search(r"_|[a-z][A-Z]", name):
+            assert name in words, name
+
+
+def code_named_in(document: Path) -> set[str]:
+    """Names and paths between backticks in a document's text, without calls' arguments."""
+    text = re.sub(r"^( *)```.*?^\1```", "", document.read_text(), flags=re.M | re.S)
+    return {name for name in re.findall(r"`([\w./-]+)(?:\([^`\n]*\))?`", text) if "//" not in name}
+
+
+def dotted_name_exists(name: str) -> bool:
+    """Whether a module exists, or the one before the last dot holds that word."""
+    path = ROOT / "src" / name.replace(".", "/")
+    if path.is_dir() or path.with_suffix(".py").exists():
+        return True
+    owner = path.parent / "__init__.py" if path.parent.is_dir() else path.parent.with_suffix(".py")
+    return owner.exists() and re.search(rf"\b{path.name}\b", owner.read_text()) is not None
+
+
+def test_the_readme_stays_short() -> None:
+    assert len((ROOT / "README.md").read_text().splitlines()) <= 150
 
 
 def headings_of(document: Path) -> set[str]:

@@ -29,6 +29,7 @@ ELSEWHERE = {
     r"make demo\b": (".ci/run", "it makes an environment"),
     r"make test$": (".ci/run", "it makes an environment"),
     r"make setup$": ("Makefile", "it makes an environment; `make test` begins with it"),
+    r"python3 -m venv": (".ci/release.py", "it makes an environment"),
     r"\. \.venv/bin/activate": ("Makefile", "the environment is the one that runs the tests"),
     r"make build\b": (".ci/containers", "needs Docker"),
     r"make local-test\b": (".ci/containers", "needs Docker"),

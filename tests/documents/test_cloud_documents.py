@@ -60,6 +60,7 @@ TRAINED = [*READY, f"{JOB} --wait"]
 SERVED = [*TRAINED, DEPLOY]
 WALK = "docs/sagemaker.md"
 WALKS = {
+    "README.md": [],
     WALK: [],
     "docs/tour.md": ["facegan cloud upload runs/photos64 s3://my-bucket/x --make-bucket"],
     "docker/README.md": [],

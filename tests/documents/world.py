@@ -31,6 +31,7 @@ def make_runs(folder: Path) -> None:
          "--total-kimg", 0.064),
     ):  # fmt: skip
         assert run_safely(facegan, list(map(str, words))) == 0
+    shutil.copyfile(runs / "first" / "model.tar.gz", folder / "model.tar.gz")
     shutil.copytree(runs / "first", runs / "faces-1")  # as `facegan cloud fetch` leaves it
     for name in ("hair", "style"):
         gan = build_gan("stylegan2", "tiny-conditional", SHAPE, seed=0, classes=CLASSES)
