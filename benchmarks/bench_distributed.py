@@ -32,8 +32,8 @@ from facegan.data.toy_faces import draw_faces
 from facegan.environment import WorkerEnvironment
 from facegan.gans import build_gan
 from facegan.training import Trainer, TrainingConfig, trainer
-from facegan.training.joining import joined
-from facegan.training.world import ALONE, World
+from facegan.training.distributed.process_group import SINGLE_PROCESS, ProcessGroup
+from facegan.training.distributed.rendezvous import join_process_group
 
 GAMES = {"dcgan": "toy32", "r3gan": "tiny", "stylegan2": "tiny"}
 BATCH, WARM_UP = 64, 5
@@ -147,22 +147,23 @@ def read_run(order: Order) -> Run:
 def take_part(order: Order) -> None:
     """One of a run's processes, or the only one."""
     environment = WorkerEnvironment.from_mapping(os.environ)
-    with joined(environment, lambda error: 1) if environment else nullcontext(ALONE) as world:
+    joined = join_process_group(environment, lambda error: 1) if environment else None
+    with joined or nullcontext(SINGLE_PROCESS) as group:
         faces = ToyFaces(order.resolution)
         with in_float64() if order.is_double else nullcontext():
-            seconds, weights = play(order, faces, world)
-        if world.leads:
+            seconds, weights = play(order, faces, group)
+        if group.is_main_process:
             save_file(weights, Path(order.out) / "weights.safetensors")
             (Path(order.out) / "seconds.json").write_text(json.dumps(seconds))
 
 
-def play(order: Order, faces: "ToyFaces", world: World) -> tuple[float, dict[str, Tensor]]:
+def play(order: Order, faces: "ToyFaces", group: ProcessGroup) -> tuple[float, dict[str, Tensor]]:
     """Train some steps; the median seconds of one, and the weights of all players."""
     gan = build_gan(order.family, order.preset, faces.image_shape, seed=0)
     config = TrainingConfig(
         batch_size=order.batch, total_kimg=1e6, precision=order.precision, device=order.device
     )
-    run = Trainer(gan, faces, config, world=world)
+    run = Trainer(gan, faces, config, group=group)
     with torch.no_grad():
         for player in gan.players.values():
             for weight in player.parameters():
@@ -171,7 +172,7 @@ def play(order: Order, faces: "ToyFaces", world: World) -> tuple[float, dict[str
     for _ in range(order.steps):
         started = perf_counter()
         run.step()
-        world.agree(False, 0.0)  # as the trainer's loop does after every step
+        group.sync_stop(False, 0.0)  # as the trainer's loop does after every step
         if run.device.type == "cuda":
             torch.cuda.synchronize(run.device)
         times.append(perf_counter() - started)

@@ -14,7 +14,7 @@ from facegan.errors import RunError
 from facegan.gans import build_gan
 from facegan.gans.memory import GIB, TABLE, Need
 from facegan.training import TrainingConfig
-from facegan.training.world import ALONE
+from facegan.training.distributed.process_group import SINGLE_PROCESS
 
 NEED = Need(1_000_000, 500_000, 500_000, (256.0, 512.0), (0, 0))
 
@@ -26,7 +26,7 @@ def gpu(monkeypatch: pytest.MonkeyPatch) -> SimpleNamespace:
     monkeypatch.setattr(memory_advice, "memory_of", lambda device: found.gib * GIB)
     monkeypatch.setitem(TABLE, ("r3gan", "tiny", 32), NEED)
     monkeypatch.setattr(
-        "facegan.training.precision.choose_device", lambda name, world: torch.device("cuda")
+        "facegan.training.precision.choose_device", lambda name, group: torch.device("cuda")
     )
     monkeypatch.setattr(
         "facegan.training.precision.choose_dtype", lambda name, device: torch.bfloat16
@@ -53,13 +53,13 @@ def test_the_line_stands_before_the_first_step(
 
 def test_a_gpu_that_cannot_hold_even_the_smallest_part_is_refused(gpu: SimpleNamespace) -> None:
     gan = build_gan("r3gan", "tiny", (3, 32, 32))
-    refuse_what_cannot_fit(gan, TrainingConfig(), ALONE)
+    refuse_what_cannot_fit(gan, TrainingConfig(), SINGLE_PROCESS)
     gpu.gib = 0.9
     told = "needs about 1.0 GiB for 1 of 16 images at once, and cuda has 0.9 GiB"
     with pytest.raises(RunError, match=told):
-        refuse_what_cannot_fit(gan, TrainingConfig(), ALONE)
+        refuse_what_cannot_fit(gan, TrainingConfig(), SINGLE_PROCESS)
     bare = build_gan("stylegan2", "tiny", (3, 32, 32))  # nobody has counted it
-    refuse_what_cannot_fit(bare, TrainingConfig(), ALONE)
+    refuse_what_cannot_fit(bare, TrainingConfig(), SINGLE_PROCESS)
 
 
 @pytest.mark.parametrize(
@@ -73,7 +73,7 @@ def test_the_advice_is_a_micro_batch_that_should_fit(
     gpu.gib = gib
     trainer: Any = SimpleNamespace(
         gan=build_gan("r3gan", "tiny", (3, 32, 32)),
-        world=ALONE,
+        group=SINGLE_PROCESS,
         batch_size=16,
         micro_batch=micro_batch,
         device=torch.device("cuda"),

@@ -19,8 +19,8 @@ from facegan.cli.__main__ import leave
 from facegan.environment import WorkerEnvironment
 from facegan.gans import FAMILIES, build_gan
 from facegan.training import Trainer, TrainingConfig, trainer
-from facegan.training.joining import joined
-from facegan.training.world import ALONE, World
+from facegan.training.distributed.process_group import SINGLE_PROCESS, ProcessGroup
+from facegan.training.distributed.rendezvous import join_process_group
 
 CONFIG = TrainingConfig(total_kimg=0.04, batch_size=8, precision="fp32", device="cpu")
 AUGMENTED = CONFIG.model_copy(
@@ -68,19 +68,19 @@ RUNS: dict[str, tuple[str, TrainingConfig, dict[str, int], int | None]] = {
 }
 
 
-def train_all(world: World = ALONE) -> dict[str, Tensor]:
+def train_all(group: ProcessGroup = SINGLE_PROCESS) -> dict[str, Tensor]:
     """Every run's state after five steps; loss terms included. Micro-batches among several only."""
     found: dict[str, Tensor] = {}
     with in_float64():
         for name, (family, config, numbers, micro_batch) in RUNS.items():
             gan = build_gan(family, "tiny", (3, 32, 32), seed=0, **numbers)
-            size = micro_batch if world.size > 1 else None
+            size = micro_batch if group.size > 1 else None
             run = Trainer(
-                gan, Noise(), config.model_copy(update={"micro_batch": size}), world=world
+                gan, Noise(), config.model_copy(update={"micro_batch": size}), group=group
             )
             for _ in range(5):
                 run.step()
-            run.check_alike()
+            run.check_identical()
             found |= {f"{name}/{key}": value for key, value in run.state()[0].items()}
     return found
 
@@ -88,9 +88,9 @@ def train_all(world: World = ALONE) -> dict[str, Tensor]:
 def main() -> None:
     environment = WorkerEnvironment.from_mapping(os.environ)
     assert environment
-    with joined(environment, lambda error: 1) as world:
-        found = train_all(world)
-        if world.leads:
+    with join_process_group(environment, lambda error: 1) as group:
+        found = train_all(group)
+        if group.is_main_process:
             save_file({k: v.contiguous() for k, v in found.items()}, Path(sys.argv[1]))
     leave(0)
 

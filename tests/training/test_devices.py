@@ -15,8 +15,8 @@ from facegan.data import ImageFolderDataset
 from facegan.errors import ConfigError
 from facegan.gans import Gan
 from facegan.training import Trainer, TrainingConfig, compiled
+from facegan.training.distributed.process_group import ProcessGroup
 from facegan.training.precision import choose_device
-from facegan.training.world import World
 
 Build = Callable[..., Gan]
 CONFIG = TrainingConfig(total_kimg=0.08, batch_size=8, precision="fp32", tick_kimg=0.04)
@@ -103,7 +103,7 @@ def test_each_process_has_a_gpu_of_its_own(
 ) -> None:
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
     with FakeTensorMode():
-        assert choose_device(name, World(rank=3, size=4, local_rank=1)).index == index
+        assert choose_device(name, ProcessGroup(rank=3, size=4, local_rank=1)).index == index
 
 
 def test_a_tensor_left_on_the_cpu_is_noticed() -> None:

@@ -20,10 +20,10 @@ from facegan.data import ImageFolderDataset
 from facegan.errors import ConfigError, RunError
 from facegan.gans import FAMILIES, Adam, Batch, Family, Gan, Phase, Preset, Terms, build_gan
 from facegan.training import Trainer, TrainingConfig, fitting
+from facegan.training.distributed.process_group import ProcessGroup
 from facegan.training.fitting import fits, largest_that_fits
 from facegan.training.micro_batches import check_no_batch_norm
 from facegan.training.plan import check_batch, check_micro_batch, micro_batch_sizes
-from facegan.training.world import World
 
 CONFIG = TrainingConfig(total_kimg=0.04, batch_size=8, precision="fp32", device="cpu")
 AUGMENT = {
@@ -148,10 +148,10 @@ def test_on_a_cpu_auto_takes_the_whole_batch_and_says_so(caplog: pytest.LogCaptu
     assert "on a CPU" in caplog.text and "8 images" in caplog.text
 
 
-class TwoGpus(World):
+class TwoGpus(ProcessGroup):
     """The other process's GPU holds two images."""
 
-    def agree(self, stop: bool, seconds: float) -> tuple[bool, float]:
+    def sync_stop(self, stop: bool, seconds: float) -> tuple[bool, float]:
         return stop or self.tried[-1] > 2, seconds
 
     tried: ClassVar[list[int]] = []
@@ -162,7 +162,7 @@ def test_all_processes_take_what_fits_every_gpu(
     own: int, found: int | None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     trainer = trainer_of("r3gan", "tiny", None)
-    trainer.device, trainer.world = torch.device("cuda"), TwoGpus()
+    trainer.device, trainer.group = torch.device("cuda"), TwoGpus()
 
     def has_room(trainer: Trainer, size: int) -> bool:
         TwoGpus.tried.append(size)

@@ -30,11 +30,11 @@ from facegan.data.packed_files import PackedManifest, write_packed
 from facegan.errors import ConfigError, DatasetError
 from facegan.gans import Gan
 from facegan.training import Trainer, TrainingConfig, evaluation, streamed_shards
+from facegan.training.distributed.process_group import ProcessGroup
 from facegan.training.packed_shards import find_owners, packed_part, the_manifest
 from facegan.training.resident import ResidentPictures
 from facegan.training.shards import open_together
 from facegan.training.streamed_shards import ShardServer, SpreadFiles
-from facegan.training.world import World
 
 Build = Callable[..., Gan]
 CONFIG = TrainingConfig(total_kimg=0.08, batch_size=8, precision="fp32", tick_kimg=0.04)
@@ -227,13 +227,13 @@ class Threads:
 
 
 @dataclass(frozen=True)
-class ThreadedWorld(World):
+class ThreadedGroup(ProcessGroup):
     threads: Threads = field(default_factory=lambda: Threads(2))
 
     def broadcast(self, content: bytes, source: int = 0) -> bytes:
         return bytes(self.threads.exchange(self.rank, content)[source])
 
-    def gather_facts(self, facts: Any) -> list[Any]:
+    def gather_json(self, facts: Any) -> list[Any]:
         return self.threads.exchange(self.rank, facts)
 
 
@@ -256,8 +256,8 @@ def test_streamed_shards_go_to_the_hosts_that_lack_them_when_they_are_read(
 
     def seen(rank: int) -> tuple[str, Tensor, Tensor | None]:
         hosts = ("127.0.0.1", "127.0.0.1 (1)", "localhost")
-        world = ThreadedWorld(rank, 3, 0, hosts, threads)
-        data = open_together(world, tmp_path / str(rank), 32)
+        group = ThreadedGroup(rank, 3, 0, hosts, threads)
+        data = open_together(group, tmp_path / str(rank), 32)
         order = reading_order(data, 5, 0, 64)
         return data.digest, torch.cat([data.read(part) for part in order.split(10)]), data.labels
 
@@ -354,16 +354,16 @@ def test_an_unknown_split_to_evaluate_on_is_refused_before_the_run(
     assert "Say how often" in capsys.readouterr().err and not (tmp_path / "out").exists()
 
 
-WORLD = World(0, 2, 0, ("algo-1", "algo-2"))
+GROUP = ProcessGroup(0, 2, 0, ("algo-1", "algo-2"))
 
 
 def test_a_shard_that_no_host_has_is_named(packed: PackedDataset, tmp_path: Path) -> None:
     shutil.copytree(packed.folder, tmp_path / "a")
     (tmp_path / "a" / "images" / "00002.npy").unlink()
     parts = {0: packed_part(tmp_path / "a"), 1: packed_part(tmp_path / "none")}
-    manifest = the_manifest(WORLD, tmp_path, parts)
+    manifest = the_manifest(GROUP, tmp_path, parts)
     with pytest.raises(DatasetError, match=r"00002\.npy is on none of the hosts algo-1, algo-2"):
-        find_owners(WORLD, tmp_path, manifest, parts)
+        find_owners(GROUP, tmp_path, manifest, parts)
 
 
 def test_hosts_with_different_data_sets_are_refused(
@@ -373,4 +373,4 @@ def test_hosts_with_different_data_sets_are_refused(
     assert other.digest != packed.digest
     parts = {0: packed_part(packed.folder), 1: packed_part(tmp_path / "b")}
     with pytest.raises(DatasetError, match="on algo-2 is another than that on algo-1"):
-        the_manifest(WORLD, tmp_path, parts)
+        the_manifest(GROUP, tmp_path, parts)

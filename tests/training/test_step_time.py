@@ -17,7 +17,7 @@ def trainer_of(family: str, preset: str, side: int, batch: int, device: str = "c
         gan = build_gan(family, preset, (3, side, side))
     return SimpleNamespace(
         gan=gan, batch_size=batch, total_images=1000 * batch, dtype=torch.float32,
-        device=torch.device(device), world=SimpleNamespace(size=1),
+        device=torch.device(device), group=SimpleNamespace(size=1),
     )  # fmt: skip
 
 

@@ -155,7 +155,7 @@ def leave(code: int) -> NoReturn:
     In those, one in fourteen processes that gloo had joined was aborted by C++ ("terminate called
     without an active exception", torch 2.13.0): a finished run would count as failed.
     """
-    if "facegan.training.joining" in sys.modules:
+    if "facegan.training.distributed.rendezvous" in sys.modules:
         logging.shutdown()
         sys.stdout.flush()
         sys.stderr.flush()

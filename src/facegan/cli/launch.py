@@ -237,9 +237,9 @@ def write_account(file: Path, error: FaceGANError) -> None:
 
 def tell_other_hosts(error: FaceGANError, cluster: Cluster) -> None:
     """Let the other hosts' processes hear why this one's ended, in case it could not tell."""
-    from facegan.training.joining import tell_all
-    from facegan.training.watch import BEAT
+    from facegan.training.distributed.rendezvous import announce_failure
+    from facegan.training.distributed.watchdog import HEARTBEAT_SECONDS
 
-    tell_all(cluster.hosts[0], cluster.port, RUN, error)
+    announce_failure(cluster.hosts[0], cluster.port, RUN, error)
     if cluster.rank == 0:
-        time.sleep(3 * BEAT)  # the store is held here, and the others ask it every second
+        time.sleep(3 * HEARTBEAT_SECONDS)  # this host holds the store that the others read

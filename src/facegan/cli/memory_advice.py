@@ -11,7 +11,7 @@ from facegan.errors import RunError, is_out_of_memory
 PRECISION = {"bfloat16": "bf16", "float32": "fp32"}
 
 
-def refuse_what_cannot_fit(gan: Any, config: Any, world: Any) -> None:
+def refuse_what_cannot_fit(gan: Any, config: Any, group: Any) -> None:
     """Refuse networks of which a GPU cannot hold even the smallest micro-batch.
 
     Raises:
@@ -21,12 +21,12 @@ def refuse_what_cannot_fit(gan: Any, config: Any, world: Any) -> None:
     from facegan.training.plan import micro_batch_sizes
     from facegan.training.precision import choose_device, choose_dtype
 
-    device = choose_device(config.device, world)
+    device = choose_device(config.device, group)
     need = need_of(gan)
     if need is None or device.type != "cuda":
         return
     batch = config.completed_by(gan.preset).batch_size
-    sizes = micro_batch_sizes(gan.family, gan.preset, batch, world.size)
+    sizes = micro_batch_sizes(gan.family, gan.preset, batch, group.size)
     needed = need.bytes(sizes[-1], precision_of(choose_dtype(config.precision, device)))
     if needed > (capacity := memory_of(device)):
         raise RunError(
@@ -45,7 +45,7 @@ def say_memory(trainer: Any) -> None:
     need = need_of(gan)
     if need:
         capacity = memory_of(trainer.device)
-        sizes = micro_batch_sizes(gan.family, gan.preset, trainer.batch_size, trainer.world.size)
+        sizes = micro_batch_sizes(gan.family, gan.preset, trainer.batch_size, trainer.group.size)
         click.echo(
             describe_need(
                 need,
@@ -105,10 +105,10 @@ def advice(trainer: Any) -> str:
     """What makes a run fit that did not, with the same result."""
     from facegan.training.plan import micro_batch_sizes
 
-    gan, world = trainer.gan, trainer.world
+    gan, group = trainer.gan, trainer.group
     sizes = [
         size
-        for size in micro_batch_sizes(gan.family, gan.preset, trainer.batch_size, world.size)
+        for size in micro_batch_sizes(gan.family, gan.preset, trainer.batch_size, group.size)
         if size < trainer.micro_batch
     ]
     need = need_of(gan)

@@ -523,14 +523,14 @@ def resumed_plan(out: Path, asked: dict[str, Any], given: dict[str, str]) -> dic
     return plan
 
 
-def train(folder: Any, plan: dict[str, Any], resume: bool, world: Any = None) -> bool:
+def train(folder: Any, plan: dict[str, Any], resume: bool, group: Any = None) -> bool:
     """Build data, GAN and trainer from a plan, and run them to the artifact.
 
     Args:
         folder: The run's; the first process alone looks into it.
         plan: What :func:`plan_run` made.
         resume: Whether to go on with what is in the folder.
-        world: The processes that share the run; None for this one alone.
+        group: The processes that share the run; None for this one alone.
 
     Returns:
         Whether the run is finished and has its artifact; False where it was stopped before.
@@ -538,17 +538,17 @@ def train(folder: Any, plan: dict[str, Any], resume: bool, world: Any = None) ->
     Raises:
         RunError: another process trains in the folder.
     """
-    from facegan.training.world import ALONE
+    from facegan.training.distributed.process_group import SINGLE_PROCESS
 
     keep_freed_memory()
-    world = world or ALONE
-    owned = folder.owned(plan, resume) if world.leads else contextlib.nullcontext()
+    group = group or SINGLE_PROCESS
+    owned = folder.owned(plan, resume) if group.is_main_process else contextlib.nullcontext()
     with owned, reached(plan["data"]) as place, reached(plan.get("evaluate_data", "")) as held_out:
-        return train_on(place, held_out, folder, plan, resume, world)
+        return train_on(place, held_out, folder, plan, resume, group)
 
 
 def train_on(
-    place: Place, held_out: Place, folder: Any, plan: dict[str, Any], resume: bool, world: Any
+    place: Place, held_out: Place, folder: Any, plan: dict[str, Any], resume: bool, group: Any
 ) -> bool:
     """The same, given where the pictures lie that are trained on and, if any, held out."""
     from facegan.gans import build_gan, find_family, find_preset
@@ -558,17 +558,17 @@ def train_on(
     from facegan.training.verified import VerifiedData
 
     numbers, config = resolve_plan(plan)
-    if config.evaluate_kimg and config.evaluate_extractor == "inception" and world.leads:
+    if config.evaluate_kimg and config.evaluate_extractor == "inception" and group.is_main_process:
         find_inception()  # before minutes of reading
     dataset = open_dataset(
-        place, int(plan["resolution"]), labels_of(plan), world, plan.get("split")
+        place, int(plan["resolution"]), labels_of(plan), group, plan.get("split")
     )
     preset = find_preset(find_family(plan["family"]), plan["preset"]).replaced(numbers)
     facts = dataset.describe(with_labels=preset.conditional)
-    if resume and world.leads:
+    if resume and group.is_main_process:
         folder.check_dataset(facts)
-    verified = VerifiedData(folder.verified() if resume and world.leads else ())
-    if world.leads_host:
+    verified = VerifiedData(folder.verified() if resume and group.is_main_process else ())
+    if group.is_local_main_process:
         verify(dataset, verified)
     gan = build_gan(
         plan["family"],
@@ -579,37 +579,37 @@ def train_on(
         **numbers,
     )
     evaluation = None
-    if config.evaluate_kimg and world.leads:
+    if config.evaluate_kimg and group.is_main_process:
         evaluation = open_evaluation(plan, config, dataset, place, held_out, verified)
     if resume and config.micro_batch == "auto":
-        config = keep_micro_batch(folder, config, gan, world)
-    refuse_what_cannot_fit(gan, config, world)
-    trainer = Trainer(gan, dataset, config, evaluation=evaluation, world=world)
+        config = keep_micro_batch(folder, config, gan, group)
+    refuse_what_cannot_fit(gan, config, group)
+    trainer = Trainer(gan, dataset, config, evaluation=evaluation, group=group)
     if resume:
         folder.resume(trainer)
-        has_ended = world.leads and trainer.is_finished and folder.holds_model(trainer)
-        if world.broadcast_facts(has_ended):
-            if world.leads:
+        has_ended = group.is_main_process and trainer.is_finished and folder.holds_model(trainer)
+        if group.broadcast_json(has_ended):
+            if group.is_main_process:
                 say_finished(trainer, folder)
             return True
     with stopping_gently(trainer), fitting_memory(trainer):
-        if world.leads:
+        if group.is_main_process:
             run_to_artifact(trainer, folder, plan, facts, verified.seen)
         else:
             trainer.run()
     return bool(trainer.is_finished)
 
 
-def keep_micro_batch(folder: Any, config: Any, gan: Any, world: Any) -> Any:
+def keep_micro_batch(folder: Any, config: Any, gan: Any, group: Any) -> Any:
     """Keep the micro-batch that was found when the run was started, so that its bits stay.
 
     It is searched for again where the processes are others and cannot compute so many images.
     """
     from facegan.training.plan import micro_batch_sizes
 
-    found = world.broadcast_facts(folder.images_at_once() if world.leads else None)
+    found = group.broadcast_json(folder.images_at_once() if group.is_main_process else None)
     batch = config.completed_by(gan.preset).batch_size
-    if found in micro_batch_sizes(gan.family, gan.preset, batch, world.size):
+    if found in micro_batch_sizes(gan.family, gan.preset, batch, group.size):
         return config.model_copy(update={"micro_batch": found})
     return config
 
@@ -639,19 +639,19 @@ def open_dataset(
     place: Place,
     resolution: int,
     labels_from: str = "manifest",
-    world: Any = None,
+    group: Any = None,
     split: str | None = None,
 ) -> Any:
     """The pictures, with a bar where the first process decodes them; packed ones need none."""
     from tqdm import tqdm
 
+    from facegan.training.distributed.process_group import SINGLE_PROCESS
     from facegan.training.shards import open_together
-    from facegan.training.world import ALONE
 
-    leads = world is None or world.leads
+    leads = group is None or group.is_main_process
     with tqdm(desc="Reading pictures", unit="img", disable=None if leads else True) as bar:
         return open_together(
-            world or ALONE,
+            group or SINGLE_PROCESS,
             place.folder,
             resolution,
             bar.update,
@@ -722,7 +722,7 @@ def say_start(trainer: Any, folder: Any, data: str) -> None:
     if gan.classes:
         shares = ", ".join(f"{quoted(name)} {count:,}" for name, count in gan.classes.items())
         click.echo(f"{len(gan.classes)} classes: {shortened(shares)}")
-    click.echo(f"{length}, {numeric} on {trainer.device}{among(trainer.world)}")
+    click.echo(f"{length}, {numeric} on {trainer.device}{among(trainer.group)}")
     if trainer.micro_batch < trainer.own_images:
         passes = trainer.own_images // trainer.micro_batch
         click.echo(f"Micro-batches: {passes} of {trainer.micro_batch} images a step")
@@ -753,11 +753,11 @@ def of_split(dataset: Any) -> str:
     return f": the split {split} ({others or 'no others'} left out; --split all takes all)"
 
 
-def among(world: Any) -> str:
+def among(group: Any) -> str:
     """How a run is shared, if it is."""
-    hosts = len(set(world.hosts))
+    hosts = len(set(group.hosts))
     on = f" on {hosts} hosts" if hosts > 1 else ""
-    return f", shared by {world.size} processes{on}" if world.size > 1 else ""
+    return f", shared by {group.size} processes{on}" if group.size > 1 else ""
 
 
 def say_finished(trainer: Any, folder: Any) -> None:

@@ -67,17 +67,17 @@ def take_part(
         Whether the run is finished.
     """
     from facegan.cli.train import train
-    from facegan.training.joining import joined
+    from facegan.training.distributed.rendezvous import join_process_group
 
     with (
         reporting(environment),
-        joined(environment, lambda error: report(environment, error)) as world,
+        join_process_group(environment, lambda error: report(environment, error)) as group,
     ):
-        if not world.leads:
+        if not group.is_main_process:
             logging.getLogger().setLevel(logging.WARNING)
-        order = Order(**world.broadcast_facts(asdict(decide()) if world.leads else None))
+        order = Order(**group.broadcast_json(asdict(decide()) if group.is_main_process else None))
         plan = {**order.plan, "data": data or order.plan["data"]}
-        is_finished = train(order.folder, plan, order.resume, world)
+        is_finished = train(order.folder, plan, order.resume, group)
     if not is_finished and environment.is_ours and environment.error_file:
         note_stop(environment.error_file)
     return is_finished

@@ -29,7 +29,7 @@ def find_micro_batch(trainer: "Trainer") -> int:
         RunError: not even the smallest fits.
     """
     gan, device = trainer.gan, trainer.device
-    sizes = micro_batch_sizes(gan.family, gan.preset, trainer.batch_size, trainer.world.size)
+    sizes = micro_batch_sizes(gan.family, gan.preset, trainer.batch_size, trainer.group.size)
     if device.type != "cuda":
         logger.info(
             "micro_batch auto: on a CPU, where memory is not tried out, all %d images of a process "
@@ -68,7 +68,7 @@ def all_fit(trainer: "Trainer", size: int) -> bool:
     is_small_enough = fits(trainer, size)
     if trainer.device.type == "cuda":
         torch.cuda.empty_cache()
-    return not trainer.world.agree(not is_small_enough, 0.0)[0]
+    return not trainer.group.any(not is_small_enough)
 
 
 def fits(trainer: "Trainer", size: int) -> bool:

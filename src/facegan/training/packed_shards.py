@@ -24,8 +24,8 @@ from facegan.data.packed_files import (
 )
 from facegan.errors import DatasetError
 from facegan.files import file_digest
+from facegan.training.distributed.process_group import ProcessGroup
 from facegan.training.pixels import map_on_host, send_pixels
-from facegan.training.world import World
 
 Part = dict[str, Any]  # what a host has of a packed data set
 
@@ -47,12 +47,12 @@ def packed_part(folder: Path) -> Part:
 
 
 def open_packed(
-    world: World, folder: Path, resolution: int, labels_from: str, told: list[Part | None]
+    group: ProcessGroup, folder: Path, resolution: int, labels_from: str, told: list[Part | None]
 ) -> PackedDataset:
     """The data set, in every process: pixels of every host in the memory of each.
 
     Args:
-        world: Who shares the run.
+        group: Who shares the run.
         folder: Its name on every host.
         resolution: The side of every image, in pixels.
         labels_from: Where labels are read.
@@ -61,21 +61,21 @@ def open_packed(
     Raises:
         DatasetError: hosts have different manifests, or no host has some shard; it is named.
     """
-    manifest, owners = agree(world, folder, resolution, told)
+    manifest, owners = agree(group, folder, resolution, told)
     if owners is None:
         return PackedDataset(folder, resolution, labels_from)
-    pixels = join_shards(world, folder, manifest, owners)
-    numbers = join_labels(world, folder, manifest, owners)
+    pixels = join_shards(group, folder, manifest, owners)
+    numbers = join_labels(group, folder, manifest, owners)
     return PackedDataset(folder, resolution, labels_from, pixels, numbers)
 
 
 def agree(
-    world: World, folder: Path, resolution: int, told: list[Part | None]
+    group: ProcessGroup, folder: Path, resolution: int, told: list[Part | None]
 ) -> tuple[PackedManifest, dict[str, int] | None]:
     """What the data set is, and the first rank that has each file of it.
 
     Args:
-        world: Who shares the run.
+        group: Who shares the run.
         folder: Its name on every host.
         resolution: The side of every image, in pixels.
         told: What the first process of each host has, by rank.
@@ -87,16 +87,16 @@ def agree(
     Raises:
         DatasetError: hosts have different manifests, or no host has some shard; it is named.
     """
-    parts = {rank: part for rank in world.host_leaders if (part := told[rank])}
-    manifest = the_manifest(world, folder, parts)
+    parts = {rank: part for rank in group.local_main_ranks if (part := told[rank])}
+    manifest = the_manifest(group, folder, parts)
     check_resolution(folder, manifest.resolution, resolution)
     is_whole = all(part["manifest"] and not missing(manifest, part) for part in parts.values())
     if is_whole or len(parts) == 1:
         return manifest, None
-    return manifest, find_owners(world, folder, manifest, parts)
+    return manifest, find_owners(group, folder, manifest, parts)
 
 
-def the_manifest(world: World, folder: Path, parts: dict[int, Part]) -> PackedManifest:
+def the_manifest(group: ProcessGroup, folder: Path, parts: dict[int, Part]) -> PackedManifest:
     """The one manifest that some host has, or several alike.
 
     Raises:
@@ -107,8 +107,8 @@ def the_manifest(world: World, folder: Path, parts: dict[int, Part]) -> PackedMa
     for rank in others:
         if found[rank] != found[first]:
             raise DatasetError(
-                f"The {MANIFEST} in {folder} on {world.hosts[rank]} is another than that on "
-                f"{world.hosts[first]}.",
+                f"The {MANIFEST} in {folder} on {group.hosts[rank]} is another than that on "
+                f"{group.hosts[first]}.",
                 "Give all hosts one data set; facegan data merge makes one of several.",
             )
     return PackedManifest.from_facts(found[first], folder / MANIFEST)
@@ -126,7 +126,7 @@ def files_of(manifest: PackedManifest) -> list[str]:
 
 
 def find_owners(
-    world: World, folder: Path, manifest: PackedManifest, parts: dict[int, Part]
+    group: ProcessGroup, folder: Path, manifest: PackedManifest, parts: dict[int, Part]
 ) -> dict[str, int]:
     """The first rank that has each file.
 
@@ -137,7 +137,7 @@ def find_owners(
     for name in files_of(manifest):
         having = [rank for rank, part in parts.items() if name in part["files"]]
         if not having:
-            hosts = ", ".join(world.hosts[rank] for rank in parts)
+            hosts = ", ".join(group.hosts[rank] for rank in parts)
             raise DatasetError(
                 f"{folder / name} is on none of the hosts {hosts}.",
                 "Give the channel the whole data set: every object below its S3 prefix.",
@@ -147,34 +147,34 @@ def find_owners(
 
 
 def join_shards(
-    world: World, folder: Path, manifest: PackedManifest, owners: dict[str, int]
+    group: ProcessGroup, folder: Path, manifest: PackedManifest, owners: dict[str, int]
 ) -> PackedPixels:
     """Every shard's pixels on every host, in the manifest's order."""
-    group = dist.new_group(world.host_leaders, backend="gloo")  # a call that all make
+    hosts = dist.new_group(group.local_main_ranks, backend="gloo")  # a call that all make
     side = manifest.resolution
 
     def write(file: IO[bytes]) -> None:
         for shard in manifest.shards:
             owner = owners[shard.file]
             own = None
-            if owner == world.rank:
+            if owner == group.rank:
                 if file_digest(folder / shard.file) != shard.sha256:
                     raise damaged_shards(folder, [shard.file])
                 own = manifest.open_shard(folder, shard)
-            send_pixels(own, (shard.images, side, side, 3), owner, group, file)
+            send_pixels(own, (shard.images, side, side, 3), owner, hosts, file)
 
-    images = map_on_host(world, manifest.images, side, write)
+    images = map_on_host(group, manifest.images, side, write)
     return PackedPixels(folder, manifest, [MappedRows(images.view(np.ndarray))])
 
 
 def join_labels(
-    world: World, folder: Path, manifest: PackedManifest, owners: dict[str, int]
+    group: ProcessGroup, folder: Path, manifest: PackedManifest, owners: dict[str, int]
 ) -> Numbers | None:
     """The labels, from whoever has them; None where the data set has none."""
     if manifest.labels_file is None:
         return None
     owner = owners[manifest.labels_file]
-    own = read_label_numbers(folder, manifest) if world.rank == owner else None
+    own = read_label_numbers(folder, manifest) if group.rank == owner else None
     return np.frombuffer(
-        world.broadcast(own.tobytes() if own is not None else b"", owner), np.int64
+        group.broadcast(own.tobytes() if own is not None else b"", owner), np.int64
     )

@@ -12,13 +12,13 @@ import torch.distributed as dist
 from facegan.data.image_folder import Pixels
 from facegan.data.packed_files import Rows
 from facegan.errors import DatasetError
-from facegan.training.world import World
+from facegan.training.distributed.process_group import ProcessGroup
 
 MESSAGE_BYTES = 2**26  # sent at a time
 
 
 def map_on_host(
-    world: World, length: int, resolution: int, write: Callable[[IO[bytes]], None]
+    group: ProcessGroup, length: int, resolution: int, write: Callable[[IO[bytes]], None]
 ) -> Pixels:
     """Pixels (N, H, W, 3) that the first process of each host writes, and all of the host see.
 
@@ -27,12 +27,12 @@ def map_on_host(
     """
     path = ""
     try:
-        if world.leads_host:
+        if group.is_local_main_process:
             path = write_atomic(write)
-        paths = world.gather_facts(path)
+        paths = group.gather_json(path)
         shape = (length, resolution, resolution, 3)
-        images = np.memmap(paths[world.host_leader], np.uint8, "r", shape=shape)
-        world.wait()
+        images = np.memmap(paths[group.local_main_rank], np.uint8, "r", shape=shape)
+        group.barrier()
     finally:
         if path:
             Path(path).unlink()

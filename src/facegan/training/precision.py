@@ -12,17 +12,17 @@ from torch import nn
 
 from facegan.devices import find_device
 from facegan.errors import ConfigError
-from facegan.training.world import ALONE, World
+from facegan.training.distributed.process_group import SINGLE_PROCESS, ProcessGroup
 
 
-def choose_device(name: str, world: World = ALONE) -> torch.device:
+def choose_device(name: str, group: ProcessGroup = SINGLE_PROCESS) -> torch.device:
     """The device a name asks for; "auto" takes a GPU where there is one, a process its own.
 
     Raises:
         ConfigError: no such device here.
     """
-    if world.size > 1 and name in ("auto", "cuda") and torch.cuda.is_available():
-        return find_device(f"cuda:{world.local_rank}")
+    if group.size > 1 and name in ("auto", "cuda") and torch.cuda.is_available():
+        return find_device(f"cuda:{group.local_rank}")
     return find_device(name)
 
 

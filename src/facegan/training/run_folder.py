@@ -251,16 +251,16 @@ class RunFolder:
                 was changed.
         """
         blob, numbers, ticks = b"", None, []
-        if trainer.world.leads:
+        if trainer.group.is_main_process:
             facts = self.read_facts()
             self.run = facts.get("run")
             warn_of_other_hardware(facts.get("training", {}), trainer)
             ticks = self.read_ticks()
             blob, numbers = self.read_state(trainer)
-        numbers = trainer.world.broadcast_facts(numbers)
+        numbers = trainer.group.broadcast_json(numbers)
         if numbers is not None:
-            trainer.load_state(load_tensors(trainer.world.broadcast(blob)), numbers)
-        if trainer.world.leads:
+            trainer.load_state(load_tensors(trainer.group.broadcast(blob)), numbers)
+        if trainer.group.is_main_process:
             self.keep_ticks(ticks, trainer.images_at_last_tick / 1000)
             self.restore_best(trainer)
 

@@ -24,17 +24,17 @@ from facegan.data.packed_files import MappedRows
 from facegan.data.splits import SplitDataset, split_of
 from facegan.data.streamed import OpenFile
 from facegan.errors import DatasetError
+from facegan.training.distributed.process_group import ProcessGroup
 from facegan.training.packed_shards import open_packed, packed_part
 from facegan.training.pixels import map_on_host, send_pixels
 from facegan.training.streamed_shards import open_streamed
-from facegan.training.world import World
 
 OnProgress = Callable[[int], object]
 Shard = dict[str, Any]  # what a host tells of its pictures
 
 
 def open_together(
-    world: World,
+    group: ProcessGroup,
     folder: Path,
     resolution: int,
     on_progress: OnProgress = lambda done: None,
@@ -45,7 +45,7 @@ def open_together(
     """The pictures, in every process, from a folder that has the same name on every host.
 
     Args:
-        world: Who shares the run.
+        group: Who shares the run.
         folder: The same pictures on every host, or a part of them on each, which may be none.
         resolution: The side of every image, in pixels.
         on_progress: Called with 1 for every file that this process has decoded.
@@ -60,47 +60,47 @@ def open_together(
     if open_file:
         whole: Any = open_dataset(folder, resolution, on_progress, labels_from, open_file)
     else:
-        whole = open_whole(world, folder, resolution, on_progress, labels_from)
+        whole = open_whole(group, folder, resolution, on_progress, labels_from)
     found: Dataset | SplitDataset = split_of(whole, split)
     return found
 
 
 def open_whole(
-    world: World, folder: Path, resolution: int, on_progress: OnProgress, labels_from: str
+    group: ProcessGroup, folder: Path, resolution: int, on_progress: OnProgress, labels_from: str
 ) -> Dataset:
     """The same, whatever splits there are."""
-    if world.size == 1:
+    if group.size == 1:
         return open_dataset(folder, resolution, on_progress, labels_from)
-    told = world.gather_facts(packed_part(folder) if world.leads_host else None)
+    told = group.gather_json(packed_part(folder) if group.is_local_main_process else None)
     kinds = {part["kind"] for part in told if part and part["manifest"]}
     if "streamed" in kinds:
-        return open_streamed(world, folder, resolution, labels_from, told)
+        return open_streamed(group, folder, resolution, labels_from, told)
     if kinds:
-        return open_packed(world, folder, resolution, labels_from, told)
+        return open_packed(group, folder, resolution, labels_from, told)
     own = None
-    if world.leads_host:
-        own = open_own(world, folder, resolution, on_progress, labels_from)
-    told = world.gather_facts(describe(own, folder) if world.leads_host else None)
-    shards = [told[rank] for rank in world.host_leaders]
+    if group.is_local_main_process:
+        own = open_own(group, folder, resolution, on_progress, labels_from)
+    told = group.gather_json(describe(own, folder) if group.is_local_main_process else None)
+    shards = [told[rank] for rank in group.local_main_ranks]
     if not any(shard["length"] for shard in shards):
         find_pictures(folder)  # says that there are none
     if len({shard["digest"] for shard in shards}) > 1:
-        check_shards(world, shards, folder)
-        return join_shards(world, own, shards, folder, resolution)
-    if len(shards) == world.size and own:
+        check_shards(group, shards, folder)
+        return join_shards(group, own, shards, folder, resolution)
+    if len(shards) == group.size and own:
         return own
     skipped = {folder / name: reason for name, reason in shards[0]["skipped"].items()}
-    images = map_on_host(world, shards[0]["length"], resolution, lambda file: write(own, file))
+    images = map_on_host(group, shards[0]["length"], resolution, lambda file: write(own, file))
     return ImageFolderDataset(
         folder, resolution, labels_from=labels_from, read_pixels=lambda *_: (images, skipped)
     )
 
 
 def open_own(
-    world: World, folder: Path, resolution: int, on_progress: OnProgress, labels_from: str
+    group: ProcessGroup, folder: Path, resolution: int, on_progress: OnProgress, labels_from: str
 ) -> ImageFolderDataset | None:
     """This host's pictures; None where it has none, but others may."""
-    others = len(world.host_leaders) > 1
+    others = len(group.local_main_ranks) > 1
     if others and folder.is_dir() and not any(picture_files(folder)):
         return None
     return ImageFolderDataset(folder, resolution, on_progress, labels_from)
@@ -162,39 +162,39 @@ class JoinedShards:
         return {**facts, **counts}
 
 
-def check_shards(world: World, shards: list[Shard], folder: Path) -> None:
+def check_shards(group: ProcessGroup, shards: list[Shard], folder: Path) -> None:
     """Refuse shards of a prepared data set: its manifest is on one host only, and tells of all.
 
     Raises:
         DatasetError: a host has a manifest.
     """
-    for rank, shard in zip(world.host_leaders, shards, strict=True):
+    for rank, shard in zip(group.local_main_ranks, shards, strict=True):
         if shard["prepared"]:
             raise DatasetError(
                 f"The hosts hold different parts of the prepared data set in {folder}; its "
-                f"dataset.json is on {world.hosts[rank]}.",
+                f"dataset.json is on {group.hosts[rank]}.",
                 "Give every host all of it (FullyReplicated), or shard plain pictures.",
             )
 
 
 def join_shards(
-    world: World,
+    group: ProcessGroup,
     own: ImageFolderDataset | None,
     shards: list[Shard],
     folder: Path,
     resolution: int,
 ) -> JoinedShards:
     """Every host's pictures on every host."""
-    group = dist.new_group(world.host_leaders, backend="gloo")  # a call that all make
+    hosts = dist.new_group(group.local_main_ranks, backend="gloo")  # a call that all make
 
     def write(file: IO[bytes]) -> None:
-        for rank, shard in zip(world.host_leaders, shards, strict=True):
-            pixels = MappedRows(own.images) if own is not None and rank == world.rank else None
+        for rank, shard in zip(group.local_main_ranks, shards, strict=True):
+            pixels = MappedRows(own.images) if own is not None and rank == group.rank else None
             shape = (shard["length"], resolution, resolution, 3)
-            send_pixels(pixels, shape, rank, group, file)
+            send_pixels(pixels, shape, rank, hosts, file)
 
     length = sum(shard["length"] for shard in shards)
-    images = map_on_host(world, length, resolution, write)
+    images = map_on_host(group, length, resolution, write)
     digest = hashlib.sha256(images.data).hexdigest()
     skipped = sum(len(shard["skipped"]) for shard in shards)
     return JoinedShards(folder, resolution, images, digest, skipped)

@@ -21,7 +21,7 @@ def step_seconds(trainer: Any) -> float:
 
     It took within a factor of two what was estimated for DCGANs of 32 to 256 px.
     """
-    gan, batch = trainer.gan, trainer.batch_size // trainer.world.size
+    gan, batch = trainer.gan, trainer.batch_size // trainer.group.size
     parameters = sum(p.numel() for player in gan.players.values() for p in player.parameters())
     if (
         trainer.device.type != "cpu"

@@ -20,8 +20,8 @@ from typing import IO
 
 from facegan.data.streamed import StreamedDataset, StreamedPixels
 from facegan.errors import DatasetError
+from facegan.training.distributed.process_group import ProcessGroup
 from facegan.training.packed_shards import Part, agree, join_labels
-from facegan.training.world import World
 
 ATTEMPTS, PAUSE_SECONDS, WAIT_SECONDS = 4, 0.5, 60.0
 # Hosts of one run reach one another without a proxy.
@@ -29,34 +29,34 @@ DIRECTLY = urllib.request.build_opener(urllib.request.ProxyHandler({}))
 
 
 def open_streamed(
-    world: World, folder: Path, resolution: int, labels_from: str, told: list[Part | None]
+    group: ProcessGroup, folder: Path, resolution: int, labels_from: str, told: list[Part | None]
 ) -> StreamedDataset:
     """The data set, in every process: shards that a host lacks come when they are read.
 
     The arguments and errors are ``open_packed``'s.
     """
-    manifest, owners = agree(world, folder, resolution, told)
+    manifest, owners = agree(group, folder, resolution, told)
     if owners is None:
         return StreamedDataset(folder, resolution, labels_from)
-    token = world.broadcast_facts(secrets.token_hex(16) if world.leads else None)
+    token = group.broadcast_json(secrets.token_hex(16) if group.is_main_process else None)
     server = None
-    if world.leads_host:
-        names = {shard.file for shard in manifest.shards if owners[shard.file] == world.rank}
+    if group.is_local_main_process:
+        names = {shard.file for shard in manifest.shards if owners[shard.file] == group.rank}
         server = ShardServer(folder, names, token)
-    ports = world.gather_facts(server.server_port if server else None)
+    ports = group.gather_json(server.server_port if server else None)
     elsewhere = {
-        name: f"http://{address_of(world.hosts[rank])}:{ports[rank]}/{token}/{name}"
+        name: f"http://{address_of(group.hosts[rank])}:{ports[rank]}/{token}/{name}"
         for name, rank in owners.items()
-        if rank != world.host_leader
+        if rank != group.local_main_rank
     }
     files = SpreadFiles(folder, elsewhere)
-    numbers = join_labels(world, folder, manifest, owners)
+    numbers = join_labels(group, folder, manifest, owners)
     stream = StreamedPixels(folder, manifest, files.open)
     return StreamedDataset(folder, resolution, labels_from, stream, numbers)
 
 
 def address_of(host: str) -> str:
-    """A host's name on the network; of several by one name ``World`` says which."""
+    """A host's name on the network; of several by one name ``ProcessGroup`` says which."""
     return host.partition(" (")[0]
 
 

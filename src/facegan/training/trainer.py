@@ -27,6 +27,7 @@ from facegan.training.augment import Augment, Strength, parse_policy
 from facegan.training.broken_steps import replace_broken_gradients
 from facegan.training.checkpoint import Tensors, flatten_optimizer, restore_optimizer
 from facegan.training.compiled import Compiled
+from facegan.training.distributed.process_group import SINGLE_PROCESS, ProcessGroup
 from facegan.training.ema import MovingAverage
 from facegan.training.evaluation import Evaluation, Stopped
 from facegan.training.fitting import find_micro_batch
@@ -42,7 +43,6 @@ from facegan.training.precision import (
 from facegan.training.resident import keep_on_device
 from facegan.training.state_check import check_state
 from facegan.training.tally import Tally, refuse_broken_weights
-from facegan.training.world import ALONE, World
 
 STEP, NETWORKS = 0, 1  # what a step's random numbers are for
 
@@ -62,7 +62,7 @@ class Trainer:
         on_tick: Called with the tick's figures after every tick, while the trainer stands still.
         evaluation: Measures quality at ticks; without one, where the configuration asks for it,
             against the data itself.
-        world: The processes that share the run; whatever one calls, all must call.
+        group: The processes that share the run; whatever one calls, all must call.
 
     Raises:
         ConfigError: the shapes or classes of GAN and data differ, the device or precision is not
@@ -79,7 +79,7 @@ class Trainer:
         on_tick: Callable[["Trainer", Mapping[str, float]], None] | None = None,
         on_step: Callable[["Trainer"], None] | None = None,
         evaluation: Evaluation | None = None,
-        world: World = ALONE,
+        group: ProcessGroup = SINGLE_PROCESS,
     ) -> None:
         if tuple(dataset.image_shape) != tuple(gan.image_shape):
             raise ConfigError(
@@ -94,9 +94,9 @@ class Trainer:
         self.config = asked.completed_by(gan.preset)
         self.ema_is_scheduled = asked.ema_half_life_kimg is None  # a wish goes before a schedule
         self.batch_size, self.total_images = self.sizes()
-        self.world, self.share = world, world.share_of(gan, self.batch_size)
+        self.group, self.share = group, group.batch_share(gan, self.batch_size)
         self.check_micro_batch()
-        self.device = choose_device(self.config.device, world)
+        self.device = choose_device(self.config.device, group)
         prepare_device(self.device)
         self.dtype = choose_dtype(self.config.precision, self.device)
         self.phases = gan.family.phases(gan.preset)
@@ -113,7 +113,7 @@ class Trainer:
         self.stop_requested = self.stop_agreed = False  # here, and by all processes
         self.on_tick, self.on_step = on_tick, on_step
         self.tally = Tally()
-        if evaluation is None and self.config.evaluate_kimg and world.leads:
+        if evaluation is None and self.config.evaluate_kimg and group.is_main_process:
             evaluation = Evaluation(dataset, self.config, device=str(self.device))
         self.evaluation = evaluation
         size = self.config.micro_batch or self.own_images
@@ -130,13 +130,13 @@ class Trainer:
         """Refuse a micro-batch that is not exact for these networks."""
         size, family = self.config.micro_batch, self.gan.family
         if size is not None and size != self.own_images:
-            check_micro_batch(family, self.gan.preset, self.batch_size, self.world.size, size)
+            check_micro_batch(family, self.gan.preset, self.batch_size, self.group.size, size)
             check_no_batch_norm(self.gan)
 
     @property
     def own_images(self) -> int:
         """Images of a batch that this process computes."""
-        return self.batch_size // self.world.size
+        return self.batch_size // self.group.size
 
     def build_optimizers(self) -> dict[str, torch.optim.Adam]:
         """One Adam a player, as the family wants it."""
@@ -217,7 +217,7 @@ class Trainer:
             TrainingDiverged: a loss term or a weight is not finite.
             RunError: the processes no longer have the same weights.
         """
-        self.check_alike()
+        self.check_identical()
         self.agree(0.0)
         while not (self.is_finished or self.stop_agreed):
             if not self.owes_tick:
@@ -235,7 +235,7 @@ class Trainer:
 
     def agree(self, seconds: float) -> float:
         """Learn whether any process was asked to stop; returns the leader's seconds."""
-        self.stop_agreed, seconds = self.world.agree(self.stop_requested, seconds)
+        self.stop_agreed, seconds = self.group.sync_stop(self.stop_requested, seconds)
         return seconds
 
     def step(self) -> None:
@@ -258,8 +258,8 @@ class Trainer:
         """Take rates and half-lives from the family, as functions of the images seen."""
         family, preset = self.gan.family, self.gan.preset
         for name, adam in family.optimizers(preset, self.kimg).items():
-            group = self.optimizers[name].param_groups[0]
-            group["lr"], group["betas"] = adam.learning_rate, (adam.beta1, adam.beta2)
+            settings = self.optimizers[name].param_groups[0]
+            settings["lr"], settings["betas"] = adam.learning_rate, (adam.beta1, adam.beta2)
         self.strength.follow_schedule(self.kimg)
         half_life = family.ema_half_life_kimg(preset, self.kimg)
         if half_life is not None and self.ema_is_scheduled:
@@ -307,7 +307,7 @@ class Trainer:
         optimizer = self.begin(phase)
         terms = self.derive(phase, batch)
         slopes = [p.grad for p in self.gan.players[phase.player].parameters() if p.grad is not None]
-        self.world.average([*slopes, *terms.values()])
+        self.group.all_reduce_mean([*slopes, *terms.values()])
         goes_on = self.gan.family.replaces_broken_gradients
         if goes_on:
             replace_broken_gradients(slopes)
@@ -338,14 +338,14 @@ class Trainer:
 
     def tick(self) -> None:
         """Close the tally, refuse what is not finite or not alike, evaluate, tell who listens."""
-        self.check_alike()
+        self.check_identical()
         figures, is_stopped = self.figures(), False
         if self.evaluation and self.evaluation.is_due(self):
             try:
                 figures |= self.evaluation.run(self)
             except Stopped:
                 is_stopped = True
-        if self.world.agree(is_stopped, 0.0)[0]:
+        if self.group.any(is_stopped):
             return  # the tick is still owed, by all processes
         self.tally = Tally()
         if self.on_tick:
@@ -356,16 +356,16 @@ class Trainer:
         images = sample_images(self, latents, labels)
         return ((images.clamp(-1, 1) + 1) * 127.5).round().to(torch.uint8)
 
-    def check_alike(self) -> None:
+    def check_identical(self) -> None:
         """Refuse to go on where the processes' weights are no longer the same bits.
 
         Raises:
             RunError: they are not; a process is named.
         """
-        if self.world.size > 1:
+        if self.group.size > 1:
             weights = [p for player in self.gan.players.values() for p in player.parameters()]
             sums = [w.detach().reshape(-1).view(torch.int32).sum() for w in weights]
-            self.world.check_alike(torch.stack(sums).cpu(), "weights")
+            self.group.check_identical(torch.stack(sums).cpu(), "weights")
 
     def figures(self) -> dict[str, float]:
         """What the tally says so far.
