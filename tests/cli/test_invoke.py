@@ -61,7 +61,7 @@ class Endpoint:
         if self.refusal:
             return self.refusal
         request = decode_request(body, headers["Content-Type"])
-        is_plain = request.seeds and request.count == request.given
+        is_plain = request.seeds and request.count == request.input_count
         shades = request.seeds if is_plain else range(request.count)
         images = np.stack([np.full((4, 4, 3), shade, np.uint8) for shade in shades or []])
         origin = Provenance.of_request(request, CARD)

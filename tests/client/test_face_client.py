@@ -22,14 +22,12 @@ from facegan.wire import (
     WEBP,
     GenerateRequest,
     Provenance,
-    Sheet,
-    answer_line,
     bare_type,
     decode_images,
     decode_request,
     encode_reply,
     error_line,
-    request_lines,
+    iter_requests,
 )
 
 CARD = SimpleNamespace(weights_sha256="ab", family="plain", preset="square")
@@ -37,7 +35,7 @@ CARD = SimpleNamespace(weights_sha256="ab", family="plain", preset="square")
 
 def painted(request: GenerateRequest) -> tuple[np.ndarray, GenerateRequest]:
     """Plain squares of the seeds' shades; of other images, of their places."""
-    shades = (request.seeds or []) if request.count == request.given else []
+    shades = (request.seeds or []) if request.count == request.input_count else []
     shades = shades or list(range(request.count))
     return np.stack([np.full((4, 4, 3), shade, np.uint8) for shade in shades]), request
 
@@ -310,13 +308,14 @@ def test_many_requests_have_each_their_answer() -> None:
         def send(self, body: bytes, content_type: str, accept: str) -> Reply:
             assert content_type == accept == JSON_LINES
             lines = []
-            for line in request_lines(body):
+            for line in iter_requests(body):
                 assert isinstance(line.request, GenerateRequest)
                 if line.request.seeds == [13]:
                     lines.append(error_line(RequestError("Unlucky.", "Ask for 14."), line.number))
                     continue
                 images, request = painted(line.request)
-                lines.append(answer_line(Sheet(images, Provenance.of_request(request, CARD))))
+                origin = Provenance.of_request(request, CARD)
+                lines.append(encode_reply(images, request, JSON, origin) + b"\n")
             return Reply(200, JSON_LINES, b"".join(lines))
 
     asked = [GenerateRequest(seeds=seeds) for seeds in ([1, 2], [13], [3])]

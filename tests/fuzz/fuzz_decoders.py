@@ -15,7 +15,8 @@ with atheris.instrument_imports(
     from facegan.errors import ArtifactError, FaceGANError
     from facegan.model_files import ModelCard, parse_card
     from facegan.model_files.weights import read_header
-    from facegan.wire import IMAGE_CODECS, REQUEST_CODECS, GenerateRequest, Provenance, negotiate
+    from facegan.serving.http.negotiation import negotiate
+    from facegan.wire import IMAGE_CODECS, REQUEST_CODECS, GenerateRequest, Provenance
     from facegan.wire.image_codecs import decode_images, encode_images
 
 Decoder = Callable[[bytes], object]

@@ -20,9 +20,8 @@ from facegan.wire import (
     NPY,
     PNG,
     WEBP,
-    decode_faces,
     decode_images,
-    least_bytes,
+    parse_images,
     read_provenance,
 )
 
@@ -83,7 +82,7 @@ def test_styles_are_mixed_seed_by_seed(styles: FlaskClient, conditional_artifact
     assert decode_images(png.data, PNG).shape == (1, 2 * 34 - 2, 3 * 34 - 2, 3)
     assert read_provenance(png.data)["facegan:mix_layers"] == "2,3"
     told = styles.post("/invocations", json=fields, headers={"Accept": JSON})
-    pairs = [(face.seed, face.mixed_with) for face in decode_faces(told.data)]
+    pairs = [(face.seed, face.mixed_with) for face in parse_images(told.data)]
     assert pairs == [(1, 7), (1, 8), (1, 9), (2, 7), (2, 8), (2, 9)]
 
 
@@ -150,7 +149,7 @@ def test_a_reply_whose_least_size_is_too_large_is_413_before_anything_is_drawn(
     from facegan.serving.limits import ServingLimits
 
     shape = artifact.card.image_shape
-    limits = ServingLimits(max_body_bytes=least_bytes(60, shape, JSON) - 1)
+    limits = ServingLimits(max_body_bytes=IMAGE_CODECS[JSON].min_encoded_size(60, shape) - 1)
     client = create_app(Synthesizer(artifact), limits=limits).test_client()
     headers = {"Accept": JSON}
     fine = client.post("/invocations", json={"seeds": [1, 2, 3]}, headers=headers)

@@ -14,7 +14,7 @@ from facegan.artifact import Artifact
 from facegan.client import FaceClient, WSGITransport
 from facegan.serving import create_app
 from facegan.synthesis import Synthesizer
-from facegan.wire import JSON, PNG, decode_faces, read_provenance
+from facegan.wire import JSON, PNG, parse_images, read_provenance
 
 Ask = Callable[..., TestResponse]
 
@@ -42,7 +42,7 @@ def test_a_picture_says_of_which_class_each_face_is(ask: Ask) -> None:
 
 
 def test_a_json_answer_has_the_class_beside_the_seed(ask: Ask) -> None:
-    faces = decode_faces(ask(JSON, seeds=[7, 7], classes=["plain", "striped"]).data)
+    faces = parse_images(ask(JSON, seeds=[7, 7], classes=["plain", "striped"]).data)
     assert [(face.seed, face.class_name) for face in faces] == [(7, "plain"), (7, "striped")]
     assert faces[0].png != faces[1].png
 

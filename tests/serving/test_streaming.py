@@ -18,14 +18,13 @@ from facegan.artifact import Artifact
 from facegan.errors import InvocationError, Overloaded, RequestError
 from facegan.serving import create_app
 from facegan.serving.http.event_stream import payload_parts
+from facegan.serving.http.negotiation import accepts_stream, with_stream
 from facegan.serving.limits import ServingLimits
 from facegan.serving.streaming import (
     answer_lines,
-    as_a_stream,
     broken_off,
     draw_together,
     face_lines,
-    reads_a_stream,
     windows,
     written,
 )
@@ -38,11 +37,11 @@ from facegan.wire import (
     Images,
     Provenance,
     RequestLine,
-    decode_faces,
     decode_images,
     encode_lines,
-    read_answers,
-    read_faces,
+    iter_images,
+    iter_replies,
+    parse_images,
 )
 
 Post = Callable[..., TestResponse]
@@ -78,7 +77,7 @@ def test_each_slice_is_sent_before_the_next_is_drawn(model: Synthesizer) -> None
 
     lines = stream_faces(model.prepare_batch(seeds=range(5)), draw, ORIGIN, at_once=2)
     assert drawn == [2], "drawn before the reply begins, so that a failure has a status"
-    faces = read_faces(lines)
+    faces = iter_images(lines)
     assert [next(faces).seed, next(faces).seed] == [0, 1] and drawn == [2]
     assert next(faces).seed == 2 and drawn == [2, 2]
     assert [face.seed for face in faces] == [3, 4] and drawn == [2, 2, 1]
@@ -120,7 +119,7 @@ def test_what_fails_later_is_the_last_line(model: Synthesizer) -> None:
     assert len(lines) == 2
     assert json.loads(last) == {"error": "Overloaded", "message": "Busy.", "hint": "Later."}
     with pytest.raises(InvocationError, match=r"Busy\."):
-        list(read_faces([*lines, last]))
+        list(iter_images([*lines, last]))
 
 
 def test_a_fault_of_ours_in_mid_stream_is_told_without_its_trace(
@@ -142,7 +141,7 @@ def test_the_server_streams_what_is_asked_for_in_lines(post: Post, model: Synthe
     assert (reply.status_code, reply.content_type) == (200, JSON_LINES)
     assert "Content-Length" not in reply.headers
     assert np.array_equal(decode_images(reply.data, JSON_LINES), model.generate([1, 2, 3]))
-    assert [face.seed for face in read_faces([reply.data])] == [1, 2, 3]
+    assert [face.seed for face in iter_images([reply.data])] == [1, 2, 3]
 
 
 @pytest.mark.parametrize(
@@ -190,7 +189,7 @@ def test_who_reads_a_stream_gets_more_than_a_reply_may_be(
     """Said in Accept, as SageMaker passes it on; or by boto3's streaming door."""
     reply = small(40, STREAMED_LINES)
     assert reply.status_code == 200 and len(reply.data) > 30_000
-    assert [face.seed for face in read_faces([reply.data])] == list(range(40))
+    assert [face.seed for face in iter_images([reply.data])] == list(range(40))
     door = "/endpoints/x/invocations-response-stream"
     assert len(small(40, JSON_LINES, door).data) > 30_000
 
@@ -226,9 +225,9 @@ def test_a_stream_that_outgrows_its_estimate_breaks_off_within_the_limit() -> No
     (None, False), (JSON_LINES, False), (STREAMED_LINES, True), ("*/*;stream=true", False),
     ("application/x-ndjson; Stream=TRUE;q=0.5, */*", True), ("image/png;stream=true", False),
 ])  # fmt: skip
-def test_a_caller_says_that_it_reads_a_stream(accept: str | None, is_stream: bool) -> None:
-    assert reads_a_stream(accept) is is_stream
-    assert reads_a_stream(as_a_stream(accept)) is (is_stream or accept == JSON_LINES)
+def test_a_caller_says_that_it_accepts_stream(accept: str | None, is_stream: bool) -> None:
+    assert accepts_stream(accept) is is_stream
+    assert accepts_stream(with_stream(accept)) is (is_stream or accept == JSON_LINES)
 
 
 # --- many requests ------------------------------------------------------------------------------
@@ -242,12 +241,12 @@ def test_every_line_has_its_answer_in_order(post: Post, model: Synthesizer) -> N
     assert (reply.status_code, reply.content_type) == (200, JSON_LINES)
     lines = [json.loads(line) for line in reply.data.splitlines()]
     assert [line.get("line") for line in lines] == [None, 2, 3, 4, None]
-    answers = list(read_answers([reply.data]))
+    answers = list(iter_replies([reply.data]))
     told = [a.message if isinstance(a, InvocationError) else len(a) for a in answers]
     assert told[0] == 2 and told[4] == 1
     assert told[2] == "The line is empty." and "no truncation" in told[3]
     alone = post(b'{"seeds": [4]}', Accept=JSON)
-    assert answers[4] == decode_faces(alone.data)
+    assert answers[4] == parse_images(alone.data)
 
 
 @given(counts=st.lists(st.integers(0, 5), min_size=1, max_size=12), data=st.data())
@@ -261,7 +260,7 @@ def test_lines_of_any_kinds_get_each_their_own_faces(
         asked.append(seeds)
         body += json.dumps({"seeds": seeds}).encode() + b"\n"
     whole = answer_lines(body, model, model.generate_batch, ServingLimits(max_images=6))
-    for seeds, answer in zip(asked, read_answers([whole]), strict=True):
+    for seeds, answer in zip(asked, iter_replies([whole]), strict=True):
         if seeds:
             assert isinstance(answer, list) and [face.seed for face in answer] == seeds
         else:
@@ -311,7 +310,7 @@ def test_the_images_of_all_lines_are_counted_before_any_is_drawn(
 
 def test_a_line_over_the_limit_of_one_request_is_a_bad_line(post: Post) -> None:
     body = encode_lines([GenerateRequest(seeds=[1] * 65), GenerateRequest(seeds=[1])])
-    first, second = read_answers([post(body, JSON_LINES).data])
+    first, second = iter_replies([post(body, JSON_LINES).data])
     assert isinstance(first, InvocationError) and "65 images" in first.message
     assert isinstance(second, list)
 
@@ -321,7 +320,7 @@ def test_a_line_that_asks_for_what_json_cannot_do_is_a_bad_line(
     post: Post, fields: dict[str, object]
 ) -> None:
     body = json.dumps({"seeds": [1, 2], **fields}).encode()
-    (answer,) = read_answers([post(body, JSON_LINES).data])
+    (answer,) = iter_replies([post(body, JSON_LINES).data])
     assert isinstance(answer, InvocationError)
 
 

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from facegan.errors import UnsupportedContentType
-from facegan.wire import CSV, JSON, JSON_LINES, NPY, as_utf8, decode_request, request_lines
+from facegan.wire import CSV, JSON, JSON_LINES, NPY, as_utf8, decode_request, iter_requests
 
 UNICODE = ["utf-8", "utf-8-sig", "utf-16", "utf-16-le", "utf-16-be", "utf-32", "utf-32-le"]
 CLASSES = '{"seeds": [1], "classes": ["é, ü"]}'
@@ -27,7 +27,7 @@ def test_unicode_is_read_whatever_the_header_says(charset: str, told: str) -> No
 def test_lines_stay_lines_in_every_unicode(charset: str) -> None:
     """A line feed is two bytes of UTF-16: answers would be beside the wrong lines."""
     body = '{"seeds": [1]}\r\n{"seeds": [2565]}\n'.encode(charset)
-    lines = list(request_lines(as_utf8(body, JSON_LINES)))
+    lines = list(iter_requests(as_utf8(body, JSON_LINES)))
     assert [getattr(line.request, "seeds", line) for line in lines] == [[1], [2565]]
 
 

@@ -27,12 +27,11 @@ from facegan.wire import (
     ZIP,
     GenerateRequest,
     Provenance,
-    decode_faces,
     decode_images,
     decode_request,
     encode_images,
     encode_request,
-    least_bytes,
+    parse_images,
 )
 
 ORIGIN = Provenance("ab" * 32, "dcgan", "tiny", None)
@@ -231,7 +230,7 @@ def test_no_type_takes_less_than_its_bound(
     """A reply refused before it is drawn would not have fitted; of raw pixels the size is exact."""
     count, height, width, _ = pixels.shape
     size = len(encode_images(pixels, content_type, provenance=ORIGIN))
-    least = least_bytes(count, (3, height, width), content_type)
+    least = IMAGE_CODECS[content_type].min_encoded_size(count, (3, height, width))
     assert least == size if content_type == NPY else 0 < least <= size
 
 
@@ -240,7 +239,7 @@ def test_the_bound_holds_where_pixels_take_no_room(content_type: str) -> None:
     """Large, black and alike: as little as there can be."""
     pixels = np.zeros((3, 512, 512, 3), np.uint8)
     size = len(encode_images(pixels, content_type, provenance=ORIGIN))
-    assert least_bytes(3, (3, 512, 512), content_type) <= size
+    assert IMAGE_CODECS[content_type].min_encoded_size(3, (3, 512, 512)) <= size
 
 
 @pytest.mark.parametrize("content_type", IMAGE_CODECS)
@@ -330,7 +329,7 @@ def test_a_json_answer_names_the_model_and_every_seed() -> None:
     """Faces come back beside their seeds, and the model beside the faces."""
     origin = Provenance("cd", "dcgan", "tiny", (3, 9), 0.5)
     body = encode_images(np.zeros((2, 4, 4, 3), np.uint8), JSON, provenance=origin)
-    assert [face.seed for face in decode_faces(body)] == [3, 9]
+    assert [face.seed for face in parse_images(body)] == [3, 9]
     assert json.loads(body)["model"] == {
         "sha256": "cd",
         "family": "dcgan",
@@ -345,7 +344,7 @@ def test_a_json_answer_names_the_class_of_every_face() -> None:
     for classes in (("cat", "dög, or so"), None):
         origin = Provenance("cd", "stylegan2", "tiny", None, classes=classes)
         body = encode_images(np.zeros((2, 4, 4, 3), np.uint8), JSON, provenance=origin)
-        told[classes] = [face.class_name for face in decode_faces(body)]
+        told[classes] = [face.class_name for face in parse_images(body)]
         assert [image["class"] for image in json.loads(body)["images"]] == told[classes]
     assert told == {("cat", "dög, or so"): ["cat", "dög, or so"], None: [None, None]}
 
@@ -354,4 +353,4 @@ def test_an_answer_from_before_there_were_classes_is_read() -> None:
     """A client may be newer than the server."""
     body = json.loads(encode_images(np.zeros((1, 4, 4, 3), np.uint8), JSON, provenance=ORIGIN))
     del body["images"][0]["class"]
-    assert decode_faces(json.dumps(body).encode())[0].class_name is None
+    assert parse_images(json.dumps(body).encode())[0].class_name is None

@@ -219,17 +219,17 @@ def test_the_count_is_of_images_that_come_back(fields: dict[str, Any], count: in
 def test_mixed_faces_stand_in_a_table() -> None:
     """A row a seed, a column a seed to mix with; unless columns, or another layout, say else."""
     fields: dict[str, Any] = {"seeds": [1, 2], "mix": [7, 8, 9]}
-    assert GenerateRequest(**fields).arranged_columns == 3
-    assert GenerateRequest(**fields, columns=2).arranged_columns == 2
-    assert GenerateRequest(**fields, layout="row").arranged_columns is None
-    assert GenerateRequest(seeds=[1, 2]).arranged_columns is None
+    assert GenerateRequest(**fields).grid_columns == 3
+    assert GenerateRequest(**fields, columns=2).grid_columns == 2
+    assert GenerateRequest(**fields, layout="row").grid_columns == 6
+    assert GenerateRequest(seeds=[1, 2]).grid_columns is None
 
 
 def test_classes_of_mixed_faces_are_one_for_all_or_one_a_seed_of_both() -> None:
     """First those of the seeds, then those they are mixed with."""
     for classes in ([0], [0, 1, 2]):
         request = GenerateRequest(seeds=[1, 2], mix=[3], classes=classes)
-        assert request.classes == classes and request.everyone == [1, 2, 3]
+        assert request.classes == classes and request.label_seeds == [1, 2, 3]
 
 
 def test_a_request_cannot_be_changed() -> None:

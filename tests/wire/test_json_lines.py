@@ -10,21 +10,20 @@ from hypothesis import strategies as st
 
 from facegan.errors import InvocationError, RequestError, RequestTooLarge
 from facegan.wire import (
+    JSON,
     JSON_LINES,
     GenerateRequest,
     Provenance,
-    Sheet,
-    answer_line,
     decode_images,
     decode_request,
     encode_images,
     encode_lines,
     error_line,
+    image_lines,
+    iter_images,
+    iter_replies,
+    iter_requests,
     json_lines,
-    read_answers,
-    read_faces,
-    request_lines,
-    stream_images,
 )
 from facegan.wire.json_lines import MAX_LINES
 
@@ -53,7 +52,7 @@ def pieces(body: bytes, sizes: list[int]) -> Iterator[bytes]:
 @given(asked=requests)
 def test_requests_come_back_in_their_order(asked: list[GenerateRequest]) -> None:
     """Numbered from 1, as editors count lines."""
-    lines = list(request_lines(encode_lines(asked)))
+    lines = list(iter_requests(encode_lines(asked)))
     assert [line.request for line in lines] == asked
     assert [line.number for line in lines] == list(range(1, len(asked) + 1))
 
@@ -62,13 +61,13 @@ def test_requests_come_back_in_their_order(asked: list[GenerateRequest]) -> None
 def test_the_last_line_may_end_or_not(end: str) -> None:
     """A final line feed makes no further line."""
     body = b'{"seeds": [1]}\n{"seeds": [2]}' + end.encode()
-    assert [line.request.seeds for line in request_lines(body)] == [[1], [2]]  # type: ignore[union-attr]
+    assert [line.request.seeds for line in iter_requests(body)] == [[1], [2]]  # type: ignore[union-attr]
 
 
 def test_a_bad_line_is_told_in_its_place_and_the_others_are_read() -> None:
     """No answer may stand beside another's input."""
     body = b'{"seeds": [1]}\n{"seeds": ["x"]}\n\n   \nnonsense\n[1]\n{"seeds": [2]}\n'
-    lines = list(request_lines(body))
+    lines = list(iter_requests(body))
     told = [
         line.request.message if isinstance(line.request, RequestError) else "" for line in lines
     ]
@@ -86,7 +85,7 @@ def test_lines_are_read_one_at_a_time(monkeypatch: pytest.MonkeyPatch) -> None:
         return GenerateRequest(seeds=[1])
 
     monkeypatch.setattr(json_lines, "decode_json", note)
-    lines = request_lines(b"first\nsecond\nthird")
+    lines = iter_requests(b"first\nsecond\nthird")
     assert next(lines).number == 1 and read == [b"first"]
     assert next(lines).number == 2 and read == [b"first", b"second"]
 
@@ -99,13 +98,13 @@ def test_no_line_and_far_too_many_are_refused_as_a_whole(
 ) -> None:
     """Before any is read."""
     with pytest.raises(error):
-        request_lines(body)
+        iter_requests(body)
 
 
 @given(body=st.binary(min_size=1, max_size=300))
 def test_rubbish_is_bad_lines(body: bytes) -> None:
     """Random bytes are lines, each a request or an error; as many as editors count."""
-    lines = list(request_lines(body))
+    lines = list(iter_requests(body))
     assert len(lines) == body.count(b"\n") + (not body.endswith(b"\n"))
     for line in lines:
         if isinstance(line.request, RequestError):
@@ -126,9 +125,9 @@ def test_lines_are_not_one_request(name: str) -> None:
 
 def test_answers_are_faces_or_errors_in_order() -> None:
     """One line each, as application/json would answer."""
-    good = answer_line(Sheet(IMAGES, ORIGIN))
+    good = encode_images(IMAGES, JSON, provenance=ORIGIN) + b"\n"
     bad = error_line(RequestError("The line is empty.", "Fill it."), 2)
-    answers = list(read_answers(pieces(good + bad + good, [5, 700])))
+    answers = list(iter_replies(pieces(good + bad + good, [5, 700])))
     first, second, third = answers
     assert isinstance(second, InvocationError) and second.message == "The line is empty."
     assert second.hint == "Fill it."
@@ -142,7 +141,7 @@ def test_answers_are_faces_or_errors_in_order() -> None:
 @given(body=st.binary(min_size=1, max_size=200))
 def test_rubbish_in_answers_is_an_invocation_error(body: bytes) -> None:
     with pytest.raises(InvocationError):
-        list(read_answers([body]))
+        list(iter_replies([body]))
 
 
 # --- one image a line ---------------------------------------------------------------------------
@@ -152,7 +151,7 @@ def test_rubbish_in_answers_is_an_invocation_error(body: bytes) -> None:
 def test_faces_are_read_whatever_the_pieces(sizes: list[int]) -> None:
     """Networks cut where they like."""
     body = encode_images(IMAGES, JSON_LINES, provenance=ORIGIN)
-    assert [face.seed for face in read_faces(pieces(body, sizes))] == [3, 8, 9]
+    assert [face.seed for face in iter_images(pieces(body, sizes))] == [3, 8, 9]
 
 
 def test_a_face_is_there_as_soon_as_its_line_is() -> None:
@@ -164,7 +163,7 @@ def test_a_face_is_there_as_soon_as_its_line_is() -> None:
             drawn.append(index)
             yield image
 
-    faces = read_faces(stream_images(draw(), ORIGIN, 3))
+    faces = iter_images(image_lines(draw(), ORIGIN, 3))
     assert next(faces).seed == 3 and drawn == [0]
     assert next(faces).seed == 8 and drawn == [0, 1]
 
@@ -172,8 +171,8 @@ def test_a_face_is_there_as_soon_as_its_line_is() -> None:
 def test_a_stream_may_go_on_where_another_ended() -> None:
     """Slices of a request, drawn one after the other, are one answer."""
     parts = [
-        *stream_images(IMAGES[:2], ORIGIN, 3),
-        *stream_images(IMAGES[2:], ORIGIN, 3, start=2),
+        *image_lines(IMAGES[:2], ORIGIN, 3),
+        *image_lines(IMAGES[2:], ORIGIN, 3, start=2),
     ]
     assert b"".join(parts) == encode_images(IMAGES, JSON_LINES, provenance=ORIGIN)
 
@@ -181,20 +180,20 @@ def test_a_stream_may_go_on_where_another_ended() -> None:
 def test_a_stream_that_ends_early_is_told_after_what_came() -> None:
     """Whole lines are missing, which no line's own form can tell."""
     lines = encode_images(IMAGES, JSON_LINES, provenance=ORIGIN).splitlines(keepends=True)
-    faces = read_faces(lines[:2])
+    faces = iter_images(lines[:2])
     assert [next(faces).seed, next(faces).seed] == [3, 8]
     with pytest.raises(InvocationError, match="after 2 of 3 images"):
         next(faces)
     with pytest.raises(InvocationError, match="out of order"):
         decode_images(lines[0] + lines[2], JSON_LINES)
     with pytest.raises(InvocationError, match="after 0 of"):
-        list(read_faces([]))
+        list(iter_images([]))
 
 
 def test_a_stream_that_breaks_off_tells_the_servers_reason() -> None:
     """The last line is an error, as a refusal is."""
-    (line, *_) = stream_images(IMAGES, ORIGIN, 3)
-    faces = read_faces([line, error_line(RequestError("The model broke.", "Ask again."))])
+    (line, *_) = image_lines(IMAGES, ORIGIN, 3)
+    faces = iter_images([line, error_line(RequestError("The model broke.", "Ask again."))])
     assert next(faces).seed == 3
     with pytest.raises(InvocationError, match=r"broke off: The model broke\.") as caught:
         next(faces)

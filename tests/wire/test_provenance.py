@@ -15,12 +15,12 @@ from facegan.errors import InvocationError
 from facegan.wire import (
     JSON,
     PNG,
-    Face,
+    GeneratedImage,
     GenerateRequest,
     Provenance,
-    decode_faces,
     encode_images,
     encode_reply,
+    parse_images,
     read_provenance,
 )
 
@@ -37,7 +37,7 @@ def pictures(origin: Provenance) -> dict[str, bytes]:
         for layout in ("grid", "row", "column")
     }
     one = encode_images(IMAGES[:1], PNG, provenance=origin.of_image(0), layout="single")
-    faces = decode_faces(encode_images(IMAGES, JSON, provenance=origin))
+    faces = parse_images(encode_images(IMAGES, JSON, provenance=origin))
     return layouts | {"single": one} | {f"json{i}": face.png for i, face in enumerate(faces)}
 
 
@@ -72,7 +72,7 @@ def test_a_montage_names_every_seed_and_a_face_its_own() -> None:
 def test_faces_of_latents_name_no_seed() -> None:
     """They have none."""
     body = encode_images(IMAGES, JSON, provenance=Provenance("ab", "dcgan", "tiny", None))
-    for face in decode_faces(body):
+    for face in parse_images(body):
         assert face.seed is None
         assert read_provenance(face.png)["facegan:seeds"] == ""
 
@@ -105,11 +105,11 @@ def test_bytes_that_are_no_picture_have_no_provenance(body: bytes) -> None:
 CARD = SimpleNamespace(weights_sha256="ab", family="stylegan2", preset="tiny")
 
 
-def faces_of(request: GenerateRequest, **facts: Any) -> list[Face]:
+def faces_of(request: GenerateRequest, **facts: Any) -> list[GeneratedImage]:
     """The faces of a JSON answer to a request."""
     origin = Provenance.of_request(request, CARD, **facts)
     images = np.zeros((request.count, 4, 4, 3), np.uint8)
-    return decode_faces(encode_reply(images, request, JSON, origin))
+    return parse_images(encode_reply(images, request, JSON, origin))
 
 
 def test_a_frame_on_a_seed_is_that_seeds_face_and_one_between_says_whence() -> None:

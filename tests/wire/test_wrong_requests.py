@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from facegan.errors import RequestError
 from facegan.wire import GenerateRequest, decode_request
-from facegan.wire.wording import ALIASES
+from facegan.wire.error_text import FIELD_ALIASES
 
 VALUES: dict[str, Any] = {
     "the number 3": 3,
@@ -64,7 +64,7 @@ def test_a_number_in_quotation_marks_is_written_without(field: str) -> None:
         ([{"seeds": [1]}], "application/jsonlines"),
         ({"instances": [{"seeds": [1]}]}, "Wrap nothing"),
         ({"inputs": "cat"}, "Wrap nothing"),
-        ({"prompt": "cat"}, "not by words"),
+        ({"prompt": "cat"}, "not from text"),
         ({"num_images": 4}, "one image per seed"),
         ({"seeds": [1], "truncation": 0.7}, '"truncation_psi": 0.7'),
         ({"seeds": [1], "format": "png"}, "Accept"),
@@ -85,7 +85,7 @@ def test_what_a_hint_writes_is_a_request() -> None:
 
 
 def test_no_alias_is_a_field() -> None:
-    assert not ALIASES.keys() & GenerateRequest.model_fields.keys()
+    assert not FIELD_ALIASES.keys() & GenerateRequest.model_fields.keys()
 
 
 @given(JSON_VALUES | st.dictionaries(st.sampled_from(["seeds", "latents", "mix"]), JSON_VALUES))

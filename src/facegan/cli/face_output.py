@@ -22,10 +22,10 @@ from facegan.wire import (
     WEBP,
     ZIP,
     GenerateRequest,
-    decode_faces,
     decode_request,
     file_names,
-    read_faces,
+    iter_images,
+    parse_images,
 )
 
 SUFFIXES = {
@@ -228,7 +228,7 @@ def write_faces_streamed(order: FaceOutput, client: FaceClient) -> None:
     """
     count, come = 0, list[dict[str, Any]]()
     try:
-        for face in read_faces(client.chunks(order.request)):
+        for face in iter_images(client.chunks(order.request)):
             come.append(face._replace(png=b"")._asdict())
             name = file_names(come)[-1]  # as in a folder that is written at once
             write(order.out / name, enlarged(face.png, order))
@@ -247,14 +247,14 @@ def fetch(request: GenerateRequest, content_type: str, client: FaceClient) -> by
     if content_type != JSON_LINES:
         return client.invoke(request, content_type)
     body = b"".join(client.chunks(request))
-    for _ in read_faces([body]):  # an answer that broke off says so in its last line
+    for _ in iter_images([body]):  # an answer that broke off says so in its last line
         pass
     return body
 
 
 def write_folder(order: FaceOutput, client: FaceClient) -> None:
     """One PNG a face, named by its seed."""
-    faces = decode_faces(client.invoke(order.request, JSON))
+    faces = parse_images(client.invoke(order.request, JSON))
     names = file_names([face._asdict() for face in faces])
     for name, face in zip(names, faces, strict=True):
         write(order.out / name, enlarged(face.png, order))

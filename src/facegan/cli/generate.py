@@ -75,8 +75,8 @@ class InProcess:
         """See :class:`facegan.client.Transport`; a wrong request is raised as RequestError."""
         asked = decode_request(body, content_type)
         model = self.synthesizer
-        batch = model.prepare_batch(**asked.wish)
-        classes = model.class_names(asked.classified, asked.everyone, asked.classes)
+        batch = model.prepare_batch(**asked.generation_args)
+        classes = model.class_names(asked.label_count, asked.label_seeds, asked.classes)
         origin = Provenance.of_request(asked, model.card, classes, batch.mixed_layers)
         answer = encode_reply(model.generate_batch(batch), asked, accept, origin)
         return Reply(200, accept, answer)

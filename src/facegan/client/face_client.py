@@ -19,16 +19,16 @@ from facegan.wire import (
     STREAMED_LINES,
     WEBP,
     ZIP,
-    Face,
+    GeneratedImage,
     GenerateRequest,
     bare_type,
     check_reply_type,
-    decode_faces,
     decode_images,
     encode_lines,
     encode_request,
-    read_answers,
-    read_faces,
+    iter_images,
+    iter_replies,
+    parse_images,
 )
 
 Classes = Sequence[int | str]  # numbers and names: one a face, or one for all
@@ -142,22 +142,28 @@ class FaceClient:
         """A zip of a PNG a face, named by its seed, and a list of them, ``provenance.json``."""
         return self.invoke(request_of(seeds, **wish), ZIP)
 
-    def faces(self, seeds: Sequence[int] | None = None, **wish: Unpack[Wish]) -> list[Face]:
+    def faces(
+        self, seeds: Sequence[int] | None = None, **wish: Unpack[Wish]
+    ) -> list[GeneratedImage]:
         """One PNG a face, each beside its seed, and its class if the model is conditional."""
-        return decode_faces(self.invoke(request_of(seeds, **wish), JSON))
+        return parse_images(self.invoke(request_of(seeds, **wish), JSON))
 
-    def stream(self, seeds: Sequence[int] | None = None, **wish: Unpack[Wish]) -> Iterator[Face]:
+    def stream(
+        self, seeds: Sequence[int] | None = None, **wish: Unpack[Wish]
+    ) -> Iterator[GeneratedImage]:
         """The same, each as soon as it is drawn, where the transport can; else all at the end.
 
         The request is sent, and refused, before the first is asked for. An answer that breaks off
         raises InvocationError after the faces that came.
         """
-        return read_faces(self.chunks(request_of(seeds, **wish)))
+        return iter_images(self.chunks(request_of(seeds, **wish)))
 
-    def many(self, requests: Sequence[GenerateRequest]) -> list[list[Face] | InvocationError]:
+    def many(
+        self, requests: Sequence[GenerateRequest]
+    ) -> list[list[GeneratedImage] | InvocationError]:
         """The answers to several requests in one call: faces, or why there are none."""
         reply = self.transport.send(encode_lines(requests), JSON_LINES, JSON_LINES)
-        return list(read_answers([checked(reply, JSON_LINES).body]))
+        return list(iter_replies([checked(reply, JSON_LINES).body]))
 
     def chunks(self, request: GenerateRequest) -> Iterator[bytes]:
         """The pieces of a JSON Lines answer as they come."""
@@ -179,7 +185,7 @@ class FaceClient:
 def body_of(request: GenerateRequest) -> tuple[bytes, str]:
     """A request's bytes and their content type."""
     # Numbers as text take five times their bytes, and SageMaker takes 6 MB.
-    content_type = NPY if request.fields_of_note == {"latents"} else JSON
+    content_type = NPY if request.changed_fields == {"latents"} else JSON
     return encode_request(request, content_type), content_type
 
 

@@ -17,6 +17,7 @@ from pathlib import Path
 
 from facegan.errors import ConfigError
 from facegan.serving.batching.exclusive_queue import parsing
+from facegan.serving.http.negotiation import negotiate
 from facegan.serving.limits import MAX_LATENT_DIM, ServingLimits
 from facegan.serving.telemetry import note
 from facegan.synthesis import LatentBatch, Synthesizer, open_synthesizer
@@ -30,7 +31,6 @@ from facegan.wire import (
     check_reply_type,
     decode_request,
     encode_reply,
-    negotiate,
 )
 
 OFFERED = tuple(IMAGE_CODECS)  # the content types of replies
@@ -64,12 +64,12 @@ def batch_for(request: GenerateRequest, model: Synthesizer) -> LatentBatch:
     Raises:
         RequestError: it does not fit the model.
     """
-    return model.prepare_batch(**request.wish)
+    return model.prepare_batch(**request.generation_args)
 
 
 def provenance_of(request: GenerateRequest, model: Synthesizer, batch: LatentBatch) -> Provenance:
     """Where the images of a request's batch come from."""
-    classes = model.class_names(request.classified, request.everyone, request.classes)
+    classes = model.class_names(request.label_count, request.label_seeds, request.classes)
     return Provenance.of_request(request, model.card, classes, batch.mixed_layers)
 
 

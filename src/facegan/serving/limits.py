@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from facegan.errors import ConfigError, RequestTooLarge
-from facegan.wire import CSV, JSON, JSON_LINES, NPY, bare_type, least_bytes
+from facegan.wire import CSV, IMAGE_CODECS, JSON, JSON_LINES, NPY, bare_type
 
 SAGEMAKER_BODY_BYTES = 6 * 2**20  # real-time InvokeEndpoint: the body's limit in botocore's model
 # What a request may need in bytes, generously; a larger body is refused before it is parsed.
@@ -111,7 +111,8 @@ class ServingLimits:
         Raises:
             RequestTooLarge: `count` images (3, H, W) would not fit into a reply.
         """
-        self.check_reply(least_bytes(count, image_shape, content_type), count)
+        size = IMAGE_CODECS[content_type].min_encoded_size(count, image_shape)
+        self.check_reply(size, count)
 
     def check_reply(self, size: int, count: int, what: str = "images") -> None:
         """Refuse a reply of `size` bytes that shows `count` images, or answers as many lines.

@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from facegan.errors import FaceGANError, RequestError, RequestTooLarge
 from facegan.serving.batching.exclusive_queue import parsing
 from facegan.serving.handler import FaceHandler, Patience, batch_for, provenance_of, size_of
+from facegan.serving.http.negotiation import accepts_stream, negotiate
 from facegan.serving.limits import ServingLimits
 from facegan.serving.telemetry import note
 from facegan.synthesis import LatentBatch, Synthesizer
@@ -24,15 +25,13 @@ from facegan.wire import (
     Images,
     Provenance,
     RequestLine,
-    Sheet,
-    answer_line,
     as_utf8,
     bare_type,
     check_reply_type,
+    encode_images,
     error_line,
-    negotiate,
-    request_lines,
-    stream_images,
+    image_lines,
+    iter_requests,
 )
 
 log = logging.getLogger(__name__)
@@ -82,7 +81,7 @@ def answer(
     request = handler.read(body, content_type, model, patience)
     note(images=request.count, bytes_in=len(body))
     check_reply_type(request, JSON_LINES)
-    limits = None if reads_a_stream(accept) else handler.limits
+    limits = None if accepts_stream(accept) else handler.limits
     if limits is not None:
         limits.check_before_drawing(request.count, model.card.image_shape, JSON_LINES)
     batch = batch_for(request, model)
@@ -92,23 +91,6 @@ def answer(
 
 
 # --- the images of one request ------------------------------------------------------------------
-
-
-def reads_a_stream(accept: str | None) -> bool:
-    """Whether a caller says that it reads lines as they come, however many bytes they are.
-
-    SageMaker asks a container the same for InvokeEndpoint, which takes 6 MB, and for
-    InvokeEndpointWithResponseStream, which takes more; only Accept goes through it as it was.
-    """
-    parts = (accept or "").lower().replace(" ", "").split(",")
-    return any(bare_type(x) == JSON_LINES and "stream=true" in x.split(";") for x in parts)
-
-
-def as_a_stream(accept: str | None) -> str | None:
-    """An Accept header whose lines are wanted as they come."""
-    parts = accept.split(",") if accept else []
-    told = [f"{x};stream=true" if bare_type(x) == JSON_LINES else x for x in parts]
-    return ",".join(told) or None
 
 
 def face_lines(
@@ -133,10 +115,10 @@ def lines_after(
 ) -> Iterator[bytes]:
     """The lines of the first images, then of the others in slices as large."""
     count, step = len(batch), len(first)
-    yield from stream_images(first, provenance, count)
+    yield from image_lines(first, provenance, count)
     for start in range(step, count, step):
         images = draw(batch[start : start + step])
-        yield from stream_images(images, provenance, count, start)
+        yield from image_lines(images, provenance, count, start)
 
 
 def written(
@@ -243,7 +225,7 @@ def answer_lines(
 
 def usable_lines(body: bytes, limits: ServingLimits, max_line_bytes: int) -> Iterator[RequestLine]:
     """The lines of a body, those that ask for too much as errors."""
-    for number, request in request_lines(body, max_line_bytes):
+    for number, request in iter_requests(body, max_line_bytes):
         yield RequestLine(number, refused(request, limits))
 
 
@@ -289,7 +271,7 @@ def answer_window(window: Sequence[RequestLine], model: Synthesizer, draw: Draw)
         if isinstance(item, RequestError):
             yield error_line(item, line.number)
         else:
-            yield answer_line(Sheet(next(drawn), item[1]))
+            yield encode_images(next(drawn), JSON, provenance=item[1]) + b"\n"
 
 
 def prepare(

@@ -12,7 +12,7 @@ from facegan.studio.latency import Latency
 from facegan.studio.patience import PatientTransport
 from facegan.studio.quiz import OpenReals, Reals, Round, lay_out
 from facegan.studio.wishes import Look, Portrait, save_faces
-from facegan.wire import Face
+from facegan.wire import GeneratedImage
 
 REPLY_BYTES = 6 * 2**20  # what SageMaker's InvokeEndpoint carries
 
@@ -53,7 +53,7 @@ class Studio:
 
     def faces(self, seeds: Sequence[int], look: Look) -> list[Portrait]:
         """One face a seed, in as few requests as the endpoint's limits allow."""
-        faces: list[Face] = []
+        faces: list[GeneratedImage] = []
         for some in self.batches(seeds):
             faces += self.client.faces(some, **look.wish)
         return save_faces(faces, look, self.folder)

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import TypedDict
 
 from facegan.errors import RequestError
-from facegan.wire import Face, file_names
+from facegan.wire import GeneratedImage, file_names
 
 MAX_SEED = 2**32 - 1
 
@@ -77,7 +77,7 @@ class Portrait:
         return " · ".join(part for part in parts if part)
 
 
-def save_faces(faces: list[Face], look: Look, folder: Path) -> list[Portrait]:
+def save_faces(faces: list[GeneratedImage], look: Look, folder: Path) -> list[Portrait]:
     """Faces as files of a folder, named by their seeds and looks."""
     names = file_names([face._asdict() for face in faces])
     folder.mkdir(parents=True, exist_ok=True)

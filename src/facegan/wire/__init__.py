@@ -1,4 +1,4 @@
-"""What crosses HTTP: requests, images, and the tables that both ends read."""
+"""Requests and replies as bytes, and the tables of content types that server and client share."""
 
 from facegan.wire.charsets import as_utf8
 from facegan.wire.content_types import (
@@ -11,25 +11,24 @@ from facegan.wire.content_types import (
     STREAMED_LINES,
     WEBP,
     ZIP,
+    bare_type,
 )
-from facegan.wire.face_codecs import Face, decode_faces, read_faces, stream_images
 from facegan.wire.generate_request import GenerateRequest
 from facegan.wire.image_codecs import (
     IMAGE_CODECS,
     decode_images,
     encode_images,
     encode_reply,
-    least_bytes,
 )
+from facegan.wire.image_reply import ImageReply, Images, check_reply_type
+from facegan.wire.json_codecs import GeneratedImage, image_lines, iter_images, parse_images
 from facegan.wire.json_lines import (
     RequestLine,
-    answer_line,
     encode_lines,
     error_line,
-    read_answers,
-    request_lines,
+    iter_replies,
+    iter_requests,
 )
-from facegan.wire.negotiation import bare_type, negotiate
 from facegan.wire.provenance import Provenance, read_classes, read_provenance
 from facegan.wire.request_codecs import (
     REQUEST_CODECS,
@@ -37,7 +36,6 @@ from facegan.wire.request_codecs import (
     decode_request,
     encode_request,
 )
-from facegan.wire.sheet import Images, Sheet, check_reply_type
 from facegan.wire.zip_codec import file_names
 
 __all__ = [
@@ -53,17 +51,15 @@ __all__ = [
     "STREAMED_LINES",
     "WEBP",
     "ZIP",
-    "Face",
     "GenerateRequest",
+    "GeneratedImage",
+    "ImageReply",
     "Images",
     "Provenance",
     "RequestLine",
-    "Sheet",
-    "answer_line",
     "as_utf8",
     "bare_type",
     "check_reply_type",
-    "decode_faces",
     "decode_images",
     "decode_request",
     "encode_images",
@@ -72,12 +68,11 @@ __all__ = [
     "encode_request",
     "error_line",
     "file_names",
-    "least_bytes",
-    "negotiate",
-    "read_answers",
+    "image_lines",
+    "iter_images",
+    "iter_replies",
+    "iter_requests",
+    "parse_images",
     "read_classes",
-    "read_faces",
     "read_provenance",
-    "request_lines",
-    "stream_images",
 ]

@@ -1,6 +1,6 @@
-"""Says inside every picture by which model it was generated, and from which seed.
+"""Where images come from: the model and seeds, written into every image and read back.
 
-That it was generated at all, in the words other programs read, is said by ``pictures``.
+That images are generated at all, in the terms other programs read, is written by ``pictures``.
 """
 
 from collections.abc import Mapping
@@ -20,15 +20,15 @@ from facegan.wire.generate_request import GenerateRequest
 T = TypeVar("T")
 
 CLASSES = "facegan:classes"
-ENDS = {  # what the last bytes of a whole picture are; Pillow takes some that lack them
+LAST_BYTES = {  # of a complete image; Pillow accepts some that lack them
     "PNG": b"IEND\xaeB`\x82",
     "JPEG": b"\xff\xd9",
-    "WEBP": b"",  # its head tells its length
+    "WEBP": b"",  # its head holds its length
 }
 
 
 class Card(Protocol):
-    """What a provenance takes of a model's card."""
+    """The fields of a model card that a provenance takes."""
 
     @property
     def weights_sha256(self) -> str:
@@ -45,20 +45,20 @@ class Card(Protocol):
 
 @dataclass(frozen=True)
 class Provenance:
-    """Where pictures come from."""
+    """The model, seeds and settings that images were generated from."""
 
     model_sha256: str  # of the weights, in hexadecimal
     family: str
     preset: str
-    seeds: tuple[int, ...] | None  # one a picture, or as below; None where drawn from latents
+    seeds: tuple[int, ...] | None  # one per image, or as below; None for latents
     truncation_psi: float = 1.0
-    classes: tuple[str, ...] | None = None  # names, one a seed; None of unconditional models
-    # Frames from each seed to the next: S seeds make (S - 1) * interpolate + 1 pictures.
+    classes: tuple[str, ...] | None = None  # names, one per seed; None of unconditional models
+    # Frames from each seed to the next: S seeds make (S - 1) * interpolate + 1 images.
     interpolate: int | None = None
-    mix: tuple[int, ...] | None = None  # N seeds, each mixed with each of M: N * M pictures
-    mix_layers: tuple[int, ...] | None = None  # the layers that follow those
+    mix: tuple[int, ...] | None = None  # N seeds, each mixed with each of M: N * M images
+    mix_layers: tuple[int, ...] | None = None  # the layers that follow `mix`
     between: tuple[int, int] | None = None  # of one frame: the seeds on either side,
-    share: float | None = None  # and how much of the way is behind it
+    share: float | None = None  # and the share of the way from the first to the second
 
     @classmethod
     def of_request(
@@ -68,14 +68,14 @@ class Provenance:
         classes: tuple[str, ...] | None = None,
         mix_layers: tuple[int, ...] | None = None,
     ) -> "Provenance":
-        """The provenance of all images of a request.
+        """Return the provenance of all images of a request.
 
         Args:
-            request: What was asked.
-            card: Of the model that drew.
-            classes: One name a seed or latent, and then one a seed of ``mix``; None of
+            request: The request.
+            card: Of the model that generates.
+            classes: One name per seed or latent, and then one per seed of ``mix``; None of
                 unconditional models.
-            mix_layers: Which layers were mixed, where any were.
+            mix_layers: Which layers are mixed, if any.
         """
         return cls(
             model_sha256=card.weights_sha256,
@@ -90,36 +90,35 @@ class Provenance:
         )
 
     def of_image(self, index: int) -> "Provenance":
-        """The provenance of one picture of several."""
+        """Return the provenance of one image of several."""
         if self.interpolate is not None:
             return self.of_frame(*divmod(index, self.interpolate))
         if self.mix is not None and self.seeds is not None:
             return self.of_pair(*divmod(index, len(self.mix)))
-        return replace(self, seeds=one(self.seeds, index), classes=one(self.classes, index))
+        return replace(self, seeds=only(self.seeds, index), classes=only(self.classes, index))
 
-    def of_frame(self, station: int, step: int) -> "Provenance":
-        """The same for a frame, `step` frames after one of the seeds."""
+    def of_frame(self, keyframe: int, step: int) -> "Provenance":
+        """Return the provenance of the frame `step` frames after the seed of index `keyframe`."""
         classes = None if self.classes is None else self.classes[:1]
         bare = replace(self, seeds=None, classes=classes, interpolate=None)
         if step == 0:
-            return replace(bare, seeds=one(self.seeds, station))
+            return replace(bare, seeds=only(self.seeds, keyframe))
         share = step / (self.interpolate or 1)
         if self.seeds is None:
             return replace(bare, share=share)
-        return replace(bare, between=(self.seeds[station], self.seeds[station + 1]), share=share)
+        return replace(bare, between=(self.seeds[keyframe], self.seeds[keyframe + 1]), share=share)
 
     def of_pair(self, row: int, column: int) -> "Provenance":
-        """The same for a face of one seed with styles of another."""
-        own, other = one(self.seeds, row), one(self.mix, column)
+        """Return the provenance of an image of one seed with styles of another."""
         names = self.classes
         pair = None if names is None else (names[row], names[len(self.seeds or ()) + column])
-        return replace(self, seeds=own, mix=other, classes=pair)
+        return replace(self, seeds=only(self.seeds, row), mix=only(self.mix, column), classes=pair)
 
     def facts(self) -> dict[str, str]:
-        """What a picture says in plain text; the list of seeds is empty for latents."""
+        """Return what an image says in plain text; the list of seeds is empty for latents."""
         facts = {
             "facegan:model_sha256": self.model_sha256,
-            "facegan:seeds": listed(self.seeds or ()),
+            "facegan:seeds": ",".join(map(str, self.seeds or ())),
             "facegan:truncation_psi": repr(float(self.truncation_psi)),
         }
         if self.classes is not None:
@@ -127,55 +126,49 @@ class Provenance:
         if self.interpolate is not None:
             facts["facegan:interpolate"] = str(self.interpolate)
         if self.between is not None:
-            facts["facegan:interpolated_from"] = listed(self.between)
+            facts["facegan:interpolated_from"] = ",".join(map(str, self.between))
         if self.share is not None:
             facts["facegan:share"] = repr(self.share)
         if self.mix is not None:
-            facts["facegan:mix_seeds"] = listed(self.mix)
-            facts["facegan:mix_layers"] = listed(self.mix_layers or ())
+            facts["facegan:mix_seeds"] = ",".join(map(str, self.mix))
+            facts["facegan:mix_layers"] = ",".join(map(str, self.mix_layers or ()))
         return facts
 
 
-def one(values: tuple[T, ...] | None, index: int) -> tuple[T] | None:
-    """One of several values, as the only one."""
+def only(values: tuple[T, ...] | None, index: int) -> tuple[T] | None:
+    """Return one of several values as a tuple of one."""
     return None if values is None else (values[index],)
 
 
-def listed(numbers: tuple[int, ...]) -> str:
-    """Numbers parted by commas."""
-    return ",".join(map(str, numbers))
-
-
-def read_provenance(picture: bytes) -> dict[str, str]:
-    """Every text that a PNG, JPEG or WebP of ours carries, by keyword.
+def read_provenance(image: bytes) -> dict[str, str]:
+    """Return every text in a PNG, JPEG or WebP of ours, by keyword.
 
     The XMP packet itself is under ``XML:com.adobe.xmp``.
 
     Raises:
-        InvocationError: the bytes are no such picture.
+        InvocationError: The bytes are not such an image.
     """
-    opened = open_picture(picture, tuple(ENDS))
+    opened = open_raster(image, tuple(LAST_BYTES))
     if isinstance(opened, PngImageFile):
         return {str(keyword): str(text) for keyword, text in opened.text.items()}
     packet = opened.info.get("xmp", b"")
-    return texts_of(packet) | {XMP_KEYWORD: packet.decode("utf-8", "replace")} if packet else {}
+    return read_xmp(packet) | {XMP_KEYWORD: packet.decode("utf-8", "replace")} if packet else {}
 
 
-def read_classes(said: Mapping[str, str]) -> tuple[str, ...]:
-    """Return the classes' names in what :func:`read_provenance` found; none if it names none."""
-    return tuple(map(str, read_names(said.get(CLASSES, ""))))
+def read_classes(texts: Mapping[str, str]) -> tuple[str, ...]:
+    """Return the class names in the result of :func:`read_provenance`; () if there are none."""
+    return tuple(map(str, read_names(texts.get(CLASSES, ""))))
 
 
-def texts_of(packet: bytes) -> dict[str, str]:
-    """Our facts in an XMP packet."""
+def read_xmp(packet: bytes) -> dict[str, str]:
+    """Return our texts in an XMP packet."""
     try:
-        if b"<!" in packet:  # XMP declares no entities; one that does wants to fill our memory
+        if b"<!" in packet:  # XMP declares no entities; a packet that does wants to fill our memory
             raise ValueError("a document type")
         elements = list(ElementTree.fromstring(packet).iter())
-    except (ElementTree.ParseError, ValueError) as cause:
-        raise InvocationError(
-            "The picture's XMP packet is damaged.", "Ask for it again."
-        ) from cause
+    except (ElementTree.ParseError, ValueError) as error:
+        message = "The image's XMP packet is damaged."
+        raise InvocationError(message, "Request the image again.") from error
     start = f"{{{XMP_FACTS}}}"
     pairs = [pair for element in elements for pair in element.attrib.items()]
     own = {name.removeprefix(start): text for name, text in pairs if name.startswith(start)}
@@ -183,27 +176,26 @@ def texts_of(packet: bytes) -> dict[str, str]:
     return {keywords.get(name, f"facegan:{name}"): text for name, text in own.items()}
 
 
-def open_picture(picture: bytes, formats: tuple[str, ...]) -> Image.Image:
-    """A fully decoded picture, or an error: Pillow has a dozen for bytes that are none.
+def open_raster(image: bytes, formats: tuple[str, ...]) -> Image.Image:
+    """Open and fully decode an image file.
 
     Args:
-        picture: The file's bytes.
-        formats: Which of ``ENDS`` it may be.
+        image: The bytes of the file.
+        formats: Keys of ``LAST_BYTES`` that it may be.
+
+    Raises:
+        InvocationError: It cannot be decoded, or is cut off; Pillow raises a dozen other errors.
     """
     try:
-        opened = open_image(picture, formats)
+        opened = open_image(image, formats)
         opened.load()
-        is_long_enough = opened.format != "WEBP" or riff_length(picture) == len(picture)
-        if not (is_long_enough and picture.endswith(ENDS[str(opened.format)])):
+        if opened.format == "WEBP" and 8 + int.from_bytes(image[4:8], "little") != len(image):
+            raise EOFError("another length than the RIFF header's")
+        if not image.endswith(LAST_BYTES[str(opened.format)]):
             raise EOFError("no end")
-    except Exception as cause:
+    except Exception as error:
         raise InvocationError(
-            f"The {len(picture)} bytes that came back are not a readable {' or '.join(formats)}.",
-            "The answer was cut off or changed on its way; ask again.",
-        ) from cause
+            f"The {len(image)} bytes of the reply are not a readable {' or '.join(formats)}.",
+            "The reply was cut off or changed on its way; try again.",
+        ) from error
     return opened
-
-
-def riff_length(picture: bytes) -> int:
-    """The length that the head of a WebP tells."""
-    return 8 + int.from_bytes(picture[4:8], "little")

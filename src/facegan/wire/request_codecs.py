@@ -1,4 +1,4 @@
-"""GenerateRequest ⇄ bytes: one row per content type, read by the server and client alike."""
+"""GenerateRequest ⇄ bytes: one row per content type, used by the server and the client."""
 
 import csv
 import io
@@ -12,139 +12,134 @@ import numpy.typing as npt
 
 from facegan.errors import RequestError, RequestTooLarge, UnsupportedContentType
 from facegan.wire.charsets import as_utf8
-from facegan.wire.content_types import CSV, JSON, JSON_LINES, NPY
+from facegan.wire.content_types import CSV, JSON, JSON_LINES, NPY, bare_type
+from facegan.wire.error_text import EXAMPLE, describe, hint_for_body, shorten
 from facegan.wire.generate_request import GenerateRequest
-from facegan.wire.negotiation import bare_type
 from facegan.wire.npy import read_npy, write_npy
-from facegan.wire.wording import EXAMPLE, hint_for_body, seen, shortened
 
 NPY_HINT = "Send what numpy.save writes of a float32 array of shape (N, width)."
 # Far above any server's own limit. Millions of one-number rows would keep a core busy for seconds.
 MAX_CSV_ROWS = 65_536
-CSV_HINT = "Send one latent a line, numbers parted by commas, without a header line."
+CSV_HINT = "Send one latent per line, numbers separated by commas, without a header line."
 
 
 def decode_request(body: bytes, content_type: str | None) -> GenerateRequest:
-    """Read a request.
+    """Decode a request.
 
     Args:
-        body: What the caller sent.
-        content_type: Its Content-Type header; parameters and case do not matter.
+        body: The body of the HTTP request.
+        content_type: Its Content-Type header.
 
     Raises:
-        UnsupportedContentType: no type, or none of ``REQUEST_CODECS``.
-        RequestError: the body is not a valid request of that type.
+        UnsupportedContentType: There is no type, or it is not one of ``REQUEST_CODECS``.
+        RequestError: The body is not a valid request of that type.
     """
     return find_codec(content_type).decode(as_utf8(body, content_type))
 
 
 def encode_request(request: GenerateRequest, content_type: str = JSON) -> bytes:
-    """Write a request.
+    """Encode a request.
 
     Raises:
-        UnsupportedContentType: none of ``REQUEST_CODECS``.
-        RequestError: the type cannot say all that the request says (x-npy and CSV hold latents
-            only).
+        UnsupportedContentType: The type is not one of ``REQUEST_CODECS``.
+        RequestError: The type cannot hold the request (x-npy and CSV hold latents only).
     """
     return find_codec(content_type).encode(request)
 
 
 def decode_json(body: bytes) -> GenerateRequest:
-    """A JSON object with the fields of GenerateRequest."""
+    """Decode a JSON object with the fields of GenerateRequest."""
     try:
         values = json.loads(body, parse_constant=refuse_constant, object_pairs_hook=unique_fields)
-    except RecursionError as cause:
-        raise RequestError("The JSON body is nested too deeply.", EXAMPLE) from cause
-    except ValueError as cause:  # also bytes that are no text, and whole numbers beyond all measure
+    except RecursionError as error:
+        raise RequestError("The JSON body is nested too deeply.", EXAMPLE) from error
+    except ValueError as error:  # also bytes that are not text, and numbers of too many digits
         if not body.strip():
-            raise RequestError("The body is empty.", EXAMPLE) from cause
-        raise RequestError(f"The body is not JSON: {cause}.", EXAMPLE) from cause
+            raise RequestError("The body is empty.", EXAMPLE) from error
+        raise RequestError(f"The body is not JSON: {error}.", EXAMPLE) from error
     if not isinstance(values, dict):
-        told = f"The JSON body is not an object, but {seen(values)}."
-        raise RequestError(told, hint_for_body(values))
+        message = f"The JSON body is not an object, but {describe(values)}."
+        raise RequestError(message, hint_for_body(values))
     return GenerateRequest.model_validate(values)
 
 
 def refuse_constant(name: str) -> float:
-    """NaN and Infinity, which Python reads and RFC 8259 does not know."""
+    """Raise for NaN and Infinity, which Python reads and RFC 8259 forbids."""
     raise ValueError(f"{name} is not a JSON number")
 
 
 def unique_fields(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    """An object whose names differ: of two equal ones, one would be dropped silently."""
+    """Return an object's fields; raise if two have one name, as one would be dropped silently."""
     fields: dict[str, Any] = {}
     for name, value in pairs:
         if name in fields:
-            raise ValueError(f"the field {shortened(name)!a} is there twice")
+            raise ValueError(f"the field {shorten(name)!a} is there twice")
         fields[name] = value
     return fields
 
 
 def encode_json(request: GenerateRequest) -> bytes:
-    """The fields that differ from their defaults."""
-    named = {name: getattr(request, name) for name in sorted(request.fields_of_note)}
+    """Encode the fields that differ from their defaults."""
+    fields = {name: getattr(request, name) for name in sorted(request.changed_fields)}
     if request.latents is not None:
-        named["latents"] = request.latents.tolist()
-    return json.dumps(named).encode()
+        fields["latents"] = request.latents.tolist()
+    return json.dumps(fields).encode()
 
 
 def decode_npy(body: bytes) -> GenerateRequest:
-    """Latents (N, width), or one latent (width,)."""
+    """Decode latents (N, width), or one latent (width,)."""
     try:
         array = read_npy(body)
-    except ValueError as cause:
-        raise RequestError(f"The {NPY} body {cause}.", NPY_HINT) from cause
+    except ValueError as error:
+        raise RequestError(f"The {NPY} body {error}.", NPY_HINT) from error
     return GenerateRequest(latents=array[np.newaxis] if array.ndim == 1 else array)
 
 
 def decode_csv(body: bytes) -> GenerateRequest:
-    """One latent a line."""
+    """Decode one latent per line."""
     if body.count(b"\n") > MAX_CSV_ROWS:
         raise RequestTooLarge(f"The {CSV} body has over {MAX_CSV_ROWS} rows.", "Split it.")
     try:
-        text = body.decode("utf-8-sig")  # spreadsheets put a mark in front
+        text = body.decode("utf-8-sig")  # spreadsheets write a byte order mark
         lines = list(csv.reader(io.StringIO(text, newline=""), strict=True))
-    except (ValueError, csv.Error) as cause:
-        raise RequestError(f"The {CSV} body is not CSV: {cause}.", CSV_HINT) from cause
-    rows = [numbers_of(cells, index) for index, cells in enumerate(lines, start=1)]
-    return GenerateRequest.model_validate({"latents": rows})
+    except (ValueError, csv.Error) as error:
+        raise RequestError(f"The {CSV} body is not CSV: {error}.", CSV_HINT) from error
+    latents = []
+    for row, cells in enumerate(lines, start=1):
+        if not cells:
+            raise RequestError(f"Row {row} of the {CSV} body is empty.", CSV_HINT)
+        latents.append([parse_number(cell, row, at) for at, cell in enumerate(cells, start=1)])
+    return GenerateRequest.model_validate({"latents": latents})
 
 
-def numbers_of(cells: list[str], row: int) -> list[float]:
-    """The numbers of one row, counted from 1."""
-    if not cells:
-        raise RequestError(f"Row {row} of the {CSV} body is empty.", CSV_HINT)
-    return [number_of(cell, row, column) for column, cell in enumerate(cells, start=1)]
-
-
-def number_of(cell: str, row: int, column: int) -> float:
-    """The finite number in one cell."""
+def parse_number(cell: str, row: int, column: int) -> float:
+    """Return the finite number in one cell."""
     try:
         number = float(cell)
-        if not math.isfinite(number) or "_" in cell:  # Python alone writes 1_000
+        if not math.isfinite(number) or "_" in cell:  # only Python writes 1_000
             raise ValueError(cell)
-    except ValueError as cause:
+    except ValueError as error:
         place = f"Row {row}, column {column} of the {CSV} body"
-        raise RequestError(f"{place} is {cell[:40]!a}, not a finite number.", CSV_HINT) from cause
+        raise RequestError(f"{place} is {cell[:40]!a}, not a finite number.", CSV_HINT) from error
     return number
 
 
 def encode_npy(request: GenerateRequest) -> bytes:
-    """The latents as .npy."""
-    return write_npy(bare_latents(request, NPY))
+    """Encode the latents as .npy."""
+    return write_npy(latents_only(request, NPY))
 
 
 def encode_csv(request: GenerateRequest) -> bytes:
-    """The latents as CSV, each number in as many digits as it takes to be read back exactly."""
-    rows = bare_latents(request, CSV).tolist()
+    """Encode the latents as CSV, with enough digits to read back the same numbers."""
+    rows = latents_only(request, CSV).tolist()
     return "".join(",".join(map(repr, row)) + "\n" for row in rows).encode()
 
 
-def bare_latents(request: GenerateRequest, content_type: str) -> npt.NDArray[np.floating[Any]]:
-    """The latents of a request that says no more than them."""
-    if request.latents is None or request.fields_of_note != {"latents"}:
+def latents_only(request: GenerateRequest, content_type: str) -> npt.NDArray[np.floating[Any]]:
+    """Return the latents of a request that has no other field."""
+    if request.latents is None or request.changed_fields != {"latents"}:
         raise RequestError(
-            f"{content_type} carries latents only, not {sorted(request.fields_of_note)}.",
+            f"{content_type} carries latents only, not {sorted(request.changed_fields)}.",
             f"Send the request as {JSON}.",
         )
     return request.latents
@@ -164,16 +159,18 @@ REQUEST_CODECS: dict[str, RequestCodec] = {
 }
 
 
-# Of JSON Lines each line is a request: wire/json_lines.py.
+# In JSON Lines each line is a request: wire/json_lines.py.
 REQUEST_TYPES = (*REQUEST_CODECS, JSON_LINES)
 
 
 def find_codec(content_type: str | None) -> RequestCodec:
-    """The row of a content type."""
+    """Return the row of a content type."""
     name = bare_type(content_type)
     if name not in REQUEST_CODECS:
-        what = f"The content type {name[:100]!a} is not read here."
-        told = what if name else "The request has no Content-Type."
+        message = f"The content type {name[:100]!a} is not supported."
         supported = ", ".join(REQUEST_TYPES)
-        raise UnsupportedContentType(told, f"Send one of {supported} in Content-Type.")
+        raise UnsupportedContentType(
+            message if name else "The request has no Content-Type.",
+            f"Send one of {supported} in Content-Type.",
+        )
     return REQUEST_CODECS[name]

@@ -1,4 +1,4 @@
-"""uint8 images ⇄ a zip of pictures, each named by its seed."""
+"""uint8 images ⇄ a zip of PNGs, each named by its seed."""
 
 import io
 import json
@@ -12,74 +12,76 @@ import numpy as np
 from facegan.errors import InvocationError
 from facegan.pictures import SOURCE_TYPE
 from facegan.wire.content_types import ZIP
-from facegan.wire.face_codecs import facts_of, images_of, model_of
-from facegan.wire.picture_codecs import encode_png
-from facegan.wire.sheet import BROKEN, Images, Sheet
+from facegan.wire.image_reply import DAMAGED_HINT, ImageReply, Images
+from facegan.wire.json_codecs import decode_pngs, image_metadata, model_metadata
+from facegan.wire.raster_codecs import encode_png
 
-LIST = "provenance.json"  # the file of a zip that says what the others are
-NO_DATE = (1980, 1, 1, 0, 0, 0)  # the earliest that zip knows: the same request, the same bytes
+LIST_NAME = "provenance.json"
+NO_DATE = (1980, 1, 1, 0, 0, 0)  # the earliest that zip knows: equal requests give equal bytes
 
 
-def encode_zip(sheet: Sheet) -> bytes:
-    """A PNG an image, named by its seed, and a list of them; packed, but not pressed again."""
-    origins = [sheet.provenance.of_image(index) for index in range(len(sheet.images))]
-    facts = [facts_of(origin) for origin in origins]
-    names = file_names(facts)
-    told = {
+def encode_zip(reply: ImageReply) -> bytes:
+    """Encode one PNG per image, named by its seed, and a list of them; nothing is compressed."""
+    origins = [reply.provenance.of_image(index) for index in range(len(reply.images))]
+    metadata = [image_metadata(origin) for origin in origins]
+    names = file_names(metadata)
+    listing = {
         "digital_source_type": SOURCE_TYPE,
-        "model": model_of(sheet.provenance),
-        "images": [{"file": name, **fact} for name, fact in zip(names, facts, strict=True)],
+        "model": model_metadata(reply.provenance),
+        "images": [{"file": name, **it} for name, it in zip(names, metadata, strict=True)],
     }
     stream = io.BytesIO()
     with zipfile.ZipFile(stream, "w") as archive:
-        for name, origin, image in zip(names, origins, sheet.images, strict=True):
-            add_file(archive, name, encode_png(Sheet(image[np.newaxis], origin)))
-        add_file(archive, LIST, json.dumps(told, indent=1).encode())
+        for name, origin, image in zip(names, origins, reply.images, strict=True):
+            add_file(archive, name, encode_png(ImageReply(image[np.newaxis], origin)))
+        add_file(archive, LIST_NAME, json.dumps(listing, indent=1).encode())
     return stream.getvalue()
 
 
-def file_names(faces: Sequence[Mapping[str, Any]]) -> list[str]:
-    """A name for each face's file: of its seed, and if that is asked for again, with a number.
+def file_names(images: Sequence[Mapping[str, Any]]) -> list[str]:
+    """Return a file name for each image: its seed, and a number if the seed comes again.
 
     Args:
-        faces: What JSON says of each: "seed", and perhaps "share" and "mixed_with".
+        images: The metadata of each: "seed", and perhaps "share" and "mixed_with".
     """
     seen: Counter[str] = Counter()
     names = []
-    for index, face in enumerate(faces):
-        stem = stem_of(index, face)
+    for index, image in enumerate(images):
+        stem = file_stem(index, image)
         seen[stem] += 1
         names.append(f"{stem}-{seen[stem]}.png" if seen[stem] > 1 else f"{stem}.png")
     return names
 
 
-def stem_of(index: int, face: Mapping[str, Any]) -> str:
-    """What the index-th face is called: by its seed, or by its place."""
-    if face["seed"] is None:
-        return f"{'latent' if face.get('share') is None else 'frame'}{index:04d}"
-    mixed = face.get("mixed_with")
-    return f"seed{face['seed']:04d}" + ("" if mixed is None else f"-mix{mixed:04d}")
+def file_stem(index: int, image: Mapping[str, Any]) -> str:
+    """Return the name of the index-th image by its seed, or by its index if it has none."""
+    if image["seed"] is None:
+        return f"{'latent' if image.get('share') is None else 'frame'}{index:04d}"
+    mixed = image.get("mixed_with")
+    return f"seed{image['seed']:04d}" + ("" if mixed is None else f"-mix{mixed:04d}")
 
 
 def add_file(archive: zipfile.ZipFile, name: str, content: bytes) -> None:
-    """A file that says nothing of when and where it was packed."""
+    """Add a file without the time and the system it was packed on."""
     entry = zipfile.ZipInfo(name, NO_DATE)
     entry.create_system, entry.external_attr = 3, 0o644 << 16  # as on Unix, from everywhere
     archive.writestr(entry, content)
 
 
 def decode_zip(body: bytes) -> Images:
-    """The images of all PNGs in their order, which are of one size."""
-    return images_of(pngs_of_zip(body).values(), ZIP)
+    """Decode all PNGs of a zip in their order; they have one size."""
+    return decode_pngs(read_pngs(body).values(), ZIP)
 
 
-def pngs_of_zip(body: bytes) -> dict[str, bytes]:
-    """The PNGs of a zip by name; ours are stored as they are, so that nothing can swell."""
+def read_pngs(body: bytes) -> dict[str, bytes]:
+    """Return the PNGs of a zip by name; compressed files are refused, as they could expand."""
     try:
         with zipfile.ZipFile(io.BytesIO(body)) as archive:
             entries = archive.infolist()
             if any(e.compress_type != zipfile.ZIP_STORED or e.flag_bits & 1 for e in entries):
                 raise ValueError("a compressed or encrypted file")
             return {e.filename: archive.read(e) for e in entries if e.filename.endswith(".png")}
-    except Exception as cause:  # zipfile has many for bytes that are no archive
-        raise InvocationError(f"The {ZIP} answer is no readable archive.", BROKEN) from cause
+    except Exception as error:  # zipfile raises many for bytes that are not an archive
+        raise InvocationError(
+            f"The {ZIP} reply is not a readable archive.", DAMAGED_HINT
+        ) from error

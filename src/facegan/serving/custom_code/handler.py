@@ -28,8 +28,9 @@ from facegan.serving.batching.batcher import Batcher, Images
 from facegan.serving.batching.exclusive_queue import OneAtATime
 from facegan.serving.custom_code.context import OwnContext
 from facegan.serving.custom_code.script import OwnCode
-from facegan.serving.custom_code.values import as_faces, as_request, favourite, reply_of
+from facegan.serving.custom_code.values import as_faces, as_request, reply_of
 from facegan.serving.handler import FaceHandler, Patience
+from facegan.serving.http.negotiation import preferred_type
 from facegan.serving.telemetry import request_id
 from facegan.synthesis import LatentBatch, Synthesizer
 from facegan.wire import CSV, JSON, GenerateRequest, bare_type
@@ -115,7 +116,7 @@ class OwnHandler:
         """The content type of the reply: negotiated where we write it, else the caller's wish."""
         if self.own.output_fn is None:
             return self.ours.reply_type(accept)
-        return favourite(accept, self.ours.default_accept)
+        return preferred_type(accept, self.ours.default_accept)
 
     def check(self, request: GenerateRequest, model: Synthesizer, reply_type: str) -> None:
         """Refuse what is too large before it is drawn."""

@@ -1,6 +1,5 @@
 """What an owner's functions may return, and what becomes of it where ours come next."""
 
-from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -10,7 +9,6 @@ from facegan.errors import OwnCodeError
 from facegan.serving.handler import Faces
 from facegan.synthesis import Synthesizer
 from facegan.wire import GenerateRequest, Provenance
-from facegan.wire.negotiation import parse_range
 
 
 def as_request(data: Any) -> GenerateRequest:
@@ -90,13 +88,3 @@ def reply_of(result: Any, accept: str) -> tuple[bytes, str]:
     if not isinstance(content_type, str) or not content_type.isprintable():
         raise TypeError(f"output_fn returned the content type {content_type!r}")
     return bytes(body), content_type
-
-
-def favourite(accept: str | None, default: str) -> str:
-    """The type a caller likes best, bare, where it is not known which can be written."""
-    ranges: Sequence[Any] = [parse_range(part) for part in (accept or "").split(",")]
-    named = [r for r in ranges if r is not None and r.quality > 0 and "*" not in (r.main, r.sub)]
-    if not named:
-        return default
-    best = max(named, key=lambda r: r.quality)
-    return f"{best.main}/{best.sub}"

@@ -31,11 +31,11 @@ from facegan.serving.http.contract import (
     routes_of,
 )
 from facegan.serving.http.event_stream import install_event_stream
+from facegan.serving.http.negotiation import with_stream
 from facegan.serving.http.openapi import openapi_document
 from facegan.serving.http.shutdown import EXTENSION, Ending
 from facegan.serving.limits import ServingLimits
 from facegan.serving.model.served_model import Served, ServingSettings, plain_batcher, serve
-from facegan.serving.streaming import as_a_stream
 from facegan.serving.telemetry import Telemetry, install_telemetry, note, request_id
 from facegan.synthesis import Synthesizer
 from facegan.wire import PNG, REQUEST_TYPES
@@ -111,7 +111,7 @@ def create_app(
         """Draw faces. A local server is every endpoint's name."""
         return respond(served, limits, flask.request.headers.get("Accept"))
 
-    install_event_stream(app, lambda accept: respond(served, limits, as_a_stream(accept)))
+    install_event_stream(app, lambda accept: respond(served, limits, with_stream(accept)))
     return app
 
 

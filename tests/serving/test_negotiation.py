@@ -5,7 +5,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from facegan.errors import NotAcceptable
-from facegan.wire import IMAGE_CODECS, JSON, NPY, PNG, bare_type, negotiate
+from facegan.serving.http.negotiation import negotiate
+from facegan.wire import IMAGE_CODECS, JSON, NPY, PNG, bare_type
 
 OFFERED = (PNG, JSON, NPY)
 

@@ -1,4 +1,4 @@
-"""Words for wrong requests: what was seen, and the form that works."""
+"""Error messages for invalid requests: what was received, and an example that works."""
 
 import json
 from collections.abc import Mapping
@@ -7,7 +7,7 @@ from typing import Any
 from pydantic import ValidationError
 
 EXAMPLE = 'Example: {"seeds": [1, 2, 3], "truncation_psi": 1.0}'
-KINDS = {  # pydantic's types of errors → what the value must be
+KINDS = {  # pydantic's error types → what the value must be
     "list_type": "a list",
     "int_type": "a whole number",
     "int_from_float": "a whole number",
@@ -15,7 +15,7 @@ KINDS = {  # pydantic's types of errors → what the value must be
     "finite_number": "a finite number",
     "string_type": "a text",
 }
-MOST = 64  # items of a list that a hint shows
+MAX_ITEMS = 64  # of a list that a hint repeats
 FIELD_EXAMPLES = {
     "truncation_psi": 'Example: {"seeds": [1, 2, 3], "truncation_psi": 0.7}',
     "layout": 'Example: {"seeds": [1, 2, 3], "layout": "row"}',
@@ -26,11 +26,11 @@ FIELD_EXAMPLES = {
     "mix": 'Example: {"seeds": [1, 2], "mix": [7, 8, 9]}',
     "mix_layers": 'Example: {"seeds": [1, 2], "mix": [7, 8], "mix_layers": [4, 5]}',
 }
-MEANT = {  # what to write: the names that other APIs have for it
+OTHER_APIS = {  # what to write instead of a field that other APIs have
     'Wrap nothing: send {"seeds": [1, 2, 3]} itself.': "instances inputs input data body request "
     "requests payload parameters params config options kwargs signature_name dataframe_split",
-    'Images are drawn by seeds, not by words: {"seeds": [1, 2, 3]}. The classes of a conditional '
-    "model are named by classes.": "prompt prompts text texts caption query message messages "
+    'Images are generated from seeds, not from text: {"seeds": [1, 2, 3]}. "classes" selects the '
+    "classes of a conditional model.": "prompt prompts text texts caption query message messages "
     "negative_prompt",
     'There is one image per seed: {"seeds": [0, 1, 2, 3]} is four.': "n num num_images count "
     "number samples num_samples n_samples batch_size num_images_per_prompt images",
@@ -46,34 +46,34 @@ MEANT = {  # what to write: the names that other APIs have for it
     "Images have the resolution of the model; leave it out.": "size width height resolution "
     "image_size scale",
 }
-ALIASES = {name: hint for hint, names in MEANT.items() for name in names.split()}
+FIELD_ALIASES = {name: hint for hint, names in OTHER_APIS.items() for name in names.split()}
 
 
-def first_of(cause: ValidationError) -> Mapping[str, Any]:
-    """The first of pydantic's errors: where (``loc``), which (``type``), in words (``msg``)."""
-    return cause.errors(include_url=False, include_context=False)[0]
+def first_error(error: ValidationError) -> Mapping[str, Any]:
+    """Return the first of pydantic's errors: where (``loc``), which (``type``), text (``msg``)."""
+    return error.errors(include_url=False, include_context=False)[0]
 
 
-def told_of(details: Mapping[str, Any]) -> str:
-    """What a value must be and what was seen, to follow a field's name and a colon."""
-    kind = KINDS.get(details["type"])
-    must = details["msg"].replace("Input should be", "must be")
-    return f"must be {kind}, not {seen(details['input'])}" if kind else f"{must}"
+def expected_and_got(details: Mapping[str, Any]) -> str:
+    """Return what a value must be and what it is, to follow a field's name and a colon."""
+    if kind := KINDS.get(details["type"]):
+        return f"must be {kind}, not {describe(details['input'])}"
+    return str(details["msg"]).replace("Input should be", "must be")
 
 
-def seen(value: Any) -> str:
-    """A value of a request in a few words."""
+def describe(value: Any) -> str:
+    """Describe a value of a request in a few words."""
     match value:
         case None:
             return "null"
         case bool():
             return json.dumps(value)
-        case int() if abs(value) >= 2**64:  # to print one may take long
+        case int() if abs(value) >= 2**64:  # printing it may take long
             return "a huge number"
         case int() | float():
-            return f"the number {shortened(repr(value))}"
+            return f"the number {shorten(repr(value))}"
         case str():
-            return f"the text {shortened(value)!a}"
+            return f"the text {shorten(value)!a}"
         case list() | tuple():
             return f"a list of {len(value)}"
         case dict():
@@ -81,8 +81,8 @@ def seen(value: Any) -> str:
     return f"a {type(value).__name__}"
 
 
-def written_right(field: str, value: Any) -> str:
-    """How a value that was given in another form is written; empty where that cannot be known."""
+def suggest_value(field: str, value: Any) -> str:
+    """Return a hint that repeats a value in the form its field needs; "" if that is unclear."""
     if field not in ("seeds", "mix", "mix_layers"):
         number = as_number(value)
         if field in FIELD_EXAMPLES and isinstance(value, str) and number is not None:
@@ -90,15 +90,15 @@ def written_right(field: str, value: Any) -> str:
         return ""
     if isinstance(value, dict):
         return ""
-    numbers = [as_number(it) for it in (value if isinstance(value, list) else [value])[:MOST]]
+    numbers = [as_number(it) for it in (value if isinstance(value, list) else [value])[:MAX_ITEMS]]
     if not numbers or not all(type(it) is int and it >= 0 for it in numbers):
         return ""
     start = "" if field == "seeds" else '"seeds": [1, 2], '
-    return shortened(f'Write {{{start}"{field}": {numbers}', 200) + "}."
+    return shorten(f'Write {{{start}"{field}": {numbers}', 200) + "}."
 
 
 def as_number(value: Any) -> int | float | None:
-    """A number, also of a text that is one; a whole one as an int. None for anything else."""
+    """Return a number, or a text that is one, as int if it is whole; None for anything else."""
     if isinstance(value, bool):
         return None
     try:
@@ -109,14 +109,14 @@ def as_number(value: Any) -> int | float | None:
 
 
 def hint_for_body(value: Any) -> str:
-    """What to send where the body is JSON, but no object."""
+    """Return what to send instead of a JSON body that is not an object."""
     if isinstance(value, list) and value and all(isinstance(it, list) for it in value):
         return 'Write {"latents": [[0.3, -1.2, …], …]}.'
     if isinstance(value, list) and value and all(isinstance(it, dict) for it in value):
         return "Send one request; several go as application/jsonlines, one per line."
-    return written_right("seeds", value) or EXAMPLE
+    return suggest_value("seeds", value) or EXAMPLE
 
 
-def shortened(name: str, most: int = 40) -> str:
-    """A stranger's text, cut so that an answer stays readable."""
-    return name if len(name) <= most else name[:most] + "…"
+def shorten(text: str, length: int = 40) -> str:
+    """Cut a caller's text so that an error stays readable."""
+    return text if len(text) <= length else text[:length] + "…"

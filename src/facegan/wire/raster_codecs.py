@@ -1,0 +1,58 @@
+"""uint8 images ⇄ one PNG, JPEG or WebP of them all; a WebP may be an animation."""
+
+from typing import Any
+
+import numpy as np
+from PIL import Image, ImageSequence
+
+from facegan import pictures
+from facegan.errors import InvocationError
+from facegan.pictures import montage
+from facegan.wire.content_types import WEBP
+from facegan.wire.image_reply import DAMAGED_HINT, FRAME_MS, QUALITY, ImageReply, Images
+from facegan.wire.provenance import open_raster
+
+
+def encode_png(reply: ImageReply) -> bytes:
+    """Encode a grid of all images, losslessly."""
+    return pictures.encode_png(montage(reply.images, reply.columns), reply.provenance.facts())
+
+
+def encode_jpeg(reply: ImageReply) -> bytes:
+    """Encode a grid of all images."""
+    grid = montage(reply.images, reply.columns)
+    return pictures.encode_jpeg(grid, reply.provenance.facts(), reply.quality or QUALITY)
+
+
+def encode_webp(reply: ImageReply) -> bytes:
+    """Encode a grid of all images, or an animation, which is lossless by default."""
+    facts = reply.provenance.facts()
+    if reply.layout == "animation":
+        milliseconds = reply.frame_ms or FRAME_MS
+        return pictures.encode_animation(reply.images, milliseconds, facts, reply.quality)
+    grid = montage(reply.images, reply.columns)
+    return pictures.encode_webp(grid, facts, reply.quality or QUALITY)
+
+
+def decode_png(body: bytes) -> Images:
+    """Decode the whole image as (1, H, W, 3)."""
+    return to_pixels(open_raster(body, ("PNG",)))[np.newaxis]
+
+
+def decode_jpeg(body: bytes) -> Images:
+    """Decode the whole image as (1, H, W, 3)."""
+    return to_pixels(open_raster(body, ("JPEG",)))[np.newaxis]
+
+
+def decode_webp(body: bytes) -> Images:
+    """Decode the whole image as (1, H, W, 3); every frame of an animation as (N, H, W, 3)."""
+    opened = open_raster(body, ("WEBP",))
+    try:
+        return np.stack([to_pixels(frame) for frame in ImageSequence.Iterator(opened)])
+    except Exception as error:  # Pillow decodes the later frames only now
+        raise InvocationError(f"The {WEBP} reply breaks off.", DAMAGED_HINT) from error
+
+
+def to_pixels(image: Image.Image) -> np.ndarray[Any, np.dtype[np.uint8]]:
+    """Return pixels (H, W, 3)."""
+    return np.asarray(image.convert("RGB"))
