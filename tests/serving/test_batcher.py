@@ -12,9 +12,10 @@ from hypothesis import strategies as st
 
 from facegan.errors import DeadlineMissed, Draining, Overloaded
 from facegan.serving.batching.batcher import Batcher
+from facegan.serving.batching.deadline import Deadline
 from facegan.synthesis import LatentBatch
 
-NEVER = float("inf")
+NEVER = Deadline()
 
 
 def batch_of(*values: int, psi: float = 1.0) -> LatentBatch:
@@ -46,7 +47,7 @@ def painter() -> Painter:
 
 @pytest.fixture
 def batcher(painter: Painter) -> Iterator[Batcher]:
-    made = Batcher(painter, most=4, max_images=12, max_jobs=6)
+    made = Batcher(painter, max_batch_size=4, max_images=12, max_requests=6)
     yield made
     painter.gate.set()
     assert made.close(10)
@@ -165,7 +166,7 @@ def test_a_caller_past_its_deadline_is_let_go_and_not_drawn_for(
         first = pool.submit(batcher.draw, batch_of(1), NEVER)
         until(lambda: len(painter.batches) == 1)
         with pytest.raises(DeadlineMissed):
-            batcher.draw(batch_of(2), time.monotonic() + 0.05)
+            batcher.draw(batch_of(2), Deadline(time.monotonic() + 0.05))
         assert batcher.waiting == 0
         painter.gate.set()
         first.result()
@@ -178,7 +179,7 @@ def test_nothing_is_drawn_for_who_hung_up(batcher: Batcher, painter: Painter) ->
     with ThreadPoolExecutor(8) as pool:
         pool.submit(batcher.draw, batch_of(1), NEVER)
         until(lambda: len(painter.batches) == 1)
-        gone = pool.submit(batcher.draw, batch_of(2), NEVER, lambda: there[0])
+        gone = pool.submit(batcher.draw, batch_of(2), Deadline(is_connected=lambda: there[0]))
         until(lambda: batcher.waiting == 1)
         there[0] = False
         painter.gate.set()
@@ -202,7 +203,7 @@ def test_one_wish_that_fails_harms_no_other_of_its_batch(
 
 
 def test_closing_draws_what_was_accepted_and_takes_nothing_more(painter: Painter) -> None:
-    batcher = Batcher(painter, most=1)
+    batcher = Batcher(painter, max_batch_size=1)
     painter.gate.clear()
     with ThreadPoolExecutor(8) as pool:
         accepted = [pool.submit(batcher.draw, batch_of(n), NEVER) for n in range(5)]
@@ -232,7 +233,7 @@ def test_a_stuck_batch_is_noticed(
 @settings(max_examples=20, deadline=None)
 @given(st.lists(st.integers(1, 9), min_size=1, max_size=12))
 def test_whoever_comes_gets_their_own_images_in_order(counts: list[int]) -> None:
-    batcher = Batcher(Painter(), most=4)
+    batcher = Batcher(Painter(), max_batch_size=4)
     wishes = [[20 * who + index + 14 for index in range(n)] for who, n in enumerate(counts)]
     with ThreadPoolExecutor(len(counts)) as pool:
         answers = pool.map(lambda wish: batcher.draw(batch_of(*wish), NEVER), wishes)

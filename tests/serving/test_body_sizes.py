@@ -10,8 +10,8 @@ import pytest
 from werkzeug.test import TestResponse
 
 from facegan.errors import Overloaded, RequestTooLarge
+from facegan.serving.batching.deadline import Deadline
 from facegan.serving.batching.exclusive_queue import LARGE_BYTES, MAX_PARSING, parsing
-from facegan.serving.handler import Patience
 from facegan.serving.limits import PLAIN_BYTES, ServingLimits
 from facegan.wire import CSV, JSON, JSON_LINES, NPY, json_lines, request_codecs
 from facegan.wire.npy import write_npy
@@ -90,7 +90,7 @@ def test_large_bodies_are_parsed_one_at_a_time_and_few_wait() -> None:
     def parse() -> None:
         nonlocal inside, most, refused
         try:
-            with parsing(LARGE_BYTES, Patience(time.monotonic() + 20)):
+            with parsing(LARGE_BYTES, Deadline(time.monotonic() + 20)):
                 with lock:
                     inside += 1
                     most = max(most, inside)
@@ -107,7 +107,7 @@ def test_large_bodies_are_parsed_one_at_a_time_and_few_wait() -> None:
     callers = [threading.Thread(target=parse) for _ in range(MAX_PARSING + 4)]
     for caller in callers:
         caller.start()
-    with parsing(LARGE_BYTES - 1, Patience(time.monotonic())):
+    with parsing(LARGE_BYTES - 1, Deadline(time.monotonic())):
         pass  # a small one waits for nobody
     for caller in callers:
         caller.join()

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from real_server import PING, Server, request, running
 
-from facegan.serving.http.buffered_socket import GatheringSocket
+from facegan.serving.http.buffered_socket import BufferedSocket
 
 MANY = json.dumps({"seeds": list(range(64))}).encode()
 REPLY = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
@@ -21,12 +21,12 @@ def server(model_dir: Path) -> Iterator[Server]:
 
 
 @pytest.fixture
-def pair() -> Iterator[tuple[GatheringSocket, socket.socket]]:
+def pair() -> Iterator[tuple[BufferedSocket, socket.socket]]:
     """A connection over TCP: the server's end, and the caller's."""
     with socket.create_server(("127.0.0.1", 0)) as listener:
         caller = socket.create_connection(listener.getsockname(), timeout=5)
         accepted, _ = listener.accept()
-        ours = GatheringSocket(accepted, 5, lambda _: pytest.fail("no head is parsed"))
+        ours = BufferedSocket(accepted, 5, lambda _: pytest.fail("no head is parsed"))
         ours.setblocking(True)
         with ours, caller:
             yield ours, caller
@@ -49,7 +49,7 @@ def test_pings_and_chunks_of_half_closed_callers_are_answered(server: Server) ->
 
 
 def test_an_open_caller_is_there_and_gets_nothing_ahead(
-    pair: tuple[GatheringSocket, socket.socket],
+    pair: tuple[BufferedSocket, socket.socket],
 ) -> None:
     ours, caller = pair
     assert ours.is_open() and ours.is_open()
@@ -60,7 +60,7 @@ def test_an_open_caller_is_there_and_gets_nothing_ahead(
 
 
 def test_a_half_closed_caller_is_there_and_its_reply_is_whole(
-    pair: tuple[GatheringSocket, socket.socket],
+    pair: tuple[BufferedSocket, socket.socket],
 ) -> None:
     """Also where the head is held back, and asked again while the reply is under way."""
     ours, caller = pair
@@ -76,7 +76,7 @@ def test_a_half_closed_caller_is_there_and_its_reply_is_whole(
 
 @pytest.mark.parametrize("is_reset", [False, True])
 def test_a_caller_that_hung_up_is_gone(
-    pair: tuple[GatheringSocket, socket.socket], is_reset: bool
+    pair: tuple[BufferedSocket, socket.socket], is_reset: bool
 ) -> None:
     ours, caller = pair
     if is_reset:

@@ -9,7 +9,8 @@ import pytest
 from sagemaker_inference.transformer import Transformer
 
 from facegan.errors import ArtifactError
-from facegan.serving.handler import FaceHandler, Patience
+from facegan.serving.batching.deadline import Deadline
+from facegan.serving.handler import FaceHandler
 from facegan.synthesis import LatentBatch
 from facegan.wire import JSON, PNG, read_provenance
 
@@ -61,7 +62,7 @@ def test_the_model_draws_for_one_caller_at_a_time() -> None:
     handler, model, batch = FaceHandler(), SlowModel(), LatentBatch(np.zeros((1, 16), np.float32))
     with ThreadPoolExecutor(8) as callers:
         for _ in range(16):
-            callers.submit(handler.generate, model, batch, Patience())  # type: ignore[arg-type]
+            callers.submit(handler.generate, model, batch, Deadline())  # type: ignore[arg-type]
     assert model.most == 1
 
 

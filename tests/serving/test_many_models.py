@@ -26,7 +26,12 @@ from facegan.gans import build_gan
 from facegan.serving.http.model_routes import create_models_app
 from facegan.serving.limits import ServingLimits
 from facegan.serving.model.registry import ModelRegistry
-from facegan.serving.model.served_model import Served, ServingSettings, open_model, settings_of_many
+from facegan.serving.model.served_model import (
+    ServedModel,
+    ServingSettings,
+    open_model,
+    settings_of_many,
+)
 from facegan.synthesis import LatentBatch, MemoryEstimate, Synthesizer
 from facegan.wire import JSON, JSON_LINES, NPY, decode_images
 
@@ -84,7 +89,7 @@ def start(models_dir: Path) -> Iterator[Start]:
 
     def run(
         budget: int = PLENTY,
-        open_one: Callable[[Path], Served] | None = None,
+        open_one: Callable[[Path], ServedModel] | None = None,
         **options: object,
     ) -> Endpoint:
         limits = ServingLimits()
@@ -148,7 +153,7 @@ def test_two_loads_of_one_name_make_one_model(start: Start) -> None:
     both_came = threading.Event()
     opened: list[Path] = []
 
-    def open_slowly(folder: Path) -> Served:
+    def open_slowly(folder: Path) -> ServedModel:
         opened.append(folder)
         both_came.wait(30)
         return open_model(folder, ServingSettings())
@@ -167,7 +172,7 @@ def test_others_answer_while_one_is_loaded(start: Start) -> None:
     """Models, the list and /ping."""
     began, may_go_on = threading.Event(), threading.Event()
 
-    def open_slowly(folder: Path) -> Served:
+    def open_slowly(folder: Path) -> ServedModel:
         if folder.parent.name == "b":
             began.set()
             may_go_on.wait(30)
@@ -241,10 +246,10 @@ def test_who_draws_when_a_model_is_unloaded_finishes(
 def test_a_user_who_outlasts_an_unload_closes_the_model(endpoint: Endpoint) -> None:
     """Unloading waits for so long, and no longer; the last to leave closes."""
     endpoint.load("a")
-    with endpoint.registry.lend("a") as loaded:
+    with endpoint.registry.acquire("a") as served:
         assert endpoint.registry.unload("a", seconds=0.01) is False
-        assert loaded.served.is_healthy and len(endpoint.registry.leaving) == 1
-    assert loaded.served.is_closing and endpoint.registry.leaving == []
+        assert served.is_healthy and len(endpoint.registry.leaving) == 1
+    assert served.is_closing and endpoint.registry.leaving == []
 
 
 def test_models_past_the_budget_are_507(start: Start) -> None:
@@ -280,7 +285,7 @@ def test_a_model_in_use_is_not_evicted(start: Start) -> None:
     for name in ("busy", "idle"):
         endpoint.load(name)
     endpoint.registry.size_of = lambda _: MemoryEstimate(200, 1)
-    with endpoint.registry.lend("busy"):
+    with endpoint.registry.acquire("busy"):
         refused(endpoint.load("large"), 507)
     assert endpoint.names == ["busy", "idle"]
 
@@ -291,7 +296,7 @@ def test_a_model_in_use_is_not_evicted(start: Start) -> None:
 def test_memory_that_runs_out_is_507(start: Start, error: Exception) -> None:
     """While a model is loaded, and while it draws; the name is free again."""
 
-    def fail(*_: object) -> Served:
+    def fail(*_: object) -> ServedModel:
         raise error
 
     endpoint = start(open_one=fail)
@@ -434,7 +439,7 @@ def test_a_load_that_takes_too_long_is_given_up(start: Start) -> None:
     """503 in time; others answer meanwhile; its memory counts until its thread ends."""
     may_end, closed = threading.Event(), threading.Event()
 
-    def open_late(folder: Path) -> Served:
+    def open_late(folder: Path) -> ServedModel:
         served = open_model(folder, ServingSettings())
         if folder.parent.name == "b":
             may_end.wait(30)
@@ -469,7 +474,7 @@ def test_a_load_that_fails_late_leaves_nothing(start: Start) -> None:
     """Its error has no one left to go to."""
     may_end = threading.Event()
 
-    def fail_late(folder: Path) -> Served:
+    def fail_late(folder: Path) -> ServedModel:
         may_end.wait(30)
         raise RuntimeError("much too late")
 
@@ -494,7 +499,7 @@ def test_a_server_that_ends_is_not_well_and_loads_nothing(endpoint: Endpoint) ->
 def test_until_the_models_are_let_go_those_that_are_loaded_answer(endpoint: Endpoint) -> None:
     """SIGTERM: what the worker accepted still comes; /ping says 503 already."""
     endpoint.load("a")
-    endpoint.app.extensions["facegan.ending"].begin()
+    endpoint.app.extensions["facegan.shutdown"].begin()
     assert endpoint.get("/ping").status_code == 503
     refused(endpoint.load("b"), 503)
     assert endpoint.invoke("a").status_code == 200
@@ -528,7 +533,7 @@ def test_models_take_turns(models_dir: Path, monkeypatch: pytest.MonkeyPatch) ->
     served = [open_model(models_dir / name / "model", many) for name in "ab"]
     for one in served:
         assert one.batcher is not None
-        one.batcher.most = 1
+        one.batcher.max_batch_size = 1
     order.clear()
     body = json.dumps({"seeds": [0] * 12}).encode()
     with ThreadPoolExecutor(2) as callers:
@@ -569,7 +574,7 @@ def test_so_many_requests_of_all_models_and_no_more(start: Start) -> None:
     endpoint = start(max_users=1)
     for name in "ab":
         endpoint.load(name)
-    with endpoint.registry.lend("a"):
+    with endpoint.registry.acquire("a"):
         reply = endpoint.invoke("b")
         assert refused(reply, 429)["error"] == "Overloaded" and reply.headers["Retry-After"]
     assert endpoint.invoke("b").status_code == 200

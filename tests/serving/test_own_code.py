@@ -19,7 +19,7 @@ from facegan.artifact import load_artifact
 from facegan.errors import OwnCodeError
 from facegan.serving import create_app
 from facegan.serving.limits import ServingLimits
-from facegan.serving.model.served_model import Served, ServingSettings, open_model
+from facegan.serving.model.served_model import ServedModel, ServingSettings, open_model
 from facegan.synthesis import Synthesizer
 from facegan.wire import JSON, NPY, PNG, decode_images, read_provenance
 
@@ -54,7 +54,7 @@ def write(model_dir: Path, tmp_path: Path) -> Iterator[Write]:
 @pytest.fixture
 def serve(write: Write) -> Iterator[Serve]:
     """A client of a model with such code."""
-    opened: list[Served] = []
+    opened: list[ServedModel] = []
 
     def run(code: str, **options: object) -> FlaskClient:
         limits = options.pop("limits", ServingLimits())

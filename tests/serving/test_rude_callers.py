@@ -20,7 +20,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from real_server import ONE, PING, Reply, Server, read_reply, refused, request, running
 
-from facegan.serving.http.worker import PatientWorker
+from facegan.serving.http.worker import BufferedWorker
 
 MANY = 100  # callers at once; the server has 8 threads
 
@@ -321,7 +321,7 @@ def test_no_bytes_on_a_socket_are_a_fault_of_ours(
 
 def test_a_signal_in_the_midst_of_handing_over_ends_the_worker() -> None:
     """The code it interrupts holds the pool's lock; gthread waited for it, for ever."""
-    worker = PatientWorker.__new__(PatientWorker)
+    worker = BufferedWorker.__new__(BufferedWorker)
     worker.tpool = ThreadPoolExecutor(1)
     worker.cfg = SimpleNamespace(worker_int=lambda _: None)
     ended = threading.Event()

@@ -6,12 +6,12 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from facegan.serving.batching.serial_executor import Turns
+from facegan.serving.batching.serial_executor import SerialExecutor
 
 
 def test_functions_run_one_at_a_time_in_order() -> None:
     """A model that always has work waits for the others' batches."""
-    turns, order = Turns(), []
+    turns, order = SerialExecutor(), []
     first_runs, may_go_on = threading.Event(), threading.Event()
 
     def compute(name: str) -> str:
@@ -21,7 +21,7 @@ def test_functions_run_one_at_a_time_in_order() -> None:
         order.append(name)
         return name.upper()
 
-    take = turns.taking(compute)
+    take = turns.serialize(compute)
     with ThreadPoolExecutor(3) as callers:
         answers = [callers.submit(take, "a")]
         assert first_runs.wait(30)
@@ -36,7 +36,7 @@ def test_functions_run_one_at_a_time_in_order() -> None:
 
 def test_an_error_goes_to_whom_it_belongs() -> None:
     """And the next turn is taken as ever."""
-    turns = Turns()
+    turns = SerialExecutor()
     with pytest.raises(ZeroDivisionError):
-        turns.taking(lambda x: 1 // x)(0)
-    assert turns.taking(lambda x: 1 // x)(1) == 1
+        turns.serialize(lambda x: 1 // x)(0)
+    assert turns.serialize(lambda x: 1 // x)(1) == 1

@@ -17,7 +17,7 @@ from gunicorn.config import Config
 from hypothesis import given
 from hypothesis import strategies as st
 
-from facegan.serving.http.buffered_socket import GatheringSocket
+from facegan.serving.http.buffered_socket import BufferedSocket
 from facegan.serving.http.gunicorn_settings import gunicorn_settings
 from facegan.serving.http.head import headers_of, parse_head
 from facegan.serving.http.refusals import (
@@ -29,7 +29,7 @@ from facegan.serving.http.refusals import (
     Refused,
     encode_refusal,
 )
-from facegan.serving.http.worker import PatientWorker
+from facegan.serving.http.worker import BufferedWorker
 from facegan.serving.telemetry import install_telemetry
 from facegan.serving.telemetry.logs import REQUEST_ID, REQUESTS, JsonFormatter
 
@@ -42,7 +42,7 @@ HEAD = "POST /invocations HTTP/1.1\r\nHost: x\r\n{}\r\nContent-Length: 0\r\n\r\n
 class Connection:
     """What the worker knows of a caller."""
 
-    sock: GatheringSocket
+    sock: BufferedSocket
 
 
 class Caught(logging.Handler):
@@ -83,9 +83,9 @@ def head_of(data: bytes) -> Any:
     return parse_head(data, SETTINGS, ("127.0.0.1", 1))
 
 
-def worker_of_an_app() -> PatientWorker:
+def worker_of_an_app() -> BufferedWorker:
     """A worker that has loaded an app, without gunicorn around it."""
-    worker = PatientWorker.__new__(PatientWorker)
+    worker = BufferedWorker.__new__(BufferedWorker)
     worker.telemetry = install_telemetry(flask.Flask("x"))
     worker.waiting, worker.alive, worker.cfg = {}, True, SETTINGS
     worker.log = logging.getLogger("test")
@@ -96,7 +96,7 @@ def worker_of_an_app() -> PatientWorker:
 def reply_to(head: bytes, refusal: Refusal) -> str:
     """What a caller with a request's head gets when it is refused."""
     ours, theirs = socket.socketpair()
-    with theirs, GatheringSocket(ours, 1.0, head_of) as sock:
+    with theirs, BufferedSocket(ours, 1.0, head_of) as sock:
         sock.setblocking(False)
         theirs.sendall(head)
         sock.gather(1000)
@@ -141,7 +141,7 @@ def test_a_request_that_fails_outside_the_app_is_500_and_named(caught: Caught) -
     worker = worker_of_an_app()
     worker.wsgi = lambda environ, start_response: 1 / 0
     worker.nr, worker.max_requests, worker.keepalived_conns, worker.max_keepalived = 0, 9, [], 9
-    with theirs, GatheringSocket(ours, 1.0, head_of) as sock:
+    with theirs, BufferedSocket(ours, 1.0, head_of) as sock:
         sock.setblocking(False)
         theirs.sendall(HEAD.format("X-Request-Id: a7").encode())
         assert sock.gather(1000)
@@ -192,7 +192,7 @@ def test_chunks_come_to_the_body_they_were_made_of(
     head = b"POST / HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n"
     data = b"".join([head, *chunks, b"0", ends[-1], b"\r\nX: y\r\n\r\n"])
     ours, theirs = socket.socketpair()
-    with theirs, GatheringSocket(ours, 1.0, head_of) as sock:
+    with theirs, BufferedSocket(ours, 1.0, head_of) as sock:
         sock.setblocking(False)
         sent = is_whole = 0
         for cut in itertools.cycle(cuts):

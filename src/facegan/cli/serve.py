@@ -193,9 +193,9 @@ def check_model(source: Path, own_code: bool) -> str:
 
     if (source / OWN_CODE).is_file():
         if not own_code:
-            from facegan.serving.custom_code.script import find_own_code
+            from facegan.serving.custom_code.script import load_script
 
-            find_own_code(source, is_allowed=False, is_private=False)  # raises
+            load_script(source, is_allowed=False, is_private=False)  # raises
         return f"a model by its own {OWN_CODE}"
     card = read_card(source)
     if archive := archive_of(source):

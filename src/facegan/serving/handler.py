@@ -9,13 +9,13 @@ compares content types letter by letter, loads the model in the first request wi
 hands all requests the context of the first.
 """
 
-import math
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
 from facegan.errors import ConfigError
+from facegan.serving.batching.deadline import Deadline
 from facegan.serving.batching.exclusive_queue import parsing
 from facegan.serving.http.negotiation import negotiate
 from facegan.serving.limits import MAX_LATENT_DIM, ServingLimits
@@ -73,15 +73,7 @@ def provenance_of(request: GenerateRequest, model: Synthesizer, batch: LatentBat
     return Provenance.of_request(request, model.card, classes, batch.mixed_layers)
 
 
-@dataclass(frozen=True)
-class Patience:
-    """How long a caller waits, by ``time.monotonic()``, and whether it still does."""
-
-    deadline: float = math.inf
-    is_wanted: Callable[[], bool] = lambda: True
-
-
-Generate = Callable[[Synthesizer, LatentBatch, Patience], Images]
+Generate = Callable[[Synthesizer, LatentBatch, Deadline], Images]
 
 
 class FaceHandler:
@@ -135,7 +127,7 @@ class FaceHandler:
         self.limits.check_body(body, content_type, *size_of(model))
 
     def read(
-        self, body: bytes, content_type: str, model: object, patience: Patience
+        self, body: bytes, content_type: str, model: object, deadline: Deadline
     ) -> GenerateRequest:
         """Read a request as :meth:`default_input_fn`: checked by size first, large ones in turn.
 
@@ -144,23 +136,23 @@ class FaceHandler:
             ServingUnavailable: too many large bodies wait to be parsed.
         """
         self.check_size(body, content_type, model)
-        with parsing(len(body), patience):
+        with parsing(len(body), deadline):
             return self.default_input_fn(body, content_type)
 
     def default_predict_fn(
         self, data: GenerateRequest, model: Synthesizer, context: object = None
     ) -> Faces:
-        """Draw what a request asks for; the context may be the caller's :class:`Patience`.
+        """Draw what a request asks for; the context may be the caller's :class:`Deadline`.
 
         Raises:
             RequestError: it does not fit the model.
             ServingUnavailable: the model is too busy to draw it in time.
         """
-        patience = context if isinstance(context, Patience) else Patience()
+        deadline = context if isinstance(context, Deadline) else Deadline()
         batch = batch_for(data, model)
-        return Faces(self.generate(model, batch, patience), data, provenance_of(data, model, batch))
+        return Faces(self.generate(model, batch, deadline), data, provenance_of(data, model, batch))
 
-    def generate_alone(self, model: Synthesizer, batch: LatentBatch, patience: Patience) -> Images:
+    def generate_alone(self, model: Synthesizer, batch: LatentBatch, deadline: Deadline) -> Images:
         """Draw for one caller at a time, as torch uses all cores for each."""
         with self.lock:
             return model.generate_batch(batch)
@@ -203,7 +195,7 @@ class FaceHandler:
         body: bytes,
         content_type: str,
         accept: str | None,
-        patience: Patience | None = None,
+        deadline: Deadline | None = None,
     ) -> tuple[bytes, str]:
         """One request from end to end, everything refused as early as it can be.
 
@@ -212,7 +204,7 @@ class FaceHandler:
             body: The request's body.
             content_type: Its Content-Type header, parameters and all.
             accept: Its Accept header, or None.
-            patience: How long the caller waits; None is for ever.
+            deadline: How long the caller waits; None is for ever.
 
         Returns:
             The reply's body and its content type.
@@ -222,10 +214,10 @@ class FaceHandler:
             ServingUnavailable: the model is too busy to draw it in time.
         """
         reply_type = self.reply_type(accept)
-        request = self.read(body, content_type, model, patience or Patience())
+        request = self.read(body, content_type, model, deadline or Deadline())
         note(images=request.count, bytes_in=len(body))
         self.check(request, reply_type, model)
-        faces = self.default_predict_fn(request, model, patience)
+        faces = self.default_predict_fn(request, model, deadline)
         return self.default_output_fn(faces, reply_type)
 
 

@@ -5,7 +5,7 @@ from pathlib import Path
 import flask
 
 from facegan.environment import ServingEnvironment
-from facegan.serving.custom_code.script import has_own_code
+from facegan.serving.custom_code.script import has_script
 from facegan.serving.http.app import create_app
 from facegan.serving.http.model_routes import create_models_app
 from facegan.serving.limits import ServingLimits
@@ -60,4 +60,4 @@ def registry_of(here: ServingEnvironment, settings: ServingSettings) -> ModelReg
 
 def load_seconds(here: ServingEnvironment, model_dir: Path) -> float | None:
     """How long a model may take to load; its owner's code takes as long as it takes."""
-    return None if has_own_code(model_dir) else float(here.load_seconds)
+    return None if has_script(model_dir) else float(here.load_seconds)

@@ -11,8 +11,9 @@ import logging
 from collections.abc import Callable, Iterable, Iterator, Sequence
 
 from facegan.errors import FaceGANError, RequestError, RequestTooLarge
+from facegan.serving.batching.deadline import Deadline
 from facegan.serving.batching.exclusive_queue import parsing
-from facegan.serving.handler import FaceHandler, Patience, batch_for, provenance_of, size_of
+from facegan.serving.handler import FaceHandler, batch_for, provenance_of, size_of
 from facegan.serving.http.negotiation import accepts_stream, negotiate
 from facegan.serving.limits import ServingLimits
 from facegan.serving.telemetry import note
@@ -46,7 +47,7 @@ def answer(
     body: bytes,
     content_type: str,
     accept: str | None,
-    patience: Patience,
+    deadline: Deadline,
     request_id: str = "",
 ) -> tuple[bytes | Iterator[bytes], str]:
     """One body from end to end: as :meth:`FaceHandler.answer`, and in lines where they are asked.
@@ -57,7 +58,7 @@ def answer(
         body: The request's body; many requests if its type is JSON Lines.
         content_type: Its Content-Type header.
         accept: Its Accept header, or None.
-        patience: How long the caller waits.
+        deadline: How long the caller waits.
         request_id: Ties a fault in mid-stream to the log.
 
     Returns:
@@ -68,17 +69,17 @@ def answer(
     """
 
     def draw(batch: LatentBatch) -> Images:
-        return handler.generate(model, batch, patience)
+        return handler.generate(model, batch, deadline)
 
     body, content_type = as_utf8(body, content_type), bare_type(content_type)
     if content_type == JSON_LINES:
         negotiate(accept, (JSON_LINES,), JSON_LINES)
         note(bytes_in=len(body))
         handler.check_size(body, content_type, model)
-        return answer_lines(body, model, draw, handler.limits, patience), JSON_LINES
+        return answer_lines(body, model, draw, handler.limits, deadline), JSON_LINES
     if handler.reply_type(accept) != JSON_LINES:
-        return handler.answer(model, body, content_type, accept, patience)
-    request = handler.read(body, content_type, model, patience)
+        return handler.answer(model, body, content_type, accept, deadline)
+    request = handler.read(body, content_type, model, deadline)
     note(images=request.count, bytes_in=len(body))
     check_reply_type(request, JSON_LINES)
     limits = None if accepts_stream(accept) else handler.limits
@@ -195,7 +196,7 @@ def answer_lines(
     model: Synthesizer,
     draw: Draw,
     limits: ServingLimits,
-    patience: Patience | None = None,
+    deadline: Deadline | None = None,
 ) -> bytes:
     """The answers to all lines of a body, a line each, in order.
 
@@ -208,7 +209,7 @@ def answer_lines(
         ServingUnavailable: the model is too busy.
     """
     most = limits.max_request_bytes(JSON, *size_of(model))
-    with parsing(len(body), patience or Patience()):
+    with parsing(len(body), deadline or Deadline()):
         count = sum(images_of(line) for line in usable_lines(body, limits, most))
     note(images=count)
     limits.check_lines(count)

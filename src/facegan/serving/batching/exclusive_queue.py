@@ -8,20 +8,17 @@ import contextlib
 import threading
 import time
 from collections.abc import Iterator
-from typing import TYPE_CHECKING
 
 from facegan.errors import DeadlineMissed, Overloaded
 from facegan.serving.batching.batcher import STUCK_SECONDS
-
-if TYPE_CHECKING:
-    from facegan.serving.handler import Patience
+from facegan.serving.batching.deadline import Deadline
 
 LARGE_BYTES = 64 * 1024  # a smaller body is parsed within a millisecond or two
 MAX_PARSING = 8  # large bodies, with those that wait for their turn
 MAX_PAUSE_SECONDS = 0.1
 
 
-class OneAtATime:
+class ExclusiveQueue:
     """A door with a short queue before it.
 
     Args:
@@ -41,7 +38,7 @@ class OneAtATime:
         return began is None or time.monotonic() - began < STUCK_SECONDS
 
     @contextlib.contextmanager
-    def turn(self, patience: "Patience") -> Iterator[None]:
+    def turn(self, deadline: Deadline) -> Iterator[None]:
         """Be inside alone.
 
         Raises:
@@ -53,7 +50,7 @@ class OneAtATime:
                 raise Overloaded(f"The server is busy: {self.callers} requests wait.", "Ask again.")
             self.callers += 1
         try:
-            self.enter(patience)
+            self.enter(deadline)
             try:
                 yield
             finally:
@@ -63,32 +60,31 @@ class OneAtATime:
             with self.counting:
                 self.callers -= 1
 
-    def enter(self, patience: "Patience") -> None:
+    def enter(self, deadline: Deadline) -> None:
         """Wait for the door."""
-        left = min(max(0.0, patience.deadline - time.monotonic()), threading.TIMEOUT_MAX)
-        if not self.inside.acquire(timeout=left):
+        if not self.inside.acquire(timeout=deadline.seconds_left):
             raise DeadlineMissed("The request's turn did not come in time.", "Ask again.")
         self.began = time.monotonic()
-        if not patience.is_wanted():
+        if not deadline.is_connected():
             self.began = None
             self.inside.release()
             raise DeadlineMissed("The caller has hung up.")
 
 
-LARGE_BODIES = OneAtATime(MAX_PARSING)  # of all models of this process
+LARGE_BODIES = ExclusiveQueue(MAX_PARSING)  # of all models of this process
 
 
 @contextlib.contextmanager
-def parsing(size: int, patience: "Patience") -> Iterator[None]:
+def parsing(size: int, deadline: Deadline) -> Iterator[None]:
     """Parse a body of so many bytes, when its turn has come where it is large.
 
     Raises:
-        Overloaded, DeadlineMissed: as :meth:`OneAtATime.turn`.
+        Overloaded, DeadlineMissed: as :meth:`ExclusiveQueue.turn`.
     """
     if size < LARGE_BYTES:
         yield
         return
-    with LARGE_BODIES.turn(patience):
+    with LARGE_BODIES.turn(deadline):
         began = time.monotonic()
         try:
             yield

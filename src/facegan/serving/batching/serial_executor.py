@@ -15,12 +15,12 @@ A = TypeVar("A")
 B = TypeVar("B")
 
 
-class Turns:
+class SerialExecutor:
     """Runs functions of many threads one at a time, first come, first served."""
 
     def __init__(self) -> None:
         self.executor = ThreadPoolExecutor(1, thread_name_prefix="compute")
 
-    def taking(self, function: Callable[[A], B]) -> Callable[[A], B]:
+    def serialize(self, function: Callable[[A], B]) -> Callable[[A], B]:
         """The same function, run when its turn has come; the caller waits."""
         return lambda argument: self.executor.submit(function, argument).result()

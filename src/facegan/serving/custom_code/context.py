@@ -7,7 +7,7 @@ from typing import Any
 
 
 @dataclass(frozen=True)
-class OwnContext:
+class ScriptContext:
     """What is known of the model and of one request; its own for each, unlike the toolkit's.
 
     Names: multi-model-server's ``mms.context.Context``, of which sagemaker-inference hands on what

@@ -25,11 +25,12 @@ from facegan.errors import (
     first_line,
 )
 from facegan.serving.batching.batcher import Batcher, Images
-from facegan.serving.batching.exclusive_queue import OneAtATime
-from facegan.serving.custom_code.context import OwnContext
-from facegan.serving.custom_code.script import OwnCode
+from facegan.serving.batching.deadline import Deadline
+from facegan.serving.batching.exclusive_queue import ExclusiveQueue
+from facegan.serving.custom_code.context import ScriptContext
+from facegan.serving.custom_code.script import InferenceScript
 from facegan.serving.custom_code.values import as_faces, as_request, reply_of
-from facegan.serving.handler import FaceHandler, Patience
+from facegan.serving.handler import FaceHandler
 from facegan.serving.http.negotiation import preferred_type
 from facegan.serving.telemetry import request_id
 from facegan.synthesis import LatentBatch, Synthesizer
@@ -38,7 +39,7 @@ from facegan.wire import CSV, JSON, GenerateRequest, bare_type
 log = logging.getLogger(__name__)
 
 TEXTS = (JSON, CSV)  # what the toolkit decodes before it calls input_fn
-PATIENCE: ContextVar[Patience] = ContextVar("patience")  # of whom an owner's predict_fn works for
+DEADLINE: ContextVar[Deadline] = ContextVar("deadline")  # of whom an owner's predict_fn works for
 MOST_WORDS = 300  # of an owner's message that go to a caller
 
 
@@ -55,7 +56,7 @@ class OwnRefusal(FaceGANError):
         self.status = status
 
 
-class OwnHandler:
+class CustomCodeHandler:
     """The four functions, the owner's before ours; one instance serves all threads.
 
     Args:
@@ -64,9 +65,9 @@ class OwnHandler:
         model_dir: The model's folder, for the context.
     """
 
-    def __init__(self, own: OwnCode, ours: FaceHandler, model_dir: Path) -> None:
+    def __init__(self, own: InferenceScript, ours: FaceHandler, model_dir: Path) -> None:
         self.own, self.ours, self.model_dir = own, ours, model_dir
-        self.queue = OneAtATime(ours.limits.max_waiting_requests)
+        self.queue = ExclusiveQueue(ours.limits.max_waiting_requests)
 
     @property
     def is_healthy(self) -> bool:
@@ -85,7 +86,7 @@ class OwnHandler:
         body: bytes,
         content_type: str,
         accept: str | None,
-        patience: Patience | None = None,
+        deadline: Deadline | None = None,
     ) -> tuple[bytes, str]:
         """One request from end to end; see :meth:`FaceHandler.answer`.
 
@@ -96,21 +97,21 @@ class OwnHandler:
             OwnCodeError: it failed.
             ServingUnavailable: it is too busy.
         """
-        patience = patience or Patience()
+        deadline = deadline or Deadline()
         context = self.context()
         reply_type = self.reply_type(accept)  # refused before anything is done
-        data = self.read(body, bare_type(content_type), context, model, patience)
+        data = self.read(body, bare_type(content_type), context, model, deadline)
         if isinstance(model, Synthesizer) and isinstance(data, GenerateRequest):
             self.check(data, model, reply_type)
-        prediction = self.predict(data, model, patience, context)
+        prediction = self.predict(data, model, deadline, context)
         return self.write(prediction, data, model, reply_type, context)
 
-    def context(self) -> OwnContext:
+    def context(self) -> ScriptContext:
         """What is known of this request."""
         if not flask.has_request_context():
-            return OwnContext(self.model_dir)
+            return ScriptContext(self.model_dir)
         headers = {name.title(): value for name, value in flask.request.headers.items()}
-        return OwnContext(self.model_dir, headers, request_id())
+        return ScriptContext(self.model_dir, headers, request_id())
 
     def reply_type(self, accept: str | None) -> str:
         """The content type of the reply: negotiated where we write it, else the caller's wish."""
@@ -125,32 +126,32 @@ class OwnHandler:
             self.ours.check(request, reply_type, model)
 
     def read(
-        self, body: bytes, content_type: str, context: OwnContext, model: Any, patience: Patience
+        self, body: bytes, content_type: str, context: ScriptContext, model: Any, deadline: Deadline
     ) -> Any:
         """Call input_fn. What ours is to draw becomes a GenerateRequest."""
         if self.own.input_fn is None:
-            return self.ours.read(body, content_type, model, patience)
+            return self.ours.read(body, content_type, model, deadline)
         with self.guarded("input_fn"):
             data: Any = body.decode() if content_type in TEXTS else body
             data = self.own.input_fn(data, content_type, context)
         return data if self.own.predict_fn is not None else as_request(data)
 
-    def predict(self, data: Any, model: Any, patience: Patience, context: OwnContext) -> Any:
+    def predict(self, data: Any, model: Any, deadline: Deadline, context: ScriptContext) -> Any:
         """Call predict_fn: theirs when its turn has come."""
         if self.own.predict_fn is None:
-            return self.ours.default_predict_fn(data, model, patience)
-        token = PATIENCE.set(patience)
+            return self.ours.default_predict_fn(data, model, deadline)
+        token = DEADLINE.set(deadline)
         try:
             if self.own.predict_in_parallel:
                 with self.guarded("predict_fn"):
                     return self.own.predict_fn(data, model, context)
-            with self.queue.turn(patience), self.guarded("predict_fn"):
+            with self.queue.turn(deadline), self.guarded("predict_fn"):
                 return self.own.predict_fn(data, model, context)
         finally:
-            PATIENCE.reset(token)
+            DEADLINE.reset(token)
 
     def write(
-        self, prediction: Any, data: Any, model: Any, accept: str, context: OwnContext
+        self, prediction: Any, data: Any, model: Any, accept: str, context: ScriptContext
     ) -> tuple[bytes, str]:
         """Call output_fn."""
         if self.own.output_fn is None:
@@ -201,8 +202,8 @@ class BatchedSynthesizer(Synthesizer):
 
     def generate_batch(self, batch: LatentBatch) -> Images:
         """Draw a batch → uint8 images (N, H, W, 3); within the caller's deadline."""
-        patience = PATIENCE.get(Patience())
-        return self.batcher.draw(batch, patience.deadline, patience.is_wanted)
+        deadline = DEADLINE.get(Deadline())
+        return self.batcher.draw(batch, deadline)
 
 
 def refusal_of(error: BaseInferenceToolkitError) -> FaceGANError:

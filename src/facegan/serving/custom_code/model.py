@@ -6,13 +6,13 @@ from typing import Any
 
 from facegan.errors import FaceGANError, OwnCodeError
 from facegan.model_files import CARD_NAME, read_card
-from facegan.serving.custom_code.context import OwnContext
-from facegan.serving.custom_code.script import FOLDER, PROGRAM, OwnCode
+from facegan.serving.custom_code.context import ScriptContext
+from facegan.serving.custom_code.script import FOLDER, PROGRAM, InferenceScript
 from facegan.synthesis import BackendConfig, Synthesizer
 from facegan.synthesis.load import synthesizer_from_artifact
 
 
-def run_model_fn(own: OwnCode, model_dir: Path) -> Any:
+def run_model_fn(own: InferenceScript, model_dir: Path) -> Any:
     """What the owner's model_fn makes of a folder; None where there is no model_fn.
 
     Raises:
@@ -21,14 +21,14 @@ def run_model_fn(own: OwnCode, model_dir: Path) -> Any:
     if own.model_fn is None:
         return None
     with own.blamed("model_fn"):
-        made = own.model_fn(str(model_dir), OwnContext(model_dir))
+        made = own.model_fn(str(model_dir), ScriptContext(model_dir))
     if made is None:
         raise OwnCodeError(f"{FOLDER}/{PROGRAM}: model_fn returned None.", "Return the model.")
     return made
 
 
 def as_synthesizer(
-    made: Any, own: OwnCode, model_dir: Path, backend_config: BackendConfig
+    made: Any, own: InferenceScript, model_dir: Path, backend_config: BackendConfig
 ) -> Synthesizer:
     """A model that our predict_fn can draw with.
 

@@ -26,13 +26,13 @@ ARGUMENTS = {"model_fn": 1, "input_fn": 2, "predict_fn": 2, "output_fn": 2}
 # The toolkit's others. Ignored without a word, they would be missed only in production.
 UNKNOWN = ("transform_fn", "pre_model_fn", "model_warmup_fn")
 
-OwnFunction = Callable[
+ScriptFunction = Callable[
     ..., Any
 ]  # takes its arguments and then a context, whether it wants it or not
 
 
 @dataclass
-class OwnCode:
+class InferenceScript:
     """An owner's functions; None where ours is to be taken.
 
     Attributes:
@@ -43,10 +43,10 @@ class OwnCode:
     """
 
     folder: Path
-    model_fn: OwnFunction | None = None
-    input_fn: OwnFunction | None = None
-    predict_fn: OwnFunction | None = None
-    output_fn: OwnFunction | None = None
+    model_fn: ScriptFunction | None = None
+    input_fn: ScriptFunction | None = None
+    predict_fn: ScriptFunction | None = None
+    output_fn: ScriptFunction | None = None
     predict_in_parallel: bool = False
     digest: str = ""
     forget: Callable[[], None] = field(default=lambda: None)  # let go of its modules
@@ -92,12 +92,12 @@ def hint_of(error: BaseException) -> str:
     return "Mend the model's own code; the server's log holds the trace."
 
 
-def has_own_code(model_dir: Path) -> bool:
+def has_script(model_dir: Path) -> bool:
     """Tell whether a model brings code."""
     return (model_dir / FOLDER / PROGRAM).is_file()
 
 
-def find_own_code(model_dir: Path, is_allowed: bool, is_private: bool) -> OwnCode | None:
+def load_script(model_dir: Path, is_allowed: bool, is_private: bool) -> InferenceScript | None:
     """The code beside a model, imported; None where there is none.
 
     Args:
@@ -120,7 +120,7 @@ def find_own_code(model_dir: Path, is_allowed: bool, is_private: bool) -> OwnCod
         )
     if (folder / "requirements.txt").is_file():
         log.warning("%s/requirements.txt is not installed; build it into the image.", FOLDER)
-    own = OwnCode(folder)
+    own = InferenceScript(folder)
     with own.blamed("its import"):
         module = load_module(own, file, is_private)
         fill_functions(own, module)
@@ -128,7 +128,7 @@ def find_own_code(model_dir: Path, is_allowed: bool, is_private: bool) -> OwnCod
     return own
 
 
-def load_module(own: OwnCode, file: Path, is_private: bool) -> ModuleType:
+def load_module(own: InferenceScript, file: Path, is_private: bool) -> ModuleType:
     """Import the file, and remember how to let go of it."""
     imports = PrivateImports(own.folder)
     own.digest = imports.digest_of(file)
@@ -142,7 +142,7 @@ def load_module(own: OwnCode, file: Path, is_private: bool) -> ModuleType:
         raise
 
 
-def fill_functions(own: OwnCode, module: ModuleType) -> None:
+def fill_functions(own: InferenceScript, module: ModuleType) -> None:
     """Take a module's functions."""
     unknown = [name for name in UNKNOWN if hasattr(module, name)]
     if unknown:
@@ -156,12 +156,12 @@ def fill_functions(own: OwnCode, module: ModuleType) -> None:
     own.predict_in_parallel = bool(getattr(module, "PREDICT_IN_PARALLEL", False))
 
 
-def functions_of(own: OwnCode) -> list[str]:
+def functions_of(own: InferenceScript) -> list[str]:
     """The names of an owner's functions."""
     return [name for name in ARGUMENTS if getattr(own, name) is not None]
 
 
-def with_context(name: str, function: Any, count: int) -> OwnFunction:
+def with_context(name: str, function: Any, count: int) -> ScriptFunction:
     """A function that always takes a context, as the last of `count` + 1 arguments.
 
     The toolkit counts too: one argument more than it needs is the context.

@@ -21,21 +21,22 @@ from facegan.errors import (
     UnsupportedContentType,
 )
 from facegan.serving.batching.batcher import Batcher
+from facegan.serving.batching.deadline import Deadline
 from facegan.serving.custom_code.handler import OwnRefusal
-from facegan.serving.handler import OFFERED, Patience
-from facegan.serving.http.buffered_socket import GatheringSocket
+from facegan.serving.handler import OFFERED
+from facegan.serving.http.buffered_socket import BufferedSocket
 from facegan.serving.http.contract import (
-    door_of_served,
     execution_parameters,
     install_contract,
     routes_of,
+    service_info,
 )
 from facegan.serving.http.event_stream import install_event_stream
 from facegan.serving.http.negotiation import with_stream
 from facegan.serving.http.openapi import openapi_document
-from facegan.serving.http.shutdown import EXTENSION, Ending
+from facegan.serving.http.shutdown import EXTENSION, ShutdownHooks
 from facegan.serving.limits import ServingLimits
-from facegan.serving.model.served_model import Served, ServingSettings, plain_batcher, serve
+from facegan.serving.model.served_model import ServedModel, ServingSettings, plain_batcher, serve
 from facegan.serving.telemetry import Telemetry, install_telemetry, note, request_id
 from facegan.synthesis import Synthesizer
 from facegan.wire import PNG, REQUEST_TYPES
@@ -58,7 +59,7 @@ STATUS: dict[type[FaceGANError], int] = {
 
 
 def create_app(
-    model: Synthesizer | Served,
+    model: Synthesizer | ServedModel,
     *,
     limits: ServingLimits | None = None,
     default_accept: str = PNG,
@@ -84,21 +85,21 @@ def create_app(
         ConfigError: `default_accept` is not a type that can be written.
     """
     limits = limits or ServingLimits()
-    app, telemetry, ending = watched_app(limits, emf)
+    app, telemetry, shutdown = watched_app(limits, emf)
 
     def make_batcher(synthesizer: Synthesizer) -> Batcher:
         return batcher or plain_batcher(synthesizer, limits, observer=telemetry)
 
     settings = ServingSettings(limits, default_accept, make_batcher)
-    served = model if isinstance(model, Served) else serve(model, settings)
-    served.watch(telemetry)
-    telemetry.is_ready = lambda: not (ending.has_begun or served.is_closing) and served.is_healthy
-    ending.close = served.close
+    served = model if isinstance(model, ServedModel) else serve(model, settings)
+    served.observe(telemetry)
+    telemetry.is_ready = lambda: not (shutdown.has_begun or served.is_closing) and served.is_healthy
+    shutdown.close = served.close
     if served.batcher is not None:  # the worker asks before it spends a thread
         app.extensions["facegan.busy_seconds"] = served.batcher.busy_seconds
-    door = door_of_served(served)
-    parameters = execution_parameters(limits, threads, door.reads_lines)
-    install_contract(app, parameters, openapi_document(door, limits, STATUS))
+    info = service_info(served)
+    parameters = execution_parameters(limits, threads, info.reads_lines)
+    install_contract(app, parameters, openapi_document(info, limits, STATUS))
 
     @app.get("/")
     def hint() -> flask.Response:
@@ -115,7 +116,7 @@ def create_app(
     return app
 
 
-def watched_app(limits: ServingLimits, emf: bool) -> tuple[flask.Flask, Telemetry, Ending]:
+def watched_app(limits: ServingLimits, emf: bool) -> tuple[flask.Flask, Telemetry, ShutdownHooks]:
     """An app that is watched, whose every refusal has the one shape, and which answers pings.
 
     The worker finds its end in ``app.extensions``.
@@ -123,7 +124,7 @@ def watched_app(limits: ServingLimits, emf: bool) -> tuple[flask.Flask, Telemetr
     app = flask.Flask("facegan.serving", static_folder=None)
     app.config["MAX_CONTENT_LENGTH"] = limits.max_body_bytes
     telemetry = install_telemetry(app, emf=emf)
-    app.extensions[EXTENSION] = ending = Ending()
+    app.extensions[EXTENSION] = shutdown = ShutdownHooks()
     app.before_request(check_encoding)
     app.register_error_handler(FaceGANError, refuse)
     app.register_error_handler(HTTPException, refuse_http)
@@ -134,27 +135,27 @@ def watched_app(limits: ServingLimits, emf: bool) -> tuple[flask.Flask, Telemetr
         """200 while requests are answered; 503 where the model is broken, or the server ends."""
         return flask.Response(status=200 if telemetry.is_ready() else 503, mimetype="text/plain")
 
-    return app, telemetry, ending
+    return app, telemetry, shutdown
 
 
-def respond(served: Served, limits: ServingLimits, accept: str | None) -> flask.Response:
+def respond(served: ServedModel, limits: ServingLimits, accept: str | None) -> flask.Response:
     """Answer the request under way with a model."""
     body, content_type = served.answer(
         read_body(),
         flask.request.headers.get("Content-Type", ""),
         accept,
-        patience_of(flask.request.environ, limits.deadline_seconds),
+        deadline_of(flask.request.environ, limits.deadline_seconds),
         request_id(),
     )
     return flask.Response(body, content_type=content_type)
 
 
-def patience_of(environ: Mapping[str, object], seconds: float) -> Patience:
+def deadline_of(environ: Mapping[str, object], seconds: float) -> Deadline:
     """How long a caller waits from now on, and whether its connection is still there."""
     connection = environ.get("gunicorn.socket")
-    if not isinstance(connection, GatheringSocket):
-        return Patience(time.monotonic() + seconds)
-    return Patience(time.monotonic() + seconds, connection.is_open)
+    if not isinstance(connection, BufferedSocket):
+        return Deadline(time.monotonic() + seconds)
+    return Deadline(time.monotonic() + seconds, connection.is_open)
 
 
 def check_encoding() -> None:
@@ -189,7 +190,7 @@ def read_body() -> bytes:
         raise RequestError("The body could not be read to its end.", "Send it again.") from cause
 
 
-def describe(served: Served, limits: ServingLimits) -> dict[str, object]:
+def describe(served: ServedModel, limits: ServingLimits) -> dict[str, object]:
     """What is served and how to ask for it; a model of its owner's own code knows only itself."""
     synthesizer = served.synthesizer
     url = flask.request.host_url.rstrip("/")

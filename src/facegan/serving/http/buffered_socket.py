@@ -31,25 +31,25 @@ HUNG_UP = select.POLLHUP | select.POLLERR
 RESET_MS = 1  # for the reset of a closed connection to come back, from this machine or a near one
 
 
-class GatheringSocket(socket.socket):
+class BufferedSocket(socket.socket):
     """An accepted socket that first gathers a request.
 
     While it gathers it never blocks. A thread that takes it over finds the whole request in
-    memory; it gives up after ``patience_seconds`` on a caller who does not read the reply, where
+    memory; it gives up after ``write_timeout`` on a caller who does not read the reply, where
     gunicorn would wait for ever.
 
     Args:
         accepted: The socket as ``accept`` returned it; it is taken over.
-        patience_seconds: How long a thread waits for a whole write.
+        write_timeout: How long a thread waits for a whole write.
         parse: Parses a head, or raises Refused.
     """
 
     def __init__(
-        self, accepted: socket.socket, patience_seconds: float, parse: Callable[[bytes], Head]
+        self, accepted: socket.socket, write_timeout: float, parse: Callable[[bytes], Head]
     ) -> None:
         family, kind, number = accepted.family, accepted.type, accepted.proto
         super().__init__(family, kind, number, fileno=accepted.detach())
-        self.patience_seconds, self.parse = patience_seconds, parse
+        self.write_timeout, self.parse = write_timeout, parse
         self.gathered = bytearray()  # what was read, and is no part of `request` yet
         self.held: bytes | None = None  # a reply's head, empty until it is there; None: sent as is
         self.sending = threading.Lock()
@@ -77,8 +77,8 @@ class GatheringSocket(socket.socket):
         return self.request is not None or bool(self.gathered)
 
     def setblocking(self, flag: bool) -> None:
-        """Blocking, for gunicorn, means: as long as our patience lasts."""
-        self.settimeout(self.patience_seconds if flag else 0.0)
+        """Wait up to the write timeout where gunicorn would block for ever."""
+        self.settimeout(self.write_timeout if flag else 0.0)
 
     def is_open(self) -> bool:
         """Return whether the caller still waits for its reply; takes microseconds.
@@ -99,7 +99,7 @@ class GatheringSocket(socket.socket):
 
     def polled(self, events: int, milliseconds: int) -> int:
         """Return what poll says of the socket, at most so many milliseconds later."""
-        poll = select.poll()  # a socket with patience would wait, whatever its flags
+        poll = select.poll()  # a socket with a timeout would wait, whatever its flags
         poll.register(self, events)
         return sum(found for _, found in poll.poll(milliseconds))
 
@@ -120,7 +120,7 @@ class GatheringSocket(socket.socket):
         """Write all; a caller who does not read is as good as gone.
 
         Raises:
-            ConnectionResetError: it took longer than our patience.
+            ConnectionResetError: it took longer than the write timeout.
         """
         if self.held == b"":
             self.held = data

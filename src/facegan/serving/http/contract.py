@@ -5,9 +5,9 @@ from typing import Any
 
 import flask
 
-from facegan.serving.http.openapi import Door, door_of
+from facegan.serving.http.openapi import ServiceInfo, info_of_card
 from facegan.serving.limits import ServingLimits
-from facegan.serving.model.served_model import Served
+from facegan.serving.model.served_model import ServedModel
 
 Parameters = dict[str, int | str]
 MIB = 2**20
@@ -46,12 +46,12 @@ def execution_parameters(limits: ServingLimits, threads: int, reads_lines: bool)
     }
 
 
-def door_of_served(served: Served) -> Door:
+def service_info(served: ServedModel) -> ServiceInfo:
     """What is known of a model and its owner's code."""
     if served.card is not None:
-        return door_of(served.card)
+        return info_of_card(served.card)
     own, card = served.own, served.synthesizer and served.synthesizer.card
-    return Door(
+    return ServiceInfo(
         "A model with code of its own.",
         card.latent_dim if card else None,
         reads_lines=False,

@@ -30,7 +30,7 @@ def gunicorn_settings(
         # One copy of the model. torch lets other threads run while it computes, as zlib does while
         # it packs a PNG, so a second process would double the memory and fight for the same cores.
         "workers": 1,
-        "worker_class": "facegan.serving.http.worker.PatientWorker",
+        "worker_class": "facegan.serving.http.worker.BufferedWorker",
         "threads": threads,
         # Open connections; half of the files that may be open, as the model and logs need some too.
         "worker_connections": max(threads + 16, min(1000, open_files() // 2)),

@@ -27,7 +27,8 @@ from facegan.serving.http.openapi_models import openapi_of_models
 from facegan.serving.limits import ServingLimits
 from facegan.serving.model.paths import check_name
 from facegan.serving.model.registry import ModelRegistry
-from facegan.serving.model.registry_entry import Loaded
+from facegan.serving.model.registry_entry import RegistryEntry
+from facegan.serving.model.served_model import ServedModel
 from facegan.wire import JSON, bare_type
 from facegan.wire.request_codecs import unique_fields
 
@@ -55,16 +56,16 @@ def create_models_app(
         threads: Requests under way at the same time, told to batch transform jobs.
         emf: Whether to write CloudWatch's embedded metrics to the log.
     """
-    app, telemetry, ending = watched_app(limits, emf)
+    app, telemetry, shutdown = watched_app(limits, emf)
     registry.observer = telemetry
     telemetry.is_ready = lambda: not registry.is_closing and registry.is_healthy
-    ending.begin_closing, ending.close = registry.stop_loading, registry.close
+    shutdown.begin_closing, shutdown.close = registry.stop_loading, registry.close
 
     @app.get("/")
     def hint() -> flask.Response:
         """What this is, for someone who opens it in a browser."""
         what = "facegan: many models that draw faces"
-        told = {"what": what, "models": registry.tell(), "routes": routes_of(app)}
+        told = {"what": what, "models": registry.usage(), "routes": routes_of(app)}
         return flask.jsonify(told)
 
     install_models(app, registry, limits)
@@ -84,25 +85,25 @@ def install_models(app: flask.Flask, registry: ModelRegistry, limits: ServingLim
         """Load a model: 409 if the name is taken, 507 if there is no room."""
         name, url = wish_of(read_body(), flask.request.headers.get("Content-Type"))
         try:
-            loaded = registry.load(name, url)
+            entry = registry.load(name, url)
         except ArtifactError as error:
             raise RequestError(error.message, error.hint) from error
-        return flask.jsonify(told(loaded))
+        return flask.jsonify(describe(entry))
 
     @app.get("/models")
     def list_models() -> flask.Response:
         """The models that are loaded, a page at a time."""
         arguments = flask.request.args
-        models, token = registry.page(
+        entries, token = registry.page(
             page_size(arguments.get("limit", "")), arguments.get("next_page_token", "")
         )
-        answer: dict[str, Any] = {"models": [told(loaded) for loaded in models]}
+        answer: dict[str, Any] = {"models": [describe(entry) for entry in entries]}
         return flask.jsonify(answer | ({"nextPageToken": token} if token else {}))
 
     @app.get("/models/<opaque:name>")
     def get(name: str) -> flask.Response:
         """One model; 404 if it is not loaded."""
-        return flask.jsonify(told(registry.get(name)))
+        return flask.jsonify(describe(registry.get(name)))
 
     @app.delete("/models/<opaque:name>")
     def unload(name: str) -> flask.Response:
@@ -114,20 +115,20 @@ def install_models(app: flask.Flask, registry: ModelRegistry, limits: ServingLim
     def invoke(name: str) -> flask.Response:
         """As POST /invocations; 404 if the model is not loaded, 507 if its memory runs out."""
         with contextlib.ExitStack() as borrowed:
-            response = answer_within(borrowed.enter_context(registry.lend(name)), limits)
+            response = answer_within(borrowed.enter_context(registry.acquire(name)), limits)
             if response.is_streamed:  # the model is needed until the last piece is sent
                 response.call_on_close(borrowed.pop_all().close)
             return response
 
 
-def answer_within(loaded: Loaded, limits: ServingLimits) -> flask.Response:
+def answer_within(served: ServedModel, limits: ServingLimits) -> flask.Response:
     """Answer the request at hand with a model.
 
     Raises:
         MemoryExceeded: there was no memory for it.
     """
     try:
-        return respond(loaded.served, limits, flask.request.headers.get("Accept"))
+        return respond(served, limits, flask.request.headers.get("Accept"))
     except FaceGANError:
         raise
     except Exception as error:
@@ -170,6 +171,6 @@ def page_size(text: str) -> int:
     return int(text)
 
 
-def told(loaded: Loaded) -> dict[str, str]:
+def describe(entry: RegistryEntry) -> dict[str, str]:
     """A model in the contract's words."""
-    return {"modelName": loaded.name, "modelUrl": loaded.url}
+    return {"modelName": entry.name, "modelUrl": entry.url}

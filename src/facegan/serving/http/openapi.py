@@ -72,7 +72,7 @@ REQUEST_ID = {
 
 
 @dataclass(frozen=True)
-class Door:
+class ServiceInfo:
     """What is known of whoever answers requests, a model's own code included.
 
     Attributes:
@@ -97,22 +97,22 @@ class Door:
         return self.reads and self.writes and self.reads_lines and not self.may_differ
 
 
-def door_of(card: ModelCard) -> Door:
-    """The door of a model of ours."""
+def info_of_card(card: ModelCard) -> ServiceInfo:
+    """The info of a model of ours."""
     told = f"A {card.family} that draws faces of {card.resolution} x {card.resolution} pixels."
-    return Door(told, card.latent_dim)
+    return ServiceInfo(told, card.latent_dim)
 
 
-def openapi_document(door: Door, limits: ServingLimits, statuses: Statuses) -> Json:
+def openapi_document(info: ServiceInfo, limits: ServingLimits, statuses: Statuses) -> Json:
     """The document of a server of one model (spec.openapis.org/oas/v3.1.0).
 
     Args:
-        door: Who answers.
+        info: Who answers.
         limits: What one request may cost.
         statuses: The table from error class to status.
     """
-    paths = {"/invocations": {"post": invocations(door, limits, statuses)}}
-    return document(door.told, paths, statuses)
+    paths = {"/invocations": {"post": invocations(info, limits, statuses)}}
+    return document(info.told, paths, statuses)
 
 
 def document(
@@ -179,7 +179,7 @@ def ping(statuses: Statuses) -> Json:
     return {"summary": "Whether requests are answered.", "responses": replies}
 
 
-def invocations(door: Door, limits: ServingLimits, statuses: Statuses) -> Json:
+def invocations(info: ServiceInfo, limits: ServingLimits, statuses: Statuses) -> Json:
     """The faces."""
     return {
         "summary": "Draw faces.",
@@ -189,24 +189,27 @@ def invocations(door: Door, limits: ServingLimits, statuses: Statuses) -> Json:
             header("X-Request-Id", "A name for the request.", 128),
             header("X-Amzn-SageMaker-Custom-Attributes", "Sent back as it is.", 1024),
         ],
-        "requestBody": {"required": True, "content": read_types(door)},
-        "responses": {"200": reply("Faces.", written_types(door)), **refusals(statuses, door)},
+        "requestBody": {"required": True, "content": read_types(info)},
+        "responses": {
+            "200": reply("Faces.", written_types(info)),
+            **refusals(statuses, info),
+        },
     }
 
 
-def read_types(door: Door) -> Json:
+def read_types(info: ServiceInfo) -> Json:
     """How requests are written."""
-    types = [x for x in REQUEST_TYPES if door.reads_lines or x != JSON_LINES] if door.reads else []
-    content = {name: request_media(name, door.latent_dim) for name in types}
+    types = [x for x in REQUEST_TYPES if info.reads_lines or x != JSON_LINES] if info.reads else []
+    content = {name: request_media(name, info.latent_dim) for name in types}
     own = {"*/*": {"schema": {"description": "Whatever the model's own input_fn reads."}}}
-    return content | ({} if door.reads and not door.may_differ else own)
+    return content | ({} if info.reads and not info.may_differ else own)
 
 
-def written_types(door: Door) -> Json:
+def written_types(info: ServiceInfo) -> Json:
     """How replies are written."""
-    content = {name: reply_media(name) for name in IMAGE_CODECS} if door.writes else {}
+    content = {name: reply_media(name) for name in IMAGE_CODECS} if info.writes else {}
     own = {"*/*": {"schema": {"description": "Whatever the model's own output_fn writes."}}}
-    return content | ({} if door.writes and not door.may_differ else own)
+    return content | ({} if info.writes and not info.may_differ else own)
 
 
 def header(name: str, description: str, length: int) -> Json:
@@ -252,7 +255,7 @@ def binary(content_type: str, told: str) -> Json:
     return {"type": "string", "contentMediaType": content_type, "description": told}
 
 
-def refusals(statuses: Statuses, door: Door) -> Json:
+def refusals(statuses: Statuses, info: ServiceInfo) -> Json:
     """Every status of the table, with what it means: its classes' own words."""
     found: dict[int, list[str]] = {}
     for cls, status in statuses.items():
@@ -260,4 +263,4 @@ def refusals(statuses: Statuses, door: Door) -> Json:
     content = {JSON: {"schema": reference("Refused")}}
     told = {str(status): reply(" ".join(words), content) for status, words in sorted(found.items())}
     own = {"default": reply("A refusal of the model's own code, with its status.", content)}
-    return told if door.is_ours else told | own
+    return told if info.is_ours else told | own

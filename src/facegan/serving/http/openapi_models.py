@@ -1,4 +1,4 @@
-"""The OpenAPI document of a server of many models: the contract's routes, and a model's door."""
+"""The OpenAPI document of a server of many models: the contract's routes, and a model's info."""
 
 from collections.abc import Mapping
 
@@ -6,8 +6,8 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from facegan.errors import FaceGANError
 from facegan.serving.http.openapi import (
-    Door,
     Json,
+    ServiceInfo,
     document,
     invocations,
     reference,
@@ -18,7 +18,9 @@ from facegan.serving.limits import ServingLimits
 from facegan.wire import JSON
 
 # Any of our models; each may have code of its own, which no document knows.
-ANY_MODEL = Door("Many models that draw faces, loaded while the server runs.", may_differ=True)
+ANY_MODEL = ServiceInfo(
+    "Many models that draw faces, loaded while the server runs.", may_differ=True
+)
 
 
 class LoadModel(BaseModel):

@@ -5,11 +5,11 @@ from collections.abc import Callable
 
 log = logging.getLogger(__name__)
 
-EXTENSION = "facegan.ending"  # where the worker finds it, in the app's ``extensions``
+EXTENSION = "facegan.shutdown"  # where the worker finds it, in the app's ``extensions``
 CLOSE_SECONDS = 3.0  # for the models, when all callers are gone or the worker's grace is over
 
 
-class Ending:
+class ShutdownHooks:
     """The end of one app, as the worker brings it about.
 
     Attributes:

@@ -20,7 +20,7 @@ from typing import Any
 
 from gunicorn.workers.gthread import STOP_KEEPALIVE_LINGER, TConn, ThreadWorker
 
-from facegan.serving.http.buffered_socket import GatheringSocket
+from facegan.serving.http.buffered_socket import BufferedSocket
 from facegan.serving.http.head import Head, headers_of, parse_head
 from facegan.serving.http.refusals import (
     ENDING,
@@ -32,11 +32,11 @@ from facegan.serving.http.refusals import (
     busy,
     encode_refusal,
 )
-from facegan.serving.http.shutdown import EXTENSION, Ending
+from facegan.serving.http.shutdown import EXTENSION, ShutdownHooks
 
 REQUEST_SECONDS = 30.0  # for a connection's first byte; from a request's first byte to its last
-PATIENCE_SECONDS = 20.0  # of a thread, for a caller who does not read its reply
-PING_PATIENCE_SECONDS = 0.25
+WRITE_SECONDS = 20.0  # of a thread, for a caller who does not read its reply
+PING_WRITE_SECONDS = 0.25
 LINGER_SECONDS = 2.0  # for a caller who was answered to hang up first, lest it lose the reply
 LINGER_RATE = 256 * 2**10  # bytes that earn such a caller another second
 LINGER_BYTES = 32 * 2**20  # that such a caller may still be sending
@@ -48,7 +48,7 @@ DRAW = ("/invocations", "/endpoints/")
 FULL_ERRORS = (errno.EMFILE, errno.ENFILE)
 
 
-class PatientWorker(ThreadWorker):  # type: ignore[misc]  # gunicorn has no types
+class BufferedWorker(ThreadWorker):  # type: ignore[misc]  # gunicorn has no types
     """The gthread worker, with everything that waits for a caller moved to its poller.
 
     ``self.waiting`` holds the connections that send a request, ``self.lingering`` those that were
@@ -68,7 +68,7 @@ class PatientWorker(ThreadWorker):  # type: ignore[misc]  # gunicorn has no type
         self.max_body_bytes = MAX_BODY_BYTES
         self.telemetry: Any = None
         self.busy_seconds: Callable[[], float | None] = lambda: None  # of the one model
-        self.ending = Ending()
+        self.shutdown = ShutdownHooks()
         self.late: set[TConn] = set()  # connected after SIGTERM
 
     def init_process(self) -> None:
@@ -83,7 +83,7 @@ class PatientWorker(ThreadWorker):  # type: ignore[misc]  # gunicorn has no type
         self.max_body_bytes = config.get("MAX_CONTENT_LENGTH") or MAX_BODY_BYTES
         self.telemetry = extensions.get("facegan.telemetry")
         self.busy_seconds = extensions.get("facegan.busy_seconds", self.busy_seconds)
-        self.ending = extensions.get(EXTENSION, self.ending)
+        self.shutdown = extensions.get(EXTENSION, self.shutdown)
 
     def notify(self) -> None:
         """The heartbeat, once a second: gunicorn's is at every turn of the loop, each 35 us."""
@@ -97,7 +97,7 @@ class PatientWorker(ThreadWorker):  # type: ignore[misc]  # gunicorn has no type
     def run(self) -> None:
         """gunicorn's loop, to the end of a graceful stop; then the models are let go."""
         super().run()
-        self.ending.finish()
+        self.shutdown.finish()
 
     def set_accept_enabled(self, enabled: bool) -> None:
         """gunicorn asks to accept nobody once SIGTERM came. Then callers would hang until the end:
@@ -110,7 +110,7 @@ class PatientWorker(ThreadWorker):  # type: ignore[misc]  # gunicorn has no type
             for _ in range(self.cfg.backlog):
                 if not self.accept(listener):
                     break
-        self.ending.begin()
+        self.shutdown.begin()
 
     # --- a connection's way: accept, gather, enqueue_req, (a thread), finish_request --------------
 
@@ -125,10 +125,10 @@ class PatientWorker(ThreadWorker):  # type: ignore[misc]  # gunicorn has no type
                 return False
             raise
         parse = partial(parse_head, settings=self.cfg, address=address)
-        sock = GatheringSocket(accepted, PATIENCE_SECONDS, parse)
+        sock = BufferedSocket(accepted, WRITE_SECONDS, parse)
         conn = TConn(self.cfg, sock, address, listener.getsockname())
         conn.data_ready = True  # no thread waits for it
-        if self.ending.has_begun:
+        if self.shutdown.has_begun:
             self.late.add(conn)  # and not counted: nobody waits for the late to leave
         else:
             self.nr_conns += 1
@@ -150,7 +150,7 @@ class PatientWorker(ThreadWorker):  # type: ignore[misc]  # gunicorn has no type
 
     def gather(self, conn: TConn, _: Any = None) -> None:
         """Read what is there; a whole request goes to a thread."""
-        sock: GatheringSocket = conn.sock
+        sock: BufferedSocket = conn.sock
         had_begun = sock.has_begun
         try:
             is_ready = sock.gather(self.max_body_bytes)
@@ -204,7 +204,7 @@ class PatientWorker(ThreadWorker):  # type: ignore[misc]  # gunicorn has no type
         if is_draw and (seconds := self.busy_seconds()) is not None:
             return self.refuse(conn, busy(seconds))
         self.stop_waiting(conn)
-        conn.sock.patience_seconds = PING_PATIENCE_SECONDS if is_ping else PATIENCE_SECONDS
+        conn.sock.write_timeout = PING_WRITE_SECONDS if is_ping else WRITE_SECONDS
         self.under_way += not is_ping
         pool = self.ping_pool if is_ping else self.tpool
         future = pool.submit(self.handle, conn)
@@ -218,7 +218,7 @@ class PatientWorker(ThreadWorker):  # type: ignore[misc]  # gunicorn has no type
 
         gunicorn's own would parse the request here, where the caller could hold the thread.
         """
-        sock: GatheringSocket = conn.sock
+        sock: BufferedSocket = conn.sock
         sock.setblocking(True)
         sock.hold_head()
         try:
@@ -263,7 +263,7 @@ class PatientWorker(ThreadWorker):  # type: ignore[misc]  # gunicorn has no type
 
     def refuse(self, conn: TConn, refusal: Refusal) -> None:
         """Answer without a thread. An overloaded server keeps the connection: a new one costs."""
-        sock: GatheringSocket = conn.sock
+        sock: BufferedSocket = conn.sock
         self.stop_waiting(conn)
         head = sock.request
         closes = refusal.error != OVERLOADED.error or not sock.is_whole or not self.alive
@@ -288,7 +288,7 @@ class PatientWorker(ThreadWorker):  # type: ignore[misc]  # gunicorn has no type
 
     def linger(self, conn: TConn) -> None:
         """Say that nothing more comes, and wait for the caller to hang up (RFC 9112, 9.6)."""
-        sock: GatheringSocket = conn.sock
+        sock: BufferedSocket = conn.sock
         sock.gathered.clear()
         sock.forget_request()
         self.weigh(conn, 0)

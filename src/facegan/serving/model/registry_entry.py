@@ -1,80 +1,77 @@
-"""A loaded model, what all of them take together, and what is said of them."""
+"""One entry of the model registry, the memory that entries need, and the registry's errors."""
 
 import threading
-from collections.abc import Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 from facegan.errors import Draining, MemoryExceeded, ModelLoaded, UnknownModel
-from facegan.serving.model.served_model import Served
+from facegan.serving.model.served_model import ServedModel
 from facegan.synthesis import MemoryEstimate
 
 MIB = 2**20
-NOTHING = MemoryEstimate(0, 0)
 
 
-@dataclass(frozen=True)
-class Loaded:
-    """A model by its name.
+@dataclass(eq=False)
+class RegistryEntry:
+    """A name in use: by a loaded model, or by one that is being loaded or released.
 
     Attributes:
         name: Opaque; SageMaker's choice.
-        url: The folder, as it was told.
-        served: Answers for it.
-        footprint: What it was expected to take.
+        url: The model's folder, as the request gave it.
+        number: Counts the models in the order of loading.
+        footprint: The memory that the model is expected to take.
+        served: The model; None while it is being loaded, and once it was released.
+        users: Requests that use it now.
+        last_used: By ``time.monotonic()``.
+        is_leaving: Whether it was unloaded or evicted: new requests do not find it.
+        gone: Set once its memory is free.
     """
 
     name: str
     url: str
-    served: Served
+    number: int
     footprint: MemoryEstimate
-
-
-@dataclass(eq=False)
-class Entry:
-    """A name that is taken: by a model, or by one that is being loaded or let go."""
-
-    number: int  # in the order of loading
-    footprint: MemoryEstimate
-    loaded: Loaded | None = None
+    served: ServedModel | None = None
     users: int = 0
-    used: float = 0.0  # by time.monotonic(), when it was lent last
+    last_used: float = 0.0
     is_leaving: bool = False
     gone: threading.Event = field(default_factory=threading.Event)
 
 
-def needed(entries: Sequence[Entry], more: MemoryEstimate = NOTHING) -> int:
-    """The bytes that models take together: those that are loaded compute in turn."""
-    settled = [entry.footprint.activations for entry in entries if entry.loaded]
-    warming = [entry.footprint.activations for entry in entries if not entry.loaded]
+def bytes_needed(entries: Iterable[RegistryEntry]) -> int:
+    """Return the bytes that models take together: loaded ones compute one at a time."""
+    entries = list(entries)
+    loaded = [entry.footprint.activations for entry in entries if entry.served]
+    loading = [entry.footprint.activations for entry in entries if not entry.served]
     weights = sum(entry.footprint.weights for entry in entries)
-    return weights + more.weights + max(settled, default=0) + sum(warming) + more.activations
+    return weights + max(loaded, default=0) + sum(loading)
 
 
-def taken(name: str) -> ModelLoaded:
-    """The error of a name that is taken."""
+def already_loaded(name: str) -> ModelLoaded:
+    """Return the error of a name that is in use."""
     return ModelLoaded(f"The model {shown(name)} is loaded already.", "Unload it first.")
 
 
-def unknown(name: str) -> UnknownModel:
-    """The error of a name that is not."""
+def not_loaded(name: str) -> UnknownModel:
+    """Return the error of a name that is not in use."""
     return UnknownModel(f"No model {shown(name)} is loaded.", "Load it first: POST /models.")
 
 
 def about_to_end() -> Draining:
-    """The error of whoever comes too late."""
+    """Return the error of a request that comes after the server began to stop."""
     return Draining("The server is about to end.", "Ask again in a few seconds.")
 
 
-def no_room(told: str) -> MemoryExceeded:
-    """The error of a model that is too large."""
-    return MemoryExceeded(told, "Unload others, or raise FACEGAN_MODEL_MEMORY_MB.")
+def out_of_memory(message: str) -> MemoryExceeded:
+    """Return the error of a model that there is no memory for."""
+    return MemoryExceeded(message, "Unload others, or raise FACEGAN_MODEL_MEMORY_MB.")
 
 
 def shown(name: str) -> str:
-    """A stranger's name, cut so that an answer stays readable."""
+    """Quote a model's name for a message, shortened where it is long."""
     return ascii(name if len(name) <= 80 else name[:80] + "…")
 
 
 def mib(count: int) -> str:
-    """Bytes in MiB."""
+    """Format bytes as MiB."""
     return f"{count / MIB:,.1f} MiB"

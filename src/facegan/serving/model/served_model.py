@@ -7,11 +7,12 @@ from typing import Any, Protocol
 
 from facegan.model_files import ModelCard
 from facegan.serving.batching.batcher import Batcher, BatchObserver
-from facegan.serving.batching.serial_executor import Turns
-from facegan.serving.custom_code.handler import OwnHandler
+from facegan.serving.batching.deadline import Deadline
+from facegan.serving.batching.serial_executor import SerialExecutor
+from facegan.serving.custom_code.handler import CustomCodeHandler
 from facegan.serving.custom_code.model import as_synthesizer, run_model_fn
-from facegan.serving.custom_code.script import OwnCode, find_own_code
-from facegan.serving.handler import FaceHandler, Generate, Patience, writable_type
+from facegan.serving.custom_code.script import InferenceScript, load_script
+from facegan.serving.handler import FaceHandler, Generate, writable_type
 from facegan.serving.limits import ServingLimits
 from facegan.serving.streaming import Draw, answer
 from facegan.synthesis import BackendConfig, Synthesizer, open_synthesizer
@@ -29,7 +30,7 @@ class Handler(Protocol):
         body: bytes,
         content_type: str,
         accept: str | None,
-        patience: Patience | None = None,
+        deadline: Deadline | None = None,
     ) -> tuple[bytes, str]:
         """See :meth:`FaceHandler.answer`."""
 
@@ -59,18 +60,19 @@ def settings_of_many(settings: ServingSettings) -> ServingSettings:
         ConfigError: the default type of replies cannot be written; else the first load would tell.
     """
     writable_type(settings.default_accept)
-    turns = Turns()
+    executor = SerialExecutor()
 
     def make_batcher(synthesizer: Synthesizer) -> Batcher:
         # What is slow the first time is done here, where it takes no turn from other models.
         synthesizer.generate_batch(synthesizer.prepare_batch(seeds=[0]))
-        return plain_batcher(synthesizer, settings.limits, turns.taking(synthesizer.generate_batch))
+        generate = executor.serialize(synthesizer.generate_batch)
+        return plain_batcher(synthesizer, settings.limits, generate)
 
     return replace(settings, make_batcher=make_batcher, private_imports=True)
 
 
 @dataclass(frozen=True)
-class Served:
+class ServedModel:
     """A model, ready to answer.
 
     Attributes:
@@ -85,22 +87,22 @@ class Served:
     handler: Handler
     synthesizer: Synthesizer | None = None
     batcher: Batcher | None = None
-    own: OwnCode | None = None
+    own: InferenceScript | None = None
 
     def answer(
         self,
         body: bytes,
         content_type: str,
         accept: str | None,
-        patience: Patience | None = None,
+        deadline: Deadline | None = None,
         request_id: str = "",
     ) -> tuple[bytes | Iterator[bytes], str]:
         """A reply's body, whole or as a stream, and its content type; see :func:`answer`."""
-        patience = patience or Patience()
+        deadline = deadline or Deadline()
         if isinstance(self.handler, FaceHandler):
-            request = self.model, body, content_type, accept, patience, request_id
+            request = self.model, body, content_type, accept, deadline, request_id
             return answer(self.handler, *request)
-        return self.handler.answer(self.model, body, content_type, accept, patience)
+        return self.handler.answer(self.model, body, content_type, accept, deadline)
 
     @property
     def card(self) -> ModelCard | None:
@@ -108,7 +110,7 @@ class Served:
         is_ours = self.synthesizer is not None and isinstance(self.handler, FaceHandler)
         return self.synthesizer.card if is_ours and self.synthesizer else None
 
-    def watch(self, observer: BatchObserver) -> None:
+    def observe(self, observer: BatchObserver) -> None:
         """Tell an observer of the batches from now on."""
         if self.batcher is not None:
             self.batcher.observer = observer
@@ -116,7 +118,7 @@ class Served:
     @property
     def is_healthy(self) -> bool:
         """Whether the model's thread lives, and nothing is stuck."""
-        is_stuck = isinstance(self.handler, OwnHandler) and not self.handler.is_healthy
+        is_stuck = isinstance(self.handler, CustomCodeHandler) and not self.handler.is_healthy
         return not is_stuck and (self.batcher is None or self.batcher.is_healthy)
 
     @property
@@ -142,19 +144,19 @@ def plain_batcher(
     return Batcher(
         draw or synthesizer.generate_batch,
         observer=observer,
-        most=synthesizer.batch_sizes.largest,
-        hands=1 if draw else synthesizer.enable_concurrency(),
+        max_batch_size=synthesizer.batch_sizes.largest,
+        workers=1 if draw else synthesizer.enable_concurrency(),
         max_images=limits.max_waiting_images,
-        max_jobs=limits.max_waiting_requests,
+        max_requests=limits.max_waiting_requests,
     )
 
 
 def generate_with(batcher: Batcher) -> Generate:
     """Draw through a batcher."""
-    return lambda _, batch, patience: batcher.draw(batch, patience.deadline, patience.is_wanted)
+    return lambda _, batch, deadline: batcher.draw(batch, deadline)
 
 
-def serve(synthesizer: Synthesizer, settings: ServingSettings) -> Served:
+def serve(synthesizer: Synthesizer, settings: ServingSettings) -> ServedModel:
     """Serve a model of ours; it has drawn when this returns.
 
     What can fail or is slow the first time is then behind it.
@@ -165,10 +167,10 @@ def serve(synthesizer: Synthesizer, settings: ServingSettings) -> Served:
     batcher = settings.batcher_of(synthesizer)
     handler = FaceHandler(settings.limits, settings.default_accept, generate_with(batcher))
     handler.default_predict_fn(GenerateRequest(seeds=[0]), synthesizer)
-    return Served(synthesizer, handler, synthesizer, batcher)
+    return ServedModel(synthesizer, handler, synthesizer, batcher)
 
 
-def open_model(model_dir: Path, settings: ServingSettings) -> Served:
+def open_model(model_dir: Path, settings: ServingSettings) -> ServedModel:
     """Load the model in a folder, and its owner's ``code/inference.py`` where there is one.
 
     Raises:
@@ -176,7 +178,7 @@ def open_model(model_dir: Path, settings: ServingSettings) -> Served:
         OwnCodeError: the code is forbidden, does not load, or does not fit ours.
         ConfigError: as :func:`serve`.
     """
-    own = find_own_code(model_dir, settings.own_code, settings.private_imports)
+    own = load_script(model_dir, settings.own_code, settings.private_imports)
     if own is None:
         return serve(open_synthesizer(model_dir, settings.backend_config), settings)
     try:
@@ -186,7 +188,7 @@ def open_model(model_dir: Path, settings: ServingSettings) -> Served:
         raise
 
 
-def serve_own(model_dir: Path, own: OwnCode, settings: ServingSettings) -> Served:
+def serve_own(model_dir: Path, own: InferenceScript, settings: ServingSettings) -> ServedModel:
     """Serve a model by its owner's functions, and ours where there are none of theirs."""
     made = run_model_fn(own, model_dir)
     if made is None:
@@ -196,11 +198,11 @@ def serve_own(model_dir: Path, own: OwnCode, settings: ServingSettings) -> Serve
     synthesizer = made if isinstance(made, Synthesizer) else None
     if synthesizer is None:
         ours = FaceHandler(settings.limits, settings.default_accept)
-        return Served(made, OwnHandler(own, ours, model_dir), own=own)
+        return ServedModel(made, CustomCodeHandler(own, ours, model_dir), own=own)
     served = serve(synthesizer, settings)
     assert isinstance(served.handler, FaceHandler) and served.batcher is not None
     if not (own.input_fn or own.predict_fn or own.output_fn):
         return replace(served, own=own)
-    handler = OwnHandler(own, served.handler, model_dir)
+    handler = CustomCodeHandler(own, served.handler, model_dir)
     model = handler.model_for_predict_fn(synthesizer, served.batcher)
-    return Served(model, handler, synthesizer, served.batcher, own)
+    return ServedModel(model, handler, synthesizer, served.batcher, own)

@@ -14,6 +14,7 @@ from typing import Any
 import flask
 
 from facegan.errors import RequestError
+from facegan.serving.batching.batcher import BatchObserver
 from facegan.serving.telemetry.emf import EmbeddedMetrics
 from facegan.serving.telemetry.ids import CUSTOM, is_echoed, name_request
 from facegan.serving.telemetry.logs import REQUEST_ID, REQUESTS
@@ -35,7 +36,7 @@ FACTS_OF_HEADERS = {  # what is logged of them; cut to 128 characters, as caller
 }
 
 
-class Telemetry:
+class Telemetry(BatchObserver):
     """Counts for one app; the observer of its batcher, and of the worker in front of it."""
 
     def __init__(self, emf: EmbeddedMetrics | None = None) -> None:
