@@ -57,7 +57,7 @@ MAY_IMPORT = {  # room: (rooms of ours, packages of others)
     "studio": ("errors name_lists client safe_images wire", "gradio fastapi uvicorn numpy PIL"),
     "report": (
         "errors files name_lists safe_images tick_line pictures data metrics artifact synthesis",
-        "numpy torch PIL",
+        "numpy torch PIL jinja2",
     ),
 }
 FLOORS = [

@@ -1,4 +1,4 @@
-"""`facegan report` as a user types it: where the page is, watching, and what mistakes are told."""
+"""`facegan report` as a user types it: the page, watching, and error messages."""
 
 import shutil
 import time
@@ -81,7 +81,7 @@ def test_ctrl_c_ends_watching_and_leaves_the_page(
     assert (run / "report.html").exists()
 
 
-def test_a_missing_run_is_named_with_its_mend(
+def test_a_missing_run_is_named_with_its_fix(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert report(tmp_path / "nowhere") == 4

@@ -21,7 +21,7 @@ from facegan.data.opening import required_labels
 from facegan.errors import DatasetError
 from facegan.preparing import prepare
 from facegan.preparing.account import Aside
-from facegan.report.neighbours import Reals
+from facegan.report.neighbours import RealImages
 
 PIXELS = np.arange(8 * 8 * 3, dtype=np.uint8).reshape(8, 8, 3)
 GENERATED = pictures.encode_png(PIXELS, {"facegan:seeds": "1"})
@@ -220,9 +220,9 @@ def test_a_folder_without_pictures_says_what_is_there(
 
 
 def test_a_report_reads_the_same_files(zoo: Path, caplog: pytest.LogCaptureFixture) -> None:
-    data, reals = ImageFolderDataset(zoo, 16), Reals(zoo, 16)
+    data, reals = ImageFolderDataset(zoo, 16), RealImages(zoo, 16)
     with caplog.at_level(logging.INFO):
-        files, _ = reals.prints
+        files, _ = reals.fingerprints
     assert files == data.files and reals.skipped == data.skipped
     assert f"= {len(files)} used + {len(data.skipped)} skipped" in caplog.text
     assert reals.found == len(files) + len(data.skipped)

@@ -1,4 +1,4 @@
-"""A page taken apart: its elements, texts and pictures."""
+"""Parses a page into its elements, texts and images."""
 
 import base64
 from html.parser import HTMLParser
@@ -7,7 +7,7 @@ VOID = {"br", "img", "input", "link", "meta"}
 
 
 class Page(HTMLParser):
-    """A page's elements, texts and pictures; refuses tags that do not close in order."""
+    """A page's elements, texts and images; refuses tags that do not close in order."""
 
     def __init__(self, html: str) -> None:
         super().__init__()
@@ -39,7 +39,7 @@ class Page(HTMLParser):
     def all(self, tag: str) -> list[dict[str, str | None]]:
         return [attributes for name, attributes in self.elements if name == tag]
 
-    def pictures(self) -> dict[str, bytes]:
+    def images(self) -> dict[str, bytes]:
         """alt → the bytes of the PNG it carries; the last of those with one alt."""
         found = {}
         for attributes in self.all("img"):

@@ -1,4 +1,4 @@
-"""The page about a run: all parts there, nothing loaded from elsewhere, what is missing said."""
+"""The report: every section, nothing loaded from elsewhere, a reason for what is missing."""
 
 import io
 import json
@@ -11,31 +11,32 @@ from PIL import Image
 
 from facegan.cli.__main__ import facegan, run_safely
 from facegan.errors import DatasetError, OutputError, RunError
-from facegan.report import find_reals, read_run, write_report
+from facegan.report import RealImages, find_real_images, read_run, write_report
+from facegan.report.neighbours import Neighbours
 
 SHORT = ["--preset", "tiny", "--total-kimg", "0.064", "--tick-kimg", "0.032"]
 HEADINGS = [
-    "Faces",
-    "The same latents through time",
+    "Generated images",
+    "The same latents during training",
     "Losses and speed",
-    "Between seeds",
+    "Interpolations",
     "Real and generated",
-    "Nearest real pictures",
+    "Nearest real images",
     "Configuration",
-    "What next",
+    "Next steps",
 ]
 
 
 def page_of(run: Path, data: Path | None = None, refresh: int | None = None) -> Page:
     record = read_run(run)
-    return Page(write_report(record, find_reals(record, data), refresh=refresh).read_text())
+    return Page(write_report(record, find_real_images(record, data), refresh=refresh).read_text())
 
 
 @pytest.fixture(scope="module")
 def page(finished: Path, tmp_path_factory: pytest.TempPathFactory) -> Page:
     record = read_run(finished)
     out = tmp_path_factory.mktemp("page") / "page.html"
-    return Page(write_report(record, find_reals(record), out).read_text())
+    return Page(write_report(record, find_real_images(record), out).read_text())
 
 
 def test_every_section_is_there(page: Page) -> None:
@@ -43,7 +44,7 @@ def test_every_section_is_there(page: Page) -> None:
     assert page.texts["h1"] == ["dcgan tiny"]
     for said in ("0.128", "cpu", "float32", "Finished"):
         assert said in page.text
-    assert not [p for p in page.all("p") if p.get("class") == "absent"]
+    assert not [p for p in page.all("p") if p.get("class") == "missing"]
 
 
 def test_the_page_loads_nothing(page: Page) -> None:
@@ -62,12 +63,12 @@ def test_the_page_loads_nothing(page: Page) -> None:
     assert policies == ["default-src 'none'; img-src data:; style-src 'unsafe-inline'"]
 
 
-def test_generated_pictures_say_so_and_real_ones_do_not(page: Page) -> None:
-    pictures = page.pictures()
-    assert {f"Seed {seed}" for seed in range(64)} <= set(pictures)
-    for alt, png in pictures.items():
-        with Image.open(io.BytesIO(png)) as picture:
-            marked = "trainedAlgorithmicMedia" in picture.info.get("XML:com.adobe.xmp", "")
+def test_generated_images_say_so_and_real_ones_do_not(page: Page) -> None:
+    images = page.images()
+    assert {f"Seed {seed}" for seed in range(64)} <= set(images)
+    for alt, png in images.items():
+        with Image.open(io.BytesIO(png)) as image:
+            marked = "trainedAlgorithmicMedia" in image.info.get("XML:com.adobe.xmp", "")
         assert marked != alt.lower().startswith(("real", "a real")), alt
 
 
@@ -76,9 +77,9 @@ def test_a_face_is_what_generate_draws_of_its_seed(page: Page, finished: Path) -
     from facegan.synthesis import Synthesizer
 
     face = Synthesizer(load_artifact(finished / "model")).generate([5])[0]
-    with Image.open(io.BytesIO(page.pictures()["Seed 5"])) as picture:
-        assert picture.tobytes() == face.tobytes()
-        assert picture.info["facegan:seeds"] == "5"
+    with Image.open(io.BytesIO(page.images()["Seed 5"])) as image:
+        assert image.tobytes() == face.tobytes()
+        assert image.info["facegan:seeds"] == "5"
 
 
 def test_every_moment_can_be_chosen_and_the_last_one_is(page: Page) -> None:
@@ -113,7 +114,7 @@ def test_a_run_in_progress_says_what_it_lacks(unfinished: Path) -> None:
     page = page_of(unfinished)
     assert page.texts["h2"] == HEADINGS
     assert page.text.count("There is no model yet") == 4
-    assert "In progress" in page.text and "Real pictures" in page.pictures()
+    assert "In progress" in page.text and "Real images" in page.images()
     assert [len(str(line["points"]).split()) for line in page.all("polyline")] == [2] * 7
 
 
@@ -139,14 +140,14 @@ def test_a_run_without_a_tick_has_a_page(unfinished: Path) -> None:
     for sample in (unfinished / "samples").iterdir():
         sample.unlink()
     told = page_of(unfinished).text
-    assert "No tick has been written yet" in told and "No picture has been drawn yet" in told
+    assert "No tick has been written yet" in told and "No samples have been written yet" in told
 
 
 def test_a_resumed_run_is_not_finished_by_its_older_model(run: Path) -> None:
     with (run / "metrics.jsonl").open("a") as metrics:
         metrics.write('{"kimg": 0.5, "images_per_second": 9, "generator": 1}\n')
     told = page_of(run).text
-    assert "In progress" in told and "The model is of 0.128 kimg; the run is at 0.5." in told
+    assert "In progress" in told and "The model was saved at 0.128 kimg; the run is at 0.5." in told
 
 
 def test_a_damaged_model_is_said(run: Path) -> None:
@@ -159,18 +160,41 @@ def test_a_damaged_sample_is_left_out(run: Path) -> None:
     assert len(page_of(run).all("input")) == 3
 
 
-def test_pictures_that_moved_are_missed_and_named(run: Path, images_dir: Path) -> None:
+def test_moved_images_are_reported_and_found_by_data(run: Path, images_dir: Path) -> None:
     facts = json.loads((run / "run.json").read_text())
     facts["plan"]["data"] = "/gone"
     (run / "run.json").write_text(json.dumps(facts))
     told = page_of(run).text
     assert "/gone does not exist" in told and "--data" in told
-    assert "Real pictures" in page_of(run, data=images_dir).pictures()
+    assert "Real images" in page_of(run, data=images_dir).images()
 
 
 def test_a_named_folder_without_pictures_is_an_error(run: Path, tmp_path: Path) -> None:
     with pytest.raises(DatasetError, match="does not exist"):
-        find_reals(read_run(run), tmp_path / "nowhere")
+        find_real_images(read_run(run), tmp_path / "nowhere")
+
+
+@pytest.mark.parametrize(
+    ("generated", "verdict"),
+    [
+        ([17.0, 19.0], "no sign of copying"),
+        ([17.0, 19.0, 18.0, 2.0], "possible copy: seed 3."),
+        ([1.0, 2.0, 0.0], "the model seems to copy its training images"),
+    ],
+)
+def test_the_distances_come_with_a_verdict(
+    run: Path, monkeypatch: pytest.MonkeyPatch, generated: list[float], verdict: str
+) -> None:
+    def nearest(reals: RealImages, images: object, count: int) -> Neighbours:
+        distances = [generated[k % len(generated)] if k < 4 else generated[0] for k in range(64)]
+        return Neighbours([reals.files[:3]] * 64, [[d] for d in distances], distances[0], 17.5)
+
+    monkeypatch.setattr(RealImages, "nearest", nearest)
+    page = page_of(run)
+    text = "".join(page.texts["p"] + page.texts["strong"])
+    assert f"Median distance to the nearest real image: generated {generated[0]:.1f}" in text
+    assert verdict.partition(":")[0] in page.texts["strong"]
+    assert verdict.partition(":")[2] in text
 
 
 def test_other_data_is_doubted(run: Path, images_dir: Path, tmp_path: Path) -> None:
@@ -181,12 +205,12 @@ def test_other_data_is_doubted(run: Path, images_dir: Path, tmp_path: Path) -> N
     assert "It may not be the same data" in page_of(run, data=other).text
 
 
-def test_unreadable_real_pictures_are_said(run: Path, tmp_path: Path) -> None:
+def test_unreadable_real_images_are_reported(run: Path, tmp_path: Path) -> None:
     other = tmp_path / "other"
     other.mkdir()
     (other / "a.png").write_bytes(b"x")
     told = page_of(run, data=other).text
-    assert "cannot be read" in told and "fewer than two pictures" in told
+    assert "cannot be read" in told and "fewer than two images" in told
 
 
 HOSTILE = "</td><script>alert('1')</script>&\""
@@ -222,7 +246,7 @@ def test_a_finished_page_does_not_refresh(run: Path) -> None:
         ("run.json", "{", "does not describe a run"),
         ("run.json", '{"plan": [], "dataset": {}}', "plan and dataset must be objects"),
         ("run.json", '{"plan": {}, "dataset": {}}', "family"),
-        ("metrics.jsonl", "[1]\n", r"metrics.jsonl, line 1 is no tick"),
+        ("metrics.jsonl", "[1]\n", r"metrics.jsonl, line 1 is not a tick"),
         ("metrics.jsonl", '{"kimg": NaN}\n', "kimg is not finite"),
     ],
 )
@@ -244,7 +268,7 @@ def test_a_page_that_cannot_be_written_leaves_the_old_one(run: Path, tmp_path: P
     record = read_run(run)
     (tmp_path / "file").write_text("old")
     with pytest.raises(OutputError, match="cannot be written"):
-        write_report(record, "no pictures", tmp_path / "file" / "page.html")
+        write_report(record, "no images", tmp_path / "file" / "page.html")
     assert (tmp_path / "file").read_text() == "old"
 
 
@@ -256,10 +280,10 @@ def test_a_conditional_run_shows_the_same_seeds_in_every_class(
     assert run_safely(facegan, words) == 0
     page = page_of(tmp_path / "run")
     assert page.texts["h2"] == [HEADINGS[0], "Classes", *HEADINGS[1:]]
-    pictures = page.pictures()
+    images = page.images()
     for name, count in (("plain", 16), ("striped", 32), ("spotted", 16)):
-        assert f"{name}: {count} of the real pictures" in page.text
-        with Image.open(io.BytesIO(pictures[f"Faces of the class {name}"])) as strip:
+        assert f"{name}: {count} of the real images" in page.text
+        with Image.open(io.BytesIO(images[f"Images of the class {name}"])) as strip:
             assert strip.size == (9 * 32, 32)
             assert strip.info["facegan:classes"] == ",".join([name] * 9)
-    assert re.search(r"Seed 5, (plain|striped|spotted)", " ".join(pictures))
+    assert re.search(r"Seed 5, (plain|striped|spotted)", " ".join(images))

@@ -5,12 +5,12 @@ from pathlib import Path
 
 from parsed_page import Page
 
-from facegan.report import find_reals, read_run, write_report
+from facegan.report import find_real_images, read_run, write_report
 
 
 def page_of(run: Path) -> Page:
     record = read_run(run)
-    return Page(write_report(record, find_reals(record)).read_text())
+    return Page(write_report(record, find_real_images(record)).read_text())
 
 
 def add_figures(run: Path, extractor: str = "_lite0", fd: str = "fd") -> None:

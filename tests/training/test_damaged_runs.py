@@ -21,7 +21,7 @@ from facegan.cli.__main__ import facegan, run_safely
 from facegan.data import ImageFolderDataset
 from facegan.errors import FaceGANError
 from facegan.gans import Gan
-from facegan.report import find_reals, read_run
+from facegan.report import find_real_images, read_run
 from facegan.training import RunFolder, Trainer, TrainingConfig
 from facegan.training.checkpoint import (
     NUMBERS_NAME,
@@ -380,7 +380,7 @@ def test_a_report_on_any_wrong_value_is_drawn_or_refused(run: Path, wrong: Any) 
         (run / "run.json").write_text(json.dumps(changed))
         with contextlib.suppress(FaceGANError):
             record = read_run(run)
-            find_reals(record, None)
+            find_real_images(record, None)
             [str(value).encode() for rows in record.numbers.values() for value in rows.values()]
 
 

@@ -1,35 +1,38 @@
-"""`facegan report`: one HTML page about a training run, to look at and to hand on."""
+"""`facegan report`: writes one HTML page about a training run."""
 
 import time
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 import click
 
 from facegan.cli.inputs import DATA_FOLDER, RUN, check_output
 
+if TYPE_CHECKING:
+    from facegan.report import RealImages, RunRecord
+
 
 @click.command("report")
 @click.argument("run", type=RUN)
 @click.option(
-    "--out", type=click.Path(path_type=Path), help="The page.  [default: RUN/report.html]"
+    "--out", type=click.Path(path_type=Path), help="The page's file.  [default: RUN/report.html]"
 )
 @click.option(
     "--data",
     type=DATA_FOLDER,
-    help="Folder of the real pictures.  [default: the one the run was started on]",
+    help="Folder of the real images.  [default: the one the run was trained on]",
 )
 @click.option(
     "--refresh",
     type=click.IntRange(min=1),
     metavar="SECONDS",
-    help="The browser reads the page again this often, while the run goes on.",
+    help="Let the browser reload the page this often while the run goes on.",
 )
 @click.option(
     "--watch",
     type=click.IntRange(min=1),
     metavar="SECONDS",
-    help="Write the page again this often, until the run is finished or Ctrl-C.",
+    help="Write the page again this often, until the run is finished or you press Ctrl-C.",
 )
 def command(
     run: Path, out: Path | None, data: Path | None, refresh: int | None, watch: int | None
@@ -37,8 +40,8 @@ def command(
     """Write one HTML page about the training run in the folder RUN.
 
     \b
-    Faces, the same latents through time, losses and speed, ways between seeds, real pictures
-    beside generated ones, the nearest real pictures (does it copy?), and the configuration:
+    Generated images, the same latents during training, losses and speed, interpolations, real
+    images beside generated ones, the nearest real images (does it copy?), and the configuration:
       facegan report runs/first
 
     \b
@@ -46,25 +49,28 @@ def command(
       facegan report runs/first --watch 30
 
     \b
-    Elsewhere, of a run whose pictures moved:
+    With another output file, for a run whose images were moved:
       facegan report runs/first --data /mnt/faces --out first.html
 
-    The page is one file that loads nothing. What a run does not have yet is said on it.
+    The page is one file that loads nothing. It says what a run does not have yet.
     """
     check_output(out or run / "report.html")
-    # torch takes seconds to import: after the mistakes of the command line, not before
-    from facegan.report import find_reals, read_run, write_report
+    # torch takes seconds to import: after the command line is checked
+    from facegan.report import find_real_images, read_run, write_report
 
     record = read_run(run)
-    reals = find_reals(record, data)
-    say_written(write_report(record, reals, out, refresh or watch))
+    reals = find_real_images(record, data)
+    file = write_report(record, reals, out, refresh or watch)
+    click.echo(f"Wrote {file} ({file.stat().st_size / 1e6:.1f} MB). Open it in a browser.")
     if watch:
         keep_watching(record, reals, out, refresh or watch, watch)
 
 
-def keep_watching(record: Any, reals: Any, out: Path | None, refresh: int, seconds: int) -> None:
-    """Write the page again and again; the real pictures are looked through once."""
-    from facegan.report import kimg_text, read_run, write_report
+def keep_watching(
+    record: "RunRecord", reals: "RealImages | str", out: Path | None, refresh: int, seconds: int
+) -> None:
+    """Write the page again and again; the real images are read only once."""
+    from facegan.report import kimg_text, read_run, write_report  # torch, as above
 
     try:
         while not record.is_finished:
@@ -76,8 +82,3 @@ def keep_watching(record: Any, reals: Any, out: Path | None, refresh: int, secon
         click.echo(f"Stopped watching at {kimg_text(record.kimg)} kimg; the page stays.")
     else:
         click.echo("The run is finished.")
-
-
-def say_written(file: Path) -> None:
-    """Where the page is."""
-    click.echo(f"Wrote {file} ({file.stat().st_size / 1e6:.1f} MB). Open it in a browser.")

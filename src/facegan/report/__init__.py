@@ -1,7 +1,7 @@
-"""One HTML page about a training run, which needs nothing but itself to be looked at."""
+"""Writes one self-contained HTML page about a training run."""
 
-from facegan.report.neighbours import Reals
-from facegan.report.page import find_reals, write_report
+from facegan.report.neighbours import RealImages
+from facegan.report.page import find_real_images, write_report
 from facegan.report.run_record import RunRecord, kimg_text, read_run
 
-__all__ = ["Reals", "RunRecord", "find_reals", "kimg_text", "read_run", "write_report"]
+__all__ = ["RealImages", "RunRecord", "find_real_images", "kimg_text", "read_run", "write_report"]

@@ -1,4 +1,4 @@
-"""Whether a generator copies: the real pictures that are nearest to a generated one."""
+"""Looks for copied training images: the real images nearest to generated ones."""
 
 import os
 from collections.abc import Sequence
@@ -20,50 +20,56 @@ from facegan.errors import DatasetError
 
 Pixels = npt.NDArray[np.uint8]
 T = TypeVar("T")
-MOST_REALS = 20_000  # compared with at most: decoding more would take minutes
-PRINT_SIDE = 16
+MAX_COMPARED = 20_000  # real images; decoding more would take minutes
+FINGERPRINT_SIDE = 16
 LUMA = (0.299, 0.587, 0.114)  # ITU-R BT.601
 
 
-def prints_of(images: Pixels) -> Tensor:
-    """What pictures (N, H, W, 3) are compared by: grey, averaged down to 16×16, as (N, 256).
+def fingerprint(images: Pixels) -> Tensor:
+    """Return images (N, H, W, 3) in grey, averaged down to 16×16, as (N, 256).
 
     Averaging forgives a shift by a pixel or two and small noise; grey forgives a tint.
     """
     levels = torch.tensor(images, dtype=torch.float32)
     grey = (levels @ torch.tensor(LUMA)).unsqueeze(1)
-    return interpolate(grey, size=(PRINT_SIDE, PRINT_SIDE), mode="area").flatten(1)
+    return interpolate(grey, size=(FINGERPRINT_SIDE, FINGERPRINT_SIDE), mode="area").flatten(1)
 
 
 def distances(first: Tensor, second: Tensor) -> Tensor:
-    """L2 distances (N, M) of prints (N, 256) and (M, 256), a pixel's mean: grey levels of 255."""
-    return torch.cdist(first, second) / PRINT_SIDE
+    """Return the distances (N, M) of fingerprints (N, 256) and (M, 256), in grey levels of 255."""
+    return torch.cdist(first, second) / FINGERPRINT_SIDE
 
 
-def nearer_distances(first: Tensor, second: Tensor) -> Tensor:
-    """Return the distances of prints, the first as they are or mirrored, whichever is nearer.
+def distances_or_mirrored(first: Tensor, second: Tensor) -> Tensor:
+    """Return the distances with the first as they are or mirrored, whichever is smaller.
 
     A run that mirrors its images may copy either.
     """
-    mirrored = first.unflatten(1, (PRINT_SIDE, PRINT_SIDE)).flip(2).flatten(1)
+    mirrored = first.unflatten(1, (FINGERPRINT_SIDE, FINGERPRINT_SIDE)).flip(2).flatten(1)
     return torch.minimum(distances(first, second), distances(mirrored, second))
 
 
 @dataclass(frozen=True)
 class Neighbours:
-    """The nearest reals of some fakes, and two medians to judge their distances by."""
+    """The real images nearest to generated ones, and how far real images are from one another."""
 
-    files: list[list[Path]]  # the reals, nearest first, for every fake
+    files: list[list[Path]]  # of the real images, nearest first, for every generated one
     distances: list[list[float]]
-    fakes_median: float  # from a fake to the nearest real
-    reals_median: float  # from a real to the nearest other real
+    generated_median: float  # from a generated image to the nearest real one
+    real_median: float  # from a real image to the nearest other real one
+
+    @property
+    def suspects(self) -> list[int]:
+        """Return the generated images that are nearer than half the real images' distance."""
+        nearest = [row[0] for row in self.distances]
+        return [index for index, far in enumerate(nearest) if far < self.real_median / 2]
 
 
-class Reals:
-    """The pictures a run was trained on, or an even choice of them; decoded when needed.
+class RealImages:
+    """The images a run was trained on, or evenly spaced ones of them; decoded when needed.
 
     Raises:
-        DatasetError: the folder is missing, holds no pictures, or is packed at another resolution.
+        DatasetError: the folder is missing, holds no images, or is packed at another resolution.
     """
 
     def __init__(self, folder: Path, resolution: int, split: str | None = None) -> None:
@@ -72,10 +78,10 @@ class Reals:
         self.survey = survey(folder) if kind_of(folder) == "folder" else None
         self.skipped = dict(self.survey.problems) if self.survey else {}
         self.found = len(found) + len(self.skipped)
-        self.files = spread(found, MOST_REALS)
+        self.files = evenly_spaced(found, MAX_COMPARED)
 
     def read(self, files: Sequence[Path]) -> Pixels:
-        """The pictures (N, R, R, 3) of some files; those that cannot be read are left out.
+        """Return the images (N, R, R, 3) in some files, without those that cannot be read.
 
         Raises:
             DatasetError: none can be read.
@@ -83,11 +89,11 @@ class Reals:
         with ThreadPoolExecutor(os.cpu_count()) as pool:  # Pillow frees the interpreter lock
             decoded = [pixels for pixels in pool.map(self.decode, files) if pixels is not None]
         if not decoded:
-            raise DatasetError(f"The pictures in {self.folder} cannot be read.")
+            raise DatasetError(f"The images in {self.folder} cannot be read.")
         return np.stack(decoded)
 
     def decode(self, file: Path) -> Pixels | None:
-        """One picture, or None, and why is noted."""
+        """Decode one file; note the reason and return None if that fails."""
         try:
             return self.read_one(file)
         except Exception as cause:  # inside a decoder a broken file may raise anything
@@ -95,49 +101,49 @@ class Reals:
             return None
 
     def choose(self, count: int) -> Pixels:
-        """Pictures from all over the folder, always the same ones."""
-        return self.read(spread(self.files, count))
+        """Read images from all over the folder, always the same ones."""
+        return self.read(evenly_spaced(self.files, count))
 
     @cached_property
-    def prints(self) -> tuple[list[Path], Tensor]:
-        """The files that can be read and their prints (N, 256).
+    def fingerprints(self) -> tuple[list[Path], Tensor]:
+        """The files that can be read and their fingerprints (N, 256).
 
         Raises:
             DatasetError: there are fewer than two.
         """
         with ThreadPoolExecutor(os.cpu_count()) as pool:
-            found = list(pool.map(self.print_of, self.files))
+            found = list(pool.map(self.fingerprint_of, self.files))
         readable = [(f, p) for f, p in zip(self.files, found, strict=True) if p is not None]
         if len(readable) < 2:
-            raise DatasetError(f"{self.folder} holds fewer than two pictures that can be read.")
+            raise DatasetError(f"{self.folder} holds fewer than two images that can be read.")
         if self.survey:
             self.survey.tell(len(readable), self.skipped)
         return [file for file, _ in readable], torch.cat([print_ for _, print_ in readable])
 
-    def print_of(self, file: Path) -> Tensor | None:
-        """One picture's print (1, 256), or None."""
+    def fingerprint_of(self, file: Path) -> Tensor | None:
+        """Return one image's fingerprint (1, 256), or None if it cannot be read."""
         pixels = self.decode(file)
-        return None if pixels is None else prints_of(pixels[None])
+        return None if pixels is None else fingerprint(pixels[None])
 
-    def nearest(self, fakes: Pixels, count: int) -> Neighbours:
-        """The nearest `count` reals of each fake (N, H, W, 3); DatasetError as in `prints`."""
-        files, prints = self.prints
-        found = nearer_distances(prints_of(fakes), prints).topk(
+    def nearest(self, generated: Pixels, count: int) -> Neighbours:
+        """Find the `count` real images nearest to each generated one (N, H, W, 3)."""
+        files, real = self.fingerprints
+        found = distances_or_mirrored(fingerprint(generated), real).topk(
             min(count, len(files)), largest=False
         )
-        chosen = spread(range(len(files)), len(fakes))
-        among = nearer_distances(prints[chosen], prints)
-        among[torch.arange(len(chosen)), chosen] = torch.inf  # itself
+        chosen = evenly_spaced(range(len(files)), len(generated))
+        among = distances_or_mirrored(real[chosen], real)
+        among[torch.arange(len(chosen)), chosen] = torch.inf  # the image itself
         return Neighbours(
             files=[[files[index] for index in row] for row in found.indices.tolist()],
             distances=found.values.tolist(),
-            fakes_median=float(found.values[:, 0].median()),
-            reals_median=float(among.min(dim=1).values.median()),
+            generated_median=float(found.values[:, 0].median()),
+            real_median=float(among.min(dim=1).values.median()),
         )
 
 
-def spread(items: Sequence[T], count: int) -> list[T]:
-    """At most `count` of some items, evenly spaced, the first and the last among them."""
+def evenly_spaced(items: Sequence[T], count: int) -> list[T]:
+    """Return at most `count` of some items, the first and the last among them."""
     if len(items) <= count:
         return list(items)
     last = len(items) - 1

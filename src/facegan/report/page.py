@@ -1,117 +1,127 @@
-"""From a run's folder to its page, written whole or not at all."""
+"""Renders a run's page from its template and writes it."""
 
 import time
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any, TypeVar
+
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from facegan import __version__
 from facegan.errors import DatasetError, OutputError
 from facegan.files import write_atomic
-from facegan.report import face_sections, sections
-from facegan.report.faces import Gallery
-from facegan.report.markup import Markup, element
-from facegan.report.neighbours import Reals
-from facegan.report.quality import quality_sections
+from facegan.report import sections
+from facegan.report.images import MAX_SIDE, GeneratedImages, Pixels
+from facegan.report.neighbours import RealImages
 from facegan.report.run_record import RunRecord, kimg_text
-from facegan.report.style import STYLE, style_of_moments
 
-# The browser itself is told to load nothing: the page cannot need a network.
-POLICY = "default-src 'none'; img-src data:; style-src 'unsafe-inline'"
+T = TypeVar("T")
+PIXELATED_BELOW = 96  # pixels; smaller images are enlarged without smoothing
+
+TEMPLATES = Environment(
+    loader=FileSystemLoader(Path(__file__).parent),
+    autoescape=True,
+    undefined=StrictUndefined,
+    trim_blocks=True,
+    lstrip_blocks=True,
+)
+TEMPLATES.filters["kimg"] = kimg_text
 
 
-def find_reals(run: RunRecord, data: Path | None = None) -> Reals | str:
-    """The pictures the run was trained on, or a sentence that says why they are not at hand.
+def find_real_images(run: RunRecord, data: Path | None = None) -> RealImages | str:
+    """Return the images the run was trained on, or a sentence that says why they are missing.
 
     Args:
-        run: Whose run.json names the folder.
-        data: The folder where the pictures are now, if they moved.
+        run: Its run.json names the folder.
+        data: The folder where the images are now, if they moved.
 
     Raises:
-        DatasetError: `data` is given and holds no pictures.
+        DatasetError: `data` is given and holds no images.
     """
     resolution, split = run.dataset["resolution"], run.dataset.get("split")
     if data is not None:
-        return Reals(data, resolution, split)
+        return RealImages(data, resolution, split)
     if "data" not in run.plan:
-        return "run.json names no folder of real pictures; name one by --data."
+        return "run.json does not name the folder of the real images. Pass it as --data."
     if str(run.plan["data"]).startswith("s3://"):
-        return "The real pictures are on S3. Name a folder that holds them by --data."
+        return "The real images are on S3. Pass a folder that holds them as --data."
     try:
-        return Reals(Path(str(run.plan["data"])), resolution, split)
+        return RealImages(Path(str(run.plan["data"])), resolution, split)
     except DatasetError as cause:
-        return f"The real pictures are not at hand. {cause.message} Name the folder by --data."
+        return f"The real images were not found. {cause.message} Pass their folder as --data."
 
 
 def write_report(
-    run: RunRecord, reals: Reals | str, out: Path | None = None, refresh: int | None = None
+    run: RunRecord, reals: RealImages | str, out: Path | None = None, refresh: int | None = None
 ) -> Path:
-    """Write the page of a run.
+    """Write the page of a run and return its file.
 
     Args:
-        run: As `read_run` found it.
-        reals: As `find_reals` found them.
-        out: The file; RUN/report.html where none is named.
-        refresh: After how many seconds a browser reads the page again, while the run goes on.
-
-    Returns:
-        The file.
+        run: From `read_run`.
+        reals: From `find_real_images`.
+        out: The file.  [default: RUN/report.html]
+        refresh: Seconds after which a browser reloads the page, while the run goes on.
 
     Raises:
         OutputError: it cannot be written; an earlier page stays as it was.
     """
     file = out or run.path / "report.html"
-    page = build_page(run, reals, None if run.is_finished else refresh)
+    page = render(run, reals, None if run.is_finished else refresh)
     try:
         write_atomic(file, page.encode())
     except OSError as cause:
         raise OutputError(
-            f"{file} cannot be written: {cause.strerror}.", "Name another file by --out."
+            f"{file} cannot be written: {cause.strerror}.", "Pass another file as --out."
         ) from cause
     return file
 
 
-def build_page(run: RunRecord, reals: Reals | str, refresh: int | None = None) -> str:
-    """The page's HTML."""
-    title = f"{run.plan['family']} {run.plan['preset']}, {kimg_text(run.kimg)} kimg"
-    head = element(
-        "head",
-        element("meta", charset="utf-8"),
-        element("meta", name="viewport", content="width=device-width, initial-scale=1"),
-        element("meta", http_equiv="Content-Security-Policy", content=POLICY),
-        element("meta", http_equiv="refresh", content=refresh) if refresh else "",
-        element("title", title),
-        element("style", Markup(STYLE + style_of_moments(face_sections.MOMENTS))),
+def render(run: RunRecord, reals: RealImages | str, refresh: int | None = None) -> str:
+    """Return the page's HTML."""
+    model = GeneratedImages(run.artifact) if run.artifact else None
+    images = model.draw(sections.SEEDS) if model else None
+    return TEMPLATES.get_template("page.html.jinja").render(
+        run=run,
+        version=__version__,
+        written=time.strftime("%Y-%m-%d %H:%M:%S UTC", time.gmtime()),
+        refresh=refresh,
+        resolution=run.dataset["resolution"],
+        pixelated_below=PIXELATED_BELOW,
+        max_side=MAX_SIDE,
+        summary=sections.summary(run),
+        model=model,
+        images=[] if model is None or images is None else sections.seed_images(model, images),
+        classes=sections.class_strips(model) if model else [],
+        steps=sections.STEPS,
+        moments=sections.moments(run),
+        qualities=sections.qualities(run),
+        charts=sections.loss_charts(run),
+        interpolations=sections.interpolations(model) if model else [],
+        generated_grid=sections.generated_grid(model) if model else None,
+        tables=sections.tables(run),
+        commands=sections.commands(run),
+        **real_sections(run, model, images, reals),
     )
-    body = element("body", element("main", *parts(run, reals)), footer(refresh))
-    return "<!DOCTYPE html>\n" + element("html", head, body, lang="en") + "\n"
 
 
-def parts(run: RunRecord, reals: Reals | str) -> list[Markup]:
-    """The sections from top to bottom; one face a seed is drawn once and used twice."""
-    gallery = Gallery(run.artifact) if run.artifact else None
-    faces = gallery.draw(range(face_sections.FACES)) if gallery else None
-    return [
-        sections.header(run),
-        face_sections.faces_section(run, gallery, faces),
-        *face_sections.classes_section(run, gallery),
-        face_sections.moments_section(run),
-        *quality_sections(run),
-        sections.curves_section(run),
-        face_sections.ways_section(run, gallery),
-        face_sections.or_said(
-            "Real and generated", face_sections.beside_section, run, gallery, reals
-        ),
-        face_sections.or_said(
-            "Nearest real pictures", face_sections.neighbours_section, run, gallery, faces, reals
-        ),
-        sections.configuration_section(run),
-        sections.commands_section(run),
-    ]
+def real_sections(
+    run: RunRecord, model: GeneratedImages | None, images: Pixels | None, reals: RealImages | str
+) -> dict[str, Any]:
+    """Return what needs the real images, or the reasons why it is missing."""
+    if isinstance(reals, str):
+        return {"reals": None, "real_grid": None, "no_reals": reals,
+                "copies": None, "no_copies": reals}  # fmt: skip
+    real_grid, no_reals = try_section(lambda: sections.real_grid(reals))
+    copies, no_copies = None, run.no_artifact
+    if model is not None and images is not None:
+        copies, no_copies = try_section(lambda: sections.nearest_reals(model, images, reals))
+    return {"reals": reals, "real_grid": real_grid, "no_reals": no_reals,
+            "copies": copies, "no_copies": no_copies}  # fmt: skip
 
 
-def footer(refresh: int | None) -> Markup:
-    """When and by what the page was written."""
-    written = time.strftime("%Y-%m-%d %H:%M:%S UTC", time.gmtime())
-    again = f" Your browser reads it again every {refresh} seconds." if refresh else ""
-    marked = " Every generated picture here says so in its metadata."
-    text = f"Written by facegan {__version__} on {written}.{again}{marked}"
-    return element("footer", element("p", text, class_="muted"))
+def try_section(make: Callable[[], T]) -> tuple[T | None, str]:
+    """Return a section and no reason, or None and the reason if real images cannot be read."""
+    try:
+        return make(), ""
+    except DatasetError as cause:
+        return None, str(cause)

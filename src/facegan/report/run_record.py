@@ -1,4 +1,4 @@
-"""What a run's folder says of the run, whether it has ended or is still going on."""
+"""Reads what a run's folder holds, whether the run has ended or is still going on."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -14,38 +14,43 @@ from facegan.tick_line import read_tick
 Tick = Mapping[str, float]
 TIMES = {"kimg", "images_per_second", "wait_share", "train_seconds", "time"}
 NOT_LOSSES = TIMES | metric_names(EXTRACTORS)
-GAUGES = ("real_sign", "fake_sign", "variety", "augment_p")  # of the game's balance, -1 to 1
-FOREIGN = "Name the folder that was given to facegan train as --out."
+GAUGES = ("real_sign", "fake_sign", "variety", "augment_p")  # the players' balance, -1 to 1
+NOT_A_RUN = "Pass the folder that facegan train was given as --out."
 
 
 @dataclass(frozen=True)
 class RunRecord:
-    """A run as it stands now."""
+    """A run's state at the time of reading."""
 
     path: Path
-    plan: Mapping[str, Any]  # what was asked for
+    plan: Mapping[str, Any]  # what was requested
     dataset: Mapping[str, Any]  # name, digest, images, resolution
     ticks: tuple[Tick, ...]
     samples: tuple[Path, ...]  # grids of the fixed latents, oldest first
     artifact: Artifact | None
-    no_artifact: str  # why there is none; empty where there is
-    started: Mapping[str, Any]  # what run.json tells besides: settings, training, versions
+    no_artifact: str  # why there is none; empty if there is one
+    started: Mapping[str, Any]  # the rest of run.json: settings, training, versions
 
     @property
     def kimg(self) -> float:
-        """How far training has come, by its last tick."""
+        """Training progress, from the last tick."""
         return self.ticks[-1]["kimg"] if self.ticks else 0.0
 
     @property
+    def train_seconds(self) -> float:
+        """Training time, from the last tick; 0 if it is unknown."""
+        return self.ticks[-1].get("train_seconds", 0.0) if self.ticks else 0.0
+
+    @property
     def is_finished(self) -> bool:
-        """Whether there is a model and it is of the last tick: a resumed run has an older one."""
+        """Whether the model is from the last tick: a resumed run has an older one."""
         return self.artifact is not None and self.artifact.card.kimg >= self.kimg
 
     @property
     def numbers(self) -> dict[str, Mapping[str, Any]]:
-        """What the run computes with: ``settings``, ``training`` and ``versions``, as far as known.
+        """``settings``, ``training`` and ``versions``, as far as they are known.
 
-        The model's card is of the moment when training ended, ``run.json`` of its start.
+        The model's card was written when training ended, ``run.json`` when it started.
         """
         card = self.artifact.card if self.artifact else None
         names = ("settings", "training", "versions")
@@ -53,13 +58,13 @@ class RunRecord:
 
     @property
     def terms(self) -> list[str]:
-        """The loss terms, in the order in which they first appear."""
+        """The names of the loss terms, in order of appearance."""
         return list(dict.fromkeys(name for tick in self.ticks for name in tick
                                   if name not in NOT_LOSSES and name not in GAUGES))  # fmt: skip
 
 
 def kimg_text(kimg: float) -> str:
-    """A number of kimg for people: three digits that count, no exponent."""
+    """Format kimg with three significant digits and no exponent."""
     return f"{kimg:,.0f}" if kimg >= 100 else f"{kimg:.3g}"
 
 
@@ -67,10 +72,10 @@ def read_run(path: Path) -> RunRecord:
     """Read a run's folder.
 
     Raises:
-        RunError: it is missing, holds no run, or its metrics.jsonl is damaged.
+        RunError: it is missing or not a run, or its metrics.jsonl is damaged.
     """
     if not path.is_dir():
-        raise RunError(f"{path} does not exist or is no folder.", FOREIGN)
+        raise RunError(f"{path} does not exist or is not a folder.", NOT_A_RUN)
     facts = read_facts(path / "run.json")
     artifact, reason = read_artifact(path)
     return RunRecord(
@@ -86,9 +91,9 @@ def read_run(path: Path) -> RunRecord:
 
 
 def read_facts(file: Path) -> dict[str, Any]:
-    """What run.json tells, with a plan and a data set that are whole."""
+    """Read run.json and check its plan and data set."""
     if not file.exists():
-        raise RunError(f"{file.parent} holds no run: it has no {file.name}.", FOREIGN)
+        raise RunError(f"{file.parent} is not a run: it has no {file.name}.", NOT_A_RUN)
     try:
         facts = read_json(file)
         plan, dataset = facts["plan"], facts["dataset"]
@@ -102,20 +107,20 @@ def read_facts(file: Path) -> dict[str, Any]:
             raise ValueError("images and resolution must be from 1")
         facts["dataset"] = {**dataset, **counts, "skipped": int(dataset.get("skipped", 0))}
     except (OSError, ValueError, KeyError, TypeError, OverflowError) as cause:
-        told = f"{cause} is missing" if isinstance(cause, KeyError) else reason_of(cause)
-        raise RunError(f"{file} does not describe a run ({told}).", FOREIGN) from cause
+        reason = f"{cause} is missing" if isinstance(cause, KeyError) else reason_of(cause)
+        raise RunError(f"{file} does not describe a run ({reason}).", NOT_A_RUN) from cause
     return facts
 
 
 def read_ticks(file: Path) -> tuple[Tick, ...]:
-    """The figures of every tick; a last line that is still being written is left for later."""
+    """Read the metrics of every tick; a last line that is still being written is skipped."""
     if not file.exists():
         return ()
     try:
         lines = read_regular(file, LOG_BYTES).splitlines(keepends=True)
     except (OSError, ValueError) as cause:
-        told = f"{file} cannot be read: {reason_of(cause)}."
-        raise RunError(told, "Mend it, or delete it.") from cause
+        message = f"{file} cannot be read: {reason_of(cause)}."
+        raise RunError(message, "Fix it, or delete it.") from cause
     return tuple(
         parse_tick(line, f"{file}, line {number}")
         for number, line in enumerate(lines, 1)
@@ -123,16 +128,16 @@ def read_ticks(file: Path) -> tuple[Tick, ...]:
     )
 
 
-def parse_tick(line: bytes, place: str) -> Tick:
-    """One line of metrics.jsonl; figures that are no finite number are left out."""
+def parse_tick(line: bytes, location: str) -> Tick:
+    """Parse one line of metrics.jsonl; values that are not finite are left out."""
     try:
         return read_tick(parse_json(line))
     except ValueError as cause:
-        raise RunError(f"{place} is no tick ({cause}).", "Delete that line.") from cause
+        raise RunError(f"{location} is not a tick ({cause}).", "Delete that line.") from cause
 
 
 def read_artifact(path: Path) -> tuple[Artifact | None, str]:
-    """The run's model, or a sentence that says why there is none to look at."""
+    """Load the run's model, or return a sentence that says why that is not possible."""
     archive = path / "model.tar.gz"
     folder = path / "model"
     source = folder if (folder / CARD_NAME).exists() else archive

@@ -31,34 +31,27 @@ JOB_FILE = "job.json"
 @click.command("metrics", short_help="A job's figures: a table, and curves.")
 @click.argument("name")
 @click.option("--figure", "figures", multiple=True, metavar="NAME", help="Only these.")
-@click.option(
-    "--out",
-    type=click.Path(path_type=Path, dir_okay=False),
-    metavar="FILE.svg",
-    help="Draw the curves.",
-)
+@click.option("--out", hidden=True)
 @settings_options
-def metrics(desk: Desk, name: str, figures: tuple[str, ...], out: Path | None) -> None:
+def metrics(desk: Desk, name: str, figures: tuple[str, ...], out: str | None) -> None:
     """Show how the training job NAME goes, or went: losses, speed, quality.
 
     \b
       facegan cloud metrics faces-1
       facegan cloud metrics faces-1 --figure kid_lite0 --figure variety
-      facegan cloud metrics faces-1 --out curves.svg
 
     They are read from metrics.jsonl in the job's checkpoint folder, which is at most a tick old;
     where it has none, from CloudWatch, by the minute; else the last values alone. --json prints
-    all points. --out draws with the report's charts, which need torch.
+    all points. The job's report has the curves: facegan cloud fetch NAME.
     """
-    if out is not None and out.suffix.lower() != ".svg":
-        raise click.UsageError(f"--out {out}: the picture is an .svg.")
-    found = chosen(curves_of(desk.aws, describe(desk.aws.ask, name)), figures)
     if out is not None:
-        draw(name, found, out)
+        raise click.UsageError(
+            "--out was removed: the job's report has the curves (facegan cloud fetch NAME), "
+            "and --json prints all points."
+        )
+    found = chosen(curves_of(desk.aws, describe(desk.aws.ask, name)), figures)
     told = {"source": found.source, "along": found.along, "points": found.points}
     desk.answer(told, figure_table(found))
-    if out is not None:
-        desk.say(f"{out}: {len(found.points)} curves.")
 
 
 def chosen(curves: Curves, names: Sequence[str]) -> Curves:
@@ -98,23 +91,6 @@ def shape(values: Sequence[float]) -> str:
     low, high = min(means), max(means)
     spread = high - low or 1.0
     return "".join(BLOCKS[round((it - low) / spread * (len(BLOCKS) - 1))] for it in means)
-
-
-def draw(name: str, curves: Curves, file: Path) -> None:
-    """Write the curves as a picture.
-
-    Raises:
-        ClickException: torch is missing, or the file cannot be written.
-    """
-    try:
-        from facegan.cli.cloud.curves_picture import picture_of
-    except ImportError as cause:
-        told = f"--out needs the report's charts, and those need torch ({cause})."
-        raise click.ClickException(f"{told} pip install 'facegan[training]'") from cause
-    try:
-        write_atomic(file, picture_of(name, curves).encode())
-    except OSError as cause:
-        raise click.ClickException(f"{file} cannot be written: {cause.strerror}.") from cause
 
 
 @click.command("fetch", short_help="A job's model, record and report.")
