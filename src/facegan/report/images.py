@@ -15,7 +15,7 @@ from facegan.files import read_regular
 from facegan.name_lists import write_names
 from facegan.pictures import encode_png
 from facegan.safe_images import open_image
-from facegan.synthesis import Synthesizer, latents_of_seeds, walk
+from facegan.synthesis import Synthesizer, interpolation_path, latents_of_seeds
 
 Pixels = npt.NDArray[np.uint8]
 MAX_SIDE = 128  # pixels; larger images are made smaller, so that the page can be mailed
@@ -62,7 +62,7 @@ class GeneratedImages:
 
     def interpolate(self, first: int, last: int, steps: int) -> Pixels:
         """Draw images (steps, S, S, 3) from one seed to another, both included, in one class."""
-        latents = walk(latents_of_seeds(self.artifact.card, [first, last]), steps - 1)
+        latents = interpolation_path(latents_of_seeds(self.artifact.card, [first, last]), steps - 1)
         classes = self.classes([first])
         return shrink_all(self.synthesizer.generate(latents=latents, classes=classes))
 
