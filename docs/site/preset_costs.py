@@ -33,8 +33,8 @@ ESTIMATES = (
     Estimate("stylegan2", "paper256", 402, (235, 285, 29)),
 )
 HEADER = (
-    f"| preset | batch | length, kimg | GFLOP an image | images/s: {' / '.join(GPUS)} "
-    "| hours of the whole length |",
+    f"| preset | batch | length, kimg | GFLOP per image | images/s: {' / '.join(GPUS)} "
+    "| hours for the full length |",
     "|---|---|---|---|---|---|",
 )
 
