@@ -37,7 +37,7 @@ from facegan.gans import Batch, Gan, Phase, Terms, build_gan
 from facegan.gans.family import leave_verdicts
 from facegan.gans.r3gan import R3gan
 from facegan.gans.r3gan.loss import gradient_penalties
-from facegan.pictures import montage, save_png
+from facegan.image_encoding import montage, save_png
 from facegan.synthesis.torch_painter import to_pixels
 from facegan.training import Trainer, TrainingConfig
 

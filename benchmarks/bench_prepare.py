@@ -20,7 +20,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from facegan.preparing import StreamSource, prepare
+from facegan.data.prepare import StreamSource, prepare
 
 RESOLUTION, SIZE = 64, (178, 218)
 KINDS = 100  # faces drawn; the grain makes each picture another
@@ -77,7 +77,7 @@ def time_prepare(folder: Path, out: Path, workers: int, count: int) -> tuple[flo
     return count / (ended - begun), count / (ended - first[0])
 
 
-def tiny_pictures(seconds: float, most: int) -> Iterator[tuple[str, Callable[[], bytes]]]:
+def tiny_images(seconds: float, most: int) -> Iterator[tuple[str, Callable[[], bytes]]]:
     """Names and pictures of 4x4 until the time is over: PPM, which takes no encoder."""
     ends = time.monotonic() + seconds
     for k in range(most):
@@ -110,7 +110,7 @@ def memory_slope(out: Path, seconds: float, workers: int) -> tuple[int, float, f
         if done % 2000 == 0:
             samples.append((done, memory()))
 
-    source = StreamSource("generator", partial(tiny_pictures, seconds, MILLION))
+    source = StreamSource("generator", partial(tiny_images, seconds, MILLION))
     manifest = prepare(source, out, 4, workers=workers, on_progress=on_progress)
     counts, sizes = np.array(samples[len(samples) // 5 :]).T  # without the start
     slope = float(np.polyfit(counts, sizes, 1)[0])

@@ -27,9 +27,9 @@ from torch import Tensor, nn
 from facegan.data import ImageFolderDataset
 from facegan.data.toy_faces import draw_faces
 from facegan.gans import build_gan
+from facegan.image_encoding import montage, save_png
 from facegan.metrics import extract, open_extractor
 from facegan.metrics.scores import kernel_distance
-from facegan.pictures import montage, save_png
 from facegan.synthesis.torch_backend import to_pixels
 from facegan.training import Trainer, TrainingConfig
 

@@ -22,7 +22,6 @@ FROM packages AS program
 COPY src/facegan/*.py /opt/program/src/facegan/
 COPY src/facegan/hyperparameters /opt/program/src/facegan/hyperparameters
 COPY src/facegan/gans /opt/program/src/facegan/gans
-COPY src/facegan/preparing /opt/program/src/facegan/preparing
 COPY src/facegan/data /opt/program/src/facegan/data
 COPY src/facegan/metrics /opt/program/src/facegan/metrics
 COPY src/facegan/model_files /opt/program/src/facegan/model_files

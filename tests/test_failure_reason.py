@@ -5,9 +5,9 @@ from pathlib import Path
 import pytest
 
 from facegan.artifact import load_artifact
+from facegan.data.prepare.pixels import middle
 from facegan.errors import ArtifactError
 from facegan.failure_reason import failure_reason
-from facegan.preparing.pixels import middle
 
 
 def test_a_mistake_is_its_sentence_and_its_hint_alone(tmp_path: Path) -> None:
@@ -21,7 +21,8 @@ def test_a_fault_names_our_innermost_line_before_its_traceback() -> None:
         middle(None)  # type: ignore[arg-type]
     reason = failure_reason(caught.value)
     first, _, trace = reason.partition("\n\n")
-    assert first.startswith("facegan failed by a fault of its own, at facegan/preparing/pixels.py")
+    at = "facegan/data/prepare/pixels.py"
+    assert first.startswith(f"facegan failed by a fault of its own, at {at}")
     assert "in middle: TypeError: 'NoneType' object is not iterable" in first
     assert trace.startswith("Traceback") and "side = min(size)" in trace
 

@@ -21,12 +21,12 @@ from facegan.cli.__main__ import facegan, run_safely
 from facegan.cli.face_output import parse_output
 from facegan.cli.options import face_options
 from facegan.client.face_client import request_of
+from facegan.data.prepare import prepare
 from facegan.errors import RequestError
 from facegan.gans import build_gan
+from facegan.image_encoding import encode_jpeg, encode_png, encode_webp
 from facegan.model_files import ModelCard
 from facegan.name_lists import quoted, read_names, write_names
-from facegan.pictures import encode_jpeg, encode_png, encode_webp
-from facegan.preparing import prepare
 from facegan.synthesis.classes import choose_labels
 from facegan.wire import (
     JSON,
@@ -213,7 +213,7 @@ def test_parts_with_such_classes_are_merged_and_checked(
     parts = []
     for number in range(2):
         parts.append(tmp_path / f"part, {number}")
-        prepare(folder, parts[-1], 8, labels="folders", part=(number, 2), workers=1)
+        prepare(folder, parts[-1], 8, labels="folders", shard=(number, 2), workers=1)
     words = ["data", "merge", *map(str, parts), "--out", str(tmp_path / "merged")]
     assert run_safely(facegan, words) == 0
     assert run_safely(facegan, ["data", "check", str(tmp_path / "merged")]) == 0

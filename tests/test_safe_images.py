@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from PIL import Image, UnidentifiedImageError
 
-from facegan.preparing.pixels import FORMATS, formats_here
+from facegan.data.prepare.pixels import FORMATS, formats_here
 from facegan.safe_images import SAFE, TooManyPixelsError, open_image
 
 SOURCE = Path(__file__).parents[1] / "src" / "facegan"

@@ -80,7 +80,7 @@ def test_a_source_that_is_none_exits_3(
 def test_the_choices_of_crops_are_the_table(capsys: pytest.CaptureFixture[str]) -> None:
     """The help names them without importing a decoder, so a test keeps them in step."""
     from facegan.cli.data import prepare as command
-    from facegan.preparing import CROPS
+    from facegan.data.prepare import CROPS
 
     choices = next(param.type for param in command.params if param.name == "crop").choices
     assert list(choices) == list(CROPS)

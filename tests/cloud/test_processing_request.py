@@ -15,8 +15,8 @@ from PIL import Image
 
 from facegan.cli.__main__ import facegan, run_safely
 from facegan.cloud.processing_request import ProcessingJob
+from facegan.data.prepare import check, merge, prepare
 from facegan.errors import ConfigError, DatasetError
-from facegan.preparing import check, merge, prepare
 
 JOB: dict[str, Any] = {
     "name": "faces64",

@@ -15,8 +15,8 @@ from training_job import HYPERPARAMETERS, NEEDS_TOOLKIT, Job
 
 from facegan.artifact import load_artifact
 from facegan.cli.__main__ import facegan, run_safely
+from facegan.data.prepare import prepare
 from facegan.environment import TrainingEnvironment
-from facegan.preparing import prepare
 from facegan.tick_line import METRIC_DEFINITIONS
 
 pytestmark = NEEDS_TOOLKIT

@@ -10,8 +10,8 @@ import torch
 from PIL import Image
 
 from facegan.data import PackedDataset, open_dataset
+from facegan.data.prepare import prepare
 from facegan.errors import DatasetError
-from facegan.preparing import prepare
 
 
 @pytest.fixture

@@ -10,8 +10,8 @@ import pytest
 
 from facegan.data.packed_files import write_packed
 from facegan.data.piped import unpack_pipe
+from facegan.data.prepare.packed_format import to_line
 from facegan.errors import DatasetError
-from facegan.preparing.layout import to_line
 
 RANDOM = np.random.default_rng(0)
 IMAGES = RANDOM.integers(0, 255, (21, 8, 8, 3), dtype=np.uint8)

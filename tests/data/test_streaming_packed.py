@@ -10,9 +10,9 @@ import torch
 from facegan.cli.__main__ import facegan, run_safely
 from facegan.data import PackedDataset, open_dataset, reading_order
 from facegan.data.packed_files import write_packed
+from facegan.data.prepare.writer import STATE
 from facegan.data.splits import SplitDataset, choose_split, split_of
 from facegan.errors import DatasetError
-from facegan.preparing.writer import STATE
 
 pytest.importorskip("webdataset", reason="the extra `streaming` is not installed")
 

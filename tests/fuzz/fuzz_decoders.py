@@ -10,7 +10,7 @@ import atheris
 import numpy as np
 
 with atheris.instrument_imports(
-    include=["facegan.wire", "facegan.pictures", "facegan.model_files"]
+    include=["facegan.wire", "facegan.image_encoding", "facegan.model_files"]
 ):
     from facegan.errors import ArtifactError, FaceGANError
     from facegan.model_files import ModelCard, parse_card

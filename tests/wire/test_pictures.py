@@ -10,9 +10,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
-from facegan import pictures
+from facegan import image_encoding
 from facegan.errors import InvocationError, RequestError
-from facegan.pictures import SAID_OF_ALL, SOURCE_TYPE, encode_jpeg, encode_webp, xmp_packet
+from facegan.image_encoding import SAID_OF_ALL, SOURCE_TYPE, encode_jpeg, encode_webp, xmp_packet
 from facegan.wire import (
     IMAGE_CODECS,
     JPEG,
@@ -190,9 +190,9 @@ def test_pillow_reads_our_png_pixel_by_pixel(
 ) -> None:
     """Any size, any text."""
     image = np.random.default_rng(seed).integers(0, 255, (*shape, 3), dtype=np.uint8)
-    with Image.open(io.BytesIO(pictures.encode_png(image, facts))) as picture:
+    with Image.open(io.BytesIO(image_encoding.encode_png(image, facts))) as picture:
         picture.verify()  # every checksum
-    with Image.open(io.BytesIO(pictures.encode_png(image, facts))) as picture:
+    with Image.open(io.BytesIO(image_encoding.encode_png(image, facts))) as picture:
         assert picture.mode == "RGB" and np.array_equal(np.asarray(picture), image)
         assert facts.items() <= picture.text.items()  # type: ignore[attr-defined]
 
@@ -201,16 +201,16 @@ def test_a_part_of_an_array_is_written_as_it_looks() -> None:
     """Slices and turned arrays lie differently in memory."""
     (image,) = faces(1)
     for part in (image[3:20, 5:9], image[::-1], image.transpose(1, 0, 2), image[::2, ::3]):
-        assert np.array_equal(decode_images(pictures.encode_png(part, {}), PNG)[0], part)
+        assert np.array_equal(decode_images(image_encoding.encode_png(part, {}), PNG)[0], part)
 
 
 def test_png_needs_no_fast_packer(monkeypatch: pytest.MonkeyPatch) -> None:
     """Without ISA-L the same pixels come out."""
     import zlib
 
-    monkeypatch.setattr(pictures, "compress", zlib.compress)
+    monkeypatch.setattr(image_encoding, "compress", zlib.compress)
     (image,) = faces(1)
-    assert np.array_equal(decode_images(pictures.encode_png(image, {}), PNG)[0], image)
+    assert np.array_equal(decode_images(image_encoding.encode_png(image, {}), PNG)[0], image)
 
 
 # --- what does not go ---------------------------------------------------------------------------

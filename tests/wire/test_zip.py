@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from facegan.errors import InvocationError
-from facegan.pictures import SOURCE_TYPE
+from facegan.image_encoding import SOURCE_TYPE
 from facegan.wire import ZIP, Provenance, decode_images, encode_images, read_provenance
 
 IMAGES = np.random.default_rng(0).integers(0, 255, (3, 4, 4, 3), dtype=np.uint8)

@@ -13,7 +13,7 @@ from facegan.cli.inputs import PART, PREPARED, URL, check_output, check_source
 from facegan.name_lists import quoted
 
 if TYPE_CHECKING:
-    from facegan.preparing import Checked
+    from facegan.data.prepare import Checked
 
 
 @click.group("data")
@@ -217,9 +217,9 @@ def prepare(
         facegan data prepare /opt/ml/processing/input/pictures --out /opt/ml/processing/output \\
                 --resolution 64 --shard auto
     """
-    from facegan.preparing import StreamSource
-    from facegan.preparing import prepare as prepare_pictures
-    from facegan.preparing.account import Aside
+    from facegan.data.prepare import StreamSource
+    from facegan.data.prepare import prepare as prepare_pictures
+    from facegan.data.prepare.skip_report import IgnoredFiles
 
     check_output(out)
     share = find_share(shard, parts, source)
@@ -237,7 +237,7 @@ def prepare(
     found: Any = open_named(source)
     if share.is_given and found is source and not Path(source).exists():
         found = StreamSource(Path(source).name, lambda: ())  # S3 had nothing for this host
-    aside = Aside()
+    ignored = IgnoredFiles()
     with progress_bar("Preparing") as on_progress:
         manifest = prepare_pictures(
             found,
@@ -253,13 +253,13 @@ def prepare(
             unpaired=open_named(unpaired),
             host=host,
             everything=everything,
-            on_aside=aside.add,
+            on_ignored=ignored.add,
             encoding=name_encoding,
         )
     if manifest.get("already_there"):
         click.echo(f"Already there: {out} holds this very data set.")
     tell_counts(manifest, out)
-    for line in aside.lines("--everything"):
+    for line in ignored.lines("--everything"):
         click.echo(line)
 
 
@@ -297,7 +297,7 @@ def open_s3(address: str, endpoint_url: str | None, region: str | None, profile:
     """The pictures below an address on S3, as a source."""
     from facegan.cloud.aws import Aws
     from facegan.cloud.s3_pictures import READERS, S3Pictures
-    from facegan.preparing import StreamSource
+    from facegan.data.prepare import StreamSource
 
     pictures = S3Pictures(address, Aws(region, profile, endpoint_url))
     return StreamSource(pictures.name, pictures.streams, pictures.find, readers=READERS)
@@ -374,10 +374,10 @@ def tell_counts(manifest: dict[str, Any], out: Path) -> None:
 
 def reasons_in(file: Path) -> Iterator[str]:
     """Why pictures were skipped, grouped, by a data set's list of them."""
-    from facegan.preparing.account import Reasons
-    from facegan.preparing.layout import read_lines
+    from facegan.data.prepare.packed_format import read_lines
+    from facegan.data.prepare.skip_report import SkipReasons
 
-    reasons = Reasons()
+    reasons = SkipReasons()
     for record in read_lines(file):
         reasons.add(record["file"], record["reason"])
     return reasons.lines()
@@ -385,7 +385,7 @@ def reasons_in(file: Path) -> Iterator[str]:
 
 def companions_of(manifest: dict[str, Any], out: Path) -> Iterator[tuple[dict[str, Any], Path]]:
     """The manifests and folders of what belongs to a data set."""
-    from facegan.preparing.layout import read_packed
+    from facegan.data.prepare.packed_format import read_packed
 
     for facts in manifest.get("companions", {}).values():
         yield read_packed(out / facts["folder"]), out / facts["folder"]
@@ -447,7 +447,7 @@ def merge(parts: tuple[Path, ...], out: Path) -> None:
     Other data sets, prepared with the same options, are put one after another. Duplicates between
     parts are dropped; a part that no picture fell to is fine.
     """
-    from facegan.preparing import merge as merge_parts
+    from facegan.data.prepare import merge as merge_parts
 
     check_output(out)
     with progress_bar("Merging") as on_progress:
@@ -468,9 +468,9 @@ def check(folder: Path) -> None:
       facegan data check runs/photos64
     """
     from facegan.data.manifest import read_manifest
+    from facegan.data.prepare import Checked
+    from facegan.data.prepare import check as check_packed
     from facegan.errors import DatasetError
-    from facegan.preparing import Checked
-    from facegan.preparing import check as check_packed
 
     if read_manifest(folder).get("kind") == "streamed":
         from facegan.data.streaming import check_streamed
@@ -533,21 +533,21 @@ def show(folder: Path, out: Path, images: int, columns: int | None) -> None:
     from PIL.PngImagePlugin import PngInfo
 
     from facegan import __version__
+    from facegan.data.prepare import sample
     from facegan.errors import OutputError
     from facegan.files import write_atomic
-    from facegan.pictures import montage
-    from facegan.preparing import sample
+    from facegan.image_encoding import montage
 
     if (kind := GRID_FORMATS.get(out.suffix.lower())) is None:
         raise click.UsageError(f"--out {out}: name a .png, .jpg or .webp, as {out.stem}.png.")
     check_output(out)
     pictures = sample(folder, images)
-    sides = pictures.shape[2] // pictures.shape[1]  # a picture and its companions
-    columns = columns or math.ceil(math.sqrt(len(pictures) / sides))
+    modalities = pictures.shape[2] // pictures.shape[1]  # a picture and its companions
+    columns = columns or math.ceil(math.sqrt(len(pictures) / modalities))
     stream = io.BytesIO()
     about = PngInfo()  # so that a grid is never taken for data
     about.add_text("Software", f"facegan {__version__}")
-    image = Image.fromarray(montage(pictures, columns, gap=2 * sides))
+    image = Image.fromarray(montage(pictures, columns, gap=2 * modalities))
     image.save(stream, kind, **({"pnginfo": about} if kind == "PNG" else {"xmp": MADE_BY_US}))
     try:
         write_atomic(out, stream.getvalue())

@@ -12,7 +12,7 @@ from facegan.cli.inputs import check_output
 from facegan.client import FaceClient
 from facegan.errors import InvocationError, OutputError, RequestError, pluralize
 from facegan.files import write_atomic
-from facegan.pictures import enlarge_animation, enlarge_png
+from facegan.image_encoding import enlarge_animation, enlarge_png
 from facegan.wire import (
     JPEG,
     JSON,

@@ -7,7 +7,7 @@ import click
 import numpy as np
 
 from facegan.cli.face_output import FaceOutput, parse_output, write
-from facegan.pictures import Pixels, encode_png, montage
+from facegan.image_encoding import Pixels, encode_png, montage
 from facegan.wire import PNG, Provenance
 
 if TYPE_CHECKING:

@@ -372,8 +372,8 @@ def prepared_side(folder: Path, asked: Any = None) -> int | None:
     Raises:
         DatasetError: it is packed, and at another resolution than the one asked for.
     """
+    from facegan.data.prepare.packed_format import FORMAT, check_resolution, load_manifest
     from facegan.errors import DatasetError
-    from facegan.preparing.layout import FORMAT, check_resolution, load_manifest
 
     try:
         manifest = load_manifest(folder)
@@ -389,8 +389,8 @@ def prepared_side(folder: Path, asked: Any = None) -> int | None:
 
 def count_images(data: str) -> int | None:
     """How many images a folder holds, by its manifest or by their names; None on S3 or if none."""
+    from facegan.data.prepare.packed_format import load_manifest
     from facegan.errors import DatasetError
-    from facegan.preparing.layout import load_manifest
 
     if not data or data.startswith(S3):
         return None

@@ -22,11 +22,11 @@ from torch import Tensor
 
 from facegan.data.labels import Labels, WithLabels, read_labels
 from facegan.data.manifest import data_name, pictures_source, read_manifest
+from facegan.data.prepare.pixels import UnusableError
+from facegan.data.prepare.pool import Spec, crop_modalities
+from facegan.data.prepare.skip_report import IgnoredFiles, SkipReasons, sum_of_counts
 from facegan.errors import DatasetError
 from facegan.path_kinds import no_images, what_is
-from facegan.preparing.account import Aside, Reasons, sum_line
-from facegan.preparing.pixels import UnusableError
-from facegan.preparing.pool import Spec, cut_sides
 
 logger = logging.getLogger(__name__)
 
@@ -122,29 +122,29 @@ class Survey:
     root: Path  # below which pictures are looked for
     files: list[Path] = field(default_factory=list)  # pictures, in the order of their names
     problems: dict[Path, str] = field(default_factory=dict)  # what is none to try, and why
-    aside: Aside = field(default_factory=Aside)
+    ignored: IgnoredFiles = field(default_factory=IgnoredFiles)
 
     def none_found(self) -> DatasetError:
         """What is said where there is no picture: what is there instead."""
-        return no_images(what_is(self.folder), there=self.aside.lines())
+        return no_images(what_is(self.folder), there=self.ignored.lines())
 
     def none_readable(self, skipped: dict[Path, str]) -> DatasetError:
         """What is said where no picture can be used: all reasons."""
         return DatasetError(
             f"None of the {len(skipped)} pictures in {self.folder} can be read.",
-            "\n".join([*self.reasons(skipped).lines(), *self.aside.lines()]),
+            "\n".join([*self.reasons(skipped).lines(), *self.ignored.lines()]),
         )
 
-    def reasons(self, skipped: dict[Path, str]) -> Reasons:
+    def reasons(self, skipped: dict[Path, str]) -> SkipReasons:
         """Why pictures were skipped, by their names below the folder."""
-        return Reasons(
+        return SkipReasons(
             (str(file.relative_to(self.root)), skipped[file]) for file in sorted(skipped)
         )
 
     def tell(self, used: int, skipped: dict[Path, str]) -> None:
         """Log what became of every file: found = used + skipped, and what was not looked into."""
-        logger.info("%s in %s", sum_line(used, len(skipped)), self.folder)
-        for line in (*self.reasons(skipped).lines(), *self.aside.lines()):
+        logger.info("%s in %s", sum_of_counts(used, len(skipped)), self.folder)
+        for line in (*self.reasons(skipped).lines(), *self.ignored.lines()):
             logger.warning("%s", line)
 
 
@@ -163,7 +163,7 @@ def survey(folder: Path) -> Survey:
             found.problems[source.root / entry.name] = entry.problem
         else:
             found.files.append(source.root / entry.name)
-    found.aside = source.aside
+    found.ignored = source.ignored
     if not found.files and not found.problems:
         raise found.none_found()
     return found
@@ -250,7 +250,7 @@ def decode_square(file: Path, resolution: int) -> Pixels:
     Raises:
         UnusableError: it cannot be read; the message says why.
     """
-    (content,) = cut_sides(Spec(resolution, CROP), (file,))
+    (content,) = crop_modalities(Spec(resolution, CROP), (file,))
     if isinstance(content, str):
         raise UnusableError(content)
     return np.frombuffer(content, np.uint8).reshape(resolution, resolution, 3)

@@ -21,14 +21,14 @@ import torch
 from torch import Tensor
 
 from facegan.data.manifest import MANIFEST, images_root
+from facegan.data.prepare.classes import FolderClasses, folder_of_classes
+from facegan.data.prepare.names import match_key
+from facegan.data.prepare.packed_format import numbers_by_path
+from facegan.data.prepare.pixels import UnusableError
+from facegan.data.prepare.skip_report import shown
+from facegan.data.prepare.source_manifest import find_manifest, folder_of_paths
+from facegan.data.prepare.sources import Entry, FolderSource
 from facegan.errors import ConfigError, DatasetError, did_you_mean
-from facegan.preparing.account import shown
-from facegan.preparing.classes import FolderClasses, folder_of_classes
-from facegan.preparing.layout import numbers_by_path
-from facegan.preparing.names import match_key
-from facegan.preparing.pixels import UnusableError
-from facegan.preparing.source_manifest import find_manifest, folder_of_paths
-from facegan.preparing.sources import Entry, FolderSource
 
 SOURCES = ("manifest", "folders")
 MEND = (
@@ -117,7 +117,7 @@ def unused_manifests(folder: Path) -> list[str]:
     source = FolderSource(folder)
     for _ in source.entries():
         pass
-    names = sorted(source.aside.manifests - {MANIFEST})
+    names = sorted(source.ignored.manifests - {MANIFEST})
     beside = "Labels are read of the one that lies beside or above all pictures."
     return [f"Not used: {shown(name)}. {beside}" for name in names[:1]]
 

@@ -4,9 +4,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from facegan.preparing.account import shown
-from facegan.preparing.layout import FORMAT, MANIFEST, check_resolution, load_manifest
-from facegan.preparing.sources import FolderSource
+from facegan.data.prepare.packed_format import FORMAT, MANIFEST, check_resolution, load_manifest
+from facegan.data.prepare.skip_report import shown
+from facegan.data.prepare.sources import FolderSource
 
 __all__ = [
     "MANIFEST",

@@ -19,13 +19,13 @@ from facegan.data.labels import Labels, require_labels
 from facegan.data.manifest import MANIFEST, images_root, read_manifest
 from facegan.data.packed import PackedDataset, labels_of_packed
 from facegan.data.packed_files import read_packed_manifest
+from facegan.data.prepare.classes import folder_of_classes
+from facegan.data.prepare.packed_format import check_resolution
+from facegan.data.prepare.skip_report import IgnoredFiles
+from facegan.data.prepare.sources import Entry, empty_folders
 from facegan.data.splits import ALL, choose_split, labels_within, no_splits, read_splits
 from facegan.data.streamed import OpenFile, StreamedDataset, StreamedPixels
 from facegan.errors import DatasetError
-from facegan.preparing.account import Aside
-from facegan.preparing.classes import folder_of_classes
-from facegan.preparing.layout import check_resolution
-from facegan.preparing.sources import Entry, empty_folders
 
 logger = logging.getLogger(__name__)
 
@@ -136,7 +136,7 @@ def tell_empty(folder: Path, files: list[Path], labels: Labels) -> None:
     """Log which folders are no classes, since no picture lies in them."""
     root = images_root(folder)
     below = folder_of_classes(Entry(file.relative_to(root).as_posix()) for file in files)
-    for line in Aside(empty_folders=empty_folders(root / below, labels.classes)).lines():
+    for line in IgnoredFiles(empty_folders=empty_folders(root / below, labels.classes)).lines():
         logger.warning("%s", line)
 
 

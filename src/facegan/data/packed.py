@@ -18,8 +18,8 @@ from facegan.data.packed_files import (
     PixelSource,
     read_label_numbers,
 )
+from facegan.data.prepare.packed_format import AGAIN
 from facegan.errors import DatasetError
-from facegan.preparing.layout import AGAIN
 
 LABELS_ARE_PACKED = (
     "Leave labels out: a packed data set has the classes that it was prepared with. For others, "
@@ -100,8 +100,8 @@ class PackedDataset(WithLabels):
             for name, dataset in self.companions.items()
             if self.manifest.companions[name]["aligned"]
         }
-        sides = {"images": self, **aligned}
-        return {name: dataset.read(indices) for name, dataset in sides.items()}
+        modalities = {"images": self, **aligned}
+        return {name: dataset.read(indices) for name, dataset in modalities.items()}
 
     def verify(self, on_progress: OnProgress = lambda images: None) -> None:
         """Compare every byte with the digests.

@@ -30,9 +30,7 @@ import numpy as np
 import numpy.typing as npt
 
 from facegan.data.manifest import MANIFEST, read_manifest
-from facegan.errors import DatasetError, OutputError
-from facegan.files import file_digest
-from facegan.preparing.layout import (
+from facegan.data.prepare.packed_format import (
     AGAIN,
     VERSION,
     check_resolution,
@@ -41,6 +39,8 @@ from facegan.preparing.layout import (
     open_shard,
     shard_name,
 )
+from facegan.errors import DatasetError, OutputError
+from facegan.files import file_digest
 
 Pixels = npt.NDArray[np.uint8]
 Numbers = npt.NDArray[np.int64]

@@ -33,10 +33,10 @@ from facegan.data.packed_files import (
     read_packed_manifest,
     written,
 )
+from facegan.data.prepare.packed_format import AGAIN, check_resolution
+from facegan.data.prepare.writer import file_aside
 from facegan.errors import DatasetError, FaceGANError
 from facegan.files import file_digest
-from facegan.preparing.layout import AGAIN, check_resolution
-from facegan.preparing.writer import file_aside
 from facegan.safe_images import open_image
 
 WINDOW = 4  # shards that are shuffled together

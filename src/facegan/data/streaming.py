@@ -24,11 +24,7 @@ from facegan.data.packed_files import (
     Shard,
     read_label_numbers,
 )
-from facegan.data.splits import read_splits
-from facegan.data.streamed import SHARD_BYTES, StreamedDataset, load_webdataset, write_tar
-from facegan.errors import DatasetError
-from facegan.files import file_digest, write_atomic
-from facegan.preparing.layout import (
+from facegan.data.prepare.packed_format import (
     DUPLICATES,
     LABELS,
     MANIFEST,
@@ -36,8 +32,12 @@ from facegan.preparing.layout import (
     SOURCES,
     read_packed,
 )
-from facegan.preparing.workspace import finished_manifest, working_in
-from facegan.preparing.writer import STATE, file_aside, to_pretty
+from facegan.data.prepare.workspace import finished_manifest, working_in
+from facegan.data.prepare.writer import STATE, file_aside, to_pretty
+from facegan.data.splits import read_splits
+from facegan.data.streamed import SHARD_BYTES, StreamedDataset, load_webdataset, write_tar
+from facegan.errors import DatasetError
+from facegan.files import file_digest, write_atomic
 
 OnProgress = Callable[[int, int | None], object]
 

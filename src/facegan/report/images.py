@@ -12,8 +12,8 @@ from PIL import Image
 
 from facegan.artifact import Artifact
 from facegan.files import read_regular
+from facegan.image_encoding import encode_png
 from facegan.name_lists import write_names
-from facegan.pictures import encode_png
 from facegan.safe_images import open_image
 from facegan.synthesis import Synthesizer, interpolation_path, latents_of_seeds
 

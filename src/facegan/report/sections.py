@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from facegan.image_encoding import encode_png, montage
 from facegan.metrics import EARLIER_NAMES, EXTRACTORS, metric_name
-from facegan.pictures import encode_png, montage
 from facegan.report.charts import Chart, line_chart
 from facegan.report.images import (
     GRID_SIDE,

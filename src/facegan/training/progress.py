@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 from tqdm import tqdm
 
-from facegan.pictures import montage, save_png
+from facegan.image_encoding import montage, save_png
 from facegan.tick_line import tick_line
 from facegan.training.curves import open_curves
 from facegan.training.run_folder import RunFolder

@@ -7,7 +7,7 @@ from typing import NamedTuple
 import numpy as np
 
 from facegan.errors import InvocationError, NotAcceptable
-from facegan.pictures import PNG_SAID_OF_ALL, XMP
+from facegan.image_encoding import PNG_SAID_OF_ALL, XMP
 from facegan.wire.content_types import (
     JPEG,
     JSON,

@@ -12,8 +12,8 @@ from PIL import Image
 from PIL.PngImagePlugin import PngImageFile
 
 from facegan.errors import InvocationError
+from facegan.image_encoding import SAID_OF_ALL, XMP_FACTS, XMP_KEYWORD
 from facegan.name_lists import read_names, write_names
-from facegan.pictures import SAID_OF_ALL, XMP_FACTS, XMP_KEYWORD
 from facegan.safe_images import open_image
 from facegan.wire.generate_request import GenerateRequest
 

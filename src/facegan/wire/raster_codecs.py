@@ -5,9 +5,9 @@ from typing import Any
 import numpy as np
 from PIL import Image, ImageSequence
 
-from facegan import pictures
+from facegan import image_encoding
 from facegan.errors import InvocationError
-from facegan.pictures import montage
+from facegan.image_encoding import montage
 from facegan.wire.content_types import WEBP
 from facegan.wire.image_reply import DAMAGED_HINT, FRAME_MS, QUALITY, ImageReply, Images
 from facegan.wire.provenance import open_raster
@@ -15,13 +15,13 @@ from facegan.wire.provenance import open_raster
 
 def encode_png(reply: ImageReply) -> bytes:
     """Encode a grid of all images, losslessly."""
-    return pictures.encode_png(montage(reply.images, reply.columns), reply.provenance.facts())
+    return image_encoding.encode_png(montage(reply.images, reply.columns), reply.provenance.facts())
 
 
 def encode_jpeg(reply: ImageReply) -> bytes:
     """Encode a grid of all images."""
     grid = montage(reply.images, reply.columns)
-    return pictures.encode_jpeg(grid, reply.provenance.facts(), reply.quality or QUALITY)
+    return image_encoding.encode_jpeg(grid, reply.provenance.facts(), reply.quality or QUALITY)
 
 
 def encode_webp(reply: ImageReply) -> bytes:
@@ -29,9 +29,9 @@ def encode_webp(reply: ImageReply) -> bytes:
     facts = reply.provenance.facts()
     if reply.layout == "animation":
         milliseconds = reply.frame_ms or FRAME_MS
-        return pictures.encode_animation(reply.images, milliseconds, facts, reply.quality)
+        return image_encoding.encode_animation(reply.images, milliseconds, facts, reply.quality)
     grid = montage(reply.images, reply.columns)
-    return pictures.encode_webp(grid, facts, reply.quality or QUALITY)
+    return image_encoding.encode_webp(grid, facts, reply.quality or QUALITY)
 
 
 def decode_png(body: bytes) -> Images:

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from facegan.errors import InvocationError
-from facegan.pictures import SOURCE_TYPE
+from facegan.image_encoding import SOURCE_TYPE
 from facegan.wire.content_types import ZIP
 from facegan.wire.image_reply import DAMAGED_HINT, ImageReply, Images
 from facegan.wire.json_codecs import decode_pngs, image_metadata, model_metadata

@@ -15,11 +15,11 @@ from PIL import Image
 from PIL.PngImagePlugin import PngInfo
 
 from facegan.data.packed_files import appearing
+from facegan.data.prepare.pool import start_worker
 from facegan.data.toy_faces.canvas import LABELS
 from facegan.data.toy_faces.factors import find_factor, labels_of_faces
 from facegan.data.toy_faces.render import RENDERER_VERSION, check_spec, chunk_size, draw_chunk
 from facegan.errors import ConfigError, DatasetError
-from facegan.preparing.pool import start_worker
 
 IMAGES_PER_FOLDER = 1000
 # The colours in which a viewer shows the label maps, in the order of LABELS.

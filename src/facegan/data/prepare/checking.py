@@ -1,0 +1,217 @@
+"""`facegan data check`: whether a prepared data set is what its manifest says."""
+
+import hashlib
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from facegan.data.prepare.dedup import DigestIndex
+from facegan.data.prepare.packed_format import (
+    DUPLICATES,
+    LABELS,
+    SKIPPED,
+    SOURCES,
+    load_labels,
+    open_shard,
+    read_companions,
+    read_lines,
+    read_packed,
+)
+from facegan.data.prepare.pixels import Pixels
+from facegan.errors import DatasetError
+from facegan.files import file_digest
+
+
+@dataclass
+class Checked:
+    """What was found in a data set."""
+
+    manifest: dict[str, Any]
+    problems: list[str] = field(default_factory=list)  # sentences; empty where all is well
+    classes: dict[str, int] = field(default_factory=dict)  # name → images
+    reasons: dict[str, int] = field(default_factory=dict)  # why pictures were skipped → how many
+    companions: dict[str, "Checked"] = field(default_factory=dict)
+
+
+def check(folder: Path, on_progress: Callable[[int], object] = lambda images: None) -> Checked:
+    """Read all of a prepared data set and compare it with its manifest.
+
+    Args:
+        folder: What ``facegan data prepare`` made.
+        on_progress: Called with the number of images of every shard done.
+
+    Raises:
+        DatasetError: it has no manifest that could be compared with.
+    """
+    manifest = read_packed(folder)
+    checked = Checked(manifest)
+    try:
+        aligned = read_companions(folder, manifest)
+        checks = [ModalityCheck(*place) for place in ((folder, manifest), *aligned.values())]
+        checked.problems += [
+            *count_problems(manifest),
+            *shard_problems(checks, on_progress),
+            *label_problems(folder, checked),
+            *list_problems(folder, checked),
+        ]
+        for name, (place, its) in aligned.items():
+            checked.companions[name] = check_aligned(place, its, manifest["images"])
+        for name, (place, _) in read_companions(folder, manifest, aligned=False).items():
+            checked.companions[name] = check(place, on_progress)
+        for name, found in checked.companions.items():
+            checked.problems += [f"{name}: {problem}" for problem in found.problems]
+            if found.manifest["digest"] != manifest["companions"][name]["digest"]:
+                checked.problems.append(f"{name}: it is another than the one it was made with.")
+    except DatasetError as cause:
+        checked.problems.append(cause.message)
+    except (KeyError, TypeError, ValueError, AttributeError) as cause:
+        checked.problems.append(f"The manifest is damaged: {type(cause).__name__}: {cause}.")
+    return checked
+
+
+def check_aligned(folder: Path, manifest: dict[str, Any], images: int) -> Checked:
+    """What is told of a companion whose shards were read with those of the pictures."""
+    checked = Checked(manifest)
+    checked.problems += [*count_problems(manifest), *list_problems(folder, checked)]
+    if manifest["images"] != images:
+        checked.problems.append(f"It has {manifest['images']} images, the pictures are {images}.")
+    return checked
+
+
+def count_problems(manifest: dict[str, Any]) -> Iterator[str]:
+    """Numbers that do not add up."""
+    fates = {fate: manifest[fate] for fate in ("written", "duplicates", "skipped")}
+    if manifest["found"] != sum(fates.values()):
+        told = ", ".join(f"{count} {fate}" for fate, count in fates.items())
+        yield f"The counts do not add up: {manifest['found']} found, but {told}."
+    shards = sum(shard["images"] for shard in manifest["shards"])
+    if not shards == manifest["images"] == manifest["written"]:
+        yield f"The manifest has {manifest['images']} images, its shards {shards}."
+
+
+class ModalityCheck:
+    """One side of a data set while its shards are read."""
+
+    def __init__(self, folder: Path, manifest: dict[str, Any]) -> None:
+        self.folder, self.manifest = folder, manifest
+        self.shards, self.channels = manifest["shards"], manifest.get("channels", 3)
+        self.whole = hashlib.sha256()
+        self.problems: list[str] = []
+        self.is_read = True
+
+    def open(self, number: int) -> Pixels | None:
+        """A shard's pixels; None, and a problem, where they cannot be had."""
+        try:
+            shard = self.shards[number]
+            place, resolution = self.folder / shard["file"], self.manifest["resolution"]
+            pixels = open_shard(place, shard["images"], resolution, self.channels)
+            if file_digest(place) != shard["sha256"]:
+                self.problems.append(f"The shard {place} is damaged: its sha256 is another.")
+            return pixels
+        except (DatasetError, IndexError) as cause:
+            self.problems.append(getattr(cause, "message", f"{self.folder} lacks shard {number}."))
+            self.is_read = False
+            return None
+
+    def finish(self) -> list[str]:
+        """All that is wrong with its shards, when all of them were read."""
+        if self.is_read and self.whole.hexdigest() != self.manifest["digest"]:
+            self.problems.append("The pixels are not those that the manifest names by digest.")
+        return self.problems
+
+
+def shard_problems(
+    checks: list[ModalityCheck], on_progress: Callable[[int], object]
+) -> Iterator[str]:
+    """Shards that are missing or damaged, examples that are there twice, another digest.
+
+    An example is there twice where all its sides are: a picture may have several partners.
+    """
+    seen, position = DigestIndex(), 0
+    twice = TwiceCounter(checks[0].manifest.get("splits", {}))
+    for number, shard in enumerate(checks[0].shards):
+        shards = [check.open(number) for check in checks]
+        for check, pixels in zip(checks, shards, strict=True):
+            for image in () if pixels is None else pixels:
+                check.whole.update(image.data)
+        there = [pixels for pixels in shards if pixels is not None]
+        if len(there) == len(checks):
+            for place, images in enumerate(zip(*there, strict=False), position):
+                example = hashlib.sha256(b"".join(image.data for image in images))
+                first = seen.first_of(example.digest(), str(place))
+                if first is not None:
+                    twice.add(int(first), place)
+        position += shard["images"]
+        on_progress(shard["images"])
+    seen.close()
+    for check in checks:
+        yield from check.finish()
+    if "companion_of" not in checks[0].manifest:  # a side alone may well repeat itself
+        yield from twice.problems()
+
+
+class TwiceCounter:
+    """Counts pictures that are there twice, within a split and between two."""
+
+    def __init__(self, splits: dict[str, list[int]]) -> None:
+        self.splits, self.pairs = splits, dict[tuple[str, str], list[int]]()
+
+    def split_of(self, number: int) -> str:
+        """The split of an image; empty where there are none."""
+        within = (name for name, (start, stop) in self.splits.items() if start <= number < stop)
+        return next(within, "")
+
+    def add(self, first: int, second: int) -> None:
+        """Note that two images are the same."""
+        pair = (self.split_of(first), self.split_of(second))
+        self.pairs.setdefault(pair, []).append(second)
+
+    def problems(self) -> Iterator[str]:
+        """A sentence a pair of splits."""
+        for (first, second), numbers in self.pairs.items():
+            where = f"in the splits {first} and {second}" if first != second else "twice"
+            yield f"{len(numbers)} images are there {where}, the first of them image {numbers[0]}."
+
+
+def label_problems(folder: Path, checked: Checked) -> Iterator[str]:
+    """Labels that are missing, not one an image, or of no class; and how many there are of each."""
+    names = checked.manifest.get("class_names")
+    if names is None:
+        return
+    try:
+        labels = load_labels(folder / LABELS)
+    except (OSError, ValueError, EOFError) as cause:
+        yield f"{folder / LABELS} cannot be read: {cause}."
+        return
+    if labels.shape != (checked.manifest["images"],) or labels.dtype != np.int64:
+        yield f"{folder / LABELS} holds {labels.dtype} {labels.shape}, not one int64 an image."
+        return
+    if len(labels) and not 0 <= labels.min() <= labels.max() < len(names):
+        yield f"{folder / LABELS} has labels outside 0 to {len(names) - 1}."
+        return
+    counts = np.bincount(labels, minlength=len(names)).tolist()
+    checked.classes = dict(zip(names, counts, strict=True))
+    for name, count in checked.classes.items():
+        if count == 0:
+            yield f"The class {name} has no image."
+
+
+def list_problems(folder: Path, checked: Checked) -> Iterator[str]:
+    """Lists that are not as long as the manifest counts."""
+    for name, count in ((SOURCES, "written"), (SKIPPED, "skipped"), (DUPLICATES, "duplicates")):
+        lines = 0
+        try:
+            for record in read_lines(folder / name):
+                lines += 1
+                if name == SKIPPED:
+                    reason = record["reason"]
+                    checked.reasons[reason] = checked.reasons.get(reason, 0) + 1
+        except DatasetError as cause:
+            yield cause.message
+            continue
+        if lines != checked.manifest[count]:
+            told = checked.manifest[count]
+            yield f"{folder / name} has {lines} lines, the manifest counts {told} {count}."

@@ -1,0 +1,308 @@
+"""Which pictures belong together: an entry of the source, and of each companion the one it is for.
+
+Files belong together by their path without suffix: ``a/1.jpg`` and ``a/1.png``. What has no partner
+comes with that as its problem, so that on every side all that was found is accounted for.
+"""
+
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from functools import cached_property
+from pathlib import Path
+from typing import Any, Protocol
+
+from PIL import Image
+
+from facegan.data.prepare.classes import check_names
+from facegan.data.prepare.modalities import HalfModality, LabelMapModality, Modality
+from facegan.data.prepare.names import folders_around, match_key
+from facegan.data.prepare.pixels import open_picture
+from facegan.data.prepare.skip_report import IgnoredFiles, shown
+from facegan.data.prepare.source_manifest import SourceManifest, find_manifest, images_of
+from facegan.data.prepare.sources import (
+    Entry,
+    Source,
+    TarSource,
+    open_source,
+    read_file,
+    usable_names,
+)
+from facegan.errors import ConfigError, DatasetError
+from facegan.image_files import is_picture
+
+Example = tuple[Entry | None, ...]  # an entry a side, None where it has none
+PAIRED, LABEL_MAPS = "paired", "label_maps"
+MOST_FOLDERS = 8  # around all files, that are looked through for partners
+SPLIT = "split"  # instead of a source of partners: every file holds both
+
+
+class Partners(Protocol):
+    """The entries of one companion, each to be taken once."""
+
+    def take(self, entry: Entry) -> Entry | str:
+        """What belongs to a picture; else why nothing does."""
+
+    def left(self) -> Iterator[Entry]:
+        """Those that belonged to none, with that as their problem."""
+
+
+class Companion(Protocol):
+    """Where a side besides the first comes from."""
+
+    readers: int
+
+    @property
+    def modality(self) -> Modality:
+        """How it is read."""
+
+    def partners(self) -> Partners:
+        """Its entries, from the first on."""
+
+
+class Matched:
+    """A companion with a source of its own.
+
+    Args:
+        source: The companion's.
+        side: How it is read.
+        beside: What it belongs to.
+
+    Raises:
+        ConfigError: it is a tar, which can only be read in its own order.
+    """
+
+    def __init__(self, source: Source, modality: Modality, beside: Source) -> None:
+        if isinstance(source, TarSource):
+            raise ConfigError(
+                f"{source.name} is a tar, which is read in its own order, not in its partners'.",
+                "Unpack it, or make a zip of it.",
+            )
+        self.source, self.modality, self.beside = source, modality, beside
+        self.readers = source.readers
+
+    def partners(self) -> "ByName":
+        """Its entries by name; the names are in memory."""
+        return ByName(self.source, self.beside.name, *self.wrappers)
+
+    @cached_property
+    def wrappers(self) -> tuple[str, str]:
+        """The folders around all of either source that its partner lacks: of most partners.
+
+        photos.zip may hold photos/a/1.jpg, and sketches.zip sketches/a/1.png.
+        """
+        theirs, ours = prefixes_of(self.source), prefixes_of(self.beside)
+        if theirs == ours == [""]:
+            return "", ""
+        names = [entry.name for entry in self.source.entries()]
+        keys = {prefix: {key_of(name, prefix) for name in names} for prefix in theirs}
+        found = Counter[tuple[str, str]]()
+        for entry in self.beside.entries():
+            for own in ours:
+                key = key_of(entry.name, own)
+                found.update((prefix, own) for prefix in theirs if key in keys[prefix])
+        both = [(prefix, own) for prefix in theirs for own in ours]
+        return max(both, key=lambda pair: (found[pair], -len(pair[0]) - len(pair[1])))
+
+
+class ByName:
+    """Entries by their path without suffix; of those that are called alike the first."""
+
+    def __init__(self, source: Source, beside: str, prefix: str = "", own: str = "") -> None:
+        self.name, self.beside, self.own = source.name, beside, own
+        self.waiting: dict[str, Entry | None] = {}  # None: taken
+        self.twins: list[Entry] = []
+        for entry in source.entries():
+            first = self.waiting.setdefault(key_of(entry.name, prefix), entry)
+            if first is not None and first is not entry:
+                problem = f"{shown(first.name)} is called the same but for its suffix"
+                self.twins.append(replace(entry, problem=entry.problem or problem))
+
+    def take(self, entry: Entry) -> Entry | str:
+        """What is called the same but for its suffix."""
+        key = key_of(entry.name, self.own)
+        if key not in self.waiting:
+            return f"it has no partner in {self.name}"
+        partner, self.waiting[key] = self.waiting[key], None
+        return partner or f"its partner in {self.name} is that of another of its name"
+
+    def left(self) -> Iterator[Entry]:
+        """Those that nobody took, then those whose name was there before."""
+        problem = f"it has no partner in {self.beside}"
+        rest = (entry for entry in self.waiting.values() if entry is not None)
+        yield from (replace(entry, problem=entry.problem or problem) for entry in rest)
+        yield from self.twins
+
+
+class OtherHalf:
+    """The companion that lies in the same file."""
+
+    readers = 1
+
+    def __init__(self, source: str) -> None:
+        self.modality = HalfModality(source, PAIRED, PAIRED, half=1)
+
+    def partners(self) -> "OtherHalf":
+        """It holds nothing that could be used up."""
+        return self
+
+    def take(self, entry: Entry) -> Entry:
+        """The file itself."""
+        return entry
+
+    def left(self) -> Iterator[Entry]:
+        """None."""
+        return iter(())
+
+
+class Examples:
+    """The pictures of a source, each with its companions.
+
+    Args:
+        source: The pictures.
+        side: How they are read.
+        companions: What else belongs to each.
+    """
+
+    def __init__(
+        self, source: Source, modality: Modality, companions: Sequence[Companion] = ()
+    ) -> None:
+        self.source, self.name, self.companions = source, source.name, companions
+        self.modalities = (modality, *(companion.modality for companion in companions))
+        self.readers = min([source.readers, *(companion.readers for companion in companions)])
+
+    def __iter__(self) -> Iterator[Example]:
+        """In the order of the source; at the end what is left of each companion."""
+        waiting = [companion.partners() for companion in self.companions]
+        for entry in self.source.entries():
+            yield complete(entry, [partners.take(entry) for partners in waiting])
+        for place, partners in enumerate(waiting, 1):
+            for entry in partners.left():
+                yield (*[None] * place, entry, *[None] * (len(waiting) - place))
+
+    @property
+    def ignored(self) -> IgnoredFiles:
+        """What was not looked into when all were last given, of the source and companions."""
+        found = IgnoredFiles()
+        for source in (self.source, *(getattr(each, "source", None) for each in self.companions)):
+            if source is not None:
+                found.add(source.ignored)
+        return found
+
+    def expected(self, seen: int) -> int | None:
+        """How many there will be, after `seen` of them: those left over are not foreseen."""
+        count = self.source.expected(seen)
+        return None if count is None else max(count, seen)
+
+
+def complete(entry: Entry, taken: list[Entry | str]) -> Example:
+    """An entry with its partners; what one lacks is its problem."""
+    lacks = next((found for found in taken if isinstance(found, str)), "")
+    if lacks:
+        entry = replace(entry, problem=entry.problem or lacks)
+    return (entry, *(None if isinstance(found, str) else found for found in taken))
+
+
+def key_of(name: str, prefix: str = "") -> str:
+    """A path below a folder, without its suffix: what files that belong together have in common."""
+    return match_key(stem_of(name).removeprefix(prefix))
+
+
+def stem_of(name: str) -> str:
+    """A path without its suffix."""
+    return name.rpartition(".")[0] if is_picture(name) else name
+
+
+def prefixes_of(source: Source) -> list[str]:
+    """The root and the folders that all of a source lies in, outermost first."""
+    return ["", *folders_around(usable_names(source.entries()))][:MOST_FOLDERS]
+
+
+def name_of(example: Example) -> str:
+    """What decides which machine prepares an example; a picture's own name if it is alone."""
+    first = next(entry for entry in example if entry is not None)
+    return first.name if len(example) == 1 else stem_of(first.name)
+
+
+# --- from what a user names -----------------------------------------------------------------------
+
+
+def gather(
+    source: Source,
+    paired: Source | Path | str | None,
+    label_maps: Source | Path | str | None,
+    everything: bool = False,
+    encoding: str | None = None,
+) -> tuple[Examples, dict[str, Any]]:
+    """The examples of a source with its companions, and what the manifest says of these.
+
+    Args:
+        source: The pictures.
+        paired: Their partners; or "split", where each file holds two pictures side by side.
+        label_maps: Their label maps.
+        everything: Whether hidden files and by-products of programs are taken, too.
+        encoding: How names in archives are written that do not say it.
+
+    Raises:
+        ConfigError: a companion cannot be read in the order of the pictures.
+        DatasetError: a companion's source cannot be used.
+    """
+    modality, companions = Modality(source.name), list[Companion]()
+    facts: dict[str, Any] = {}
+    if paired == SPLIT:
+        modality = HalfModality(source.name)
+        companions.append(OtherHalf(source.name))
+        facts[SPLIT] = True
+    elif paired is not None:
+        found, _ = open_folder_of(paired, "images_folder", everything, encoding)
+        companions.append(Matched(found, Modality(found.name, PAIRED, PAIRED), source))
+    if label_maps is not None:
+        found, manifest = open_folder_of(label_maps, "labels_folder", everything, encoding)
+        named = manifest.get("label_names")
+        names = tuple(check_names(named, -1, 0)) if named else None
+        palette = first_palette(found)
+        map_modality = LabelMapModality(
+            found.name, LABEL_MAPS, "label-maps", names=names, palette=palette
+        )
+        companions.append(Matched(found, map_modality, source))
+        facts |= {"label_names": names and list(names), "palette": palette and list(palette)}
+    sources = {companion.modality.name: companion.modality.source for companion in companions}
+    plan = {"companions": list(sources), **facts, "companion_sources": sources} if sources else {}
+    return Examples(source, modality, companions), plan
+
+
+def open_folder_of(
+    source: Source | Path | str, key: str, everything: bool = False, encoding: str | None = None
+) -> tuple[Source, dict[str, Any]]:
+    """A companion's source, and its dataset.json; of ``facegan data toy``'s the folder it names."""
+    if isinstance(source, (str, Path)):
+        source = open_source(Path(source), encoding)
+    source.everything = everything
+    manifest = SourceManifest() if isinstance(source, TarSource) else find_manifest(source, False)
+    if manifest.is_ours:
+        if not manifest.facts.get(key):
+            raise DatasetError(
+                f"The dataset.json in {source.name} names no {key}.",
+                "Name the very folder that the files lie in.",
+            )
+        source = images_of(source, manifest, key)
+    return source, manifest.facts
+
+
+def first_palette(source: Source) -> tuple[str, ...] | None:
+    """The colours of the first map that can be opened, as #rrggbb; None where it has none."""
+    for entry in source.entries():
+        try:
+            content = entry.read() if entry.read else read_file(Path(entry.path or ""))
+            with open_picture(content) as picture:
+                return colours_of(picture)
+        except Exception:  # a broken file may raise anything; it is named when its turn comes
+            continue
+    return None
+
+
+def colours_of(picture: Image.Image) -> tuple[str, ...] | None:
+    """A picture's palette as #rrggbb; None where it has none."""
+    found = picture.getpalette("RGB") if picture.mode == "P" else None
+    if not found:
+        return None
+    return tuple("#" + bytes(found[k : k + 3]).hex() for k in range(0, len(found) - 2, 3))

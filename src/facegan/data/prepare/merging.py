@@ -1,0 +1,315 @@
+"""`facegan data merge`: what several machines prepared, as one data set with one manifest.
+
+Parts of one source (``--shard K --of M``) come out as one machine would have made them, byte for
+byte: their pictures are put in the order of the source again, and duplicates found across parts.
+Other data sets are put one after another.
+"""
+
+import hashlib
+import heapq
+from collections.abc import Callable, Iterator, Sequence
+from itertools import groupby
+from pathlib import Path
+from typing import Any
+
+from facegan.data.prepare.modalities import LabelMapModality, Modality
+from facegan.data.prepare.packed_format import (
+    DUPLICATES,
+    LABELS,
+    MANIFEST,
+    SKIPPED,
+    SOURCES,
+    load_labels,
+    open_shard,
+    read_companions,
+    read_lines,
+    read_packed,
+)
+from facegan.data.prepare.pixels import Pixels
+from facegan.data.prepare.workspace import ANOTHER, abandon, finished_manifest, working_in
+from facegan.data.prepare.writer import PackedWriter, Record, companion_facts, files_of, split_files
+from facegan.errors import DatasetError
+
+Place = tuple[int, int]  # what events are put in order by
+# An example: what became of each of its sides, and the pixels of all of them if it was written.
+Event = tuple[Place, list[Record | None], list[Pixels]]
+ModalityEvent = tuple[Place, int, Record, Pixels | None]  # one side of it, by its number
+SHARES = ("part", "host")  # K of M: of one source, or of what machines were given
+# Of a protocol: what parts may differ in.
+OWN = (*SHARES, "source", "labels_digest", "companion_sources", "unpaired_source")
+
+
+def merge(
+    parts: Sequence[Path],
+    out: Path,
+    on_progress: Callable[[int, int | None], object] = lambda done, expected: None,
+) -> dict[str, Any]:
+    """Merge prepared data sets into one, in a folder of its own; the parts stay.
+
+    Like :func:`prepare` it goes on where a killed merge had finished shards.
+
+    Args:
+        parts: Folders that ``facegan data prepare`` made, or folders of those; a part without
+            pictures is fine.
+        out: The folder to make.
+        on_progress: Called with how many pictures are done, and are expected.
+
+    Returns:
+        The manifest.
+
+    Raises:
+        DatasetError: a part is missing, there twice, damaged, or prepared in another way.
+    """
+    parts = [part for folder in parts for part in parts_in(folder)]
+    manifests = [read_packed(folder) for folder in parts]
+    places = order_of_parts(parts, manifests)
+    manifests, parts = [manifests[k] for k in places], [parts[k] for k in places]
+    protocol = common_protocol(parts, manifests)
+    if (out / MANIFEST).exists():
+        raise DatasetError(f"{out} holds a data set already.", ANOTHER)
+    resolution = manifests[0]["resolution"]
+    plan = {"resolution": resolution, "merged": [digests_of(manifest) for manifest in manifests]}
+    finished_manifest(out, plan)
+    are_parts = "part" in manifests[0]["protocol"]
+    expected = sum(manifest["found"] for manifest in manifests)
+    with working_in(out, plan):
+        modalities = modalities_of(parts[0], manifests[0])
+        writer = PackedWriter(out, resolution, protocol["images_per_shard"], modalities)
+        try:
+            streams = [
+                events_of(folder, manifest, 0 if are_parts else number)
+                for number, (folder, manifest) in enumerate(zip(parts, manifests, strict=True))
+            ]
+            copy(writer, heapq.merge(*streams, key=place_of), on_progress, expected)
+            if not writer.counts["written"]:
+                abandon(out)
+                raise DatasetError(f"None of the {len(parts)} parts holds a picture.")
+            order = common_classes(manifests, protocol["labels_from"])
+            return writer.finish(protocol, order, merge_unaligned(parts, manifests, out))
+        finally:
+            writer.close()
+
+
+def place_of(event: Event | ModalityEvent) -> Place:
+    """What events are ordered by."""
+    return event[0]
+
+
+def digests_of(manifest: dict[str, Any]) -> Any:
+    """What names the pixels of a data set, and of its companions if it has any."""
+    companions = manifest.get("companions", {}).values()
+    own = manifest["digest"]
+    return [own, *(facts["digest"] for facts in companions)] if companions else own
+
+
+def modalities_of(folder: Path, manifest: dict[str, Any]) -> list[Modality]:
+    """What the examples of a data set are made of."""
+    modalities, protocol = [Modality(manifest["name"])], manifest["protocol"]
+    for name, (place, its) in read_companions(folder, manifest).items():
+        if its.get("channels", 3) == 1:
+            names, palette = protocol["label_names"], protocol["palette"]
+            modalities.append(
+                LabelMapModality(its["name"], name, place.name, names=names, palette=palette)
+            )
+        else:
+            modalities.append(Modality(its["name"], name, place.name))
+    return modalities
+
+
+def merge_unaligned(
+    parts: Sequence[Path], manifests: list[dict[str, Any]], out: Path
+) -> dict[str, dict[str, Any]]:
+    """Merge the companions that are data sets of their own; what the manifest says of them.
+
+    Raises:
+        DatasetError: not every part has them.
+    """
+    found = [
+        read_companions(folder, manifest, aligned=False)
+        for folder, manifest in zip(parts, manifests, strict=True)
+    ]
+    facts = {}
+    for name in sorted({name for companions in found for name in companions}):
+        lacking = [
+            part for part, companions in zip(parts, found, strict=True) if name not in companions
+        ]
+        if lacking:
+            raise DatasetError(f"{lacking[0]} has no {name} pictures, and others have.")
+        places = [companions[name][0] for companions in found]
+        folder = out / places[0].name
+        # Written by this very merge before it was killed: the plan of the whole names its digests.
+        whole = read_packed(folder) if (folder / MANIFEST).exists() else merge(places, folder)
+        facts[name] = companion_facts(folder.name, whole["digest"], is_aligned=False)
+    return facts
+
+
+def parts_in(folder: Path) -> list[Path]:
+    """The prepared data sets in a folder, by name; itself where it holds none."""
+    if (folder / MANIFEST).exists() or not folder.is_dir():
+        return [folder]
+    return sorted(found.parent for found in folder.glob(f"*/{MANIFEST}")) or [folder]
+
+
+def order_of_parts(parts: Sequence[Path], manifests: list[dict[str, Any]]) -> list[int]:
+    """Which part comes first, second …: by their K, where they have one.
+
+    Raises:
+        DatasetError: not every K of M is there once; or there is nothing to merge.
+    """
+    if not parts:
+        raise DatasetError("There is nothing to merge.", "Name the folders of the parts.")
+    kinds = {kind for manifest in manifests for kind in SHARES if kind in manifest["protocol"]}
+    if len(kinds) > 1:
+        raise DatasetError(
+            "Some are parts of one source, others of what machines were given of it.",
+            "Merge those of one run.",
+        )
+    kind = min(kinds, default="part")
+    shares = [manifest["protocol"].get(kind) for manifest in manifests]
+    if not any(shares):
+        return list(range(len(parts)))
+    wanted = max(share[1] for share in shares if share)
+    there = sorted(share[0] for share in shares if share and share[1] == wanted)
+    if len(there) != len(shares):
+        raise DatasetError("These are parts of different wholes.", "Merge those of one run.")
+    if there != list(range(wanted)):
+        missing = sorted(set(range(wanted)) - set(there))
+        twice = sorted({k for k in there if there.count(k) > 1})
+        problem = f"part {missing[0]} is missing" if missing else f"part {twice[0]} is there twice"
+        raise DatasetError(f"Of {wanted} parts, {problem}.", "Name each part's folder once.")
+    return sorted(range(len(parts)), key=lambda k: shares[k][0])
+
+
+def common_protocol(parts: Sequence[Path], manifests: list[dict[str, Any]]) -> dict[str, Any]:
+    """How all parts were prepared.
+
+    Raises:
+        DatasetError: not in one way; or splits of different sources would have to be mixed.
+    """
+    first = manifests[0]
+    for folder, manifest in zip(parts, manifests, strict=True):
+        names = {*first["protocol"], *manifest["protocol"]} - set(OWN)
+        for name in ("resolution", *sorted(names)):
+            ours = {**first["protocol"], "resolution": first["resolution"]}.get(name)
+            its = {**manifest["protocol"], "resolution": manifest["resolution"]}.get(name)
+            if ours != its:
+                raise DatasetError(
+                    f"{folder} was prepared in another way than {parts[0]}: {name} is {its!r}, "
+                    f"not {ours!r}.",
+                    "Prepare all parts with the same options and version.",
+                )
+        if "splits" in manifest and "part" not in manifest["protocol"]:
+            raise DatasetError(
+                f"{folder} has splits, and is no part of a whole (--shard K --of M).",
+                "Give every machine the whole source, or leave the splits out.",
+            )
+    return {name: value for name, value in first["protocol"].items() if name not in SHARES}
+
+
+def common_classes(
+    manifests: list[dict[str, Any]], labels_from: str
+) -> Callable[[set[str]], list[str] | None]:
+    """The classes of all parts, given those that have pictures.
+
+    Folders are classes if a picture of theirs is left; a list that all parts have stays as it is.
+    """
+    lists = [manifest["class_names"] for manifest in manifests if "class_names" in manifest]
+    if not lists:
+        return lambda seen: None
+    if labels_from == "folders" or any(names != lists[0] for names in lists):
+        return sorted
+    return lambda seen: list(lists[0])
+
+
+def copy(
+    writer: PackedWriter,
+    events: Iterator[Event],
+    on_progress: Callable[[int, int | None], object],
+    expected: int,
+) -> None:
+    """Write events, but for those that a killed merge has written; duplicates are dropped again."""
+    names, begun = hashlib.sha256(), writer.position
+    first_of: dict[str, str] = {}  # an example that a part kept, and the merged set does not
+    for index, (_, records, pixels) in enumerate(events):
+        for record in records:
+            names.update((record["file"] if record else "").encode("utf-8", "surrogatepass"))
+            names.update(b"\0")
+            if record:
+                record["index"] = index
+        content = [image.tobytes() for image in pixels]
+        digest = hashlib.sha256(b"".join(content)).digest()
+        whole = [record for record in records if record]
+        if content:
+            first = writer.seen.find(digest)
+            if first is not None and first != files_of(whole):
+                first_of[files_of(whole)] = first
+        if index < begun:
+            continue
+        if content:
+            writer.write(whole, content, digest)
+        elif whole[0].get("of"):
+            kept = "\0".join(record["of"] for record in whole)
+            firsts = split_files(first_of.get(kept, kept), len(whole))
+            writer.note([{**r, "of": of} for r, of in zip(whole, firsts, strict=True)])
+        else:
+            writer.note(records)
+        writer.reach(index + 1, names.hexdigest())
+        on_progress(index + 1, expected)
+
+
+def events_of(folder: Path, manifest: dict[str, Any], number: int) -> Iterator[Event]:
+    """What became of every example of a part, in its order.
+
+    Raises:
+        DatasetError: its sides do not fit together.
+    """
+    places = [(folder, manifest), *read_companions(folder, manifest).values()]
+    streams = [modality_events(index, *place, number) for index, place in enumerate(places)]
+    together = groupby(heapq.merge(*streams, key=place_of), key=place_of)
+    for place, events in together:
+        records: list[Record | None] = [None] * len(places)
+        pixels: list[Pixels] = []
+        for _, index, record, image in events:
+            records[index] = record
+            pixels += [] if image is None else [image]
+        if len(pixels) not in (0, len(places)):
+            raise DatasetError(f"{folder}: the companions of image {place[1]} are not all there.")
+        yield place, records, pixels
+
+
+def modality_events(
+    index: int, folder: Path, manifest: dict[str, Any], number: int
+) -> Iterator[ModalityEvent]:
+    """What became of every picture of one side of a part, in its order."""
+    lost: list[Iterator[ModalityEvent]] = [
+        (((number, record["index"]), index, record, None) for record in read_lines(folder / name))
+        for name in (SKIPPED, DUPLICATES)
+    ]
+    return heapq.merge(written_of(index, folder, manifest, number), *lost, key=place_of)
+
+
+def written_of(
+    index: int, folder: Path, manifest: dict[str, Any], number: int
+) -> Iterator[ModalityEvent]:
+    """The pictures of a part, with their labels and splits by name.
+
+    Raises:
+        DatasetError: its files do not fit together.
+    """
+    classes = manifest.get("class_names")
+    labels = load_labels(folder / LABELS) if classes is not None else None
+    records = read_lines(folder / SOURCES)
+    position = 0
+    for shard in manifest["shards"]:
+        size = manifest["resolution"], manifest.get("channels", 3)
+        for pixels in open_shard(folder / shard["file"], shard["images"], *size):
+            record = next(records, None)
+            if record is None:
+                raise DatasetError(f"{folder / SOURCES} names too few pictures.")
+            if classes is not None and labels is not None:
+                record["label"] = classes[labels[position]]
+            for split, (start, stop) in manifest.get("splits", {}).items():
+                if start <= position < stop:
+                    record["split"] = split
+            yield (number, record["index"]), index, record, pixels
+            position += 1

@@ -1,0 +1,343 @@
+"""Takes an image file's metadata off before it is decoded, and keeps the one tag that matters.
+
+Only the orientation decides over pixels. EXIF, XMP, colour profiles, texts and comments never reach
+the decoder, so that none of them, broken, cut or huge, can cost the image. Damage to the image data
+itself is left for the decoder to find.
+"""
+
+import re
+import struct
+import zlib
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+
+UPRIGHT, ORIENTATIONS = 1, range(1, 9)  # EXIF's tag 0x0112
+TAG_ORIENTATION = 0x0112
+WHOLE_NUMBERS = {1: 1, 3: 2, 4: 4, 6: 1, 8: 2, 9: 4}  # TIFF's integer types → their bytes
+XMP_ORIENTATION = re.compile(rb"""tiff:Orientation(?:\s*=\s*["']|>)([1-8])""")
+MOST_TEXT = 2**20  # bytes unpacked of a compressed text: an orientation needs some hundred
+
+# What `facegan.image_encoding` writes into every image that it generates.
+OWN_SOFTWARE, OWN_XMP = b"facegan ", b"urn:facegan:"
+
+
+@dataclass
+class Bare:
+    """An image file without its metadata.
+
+    Attributes:
+        content: The file's bytes; the very same object where there was nothing to take off.
+        orientation: As EXIF counts, 1 to 8; None where only the decoder knows it (AVIF, HEIF).
+        is_generated: Whether the metadata says that facegan generated it.
+        is_cut: Whether the file ends early, where its decoder would fill up what is missing.
+    """
+
+    content: bytes
+    orientation: int | None = UPRIGHT
+    is_generated: bool = False
+    is_cut: bool = False
+
+
+@dataclass
+class Found:
+    """The metadata that was met on the way through a file, and which bytes are to be kept."""
+
+    content: bytes
+    kept: list[tuple[int, int]] = field(default_factory=list)  # from, to
+    exif: bytes = b""
+    xmp: bytes = b""
+    is_generated: bool = False
+
+    def keep(self, start: int, stop: int) -> None:
+        """Keep some bytes; neighbours are joined."""
+        if self.kept and self.kept[-1][1] == start:
+            start = self.kept.pop()[0]
+        self.kept.append((start, stop))
+
+    def bare(self, end: bytes = b"") -> Bare:
+        """The file of what was kept."""
+        content = self.content
+        if self.kept != [(0, len(content))]:
+            view = memoryview(content)
+            content = b"".join([*(view[start:stop] for start, stop in self.kept), end])
+        return Bare(content, self.orientation(), self.is_generated or OWN_XMP in self.xmp)
+
+    def orientation(self) -> int:
+        """EXIF's orientation; where it has none, XMP's."""
+        found = orientation_of(self.exif)
+        if found is None and (match := XMP_ORIENTATION.search(self.xmp)):
+            found = int(match[1])
+        return found or UPRIGHT
+
+
+def take_off(content: bytes) -> Bare:
+    """An image file without its metadata; other files, and what is too broken to walk, as they are.
+
+    Args:
+        content: Any bytes.
+    """
+    for is_one, walk in WALKS:
+        if is_one(content):
+            try:
+                return walk(content)
+            except (IndexError, ValueError, struct.error):  # cut: the decoder says where
+                return Bare(content)
+    return Bare(content)
+
+
+# --- the one tag --------------------------------------------------------------------------------
+
+
+def orientation_of(exif: bytes) -> int | None:
+    """The orientation that an EXIF block gives, 1 to 8; None where it gives none, or is broken."""
+    while exif.startswith(b"Exif\0\0"):
+        exif = exif[6:]
+    order = {b"II": "<", b"MM": ">"}.get(exif[:2])
+    if order is None:
+        return None
+    try:
+        (start,) = struct.unpack_from(order + "I", exif, 4)
+        (count,) = struct.unpack_from(order + "H", exif, start)
+        for entry in range(start + 2, start + 2 + 12 * count, 12):
+            tag, type_ = struct.unpack_from(order + "HH", exif, entry)
+            if tag == TAG_ORIENTATION:
+                return whole_number(exif, entry + 4, type_, order, "I")
+    except struct.error:  # it ends early
+        pass
+    return None
+
+
+def whole_number(content: bytes, place: int, type_: int, order: str, counter: str) -> int | None:
+    """The orientation in a tag's count and value; None where it is of no whole number's type."""
+    size = WHOLE_NUMBERS.get(type_, 0)
+    (count,) = struct.unpack_from(order + counter, content, place)
+    place += struct.calcsize(order + counter)
+    value = int.from_bytes(content[place : place + size], "little" if order == "<" else "big")
+    return value if size and count == 1 and value in ORIENTATIONS else None
+
+
+# --- JPEG ---------------------------------------------------------------------------------------
+
+EOI, SOS, APP0, APP1, APP14, COM = 0xD9, 0xDA, 0xE0, 0xE1, 0xEE, 0xFE
+ALONE = (0x01, *range(0xD0, 0xD9))  # markers without a length
+XMP_NAME = b"http://ns.adobe.com/xap/1.0/\0"
+
+
+def bare_jpeg(content: bytes) -> Bare:
+    """A JPEG: of its application segments only JFIF's and Adobe's say what its colours are."""
+    found = Found(content)
+    found.keep(0, 2)
+    place = 2
+    while True:
+        if content[place] != 0xFF:  # what a segment of a wrong length leaves behind
+            place = content.index(b"\xff", place)
+            continue
+        marker = content[place + 1]
+        if marker in (0x00, 0xFF):  # escaped, or filled up
+            place += 1 if marker else 2
+            continue
+        if marker in ALONE:
+            found.keep(place, place + 2)
+            place += 2
+            continue
+        if marker in (SOS, EOI):
+            found.keep(place, len(content))
+            return found.bare()
+        stop = place + 2 + int.from_bytes(content[place + 2 : place + 4], "big")
+        if stop < place + 4 or stop > len(content):
+            return Bare(content)
+        if not (APP0 <= marker <= 0xEF or marker == COM) or says_colours(content, place, stop):
+            found.keep(place, stop)
+        elif marker == APP1:
+            body = content[place + 4 : stop]
+            if body.startswith(b"Exif\0\0"):
+                found.exif = found.exif or body
+            elif body.startswith(XMP_NAME) and len(found.xmp) < MOST_TEXT:
+                found.xmp += body
+        place = stop
+
+
+def says_colours(content: bytes, start: int, stop: int) -> bool:
+    """Whether an application segment is a whole one of JFIF or Adobe."""
+    marker, size = content[start + 1], stop - start - 4
+    if marker == APP0:
+        return size >= 14 and content[start + 4 : start + 9] == b"JFIF\0"
+    return marker == APP14 and size >= 12 and content[start + 4 : start + 9] == b"Adobe"
+
+
+# --- PNG ----------------------------------------------------------------------------------------
+
+PNG_SIGNATURE = b"\x89PNG\r\n\x1a\n"
+PNG_END = b"\0\0\0\0IEND\xaeB`\x82"
+PNG_KEPT = (b"tRNS", b"acTL", b"fcTL", b"fdAT")  # besides what is critical
+XMP_KEYWORD = b"XML:com.adobe.xmp"
+RAW_PROFILE = b"Raw profile type exif"  # as ImageMagick wrote EXIF before PNG had a place for it
+
+
+def bare_png(content: bytes) -> Bare:
+    """A PNG: its critical chunks, transparency, and what tells an animation."""
+    found = Found(content)
+    found.keep(0, 8)
+    place, ends = 8, False
+    while not ends and place + 8 <= len(content):
+        length, name = struct.unpack_from(">I4s", content, place)
+        stop = place + 12 + length
+        is_critical = not name[0] & 0x20
+        if not name.isalpha() or (stop > len(content) and is_critical):
+            found.keep(place, len(content))
+            return found.bare()
+        if is_critical or name in PNG_KEPT:
+            found.keep(place, stop)
+        elif name in (b"eXIf", b"tEXt", b"zTXt", b"iTXt"):
+            note_png(found, name, content[place + 8 : min(stop - 4, len(content))])
+        place, ends = stop, name == b"IEND"
+    return found.bare(b"" if ends else PNG_END)
+
+
+def note_png(found: Found, name: bytes, body: bytes) -> None:
+    """Note what a chunk of metadata says."""
+    if name == b"eXIf":
+        found.exif = found.exif or body
+        return
+    keyword, _, text = body.partition(b"\0")
+    if keyword == b"Software":
+        found.is_generated |= text.startswith(OWN_SOFTWARE)
+    elif keyword == RAW_PROFILE:
+        text = unpacked(text[1:]) if name == b"zTXt" else text
+        lines = b"".join(text.split(b"\n")[3:])
+        digits = re.match(rb"[0-9a-fA-F]*", lines)
+        raw = bytes.fromhex((digits[0][: len(digits[0]) // 2 * 2] if digits else b"").decode())
+        found.exif = found.exif or raw
+    elif keyword == XMP_KEYWORD and name == b"iTXt" and len(found.xmp) < MOST_TEXT:
+        is_packed, text = text[:1] == b"\x01", text[2:]
+        text = text.partition(b"\0")[2].partition(b"\0")[2]  # behind language and its keyword
+        found.xmp += unpacked(text) if is_packed else text
+
+
+def unpacked(packed: bytes) -> bytes:
+    """The beginning of a compressed text; nothing where it is damaged."""
+    try:
+        return zlib.decompressobj().decompress(packed, MOST_TEXT)
+    except zlib.error:
+        return b""
+
+
+# --- WebP ---------------------------------------------------------------------------------------
+
+WEBP_KEPT = (b"VP8X", b"VP8 ", b"VP8L", b"ALPH", b"ANIM", b"ANMF")
+WEBP_FLAGS = 0x20 | 0x08 | 0x04  # of VP8X: there is a colour profile, EXIF, XMP
+
+
+def bare_webp(content: bytes) -> Bare:
+    """A WebP: its image chunks, in a container that promises no others."""
+    found, place = Found(content), 12
+    end = min(8 + int.from_bytes(content[4:8], "little"), len(content))
+    while place + 8 <= end:
+        name, length = struct.unpack_from("<4sI", content, place)
+        stop = place + 8 + length + length % 2
+        if name in WEBP_KEPT:
+            found.keep(place, stop)
+            if place + 8 + length > end:
+                return Bare(content)
+        elif name == b"EXIF":
+            found.exif = content[place + 8 : place + 8 + length]
+        elif name == b"XMP ":
+            found.xmp = content[place + 8 : place + 8 + length]
+        place = stop
+    if found.kept == [(12, len(content))]:
+        return Bare(content)
+    body = bytearray(b"".join(content[start:stop] for start, stop in found.kept))
+    if body[:4] == b"VP8X":
+        body[8] &= 0xFF ^ WEBP_FLAGS
+    bare = found.bare()
+    bare.content = b"RIFF" + struct.pack("<I", 4 + len(body)) + b"WEBP" + bytes(body)
+    return bare
+
+
+# --- TIFF ---------------------------------------------------------------------------------------
+
+TIFF_KEPT = {
+    *(254, 256, 257, 258, 259, 262, 266, 273, 277, 278, 279, 284),  # size, strips, compression
+    *(292, 293, 317, 320, 322, 323, 324, 325, 332, 338, 339, 347),  # fax, tiles, colours, samples
+    *(512, 513, 514, 515, 517, 518, 519, 520, 521, 529, 530, 531, 532, 50674),  # JPEG, YCbCr, LERC
+}
+
+
+def bare_tiff(content: bytes) -> Bare:
+    """A TIFF whose first directory lists only the tags that tell how its pixels are stored."""
+    order = "<" if content[:2] == b"II" else ">"
+    is_big = struct.unpack_from(order + "H", content, 2)[0] == 43
+    offset, counter, size = ("Q", "Q", 20) if is_big else ("I", "H", 12)
+    (start,) = struct.unpack_from(order + offset, content, 8 if is_big else 4)
+    (count,) = struct.unpack_from(order + counter, content, start)
+    first = start + struct.calcsize(order + counter)
+    stop = first + size * count
+    kept, orientation = [], UPRIGHT
+    for place in range(first, stop, size):
+        tag, type_ = struct.unpack_from(order + "HH", content, place)
+        if tag in TIFF_KEPT:
+            kept.append(content[place : place + size])
+        elif tag == TAG_ORIENTATION:
+            value = whole_number(content, place + 4, type_, order, offset)
+            orientation = value or orientation
+    after = content[stop : stop + struct.calcsize(order + offset)]  # where the next directory is
+    after = after.ljust(struct.calcsize(order + offset), b"\0")
+    directory = struct.pack(order + counter, len(kept)) + b"".join(kept) + after
+    changed = bytearray(content)
+    changed[start : start + len(directory)] = directory  # never longer than what was there
+    return Bare(bytes(changed), orientation)
+
+
+# --- AVIF and HEIF ------------------------------------------------------------------------------
+
+HIDDEN_ITEM = b"skip"
+
+
+def bare_heif(content: bytes) -> Bare:
+    """An AVIF or HEIF whose items of EXIF and XMP are called something that nobody reads."""
+    changed: bytearray | None = None
+    for meta, stop in boxes(content, 0, len(content), b"meta"):
+        for items, end in boxes(content, meta + 4, stop, b"iinf"):
+            version = content[items]
+            for item, _ in boxes(content, items + (6 if version == 0 else 8), end, b"infe"):
+                kind = item + (10 if content[item] >= 3 else 8)
+                if content[kind : kind + 4] in (b"Exif", b"mime"):
+                    changed = changed or bytearray(content)
+                    changed[kind : kind + 4] = HIDDEN_ITEM
+    is_cut = next(boxes(content, 0, len(content), b"mdat"), None) is None
+    return Bare(content if changed is None else bytes(changed), None, is_cut=is_cut)
+
+
+def boxes(content: bytes, place: int, end: int, wanted: bytes) -> Iterator[tuple[int, int]]:
+    """Where the bodies of the boxes of one name start and stop."""
+    while place + 8 <= end:
+        size, name = struct.unpack_from(">I4s", content, place)
+        body = place + 8
+        if size == 1:
+            (size,) = struct.unpack_from(">Q", content, body)
+            body += 8
+        stop = end if size == 0 else place + size
+        if stop <= place or stop > end:
+            return
+        if name == wanted:
+            yield body, stop
+        place = stop
+
+
+def is_webp(content: bytes) -> bool:
+    """Whether it begins as a WebP does."""
+    return content[:4] == b"RIFF" and content[8:12] == b"WEBP"
+
+
+def is_tiff(content: bytes) -> bool:
+    """Whether it begins as a TIFF does."""
+    return content[:4] in (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
+
+
+WALKS: tuple[tuple[Callable[[bytes], bool], Callable[[bytes], Bare]], ...] = (
+    (lambda content: content[:3] == b"\xff\xd8\xff", bare_jpeg),
+    (lambda content: content[:8] == PNG_SIGNATURE, bare_png),
+    (is_webp, bare_webp),
+    (is_tiff, bare_tiff),
+    (lambda content: content[4:8] == b"ftyp", bare_heif),
+)

@@ -1,0 +1,444 @@
+"""`facegan data prepare`: from any source of pictures to a packed data set, once and for all."""
+
+import hashlib
+import os
+from collections.abc import Callable, Iterator
+from contextlib import closing
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import PIL
+from PIL import features
+
+from facegan.data.prepare.celeba import CelebASource, is_celeba
+from facegan.data.prepare.classes import (
+    Classes,
+    FolderClasses,
+    GivenClasses,
+    ManifestClasses,
+    NoClasses,
+    folder_of_classes,
+)
+from facegan.data.prepare.crops import check_crop, describe_crop
+from facegan.data.prepare.examples import Example, Examples, gather, name_of, open_folder_of
+from facegan.data.prepare.packed_format import images_per_shard
+from facegan.data.prepare.pixels import FILTER, UnusableError
+from facegan.data.prepare.pool import Prepared, Spec, Task, prepare_all
+from facegan.data.prepare.skip_report import IgnoredFiles, SkipReasons
+from facegan.data.prepare.source_manifest import (
+    SourceManifest,
+    find_manifest,
+    folder_of_paths,
+    images_of,
+    warn_of_unused,
+)
+from facegan.data.prepare.sources import (
+    FolderSource,
+    Source,
+    TarSource,
+    empty_folders,
+    open_source,
+)
+from facegan.data.prepare.workspace import abandon, finished_manifest, working_in
+from facegan.data.prepare.writer import PackedWriter, Record, companion_facts
+from facegan.errors import ConfigError, DatasetError
+from facegan.path_kinds import no_images, what_is
+
+# How many pictures are done, and how many there will be if that is known.
+OnProgress = Callable[[int, int | None], object]
+RESOLUTIONS = range(4, 4097)
+UNPAIRED = "unpaired"
+NO_FILES = "It holds no files at all."
+SourceShard = tuple[int, int]  # (K, M): the K-th of M parts, K from 0
+
+
+def prepare(
+    source: Source | Path | str,
+    out: Path,
+    resolution: int,
+    crop: str = "centre",
+    labels: str | None = None,
+    shard: SourceShard | None = None,
+    workers: int | None = None,
+    on_progress: OnProgress = lambda done, expected: None,
+    shard_images: int | None = None,
+    paired: Source | Path | str | None = None,
+    label_maps: Source | Path | str | None = None,
+    unpaired: Source | Path | str | None = None,
+    host: SourceShard | None = None,
+    everything: bool = False,
+    on_ignored: Callable[[IgnoredFiles], object] = lambda ignored: None,
+    encoding: str | None = None,
+) -> dict[str, Any]:
+    """Prepare a source's pictures: square, of one resolution, packed, with a manifest.
+
+    What was done stays when the process is killed; the same call goes on. The bytes that come out
+    depend on the source and the arguments alone, not on the number of workers or interruptions.
+
+    Args:
+        source: A folder, a zip, a tar, CelebA's folder; or a :class:`Source`.
+        out: The folder to make; it may exist if it is empty, or holds this data set or part of it.
+        resolution: The side of every image, 4 to 4096 pixels.
+        crop: A name in ``CROPS``.
+        labels: "manifest" (the source's dataset.json), "folders", "none", or an attribute of
+            CelebA; where None, the manifest if there is one with labels. (In a tar it is looked for
+            only if asked.)
+        part: (K, M) prepares the pictures whose names fall to the K-th of M machines.
+        workers: Processes; None is one a core. Scripts that start several call this from under
+            ``if __name__ == "__main__":``.
+        on_progress: Called with how many pictures are done, and are expected.
+        shard_images: Images a shard; by size where None.
+        paired: Pictures that belong to those of the source by their path without suffix, and get
+            the same crop; "split" where each file of the source holds both, side by side.
+        label_maps: Index maps that belong to them in the same way.
+        unpaired: Pictures that belong to none of them: another domain, a data set of its own.
+        host: (K, M) says that the source is what the K-th of M machines was given of a larger one.
+            Such a source, as a part, may hold no picture that can be prepared.
+        everything: Also hidden files, by-products of programs, and what facegan generated.
+        on_aside: Told at the end of all files that were not looked into.
+        encoding: How names in archives are written that do not say it, as "cp932".
+
+    Returns:
+        The manifest. found = written + duplicates + skipped, also in those of the companions.
+
+    Raises:
+        ConfigError: an argument is out of range or unknown.
+        DatasetError: the source or the folder cannot be used, the disk is full, or not one picture
+            can be prepared.
+    """
+    check_arguments(resolution, crop, shard, workers)
+    source, classes, labels_plan, said = open_with_classes(
+        source, labels, is_whole=host is None, everything=everything, encoding=encoding
+    )
+    examples, companions_plan = gather(source, paired, label_maps, everything, encoding)
+    other = (
+        None
+        if unpaired is None
+        else open_folder_of(unpaired, "images_folder", everything, encoding)[0]
+    )
+    per_shard = shard_images or images_per_shard(resolution)
+    plan = {
+        "resolution": resolution,
+        "source": source.name,
+        **describe_crop(crop),
+        "filter": FILTER,
+        "decoder": describe_decoder(),
+        **labels_plan,
+        "images_per_shard": per_shard,
+        **({"part": list(shard)} if shard else {}),
+        **companions_plan,
+        **({"unpaired_source": other.name} if other else {}),
+        **({"host": list(host)} if host else {}),
+        **({"everything": True} if everything else {}),
+    }
+
+    how = (resolution, crop, shard, workers, on_progress, shard_images, everything, on_ignored)
+    beside = partial(prepare_unpaired, other, out, *how)
+    if (manifest := finished_manifest(out, plan)) is not None:
+        beside()
+        manifest = refuse_changed(out, manifest, examples)
+        on_ignored(examples.ignored)
+        return manifest
+    with working_in(out, plan):
+        writer = PackedWriter(out, resolution, per_shard, examples.modalities)
+        try:
+            spec = Spec(resolution, crop, examples.modalities, everything)
+            fill(writer, examples, classes, shard, spec, workers, on_progress)
+            if labels in (None, "manifest"):
+                warn_of_unused(source, said)
+            if not writer.counts["written"] and not shard and not host:
+                problem = nothing_prepared(writer, source, examples.ignored)
+                abandon(out)
+                raise problem
+            ignored = examples.ignored
+            if isinstance(classes, FolderClasses) and isinstance(source, FolderSource):
+                root = source.root / classes.below
+                ignored.empty_folders = [] if shard else empty_folders(root, writer.classes_seen)
+            on_ignored(ignored)
+            writer.commit()
+            protocol = {name: value for name, value in plan.items() if name != "resolution"}
+            return writer.finish(protocol, classes.in_order, beside(writer.position))
+        finally:
+            writer.close()
+
+
+def prepare_unpaired(
+    source: Source | None,
+    out: Path,
+    resolution: int,
+    crop: str,
+    shard: SourceShard | None,
+    workers: int | None,
+    on_progress: OnProgress,
+    shard_images: int | None,
+    everything: bool,
+    on_ignored: Callable[[IgnoredFiles], object],
+    before: int = 0,
+) -> dict[str, dict[str, Any]]:
+    """Prepare another domain below a data set, after so many pictures of that.
+
+    Returns:
+        What the data set's manifest says of it: nothing where there is none.
+    """
+    if source is None:
+        return {}
+
+    def go_on(done: int, expected: int | None) -> None:
+        on_progress(before + done, None if expected is None else before + expected)
+
+    manifest = prepare(
+        source,
+        out / UNPAIRED,
+        resolution,
+        crop,
+        "none",
+        shard,
+        workers,
+        go_on,
+        shard_images,
+        everything=everything,
+        on_ignored=on_ignored,
+    )
+    return {UNPAIRED: companion_facts(UNPAIRED, manifest["digest"], is_aligned=False)}
+
+
+def check_arguments(
+    resolution: int, crop: str, shard: SourceShard | None, workers: int | None
+) -> None:
+    """Refuse what is out of range."""
+    if resolution not in RESOLUTIONS:
+        raise ConfigError(f"resolution is {resolution}; it may be 4 to 4096 pixels.")
+    if workers is not None and workers < 1:
+        raise ConfigError(f"workers is {workers}; at least 1 must work.")
+    if shard is not None and not 0 <= shard[0] < shard[1]:
+        raise ConfigError(f"shard is {shard[0]} of {shard[1]}; count from 0 to {shard[1] - 1}.")
+    check_crop(crop)
+
+
+def describe_decoder() -> str:
+    """Which library's pixels these are: another decodes a JPEG to within a level."""
+    return f"Pillow {PIL.__version__}, libjpeg-turbo {features.version('libjpeg_turbo')}"
+
+
+def open_with_classes(
+    source: Source | Path | str,
+    labels: str | None,
+    is_whole: bool = True,
+    everything: bool = False,
+    encoding: str | None = None,
+) -> tuple[Source, Classes, dict[str, Any], SourceManifest]:
+    """The source, where its labels come from, what the manifest says of that, the source's own.
+
+    Of a source that is not whole it cannot be said which folder holds all classes: it is the root.
+
+    Raises:
+        ConfigError: labels is none of the sources of labels.
+        DatasetError: there are none where they were asked for, or they are damaged.
+    """
+    own_words = (None, "manifest", "folders", "none")
+    if isinstance(source, (str, Path)):
+        folder = Path(source)
+        if labels not in ("manifest", "folders") and is_celeba(folder):
+            attribute = None if labels in own_words else labels
+            found = CelebASource(folder, attribute)
+            found.everything = everything
+            if found.class_names:
+                plan = {"labels_from": attribute}
+                return found, GivenClasses(found.class_names), plan, SourceManifest()
+            return found, NoClasses(), {"labels_from": "none"}, SourceManifest()
+        source = open_source(folder, encoding)
+    source.everything = everything
+    if labels not in own_words:
+        raise ConfigError(
+            f"labels is {labels!r}.",
+            "It may be manifest, folders or none; and for CelebA's own layout an attribute.",
+        )
+    manifest = SourceManifest()
+    if labels == "manifest" or not isinstance(source, TarSource):
+        manifest = find_manifest(source, is_needed=labels in (None, "manifest"))
+    whole = source
+    if manifest.is_ours:
+        refuse_prepared(source, manifest)
+        source = images_of(source, manifest)  # beside it are label maps
+    if labels == "folders":
+        below = folder_of_classes(source.entries()) if is_whole else ""
+        plan = {"labels_from": "folders", **({"labels_below": below} if below else {})}
+        return source, FolderClasses(below), plan, manifest
+    if manifest.facts.get("labels") and labels != "none":
+        plan = {"labels_from": "manifest", "labels_digest": manifest.digest}
+        below = "" if source is not whole else folder_of_paths(manifest)
+        if below:
+            plan["labels_below"] = below
+        return source, ManifestClasses(manifest.facts, below), plan, manifest
+    if labels == "manifest":
+        raise DatasetError(
+            f"{source.name} has no dataset.json with labels.",
+            'Write "labels": {"a.png": 0, …} into one, or add --labels folders.',
+        )
+    return source, NoClasses(), {"labels_from": "none"}, manifest
+
+
+def refuse_prepared(source: Source, manifest: SourceManifest) -> None:
+    """Refuse what is prepared already.
+
+    Raises:
+        DatasetError: it says what to do with it.
+    """
+    if manifest.facts.get("kind", "folder") == "folder":
+        return
+    is_folder = isinstance(source, FolderSource)
+    place = source.folder / manifest.folder if isinstance(source, FolderSource) else source.name
+    hint = f"Train on it: facegan train --data {place} --out DIR." if is_folder else "Unpack it."
+    raise DatasetError(f"{place} is a prepared data set; it needs no preparing.", hint)
+
+
+def fill(
+    writer: PackedWriter,
+    examples: Examples,
+    classes: Classes,
+    shard: SourceShard | None,
+    spec: Spec,
+    workers: int | None,
+    on_progress: OnProgress,
+) -> None:
+    """Prepare all that is not done yet."""
+    begun = writer.position
+    cursor = Cursor(begun, writer.names)
+    tasks = pending_tasks(examples, writer, shard, cursor)
+    on_progress(begun, examples.expected(begun))
+    # Closed at once when something fails here: it holds processes.
+    with closing(prepare_all(tasks, spec, examples.readers, workers or cores())) as done:
+        for task, prepared in done:
+            record_what_became(writer, classes, task, prepared)
+            writer.reach(task.index + 1, task.names)
+            on_progress(task.index + 1, examples.expected(task.index + 1))
+    writer.reach(cursor.position, cursor.names)
+
+
+class Cursor:
+    """How far a source was read; the last pictures may be another part's."""
+
+    def __init__(self, position: int, names: str) -> None:
+        self.position, self.names = position, names
+
+
+def pending_tasks(
+    examples: Examples, writer: PackedWriter, shard: SourceShard | None, cursor: Cursor
+) -> Iterator[Task]:
+    """The examples that are not done yet and are of this part.
+
+    Raises:
+        DatasetError: those that are done are not those that the source begins with.
+    """
+    begun, names_then = writer.position, writer.names
+    names = hashlib.sha256()
+    index = -1
+    for index, example in enumerate(examples):
+        names.update(names_in(example))
+        if index < begun:
+            if index == begun - 1 and names.hexdigest() != names_then:
+                raise changed(writer.folder, examples)
+            continue
+        cursor.position, cursor.names = index + 1, names.hexdigest()
+        if shard is None or belongs_to_shard(name_of(example), shard):
+            yield Task(index, example, cursor.names)
+    if index + 1 < begun:
+        raise changed(writer.folder, examples)
+
+
+def names_in(example: Example) -> bytes:
+    """What an example adds to the names of a source."""
+    names = (entry.name if entry else "" for entry in example)
+    return b"".join(name.encode("utf-8", "surrogatepass") + b"\0" for name in names)
+
+
+def belongs_to_shard(name: str, shard: SourceShard) -> bool:
+    """Whether an example is of this part: by its name, so that every machine decides alike."""
+    number = hashlib.sha256(name.encode("utf-8", "surrogatepass")).digest()[:8]
+    return int.from_bytes(number, "big") % shard[1] == shard[0]
+
+
+def record_what_became(
+    writer: PackedWriter, classes: Classes, task: Task, prepared: Prepared
+) -> None:
+    """Write or skip one example."""
+    if isinstance(prepared, list):
+        skip(writer, task, prepared)
+        return
+    entries = [entry for entry in task.example if entry is not None]  # all of them, as it is whole
+    try:
+        label = classes.class_of(entries[0])
+    except UnusableError as cause:
+        skip(writer, task, [str(cause), *[""] * (len(entries) - 1)])
+        return
+    records: list[Record] = [{"file": entry.name, "index": task.index} for entry in entries]
+    if label is not None:
+        records[0]["label"] = label
+    if entries[0].split is not None:
+        records[0]["split"] = entries[0].split
+    writer.write(records, *prepared)
+
+
+def skip(writer: PackedWriter, task: Task, reasons: list[str]) -> None:
+    """Name the pictures of an example that is not used: what is wrong with each, or its partner."""
+    name, reason = next(
+        (entry.name, reason)
+        for entry, reason in zip(task.example, reasons, strict=True)
+        if entry is not None and reason
+    )
+    of_partners = f"its partner {name} is not used: {reason}"
+    writer.note([
+        {"file": entry.name, "index": task.index, "reason": reason or of_partners}
+        if entry
+        else None
+        for entry, reason in zip(task.example, reasons, strict=True)
+    ])  # fmt: skip
+
+
+def cores() -> int:
+    """How many cores this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def names_of(examples: Examples) -> str:
+    """What all names of a source come to."""
+    names = hashlib.sha256()
+    for example in examples:
+        names.update(names_in(example))
+    return names.hexdigest()
+
+
+def refuse_changed(out: Path, manifest: dict[str, Any], examples: Examples) -> dict[str, Any]:
+    """The manifest of what is there already, if the source still holds the same names."""
+    if names_of(examples) != manifest.get("names_digest"):
+        raise changed(out, examples)
+    return {**manifest, "already_there": True}
+
+
+def changed(out: Path, examples: Examples) -> DatasetError:
+    """The source is another than before."""
+    told = " and ".join(dict.fromkeys(modality.source for modality in examples.modalities))
+    return DatasetError(
+        f"The pictures in {told} are not those that {out} was made from, or begun with.",
+        f"Remove {out} and prepare it again, or name another folder.",
+    )
+
+
+def nothing_prepared(writer: PackedWriter, source: Source, ignored: IgnoredFiles) -> DatasetError:
+    """Why there is no data set: a sentence, and what is there instead."""
+    there = list(ignored.lines("--everything"))
+    found = writer.counts["found"]
+    if not found and isinstance(source, FolderSource):
+        return no_images(what_is(source.root), there=there)
+    if not found:
+        return DatasetError(f"{source.name} holds no pictures.", " ".join(there) or NO_FILES)
+    writer.commit()
+    reasons = SkipReasons(
+        (record["file"], record["reason"])
+        for records in writer.records()
+        for record in records
+        if record is not None and "reason" in record
+    )
+    told = "\n".join([*reasons.lines(), *there])
+    return DatasetError(f"None of the {found} pictures in {source.name} can be prepared.", told)

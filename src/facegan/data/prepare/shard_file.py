@@ -1,0 +1,59 @@
+"""One shard being written: a plain .npy file that appears, whole and on the disk, or not at all."""
+
+import contextlib
+import io
+import os
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from facegan.data.prepare.packed_format import shard_name
+from facegan.files import file_digest
+
+
+def npy_header(images: int, resolution: int, channels: int) -> bytes:
+    """The start of a .npy of version 1; as long for any number of images, for NumPy leaves room."""
+    shape = (images, resolution, resolution, channels)
+    stream = io.BytesIO()
+    np.lib.format.write_array_header_1_0(
+        stream, {"descr": "|u1", "fortran_order": False, "shape": shape}
+    )
+    return stream.getvalue()
+
+
+class ShardFile:
+    """Images appended one by one, so that memory holds one at a time."""
+
+    def __init__(self, folder: Path, number: int, resolution: int, channels: int) -> None:
+        self.name, self.images = shard_name(number), 0
+        self.shape = (resolution, channels)
+        self.path = folder / self.name
+        self.partial = self.path.with_name(f".{self.path.name}.partial")
+        self.partial.parent.mkdir(parents=True, exist_ok=True)
+        self.stream = self.partial.open("wb")
+        self.stream.write(npy_header(0, *self.shape))
+
+    def append(self, pixels: bytes) -> None:
+        """Add one image."""
+        self.stream.write(pixels)
+        self.images += 1
+
+    def commit(self) -> dict[str, Any]:
+        """Rename the file to what it is; what the manifest says of it."""
+        header = npy_header(self.images, *self.shape)
+        assert len(header) == len(npy_header(0, *self.shape))
+        self.stream.seek(0)
+        self.stream.write(header)
+        self.stream.flush()
+        os.fsync(self.stream.fileno())
+        self.stream.close()
+        sha256 = file_digest(self.partial)
+        os.replace(self.partial, self.path)
+        return {"file": self.name, "images": self.images, "sha256": sha256}
+
+    def discard(self) -> None:
+        """Leave nothing."""
+        with contextlib.suppress(OSError):  # a full disk does not take what was buffered
+            self.stream.close()
+        self.partial.unlink(missing_ok=True)

@@ -1,0 +1,99 @@
+"""What became of every file of a source, in a few lines: found = used + skipped, and the rest."""
+
+import re
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+
+from facegan.name_lists import quoted
+
+NAMES_TOLD, GROUPS_TOLD = 3, 8
+
+
+@dataclass
+class IgnoredFiles:
+    """Files that were not looked into, counted."""
+
+    by_products: Counter[str] = field(default_factory=Counter)  # what they are called → how many
+    others: Counter[str] = field(default_factory=Counter)  # no pictures: suffix → how many
+    empty_folders: list[str] = field(default_factory=list)  # where folders are classes
+    manifests: set[str] = field(default_factory=set)  # names of every dataset.json
+
+    def add(self, other: "IgnoredFiles") -> None:
+        """Count those of another source, too."""
+        self.by_products += other.by_products
+        self.others += other.others
+        self.empty_folders += other.empty_folders
+        self.manifests |= other.manifests
+
+    def lines(self, insist: str = "facegan data prepare --everything") -> Iterator[str]:
+        """A line each, with counts.
+
+        Args:
+            insist: What takes by-products, too.
+        """
+        if count := self.by_products.total():
+            told = counted(self.by_products)
+            files = "files" if count > 1 else "file"
+            yield (
+                f"Passed over {count:,} hidden {files} or by-products of programs: {told}. "
+                f"({insist} takes them.)"
+            )
+        if count := self.others.total():
+            told = counted(self.others)
+            files = "files that are no pictures" if count > 1 else "file that is no picture"
+            yield f"{count:,} other {files}: {told}."
+        if self.empty_folders:
+            told = counted_names(self.empty_folders)
+            yield f"No picture lies in {told}: that makes no class."
+
+
+class SkipReasons:
+    """Why pictures were skipped, grouped: alike are reasons that differ in numbers alone."""
+
+    def __init__(self, pairs: Iterable[tuple[str, str]] = ()) -> None:
+        self.groups: dict[str, tuple[str, int, list[str]]] = {}
+        for name, reason in pairs:
+            self.add(name, reason)
+
+    def add(self, name: str, reason: str) -> None:
+        """Note that a picture was skipped."""
+        key = re.sub(r"\d+", "#", reason)
+        said, count, names = self.groups.get(key, (reason, 0, []))
+        if count < NAMES_TOLD:
+            names.append(name)
+        self.groups[key] = said, count + 1, names
+
+    def lines(self) -> Iterator[str]:
+        """A line a reason, the most frequent first, with the first names."""
+        groups = sorted(self.groups.values(), key=lambda group: -group[1])
+        for reason, count, names in groups[:GROUPS_TOLD]:
+            listed = ", ".join(quoted(shown(name)) for name in names)
+            more = " …" if count > len(names) else ""
+            yield f"Skipped {count:,}: {listed}{more}: {shown(reason)}"
+        if rest := sum(count for _, count, _ in groups[GROUPS_TOLD:]):
+            yield f"Skipped {rest:,} for other reasons."
+
+
+def sum_of_counts(used: int, skipped: int) -> str:
+    """The sum of all pictures found."""
+    return f"{used + skipped:,} found = {used:,} used + {skipped:,} skipped"
+
+
+def counted(counts: Counter[str]) -> str:
+    """Counts by what they count: "20 .txt, 5 .mp4"."""
+    most = counts.most_common(GROUPS_TOLD)
+    told = ", ".join(f"{count:,} {shown(what)}" for what, count in most)
+    rest = counts.total() - sum(count for _, count in most)
+    return told + (f", {rest:,} more" if rest else "")
+
+
+def counted_names(names: list[str]) -> str:
+    """The first of some names, and how many more there are."""
+    told = ", ".join(quoted(shown(name)) for name in names[:GROUPS_TOLD])
+    return told + (f" and {len(names) - GROUPS_TOLD} more" if len(names) > GROUPS_TOLD else "")
+
+
+def shown(name: str) -> str:
+    """A name that a terminal can print: without escape sequences or broken letters."""
+    return name if name.isprintable() else ascii(name)[1:-1]

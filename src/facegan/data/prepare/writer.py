@@ -1,0 +1,365 @@
+"""Writes the packed format shard by shard, and goes on where a killed run had finished shards.
+
+Beside the shards a run keeps, in ``.preparing/``, a journal a shard: a line for every example that
+was written, dropped as a duplicate or skipped since the shard before, in order, and at last how far
+in the source that reaches. A journal appears when its shard is whole on the disk, on every side.
+From the journals the lists, labels and counts of the data set are made at the end, so nothing grows
+in memory.
+"""
+
+import contextlib
+import hashlib
+import json
+import os
+import shutil
+from array import array
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path
+from types import MappingProxyType
+from typing import IO, Any
+
+import numpy as np
+
+from facegan.data.prepare.dedup import DigestIndex
+from facegan.data.prepare.modalities import Modality
+from facegan.data.prepare.packed_format import (
+    DUPLICATES,
+    FORMAT,
+    KIND,
+    LABELS,
+    MANIFEST,
+    SKIPPED,
+    SOURCES,
+    VERSION,
+    open_shard,
+    read_lines,
+    to_line,
+)
+from facegan.data.prepare.shard_file import ShardFile
+from facegan.errors import DatasetError
+from facegan.files import file_digest, write_atomic
+
+STATE = ".preparing"
+LISTS = {"written": SOURCES, "skipped": SKIPPED, "duplicates": DUPLICATES}
+# Of a protocol: what holds for every side.
+SHARED = ("crop", "crop_box", "detector", "face_margin", "decoder", "images_per_shard", "part")
+Record = dict[str, Any]  # {"file", "index"}, and what became of it
+Records = Sequence[Record | None]  # one a side, None where an example has none
+
+
+class ModalityWriter:
+    """The images of one side in the making."""
+
+    def __init__(self, folder: Path, modality: Modality, resolution: int) -> None:
+        self.folder, self.modality, self.resolution = folder / modality.folder, modality, resolution
+        self.counts = {"found": 0, "written": 0, "duplicates": 0, "skipped": 0}
+        self.digest = hashlib.sha256()  # of all pixels in order
+        self.highest = 0  # class in them, of label maps
+        self.shards: list[dict[str, Any]] = []
+        self.shard: ShardFile | None = None
+
+    def remember(self, shard: dict[str, Any]) -> None:
+        """Take up a finished shard, read once more: its pixels are part of the digest."""
+        file = self.folder / shard["file"]
+        pixels = open_shard(file, shard["images"], self.resolution, self.modality.channels)
+        if file_digest(file) != shard["sha256"]:
+            raise DatasetError(
+                f"The shard {file} has changed since it was written.",
+                f"Remove {self.folder} and prepare it again.",
+            )
+        for image in pixels:
+            self.take_in(image.tobytes())
+        self.shards.append(shard)
+
+    def take_in(self, pixels: bytes) -> None:
+        """Note what an image adds to the whole."""
+        self.digest.update(pixels)
+        self.highest = max(self.highest, self.modality.highest(pixels))
+
+    def append(self, pixels: bytes) -> None:
+        """Add an image."""
+        if self.shard is None:
+            number, channels = len(self.shards), self.modality.channels
+            self.shard = ShardFile(self.folder, number, self.resolution, channels)
+        self.shard.append(pixels)
+        self.take_in(pixels)
+
+    def count(self, record: Record) -> None:
+        """Count a picture by what became of it."""
+        self.counts[fate_of(record)] += 1
+        self.counts["found"] += 1
+
+    def commit(self) -> dict[str, Any] | None:
+        """Finish the shard, if one is begun; it counts when its journal is there."""
+        shard = self.shard.commit() if self.shard is not None else None
+        self.shard = None
+        return shard
+
+    def manifest(self, protocol: dict[str, Any], names: str, **facts: Any) -> dict[str, Any]:
+        """What dataset.json says of it."""
+        return {
+            "format": FORMAT,
+            "version": VERSION,
+            "kind": KIND,
+            "name": self.modality.source,
+            "resolution": self.resolution,
+            "images": self.counts["written"],
+            "digest": self.digest.hexdigest(),
+            "protocol": protocol,
+            **facts,
+            **self.counts,
+            "sources_file": SOURCES,
+            "skipped_files": SKIPPED,
+            "duplicate_files": DUPLICATES,
+            "names_digest": names,
+            "shards": self.shards,
+        }
+
+
+def fate_of(record: Record) -> str:
+    """What became of a picture."""
+    return "skipped" if "reason" in record else "duplicates" if "of" in record else "written"
+
+
+class PackedWriter:
+    """A data set in the making.
+
+    Args:
+        folder: Where.
+        resolution: The side of every image.
+        images_per_shard: When a shard is full.
+        sides: What every example is made of.
+
+    Raises:
+        DatasetError: a shard that a killed run had finished is not what it was.
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        resolution: int,
+        images_per_shard: int,
+        modalities: Sequence[Modality] = (Modality(),),
+    ) -> None:
+        self.folder, self.full = folder, images_per_shard
+        self.writers = [ModalityWriter(folder, modality, resolution) for modality in modalities]
+        self.classes_seen: set[str] = set()
+        self.position, self.names = 0, ""  # how far the source was read; what its names come to
+        self.journals = 0
+        self.seen = DigestIndex()
+        self.journal: IO[bytes] | None = None
+        self.remember()
+
+    @property
+    def counts(self) -> dict[str, int]:
+        """What became of the pictures of the first side."""
+        return self.writers[0].counts
+
+    # --- what a killed run left -------------------------------------------------------------
+
+    def remember(self) -> None:
+        """Take up the finished shards."""
+        while (path := self.journal_path(self.journals)).exists():
+            for line in read_lines(path):
+                if "position" in line:
+                    self.position, self.names = line["position"], line["names"]
+                    for writer, shard in zip(self.writers, line["shards"], strict=False):
+                        writer.remember(shard)
+                else:
+                    self.count(line["sides"])
+                    if "pixels" in line:
+                        self.seen.first_of(bytes.fromhex(line["pixels"]), files_of(line["sides"]))
+            self.journals += 1
+
+    def journal_path(self, number: int) -> Path:
+        """Where a shard's journal lies."""
+        return self.folder / STATE / f"{number:05d}.examples.jsonl"
+
+    # --- one example after another ----------------------------------------------------------
+
+    def write(self, records: Sequence[Record], pixels: Sequence[bytes], digest: bytes) -> None:
+        """Add an example, unless the pixels of all its sides were there before."""
+        first = self.seen.first_of(digest, files_of(records))
+        if first is not None:
+            both = zip(records, split_files(first, len(records)), strict=True)
+            self.note([{"file": r["file"], "index": r["index"], "of": of} for r, of in both])
+            return
+        for writer, content in zip(self.writers, pixels, strict=True):
+            writer.append(content)
+        self.note(records, digest)
+
+    def note(self, records: Records, digest: bytes | None = None) -> None:
+        """Write into the journal what became of an example, a record a side."""
+        self.count(records)
+        if self.journal is None:
+            self.journal = self.journal_path(self.journals).with_suffix(".partial").open("wb")
+        pixels = {"pixels": digest.hex()} if digest is not None else {}
+        self.journal.write(to_line({"sides": records, **pixels}))
+
+    def count(self, records: Records) -> None:
+        """Count what there is of an example, and its class."""
+        for writer, record in zip(self.writers, records, strict=True):
+            if record is not None:
+                writer.count(record)
+        first = records[0]
+        if first is not None and fate_of(first) == "written" and first.get("label") is not None:
+            self.classes_seen.add(first["label"])
+
+    def reach(self, position: int, names: str) -> None:
+        """Note how far the source was read; if a shard is full by that, it is finished."""
+        self.position, self.names = position, names
+        shard = self.writers[0].shard
+        if shard is not None and shard.images >= self.full:
+            self.commit()
+
+    def commit(self) -> None:
+        """Finish the shard of every side, then their journal, which makes them count."""
+        shards = [shard for writer in self.writers if (shard := writer.commit()) is not None]
+        if self.journal is None:
+            return
+        self.journal.write(
+            to_line({"position": self.position, "names": self.names, "shards": shards})
+        )
+        self.journal.flush()
+        os.fsync(self.journal.fileno())
+        self.journal.close()
+        self.journal = None
+        path = self.journal_path(self.journals)
+        os.replace(path.with_suffix(".partial"), path)
+        self.journals += 1
+        for writer, shard in zip(self.writers, shards, strict=False):  # none, if all was skipped
+            writer.shards.append(shard)
+
+    # --- the end ----------------------------------------------------------------------------
+
+    def finish(
+        self,
+        protocol: dict[str, Any],
+        order_classes: Callable[[set[str]], list[str] | None],
+        companions: Mapping[str, dict[str, Any]] = MappingProxyType({}),
+    ) -> dict[str, Any]:
+        """Write the lists, the labels and, last of all, the manifest, which makes it a data set.
+
+        Args:
+            protocol: How it was prepared.
+            order_classes: The classes' names in order, given those that have pictures.
+            companions: What the manifest says of data sets in the folder that others wrote.
+
+        Returns:
+            The manifest.
+        """
+        self.commit()
+        class_names = order_classes(self.classes_seen)
+        splits = self.write_lists(class_names)
+        companions = {**self.write_companions(protocol), **companions}
+        facts = {
+            **({"labels": LABELS, "class_names": class_names} if class_names is not None else {}),
+            **({"splits": splits} if splits else {}),
+            **({"companions": companions} if companions else {}),
+        }
+        manifest = self.writers[0].manifest(protocol, self.names, **facts)
+        write_atomic(self.folder / MANIFEST, to_pretty(manifest))
+        shutil.rmtree(self.folder / STATE, ignore_errors=True)
+        return manifest
+
+    def write_companions(self, protocol: dict[str, Any]) -> dict[str, dict[str, Any]]:
+        """Write the manifests of all sides but the first; what the first one's says of them."""
+        shared = {name: protocol[name] for name in protocol if name in SHARED}
+        for writer in self.writers[1:]:
+            own = {"source": writer.modality.source, **shared, "filter": writer.modality.filter}
+            facts = {"companion_of": "..", **writer.modality.facts(writer.highest)}
+            manifest = writer.manifest(own, self.names, **facts)
+            write_atomic(writer.folder / MANIFEST, to_pretty(manifest))
+        return {
+            writer.modality.name: companion_facts(
+                writer.modality.folder, writer.digest.hexdigest(), True
+            )
+            for writer in self.writers[1:]
+        }
+
+    def write_lists(self, class_names: list[str] | None) -> dict[str, list[int]]:
+        """Make of the journals the lists of names and the labels; the splits that they tell of."""
+        number_of = {name: number for number, name in enumerate(class_names or [])}
+        labels, splits = array("q"), dict[str, list[int]]()
+        written = 0
+        with contextlib.ExitStack() as stack:
+            files = [
+                {
+                    fate: stack.enter_context(file_aside(writer.folder / name))
+                    for fate, name in LISTS.items()
+                }
+                for writer in self.writers
+            ]
+            for records in self.records():
+                for lists, record in zip(files, records, strict=True):
+                    if record is not None:
+                        lists[fate_of(record)].write(to_line(without(record, "label", "split")))
+                first = records[0]
+                if first is None or fate_of(first) != "written":
+                    continue
+                if class_names is not None:
+                    labels.append(number_of[first["label"]])
+                if (split := first.get("split")) is not None:
+                    splits.setdefault(split, [written, written])[1] = written + 1
+                written += 1
+        if class_names is not None:
+            with file_aside(self.folder / LABELS) as stream:
+                np.save(stream, np.frombuffer(labels, np.int64), allow_pickle=False)
+        return splits
+
+    def records(self) -> Iterator[Records]:
+        """What became of every example, in order."""
+        for number in range(self.journals):
+            for line in read_lines(self.journal_path(number)):
+                if "position" not in line:
+                    yield line["sides"]
+
+    def close(self) -> None:
+        """Let go of what is unfinished; what is finished stays for the next run."""
+        for writer in self.writers:
+            if writer.shard is not None:
+                writer.shard.discard()
+        if self.journal is not None:
+            with contextlib.suppress(OSError):  # a full disk does not take what was buffered
+                self.journal.close()
+        self.seen.close()
+
+
+def files_of(records: Sequence[Record]) -> str:
+    """The names of all sides as one: no file's name holds a zero."""
+    return "\0".join(record["file"] for record in records)
+
+
+def split_files(names: str, modalities: int) -> list[str]:
+    """The names of all sides, of what :func:`files_of` made of them."""
+    return names.split("\0", modalities - 1)
+
+
+def without(record: Record, *names: str) -> Record:
+    """A record less some of its facts."""
+    return {name: value for name, value in record.items() if name not in names}
+
+
+def companion_facts(folder: str, digest: str, is_aligned: bool) -> dict[str, Any]:
+    """What a manifest says of a companion: aligned is what has an image for each of its images."""
+    return {"folder": folder, "digest": digest, "aligned": is_aligned}
+
+
+@contextlib.contextmanager
+def file_aside(path: Path) -> Iterator[IO[bytes]]:
+    """A file that appears when it is complete and on the disk."""
+    partial = path.with_name(f".{path.name}.partial")
+    path.parent.mkdir(parents=True, exist_ok=True)  # a companion without images has none yet
+    try:
+        with partial.open("wb") as stream:
+            yield stream
+            stream.flush()
+            os.fsync(stream.fileno())
+        os.replace(partial, path)
+    finally:
+        partial.unlink(missing_ok=True)
+
+
+def to_pretty(manifest: dict[str, Any]) -> bytes:
+    """A manifest for people, too."""
+    return json.dumps(manifest, indent=1).encode() + b"\n"
