@@ -38,7 +38,7 @@ from facegan.gans.family import leave_verdicts
 from facegan.gans.r3gan import R3gan
 from facegan.gans.r3gan.loss import gradient_penalties
 from facegan.image_encoding import montage, save_png
-from facegan.synthesis.torch_painter import to_pixels
+from facegan.synthesis.torch_backend import to_pixels
 from facegan.training import Trainer, TrainingConfig
 
 # Where digits need other numbers than faces: their sharp edges need more channels

@@ -59,14 +59,14 @@ def graph_difference(artifact: Artifact, device: str) -> float:
     """
     backend = TorchBackend(artifact, DeviceContext.choose(device))
     batch = LatentBatch(latents_of_seeds(artifact.card, range(BATCH)))
-    inputs = backend.sent(tuple(batch.arrays))
+    inputs = backend.to_tensors(tuple(batch.arrays))
 
     def draw(latents: torch.Tensor) -> torch.Tensor:
         return backend.images_of(batch, latents)
 
     backend.context.run(draw, *(x + 1 for x in inputs))  # records, from other latents
     replayed = backend.context.run(draw, *inputs)
-    eager = backend.context.run(draw, *inputs, is_plain=False)
+    eager = backend.context.run(draw, *inputs, use_graph=False)
     return float((replayed.float() - eager.float()).abs().max())
 
 

@@ -25,7 +25,7 @@ MAY_IMPORT = {  # room: (rooms of ours, packages of others)
     "image_encoding": ("files safe_images", "numpy PIL isal"),
     "wire": ("errors image_encoding name_lists safe_images", "numpy PIL pydantic pydantic_core"),
     "hyperparameters": ("errors", "pydantic"),
-    "gans": ("errors hyperparameters", "torch"),
+    "gans": ("devices errors hyperparameters", "torch"),
     "data": (
         "errors files image_files name_lists path_kinds safe_images strict_tar",
         "torch numpy PIL cv2 pi_heif webdataset",

@@ -1,8 +1,8 @@
-"""What training hands to serving: a generator's weights and a card that rebuilds it, no pickle.
+"""Saves and loads trained generators: weights and a card that rebuilds the network, no pickle.
 
 An artifact is a folder, or a ``model.tar.gz`` of one, with ``generator.safetensors`` and
-``model_card.json``; once it was exported, with its graphs too. Loading reads numbers and JSON only,
-so a hostile file can run no code.
+``model_card.json``, and its graphs once it was exported. Loading reads numbers and JSON only, so a
+hostile file cannot run code.
 """
 
 import hashlib
@@ -61,13 +61,13 @@ __all__ = [
 ]
 
 FACTORIES: set[Any] = {torch.empty, torch.full, torch.ones, torch.randn, torch.zeros}
-MORE_ELEMENTS = 1 << 20  # that a network has beside its weights, such as filters
-FIRST_NUMBERS: set[Any] = {Tensor.normal_, Tensor.uniform_, nn.init.normal_, nn.init.uniform_}
+BUFFER_ELEMENTS = 1 << 20  # that a network may have beside its weights, such as filters
+INITIALIZERS: set[Any] = {Tensor.normal_, Tensor.uniform_, nn.init.normal_, nn.init.uniform_}
 
 
 @dataclass(frozen=True)
 class Artifact:
-    """A generator ready to draw, and its card."""
+    """A generator ready to run, and its card."""
 
     # latents (N, latent_dim), and labels (N,) of a conditional model, → images (N, 3, H, W) in
     # [-1, 1]; eval mode
@@ -77,27 +77,28 @@ class Artifact:
     preset: Preset
 
     def sample_latents(self, count: int, generator: torch.Generator) -> Tensor:
-        """`count` latents (N, latent_dim) drawn with the given random numbers."""
+        """Return `count` latents (N, latent_dim) drawn with the given random numbers."""
         return self.family.sample_latents(self.preset, count, generator)
 
     def sample_labels(self, count: int, generator: torch.Generator) -> Tensor | None:
-        """`count` labels (N,), classes as frequent as in the data; None if unconditional."""
+        """Return `count` labels (N,), as frequent as in the data; None if unconditional."""
         return draw_labels(self.classes, count, generator) if self.classes else None
 
     @property
     def classes(self) -> dict[str, int]:
-        """How many pictures of each class the model was trained on; empty if unconditional."""
+        """How many images of each class the model was trained on; empty if unconditional."""
         return dict(self.card.classes)
 
     @property
     def has_truncation(self) -> bool:
-        """Whether the family trades variety for typicality by a truncation psi."""
+        """Whether the family has truncation (variety traded for typicality)."""
         return self.family.has_truncation
 
     @property
-    def has_style_mixing(self) -> bool:
-        """Whether a face can take some layers' styles from another."""
-        return self.family.has_style_mixing
+    def style_layers(self) -> int:
+        """How many layers take a style of their own; 0 if the family has no styles."""
+        generator: Any = self.generator
+        return int(generator.synthesis.layers) if self.family.has_style_mixing else 0
 
 
 def save_artifact(
@@ -106,13 +107,13 @@ def save_artifact(
     """Write the averaged generator and its card into a folder, both or neither.
 
     Args:
-        gan: The game; its ``generator_ema`` is what is saved.
-        model_dir: The folder, made if it is missing.
-        weights: Those of another moment, instead of the averaged generator's as they are now.
+        gan: Its ``generator_ema`` is saved.
+        model_dir: The folder, created if missing.
+        weights: Earlier weights to save, instead of the averaged generator's current ones.
         facts: Further fields of :class:`ModelCard` (kimg, dataset, training, metrics).
 
     Raises:
-        ArtifactError: a file cannot be written (a full disk); no partial file stays.
+        ArtifactError: a file cannot be written (a full disk); no partial file remains.
     """
     chosen = gan.generator_ema.state_dict() if weights is None else weights
     blob = save_tensors({name: value.contiguous() for name, value in chosen.items()})
@@ -133,17 +134,16 @@ def save_artifact(
 
 
 def load_artifact(
-    source: Path | str, *, mapped: bool = False, looks_at_graphs: bool = True
+    source: Path | str, *, mapped: bool = False, check_graphs_too: bool = True
 ) -> Artifact:
     """Read an artifact from its folder or its ``model.tar.gz``, and rebuild the generator.
 
     Args:
         source: The folder or the archive.
-        mapped: Leave a folder's weights in their file, of which pages are read as they are used,
-            instead of copying them. The file must stay as it is: whoever cuts it short while it is
-            mapped ends this process. Files that are replaced, as ours are, do no harm.
-        looks_at_graphs: Refuse a model whose graphs fail their check, though its weights are drawn,
-            so that every reader gives the same answer. An export replaces them and does not look.
+        mapped: Map a folder's weights from their file instead of copying them. Truncating the file
+            while it is mapped kills this process; replacing it, as we do, is harmless.
+        check_graphs_too: Refuse a model whose graphs fail their check, although the weights are
+            used, so that every reader gives the same answer. An export replaces the graphs.
 
     Raises:
         ArtifactError: it is missing, truncated, not an artifact, of a newer schema, of an unknown
@@ -151,7 +151,7 @@ def load_artifact(
     """
     path = Path(source)
     card, header = read_card(path), read_weights_header(path)
-    if card.graph and looks_at_graphs:
+    if card.graph and check_graphs_too:
         check_graphs(path, map_files(path, card.graph.sha256), card)
     try:
         empty = build_empty(card, header)
@@ -166,11 +166,7 @@ def load_artifact(
 
 
 def weights_of(path: Path, card: ModelCard, mapped: bool) -> dict[str, Tensor]:
-    """Return the tensors in a folder or an archive.
-
-    Raises:
-        ArtifactError: they are not those that the card describes.
-    """
+    """Return the weights of a folder or an archive, checked against the card's digest."""
     file = path / WEIGHTS_NAME
     if mapped and (path / CARD_NAME).is_file():
         check_digest(path, card, digest_of(file))
@@ -181,7 +177,7 @@ def weights_of(path: Path, card: ModelCard, mapped: bool) -> dict[str, Tensor]:
 
 
 def check_digest(path: Path, card: ModelCard, digest: str) -> None:
-    """Refuse weights of another digest than the card's."""
+    """Raise ArtifactError if the weights' digest is not the card's."""
     if digest != card.weights_sha256:
         raise ArtifactError(
             f"{path}: the weights are not those its card describes.",
@@ -189,19 +185,19 @@ def check_digest(path: Path, card: ModelCard, digest: str) -> None:
         )
 
 
-class WithoutFirstNumbers(TorchFunctionMode):
-    """Leaves networks without the random numbers that they begin with, and bounds their size.
+class SkipInit(TorchFunctionMode):
+    """Builds networks without initialising their weights, and limits their size.
 
-    Memory that nobody has written to is none. torch's device "meta" would do as well, but the first
-    network on it imports a compiler: 1.5 s and 67 MiB.
+    Memory that was never written to takes no room. torch's device "meta" would do as well, but the
+    first network on it imports a compiler: 1.5 s and 67 MiB.
 
     Args:
-        most: How many numbers all tensors together may have.
+        limit: How many elements all tensors together may have.
     """
 
-    def __init__(self, most: int) -> None:
+    def __init__(self, limit: int) -> None:
         super().__init__()
-        self.left = most
+        self.remaining = limit
 
     def __torch_function__(
         self,
@@ -210,47 +206,39 @@ class WithoutFirstNumbers(TorchFunctionMode):
         args: tuple[Any, ...] = (),
         kwargs: dict[str, Any] | None = None,
     ) -> Any:
-        """Count what is made, and do nothing in place of drawing.
-
-        Raises:
-            ConfigError: it is too much.
-        """
+        """Count the elements of new tensors, raise ConfigError past the limit; skip random init."""
         if func in FACTORIES:
             size = args[0] if args and not isinstance(args[0], int) else args
-            self.left -= math.prod(size)
-            if self.left < 0:
+            self.remaining -= math.prod(size)
+            if self.remaining < 0:
                 raise ConfigError("The card describes a larger network than these weights are of.")
         if func is torch.randn:
             return torch.empty(*args, **(kwargs or {}))
-        return args[0] if func in FIRST_NUMBERS and args else func(*args, **(kwargs or {}))
+        return args[0] if func in INITIALIZERS and args else func(*args, **(kwargs or {}))
 
 
 def build_empty(card: ModelCard, header: WeightsHeader) -> Artifact:
-    """Build the artifact of a card, its generator's numbers yet to be filled in.
+    """Build the artifact of a card, with uninitialised weights.
 
     Args:
         card: Describes the network.
-        header: Describes its weights; nothing is made that is larger than they are.
+        header: Describes its weights; nothing larger than they are is built.
 
     Raises:
-        ConfigError: the family, preset or a number of it is unknown here, or the weights are of
+        ConfigError: the family, preset or a setting is unknown here, or the weights belong to
             another network.
     """
     family = find_family(card.family)
     named = find_preset(family, card.preset)
     preset = told_classes(family, named.replaced(settings_of(card, named)), dict(card.classes))
-    with WithoutFirstNumbers(header.elements + MORE_ELEMENTS):
+    with SkipInit(header.elements + BUFFER_ELEMENTS):
         generator = family.build_generator(preset, card.image_shape)
     check_fit(generator, header)
     return Artifact(generator, card, family, preset)
 
 
 def check_fit(generator: nn.Module, header: WeightsHeader) -> None:
-    """Refuse weights that are not a generator's.
-
-    Raises:
-        ConfigError: a tensor is missing, unknown, or of another shape or kind.
-    """
+    """Raise ConfigError if weights are missing, unknown, or of another shape or type."""
     own = generator.state_dict()
     for name in sorted(own.keys() ^ header.tensors.keys()):
         which = "missing" if name in own else "unknown"
@@ -258,25 +246,22 @@ def check_fit(generator: nn.Module, header: WeightsHeader) -> None:
     for name, tensor in header.tensors.items():
         shape, is_float = tuple(own[name].shape), own[name].is_floating_point()
         if tensor.shape != shape or is_float != tensor.is_float:
-            told = f"In the weights {name} is {tensor.dtype} {tensor.shape}, and not {shape}."
-            raise ConfigError(told)
+            raise ConfigError(
+                f"In the weights {name} is {tensor.dtype} {tensor.shape}, and not {shape}."
+            )
 
 
 def settings_of(card: ModelCard, preset: Preset) -> dict[str, Any]:
-    """A card's settings; one that came into being after it is what it was before: its default.
+    """Return a card's settings; those that are newer than the card have their defaults.
 
-    The preset of today may have another value, with which the old weights would not fit.
+    Today's preset may have another value, which the old weights would not fit.
     """
     later = {spec.name: spec.default for spec in preset.hyperparameters()}
     return {**later, **card.settings}
 
 
 def fill(generator: nn.Module, weights: Mapping[str, Tensor]) -> None:
-    """Give a generator its numbers, without copying them.
-
-    Raises:
-        RuntimeError: they are not the generator's.
-    """
+    """Assign weights to a generator, without copying them; RuntimeError if they do not fit."""
     own = generator.state_dict()
     typed = {
         name: value.to(own[name].dtype) if name in own else value for name, value in weights.items()

@@ -1,4 +1,4 @@
-"""Where tensors are computed, and how they get there; for training and serving alike."""
+"""Choosing a torch device, and moving tensors to it."""
 
 import torch
 from torch import Tensor
@@ -7,12 +7,9 @@ from facegan.errors import ConfigError
 
 
 def find_device(name: str) -> torch.device:
-    """Return the device a name asks for; "auto" takes a GPU where there is one.
+    """Return the device of a name; "auto" is a GPU if there is one.
 
-    A GPU has its number, as in cuda:0: ``torch.cuda.set_device`` refuses one without.
-
-    Raises:
-        ConfigError: no such device here.
+    A GPU always has an index (cuda:0): ``torch.cuda.set_device`` refuses one without.
     """
     if name == "auto":
         name = "cuda" if torch.cuda.is_available() else "cpu"
@@ -23,8 +20,8 @@ def find_device(name: str) -> torch.device:
         raise ConfigError(f"The device {name!r} cannot be used here.", hint) from None
 
 
-def send(x: Tensor, device: torch.device) -> Tensor:
-    """A tensor on its way to a device: to a GPU from pinned memory, so that nobody waits for it."""
+def to_device(x: Tensor, device: torch.device) -> Tensor:
+    """Move a tensor to a device; from pinned memory to a GPU, so that the host does not wait."""
     if device.type != "cuda":
         return x.to(device)
     return x.pin_memory().to(device, non_blocking=True)

@@ -1,4 +1,4 @@
-"""Exports a generator as graphs (ONNX) beside its weights, to be drawn where there is no torch."""
+"""Exports a generator as ONNX graphs beside its weights, for servers without torch."""
 
 import dataclasses
 import hashlib
@@ -27,16 +27,16 @@ from facegan.model_files import (
 )
 from facegan.synthesis.activations import activation_bytes
 
-EXAMPLES = 2  # rows that are traced; 1 would be taken for a constant
-MOST_ROWS = 4096
-TALKERS = ("onnxscript", "onnx_ir")  # a line for every step, on behalf of their authors
+EXAMPLES = 2  # samples that are traced; 1 would be taken for a constant
+MAX_BATCH = 4096
+VERBOSE_LOGGERS = ("onnxscript", "onnx_ir")  # they log every step
 
 
 def export_graphs(model_dir: Path | str) -> ModelCard:
     """Add a model's graphs to its folder, and their digests to its card; all or none.
 
-    What they say: latents (N, latent_dim), and labels (N,) of a conditional model, → images
-    (N, 3, H, W); of families with styles in two parts, the first of which takes a psi as well.
+    They map latents (N, latent_dim), and labels (N,) of a conditional model, to images
+    (N, 3, H, W); for families with styles in two graphs, the first of which also takes psi.
 
     Raises:
         ArtifactError: there is no model, or the folder cannot be written.
@@ -44,12 +44,12 @@ def export_graphs(model_dir: Path | str) -> ModelCard:
     """
     folder = Path(model_dir)
     if not (folder / CARD_NAME).is_file():
-        raise ArtifactError(f"{folder} is no folder of a model.", f"It holds no {CARD_NAME}.")
-    artifact = load_artifact(folder, looks_at_graphs=False)
+        raise ArtifactError(f"{folder} is not a model folder.", f"It has no {CARD_NAME}.")
+    artifact = load_artifact(folder, check_graphs_too=False)
     graphs = graphs_of(artifact)
     facts = GraphFacts(
         sha256={name: hashlib.sha256(graph).hexdigest() for name, graph in graphs.items()},
-        style_layers=layers_of(artifact),
+        style_layers=artifact.style_layers,
         batch_bytes=activation_bytes(artifact),
     )
     card = dataclasses.replace(artifact.card, graph=facts)
@@ -60,10 +60,9 @@ def export_graphs(model_dir: Path | str) -> ModelCard:
 
 
 def check_exported(folder: Path, graphs: dict[str, bytes], card: ModelCard) -> None:
-    """Check that the graphs are such as every reader of models accepts.
+    """Raise ExportError if readers of models would refuse the graphs.
 
-    Raises:
-        ExportError: they are not, as where torch's exporter takes another operator than it did.
+    A new version of torch's exporter may use another operator.
     """
     try:
         check_graphs(folder, graphs, card)
@@ -75,38 +74,32 @@ def check_exported(folder: Path, graphs: dict[str, bytes], card: ModelCard) -> N
 
 
 def graphs_of(artifact: Artifact) -> dict[str, bytes]:
-    """A generator's graphs by their names."""
+    """Return a generator's graphs by name."""
     latents = torch.randn(EXAMPLES, artifact.card.latent_dim)
-    rows = [("latents", latents)]
+    inputs = [("latents", latents)]
     if artifact.classes:
-        rows.append(("labels", torch.zeros(EXAMPLES, dtype=torch.int64)))
-    if not artifact.has_style_mixing:
-        return {GENERATOR_GRAPH: graph_of(artifact.generator, rows)}
-    styles = Styles(artifact.generator)
+        inputs.append(("labels", torch.zeros(EXAMPLES, dtype=torch.int64)))
+    if not artifact.style_layers:
+        return {GENERATOR_GRAPH: graph_of(artifact.generator, inputs)}
+    mapping = Mapping(artifact.generator)
     with torch.inference_mode():
-        made = styles(*(value for _, value in rows), torch.tensor(1.0)).clone()
+        styles = mapping(*(value for _, value in inputs), torch.tensor(1.0)).clone()
     synthesis: Any = artifact.generator.synthesis
     return {
-        MAPPING_GRAPH: graph_of(styles, [*rows, ("psi", torch.tensor(1.0))]),
-        SYNTHESIS_GRAPH: graph_of(synthesis, [("styles", made)]),
+        MAPPING_GRAPH: graph_of(mapping, [*inputs, ("psi", torch.tensor(1.0))]),
+        SYNTHESIS_GRAPH: graph_of(synthesis, [("styles", styles)]),
     }
 
 
-def layers_of(artifact: Artifact) -> int:
-    """How many layers take a style of their own; 0 where the family has none."""
-    generator: Any = artifact.generator
-    return int(generator.synthesis.layers) if artifact.has_style_mixing else 0
-
-
-class Styles(nn.Module):
-    """A generator's ``styles`` as a network: latents, labels if it takes some, and psi."""
+class Mapping(nn.Module):
+    """A generator's ``styles`` as a network: latents, labels if it takes any, and psi."""
 
     def __init__(self, generator: Any) -> None:
         super().__init__()
         self.generator = generator
 
     def forward(self, latents: Tensor, *rest: Tensor) -> Tensor:
-        """(N, layers, style_dim)."""
+        """Return styles (N, layers, style_dim)."""
         *labels, psi = rest
         w: Tensor = self.generator.map(latents, *labels)
         w = self.generator.mean_w.lerp(w, psi)
@@ -114,14 +107,10 @@ class Styles(nn.Module):
 
 
 def graph_of(network: nn.Module, inputs: list[tuple[str, Tensor]]) -> bytes:
-    """A network as ONNX, for any number of rows; inputs without dimensions are numbers.
-
-    Raises:
-        ExportError: the exporter's packages are missing, or it failed.
-    """
-    rows = torch.export.Dim("rows", min=1, max=MOST_ROWS)
-    shapes: Any = tuple({0: rows} if value.ndim else {} for _, value in inputs)
-    if isinstance(network, Styles):  # its rest are one argument to the exporter
+    """Return a network as ONNX, for any batch size; inputs without dimensions are scalars."""
+    batch = torch.export.Dim("rows", min=1, max=MAX_BATCH)  # the name is part of the graph
+    shapes: Any = tuple({0: batch} if value.ndim else {} for _, value in inputs)
+    if isinstance(network, Mapping):  # *rest is one argument to the exporter
         shapes = (shapes[0], shapes[1:])
 
     def export() -> bytes:
@@ -143,9 +132,9 @@ def graph_of(network: nn.Module, inputs: list[tuple[str, Tensor]]) -> bytes:
 
 
 def strip(model: Any) -> None:
-    """Remove from an onnx.ModelProto what no runtime reads.
+    """Remove metadata that no runtime reads from an onnx.ModelProto.
 
-    torch's exporter writes the stack of the exporting machine into nearly every node: its folders,
+    torch's exporter writes stack traces into nearly every node: the exporting machine's folders,
     and so its users, would be published with the model.
     """
     graph = model.graph
@@ -156,11 +145,11 @@ def strip(model: Any) -> None:
 
 
 def quietly(export: Callable[[], bytes]) -> bytes:
-    """Call torch's exporter without what it prints and logs, its failures as ours."""
-    for name in TALKERS:
+    """Call torch's exporter without its output, and raise its failures as ExportError."""
+    for name in VERBOSE_LOGGERS:
         logging.getLogger(name).setLevel(logging.WARNING)
     try:
-        # Without gradients layers take the form in which they serve.
+        # Without gradients, layers take their inference form.
         with warnings.catch_warnings(), redirect_stdout(io.StringIO()), torch.no_grad():
             warnings.simplefilter("ignore")
             return export()
@@ -170,5 +159,4 @@ def quietly(export: Callable[[], bytes]) -> bytes:
             "pip install 'facegan[training]'",
         ) from cause
     except Exception as cause:  # the exporter's own classes, of several layers
-        told = first_line(cause)
-        raise ExportError(f"torch could not export the generator: {told}") from cause
+        raise ExportError(f"torch could not export the generator: {first_line(cause)}") from cause

@@ -192,4 +192,4 @@ def test_a_gpu_that_is_not_there_is_said_in_a_line(docker: Docker, model_dir: Pa
         assert container.ends(60) != 0
         told = container.says()
     with_torch = "The device 'cuda:7' cannot be used here. Use auto, cpu" in told
-    assert with_torch or "torch is not installed here, and drawing on cuda:7 takes it." in told
+    assert with_torch or "torch is not installed here, and running on cuda:7 needs it." in told

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from facegan.artifact import WithoutFirstNumbers, load_artifact, save_artifact
+from facegan.artifact import SkipInit, load_artifact, save_artifact
 from facegan.errors import ConfigError
 from facegan.gans import FAMILIES, Batch, Gan, build_gan
 
@@ -96,7 +96,7 @@ def test_every_preset_builds_at_the_resolution_in_its_name(family: str) -> None:
     for name in FAMILIES[family].presets:
         digits = "".join(filter(str.isdigit, name))
         side = int(digits) if digits else 32
-        with WithoutFirstNumbers(2**40):  # which take most of the time, and are not what is asked
+        with SkipInit(2**40):  # which take most of the time, and are not what is asked
             assert build_gan(family, name, (3, side, side), classes={"a": 1, "b": 1}).players
 
 

@@ -26,10 +26,10 @@ from hypothesis import strategies as st
 from onnx import TensorProto, helper, numpy_helper
 
 from facegan import export
-from facegan.artifact import Artifact, WithoutFirstNumbers, load_artifact
+from facegan.artifact import Artifact, SkipInit, load_artifact
 from facegan.cli.__main__ import facegan, run_safely
 from facegan.errors import ArtifactError, ConfigError, ExportError
-from facegan.export import graphs_of, layers_of
+from facegan.export import graphs_of
 from facegan.gans import FAMILIES, Preset, build_gan
 from facegan.model_files import (
     GraphFacts,
@@ -835,10 +835,10 @@ def test_a_hostile_graph_is_refused_by_whoever_opens_the_model(
     program = (
         "import sys; sys.modules['openvino'] = None\n"
         "from pathlib import Path\n"
-        "from facegan.synthesis.load import open_graphs, read_card\n"
+        "from facegan.synthesis.load import load_graphs, read_card\n"
         "from facegan.errors import ArtifactError\n"
         "folder = Path(sys.argv[1])\n"
-        "try: open_graphs(folder, read_card(folder), None)\n"
+        "try: load_graphs(folder, read_card(folder), None)\n"
         "except ArtifactError as error: print(error)\n"
     )
     done = subprocess.run(
@@ -967,7 +967,7 @@ def smallest(family: str, name: str, preset: Preset) -> Artifact:
     )
     for side in (4, 8, 16, 32):
         with contextlib.suppress(ConfigError):
-            with WithoutFirstNumbers(2**40):
+            with SkipInit(2**40):
                 gan = build_gan(family, name, (3, side, side), classes=dict(card.classes) or None)
             found = dataclasses.replace(card, image_shape=(3, side, side))
             return Artifact(gan.players["generator"], found, gan.family, gan.preset)
@@ -982,7 +982,7 @@ def test_every_family_and_preset_passes_and_uses_the_whole_list() -> None:
     used = set()
     for artifact in structures():
         graphs = graphs_of(artifact)
-        facts = GraphFacts(dict.fromkeys(graphs, ""), layers_of(artifact))
+        facts = GraphFacts(dict.fromkeys(graphs, ""), artifact.style_layers)
         check_graphs(HERE, graphs, dataclasses.replace(artifact.card, graph=facts))
         for content in graphs.values():
             used |= {node.operator for node in read_graph(content).nodes}

@@ -5,9 +5,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from facegan.synthesis.batch_sizes import MOST, Array, BatchSizes, find_equivalent_batch_sizes
+from facegan.synthesis.batch_sizes import MAX_SIZE, Array, BatchSizes, find_equivalent_batch_sizes
 
-ROWS = np.random.default_rng(0).standard_normal((MOST, 8), np.float32)
+ROWS = np.random.default_rng(0).standard_normal((MAX_SIZE, 8), np.float32)
 
 
 def image_of(rows: Array) -> Array:
@@ -23,7 +23,7 @@ def test_rows_that_never_mind_are_drawn_in_any_size() -> None:
         6,
         8,
         12,
-        MOST,
+        MAX_SIZE,
     )
 
 
@@ -31,7 +31,7 @@ def test_a_size_that_rounds_differently_is_left_out() -> None:
     def network(x: Array) -> Array:
         return image_of(x * np.float32(1 + 3e-7 * (len(x) in (1, 6))))
 
-    assert find_equivalent_batch_sizes(network, False, ROWS).sizes == (2, 4, 8, 12, MOST)
+    assert find_equivalent_batch_sizes(network, False, ROWS).sizes == (2, 4, 8, 12, MAX_SIZE)
 
 
 def test_where_no_two_sizes_agree_there_is_one() -> None:

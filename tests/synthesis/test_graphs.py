@@ -156,7 +156,7 @@ def test_a_model_without_graphs_is_drawn_by_torch_or_refused(
     monkeypatch.setattr("facegan.synthesis.load.is_installed", lambda name: name != "torch")
     with pytest.raises(ArtifactError, match=r"it has none.*where torch is installed"):
         open_synthesizer(model_dir)
-    with pytest.raises(ConfigError, match=r"torch is not installed here.*with torch"):
+    with pytest.raises(ConfigError, match=r"torch is not installed here.*torch image"):
         open_synthesizer(model_dir, BackendConfig(device="cuda"))
 
 
@@ -164,20 +164,20 @@ def test_a_gpu_is_preferred_where_a_driver_shows_one(
     exported_dir: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     card = read_card(exported_dir)
-    assert BackendConfig().wants_graphs(card)
-    assert not BackendConfig("torch").wants_graphs(card)
-    assert not BackendConfig(precision="bf16").wants_graphs(card)
-    monkeypatch.setattr("facegan.synthesis.load.sees_gpu", lambda: True)
-    assert not BackendConfig().wants_graphs(card)
-    assert BackendConfig(device="cpu").wants_graphs(card)
+    assert BackendConfig().use_graphs(card)
+    assert not BackendConfig("torch").use_graphs(card)
+    assert not BackendConfig(precision="bf16").use_graphs(card)
+    monkeypatch.setattr("facegan.synthesis.load.has_gpu", lambda: True)
+    assert not BackendConfig().use_graphs(card)
+    assert BackendConfig(device="cpu").use_graphs(card)
 
 
 @pytest.mark.parametrize(
     ("wish", "message"),
     [
         ({"backend": "tflite"}, "backend is 'tflite'.*auto, torch, openvino"),
-        ({"backend": "openvino", "device": "cuda"}, "openvino cannot draw in auto on cuda"),
-        ({"backend": "openvino", "precision": "bf16"}, "openvino cannot draw in bf16"),
+        ({"backend": "openvino", "device": "cuda"}, "openvino does not support auto on cuda"),
+        ({"backend": "openvino", "precision": "bf16"}, "openvino does not support bf16"),
     ],
 )
 def test_what_openvino_cannot_do_is_refused(wish: dict[str, str], message: str) -> None:

@@ -177,15 +177,13 @@ class Gan:
     ) -> Tensor:
         """`count` latents (N, latent_dim): in a step, this process's of those of all processes.
 
-        They are drawn on the CPU; on the way to a GPU from pinned memory the host does not wait.
+        They are drawn on the CPU.
         """
+        from facegan.devices import to_device
         from facegan.gans.sharing import draw
 
         drawn = draw(lambda rows: self.family.sample_latents(self.preset, rows, generator), count)
-        if device is None:
-            return drawn
-        on_gpu = device.type == "cuda"
-        return (drawn.pin_memory() if on_gpu else drawn).to(device, non_blocking=on_gpu)
+        return drawn if device is None else to_device(drawn, device)
 
     def sample_labels(self, count: int, generator: torch.Generator) -> Tensor | None:
         """`count` labels (N,), classes as frequent as in the data; None if unconditional."""

@@ -1,4 +1,4 @@
-"""How much memory one batch of a network takes, without its numbers."""
+"""Computes how much memory one batch of a network takes, without its weights' values."""
 
 from typing import Any
 
@@ -6,59 +6,58 @@ import torch
 from torch import Tensor, nn
 
 from facegan.artifact import Artifact
-from facegan.synthesis.batch_sizes import LARGE_RESOLUTION, MOST
+from facegan.synthesis.batch_sizes import LARGE_RESOLUTION, MAX_SIZE
 
-# While a layer computes, its input, its output and the kernel's own room are there: oneDNN unfolds
-# or repacks about as much as it reads and writes.
-LIVE = 2
-SMALL = 16 << 20  # a map's bytes up to which a network is drawn with in earnest: it saves a second
+# While a layer runs, its input, its output and the kernel's scratch memory are allocated: oneDNN
+# unfolds or repacks about as much as it reads and writes.
+SCRATCH_FACTOR = 2
+# Networks with feature maps up to this many bytes really run, which saves a second; larger ones run
+# on the device "meta", with shapes alone.
+SMALL_MAP = 16 << 20
 
 
 def activation_bytes(empty: Artifact) -> int:
-    """Return what one batch takes beside the weights, by drawing one image with any numbers.
+    """Return the bytes that one batch takes beside the weights, measured on a single image.
 
-    The network's memory has not been written to, so reading it takes none. A network that could
-    take much is drawn with shapes alone.
+    Args:
+        empty: Its weights are uninitialised; memory that was never written takes no room.
     """
-    count = 1 if empty.card.resolution >= LARGE_RESOLUTION else MOST
-    device = "meta" if widest_map(empty) > SMALL else "cpu"
+    count = 1 if empty.card.resolution >= LARGE_RESOLUTION else MAX_SIZE
+    device = "meta" if largest_map(empty) > SMALL_MAP else "cpu"
     options: dict[str, Any] = {}
     if empty.classes:
         options["labels"] = torch.zeros(1, dtype=torch.int64, device=device)
     latents = torch.zeros(1, empty.card.latent_dim, device=device)
-    return LIVE * count * widest_step(empty.generator.eval(), device, latents, **options)
+    largest = largest_layer(empty.generator.eval(), device, latents, **options)
+    return SCRATCH_FACTOR * count * largest
 
 
-def widest_map(empty: Artifact) -> int:
-    """Return more bytes than any map of an image has: all channels of its widest layer, at the end.
+def largest_map(empty: Artifact) -> int:
+    """Return an upper bound of a feature map's bytes: the most channels at full resolution.
 
-    A small file can describe a network that draws with gigabytes.
+    A small file can describe a network that needs gigabytes.
     """
     sizes = (side for tensor in empty.generator.state_dict().values() for side in tensor.shape[:2])
     return 4 * max(sizes, default=1) * empty.card.resolution**2
 
 
 @torch.inference_mode()
-def widest_step(network: nn.Module, device: str, *inputs: Tensor, **options: Tensor) -> int:
+def largest_layer(network: nn.Module, device: str, *inputs: Tensor, **options: Tensor) -> int:
     """Return the most bytes that any innermost module of a network reads and writes."""
-    widest = 0
+    largest = 0
 
     def measure(module: nn.Module, taken: tuple[Any, ...], made: Any) -> None:
-        nonlocal widest
-        widest = max(widest, sum(map(bytes_of, (*taken, made))))
+        nonlocal largest
+        tensors = [x for x in (*taken, made) if isinstance(x, Tensor)]
+        largest = max(largest, sum(x.numel() * x.element_size() for x in tensors))
 
     innermost = [module for module in network.modules() if not any(module.children())]
     hooks = [module.register_forward_hook(measure) for module in innermost]
     tensors = {**dict(network.named_parameters()), **dict(network.named_buffers())}
-    there = {name: tensor.to(device) for name, tensor in tensors.items()}
+    moved = {name: tensor.to(device) for name, tensor in tensors.items()}
     try:
-        torch.func.functional_call(network, there, inputs, options)
+        torch.func.functional_call(network, moved, inputs, options)
     finally:
         for hook in hooks:
             hook.remove()
-    return widest
-
-
-def bytes_of(value: Any) -> int:
-    """The size of a tensor; nothing for anything else."""
-    return value.numel() * value.element_size() if isinstance(value, Tensor) else 0
+    return largest

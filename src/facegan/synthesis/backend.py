@@ -1,4 +1,4 @@
-"""What draws rows: one of several, each for its kind of machine, behind one face."""
+"""The interface of what runs a generator: torch, or OpenVINO."""
 
 from typing import Protocol
 
@@ -13,7 +13,7 @@ Pixels = npt.NDArray[np.uint8]  # (N, H, W, 3)
 
 
 class Backend(Protocol):
-    """A generator on a device; used by one thread at a time, unless it says otherwise."""
+    """A generator on a device; used by one thread at a time unless concurrency is enabled."""
 
     @property
     def card(self) -> ModelCard:
@@ -21,18 +21,18 @@ class Backend(Protocol):
 
     @property
     def has_truncation(self) -> bool:
-        """Whether rows may have a psi other than 1."""
+        """Whether a batch's psi may differ from 1."""
 
     @property
     def style_layers(self) -> int:
-        """How many layers take a style of their own; 0 where the family has no styles."""
+        """How many layers take a style of their own; 0 if the family has no styles."""
 
     @property
     def batch_sizes(self) -> BatchSizes:
-        """How many rows are drawn at once."""
+        """The batch sizes in use."""
 
     def enable_concurrency(self) -> int:
-        """Expect several threads that generate at the same time; how many of them gain by it."""
+        """Expect calls from several threads; return how many threads are worthwhile."""
 
-    def generate(self, rows: LatentBatch) -> Pixels:
-        """Draw N ≥ 1 rows."""
+    def generate(self, batch: LatentBatch) -> Pixels:
+        """Generate N ≥ 1 images, on the calling thread."""

@@ -1,4 +1,4 @@
-"""Where and in which number format a generator computes; on GPUs, recorded once and replayed."""
+"""The device and number format that a generator runs in; CUDA graphs on GPUs."""
 
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
@@ -16,33 +16,33 @@ from facegan.errors import ConfigError
 PRECISIONS = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
 WARM_UPS = 3  # before a graph is recorded, as torch's documentation of CUDA graphs asks
 
-Draw = Callable[..., Tensor]
+Function = Callable[..., Tensor]
 
 
 @dataclass(frozen=True)
 class CudaGraph:
-    """A CUDA graph and the memory that it reads and writes."""
+    """A recorded CUDA graph and the memory that it reads and writes."""
 
     graph: Any  # torch.cuda.CUDAGraph
     inputs: tuple[Tensor, ...]
     output: Tensor
 
     def replay(self, inputs: tuple[Tensor, ...]) -> Tensor:
-        """Run it on other inputs of the same shapes; the output is overwritten by the next run."""
-        for place, value in zip(self.inputs, inputs, strict=True):
-            place.copy_(value, non_blocking=True)
+        """Run it on inputs of the same shapes; the next run overwrites the output."""
+        for memory, value in zip(self.inputs, inputs, strict=True):
+            memory.copy_(value, non_blocking=True)
         self.graph.replay()
         return self.output
 
 
 @dataclass
 class DeviceContext:
-    """Computes on one device; used by one thread at a time.
+    """A device and a precision to compute in; used by one thread at a time.
 
     Attributes:
         device: A CPU, or a GPU.
-        dtype: What is computed in; weights stay float32, torch casts as it goes (autocast).
-        graphs: By the shapes of their inputs, on GPUs.
+        dtype: The precision of computations (autocast); weights stay float32.
+        graphs: CUDA graphs by the shapes of their inputs.
     """
 
     device: torch.device
@@ -51,86 +51,78 @@ class DeviceContext:
 
     @classmethod
     def choose(cls, device: str = "auto", precision: str = "auto") -> "DeviceContext":
-        """The context of a wish.
+        """Return the context of two options.
 
         Args:
-            device: "auto" (a GPU where there is one), "cpu", "cuda", "cuda:1" …
-            precision: "fp32", "bf16", "fp16"; "auto" is bf16 on GPUs that have it, else fp32. A
-                processor's faces are float32 always, so that they are the same on all of them.
-
-        Raises:
-            ConfigError: there is no such device or precision here.
+            device: "auto" (a GPU if there is one), "cpu", "cuda", "cuda:1" …
+            precision: "fp32", "bf16", "fp16"; "auto" is bf16 on GPUs that support it, else fp32.
+                CPUs always compute in float32, so that images are the same on all of them.
         """
-        place = find_device(device)
-        return cls(place, dtype_of(precision, place))
+        found = find_device(device)
+        return cls(found, find_dtype(precision, found))
 
     @property
     def is_gpu(self) -> bool:
-        """Whether it computes on a GPU."""
+        """Whether the device is a GPU."""
         return self.device.type == "cuda"
 
     def place(self, network: nn.Module) -> None:
-        """Move a network here, in place, its kernels channels-last as its maps are.
+        """Move a network here, in place, with channels-last kernels like its feature maps.
 
-        GPUs' tensor cores ask for that. On processors, kernels of the other layout are put into
-        order again in every call, which takes longer than one image's arithmetic.
+        GPUs' tensor cores need that. On CPUs, kernels in the other layout would be reordered in
+        every call, which takes longer than one image's arithmetic.
         """
-        moved: Any = network.to
-        moved(self.device, memory_format=torch.channels_last)
+        move: Any = network.to
+        move(self.device, memory_format=torch.channels_last)
 
     def fetch(self, pixels: Tensor) -> npt.NDArray[np.uint8]:
-        """Pixels as an array; from a GPU into pinned memory."""
-        if not self.is_gpu:
-            array: npt.NDArray[np.uint8] = pixels.numpy()
-            return array
-        pinned = torch.empty(pixels.shape, dtype=pixels.dtype, pin_memory=True)
-        pinned.copy_(pixels, non_blocking=True)
-        torch.cuda.current_stream(self.device).synchronize()
-        fetched: npt.NDArray[np.uint8] = pinned.numpy()
-        return fetched
+        """Return pixels as an array; from a GPU through pinned memory."""
+        if self.is_gpu:
+            pinned = torch.empty(pixels.shape, dtype=pixels.dtype, pin_memory=True)
+            pinned.copy_(pixels, non_blocking=True)
+            torch.cuda.current_stream(self.device).synchronize()
+            pixels = pinned
+        array: npt.NDArray[np.uint8] = pixels.numpy()
+        return array
 
-    def computing(self) -> AbstractContextManager[object]:
-        """What networks are called under."""
+    def autocast(self) -> AbstractContextManager[object]:
+        """Return the context manager that networks are called under."""
         if self.dtype is torch.float32:
             return nullcontext()
         return torch.autocast(self.device.type, self.dtype)
 
-    def run(self, function: Draw, *inputs: Tensor, is_plain: bool = True) -> Tensor:
-        """What a function of rows makes of a batch.
+    def run(self, function: Function, *inputs: Tensor, use_graph: bool = True) -> Tensor:
+        """Call a function of a batch.
 
-        On a GPU it is recorded at the first batch of a size and replayed from then on: one launch
-        instead of one a kernel. Only what every caller asks for is (`is_plain`): a graph keeps its
-        memory for ever.
+        On a GPU, its kernels are recorded at the first batch of a size and replayed from then on:
+        one launch instead of one per kernel. Set `use_graph` only for common calls: a graph keeps
+        its memory for ever.
         """
-        if not (self.is_gpu and is_plain):
-            with self.computing():
+        if not (self.is_gpu and use_graph):
+            with self.autocast():
                 return function(*inputs)
         shapes = tuple(x.shape for x in inputs)
         if shapes not in self.graphs:
             self.graphs[shapes] = self.record(function, inputs)
         return self.graphs[shapes].replay(inputs).clone()
 
-    def record(self, function: Draw, inputs: tuple[Tensor, ...]) -> CudaGraph:
+    def record(self, function: Function, inputs: tuple[Tensor, ...]) -> CudaGraph:
         """Record a function's kernels for inputs of these shapes (torch.cuda.graph)."""
-        places = tuple(x.clone() for x in inputs)
-        beside = torch.cuda.Stream(self.device)
-        beside.wait_stream(torch.cuda.current_stream(self.device))
-        with torch.cuda.stream(beside), self.computing():
+        static_inputs = tuple(x.clone() for x in inputs)
+        side_stream = torch.cuda.Stream(self.device)
+        side_stream.wait_stream(torch.cuda.current_stream(self.device))
+        with torch.cuda.stream(side_stream), self.autocast():
             for _ in range(WARM_UPS):
-                function(*places)
-        torch.cuda.current_stream(self.device).wait_stream(beside)
+                function(*static_inputs)
+        torch.cuda.current_stream(self.device).wait_stream(side_stream)
         graph = torch.cuda.CUDAGraph()
-        with torch.cuda.graph(graph), self.computing():
-            output = function(*places)
-        return CudaGraph(graph, places, output)
+        with torch.cuda.graph(graph), self.autocast():
+            output = function(*static_inputs)
+        return CudaGraph(graph, static_inputs, output)
 
 
-def dtype_of(precision: str, device: torch.device) -> torch.dtype:
-    """The number format of a wish.
-
-    Raises:
-        ConfigError: it is unknown, or half precision was asked of a processor.
-    """
+def find_dtype(precision: str, device: torch.device) -> torch.dtype:
+    """Return the number format of a precision option; CPUs have float32 only."""
     if precision == "auto":
         has_bf16 = device.type == "cuda" and torch.cuda.is_bf16_supported(including_emulation=False)
         return torch.bfloat16 if has_bf16 else torch.float32
@@ -140,8 +132,3 @@ def dtype_of(precision: str, device: torch.device) -> torch.dtype:
     if precision != "fp32" and device.type != "cuda":
         raise ConfigError(f"{precision} is for GPUs.", "Leave the precision at auto.")
     return PRECISIONS[precision]
-
-
-def use_at_most(cores: int) -> None:
-    """Let this process compute with no more threads than there are cores for it."""
-    torch.set_num_threads(min(torch.get_num_threads(), cores))

@@ -1,4 +1,4 @@
-"""What a generator draws from, a row an image, so that wishes of many callers can share a batch."""
+"""The input of a generator, one sample per image, so that several requests can share a batch."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -13,13 +13,13 @@ Labels = npt.NDArray[np.int64]
 
 @dataclass(frozen=True)
 class LatentBatch:
-    """N images to draw, already checked against the model.
+    """N samples, already checked against the model.
 
     Attributes:
-        latents: (N, latent_dim); or (N, 2, latent_dim) where each image mixes two faces' styles.
-        labels: (N,), or (N, 2) where two faces are mixed; None of unconditional models.
-        truncation_psi: 1 is the model as it is.
-        mixed_layers: Which layers follow the second face; None where nothing is mixed.
+        latents: (N, latent_dim); or (N, 2, latent_dim) where each image mixes two seeds' styles.
+        labels: (N,), or (N, 2) where styles are mixed; None for unconditional models.
+        truncation_psi: 1 is no truncation.
+        mixed_layers: Layers that take the second latent's styles; None without mixing.
     """
 
     latents: Latents
@@ -29,12 +29,12 @@ class LatentBatch:
 
     @property
     def kind(self) -> tuple[object, ...]:
-        """LatentBatch of one kind may stand in one batch."""
+        """Batches of the same kind can be joined."""
         return self.truncation_psi, self.mixed_layers
 
     @property
     def arrays(self) -> list[npt.NDArray[np.generic]]:
-        """What the network takes a row of."""
+        """The network's inputs."""
         return [self.latents] if self.labels is None else [self.latents, self.labels]
 
     def __len__(self) -> int:
@@ -46,7 +46,7 @@ class LatentBatch:
 
     @classmethod
     def join(cls, parts: Sequence[Self]) -> Self:
-        """All rows of parts of one kind, in their order."""
+        """Concatenate batches of one kind."""
         first = parts[0]
         if len(parts) == 1:
             return first

@@ -1,4 +1,4 @@
-"""From seeds to latents, so that one seed names one face for ever, and the ways between them."""
+"""Latents of seeds, and interpolation between latents."""
 
 from collections.abc import Sequence
 from itertools import pairwise
@@ -14,11 +14,7 @@ MAX_SEED = 2**32 - 1
 
 
 def latents_of_seeds(card: ModelCard, seeds: Sequence[int]) -> Latents:
-    """The latents (N, latent_dim) of N seeds, each drawn with random numbers of its own.
-
-    Raises:
-        RequestError: a seed outside 0 … 2**32 - 1.
-    """
+    """Return the latents (N, latent_dim) of N seeds, each from random numbers of its own."""
     check_seeds(seeds)
     words = raw_words(seeds, words_per_latent(card))
     if card.latent_distribution == "uniform":
@@ -27,32 +23,29 @@ def latents_of_seeds(card: ModelCard, seeds: Sequence[int]) -> Latents:
 
 
 def words_per_latent(card: ModelCard) -> int:
-    """How many words of a seed its latent takes; its class is of those that follow."""
+    """Return how many of a seed's words its latent takes; its class comes from the next ones."""
     width = card.latent_dim
     return width if card.latent_distribution == "uniform" else words_per_normal(width)
 
 
 def check_seeds(seeds: Sequence[int]) -> None:
-    """Refuse what torch's generator, too, could not be seeded with.
-
-    Raises:
-        RequestError: a seed outside 0 … 2**32 - 1.
-    """
+    """Raise RequestError if a seed is outside torch's range, 0 … 2**32 - 1."""
     for seed in seeds:
         if not 0 <= seed <= MAX_SEED:
-            told = f"The seed {seed} is out of range."
-            raise RequestError(told, f"Seeds run from 0 to {MAX_SEED}.")
+            raise RequestError(
+                f"The seed {seed} is out of range.", f"Seeds run from 0 to {MAX_SEED}."
+            )
 
 
-def slerp(start: Latents, end: Latents, share: Latents) -> Latents:
-    """Spherical interpolation (Shoemake 1985; for GANs White, arXiv:1609.04468, equation 1).
+def slerp(start: Latents, end: Latents, t: Latents) -> Latents:
+    """Interpolate on a sphere (Shoemake 1985; for GANs White, arXiv:1609.04468, equation 1).
 
-    Between two normal latents it keeps their typical length, which a straight line would cut.
+    Between two normal latents this keeps their typical length; a straight line would shorten it.
 
     Args:
         start: (latent_dim,)
         end: (latent_dim,)
-        share: (N,) from 0, which gives start, to 1, which gives end.
+        t: (N,) from 0, which gives start, to 1, which gives end.
 
     Returns:
         (N, latent_dim)
@@ -60,20 +53,20 @@ def slerp(start: Latents, end: Latents, share: Latents) -> Latents:
     lengths = np.linalg.norm(start) * np.linalg.norm(end)
     with np.errstate(invalid="ignore", divide="ignore"):
         angle = np.arccos(np.clip(np.dot(start, end) / lengths, -1, 1))
-    if lengths == 0 or np.sin(angle) < 1e-4:  # one direction, opposite ones or none: no one arc
-        weights = np.stack([1 - share, share])
+    if lengths == 0 or np.sin(angle) < 1e-4:  # parallel, opposite or zero: no unique arc
+        weights = np.stack([1 - t, t])
     else:
-        weights = np.stack([np.sin((1 - share) * angle), np.sin(share * angle)]) / np.sin(angle)
-    way = weights[0, :, None] * start + weights[1, :, None] * end
-    return way.astype(np.float32)
+        weights = np.stack([np.sin((1 - t) * angle), np.sin(t * angle)]) / np.sin(angle)
+    path = weights[0, :, None] * start + weights[1, :, None] * end
+    return path.astype(np.float32)
 
 
 def interpolation_path(keyframes: Latents, frames: int) -> Latents:
-    """A way through latents (S, latent_dim), with `frames` steps from each to the next.
+    """Interpolate through latents (K, latent_dim), with `frames` steps from each to the next.
 
     Returns:
-        ((S - 1) * frames + 1, latent_dim): every station is met exactly.
+        ((K - 1) * frames + 1, latent_dim); every keyframe is met exactly.
     """
-    shares = np.arange(frames, dtype=np.float32) / np.float32(frames)
-    legs = [slerp(a, b, shares) for a, b in pairwise(keyframes)]
-    return np.concatenate([*legs, keyframes[-1:]])
+    t = np.arange(frames, dtype=np.float32) / np.float32(frames)
+    segments = [slerp(a, b, t) for a, b in pairwise(keyframes)]
+    return np.concatenate([*segments, keyframes[-1:]])

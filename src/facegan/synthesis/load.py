@@ -1,4 +1,4 @@
-"""Which backend draws a model here: chosen by the machine, the model's files and what is wished."""
+"""Loads a model for generation, with the backend that suits the machine, the files and options."""
 
 import hashlib
 import importlib.util
@@ -15,23 +15,23 @@ if TYPE_CHECKING:
     from facegan.artifact import Artifact
 
 BACKENDS = ("auto", "torch", "openvino")
-# Where a driver shows a GPU, to Linux and to Windows' own Linux: torch need not be asked elsewhere.
+# Files of GPU drivers on Linux and WSL: without one, torch need not be imported to look for a GPU.
 DRIVERS = (Path("/dev/nvidiactl"), Path("/dev/dxg"))
 
 
 @dataclass(frozen=True)
 class BackendConfig:
-    """How a model is to be drawn.
+    """Options of how a model is run.
 
     Args:
-        backend: "torch"; "openvino", which draws exported graphs on processors; or "auto": the
-            graphs where there are some and no GPU, else torch.
-        device: "auto" (a GPU where there is one), "cpu", "cuda", "cuda:1" …
-        precision: "fp32", "bf16", "fp16" or "auto"; halves are for GPUs.
-        cores: Threads that compute on processors; None is all.
+        backend: "torch"; "openvino", which runs exported graphs on CPUs; or "auto": the graphs if
+            there are some and no GPU, else torch.
+        device: "auto" (a GPU if there is one), "cpu", "cuda", "cuda:1" …
+        precision: "fp32", "bf16", "fp16" or "auto"; half precision is for GPUs.
+        cores: Threads that compute on CPUs; None is all.
 
     Raises:
-        ConfigError: no such backend, or one that cannot have the device or the precision.
+        ConfigError: the backend is unknown, or does not support the device or precision.
     """
 
     backend: str = "auto"
@@ -41,31 +41,34 @@ class BackendConfig:
 
     def __post_init__(self) -> None:
         if self.backend not in BACKENDS:
-            told = f"The backend is {self.backend!r}."
-            raise ConfigError(told, f"It must be one of {', '.join(BACKENDS)}.")
+            raise ConfigError(
+                f"The backend is {self.backend!r}.", f"It must be one of {', '.join(BACKENDS)}."
+            )
         if self.backend == "openvino" and not self.suits_graphs:
-            told = f"openvino cannot draw in {self.precision} on {self.device}."
-            raise ConfigError(told, "It draws on processors, in fp32; the backend torch can more.")
+            raise ConfigError(
+                f"openvino does not support {self.precision} on {self.device}.",
+                "It runs on CPUs in fp32; the backend torch supports more.",
+            )
 
     @property
     def suits_graphs(self) -> bool:
-        """Whether device and precision are what graphs are drawn by."""
+        """Whether OpenVINO supports the device and the precision."""
         return self.device in ("auto", "cpu") and self.precision in ("auto", "fp32")
 
-    def wants_graphs(self, card: ModelCard) -> bool:
-        """Whether a model is drawn by its graphs.
+    def use_graphs(self, card: ModelCard) -> bool:
+        """Return whether a model is run from its exported graphs.
 
         Raises:
-            ArtifactError: it should be, or there is nothing else here, and it has none.
+            ArtifactError: nothing else is possible, and it has none.
         """
         if self.backend == "torch" or not self.suits_graphs:
             return False
-        if self.backend == "auto" and self.device == "auto" and sees_gpu():
+        if self.backend == "auto" and self.device == "auto" and has_gpu():
             return False
         is_possible = card.graph is not None and is_installed("openvino")
         if not is_possible and (self.backend == "openvino" or not is_installed("torch")):
             raise ArtifactError(
-                "The model cannot be drawn by its exported graphs: "
+                "The model's exported graphs cannot be used: "
                 + ("it has none." if card.graph is None else "openvino is not installed."),
                 "Add them where torch is installed: facegan export MODEL"
                 if card.graph is None
@@ -74,25 +77,30 @@ class BackendConfig:
         return is_possible
 
 
-def open_synthesizer(source: Path, drawing: BackendConfig | None = None) -> Synthesizer:
-    """The model in a folder or an archive, ready to draw.
+def open_synthesizer(source: Path, config: BackendConfig | None = None) -> Synthesizer:
+    """Load the model of a folder or an archive.
 
     Raises:
-        ArtifactError: there is no model, or a damaged one, or nothing here can draw it.
-        ConfigError: there is no such device, or it has no such precision.
+        ArtifactError: there is no model, it is damaged, or nothing here can run it.
+        ConfigError: the device does not exist, or does not support the precision.
     """
-    drawing = drawing or BackendConfig()
+    config = config or BackendConfig()
     card = read_card(source)
-    if drawing.wants_graphs(card):
-        return Synthesizer(open_graphs(source, card, drawing.cores))
-    require_torch(f"on {drawing.device}" if card.graph else "a model without graphs")
-    from facegan.artifact import load_artifact
+    if config.use_graphs(card):
+        return Synthesizer(load_graphs(source, card, config.cores))
+    if not is_installed("torch"):
+        what = f"on {config.device}" if card.graph else "a model without graphs"
+        raise ConfigError(
+            f"torch is not installed here, and running {what} needs it.",
+            "pip install 'facegan[serving-gpu]', or use the torch image (docs/containers.md).",
+        )
+    from facegan.artifact import load_artifact  # imports torch, which graphs do without
 
-    return synthesizer_from_artifact(load_artifact(source, mapped=True), drawing)
+    return synthesizer_from_artifact(load_artifact(source, mapped=True), config)
 
 
-def open_graphs(source: Path, card: ModelCard, cores: int | None) -> Backend:
-    """A model's graphs, checked against its card before a runtime reads them."""
+def load_graphs(source: Path, card: ModelCard, cores: int | None) -> Backend:
+    """Load a model's graphs, checked against its card before OpenVINO reads them."""
     assert card.graph is not None
     files = read_files(source, card.graph.sha256)
     for name, digest in card.graph.sha256.items():
@@ -102,38 +110,26 @@ def open_graphs(source: Path, card: ModelCard, cores: int | None) -> Backend:
                 "The file is damaged or was changed; copy it again, or: facegan export MODEL",
             )
     checked = check_graphs(source, files, card)
-    from facegan.synthesis.openvino_backend import OpenVINOBackend
+    from facegan.synthesis.openvino_backend import OpenVINOBackend  # optional where torch is used
 
     return OpenVINOBackend(files, card, checked, cores)
 
 
-def synthesizer_from_artifact(artifact: "Artifact", drawing: BackendConfig) -> Synthesizer:
-    """An artifact, drawn by torch on the device that is wished."""
-    from facegan.synthesis.device_context import DeviceContext, use_at_most
+def synthesizer_from_artifact(artifact: "Artifact", config: BackendConfig) -> Synthesizer:
+    """Return an artifact's synthesizer, run by torch on the configured device."""
+    import torch  # only here, as the whole function is for artifacts, which need it
+
+    from facegan.synthesis.device_context import DeviceContext
     from facegan.synthesis.torch_backend import TorchBackend
 
-    if drawing.cores is not None:
-        use_at_most(drawing.cores)
-    context = DeviceContext.choose(drawing.device, drawing.precision)
+    if config.cores is not None:
+        torch.set_num_threads(min(torch.get_num_threads(), config.cores))
+    context = DeviceContext.choose(config.device, config.precision)
     return Synthesizer(TorchBackend(artifact, context))
 
 
-def require_torch(what: str) -> None:
-    """Say that torch is missing where nothing else can draw.
-
-    Raises:
-        ConfigError: it is.
-    """
-    if not is_installed("torch"):
-        raise ConfigError(
-            f"torch is not installed here, and drawing {what} takes it.",
-            "pip install 'facegan[serving-gpu]', or take the image with torch "
-            "(docs/containers.md).",
-        )
-
-
-def sees_gpu() -> bool:
-    """Whether torch can compute on a GPU; it is only asked where a driver shows one."""
+def has_gpu() -> bool:
+    """Return whether torch can use a GPU; torch is only imported if there is a driver."""
     if not any(path.exists() for path in DRIVERS) or not is_installed("torch"):
         return False
     import torch
@@ -142,5 +138,5 @@ def sees_gpu() -> bool:
 
 
 def is_installed(package: str) -> bool:
-    """Whether a package is here, without importing it."""
+    """Return whether a package is installed, without importing it."""
     return importlib.util.find_spec(package) is not None

@@ -1,9 +1,9 @@
-"""Draws a model's exported graphs (ONNX) with OpenVINO: CPU servers do without torch.
+"""Runs a model's exported graphs (ONNX) with OpenVINO: CPU servers do without torch.
 
-Whoever draws alone has all cores for one image after the other. Where several do, each has cores of
-its own for its batch: no thread waits for another between two layers, and a batch is one call
-without the interpreter lock. Against torch on two cores: twice as fast for one image, 1.3
-times in full batches, a third of the start (docs/decisions/0010).
+A single caller gets all cores, for one image after the other. With several callers, each thread
+runs a batch on cores of its own: no thread waits for another between layers, and a batch is one
+call without the interpreter lock. Compared with torch on two cores: twice as fast for one image,
+1.3 times in full batches, a third of the start-up time (docs/decisions/0010).
 """
 
 import math
@@ -38,25 +38,25 @@ from facegan.synthesis.batch_sizes import (
 from facegan.synthesis.latent_batch import LatentBatch
 from facegan.synthesis.latents import latents_of_seeds
 
-# Each size of batch has a compiled graph, which is a sixth faster than one for all sizes and holds
-# the weights once more: few sizes.
-MOST = 8
+# Each batch size has a compiled graph of its own, which is a sixth faster than one for all sizes
+# but holds a copy of the weights: so only a few sizes.
+MAX_SIZE = 8
 CANDIDATES = (1, 4)
-MOST_HANDS = 8
-BYTES_OF_WEIGHT = 4
-MARGIN, SMALL = 1.25, 1 << 20  # numbers that OpenVINO adds when it reads a graph, for its own ways
+MAX_THREADS = 8
+BYTES_PER_WEIGHT = 4
+MARGIN, SMALL = 1.25, 1 << 20  # elements that OpenVINO may add when it reads a graph
 
-PIXELS, FLOATS = 0, 1  # outputs of a graph of images, once it is finished
+PIXELS, FLOATS = 0, 1  # outputs of the graph of images, see add_pixels
 
 
 class OpenVINOBackend:
-    """A generator's graphs on processors, in float32; as many threads as it has hands may share it.
+    """A generator's graphs on CPUs, in float32; several threads may share it.
 
     Args:
-        files: The graphs' bytes, by their names.
-        card: The model's, whose digests the files were checked against.
+        files: The graphs' bytes by name.
+        card: The model's card; the files were checked against its digests.
         checked: What :func:`check_graphs` returned for them; nothing else may be read here.
-        cores: How many threads compute; None: one a core.
+        cores: How many threads compute; None: one per core.
     """
 
     def __init__(
@@ -66,222 +66,210 @@ class OpenVINOBackend:
         checked: Mapping[str, CheckedGraph],
         cores: int | None = None,
     ) -> None:
-        assert card.graph is not None  # who opens a model looks there first
-        self.card, self.facts = card, card.graph
+        assert card.graph is not None
+        self.card = card
+        self.style_layers = card.graph.style_layers
+        self.has_truncation = self.style_layers > 0  # psi is an input of the mapping graph
+        self.image_graph = SYNTHESIS_GRAPH if self.style_layers else GENERATOR_GRAPH
         self.files, self.checked = dict(files), checked
-        self.models: dict[str, Any] = {}  # as they were read, in place of their files
+        self.models: dict[str, Any] = {}  # parsed graphs, which replace their files
         self.cores = cores or os.cpu_count() or 1
-        weights = len(files[self.image_graph]) / BYTES_OF_WEIGHT
-        self.is_heavy = card.resolution >= LARGE_RESOLUTION or weights >= LARGE_WEIGHTS
-        self.hands = 1 if self.is_heavy else min(self.cores, MOST_HANDS)
+        weights = len(files[self.image_graph]) / BYTES_PER_WEIGHT
+        self.is_large = card.resolution >= LARGE_RESOLUTION or weights >= LARGE_WEIGHTS
+        self.threads = 1 if self.is_large else min(self.cores, MAX_THREADS)
         self.core = openvino.Core()
-        self.is_shared, self.painting = False, 0
-        self.counting = threading.Lock()
-        self.compiled: dict[tuple[int, bool], Graph] = {}
+        self.is_concurrent, self.active_calls = False, 0
+        self.lock = threading.Lock()
+        self.compiled: dict[tuple[int, bool], CompiledGraph] = {}
 
     def enable_concurrency(self) -> int:
-        """Expect several threads: one a core, up to eight; one where an image takes all cores."""
-        self.is_shared = self.hands > 1
-        return self.hands
+        """Expect several threads: one per core, up to eight; one if an image uses all cores."""
+        self.is_concurrent = self.threads > 1
+        return self.threads
 
     @property
-    def has_truncation(self) -> bool:
-        """Families with styles are those with truncation: a psi enters their mapping."""
-        return self.facts.style_layers > 0
-
-    @property
-    def style_layers(self) -> int:
-        """How many layers take a style of their own; 0 where the family has no styles."""
-        return self.facts.style_layers
-
-    @property
-    def image_graph(self) -> str:
-        """The name of the graph that makes images."""
-        return SYNTHESIS_GRAPH if self.style_layers else GENERATOR_GRAPH
-
-    @cached_property
     def batch_sizes(self) -> BatchSizes:
-        """How many rows are drawn at once beside others; measured when the first are."""
-        return self.agreements[0]
+        """The batch sizes in use; measured at the first batch."""
+        return self.equivalence[0]
 
     @cached_property
-    def agreements(self) -> tuple[BatchSizes, bool]:
-        """The sizes of batches that give the same bits, and whether one alone on all cores does."""
-        if self.is_heavy:
+    def equivalence(self) -> tuple[BatchSizes, bool]:
+        """Batch sizes with equal bits, and whether one image on all cores has the same bits."""
+        if self.is_large:
             return BatchSizes((1,)), True
-        labels = np.zeros(MOST, np.int64) if self.card.classes else None
-        inputs = self.inputs_of(LatentBatch(latents_of_seeds(self.card, range(MOST)), labels))
+        labels = np.zeros(MAX_SIZE, np.int64) if self.card.classes else None
+        inputs = self.inputs_of(LatentBatch(latents_of_seeds(self.card, range(MAX_SIZE)), labels))
 
-        def floats(is_alone: bool, *batch: Array) -> Array:
-            return self.graph(len(batch[0]), is_alone)(batch, FLOATS)
+        def floats(all_cores: bool, *arrays: Array) -> Array:
+            return self.graph(len(arrays[0]), all_cores)(arrays, FLOATS)
 
         batch_sizes = find_equivalent_batch_sizes(
             partial(floats, False), False, *inputs, candidates=CANDIDATES
         )
-        ones = [floats(True, *(x[row : row + 1] for x in inputs)) for row in range(MOST)]
-        is_alike = np.array_equal(np.concatenate(ones), floats(False, *inputs))
-        return batch_sizes, 1 in batch_sizes.sizes and is_alike
+        singles = [floats(True, *(x[i : i + 1] for x in inputs)) for i in range(MAX_SIZE)]
+        is_equal = np.array_equal(np.concatenate(singles), floats(False, *inputs))
+        return batch_sizes, 1 in batch_sizes.sizes and is_equal
 
-    def generate(self, rows: LatentBatch) -> Pixels:
-        """Draw N ≥ 1 rows, on the calling thread."""
-        inputs, batch_sizes = self.inputs_of(rows), self.batch_sizes
-        drawn: list[Pixels] = []
+    def generate(self, batch: LatentBatch) -> Pixels:
+        """Generate N ≥ 1 images, on the calling thread."""
+        inputs, (batch_sizes, is_equal) = self.inputs_of(batch), self.equivalence
+        outputs: list[Pixels] = []
         start = 0
-        with self.counted():
-            while not drawn or start < len(rows):
-                is_alone = self.agreements[1] and self.has_all_cores(len(rows) - start)
-                size = 1 if is_alone else batch_sizes.size_for(len(rows) - start)
-                batch = [x[start : start + size] for x in inputs]
-                graph = self.graph(size, is_alone)
-                drawn.append(run_padded(lambda *x, graph=graph: graph(x, PIXELS), size, *batch))
+        with self.count_call():
+            while not outputs or start < len(batch):
+                remaining = len(batch) - start
+                all_cores = is_equal and self.may_use_all_cores(remaining)
+                size = 1 if all_cores else batch_sizes.next_size(remaining)
+                arrays = [x[start : start + size] for x in inputs]
+                graph = self.graph(size, all_cores)
+                outputs.append(run_padded(lambda *x, graph=graph: graph(x, PIXELS), size, *arrays))
                 start += size
-        return drawn[0] if len(drawn) == 1 else np.concatenate(drawn)
+        return outputs[0] if len(outputs) == 1 else np.concatenate(outputs)
 
-    def has_all_cores(self, count: int) -> bool:
-        """Whether one who has so many rows to draw takes them one by one on all cores.
+    def may_use_all_cores(self, remaining: int) -> bool:
+        """Return whether a call with this many images left runs them one by one on all cores.
 
-        Where several may come, only for the last one: the others are to find cores of their own.
+        If other calls may come, only for the last image: they shall find free cores.
         """
-        return self.painting == 1 and (not self.is_shared or count == 1)
+        return self.active_calls == 1 and (not self.is_concurrent or remaining == 1)
 
     @contextmanager
-    def counted(self) -> Iterator[None]:
-        """Be one of those that generate."""
-        with self.counting:
-            self.painting += 1
+    def count_call(self) -> Iterator[None]:
+        """Count a call as active."""
+        with self.lock:
+            self.active_calls += 1
         try:
             yield
         finally:
-            with self.counting:
-                self.painting -= 1
+            with self.lock:
+                self.active_calls -= 1
 
-    def inputs_of(self, rows: LatentBatch) -> list[Array]:
-        """What the graph that makes images takes: styles (N, layers, style_dim), or rows as is."""
+    def inputs_of(self, batch: LatentBatch) -> list[Array]:
+        """Return the image graph's inputs: styles (N, layers, style_dim), or the batch's arrays."""
         if not self.style_layers:
-            return rows.arrays
-        if rows.mixed_layers is None:
-            return [self.styles_of(rows.latents, rows.labels, rows.truncation_psi)]
-        labels = [None, None] if rows.labels is None else rows.labels.T
-        own, theirs = (
-            self.styles_of(z, c, rows.truncation_psi)
-            for z, c in zip(rows.latents.swapaxes(0, 1), labels, strict=True)
+            return batch.arrays
+        if batch.mixed_layers is None:
+            return [self.styles_of(batch.latents, batch.labels, batch.truncation_psi)]
+        labels = [None, None] if batch.labels is None else batch.labels.T
+        first, second = (
+            self.styles_of(z, c, batch.truncation_psi)
+            for z, c in zip(batch.latents.swapaxes(0, 1), labels, strict=True)
         )
-        own[:, list(rows.mixed_layers)] = theirs[:, list(rows.mixed_layers)]
-        return [own]
+        first[:, list(batch.mixed_layers)] = second[:, list(batch.mixed_layers)]
+        return [first]
 
     def styles_of(self, latents: Array, labels: Array | None, psi: float) -> Array:
-        """A style for every layer, (N, layers, style_dim); row by row, so that bits agree."""
-        given = [latents] if labels is None else [latents, labels]
-        told = np.array(psi, np.float32)
+        """Return styles (N, layers, style_dim), one by one, so that N does not change bits."""
+        arrays = [latents] if labels is None else [latents, labels]
+        truncation_psi = np.array(psi, np.float32)
 
-        def style(*row: Array) -> Array:
-            return self.mapping([*row, told], 0)
+        def style(*sample: Array) -> Array:
+            return self.mapping([*sample, truncation_psi], 0)
 
-        rows = range(max(len(latents), 1))
-        return np.concatenate([run_padded(style, 1, *(x[r : r + 1] for x in given)) for r in rows])
+        samples = ([x[i : i + 1] for x in arrays] for i in range(max(len(latents), 1)))
+        return np.concatenate([run_padded(style, 1, *sample) for sample in samples])
 
     @cached_property
-    def mapping(self) -> "Graph":
-        """The graph of styles, for one row: it takes microseconds."""
+    def mapping(self) -> "CompiledGraph":
+        """The graph of styles, for one sample: it takes microseconds."""
         return self.compile(MAPPING_GRAPH, 1)
 
-    def graph(self, size: int, is_alone: bool) -> "Graph":
-        """What makes images of a batch of a size, for one who draws alone or beside others."""
-        key = size, is_alone
-        with self.counting:
+    def graph(self, size: int, all_cores: bool) -> "CompiledGraph":
+        """Return the image graph for a batch size, on all cores or on one thread's."""
+        key = size, all_cores
+        with self.lock:
             if key not in self.compiled:
-                self.compiled[key] = self.compile(self.image_graph, size, is_alone)
+                self.compiled[key] = self.compile(self.image_graph, size, all_cores)
             return self.compiled[key]
 
-    def compile(self, name: str, size: int, is_alone: bool = False) -> "Graph":
-        """A graph for one size of batch, on all cores or on those of one hand."""
+    def compile(self, name: str, size: int, all_cores: bool = False) -> "CompiledGraph":
+        """Compile a graph for one batch size, on all cores or on one thread's."""
         settings = {
-            "NUM_STREAMS": 1 if is_alone else self.hands,
+            "NUM_STREAMS": 1 if all_cores else self.threads,
             "INFERENCE_NUM_THREADS": self.cores,
             "INFERENCE_PRECISION_HINT": "f32",  # processors with bf16 would use it
         }
         try:
             if name not in self.models:
                 self.models[name] = self.core.read_model(self.files.pop(name))
-            model = self.models[name].clone()  # with the same weights, in a tenth of the time
-            model.reshape({place: shape_of(place, size) for place in model.inputs})
-            check_inferred(model, name, self.checked[name], size)
-            finished = with_pixels(model) if name == self.image_graph else model
-            return Graph(self.core.compile_model(finished, "CPU", settings))
+            model = self.models[name].clone()  # shares the weights, in a tenth of the time
+            model.reshape({node: batch_shape(node, size) for node in model.inputs})
+            check_inferred_shapes(model, name, self.checked[name], size)
+            finished = add_pixels(model) if name == self.image_graph else model
+            return CompiledGraph(self.core.compile_model(finished, "CPU", settings))
         except RuntimeError as cause:
             if is_out_of_memory(cause):
                 raise
             raise ArtifactError(
-                f"OpenVINO cannot draw {name} of the model: {reason_of(cause)}",
+                f"OpenVINO cannot run {name} of the model: {reason_of(cause)}",
                 "Export it again: facegan export MODEL",
             ) from cause
 
 
-class Graph:
+class CompiledGraph:
     """A compiled graph as a function of arrays, for any number of threads."""
 
     def __init__(self, compiled: Any) -> None:
         self.compiled = compiled
-        self.idle: list[Any] = []  # requests, each with memory of its own
+        self.idle: list[Any] = []  # inference requests, each with memory of its own
 
     def __call__(self, arrays: Sequence[Array], output: int) -> Array:
-        """One of its outputs, computed without the interpreter lock."""
+        """Compute one of the outputs, without the interpreter lock."""
         try:
             request = self.idle.pop()
         except IndexError:
             request = self.compiled.create_infer_request()
         try:
             outputs = request.infer(list(arrays), share_inputs=True, share_outputs=True)
-            result: Array = outputs[output].copy()  # it is the memory of whoever computes next
+            result: Array = outputs[output].copy()  # the next call overwrites the memory
         finally:
             self.idle.append(request)
         return result
 
 
-def shape_of(place: Any, size: int) -> Any:
-    """The shape of a graph's input in batches of a size; a psi is a number."""
-    shape = place.partial_shape
+def batch_shape(node: Any, size: int) -> Any:
+    """Return the shape of a graph's input for a batch size; psi is a scalar."""
+    shape = node.partial_shape
     if len(shape):
         shape[0] = size
     return shape
 
 
 def reason_of(cause: RuntimeError) -> str:
-    """The first line of OpenVINO's error that is not a place in its source."""
+    """Return the first line of OpenVINO's error that is not a location in its source."""
     lines = [line for line in str(cause).splitlines() if line.strip()]
-    told = [line for line in lines if not line.startswith(("Exception from", "Check '"))]
-    return (told or lines or ["no reason was given"])[0]
+    reasons = [line for line in lines if not line.startswith(("Exception from", "Check '"))]
+    return (reasons or lines or ["no reason was given"])[0]
 
 
-def check_inferred(model: Any, name: str, checked: CheckedGraph, size: int) -> None:
-    """Compare the shapes that OpenVINO infers with those that the check worked out.
+def check_inferred_shapes(model: Any, name: str, checked: CheckedGraph, size: int) -> None:
+    """Compare the shapes that OpenVINO infers with those of our own check.
 
-    Both have read the same bytes; if they differ, what was checked is not what would run.
+    Both read the same bytes; if they differ, what was checked is not what would run.
 
     Raises:
-        ArtifactError: the runtime would make something else, or more.
+        ArtifactError: OpenVINO would compute something else, or more.
     """
-    made = [tuple(place.shape) for place in model.outputs if not place.partial_shape.is_dynamic]
-    places = [place for node in model.get_ops() for place in node.outputs()]
-    is_fixed = not any(place.partial_shape.is_dynamic for place in places)
-    most = MARGIN * checked.elements(size) + SMALL
-    if not is_fixed or made != [(size, *checked.made)] or sum(map(size_of, places)) > most:
+    made = [tuple(node.shape) for node in model.outputs if not node.partial_shape.is_dynamic]
+    outputs = [output for op in model.get_ops() for output in op.outputs()]
+    is_static = not any(output.partial_shape.is_dynamic for output in outputs)
+    limit = MARGIN * checked.elements(size) + SMALL
+    if (
+        not is_static
+        or made != [(size, *checked.made)]
+        or sum(math.prod(output.shape) for output in outputs) > limit
+    ):
         raise ArtifactError(
             f"{name} of the model makes {made} of {size} rows in OpenVINO, or takes more than "
-            f"{most:,.0f} numbers.",
+            f"{limit:,.0f} numbers.",
             "Export it again: facegan export MODEL",
         )
 
 
-def size_of(place: Any) -> int:
-    """How many numbers the output of a node holds."""
-    return math.prod(place.shape)
+def add_pixels(model: Any) -> Any:
+    """Add an output of uint8 pixels (N, H, W, 3) before a graph's images (N, 3, H, W) in [-1, 1].
 
-
-def with_pixels(model: Any) -> Any:
-    """A graph of images in [-1, 1] (N, 3, H, W), which gives them as uint8 (N, H, W, 3) before.
-
-    Rounded to the nearest level, halves to the even one, as torch rounds.
+    Rounded to the nearest level, halves to even, as torch does.
     """
     one, half = np.float32(1), np.float32(127.5)
     images = model.outputs[0].get_node().input_value(0)

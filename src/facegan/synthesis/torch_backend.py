@@ -1,4 +1,4 @@
-"""Draws with torch: on GPUs, and where a model's graphs were not exported."""
+"""Generates images with torch: on GPUs, and for models without exported graphs."""
 
 from functools import cached_property
 from typing import Any
@@ -7,13 +7,13 @@ import torch
 from torch import Tensor
 
 from facegan.artifact import Artifact
-from facegan.devices import send
+from facegan.devices import to_device
 from facegan.model_files import ModelCard
 from facegan.synthesis.backend import Pixels
 from facegan.synthesis.batch_sizes import (
     LARGE_RESOLUTION,
     LARGE_WEIGHTS,
-    MOST,
+    MAX_SIZE,
     Array,
     BatchSizes,
     find_equivalent_batch_sizes,
@@ -24,13 +24,13 @@ from facegan.synthesis.latents import latents_of_seeds
 
 
 def to_pixels(images: Tensor) -> Tensor:
-    """Float images (N, 3, H, W) in [-1, 1] → uint8 (N, H, W, 3), rounded to the nearest level."""
+    """Convert float images (N, 3, H, W) in [-1, 1] to uint8 (N, H, W, 3), rounded to nearest."""
     levels = ((images.float().clamp(-1, 1) + 1) * 127.5).round()
     return levels.to(torch.uint8).permute(0, 2, 3, 1).contiguous()
 
 
 class TorchBackend:
-    """An artifact's generator, moved to an context's device; on a CPU threads may share it."""
+    """An artifact's generator in a device context; on a CPU, threads may share it."""
 
     def __init__(self, artifact: Artifact, context: DeviceContext | None = None) -> None:
         self.artifact = artifact
@@ -43,82 +43,81 @@ class TorchBackend:
         return self.artifact.card
 
     def enable_concurrency(self) -> int:
-        """One thread: its batch takes all cores."""
+        """Return 1: one batch uses all cores."""
         return 1
 
     @property
     def has_truncation(self) -> bool:
-        """Whether the family trades variety for typicality by a truncation psi."""
+        """Whether a batch's psi may differ from 1."""
         return self.artifact.has_truncation
 
     @property
     def style_layers(self) -> int:
-        """How many layers take a style of their own; 0 where the family has no styles."""
-        if not self.artifact.has_style_mixing:
-            return 0
-        synthesis: Any = self.artifact.generator.synthesis
-        return int(synthesis.layers)
+        """How many layers take a style of their own; 0 if the family has no styles."""
+        return self.artifact.style_layers
 
     @cached_property
     def batch_sizes(self) -> BatchSizes:
-        """How many rows are drawn at once; measured when the first are."""
-        latents = latents_of_seeds(self.card, range(MOST))
-        labels = torch.zeros(MOST, dtype=torch.int64).numpy() if self.card.classes else None
-        rows = LatentBatch(latents, labels)
+        """The batch sizes in use; measured at the first batch."""
+        latents = latents_of_seeds(self.card, range(MAX_SIZE))
+        labels = torch.zeros(MAX_SIZE, dtype=torch.int64).numpy() if self.card.classes else None
+        samples = LatentBatch(latents, labels)
 
-        def draw(*batch: Array) -> Array:
-            """Not recorded, as this is done once."""
-            inputs = self.sent(batch)
-            images = self.context.run(lambda *x: self.images_of(rows, *x), *inputs, is_plain=False)
+        def network(*arrays: Array) -> Array:
+            images = self.context.run(
+                lambda *x: self.images_of(samples, *x), *self.to_tensors(arrays), use_graph=False
+            )
             return images.float().cpu().numpy()
 
         weights = sum(p.numel() for p in self.artifact.generator.parameters())
         is_large = self.card.resolution >= LARGE_RESOLUTION or weights >= LARGE_WEIGHTS
         with torch.inference_mode():
             return find_equivalent_batch_sizes(
-                draw, is_large and not self.context.is_gpu, *rows.arrays
+                network, is_large and not self.context.is_gpu, *samples.arrays
             )
 
     @torch.inference_mode()
-    def generate(self, rows: LatentBatch) -> Pixels:
-        """Draw N ≥ 1 rows, on the calling thread."""
-        return self.batch_sizes.run(lambda *batch: self.generate_batch(rows, batch), *rows.arrays)
+    def generate(self, batch: LatentBatch) -> Pixels:
+        """Generate N ≥ 1 images, on the calling thread."""
 
-    def generate_batch(self, rows: LatentBatch, batch: tuple[Array, ...]) -> Pixels:
-        """The pixels of a batch of rows; what every caller asks for is recorded on GPUs."""
-        pixels = self.context.run(
-            lambda *inputs: to_pixels(self.images_of(rows, *inputs)),
-            *self.sent(batch),
-            is_plain=rows.truncation_psi == 1.0 and rows.mixed_layers is None,
-        )
-        return self.context.fetch(pixels)
+        def network(*arrays: Array) -> Pixels:
+            pixels = self.context.run(
+                lambda *inputs: to_pixels(self.images_of(batch, *inputs)),
+                *self.to_tensors(arrays),
+                use_graph=batch.truncation_psi == 1.0 and batch.mixed_layers is None,
+            )
+            return self.context.fetch(pixels)
 
-    def sent(self, batch: tuple[Array, ...]) -> list[Tensor]:
-        """Arrays on the context's device."""
-        return [send(torch.from_numpy(x), self.context.device) for x in batch]
+        return self.batch_sizes.run(network, *batch.arrays)
 
-    def images_of(self, rows: LatentBatch, latents: Tensor, labels: Tensor | None = None) -> Tensor:
-        """What the generator makes of a batch of rows: float images (N, 3, H, W)."""
-        if rows.mixed_layers is None:
-            images: Tensor = self.call(self.artifact.generator, rows, latents, labels)
+    def to_tensors(self, arrays: tuple[Array, ...]) -> list[Tensor]:
+        """Return arrays as tensors on the device."""
+        return [to_device(torch.from_numpy(x), self.context.device) for x in arrays]
+
+    def images_of(
+        self, batch: LatentBatch, latents: Tensor, labels: Tensor | None = None
+    ) -> Tensor:
+        """Return float images (N, 3, H, W), with the batch's truncation and mixing."""
+        if batch.mixed_layers is None:
+            images: Tensor = self.call(self.artifact.generator, batch, latents, labels)
             return images
         pairs = [None, None] if labels is None else labels.unbind(1)
-        own, theirs = (
-            self.call(self.artifact.generator.styles, rows, z, c)  # (N, layers, style_dim)
+        first, second = (
+            self.call(self.artifact.generator.styles, batch, z, c)  # (N, layers, style_dim)
             for z, c in zip(latents.unbind(1), pairs, strict=True)
         )
-        mixed = own.clone()
-        mixed[:, list(rows.mixed_layers)] = theirs[:, list(rows.mixed_layers)]
+        mixed = first.clone()
+        mixed[:, list(batch.mixed_layers)] = second[:, list(batch.mixed_layers)]
         synthesis: Any = self.artifact.generator.synthesis
         painted: Tensor = synthesis(mixed)
         return painted
 
     def call(
-        self, network: Any, rows: LatentBatch, latents: Tensor, labels: Tensor | None
+        self, network: Any, batch: LatentBatch, latents: Tensor, labels: Tensor | None
     ) -> Tensor:
-        """Hand a network only what its family takes."""
+        """Call a network with the options that its family takes."""
         options: dict[str, Any] = {} if labels is None else {"labels": labels}
-        if rows.truncation_psi != 1.0:
-            options["truncation_psi"] = rows.truncation_psi
+        if batch.truncation_psi != 1.0:
+            options["truncation_psi"] = batch.truncation_psi
         result: Tensor = network(latents, **options)
         return result

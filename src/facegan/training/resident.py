@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from facegan.data import Dataset
-from facegan.devices import send
+from facegan.devices import to_device
 from facegan.errors import ConfigError
 
 logger = logging.getLogger(__name__)
@@ -38,7 +38,7 @@ class ResidentPictures:
 
     def read(self, indices: Tensor) -> Tensor:
         """The uint8 images (N, 3, H, W) at N indices, on the device."""
-        chosen = self.images.index_select(0, send(indices, self.images.device))
+        chosen = self.images.index_select(0, to_device(indices, self.images.device))
         return chosen.permute(0, 3, 1, 2)
 
 

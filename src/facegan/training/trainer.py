@@ -17,7 +17,7 @@ from facegan.data import (
     reading_order,
     to_float,
 )
-from facegan.devices import send
+from facegan.devices import to_device
 from facegan.errors import ConfigError
 from facegan.gans import Batch, Gan, Phase, Terms, even_labels
 from facegan.gans.autocast import autocast
@@ -282,7 +282,7 @@ class Trainer:
             "kimg": self.kimg,
         }
         if self.gan.classes and self.dataset.labels is not None:
-            batch["labels"] = send(self.dataset.labels[indices], self.device)
+            batch["labels"] = to_device(self.dataset.labels[indices], self.device)
         return batch
 
     def next_reals(self, indices: Tensor, mirrored: Tensor | None = None) -> Tensor:
@@ -296,9 +296,9 @@ class Trainer:
         if self.resident:
             reals = self.resident.read(indices)
         else:
-            reals = send(self.dataset.read(indices), self.device)
+            reals = to_device(self.dataset.read(indices), self.device)
         if mirrored is not None:
-            reals = mirror_rows(reals, send(mirrored, self.device))
+            reals = mirror_rows(reals, to_device(mirrored, self.device))
         self.waited = time.perf_counter() - started
         return reals
 
