@@ -361,7 +361,9 @@ def test_the_containers_serve_is_gunicorn_itself(model_dir: Path, tmp_path: Path
         assert [line["status"] for line in answered] == [200, 413, 200]
         refused = [line["error"] for line in log if line.get("route") == "none"]
         assert refused == ["Draining"]
-        assert log.index(answered[-1]) < messages(log).index("Ended: all was drawn.")
+        assert log.index(answered[-1]) < messages(log).index(
+            "Server stopped; all requests answered."
+        )
 
 
 def status_while_ending(server: Server, method: str, path: str) -> int:
@@ -426,5 +428,5 @@ def test_many_models_are_let_go_at_the_end(model_dir: Path, tmp_path: Path) -> N
         assert server.process.wait(30) == 0
         assert server.process.stdout is not None
         log = [json.loads(line) for line in server.process.stdout.read().splitlines()]
-        assert messages(log).count("Ended: all was drawn.") == 1
+        assert messages(log).count("Server stopped; all requests answered.") == 1
         assert any("Unloaded 'x'" in told for told in messages(log))

@@ -81,7 +81,7 @@ def test_a_caller_that_hung_up_is_gone(
     ours, caller = pair
     if is_reset:
         ours.sendall(b"never read")
-        ours.forget_request()
+        ours.start_request()
     caller.close()
     assert not ours.is_open()
     assert not ours.is_open()

@@ -87,7 +87,7 @@ def worker_of_an_app() -> BufferedWorker:
     """A worker that has loaded an app, without gunicorn around it."""
     worker = BufferedWorker.__new__(BufferedWorker)
     worker.telemetry = install_telemetry(flask.Flask("x"))
-    worker.waiting, worker.alive, worker.cfg = {}, True, SETTINGS
+    worker.reading, worker.alive, worker.cfg = {}, True, SETTINGS
     worker.log = logging.getLogger("test")
     worker.keep = worker.linger = lambda conn: None
     return worker
@@ -99,7 +99,7 @@ def reply_to(head: bytes, refusal: Refusal) -> str:
     with theirs, BufferedSocket(ours, 1.0, head_of) as sock:
         sock.setblocking(False)
         theirs.sendall(head)
-        sock.gather(1000)
+        sock.read_available(1000)
         worker_of_an_app().refuse(Connection(sock), refusal)
         return theirs.recv(65536).decode("latin-1")
 
@@ -144,7 +144,7 @@ def test_a_request_that_fails_outside_the_app_is_500_and_named(caught: Caught) -
     with theirs, BufferedSocket(ours, 1.0, head_of) as sock:
         sock.setblocking(False)
         theirs.sendall(HEAD.format("X-Request-Id: a7").encode())
-        assert sock.gather(1000)
+        assert sock.read_available(1000)
         conn = SimpleNamespace(sock=sock, client=("x", 1), server=("x", 1), cfg=SETTINGS)
         assert not worker.handle(conn)
         reply = theirs.recv(65536)
@@ -199,9 +199,9 @@ def test_chunks_come_to_the_body_they_were_made_of(
             assert not is_whole and sent < len(data)
             theirs.sendall(data[sent : sent + cut])
             sent += cut
-            is_whole = sock.gather(10_000)
+            is_whole = sock.read_available(10_000)
             if sent >= len(data):
                 break
         assert is_whole and sock.request is not None
-        assert sock.request.body.read() == b"".join(pieces) and not sock.gathered
+        assert sock.request.body.read() == b"".join(pieces) and not sock.buffer
         assert sock.request.header("CONTENT-LENGTH") == str(len(b"".join(pieces)))

@@ -1,8 +1,8 @@
-"""Parses a request's head, once, with gunicorn's strict parser; says why a head is refused.
+"""Parses a request's head with gunicorn's strict parser, and explains why a head is refused.
 
-The main loop needs to know where a request ends before it gives it to a thread, or refuses it and
-goes on with the next. Two parsers would differ in that one day, so nothing else reads heads: what
-the app answers, and what an overloaded server skips, are the same bytes.
+The main loop must know where a request ends before it hands it to a thread, or refuses it and goes
+on to the next. Two parsers would disagree on that one day, so every head is parsed once, here: what
+the app answers and what an overloaded server skips are the same bytes.
 """
 
 import io
@@ -29,7 +29,7 @@ log = logging.getLogger(__name__)
 
 HEAD_END = b"\r\n\r\n"
 MAX_HEAD_BYTES = 64 * 1024
-# No byte that follows can make a head of these: a control byte, a CR or LF that stands alone.
+# A control byte, a lone CR or a lone LF: whatever follows, this is not a head.
 NEVER_A_HEAD = re.compile(rb"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]|\r(?!\n|\Z)|(?<!\r)\n")
 REASONS: dict[type[Exception], str] = {
     errors.InvalidRequestLine: "The request line is not METHOD TARGET HTTP/1.1.",
@@ -48,11 +48,11 @@ LIMITS: dict[type[Exception], Refusal] = {
 
 
 class Head(Request):  # type: ignore[misc]  # gunicorn has no types
-    """A request as gunicorn knows it, of which only the head was read.
+    """gunicorn's request, of which only the head was read.
 
     Attributes:
-        length: Bytes of the body; 0 where it comes in chunks.
-        is_chunked: Whether it does.
+        length: Bytes of the body; 0 if it comes in chunks.
+        is_chunked: Whether it comes in chunks.
     """
 
     body: Any  # gunicorn's, then the bytes themselves
@@ -60,10 +60,10 @@ class Head(Request):  # type: ignore[misc]  # gunicorn has no types
     _expected_100_continue: bool
 
     def set_body_reader(self) -> None:
-        """Find where the body ends, which nobody must be able to see otherwise.
+        """Find where the body ends, and refuse what other servers may read differently.
 
-        gunicorn also takes ``gzip, chunked``, ``identity, chunked`` and the like. An offer to
-        speak another protocol is passed over; werkzeug would refuse the one of a WebSocket.
+        gunicorn also accepts ``gzip, chunked``, ``identity, chunked`` and the like. Upgrade is
+        dropped: werkzeug would refuse that of a WebSocket.
         """
         super().set_body_reader()
         self.headers = [(name, value) for name, value in self.headers if name != "UPGRADE"]
@@ -75,14 +75,14 @@ class Head(Request):  # type: ignore[misc]  # gunicorn has no types
         self.length = 0 if self.is_chunked else reader.length
 
     def set_body(self, body: bytes) -> None:
-        """Put the body behind the head, which from now on tells its length."""
+        """Set the body, and Content-Length in place of chunked."""
         self.body, self.length = io.BytesIO(body), len(body)
         if self.is_chunked:
             self.headers = [x for x in self.headers if x[0] != "TRANSFER-ENCODING"]
             self.headers.append(("CONTENT-LENGTH", str(self.length)))
 
     def answer_expectation(self) -> bool:
-        """Whether the caller waits for 100 Continue; asked once, it waits no more."""
+        """Return whether the client waits for 100 Continue; True only once."""
         is_expected = self._expected_100_continue and (self.length > 0 or self.is_chunked)
         self._expected_100_continue = False  # or gunicorn would say it once more
         return bool(is_expected)
@@ -94,44 +94,44 @@ class Head(Request):  # type: ignore[misc]  # gunicorn has no types
 
 
 def parse_head(data: bytes, settings: Any, address: Any) -> Head:
-    """Parse a whole head, up to and with its empty line.
+    """Parse a complete head with its empty line.
 
     Args:
         data: Its bytes.
         settings: gunicorn's.
-        address: The caller's, as ``accept`` returned it.
+        address: The client's, as ``accept`` returned it.
 
     Raises:
-        Refused: it is not one, or has more than one meaning.
+        Refused: it is malformed or ambiguous.
     """
     try:
         return Head(settings, IterUnreader([data]), address)
-    except Exception as cause:  # nothing that a stranger sends may end the main loop
+    except Exception as cause:  # whatever a client sends, the main loop goes on
         raise Refused(refusal_of(cause)) from cause
 
 
 def parse_trailer(head: Head, data: bytes) -> None:
-    """Check the headers behind a chunked body, each with its line end; nobody reads them.
+    """Check the headers behind a chunked body, each with its line end; they are not used.
 
     Raises:
-        Refused: they are not headers, or such as may not come there.
+        Refused: they are malformed, or not allowed there.
     """
     try:
         head.parse_headers(data.removesuffix(b"\r\n"), from_trailer=True)
-    except errors.InvalidHeaderName as cause:  # also a true name that may not come there
+    except errors.InvalidHeaderName as cause:  # also a header that is not allowed there
         raise Refused(BAD_REQUEST._replace(message=BAD_TRAILER)) from cause
     except Exception as cause:
         raise Refused(refusal_of(cause)) from cause
 
 
 def check_beginning(data: bytes | bytearray) -> None:
-    """Refuse the beginning of a head that cannot become one, without waiting for the rest.
+    """Refuse bytes that cannot become a head, without waiting for the rest.
 
-    What can never be a head is told before what is too long, and looked for as far as a head may
-    go: so the answer is the same however the bytes arrive.
+    Malformed comes before too long, and all bytes that a head may have are searched: so the answer
+    is the same however the bytes arrive.
 
     Raises:
-        Refused: as bytes of another protocol, or lines that end in LF alone, or too many.
+        Refused: another protocol, lines that end in LF alone, or too many bytes.
     """
     if NEVER_A_HEAD.search(data, 0, MAX_HEAD_BYTES):
         raise Refused(BAD_REQUEST)
@@ -140,7 +140,7 @@ def check_beginning(data: bytes | bytearray) -> None:
 
 
 def refusal_of(cause: Exception) -> Refusal:
-    """Why gunicorn did not take a head, in a sentence that names the header where there is one."""
+    """Return why gunicorn refused a head, naming the header where it can."""
     for kind, refusal in LIMITS.items():
         if isinstance(cause, kind):
             return refusal
@@ -148,16 +148,16 @@ def refusal_of(cause: Exception) -> Refusal:
         log.error("The parser failed at a head.", exc_info=cause)
     name = str(getattr(cause, "hdr", ""))
     if type(cause) is errors.InvalidHeader and len(name) <= 40 and TOKEN_RE.fullmatch(name):
-        told = f"The header {name.title()} is malformed, there twice, or at odds with another."
-        return BAD_REQUEST._replace(message=told)
+        message = f"The header {name.title()} is malformed, there twice, or at odds with another."
+        return BAD_REQUEST._replace(message=message)
     return BAD_REQUEST._replace(message=REASONS.get(type(cause), BAD_REQUEST.message))
 
 
 def headers_of(head: Head | None) -> dict[str, str]:
-    """What every reply tells of its request: its id, and the custom attributes that came with it.
+    """Return the headers that a reply repeats: the request's id, and its custom attributes.
 
     Args:
-        head: The request's; None where it is not whole, or was refused: nothing of it is repeated.
+        head: The request's; None if it is incomplete or was refused, and not repeated.
     """
     if head is None:
         return {"X-Request-Id": name_request(None)}

@@ -1,4 +1,4 @@
-"""Refusals of requests that never reach the app, in the JSON shape that the app's refusals have."""
+"""Error replies to requests that never reach the app, as the JSON that the app also sends."""
 
 import functools
 import json
@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 
 class Refusal(NamedTuple):
-    """A reply that needs no thread."""
+    """An error reply that needs no thread."""
 
     status: str
     error: str
@@ -18,12 +18,12 @@ class Refusal(NamedTuple):
 
     @property
     def code(self) -> int:
-        """The status as a number."""
+        """The HTTP status as a number."""
         return int(self.status[:3])
 
 
 class Refused(Exception):
-    """A request is refused, and its connection is closed afterwards."""
+    """A request is refused, and its connection closed afterwards."""
 
     def __init__(self, refusal: Refusal) -> None:
         super().__init__(refusal.error)
@@ -93,30 +93,30 @@ FAILED = Refusal(
 
 
 def too_large(limit: int) -> Refusal:
-    """The refusal of a body over the limit."""
+    """Return the refusal of a body over the limit."""
     return BODY_TOO_LARGE._replace(message=BODY_TOO_LARGE.message.format(limit=limit))
 
 
 def busy(seconds: float) -> Refusal:
-    """The refusal of a model that has so much to do."""
-    told = math.ceil(seconds)
-    return OVERLOADED._replace(hint=f"Ask again in {told} s.", retry_seconds=told)
+    """Return the refusal of a model that is busy for so long."""
+    retry = math.ceil(seconds)
+    return OVERLOADED._replace(hint=f"Ask again in {retry} s.", retry_seconds=retry)
 
 
 def encode_refusal(
     refusal: Refusal, closes: bool, headers: Mapping[str, str], has_body: bool = True
 ) -> bytes:
-    """The whole reply, head and JSON, with headers of this request; their values are sane."""
-    head, body = spell_out(refusal, closes)
+    """Return the whole reply, head and JSON, with headers of this request (checked before)."""
+    head, body = encode_fixed_part(refusal, closes)
     own = "".join(f"{name}: {value}\r\n" for name, value in headers.items())
     return b"".join([head, own.encode("latin-1"), b"\r\n", body if has_body else b""])
 
 
 @functools.lru_cache(maxsize=256)  # an overloaded server has no time to do it each time
-def spell_out(refusal: Refusal, closes: bool) -> tuple[bytes, bytes]:
-    """The head up to its last line, and the JSON."""
-    told = {"error": refusal.error, "message": refusal.message, "hint": refusal.hint}
-    body = json.dumps(told).encode()
+def encode_fixed_part(refusal: Refusal, closes: bool) -> tuple[bytes, bytes]:
+    """Return the head without the request's headers, and the JSON."""
+    fields = {"error": refusal.error, "message": refusal.message, "hint": refusal.hint}
+    body = json.dumps(fields).encode()
     lines = [
         f"HTTP/1.1 {refusal.status}",
         "Content-Type: application/json",
