@@ -19,7 +19,7 @@ from PIL import Image
 from facegan.artifact import save_artifact
 from facegan.cli.__main__ import facegan, run_safely
 from facegan.cli.face_output import parse_output
-from facegan.cli.options import face_options
+from facegan.cli.options import image_options
 from facegan.client.face_client import request_of
 from facegan.data.prepare import prepare
 from facegan.errors import RequestError
@@ -109,7 +109,7 @@ def asked(*words: str) -> list[int | str] | str:
     found: list[list[int | str]] = []
 
     @click.command()
-    @face_options
+    @image_options
     def command(mix_layers: None, **faces: object) -> None:
         found.append(parse_output(**faces, mix_layers=mix_layers).request.classes or [])
 
@@ -141,7 +141,7 @@ def test_a_name_with_a_comma_is_told_how_it_is_written() -> None:
     )
     assert asked("--seeds", "1", *words) == ["Smith, John"]
     walk = asked("--seeds", "1,2", "--interpolate", "3", "--classes", "Smith, John")
-    assert "A walk is of one class" in walk and "--class 'Smith, John'" in walk
+    assert "An interpolation is of one class" in walk and "--class 'Smith, John'" in walk
     assert "not both" in asked("--seeds", "1", "--class", "a", "--classes", "a")
     assert "--class names 2 for 3 images" in asked("--seeds", "1-3", "--class", "a", "--class", "b")
 

@@ -10,7 +10,7 @@ import click
 import quick_facegan
 
 from facegan.cli import __main__ as cli
-from facegan.cli.cloud import VERBS as CLOUD_VERBS
+from facegan.cli.cloud import COMMANDS as CLOUD_COMMANDS
 
 
 def is_asking(words: list[str]) -> bool:
@@ -38,7 +38,7 @@ def wait_for_commands(place: str) -> None:
 
     time.sleep = lambda seconds: sleep(min(seconds, 0.02))
     cli.run_safely = run_surely  # type: ignore[assignment]
-    for verb in (*cli.VERBS, *(f"cloud {it}" for it in CLOUD_VERBS)):
+    for verb in (*cli.COMMANDS, *(f"cloud {it}" for it in CLOUD_COMMANDS)):
         is_asking(verb.split())  # imports it
     quick_facegan.wait_for_commands(place)
 

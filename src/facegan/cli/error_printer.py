@@ -1,4 +1,4 @@
-"""Prints errors as the person at the command line knows things: by the flags, and in plain text."""
+"""Prints errors in the words of the command line: with flags instead of Python names."""
 
 import os
 import re
@@ -6,8 +6,17 @@ from collections.abc import Mapping, Sequence
 
 import click
 
-# A name of the shared rooms, but not within a path, a longer word or something quoted as JSON.
-WORD = r"(?<![\w/.$\"{{-])(['\"]?)({names})\1(?![\w/\"-]|\.\w)"
+# An option's Python name, but not within a path, a longer word or quoted JSON.
+NAME = r"(?<![\w/.$\"{{-])(['\"]?)({names})\1(?![\w/\"-]|\.\w)"
+# One of a single word may be an everyday word: only where it stands as a name.
+SINGLE_NAMES = (
+    r"^(?P<name>\w+)(?=(\[\d+\])*(:| is | was | names | gives ))",
+    r"(?<![\w-])(?P<name>[a-z]\w*)(?==\S+ \(now )",
+    r"(?<=Name one by )(?P<name>\w+)(?=: )",
+    r"(?<=Leave )(?P<name>\w+)(?= out)",
+)
+LIST = r"(?:[\w-]+, )+[\w-]+"
+HYPERPARAMETER = r"(?<=hyperparameter )['\"]?(?P<name>[\w-]+)['\"]?"
 
 
 def print_error(message: str, hint: str = "") -> None:
@@ -18,36 +27,37 @@ def print_error(message: str, hint: str = "") -> None:
 
 
 def is_coloured() -> bool | None:
-    """False where colours are not wanted (no-color.org) or not understood; None: click decides."""
+    """Return False where NO_COLOR (no-color.org) or the terminal forbids colours; else None."""
     if os.environ.get("NO_COLOR") or os.environ.get("TERM") == "dumb":
         return False
     return None
 
 
-def named_command(group: click.Command, arguments: Sequence[str]) -> click.Command:
-    """The command that a command line names, as far as its words are commands."""
+def find_command(group: click.Command, arguments: Sequence[str]) -> click.Command:
+    """Return the innermost command that a command line names."""
     found = group
     for word in arguments:
         if not isinstance(found, click.Group):
             break
         if not word.startswith("-"):
-            if word not in found.list_commands(click.Context(found)):
+            context = click.Context(found)
+            if word not in found.list_commands(context):
                 break
-            inner = found.get_command(click.Context(found), word)
+            inner = found.get_command(context, word)
             if inner is None:
                 break
             found = inner
     return found
 
 
-def flags_of(command: click.Command, arguments: Sequence[str]) -> dict[str, str]:
-    """How a command's options are written, by their names in the shared rooms.
+def flags_by_name(command: click.Command, arguments: Sequence[str]) -> dict[str, str]:
+    """Return the flags of a command by their Python names.
 
-    Hyperparameters, which `train` takes as flags without declaring them, are among them, and so are
-    the flags that were typed, known or not.
+    These include hyperparameters, which `train` takes as flags without declaring them, and the
+    flags that were typed, known or not.
     """
-    flags = {name: flag for name in getattr(command, "hyperparameter_names", list)()
-             for flag in [to_flag(name)]}  # fmt: skip
+    names = getattr(command, "hyperparameter_names", list)()
+    flags = {name: to_flag(name) for name in names}
     for word in arguments:
         if word.startswith("--") and len(word) > 2:
             typed = word.partition("=")[0]
@@ -59,51 +69,37 @@ def flags_of(command: click.Command, arguments: Sequence[str]) -> dict[str, str]
 
 
 def to_flag(name: str) -> str:
-    """A hyperparameter's name as a flag."""
+    """Return a hyperparameter's name as a flag."""
     return "--" + name.replace("_", "-")
 
 
 def with_flags(text: str, flags: Mapping[str, str], offers_flags: bool = False) -> str:
-    """A sentence of the shared rooms, with options named as they are typed.
-
-    Names of several words are translated anywhere. One of a single word may be an everyday word,
-    and is translated only where it stands as a name.
+    """Replace options' Python names in a sentence by their flags.
 
     Args:
         text: The sentence.
-        flags: What :func:`flags_of` returned.
+        flags: From :func:`flags_by_name`.
         offers_flags: Whether "Did you mean …?" in it offers options.
     """
-    long = [name for name in flags if "_" in name]
+    long = sorted((name for name in flags if "_" in name), key=len, reverse=True)
     if long:
-        pattern = WORD.format(names="|".join(map(re.escape, sorted(long, key=len, reverse=True))))
+        pattern = NAME.format(names="|".join(map(re.escape, long)))
         text = re.sub(pattern, lambda match: flags[match[2]], text)
 
     def flag(match: "re.Match[str]") -> str:
         return flags.get(match["name"], match[0])
 
-    text = re.sub(r"^(?P<name>\w+)(?=(\[\d+\])*(:| is | was | names | gives ))", flag, text)
-    text = re.sub(r"(?<![\w-])(?P<name>[a-z]\w*)(?==\S+ \(now )", flag, text)
-    text = re.sub(r"(?<=Name one by )(?P<name>\w+)(?=: )", flag, text)
-    text = re.sub(r"(?<=Leave )(?P<name>\w+)(?= out)", flag, text)
-    lists = re.compile(r"(?:[\w-]+, )+[\w-]+")  # if one of a list is a flag, the others are
-    text = lists.sub(
-        lambda found: (
-            re.sub(r"(?<![\w-])(?P<name>[a-z]\w*)", flag, found[0])
-            if "--" in found[0]
-            else found[0]
-        ),
-        text,
-    )
-    text = re.sub(r"(?<=hyperparameter )['\"]?(?P<name>[\w-]+)['\"]?", flag, text)
-    if offers_flags:
-        offer = re.search(r"Did you mean [^?]*\?", text)
-        if offer:
-            named = re.sub(r"(?<![-\w])(?P<name>[a-z]\w*)", flag, offer[0])
-            text = text.replace(offer[0], named)
-    return text
+    def all_flags(match: "re.Match[str]") -> str:
+        return re.sub(r"(?<![-\w])(?P<name>[a-z]\w*)", flag, match[0])
+
+    for pattern in SINGLE_NAMES:
+        text = re.sub(pattern, flag, text)
+    # if one item of a list is a flag, the others are
+    text = re.sub(LIST, lambda match: all_flags(match) if "--" in match[0] else match[0], text)
+    text = re.sub(HYPERPARAMETER, flag, text)
+    return re.sub(r"Did you mean [^?]*\?", all_flags, text, count=1) if offers_flags else text
 
 
 def without_json(hint: str) -> str:
-    """A hint for the command line: examples of JSON requests are none."""
+    """Return a hint; nothing if it is an example of a JSON request."""
     return "" if hint.startswith("Example: {") or '{"seeds"' in hint else hint

@@ -1,4 +1,4 @@
-"""What a command line orders: a request, checked before any work is done, and files for it."""
+"""Parses which images a command line asks for, and writes them to files."""
 
 import os
 import shlex
@@ -38,17 +38,31 @@ SUFFIXES = {
     ".jsonl": JSON_LINES,
     ".zip": ZIP,
 }
-ONE_PICTURE = (PNG, JPEG, WEBP)
+SINGLE_IMAGE = (PNG, JPEG, WEBP)
 
 
 @dataclass(frozen=True)
 class FaceOutput:
-    """What a command line asks for: faces, and the file or folder they go to."""
+    """The images that a command line asks for, and the file or folder they are written to."""
 
     request: GenerateRequest
-    out: Path
-    content_type: str | None  # None: a folder, with one PNG a face
+    path: Path
+    content_type: str | None  # None: a folder with one PNG per image
     scale: int = 1  # each pixel of a PNG, or of an animation, as scale x scale pixels
+
+    def write(self, body: bytes, name: str = "") -> Path:
+        """Write one file, enlarged, and return its path.
+
+        Args:
+            body: Its content at scale 1.
+            name: The file's name if the output is a folder.
+        """
+        if self.scale != 1:
+            enlarge = enlarge_animation if self.content_type == WEBP else enlarge_png
+            body = enlarge(body, self.scale)
+        path = self.path / name if name else self.path
+        write_file(path, body)
+        return path
 
 
 def parse_output(
@@ -60,136 +74,136 @@ def parse_output(
     classes: list[int | str] | None = None,
     class_names: tuple[str, ...] = (),
     scale: int = 1,
-    **wish: Any,
+    **params: Any,
 ) -> FaceOutput:
-    """Check the options of :func:`face_options` against each other, before any work is done.
+    """Check the options of :func:`image_options` against each other, before any work is done.
 
     Args:
-        seeds: One face a seed, or None.
+        seeds: One image per seed, or None.
         latents: A file of latents instead, or None.
         out: The file or folder.
         mix: The seeds to mix with.
-        classes: Of a conditional model.
-        class_names: The same, each as one option of its own.
-        scale: How many times larger a picture is written than it is drawn.
-        wish: Further fields of GenerateRequest.
+        classes: --classes.
+        class_names: --class, which may be repeated.
+        scale: How much a PNG or an animation is enlarged.
+        params: Further fields of GenerateRequest.
 
     Raises:
-        click.UsageError: they contradict one another, or a file is not what it should be.
+        click.UsageError: they contradict one another, or a file cannot be used.
     """
     if (seeds is None) == (latents is None):
-        raise click.UsageError("Say which images: either --seeds 0-15 or --latents FILE.npy.")
+        raise click.UsageError("Choose the images: either --seeds 0-15 or --latents FILE.npy.")
     content_type = content_type_of(out)
     check_output(Path(out))
-    numbers: Any = None if latents is None else read_latents(latents)
-    given = len(seeds) if seeds is not None else len(numbers)
-    classes = chosen_classes(classes, class_names)
-    check_way(given, wish["interpolate"], mix, classes)
-    check_mix(seeds, mix, wish["mix_layers"])
-    faces = given + len(mix or [])
-    if classes is not None and len(classes) not in (1, faces):
-        flag = "--class" if class_names else "--classes"
-        told = (
-            f"{flag} names {len(classes)} for {pluralize(faces, 'image')}: "
-            "give one for all, or one for each image."
-        )
-        raise click.UsageError(f"{told} {as_one_name(classes, flag)}".strip())
-    is_moving = content_type == WEBP and wish["columns"] is None and (given > 1 or bool(mix))
-    check_picture(content_type, is_moving, scale, **wish)
+    rows: Any = None if latents is None else read_latents(latents)
+    count = len(seeds if seeds is not None else rows)
+    check_mix(seeds, mix, params["mix_layers"])
+    if params["interpolate"]:
+        check_interpolation(count, mix)
+    images, is_interpolation = count + len(mix or []), bool(params["interpolate"])
+    classes = parse_classes(classes, class_names, images, is_interpolation)
+    is_animation = content_type == WEBP and params["columns"] is None and (count > 1 or bool(mix))
+    check_format(content_type, is_animation, scale, **params)
     request = GenerateRequest(
         seeds=seeds,
-        latents=numbers,
+        latents=rows,
         mix=mix,
         classes=classes,
-        layout="animation" if is_moving else "grid",
-        **wish,
+        layout="animation" if is_animation else "grid",
+        **params,
     )
     return FaceOutput(request, Path(out), content_type, scale)
 
 
-def chosen_classes(
-    classes: list[int | str] | None, class_names: tuple[str, ...]
+def parse_classes(
+    classes: list[int | str] | None,
+    class_names: tuple[str, ...],
+    images: int,
+    is_interpolation: bool,
 ) -> list[int | str] | None:
-    """Return what --classes or --class names, of which one alone may be given."""
+    """Return the classes of --classes or --class: None, one, or one per image."""
     if classes is not None and class_names:
         raise click.UsageError("Give either --classes or --class, not both.")
     if "" in class_names:
         raise click.UsageError("--class is empty: give the name of a class.")
-    return list(class_names) or classes
+    classes, flag = (list(class_names), "--class") if class_names else (classes, "--classes")
+    if classes is not None and len(classes) not in ((1,) if is_interpolation else (1, images)):
+        message = (
+            f"An interpolation is of one class: give one to {flag}."
+            if is_interpolation
+            else f"{flag} names {len(classes)} for {pluralize(images, 'image')}: "
+            "give one for all, or one for each image."
+        )
+        raise click.UsageError(message + ("" if class_names else suggest_one_name(classes)))
+    return classes
 
 
-def as_one_name(classes: list[int | str], flag: str) -> str:
-    """Return how to write the words of --classes if they are one name that holds commas."""
-    if flag == "--class" or len(classes) < 2:
-        return ""
+def suggest_one_name(classes: list[int | str]) -> str:
+    """Return how to pass the items of --classes as one name that contains commas."""
     name = ", ".join(map(str, classes))
-    return f"If that is one name: --class {shlex.quote(name)}." if len(name) <= 200 else ""
-
-
-def check_way(
-    given: int, interpolate: int | None, mix: list[int] | None, classes: list[int | str] | None
-) -> None:
-    """A walk leads from face to face, and stays in one class."""
-    if not interpolate:
-        return
-    if given < 2:
-        raise click.UsageError("--interpolate needs two or more images, as --seeds 3,8.")
-    if mix is not None:
-        raise click.UsageError("--mix goes without --interpolate.")
-    if len(classes or [""]) != 1:
-        told = "A walk is of one class: give --classes one."
-        raise click.UsageError(f"{told} {as_one_name(classes or [], '--classes')}".strip())
+    if len(classes) < 2 or len(name) > 200:
+        return ""
+    return f" If that is one name: --class {shlex.quote(name)}."
 
 
 def check_mix(seeds: list[int] | None, mix: list[int] | None, mix_layers: list[int] | None) -> None:
-    """Styles are mixed of seeds with seeds."""
+    """Check that styles of seeds are mixed with styles of seeds."""
     if mix is None and mix_layers is not None:
         raise click.UsageError("--mix-layers goes with --mix, the seeds to mix with.")
     if mix is not None and seeds is None:
         raise click.UsageError("--mix goes with --seeds, not with --latents.")
 
 
-def check_picture(
+def check_interpolation(count: int, mix: list[int] | None) -> None:
+    """Check that an interpolation has two ends and mixes no styles."""
+    if count < 2:
+        raise click.UsageError("--interpolate needs two or more images, e.g. --seeds 3,8.")
+    if mix is not None:
+        raise click.UsageError("--mix and --interpolate cannot be combined.")
+
+
+def check_format(
     content_type: str | None,
-    is_moving: bool,
+    is_animation: bool,
     scale: int,
     columns: int | None,
     quality: int | None,
     frame_ms: int | None,
     **_: Any,
 ) -> None:
-    """Columns, scale, quality and time are each of some kinds of files."""
-    if columns is not None and content_type not in ONE_PICTURE:
-        raise click.UsageError("--columns shapes the grid of one picture; leave it out here.")
+    """Check that the options apply to the format of the output."""
+    if columns is not None and content_type not in SINGLE_IMAGE:
+        raise click.UsageError("--columns only applies to a grid in one image file.")
     if quality is not None and content_type not in (JPEG, WEBP):
-        raise click.UsageError("--quality is of .jpg and .webp; leave it out here.")
-    if frame_ms is not None and not is_moving:
-        raise click.UsageError("--frame-ms is of an animation: two images or more into a .webp.")
-    is_exact = content_type in (PNG, None) or (is_moving and quality is None)
-    if scale != 1 and not is_exact:
+        raise click.UsageError("--quality only applies to .jpg and .webp.")
+    if frame_ms is not None and not is_animation:
+        raise click.UsageError("--frame-ms only applies to animations: several images in a .webp.")
+    if scale != 1 and content_type not in (PNG, None) and (not is_animation or quality is not None):
         raise click.UsageError(
-            "--scale enlarges a .png, the PNGs of a folder, or an animation without --quality; "
-            "leave it out here."
+            "--scale only applies to a .png, the PNGs in a folder, or an animation without "
+            "--quality."
         )
 
 
 def content_type_of(out: str) -> str | None:
-    """What the suffix of --out asks for; None for a folder."""
+    """Return the content type for the suffix of --out; None for a folder."""
     path = Path(out)
     if out == "-":
         raise click.UsageError("--out -: images are not written to standard output. Name a file.")
     if out.endswith(("/", os.sep)) or path.is_dir() or not path.suffix:
         if path.is_file():
-            raise click.UsageError(f"--out {out}: is a file, and without a suffix means a folder.")
+            raise click.UsageError(
+                f"--out {out}: is a file, but without a suffix it must be a folder."
+            )
         return None
     if path.suffix.lower() not in SUFFIXES:
         known = ", ".join(SUFFIXES)
-        raise click.UsageError(f"--out {out}: use {known}, or a folder as images/.")
+        raise click.UsageError(f"--out {out}: use {known}, or a folder, e.g. images/.")
     return SUFFIXES[path.suffix.lower()]
 
 
 def read_latents(path: Path) -> Any:
-    """The latents (N, width) in a .npy file, never unpickled."""
+    """Read the latents (N, latent_dim) in a .npy file, never unpickled."""
     try:
         return decode_request(path.read_bytes(), NPY).latents
     except RequestError as cause:
@@ -198,77 +212,50 @@ def read_latents(path: Path) -> Any:
         raise click.UsageError(f"--latents {path}: {cause.strerror}.") from cause
 
 
-def write_faces(order: FaceOutput, client: FaceClient) -> None:
-    """Ask for the faces of an order, write them, and say where they are."""
-    if order.content_type is None:
-        write_folder(order, client)
+def write_faces(output: FaceOutput, client: FaceClient) -> None:
+    """Request the images, write them, and print where they are."""
+    if output.content_type is None:
+        images = parse_images(client.invoke(output.request, JSON))
+        names = file_names([image._asdict() for image in images])
+        for name, image in zip(names, images, strict=True):
+            output.write(image.png, name)
     else:
-        write(order.out, enlarged(fetch(order.request, order.content_type, client), order))
-    count = order.request.count
-    what = "frame" if order.request.layout == "animation" else "image"
-    click.echo(f"{order.out}: {count} {what}{'s' if count > 1 else ''}.")
-
-
-def check_streamed(order: FaceOutput) -> None:
-    """Only single faces come one by one, in the order of their drawing.
-
-    Raises:
-        click.UsageError: --out is no folder.
-    """
-    if order.content_type is not None:
-        told = f"--out {order.out}: --stream writes one file per image; give a folder, as images/."
-        raise click.UsageError(told)
-
-
-def write_faces_streamed(order: FaceOutput, client: FaceClient) -> None:
-    """Write each face of an order as soon as it is there; those before an end stay.
-
-    Raises:
-        InvocationError: the answer broke off; it says after how many.
-    """
-    count, come = 0, list[dict[str, Any]]()
-    try:
-        for face in iter_images(client.chunks(order.request)):
-            come.append(face._replace(png=b"")._asdict())
-            name = file_names(come)[-1]  # as in a folder that is written at once
-            write(order.out / name, enlarged(face.png, order))
-            count += 1
-            click.echo(f"{order.out / name}")
-    except InvocationError as error:
-        if not count:
-            raise
-        hint = f"{error.hint} {count} of {order.request.count} images are in {order.out}.".strip()
-        raise InvocationError(error.message, hint) from error
-    click.echo(f"{order.out}: {count} image{'s' if count > 1 else ''}.")
+        output.write(fetch(output.request, output.content_type, client))
+    what = "frame" if output.request.layout == "animation" else "image"
+    click.echo(f"{output.path}: {pluralize(output.request.count, what)}.")
 
 
 def fetch(request: GenerateRequest, content_type: str, client: FaceClient) -> bytes:
-    """The answer to a request; one in lines as it comes, which may be longer than others."""
+    """Return the reply; JSON lines are streamed, because they may be longer than other replies."""
     if content_type != JSON_LINES:
         return client.invoke(request, content_type)
     body = b"".join(client.chunks(request))
-    for _ in iter_images([body]):  # an answer that broke off says so in its last line
+    for _ in iter_images([body]):  # raises if the last line says that the reply broke off
         pass
     return body
 
 
-def write_folder(order: FaceOutput, client: FaceClient) -> None:
-    """One PNG a face, named by its seed."""
-    faces = parse_images(client.invoke(order.request, JSON))
-    names = file_names([face._asdict() for face in faces])
-    for name, face in zip(names, faces, strict=True):
-        write(order.out / name, enlarged(face.png, order))
+def write_faces_streamed(output: FaceOutput, client: FaceClient) -> None:
+    """Write each image as soon as it arrives; those before an interruption stay.
+
+    Raises:
+        InvocationError: the reply broke off; the hint says after how many images.
+    """
+    received = list[dict[str, Any]]()
+    try:
+        for image in iter_images(client.chunks(output.request)):
+            received.append(image._replace(png=b"")._asdict())
+            name = file_names(received)[-1]  # as without --stream
+            click.echo(f"{output.write(image.png, name)}")
+    except InvocationError as error:
+        if not received:
+            raise
+        written = f"{len(received)} of {output.request.count} images are in {output.path}."
+        raise InvocationError(error.message, f"{error.hint} {written}".strip()) from error
+    click.echo(f"{output.path}: {pluralize(len(received), 'image')}.")
 
 
-def enlarged(body: bytes, order: FaceOutput) -> bytes:
-    """A picture at an order's scale; anything at scale 1 as it came."""
-    if order.scale == 1:
-        return body
-    enlarge = enlarge_animation if order.content_type == WEBP else enlarge_png
-    return enlarge(body, order.scale)
-
-
-def write(path: Path, content: bytes) -> None:
+def write_file(path: Path, content: bytes) -> None:
     """Write a file whole or not at all."""
     try:
         write_atomic(path, content)

@@ -1,12 +1,12 @@
-"""`facegan invoke`: faces from a running endpoint, on AWS or on this machine."""
+"""`facegan invoke`: gets images from a running endpoint, on AWS or on this machine."""
 
 from typing import Any
 
 import click
 
-from facegan.cli.face_output import check_streamed, parse_output, write_faces, write_faces_streamed
+from facegan.cli.face_output import parse_output, write_faces, write_faces_streamed
 from facegan.cli.inputs import URL
-from facegan.cli.options import face_options
+from facegan.cli.options import image_options
 from facegan.client import FaceClient, Transport
 from facegan.cloud.invoke_endpoint import SageMakerTransport
 
@@ -17,30 +17,31 @@ from facegan.cloud.invoke_endpoint import SageMakerTransport
     default="facegan",
     show_default=True,
     metavar="NAME",
-    help="Name of the endpoint; a server on this machine answers to any.",
+    help="Name of the endpoint; a server on this machine accepts any.",
 )
 @click.option(
     "--endpoint-url",
     type=URL,
     metavar="URL",
-    help="A server's own address, as http://localhost:8080.  [default: AWS]",
+    help="Address of a server, e.g. http://localhost:8080.  [default: AWS]",
 )
-@face_options
-@click.option("--stream", is_flag=True, help="Write each face as it comes; --out is a folder.")
-@click.option("--target-model", metavar="NAME", help="Of an endpoint of many models: NAME.tar.gz.")
-@click.option("--target-variant", metavar="NAME", help="Of an endpoint of several variants (A/B).")
-@click.option("--asynchronous", is_flag=True, help="Of an asynchronous endpoint, through S3.")
+@image_options
+@click.option("--stream", is_flag=True, help="Write each image as it arrives; --out is a folder.")
+@click.option("--target-model", metavar="NAME", help="Model of a multi-model endpoint.")
+@click.option("--target-variant", metavar="NAME", help="Production variant of the endpoint.")
+@click.option("--asynchronous", is_flag=True, help="Call an asynchronous endpoint, through S3.")
 @click.option(
     "--input",
     "inputs",
     metavar="S3",
-    help="Where the request is put then.  [s3://BUCKET/PROJECT/requests, of facegan.toml]",
+    help="S3 prefix for the asynchronous request.  "
+    "[default: s3://BUCKET/PROJECT/requests, from facegan.toml]",
 )
 @click.option(
     "--timeout",
     type=click.FloatRange(min=1),
     metavar="SECONDS",
-    help="How long the answer is waited for then.  [default: 900]",
+    help="Timeout for --asynchronous.  [default: 900]",
 )
 @click.option("--region", metavar="REGION", help="AWS region.  [default: your AWS settings]")
 @click.option("--profile", metavar="PROFILE", help="AWS profile.  [default: your AWS settings]")
@@ -55,50 +56,53 @@ def command(
     asynchronous: bool,
     inputs: str | None,
     timeout: float | None,
-    **faces: Any,
+    **options: Any,
 ) -> None:
-    """Ask a running endpoint for faces, through boto3, as any program on AWS would.
+    """Get images from a running endpoint, through boto3, as any program on AWS would.
 
     \b
-    A grid of 16 faces from `facegan serve` on this machine; needs no AWS account:
+    A grid of 16 images from `facegan serve` on this machine; needs no AWS account:
       facegan invoke --endpoint-url http://localhost:8080 --seeds 0-15 --out faces.png
 
     \b
-    The same from an endpoint on AWS, with your credentials (it costs what the endpoint costs):
+    The same from an endpoint on AWS, with your credentials (the endpoint is billed):
       facegan invoke --endpoint my-faces --region eu-west-1 --seeds 0-15 --out faces.png
 
     \b
-    One PNG a seed, into a folder; one row of four; the bare numbers:
+    One PNG per seed, in a folder; one row of four; the bare pixels of your own latents:
       facegan invoke --endpoint-url http://localhost:8080 --seeds 3,8 --out faces/
       facegan invoke --endpoint-url http://localhost:8080 --seeds 0-3 --columns 4 --out row.png
       facegan invoke --endpoint-url http://localhost:8080 --latents z.npy --out faces.npy
 
     \b
-    A walk between faces, as an animation; a table of mixed styles, of a stylegan2 at port 8081:
+    An interpolation, as an animation; a table of mixed styles from a stylegan2 on port 8081:
       facegan invoke --endpoint-url http://localhost:8080 --seeds 3,8 --interpolate 24 --out a.webp
       facegan invoke --endpoint-url http://localhost:8081 --seeds 0-3 --mix 7,8,9 --out mixed.png
 
     \b
-    A smaller file; a zip of PNGs named by seed; a line of JSON a face, streamed:
+    A smaller file; a zip of PNGs named by seed; one line of JSON per image, streamed:
       facegan invoke --endpoint-url http://localhost:8080 --seeds 0-15 --quality 80 --out faces.jpg
       facegan invoke --endpoint-url http://localhost:8080 --seeds 0-15 --out faces.zip
       facegan invoke --endpoint-url http://localhost:8080 --seeds 0-15 --out faces.jsonl
 
     
-    Each face as soon as it is drawn; one of many models; an asynchronous endpoint, whose machine
-    may have to start first (the request goes through S3, and is deleted there afterwards):
+    Each image as soon as it is generated; a multi-model endpoint; an asynchronous endpoint, which
+    may have to start an instance first (the request is uploaded to S3 and deleted afterwards):
       facegan invoke --endpoint my-faces --seeds 0-63 --stream --out faces/
       facegan invoke --endpoint many --target-model cats.tar.gz --seeds 0-15 --out cats.png
       facegan invoke --endpoint slow --asynchronous --input s3://my-bucket/in --seeds 3 --out f.png
     """
-    order = parse_output(**faces)
-    if stream:
-        check_streamed(order)
+    output = parse_output(**options)
+    if stream and output.content_type is not None:
+        raise click.UsageError(
+            f"--out {output.path}: --stream writes one file per image; give a folder, e.g. images/."
+        )
     transport: Transport
     if asynchronous:
         if endpoint_url or target_model or target_variant or stream:
             raise click.UsageError(
-                "--asynchronous goes without --endpoint-url, --stream and the targets."
+                "--asynchronous cannot be combined with --endpoint-url, --stream, --target-model "
+                "and --target-variant."
             )
         transport = asynchronous_transport(endpoint, region, profile, inputs, timeout)
     else:
@@ -107,7 +111,7 @@ def command(
         transport = SageMakerTransport(
             endpoint, endpoint_url, region, profile, target_model, target_variant
         )
-    (write_faces_streamed if stream else write_faces)(order, FaceClient(transport))
+    (write_faces_streamed if stream else write_faces)(output, FaceClient(transport))
 
 
 def asynchronous_transport(
@@ -117,14 +121,14 @@ def asynchronous_transport(
     inputs: str | None,
     timeout: float | None,
 ) -> Transport:
-    """The way to an asynchronous endpoint; what flags leave open is facegan.toml's."""
+    """Return the transport to an asynchronous endpoint; facegan.toml has defaults for the flags."""
     from facegan.cloud.aws import Aws
     from facegan.cloud.invoke_asynchronously import AsynchronousTransport
     from facegan.cloud.settings import Settings
 
     settings = Settings.read().but(region=region, profile=profile)
     if inputs is None and not settings.bucket:
-        raise click.UsageError("Say by --input where in S3 the request goes, as s3://bucket/in.")
+        raise click.UsageError("Pass an S3 prefix for the request: --input s3://bucket/in.")
     return AsynchronousTransport(
         Aws(settings.region, settings.profile),
         endpoint,

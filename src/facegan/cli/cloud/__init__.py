@@ -5,7 +5,7 @@ import click
 from facegan.cli.lazy import LazyCommand, LazyGroup
 
 HERE = "facegan.cli.cloud"
-VERBS = {
+COMMANDS = {
     "check": LazyCommand(f"{HERE}.check", "What is missing: permissions, bucket, images, quotas."),
     "policy": LazyCommand(f"{HERE}.iam", "Print an IAM policy, filled in.", "policy"),
     "role": LazyCommand(
@@ -48,7 +48,7 @@ VERBS = {
 }
 
 
-@click.command(cls=LazyGroup, verbs=VERBS, title="Commands, in the order of the line")
+@click.command(cls=LazyGroup, lazy_commands=COMMANDS, title="Commands, in the order of the line")
 def command() -> None:
     """Train and serve on Amazon SageMaker, with your AWS credentials.
 

@@ -24,14 +24,14 @@ from facegan.cloud.transform_request import TransformJob, stop
 from facegan.cloud.transforming import ENDED, check_free, transform_job, wait_for_transform
 
 HERE = "facegan.cli.cloud.transform"
-VERBS = {
+COMMANDS = {
     "start": LazyCommand(HERE, "Draw what a file of JSON lines asks for.", "start"),
     "status": LazyCommand(HERE, "One job, or all.", "status"),
     "stop": LazyCommand(HERE, "Stop a job, and delete the model made for it.", "stop_command"),
 }
 
 
-@click.command(cls=LazyGroup, verbs=VERBS)
+@click.command(cls=LazyGroup, lazy_commands=COMMANDS)
 def command() -> None:
     """Batch transform: many requests, no endpoint; the machines go when the work is done.
 

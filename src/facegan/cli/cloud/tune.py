@@ -30,7 +30,7 @@ from facegan.cloud.tuning_request import OBJECTIVES, STRATEGIES, Choice, Range, 
 from facegan.errors import CloudError
 
 HERE = "facegan.cli.cloud.tune"
-VERBS = {
+COMMANDS = {
     "start": LazyCommand(HERE, "Start a tuning job over ranges and choices.", "start"),
     "results": LazyCommand(
         HERE, "What its jobs came to; without a name, all tuning jobs.", "results"
@@ -41,7 +41,7 @@ VERBS = {
 KNOWN = [name for them in OBJECTIVES.values() for name in them]
 
 
-@click.command(cls=LazyGroup, verbs=VERBS)
+@click.command(cls=LazyGroup, lazy_commands=COMMANDS)
 def command() -> None:
     """Look for the best hyperparameters by many training jobs.
 
