@@ -1,8 +1,8 @@
-"""SageMaker's contract of many models in one container, over HTTP.
+"""Routes of a server of many models: load, list, unload and invoke.
 
 Source: docs.aws.amazon.com/sagemaker, "Custom Containers Contract for Multi-Model Endpoints".
-SageMaker unpacks a model, has it loaded by POST /models, and unloads others itself when it is told
-507. A name is opaque: whatever stands between /models/ and /invoke, also with slashes in it.
+SageMaker unpacks a model and loads it by POST /models; when it gets 507, it unloads others. A name
+is opaque: anything between /models/ and /invoke, slashes included.
 """
 
 import contextlib
@@ -32,14 +32,14 @@ from facegan.serving.model.served_model import ServedModel
 from facegan.wire import JSON, bare_type
 from facegan.wire.request_codecs import unique_fields
 
-MAX_WISH_BYTES = 128 * 1024
-PAGE = 100  # models in one answer
+MAX_BODY_BYTES = 128 * 1024
+PAGE = 100  # models in one reply
 MAX_PAGE = 1000
 EXAMPLE = 'Example: {"model_name": "faces", "url": "/opt/ml/models/faces/model"}'
 
 
 class OpaqueName(BaseConverter):
-    """A model's name in an address: anything."""
+    """A model's name in a URL: anything."""
 
     regex = r"[\s\S]+?"
     part_isolating = False
@@ -48,12 +48,12 @@ class OpaqueName(BaseConverter):
 def create_models_app(
     registry: ModelRegistry, *, limits: ServingLimits, threads: int = 16, emf: bool = False
 ) -> flask.Flask:
-    """The WSGI app that serves the models of a registry; it is ready without any.
+    """Return the WSGI app that serves the models of a registry; it is ready without any.
 
     Args:
         registry: The models.
-        limits: What one request may cost; those of the registry's models, too.
-        threads: Requests under way at the same time, told to batch transform jobs.
+        limits: What one request may cost, as the registry's models have it.
+        threads: Requests that batch transform jobs may send at the same time.
         emf: Whether to write CloudWatch's embedded metrics to the log.
     """
     app, telemetry, shutdown = watched_app(limits, emf)
@@ -63,27 +63,26 @@ def create_models_app(
 
     @app.get("/")
     def hint() -> flask.Response:
-        """What this is, for someone who opens it in a browser."""
+        """Describe the server to a person with a browser."""
         what = "facegan: many models that draw faces"
-        told = {"what": what, "models": registry.usage(), "routes": routes_of(app)}
-        return flask.jsonify(told)
+        return flask.jsonify(what=what, models=registry.usage(), routes=routes_of(app))
 
     install_models(app, registry, limits)
-    # Lines of several records are answered by our models, but not by code that one may bring.
+    # Several records in one body are answered by models of this package, not by custom code.
     parameters = execution_parameters(limits, threads, reads_lines=False)
     install_contract(app, parameters, openapi_of_models(limits, STATUS))
     return app
 
 
 def install_models(app: flask.Flask, registry: ModelRegistry, limits: ServingLimits) -> None:
-    """Add the routes of the contract to an app."""
+    """Add the contract's routes to an app."""
     app.url_map.converters["opaque"] = OpaqueName
     app.url_map.merge_slashes = False  # a name may have two in a row, or one at its end
 
     @app.post("/models")
     def load() -> flask.Response:
         """Load a model: 409 if the name is taken, 507 if there is no room."""
-        name, url = wish_of(read_body(), flask.request.headers.get("Content-Type"))
+        name, url = parse_load_request(read_body(), flask.request.headers.get("Content-Type"))
         try:
             entry = registry.load(name, url)
         except ArtifactError as error:
@@ -92,7 +91,7 @@ def install_models(app: flask.Flask, registry: ModelRegistry, limits: ServingLim
 
     @app.get("/models")
     def list_models() -> flask.Response:
-        """The models that are loaded, a page at a time."""
+        """List the loaded models, one page at a time."""
         arguments = flask.request.args
         entries, token = registry.page(
             page_size(arguments.get("limit", "")), arguments.get("next_page_token", "")
@@ -102,27 +101,27 @@ def install_models(app: flask.Flask, registry: ModelRegistry, limits: ServingLim
 
     @app.get("/models/<opaque:name>")
     def get(name: str) -> flask.Response:
-        """One model; 404 if it is not loaded."""
+        """Describe a model; 404 if it is not loaded."""
         return flask.jsonify(describe(registry.get(name)))
 
     @app.delete("/models/<opaque:name>")
     def unload(name: str) -> flask.Response:
-        """Unload a model; who draws with it finishes. 404 if it is not loaded."""
+        """Unload a model after its requests have finished; 404 if it is not loaded."""
         registry.unload(name)
         return flask.jsonify({"modelName": name})
 
     @app.post("/models/<opaque:name>/invoke")
     def invoke(name: str) -> flask.Response:
-        """As POST /invocations; 404 if the model is not loaded, 507 if its memory runs out."""
-        with contextlib.ExitStack() as borrowed:
-            response = answer_within(borrowed.enter_context(registry.acquire(name)), limits)
+        """Draw as POST /invocations; 404 if the model is not loaded, 507 if memory runs out."""
+        with contextlib.ExitStack() as acquired:
+            response = answer_within(acquired.enter_context(registry.acquire(name)), limits)
             if response.is_streamed:  # the model is needed until the last piece is sent
-                response.call_on_close(borrowed.pop_all().close)
+                response.call_on_close(acquired.pop_all().close)
             return response
 
 
 def answer_within(served: ServedModel, limits: ServingLimits) -> flask.Response:
-    """Answer the request at hand with a model.
+    """Answer the current request with a model.
 
     Raises:
         MemoryExceeded: there was no memory for it.
@@ -138,39 +137,31 @@ def answer_within(served: ServedModel, limits: ServingLimits) -> flask.Response:
         raise MemoryExceeded("Memory ran out while the model drew.", hint) from error
 
 
-def wish_of(body: bytes, content_type: str | None) -> tuple[str, str]:
-    """The name and the folder of a request to load a model.
-
-    Raises:
-        RequestError: it is none.
-    """
+def parse_load_request(body: bytes, content_type: str | None) -> tuple[str, str]:
+    """Return the name and the folder in a request to load a model."""
     if bare_type(content_type) != JSON:
         raise UnsupportedContentType("A model is loaded by a JSON body.", EXAMPLE)
-    if len(body) > MAX_WISH_BYTES:
-        told = f"The body is {len(body):,} bytes; a name and a folder need at most"
-        raise RequestTooLarge(f"{told} {MAX_WISH_BYTES:,}.", EXAMPLE)
+    if len(body) > MAX_BODY_BYTES:
+        message = f"The body is {len(body):,} bytes; a name and a folder need at most"
+        raise RequestTooLarge(f"{message} {MAX_BODY_BYTES:,}.", EXAMPLE)
     try:
-        wish = json.loads(body, object_pairs_hook=unique_fields)
+        fields = json.loads(body, object_pairs_hook=unique_fields)
     except (ValueError, RecursionError) as cause:
         raise RequestError("The body is not JSON, or holds a field twice.", EXAMPLE) from cause
-    if not isinstance(wish, dict) or not isinstance(wish.get("url"), str):
-        raise RequestError("The body does not say model_name and url.", EXAMPLE)
-    return check_name(wish.get("model_name")), wish["url"]
+    if not isinstance(fields, dict) or not isinstance(fields.get("url"), str):
+        raise RequestError("The body lacks model_name or url.", EXAMPLE)
+    return check_name(fields.get("model_name")), fields["url"]
 
 
 def page_size(text: str) -> int:
-    """How many models to tell at a time.
-
-    Raises:
-        RequestError: it is no number from 1 to 1,000.
-    """
+    """Parse the number of models on a page."""
     if not text:
         return PAGE
     if not (text.isascii() and text.isdigit() and len(text) < 10 and 1 <= int(text) <= MAX_PAGE):
-        raise RequestError("limit is no number from 1 to 1,000.", "Leave it out.")
+        raise RequestError("limit is not a whole number from 1 to 1,000.", "Leave it out.")
     return int(text)
 
 
 def describe(entry: RegistryEntry) -> dict[str, str]:
-    """A model in the contract's words."""
+    """Return a model's fields by the contract's names."""
     return {"modelName": entry.name, "modelUrl": entry.url}

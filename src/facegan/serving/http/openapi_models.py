@@ -1,4 +1,4 @@
-"""The OpenAPI document of a server of many models: the contract's routes, and a model's info."""
+"""Builds the OpenAPI document of a server of many models (SageMaker's multi-model contract)."""
 
 from collections.abc import Mapping
 
@@ -17,7 +17,7 @@ from facegan.serving.http.openapi import (
 from facegan.serving.limits import ServingLimits
 from facegan.wire import JSON
 
-# Any of our models; each may have code of its own, which no document knows.
+# Any model; each may have custom code.
 ANY_MODEL = ServiceInfo(
     "Many models that draw faces, loaded while the server runs.", may_differ=True
 )
@@ -40,7 +40,7 @@ class LoadedModel(BaseModel):
 
 
 class LoadedModels(BaseModel):
-    """A page of them."""
+    """One page of loaded models."""
 
     models: list[LoadedModel]
     token: str | None = Field(
@@ -49,7 +49,7 @@ class LoadedModels(BaseModel):
 
 
 class UnloadedModel(BaseModel):
-    """A model that is gone."""
+    """A model that was unloaded."""
 
     name: str = Field(alias="modelName", examples=["faces"])
 
@@ -59,12 +59,7 @@ NAME = {"name": "model_name", "in": "path", "required": True, "schema": {"type":
 
 
 def openapi_of_models(limits: ServingLimits, statuses: Mapping[type[FaceGANError], int]) -> Json:
-    """The document; docs.aws.amazon.com/sagemaker, "Custom Containers Contract".
-
-    Args:
-        limits: What one request may cost.
-        statuses: The table from error class to status.
-    """
+    """Return the document; docs.aws.amazon.com/sagemaker, "Custom Containers Contract"."""
     refused = refusals(statuses, ANY_MODEL)
 
     def route(summary: str, model: type[BaseModel], **more: object) -> Json:
@@ -75,12 +70,15 @@ def openapi_of_models(limits: ServingLimits, statuses: Mapping[type[FaceGANError
             **more,
         }
 
-    wish = {"required": True, "content": {JSON: {"schema": reference(LoadModel.__name__)}}}
-    paging = [query("limit", "1 to 1000; 100."), query("next_page_token", "Of the page before.")]
+    body = {"required": True, "content": {JSON: {"schema": reference(LoadModel.__name__)}}}
+    paging = [
+        query("limit", "1 to 1000; 100 by default."),
+        query("next_page_token", "From the previous page."),
+    ]
     paths = {
         "/models": {
             "get": route("The models that are loaded.", LoadedModels, parameters=paging),
-            "post": route("Load a model.", LoadedModel, requestBody=wish),
+            "post": route("Load a model.", LoadedModel, requestBody=body),
         },
         "/models/{model_name}": {
             "parameters": [NAME],
@@ -92,9 +90,9 @@ def openapi_of_models(limits: ServingLimits, statuses: Mapping[type[FaceGANError
             "post": invocations(ANY_MODEL, limits, statuses),
         },
     }
-    return document(ANY_MODEL.told, paths, statuses, MODELS)
+    return document(ANY_MODEL.description, paths, statuses, MODELS)
 
 
 def query(name: str, description: str) -> Json:
-    """A part of a query, which may be left out."""
+    """Return an optional query parameter."""
     return {"name": name, "in": "query", "description": description, "schema": {"type": "string"}}
