@@ -34,7 +34,7 @@ from torch.nn.functional import softplus
 
 from facegan.errors import FaceGANError
 from facegan.gans import Batch, Gan, Phase, Terms, build_gan
-from facegan.gans.family import leave_verdicts
+from facegan.gans.family import record_logits
 from facegan.gans.r3gan import R3gan
 from facegan.gans.r3gan.loss import gradient_penalties
 from facegan.image_encoding import montage, save_png
@@ -79,7 +79,7 @@ def classic_discriminator_loss(gan: Gan, batch: Batch) -> Terms:
     images = torch.cat([reals, fakes]).requires_grad_()
     logits = gan.players["discriminator"](images)
     of_reals, of_fakes = logits.chunk(2)
-    leave_verdicts(batch, of_reals, of_fakes)
+    record_logits(batch, of_reals, of_fakes)
     r1, r2 = gradient_penalties(logits, images).chunk(2)
     weight = gan.preset.gamma(batch["kimg"]) / 2
     return {

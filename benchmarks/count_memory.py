@@ -17,7 +17,7 @@ from torch.utils._pytree import tree_leaves
 
 from facegan.gans import FAMILIES, Gan, build_gan
 from facegan.gans.autocast import autocast
-from facegan.gans.memory import PRECISIONS, Need, rows
+from facegan.gans.memory import PRECISIONS, TrainingMemory, rows
 
 FEW, MORE = 4, 8  # images, of which the difference is what one takes
 TYPES = {"bf16": torch.bfloat16, "fp32": torch.float32}
@@ -57,7 +57,7 @@ class Peak(TorchDispatchMode):
 
 def count_need(
     family: str, preset: str, side: int, precisions: tuple[str, ...] = PRECISIONS
-) -> Need:
+) -> TrainingMemory:
     """What a preset's step needs, by counting it at two sizes of its batch.
 
     Args:
@@ -77,7 +77,7 @@ def count_need(
             fixed.append(max(a - FEW * one for a, one in zip(few, each, strict=True)))
     sizes = {name: sum(p.numel() for p in it.parameters()) for name, it in gan.players.items()}
     averaged = sum(sizes[name] for name in gan.family.generators)
-    return Need(sum(sizes.values()), averaged, max(sizes.values()),
+    return TrainingMemory(sum(sizes.values()), averaged, max(sizes.values()),
                 tuple(round(it / 2**20, 2) for it in images),
                 tuple(round(max(it, 0) / 2**20) for it in fixed))  # fmt: skip
 
@@ -111,7 +111,7 @@ def main() -> None:
         if family in (sys.argv[1:] or FAMILIES):
             need = count_need(family, preset, side)
             sizes = f"{need.parameters:_}, {need.averaged:_}, {need.largest:_}"
-            print(f'    ("{family}", "{preset}", {side}): Need({sizes}, {need.image_mib}, '
+            print(f'    ("{family}", "{preset}", {side}): ({sizes}, {need.image_mib}, '
                   f"{need.fixed_mib}),", flush=True)  # fmt: skip
 
 

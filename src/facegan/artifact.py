@@ -29,7 +29,7 @@ from facegan.gans import (
     draw_labels,
     find_family,
     find_preset,
-    told_classes,
+    with_class_count,
 )
 from facegan.model_files import (
     CARD_NAME,
@@ -230,7 +230,7 @@ def build_empty(card: ModelCard, header: WeightsHeader) -> Artifact:
     """
     family = find_family(card.family)
     named = find_preset(family, card.preset)
-    preset = told_classes(family, named.replaced(settings_of(card, named)), dict(card.classes))
+    preset = with_class_count(family, named.replaced(settings_of(card, named)), dict(card.classes))
     with SkipInit(header.elements + BUFFER_ELEMENTS):
         generator = family.build_generator(preset, card.image_shape)
     check_fit(generator, header)

@@ -12,11 +12,11 @@ from facegan.cli.__main__ import facegan, run_safely
 from facegan.cli.memory_advice import advice, refuse_what_cannot_fit
 from facegan.errors import RunError
 from facegan.gans import build_gan
-from facegan.gans.memory import GIB, TABLE, Need
+from facegan.gans.memory import GIB, TABLE, TrainingMemory
 from facegan.training import TrainingConfig
 from facegan.training.distributed.process_group import SINGLE_PROCESS
 
-NEED = Need(1_000_000, 500_000, 500_000, (256.0, 512.0), (0, 0))
+NEED = TrainingMemory(1_000_000, 500_000, 500_000, (256.0, 512.0), (0, 0))
 
 
 @pytest.fixture

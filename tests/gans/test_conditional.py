@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from facegan.errors import ConfigError
-from facegan.gans import FAMILIES, Batch, Gan, build_gan, draw_labels, even_labels
+from facegan.gans import FAMILIES, Batch, Gan, build_gan, draw_labels, uniform_labels
 from facegan.gans.labels import one_hot
 from facegan.gans.r3gan.loss import discriminator_loss, generator_loss
 from facegan.gans.stylegan2.layers import EPSILON
@@ -89,11 +89,11 @@ def test_the_same_random_numbers_draw_the_same_labels() -> None:
 
 @pytest.mark.parametrize(("count", "expected"), [(6, [0, 0, 1, 1, 2, 2]), (3, [0, 1, 2]), (0, [])])
 def test_even_labels_go_through_the_classes_in_turn(count: int, expected: list[int]) -> None:
-    assert even_labels(CLASSES, count).tolist() == expected
+    assert uniform_labels(CLASSES, count).tolist() == expected
 
 
 def test_even_labels_differ_by_one_at_most_where_they_cannot_be_even() -> None:
-    counts = torch.bincount(even_labels(dict.fromkeys("abcdefg", 1), 64))
+    counts = torch.bincount(uniform_labels(dict.fromkeys("abcdefg", 1), 64))
     assert counts.min() == 9 and counts.max() == 10
 
 

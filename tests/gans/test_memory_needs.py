@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from facegan.gans import FAMILIES
-from facegan.gans.memory import GIB, TABLE, Need, describe_need, find_need, rows
+from facegan.gans.memory import GIB, TABLE, TrainingMemory, describe_memory, find_memory, rows
 
 sys.path.insert(0, str(Path(__file__).parents[2] / "benchmarks"))
 
@@ -48,8 +48,8 @@ def test_the_papers_presets_are_as_large_as_they_were_modelled() -> None:
 def test_it_is_read_without_torch() -> None:
     program = (
         "import sys; sys.modules['torch'] = None; from facegan.gans import FAMILIES; "
-        "from facegan.gans.memory import find_need; family = FAMILIES['stylegan2']; "
-        "preset = family.presets['paper64']; assert find_need(family, 'paper64', preset, 64); "
+        "from facegan.gans.memory import find_memory; family = FAMILIES['stylegan2']; "
+        "preset = family.presets['paper64']; assert find_memory(family, 'paper64', preset, 64); "
         "assert family.images_together(preset, 32) == 4"
     )
     subprocess.run([sys.executable, "-c", program], check=True)
@@ -58,18 +58,18 @@ def test_it_is_read_without_torch() -> None:
 def test_only_networks_that_were_counted_are_spoken_of() -> None:
     family = FAMILIES["r3gan"]
     preset = family.presets["paper64"]
-    assert find_need(family, "paper64", preset.replaced({"gamma_start": 3.0}), 64) == PAPER64
-    assert find_need(family, "paper64", preset.replaced({"width": 384}), 64) is None
-    assert find_need(family, "paper64", preset, 128) is None
+    assert find_memory(family, "paper64", preset.replaced({"gamma_start": 3.0}), 64) == PAPER64
+    assert find_memory(family, "paper64", preset.replaced({"width": 384}), 64) is None
+    assert find_memory(family, "paper64", preset, 128) is None
 
 
 def test_the_line_says_what_is_needed_what_there_is_and_what_would_fit() -> None:
-    need = Need(1_000_000, 500_000, 500_000, (256.0, 512.0), (0, 0))
+    need = TrainingMemory(1_000_000, 500_000, 500_000, (256.0, 512.0), (0, 0))
     sizes = [64, 32, 16, 8, 4, 2, 1]
-    told = describe_need(need, sizes, 64, "bf16", "cuda", 8 * GIB)
+    told = describe_memory(need, sizes, 64, "bf16", "cuda", 8 * GIB)
     assert told.startswith("Memory: about 16.8 GiB for 64 images at once in bf16 (256 MiB each); ")
     assert "cuda has 8.0 GiB. micro_batch=16 needs about 4.8 GiB, same result." in told
-    assert "micro_batch" not in describe_need(need, sizes, 64, "bf16", "cuda", 20 * GIB)
-    assert "micro_batch=8 " in describe_need(need, sizes, 64, "fp32", "cuda", 8 * GIB)
-    told = describe_need(need, sizes, 64, "bf16", "cuda", 0.8 * GIB)
+    assert "micro_batch" not in describe_memory(need, sizes, 64, "bf16", "cuda", 20 * GIB)
+    assert "micro_batch=8 " in describe_memory(need, sizes, 64, "fp32", "cuda", 8 * GIB)
+    told = describe_memory(need, sizes, 64, "bf16", "cuda", 0.8 * GIB)
     assert told.endswith("Not even the smallest part, 1 at once, fits.")

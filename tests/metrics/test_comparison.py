@@ -34,7 +34,7 @@ def test_alike_pictures_score_better_than_others(pooled: Extractor) -> None:
 
 
 def test_real_pictures_are_looked_at_once(pooled: Extractor) -> None:
-    comparison = Comparison(Noise(60), pooled, samples=5, most_pictures=40)
+    comparison = Comparison(Noise(60), pooled, samples=5, max_reals=40)
     for _ in range(2):
         comparison.scores([Noise(5, seed=1).images])
     assert calls(pooled) == 40 + 2 * 5
@@ -43,7 +43,7 @@ def test_real_pictures_are_looked_at_once(pooled: Extractor) -> None:
 def test_which_pictures_are_taken_is_random_but_always_the_same(pooled: Extractor) -> None:
     """Folders are often sorted by what they show; the first of them would not be like all."""
     pictures = Noise(60)
-    one, two = (Comparison(pictures, pooled, 5, most_pictures=20).reals().rows for _ in range(2))
+    one, two = (Comparison(pictures, pooled, 5, max_reals=20).reals().rows for _ in range(2))
     assert torch.equal(one, two)
     assert not torch.equal(one, pooled(pictures.images[:20]))
 
@@ -51,7 +51,7 @@ def test_which_pictures_are_taken_is_random_but_always_the_same(pooled: Extracto
 def test_the_protocol_says_all_that_the_numbers_depend_on(pooled: Extractor) -> None:
     pictures = Noise(60)
     about = {"name": "noise", "crop": "centre square", "resize_filter": "Lanczos"}
-    comparison = Comparison(pictures, pooled, 30, most_pictures=50, about=about)
+    comparison = Comparison(pictures, pooled, 30, max_reals=50, about=about)
     said = comparison.protocol(SEEDS).as_dict()
     assert said == json.loads(json.dumps(said))
     assert said["data"] == {**about, "digest": pictures.digest}
@@ -69,7 +69,7 @@ def test_the_protocol_says_all_that_the_numbers_depend_on(pooled: Extractor) -> 
 @pytest.fixture
 def small_papers(monkeypatch: pytest.MonkeyPatch) -> None:
     """Papers of 50 fakes, in place of 50,000: so many rows are kept, too."""
-    monkeypatch.setattr(comparison, "MOST_PICTURES", 50)
+    monkeypatch.setattr(comparison, "MAX_REALS", 50)
     monkeypatch.setattr(comparison, "MOST_ROWS", 50)
     monkeypatch.setattr(feature_set, "MOST_ROWS", 50)
     monkeypatch.setattr(sys.modules["facegan.metrics.scores"], "PUBLISHED_SAMPLES", 50)
@@ -188,7 +188,7 @@ def test_what_is_read_in_sequence_has_the_same_features(pooled: Extractor) -> No
             return super().read(indices)
 
     plain, sequence = Noise(200), Sequence(200)
-    one, two = (Comparison(p, pooled, 5, most_pictures=150).reals().rows for p in (plain, sequence))
+    one, two = (Comparison(p, pooled, 5, max_reals=150).reals().rows for p in (plain, sequence))
     assert sequence.asked == sorted(sequence.asked) and len(sequence.asked) == 150
     torch.testing.assert_close(one, two)
 

@@ -469,7 +469,7 @@ def test_a_state_that_does_not_fit_changes_nothing_of_a_trainer(
         assert isinstance(refused.value, NotOfThisRun)
         assert "a version of facegan with other networks (tensor player." in str(refused.value)
     assert_same(before, weights(two))
-    assert two.images_seen == 0 and two.tally.images == 0
+    assert two.images_seen == 0 and two.accumulator.images == 0
 
 
 def test_a_checkpoint_that_is_whole_but_does_not_fit_is_named(

@@ -18,7 +18,7 @@ from facegan.gans import Gan
 from facegan.metrics import Extractor
 from facegan.training import RunFolder, Trainer, TrainingConfig, evaluation
 from facegan.training.evaluation import Evaluation
-from facegan.training.progress import Progress
+from facegan.training.progress import ProgressReporter
 
 Build = Callable[..., Gan]
 CONFIG = TrainingConfig(
@@ -66,7 +66,7 @@ def begin(folder: RunFolder, gan: Gan, dataset: ImageFolderDataset) -> Trainer:
 
 
 def go(folder: RunFolder, trainer: Trainer) -> Trainer:
-    with Progress(folder, trainer):
+    with ProgressReporter(folder, trainer):
         trainer.run()
     return trainer
 

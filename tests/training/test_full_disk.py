@@ -14,8 +14,8 @@ from facegan.errors import RunError
 from facegan.files import write_all_atomic
 from facegan.gans import Gan
 from facegan.training import RunFolder, Trainer, TrainingConfig
-from facegan.training.curves import Curves
-from facegan.training.progress import Progress
+from facegan.training.progress import ProgressReporter
+from facegan.training.tensorboard_writer import TensorBoardWriter
 
 SHORT = ["--preset", "tiny", "--tick-kimg", "0.032", "--precision", "fp32"]
 KB = 1000  # run.json takes 1, a grid of samples 50, a model 80, a checkpoint 450
@@ -107,7 +107,7 @@ def test_a_tick_that_cannot_be_noted_names_the_notes(
     folder.metrics_file = Path("/dev/full")
     with (
         pytest.raises(RunError, match=r"/dev/full cannot be written: No space left on device\."),
-        Progress(folder, trainer),
+        ProgressReporter(folder, trainer),
     ):
         trainer.run()
 
@@ -116,7 +116,7 @@ def test_curves_that_cannot_be_written_name_their_folder(
     tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
     """tensorboard's own writer would die in a thread, with a traceback."""
-    curves = Curves(tmp_path / "curves", 0)
+    curves = TensorBoardWriter(tmp_path / "curves", 0)
     with largest_file(300), pytest.raises(RunError, match="curves cannot be written"):
         for step in range(100):
             curves.add_scalar("loss", 0.5, step)
@@ -127,7 +127,7 @@ def test_curves_that_cannot_be_written_name_their_folder(
 def test_curves_whose_folder_is_a_file_are_refused(tmp_path: Path) -> None:
     (tmp_path / "curves").write_text("")
     with pytest.raises(RunError, match="curves cannot be written: File exists"):
-        Curves(tmp_path / "curves", 0)
+        TensorBoardWriter(tmp_path / "curves", 0)
 
 
 def test_of_several_files_all_are_written_or_none(tmp_path: Path) -> None:

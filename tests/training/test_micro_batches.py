@@ -19,9 +19,9 @@ from facegan.cli.__main__ import facegan, run_safely
 from facegan.data import ImageFolderDataset
 from facegan.errors import ConfigError, RunError
 from facegan.gans import FAMILIES, Adam, Batch, Family, Gan, Phase, Preset, Terms, build_gan
-from facegan.training import Trainer, TrainingConfig, fitting
+from facegan.training import Trainer, TrainingConfig, micro_batch_search
 from facegan.training.distributed.process_group import ProcessGroup
-from facegan.training.fitting import fits, largest_that_fits
+from facegan.training.micro_batch_search import fits, largest_that_fits
 from facegan.training.micro_batches import check_no_batch_norm
 from facegan.training.plan import check_batch, check_micro_batch, micro_batch_sizes
 
@@ -168,12 +168,12 @@ def test_all_processes_take_what_fits_every_gpu(
         TwoGpus.tried.append(size)
         return size <= own
 
-    monkeypatch.setattr(fitting, "fits", has_room)
+    monkeypatch.setattr(micro_batch_search, "fits", has_room)
     if found:
-        assert fitting.find_micro_batch(trainer) == found
+        assert micro_batch_search.find_micro_batch(trainer) == found
     else:
         with pytest.raises(RunError, match="not even 1 of the 8 images of a step at once"):
-            fitting.find_micro_batch(trainer)
+            micro_batch_search.find_micro_batch(trainer)
 
 
 @pytest.mark.parametrize("is_enough", [True, False])

@@ -18,9 +18,9 @@ from facegan.data.packed_files import write_packed
 from facegan.data.splits import SplitDataset
 from facegan.files import read_json
 from facegan.gans import FAMILIES, Gan, build_gan
-from facegan.gans.sharing import Share
+from facegan.gans.data_parallel import BatchSlice
 from facegan.training import Trainer, TrainingConfig
-from facegan.training.resident import ResidentPictures
+from facegan.training.gpu_cache import GpuCache
 
 Build = Callable[..., Gan]
 CONFIG = TrainingConfig(
@@ -98,7 +98,7 @@ def test_every_format_shows_the_same_and_on_a_device_too(
         for name, data in formats.items()
     }
     resident = Trainer(tiny_gan(), formats["packed"], CONFIG)  # type: ignore[arg-type]
-    resident.resident = ResidentPictures(resident.dataset, torch.device("cpu"))
+    resident.gpu_cache = GpuCache(resident.dataset, torch.device("cpu"))
     shown["resident"] = reals_of(resident, 6)
     for name, images in shown.items():
         assert torch.equal(images, shown["folder"]), name
@@ -163,7 +163,7 @@ def test_each_process_mirrors_its_rows_of_the_whole_batch(
     parts = []
     for rank in range(2):
         trainer = Trainer(tiny_gan(), dataset, CONFIG)
-        trainer.share = Share(rank, 2, 24)
+        trainer.batch_slice = BatchSlice(rank, 2, 24)
         with mock.patch.object(trainer.gan, "sample_latents", lambda *_: torch.zeros(12, 1)):
             parts.append(reals_of(trainer, 4).unflatten(0, (4, 12)))
     assert torch.equal(torch.cat(parts, 1).flatten(0, 1), whole)

@@ -31,8 +31,8 @@ from facegan.errors import ConfigError, DatasetError
 from facegan.gans import Gan
 from facegan.training import Trainer, TrainingConfig, evaluation, streamed_shards
 from facegan.training.distributed.process_group import ProcessGroup
+from facegan.training.gpu_cache import GpuCache
 from facegan.training.packed_shards import find_owners, packed_part, the_manifest
-from facegan.training.resident import ResidentPictures
 from facegan.training.shards import open_together
 from facegan.training.streamed_shards import ShardServer, SpreadFiles
 
@@ -62,7 +62,7 @@ def test_a_run_on_shards_has_the_bits_of_one_on_the_folder_and_resumes_to_them(
 
 
 def test_pictures_on_a_device_are_those_on_the_disk(packed: PackedDataset) -> None:
-    resident = ResidentPictures(packed, torch.device("cpu"))
+    resident = GpuCache(packed, torch.device("cpu"))
     indices = torch.tensor([63, 0, 0, 12, 13])
     found, expected = resident.read(indices), packed.read(indices)
     assert torch.equal(found, expected) and found.stride() == expected.stride()

@@ -53,7 +53,7 @@ def test_a_resumed_run_with_augmentation_ends_with_the_same_bits(
     second.load_state(*first.state())
     second.run()
     assert_same(weights(whole), weights(second))
-    assert whole.strength.probability > 0
+    assert whole.augment_probability.probability > 0
     changed = [key for key in weights(plain) if key.startswith("player.discriminator/")]
     assert any(not torch.equal(weights(whole)[key], weights(plain)[key]) for key in changed)
 
@@ -225,7 +225,7 @@ class TinyCycle(Family):
     name, paper = "tinycycle", "a test"
     presets = {"tiny": CyclePreset()}
     generators = ("there", "back")
-    judges = ()
+    discriminators = ()
 
     def build_players(self, preset: Preset, image_shape: tuple[int, ...]) -> dict[str, nn.Module]:
         return {name: nn.Conv2d(3, 3, 1) for name in self.generators}

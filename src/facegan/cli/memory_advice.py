@@ -38,7 +38,7 @@ def refuse_what_cannot_fit(gan: Any, config: Any, group: Any) -> None:
 
 def say_memory(trainer: Any) -> None:
     """Print what a run needs and what its device has, in a line; nothing if that is unknown."""
-    from facegan.gans.memory import describe_need
+    from facegan.gans.memory import describe_memory
     from facegan.training.plan import micro_batch_sizes
 
     gan = trainer.gan
@@ -47,7 +47,7 @@ def say_memory(trainer: Any) -> None:
         capacity = memory_of(trainer.device)
         sizes = micro_batch_sizes(gan.family, gan.preset, trainer.batch_size, trainer.group.size)
         click.echo(
-            describe_need(
+            describe_memory(
                 need,
                 sizes,
                 trainer.micro_batch,
@@ -60,9 +60,9 @@ def say_memory(trainer: Any) -> None:
 
 def need_of(gan: Any) -> Any:
     """What a GAN's preset needs at its side; None where that was not counted."""
-    from facegan.gans.memory import find_need
+    from facegan.gans.memory import find_memory
 
-    return find_need(gan.family, gan.preset_name, gan.preset, gan.image_shape[-1])
+    return find_memory(gan.family, gan.preset_name, gan.preset, gan.image_shape[-1])
 
 
 def precision_of(dtype: Any) -> str:

@@ -492,13 +492,13 @@ def check_labels(plan: dict[str, Any], preset: Any, folder: Path) -> dict[str, i
         DatasetError: the preset is conditional, and the data has no labels or wrong ones.
     """
     from facegan.data.opening import required_labels
-    from facegan.gans import check_conditional, find_family, told_classes
+    from facegan.gans import check_conditional, find_family, with_class_count
 
     family = find_family(plan["family"])
     check_conditional(family, preset)
     if preset.conditional:
         labels = required_labels(folder, labels_of(plan), plan.get("split"))
-        told_classes(family, preset, labels.classes)
+        with_class_count(family, preset, labels.classes)
         return labels.classes
     if "labels" in plan:
         raise ConfigError(
@@ -618,11 +618,11 @@ def run_to_artifact(
     trainer: Any, folder: Any, plan: dict[str, Any], facts: dict[str, Any], verified: list[str]
 ) -> None:
     """What the first process does: train and tell, to the artifact or to where it is stopped."""
-    from facegan.training.progress import Progress
+    from facegan.training.progress import ProgressReporter
 
     folder.start(plan, facts, trainer, verified)  # a resumed run's: where and how it goes on
     say_start(trainer, folder, plan["data"])
-    with bar_above_logs(), Progress(folder, trainer):
+    with bar_above_logs(), ProgressReporter(folder, trainer):
         trainer.run()
     if trainer.is_finished:
         folder.finish(trainer, facts)

@@ -12,7 +12,7 @@ from facegan.gans.stylegan2 import FAMILY as STYLEGAN2
 from facegan.hyperparameters.setting import Preset, convert
 
 if TYPE_CHECKING:
-    from facegan.gans.labels import draw_labels, even_labels
+    from facegan.gans.labels import draw_labels, uniform_labels
 
 __all__ = [
     "FAMILIES",
@@ -27,16 +27,16 @@ __all__ = [
     "check_conditional",
     "convert",
     "draw_labels",
-    "even_labels",
     "find_family",
     "find_preset",
-    "told_classes",
+    "uniform_labels",
+    "with_class_count",
 ]
 
 
 def __getattr__(name: str) -> Any:
     """Import what needs torch when it is asked for: the table of families does without."""
-    if name not in ("draw_labels", "even_labels"):
+    if name not in ("draw_labels", "uniform_labels"):
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     from facegan.gans import labels
 
@@ -85,7 +85,7 @@ def check_conditional(family: Family, preset: Preset) -> None:
         )
 
 
-def told_classes(family: Family, preset: Preset, classes: Mapping[str, int]) -> Preset:
+def with_class_count(family: Family, preset: Preset, classes: Mapping[str, int]) -> Preset:
     """The preset with the number of classes its networks are built for; 0 where it wants none.
 
     Raises:
@@ -132,7 +132,7 @@ def build_gan(
 
     found = find_family(family)
     wanted = find_preset(found, preset).replaced(hyperparameters)
-    numbers = told_classes(found, wanted, classes or {})
+    numbers = with_class_count(found, wanted, classes or {})
     with torch.random.fork_rng(devices=[], enabled=seed is not None):  # players are born on the CPU
         if seed is not None:
             torch.manual_seed(seed)

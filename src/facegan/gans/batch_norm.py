@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 from torch.nn import functional as F  # noqa: N812  # the field's own alias
 
-from facegan.gans import sharing
+from facegan.gans import data_parallel
 
 
 class BatchNorm2d(nn.BatchNorm2d):
@@ -22,10 +22,11 @@ class BatchNorm2d(nn.BatchNorm2d):
         super().__init__(channels)
 
     def forward(self, x: Tensor) -> Tensor:
-        if not self.training or sharing.is_alone() or sharing.current_share().size == 1:
+        whole = data_parallel.is_whole_batch() or data_parallel.current_slice().size == 1
+        if whole or not self.training:
             return super().forward(x)
         moments = whole_moments(x)
-        self.follow(moments, sharing.whole_count(x.numel() // x.shape[1]))
+        self.follow(moments, data_parallel.global_count(x.numel() // x.shape[1]))
         arguments = self.weight, self.bias, moments, self.eps
         return cast(Tensor, Normalise.apply(x, *arguments))  # type: ignore[no-untyped-call]
 
@@ -44,7 +45,7 @@ def whole_moments(x: Tensor) -> Tensor:
     """
     nothing = torch.zeros(x.shape[1], device=x.device)  # given, they make the result float32
     own = torch.batch_norm_update_stats(x.detach(), nothing, nothing.clone(), 0.0)
-    means, variances = sharing.gather(torch.stack(own)).unbind(1)  # (processes, C)
+    means, variances = data_parallel.all_gather(torch.stack(own)).unbind(1)  # (processes, C)
     return torch.stack([means.mean(0), variances.mean(0) + means.var(0, unbiased=False)])
 
 
@@ -62,7 +63,7 @@ class Normalise(torch.autograd.Function):
         ctx: Any, x: Tensor, weight: Tensor, bias: Tensor, moments: Tensor, eps: float
     ) -> Tensor:
         ctx.save_for_backward(x, weight, moments)
-        ctx.eps, ctx.share = eps, sharing.current_share()
+        ctx.eps, ctx.share = eps, data_parallel.current_slice()
         return F.batch_norm(x, moments[0], moments[1], weight, bias, False, 0.0, eps)
 
     @staticmethod
@@ -72,8 +73,8 @@ class Normalise(torch.autograd.Function):
         own, of_weight, of_bias = torch.ops.aten.native_batch_norm_backward(
             gradient, x, weight, mean, variance, None, None, False, ctx.eps, [True, True, True]
         )
-        with sharing.shared(ctx.share):  # backward may run in a thread of its own
-            sums = sharing.mean_over_processes(torch.stack([of_weight, of_bias]))
+        with data_parallel.use_slice(ctx.share):  # backward may run in a thread of its own
+            sums = data_parallel.mean_over_processes(torch.stack([of_weight, of_bias]))
         scale = weight * (variance + ctx.eps).rsqrt() / (x.numel() // x.shape[1])
         through = -scale * sums
         own += F.batch_norm(x, mean, variance, through[0], through[1], False, 0.0, ctx.eps)

@@ -26,12 +26,12 @@ if TYPE_CHECKING:
 # "generator" (the step's random numbers, for latents), "kimg" (thousands of images seen before the
 # step), in a conditional game "labels" (int64 (N,), of the reals), and whatever one phase leaves
 # for the next: tensors with one row per image. The loss that teaches a judge leaves its verdicts,
-# "real_logits" and "fake_logits": see :func:`leave_verdicts`.
+# "real_logits" and "fake_logits": see :func:`record_logits`.
 Batch = dict[str, Any]
 Terms = dict[str, "Tensor"]
 
 
-def leave_verdicts(batch: Batch, real_logits: Tensor, fake_logits: Tensor) -> None:
+def record_logits(batch: Batch, real_logits: Tensor, fake_logits: Tensor) -> None:
     """Leave in the batch how real the discriminator took reals and fakes to be.
 
     Logits (N,) as its own loss takes them: above 0 where it is right about a real and wrong about a
@@ -58,9 +58,9 @@ class Phase:
     loss: Callable[[Gan, Batch], Terms]  # named scalar terms; their sum is minimised
     every: int = 1  # 16 = lazy regularisation, as in StyleGAN2 (arXiv:1912.04958, section 3.1)
     second_order: bool = False  # the terms hold gradients, so they are derived twice
-    # The terms hold what sharing.follow returns: micro-batches compute them twice, the first time
-    # only to learn the whole batch's means.
-    rehearsed: bool = False
+    # The terms use what update_running_mean returns, so micro-batches are computed twice: the first
+    # time only for the whole batch's means.
+    needs_batch_means: bool = False
 
 
 class Family(ABC):
@@ -74,13 +74,13 @@ class Family(ABC):
     # Players whose moving average is kept, saved and served; the first is *the* generator.
     generators: tuple[str, ...] = ("generator",)
     # Players that tell reals from fakes: what they see may be augmented.
-    judges: tuple[str, ...] = ("discriminator",)
+    discriminators: tuple[str, ...] = ("discriminator",)
     has_truncation: bool = False
     # The averages' half-life is at most this share of the images seen, unless a schedule says it.
     # (The ADA paper has 0.05 of runs of 25,000 kimg; runs of minutes gain by looking further back.)
     ema_ramp_up: float = 0.2
     # Gradients that are not finite are replaced: one bad step does not end a run.
-    replaces_broken_gradients: bool = False
+    replaces_nan_gradients: bool = False
     # Networks of a conditional preset take `labels` (int64 (N,)) after latents or images.
     has_classes: bool = False
     # The generator has `styles`, as `forward` but → (N, layers, style_dim), and `synthesis`, which
@@ -120,8 +120,8 @@ class Family(ABC):
         Values may lie outside [-1, 1]; whoever makes pixels clamps them.
         In eval mode it draws no random numbers. Where the family has truncation, its ``forward``
         takes ``truncation_psi``; where the preset is conditional, ``labels``. While training,
-        networks may draw from torch's global generator, through ``gans/sharing.py``: the trainer
-        seeds it for every step.
+        networks may draw from torch's global generator, through ``gans/data_parallel.py``; the
+        trainer seeds it for every step.
         """
 
     @abstractmethod
@@ -180,7 +180,7 @@ class Gan:
         They are drawn on the CPU.
         """
         from facegan.devices import to_device
-        from facegan.gans.sharing import draw
+        from facegan.gans.data_parallel import draw
 
         drawn = draw(lambda rows: self.family.sample_latents(self.preset, rows, generator), count)
         return drawn if device is None else to_device(drawn, device)

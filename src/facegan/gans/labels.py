@@ -17,7 +17,7 @@ def draw_labels(classes: Mapping[str, int], count: int, generator: torch.Generat
     return torch.bucketize(heights, ladder, right=True).clamp_(max=len(classes) - 1)
 
 
-def even_labels(classes: Mapping[str, int], count: int) -> Tensor:
+def uniform_labels(classes: Mapping[str, int], count: int) -> Tensor:
     """Labels (N,), int64: every class equally often, one class after the other."""
     return torch.arange(count) * len(classes) // max(count, 1)
 

@@ -18,7 +18,7 @@ RUNTIME = 0.75 * GIB  # Python, torch, and on a GPU CUDA's context
 
 
 @dataclass(frozen=True)
-class Need:
+class TrainingMemory:
     """What a step needs.
 
     Args:
@@ -47,38 +47,28 @@ class Need:
         return next((size for size in sizes if self.bytes(size, precision) <= room), None)
 
 
-# (family, preset, side) → what was counted.
-TABLE: dict[tuple[str, str, int], Need] = {
-    ("dcgan", "article32", 32): Need(14_110_788, 2_963_779, 11_147_009, (0.33, 0.68), (112, 160)),
-    ("dcgan", "toy32", 32): Need(1_822_720, 1_159_424, 1_159_424, (0.33, 1.3), (7, 12)),
-    ("dcgan", "toy32", 64): Need(6_536_192, 3_770_624, 3_770_624, (1.53, 5.59), (26, 46)),
-    ("r3gan", "paper32", 32): Need(41_415_936, 20_732_160, 20_732_160, (95.77, 189.53), (60, 6)),
-    ("r3gan", "faces32", 32): Need(41_415_936, 20_732_160, 20_732_160, (95.77, 189.53), (60, 6)),
-    ("r3gan", "paper64", 64): Need(44_811_264, 22_429_824, 22_429_824, (235.37, 468.67), (66, 2)),
-    ("r3gan", "faces128", 128): Need(
-        45_771_648, 22_910_016, 22_910_016, (518.54, 1027.23), (48, 1)
-    ),
-    ("r3gan", "paper256", 256): Need(
-        46_067_520, 23_057_952, 23_057_952, (1093.23, 2145.48), (29, 0)
-    ),
-    ("r3gan", "paper32-conditional", 32): Need(
-        42_055_808, 20_781_440, 21_274_368, (95.78, 189.54), (62, 8)
-    ),
-    ("r3gan", "toy32", 32): Need(191_136, 99_600, 99_600, (1.07, 2.01), (0, 0)),
-    ("stylegan2", "toy32", 32): Need(917_261, 349_820, 567_441, (0.72, 1.22), (5, 5)),
-    ("stylegan2", "paper32", 32): Need(
-        41_454_612, 19_947_539, 21_507_073, (19.91, 26.19), (180, 180)
-    ),
-    ("stylegan2", "paper64", 64): Need(
-        45_650_969, 22_243_608, 23_407_361, (48.71, 67.4), (195, 195)
-    ),
-    ("stylegan2", "paper128", 128): Need(
-        46_831_646, 22_949_277, 23_882_369, (108.94, 149.8), (189, 198)
-    ),
-    ("stylegan2", "paper256", 256): Need(
-        47_192_611, 23_191_522, 24_001_089, (229.63, 314.99), (191, 199)
-    ),
-}
+# (family, preset, side): the fields of a TrainingMemory, as benchmarks/count_memory.py counted.
+COUNTED = {
+    ("dcgan", "article32", 32): (14_110_788, 2_963_779, 11_147_009, (0.33, 0.68), (112, 160)),
+    ("dcgan", "toy32", 32): (1_822_720, 1_159_424, 1_159_424, (0.33, 1.3), (7, 12)),
+    ("dcgan", "toy32", 64): (6_536_192, 3_770_624, 3_770_624, (1.53, 5.59), (26, 46)),
+    ("r3gan", "paper32", 32): (41_415_936, 20_732_160, 20_732_160, (95.77, 189.53), (60, 6)),
+    ("r3gan", "faces32", 32): (41_415_936, 20_732_160, 20_732_160, (95.77, 189.53), (60, 6)),
+    ("r3gan", "paper64", 64): (44_811_264, 22_429_824, 22_429_824, (235.37, 468.67), (66, 2)),
+    ("r3gan", "faces128", 128): (45_771_648, 22_910_016, 22_910_016, (518.54, 1027.23), (48, 1)),
+    ("r3gan", "paper256", 256): (46_067_520, 23_057_952, 23_057_952, (1093.23, 2145.48), (29, 0)),
+    ("r3gan", "paper32-conditional", 32): (
+        42_055_808, 20_781_440, 21_274_368, (95.78, 189.54), (62, 8)),
+    ("r3gan", "toy32", 32): (191_136, 99_600, 99_600, (1.07, 2.01), (0, 0)),
+    ("stylegan2", "toy32", 32): (917_261, 349_820, 567_441, (0.72, 1.22), (5, 5)),
+    ("stylegan2", "paper32", 32): (41_454_612, 19_947_539, 21_507_073, (19.91, 26.19), (180, 180)),
+    ("stylegan2", "paper64", 64): (45_650_969, 22_243_608, 23_407_361, (48.71, 67.4), (195, 195)),
+    ("stylegan2", "paper128", 128): (
+        46_831_646, 22_949_277, 23_882_369, (108.94, 149.8), (189, 198)),
+    ("stylegan2", "paper256", 256): (
+        47_192_611, 23_191_522, 24_001_089, (229.63, 314.99), (191, 199)),
+}  # fmt: skip
+TABLE = {key: TrainingMemory(*numbers) for key, numbers in COUNTED.items()}
 
 
 def rows(families: Iterable[Family]) -> Iterator[tuple[str, str, int]]:
@@ -93,7 +83,7 @@ def rows(families: Iterable[Family]) -> Iterator[tuple[str, str, int]]:
                 yield from ((family.name, name, side) for side in sorted(sides) if side >= 32)
 
 
-def find_need(family: Family, preset_name: str, preset: Any, side: int) -> Need | None:
+def find_memory(family: Family, preset_name: str, preset: Any, side: int) -> TrainingMemory | None:
     """What a preset needs; None where it was not counted, or where its sizes were changed."""
     original = family.presets[preset_name]
     for spec in fields(preset):
@@ -104,8 +94,13 @@ def find_need(family: Family, preset_name: str, preset: Any, side: int) -> Need 
     return TABLE.get((family.name, preset_name, side))
 
 
-def describe_need(
-    need: Need, sizes: Sequence[int], images: int, precision: str, device: str, capacity: float
+def describe_memory(
+    need: TrainingMemory,
+    sizes: Sequence[int],
+    images: int,
+    precision: str,
+    device: str,
+    capacity: float,
 ) -> str:
     """Say what so many images at once need, what a device has, and which micro-batch would fit.
 

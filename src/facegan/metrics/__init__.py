@@ -4,7 +4,7 @@ Two streams of images are compared; where they come from is not asked.
 """
 
 from facegan.metrics.cache import FeatureCache
-from facegan.metrics.comparison import Comparison, MetricProtocol, Pictures
+from facegan.metrics.comparison import Comparison, MetricProtocol, RealImages
 from facegan.metrics.extractor import EXTRACTORS, Extractor, extract, open_extractor
 from facegan.metrics.feature_set import FeatureSet
 from facegan.metrics.inception import find_inception
@@ -26,7 +26,7 @@ __all__ = [
     "FeatureCache",
     "FeatureSet",
     "MetricProtocol",
-    "Pictures",
+    "RealImages",
     "extract",
     "find_inception",
     "is_published",

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from facegan.metrics.cache import FeatureCache
-from facegan.metrics.extractor import BATCH, Extractor, Progress, in_silence
+from facegan.metrics.extractor import BATCH, Extractor, OnProgress, no_progress
 from facegan.metrics.feature_set import MOST_ROWS, FeatureSet, collect
 from facegan.metrics.fidelity import load_fidelity
 from facegan.metrics.scores import (
@@ -22,11 +22,11 @@ from facegan.metrics.scores import (
     scores,
 )
 
-MOST_PICTURES = 50_000  # where FID is not to be as papers have it
+MAX_REALS = 50_000  # where FID is not to be as papers have it
 PICTURES_SEED = 0
 
 
-class Pictures(Protocol):
+class RealImages(Protocol):
     """Real images: any data set of the room `data` is one."""
 
     @property
@@ -70,7 +70,7 @@ class Comparison:
         pictures: The real ones.
         extractor: What sees them.
         samples: How many generated images every comparison takes.
-        most_pictures: How many real ones at most; which ones is a function of their number. None:
+        max_reals: How many real ones at most; which ones is a function of their number. None:
             all where FID is to be as papers have it, otherwise 50,000.
         about: What the protocol says of the data, besides its digest.
         cache: Where features are kept from one process to the next.
@@ -82,25 +82,25 @@ class Comparison:
 
     def __init__(
         self,
-        pictures: Pictures,
+        pictures: RealImages,
         extractor: Extractor,
         samples: int,
-        most_pictures: int | None = None,
+        max_reals: int | None = None,
         about: Mapping[str, Any] | None = None,
         cache: FeatureCache | None = None,
     ) -> None:
         self.pictures, self.extractor, self.samples = pictures, extractor, samples
-        if most_pictures is None:
+        if max_reals is None:
             is_full = is_published(extractor.name, samples)
-            most_pictures = len(pictures) if is_full else MOST_PICTURES
-        self.count = min(len(pictures), most_pictures)
+            max_reals = len(pictures) if is_full else MAX_REALS
+        self.count = min(len(pictures), max_reals)
         check_counts(samples, self.count)
         load_fidelity()  # now, rather than after minutes of drawing
         self.about = {**(about or {}), "digest": pictures.digest}
         self.cache = cache or FeatureCache(None)
         self.kept: FeatureSet | None = None
 
-    def reals(self, progress: Progress = in_silence) -> FeatureSet:
+    def reals(self, progress: OnProgress = no_progress) -> FeatureSet:
         """Return the pictures' features: kept, read from the cache, or extracted."""
         if self.kept is None:
             key = {
@@ -112,7 +112,7 @@ class Comparison:
             self.kept = self.cache.get(key, lambda: self.extract_reals(progress))
         return self.kept
 
-    def extract_reals(self, progress: Progress) -> FeatureSet:
+    def extract_reals(self, progress: OnProgress) -> FeatureSet:
         """Return the features of pictures in a random order, so that the first are like all.
 
         What can only be read in sequence is read so; its features are put into that order.
@@ -126,7 +126,9 @@ class Comparison:
         batches = (self.pictures.read(indices) for indices in chosen.split(BATCH))
         return collect(batches, self.extractor, self.count, places, progress)
 
-    def scores(self, fakes: Iterable[Tensor], progress: Progress = in_silence) -> dict[str, float]:
+    def scores(
+        self, fakes: Iterable[Tensor], progress: OnProgress = no_progress
+    ) -> dict[str, float]:
         """The metrics, by name, of a stream of uint8 batches (n, 3, H, W): `samples` in all."""
         reals = self.reals()
         features = collect(fakes, self.extractor, self.samples, progress=progress)

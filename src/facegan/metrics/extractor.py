@@ -15,10 +15,10 @@ from facegan.metrics import inception, lite0
 
 BATCH = 64  # images at a time; features do not depend on it beyond rounding
 EXTRACTORS = ("lite0", "inception")
-Progress = Callable[[int], object]  # called with how many images were done since the last call
+OnProgress = Callable[[int], object]  # called with how many images were done since the last call
 
 
-def in_silence(done: int) -> None:
+def no_progress(done: int) -> None:
     """The progress of somebody whom nobody watches."""
 
 
@@ -85,7 +85,7 @@ def open_extractor(
 
 
 def extract(
-    batches: Iterable[Tensor], extractor: Extractor, progress: Progress = in_silence
+    batches: Iterable[Tensor], extractor: Extractor, progress: OnProgress = no_progress
 ) -> Tensor:
     """The features (N, width) of a stream of uint8 batches (n, 3, H, W)."""
     features = []

@@ -11,7 +11,7 @@ from typing import Self
 import torch
 from torch import Tensor
 
-from facegan.metrics.extractor import Extractor, Progress, in_silence
+from facegan.metrics.extractor import Extractor, OnProgress, no_progress
 
 MOST_ROWS = 50_000
 BLOCK = 4096  # rows whose products are added at a time
@@ -74,7 +74,7 @@ def collect(
     extractor: Extractor,
     count: int,
     places: Tensor | None = None,
-    progress: Progress = in_silence,
+    progress: OnProgress = no_progress,
 ) -> FeatureSet:
     """Extract the features of a stream of `count` images.
 

@@ -27,7 +27,7 @@ from torch import Tensor
 
 from facegan.errors import RunError, first_line
 from facegan.files import read_json, read_regular, write_synced
-from facegan.training.writing import writing
+from facegan.training.io_errors import as_run_error
 
 logger = logging.getLogger(__name__)
 
@@ -76,7 +76,7 @@ def save_checkpoint(folder: Path, tensors: Tensors, numbers: Mapping[str, Any], 
     facts["checksum"] = checksum(facts)
     shutil.rmtree(partial, ignore_errors=True)
     try:
-        with writing(final):
+        with as_run_error(final):
             partial.mkdir(parents=True)
             write_synced(partial / TENSORS_NAME, blob)
             write_synced(partial / NUMBERS_NAME, json.dumps(facts, indent=2).encode())

@@ -2,7 +2,7 @@
 
 Every loss term is a mean over a batch's rows, and no row sees those of another micro-batch. So the
 mean of the micro-batches' gradients is the batch's gradient, to rounding. Each of them draws the
-random numbers of the whole batch and takes its own rows of them (``gans/sharing.py``).
+random numbers of the whole batch and takes its own rows of them (``gans/data_parallel.py``).
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from facegan.errors import ConfigError
 from facegan.gans import Batch, Gan, Phase, Terms
-from facegan.gans.sharing import Share, SlicedMeans, shared
+from facegan.gans.data_parallel import BatchSlice, RunningMeans, use_slice
 
 
 def check_no_batch_norm(gan: Gan) -> None:
@@ -43,10 +43,10 @@ class MicroBatches:
     """
 
     def __init__(
-        self, gan: Gan, batch: Batch, share: Share, count: int, device: torch.device
+        self, gan: Gan, batch: Batch, share: BatchSlice, count: int, device: torch.device
     ) -> None:
-        self.batch, self.share, self.count, self.device = batch, share, count, device
-        self.means = SlicedMeans()
+        self.batch, self.batch_slice, self.count, self.device = batch, share, count, device
+        self.means = RunningMeans()
         self.left: dict[str, list[Tensor]] = {}  # by losses, for other phases
         self.numbers = random_states(batch, device)
         buffers = [buffer for player in gan.players.values() for buffer in player.buffers()]
@@ -54,7 +54,7 @@ class MicroBatches:
 
     def derive(self, phase: Phase, compute: Callable[[Phase, Batch], Terms]) -> Terms:
         """Add a phase's gradients to those of its player; return its terms' means, detached."""
-        if phase.rehearsed:
+        if phase.needs_batch_means:
             for index in range(self.count):
                 with self.seeing(index) as part:
                     compute(phase, part)
@@ -77,7 +77,7 @@ class MicroBatches:
     def seeing(self, index: int) -> Iterator[Batch]:
         """Within, the rows of one micro-batch are seen, by networks and losses alike."""
         self.rewind()
-        with shared(self.share.micro_batch(index, self.count)), self.means.seeing():
+        with use_slice(self.batch_slice.micro_batch(index, self.count)), self.means.micro_batch():
             yield rows_of(self.batch, index, self.count)
 
     def rewind(self) -> None:

@@ -1,4 +1,4 @@
-"""Telling people and machines how a run goes: a bar, a log line a tick, curves, pictures."""
+"""Reports a run's progress: a bar, a log line per tick, curves, sample images, checkpoints."""
 
 import json
 import logging
@@ -13,11 +13,11 @@ from tqdm import tqdm
 
 from facegan.image_encoding import montage, save_png
 from facegan.tick_line import tick_line
-from facegan.training.curves import open_curves
+from facegan.training.io_errors import as_run_error
+from facegan.training.monitor import SampleDiversity, TrainingMonitor
 from facegan.training.run_folder import RunFolder
-from facegan.training.symptoms import Doctor, Variety
+from facegan.training.tensorboard_writer import open_tensorboard
 from facegan.training.trainer import Trainer
-from facegan.training.writing import writing
 
 logger = logging.getLogger(__name__)
 
@@ -27,24 +27,24 @@ BAR_FORMAT = (
 )
 
 
-class Progress:
-    """Everything that happens at a tick; used as a context, and handed to the trainer.
+class ProgressReporter:
+    """A trainer's callbacks, installed as a context manager.
 
-    The checkpoint is written last: whatever a kill leaves behind, no checkpoint is ahead of the
-    log lines and pictures that belong to it.
+    The checkpoint is written last, so that after a kill no checkpoint is ahead of its log lines
+    and images.
     """
 
     def __init__(self, folder: RunFolder, trainer: Trainer) -> None:
         self.folder, self.trainer = folder, trainer
         self.latents = trainer.gan.sample_latents(SAMPLES, torch.Generator().manual_seed(0))
-        self.doctor, self.variety = Doctor(), Variety(trainer.dataset)
-        self.curves = open_curves(folder.tensorboard, trainer.images_at_last_tick)
+        self.monitor, self.diversity = TrainingMonitor(), SampleDiversity(trainer.dataset)
+        self.tensorboard = open_tensorboard(folder.tensorboard, trainer.images_at_last_tick)
         self.bar = tqdm(
             total=trainer.total_images / 1000,
             initial=trainer.kimg,
             desc="Training",
             bar_format=BAR_FORMAT,
-            disable=None,  # no bar where nobody watches: logs get the tick lines
+            disable=None,  # no bar without a terminal: logs get the tick lines
         )
 
     def __enter__(self) -> Self:
@@ -58,44 +58,44 @@ class Progress:
         trace: TracebackType | None,
     ) -> None:
         self.bar.close()
-        if self.curves:
-            self.curves.close()
+        if self.tensorboard:
+            self.tensorboard.close()
         if error is None and not self.trainer.is_finished:  # stopped, perhaps between two ticks
             self.trainer.figures()  # no checkpoint of what has diverged
             self.folder.save_state(self.trainer)
 
     def step(self, trainer: Trainer) -> None:
-        """Move the bar."""
+        """Update the bar."""
         self.bar.update(trainer.kimg - self.bar.n)
 
     def tick(self, trainer: Trainer, figures: Mapping[str, float]) -> None:
-        """Write a tick's pictures, its figures everywhere, and a checkpoint."""
-        figures = {**figures, **self.variety.figures(self.draw_samples())}
+        """Write a tick's images, figures and checkpoint."""
+        figures = {**figures, **self.diversity.figures(self.draw_samples())}
         losses = {name: value for name, value in figures.items() if name != "kimg"}
         shown = {name: f"{value:.3g}" for name, value in losses.items()}
         rate, _ = shown.pop("images_per_second"), shown.pop("wait_share")
         self.bar.set_postfix_str(" ".join([f"{rate} images/s", *map("=".join, shown.items())]))
         logger.info("%s", tick_line(figures))
         self.append(figures)
-        if self.curves:
+        if self.tensorboard:
             for name, value in losses.items():
-                self.curves.add_scalar(name, value, trainer.images_seen)
-        for warning in self.doctor.look(figures):
+                self.tensorboard.add_scalar(name, value, trainer.images_seen)
+        for warning in self.monitor.check(figures):
             logger.warning("%s", warning)
         if trainer.evaluation and trainer.evaluation.is_best_now(trainer):
             self.folder.save_best(trainer)
         self.folder.save_state(trainer)
 
     def append(self, figures: Mapping[str, float]) -> None:
-        """Add a line to metrics.jsonl."""
+        """Append a line to metrics.jsonl."""
         line = json.dumps(
             {**figures, "train_seconds": self.trainer.train_seconds, "time": round(time.time(), 3)}
         )
-        with writing(self.folder.metrics_file), self.folder.metrics_file.open("a") as stream:
+        with as_run_error(self.folder.metrics_file), self.folder.metrics_file.open("a") as stream:
             stream.write(line + "\n")
 
     def draw_samples(self) -> Tensor:
-        """The fixed latents as they look now, uint8 (N, 3, H, W); as a grid in RUN/samples too."""
+        """Return images of the fixed latents, uint8 (N, 3, H, W); save them as a grid too."""
         levels = self.trainer.draw_pixels(self.latents)
         facts = {
             "facegan:family": self.trainer.gan.family.name,
@@ -104,6 +104,6 @@ class Progress:
         }
         name = f"kimg-{self.trainer.kimg:012.3f}.png"
         grid = montage(levels.permute(0, 2, 3, 1).numpy())
-        with writing(self.folder.samples / name):
+        with as_run_error(self.folder.samples / name):
             save_png(self.folder.samples / name, grid, facts)
         return levels

@@ -19,6 +19,7 @@ from facegan.files import LOG_BYTES, parse_json, read_regular, write_atomic
 from facegan.hyperparameters.augment_policy import NOTHING, reads_between_pixels
 from facegan.tick_line import read_tick
 from facegan.training.checkpoint import Tensors, list_checkpoints, read_newest, save_checkpoint
+from facegan.training.io_errors import as_run_error
 from facegan.training.plan import IDENTITY, MAY_CHANGE, PLAN_NAME, settings_of
 from facegan.training.run_facts import (
     describe,
@@ -29,7 +30,6 @@ from facegan.training.run_facts import (
 from facegan.training.run_lock import check_free, check_no_run, locked
 from facegan.training.state_check import check_state
 from facegan.training.trainer import Trainer
-from facegan.training.writing import writing
 
 logger = logging.getLogger(__name__)
 
@@ -134,7 +134,7 @@ class RunFolder:
             **describe(trainer),
             "verified": list(verified),
         }
-        with writing(self.plan_file, "Name another --out, or free some space."):
+        with as_run_error(self.plan_file, "Name another --out, or free some space."):
             write_atomic(self.plan_file, (json.dumps(facts, indent=2) + "\n").encode())
 
     def read_plan(self) -> dict[str, Any]:
@@ -313,7 +313,7 @@ class RunFolder:
         """
         kept = b"".join(line for at, line in ticks if at <= kimg)
         if self.metrics_file.exists() and self.metrics_file.read_bytes() != kept:
-            with writing(self.metrics_file):
+            with as_run_error(self.metrics_file):
                 write_atomic(self.metrics_file, kept)
 
     def copy_record(self, target: Path) -> None:

@@ -20,8 +20,8 @@ from pathlib import Path
 
 from facegan.errors import OutputError, RunError
 from facegan.files import check_writable, read_json
+from facegan.training.io_errors import as_run_error
 from facegan.training.plan import PLAN_NAME
-from facegan.training.writing import writing
 
 logger = logging.getLogger(__name__)
 
@@ -52,7 +52,7 @@ def locked(folder: Path) -> Iterator[None]:
         RunError: another process owns it, which is named; or it cannot be written.
     """
     made = [path for path in (folder, *folder.parents) if not path.exists()]
-    with writing(folder, NAME_ANOTHER):
+    with as_run_error(folder, NAME_ANOTHER):
         folder.mkdir(parents=True, exist_ok=True)
     try:
         descriptor = acquire(folder / LOCK_NAME)
@@ -158,11 +158,11 @@ def acquire(file: Path) -> int:
     until = time.monotonic() + PATIENCE
     while True:
         refuse_other_lock(file)
-        with writing(file, NAME_ANOTHER):
+        with as_run_error(file, NAME_ANOTHER):
             descriptor = os.open(file, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o644)
         try:
             if lock(descriptor, file):
-                with writing(file, NAME_ANOTHER):
+                with as_run_error(file, NAME_ANOTHER):
                     sign(descriptor)
                 return descriptor
         except BaseException:

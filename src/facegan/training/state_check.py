@@ -65,7 +65,9 @@ def check_state(trainer: "Trainer", tensors: Tensors, numbers: Mapping[str, Any]
     expected: dict[str, Tensor | None] = {f"tally/{name}": None for name in found.tally.counts}
     for name, module in trainer.stateful_modules().items():
         expected |= {f"{name}/{key}": value for key, value in module.state_dict().items()}
-    expected |= {f"augment/{name}": value for name, value in trainer.strength.state().items()}
+    expected |= {
+        f"augment/{name}": value for name, value in trainer.augment_probability.state().items()
+    }
     expected |= moments_in(trainer, tensors)
     best = {name for name in tensors if name.startswith("best/")}
     if trainer.evaluation:

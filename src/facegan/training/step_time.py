@@ -47,7 +47,7 @@ def flops_per_image(gan: Any) -> float:
         images = copy.players[gan.family.generators[0]](
             torch.empty(rows, gan.preset.latent_dim), *labels
         )
-        copy.players[gan.family.judges[0]](images, *labels)
+        copy.players[gan.family.discriminators[0]](images, *labels)
     return float(counter.get_total_flops()) / rows
 
 

@@ -19,19 +19,21 @@ from facegan.data import (
 )
 from facegan.devices import to_device
 from facegan.errors import ConfigError
-from facegan.gans import Batch, Gan, Phase, Terms, even_labels
+from facegan.gans import Batch, Gan, Phase, Terms, uniform_labels
 from facegan.gans.autocast import autocast
-from facegan.gans.sharing import shared
+from facegan.gans.data_parallel import use_slice
 from facegan.hyperparameters.training import TrainingConfig
-from facegan.training.augment import Augment, Strength, parse_policy
-from facegan.training.broken_steps import replace_broken_gradients
+from facegan.training.augment import Augment, AugmentProbability, parse_policy
 from facegan.training.checkpoint import Tensors, flatten_optimizer, restore_optimizer
 from facegan.training.compiled import Compiled
 from facegan.training.distributed.process_group import SINGLE_PROCESS, ProcessGroup
 from facegan.training.ema import MovingAverage
 from facegan.training.evaluation import Evaluation, Stopped
-from facegan.training.fitting import find_micro_batch
+from facegan.training.gpu_cache import cache_on_gpu
+from facegan.training.metric_accumulator import MetricAccumulator, check_weights_finite
+from facegan.training.micro_batch_search import find_micro_batch
 from facegan.training.micro_batches import MicroBatches, check_no_batch_norm
+from facegan.training.nan_gradients import replace_nan_gradients
 from facegan.training.plan import check_micro_batch
 from facegan.training.precision import (
     choose_device,
@@ -40,9 +42,7 @@ from facegan.training.precision import (
     place,
     prepare_device,
 )
-from facegan.training.resident import keep_on_device
 from facegan.training.state_check import check_state
-from facegan.training.tally import Tally, refuse_broken_weights
 
 STEP, NETWORKS = 0, 1  # what a step's random numbers are for
 
@@ -94,7 +94,7 @@ class Trainer:
         self.config = asked.completed_by(gan.preset)
         self.ema_is_scheduled = asked.ema_half_life_kimg is None  # a wish goes before a schedule
         self.batch_size, self.total_images = self.sizes()
-        self.group, self.share = group, group.batch_share(gan, self.batch_size)
+        self.group, self.batch_slice = group, group.batch_slice(gan, self.batch_size)
         self.check_micro_batch()
         self.device = choose_device(self.config.device, group)
         prepare_device(self.device)
@@ -103,16 +103,16 @@ class Trainer:
         for player in gan.players.values():
             place(player, self.device).train()
         self.optimizers = self.build_optimizers()
-        self.strength = self.build_augmentation()
+        self.augment_probability = self.build_augmentation()
         self.averages = self.build_averages()
         self.compiled = Compiled(self.config.compile, gan.players.values(), self.device)
-        self.resident = keep_on_device(dataset, self.device, self.config.data_on_gpu)
+        self.gpu_cache = cache_on_gpu(dataset, self.device, self.config.data_on_gpu)
         self.images_seen = 0
         self.train_seconds = 0.0
         self.waited = 0.0  # for the pictures of the step in progress
         self.stop_requested = self.stop_agreed = False  # here, and by all processes
         self.on_tick, self.on_step = on_tick, on_step
-        self.tally = Tally()
+        self.accumulator = MetricAccumulator()
         if evaluation is None and self.config.evaluate_kimg and group.is_main_process:
             evaluation = Evaluation(dataset, self.config, device=str(self.device))
         self.evaluation = evaluation
@@ -161,14 +161,14 @@ class Trainer:
         self.gan.averages.update({name: average.module for name, average in averages.items()})
         return averages
 
-    def build_augmentation(self) -> Strength:
+    def build_augmentation(self) -> AugmentProbability:
         """Put the augmentation before every judge; what is returned says how strong it is."""
         config, gan = self.config, self.gan
         wish = config.augment_probability if parse_policy(config.augment) else 0.0
         how = wish, config.augment_target, config.augment_speed_kimg
-        strength = Strength(gan, *how, self.device)
+        strength = AugmentProbability(gan, *how, self.device)
         augment = Augment(config.augment, strength.probability, config.augment_filter)
-        for name in gan.family.judges:
+        for name in gan.family.discriminators:
             augment.stand_before(gan.players[name])
         return strength
 
@@ -196,12 +196,12 @@ class Trainer:
         """Whether a tick is due; a run that was stopped while it was evaluated resumes with it."""
         tick_images = (self.config.tick_kimg or 1.0) * 1000
         passed = self.images_seen // tick_images > self.images_at_last_tick // tick_images
-        return self.tally.images > 0 and (passed or self.has_trained_all)
+        return self.accumulator.images > 0 and (passed or self.has_trained_all)
 
     @property
     def images_at_last_tick(self) -> int:
         """How many images had been seen when the last tick was made."""
-        return self.images_seen - self.tally.images
+        return self.images_seen - self.accumulator.images
 
     def stop(self) -> None:
         """Ask the run to end after the step in progress; safe in a signal handler.
@@ -228,7 +228,7 @@ class Trainer:
                     self.on_step(self)
                 elapsed = self.agree(elapsed)
                 self.train_seconds += elapsed
-                self.tally.add_step(self.batch_size, elapsed, self.waited)
+                self.accumulator.add_step(self.batch_size, elapsed, self.waited)
             if self.owes_tick:
                 self.tick()
                 self.agree(0.0)  # a tick takes long, and its listener may have asked to stop
@@ -244,12 +244,12 @@ class Trainer:
         self.follow_schedules()
         self.compiled.begin_step()
         networks = seeded_networks(self.config.seed, number, self.device)
-        with shared(self.share), networks, fixed_shapes():
+        with use_slice(self.batch_slice), networks, fixed_shapes():
             batch = self.next_batch(number)
             for phase in self.phases:
                 if number % phase.every == 0:
                     self.update(phase, batch)
-            self.tally.add_terms(self.strength.look(batch, number))
+            self.accumulator.add_terms(self.augment_probability.update(batch, number))
         self.images_seen += self.batch_size
         for name, average in self.averages.items():
             average.update(self.gan.players[name], self.batch_size, number * self.batch_size)
@@ -260,7 +260,7 @@ class Trainer:
         for name, adam in family.optimizers(preset, self.kimg).items():
             settings = self.optimizers[name].param_groups[0]
             settings["lr"], settings["betas"] = adam.learning_rate, (adam.beta1, adam.beta2)
-        self.strength.follow_schedule(self.kimg)
+        self.augment_probability.follow_schedule(self.kimg)
         half_life = family.ema_half_life_kimg(preset, self.kimg)
         if half_life is not None and self.ema_is_scheduled:
             for average in self.averages.values():
@@ -270,11 +270,11 @@ class Trainer:
         """The inputs of a step, a function of the seed and the step's number alone: own rows."""
         generator = random_numbers(self.config.seed, number, STEP)
         order = reading_order(self.dataset, self.config.seed, self.images_seen, self.batch_size)
-        indices = self.share.rows(order)
+        indices = self.batch_slice.rows(order)
         mirrored = None
         if self.config.mirror:
             whole = mirroring(self.config.seed, self.images_seen, order, len(self.dataset))
-            mirrored = self.share.rows(whole)
+            mirrored = self.batch_slice.rows(whole)
         batch = {
             "reals": to_float(self.next_reals(indices, mirrored)),
             "latents": self.gan.sample_latents(self.own_images, generator, self.device),
@@ -293,8 +293,8 @@ class Trainer:
             mirrored: Which of these are mirrored, booleans (N,); None for none.
         """
         started = time.perf_counter()
-        if self.resident:
-            reals = self.resident.read(indices)
+        if self.gpu_cache:
+            reals = self.gpu_cache.read(indices)
         else:
             reals = to_device(self.dataset.read(indices), self.device)
         if mirrored is not None:
@@ -308,11 +308,11 @@ class Trainer:
         terms = self.derive(phase, batch)
         slopes = [p.grad for p in self.gan.players[phase.player].parameters() if p.grad is not None]
         self.group.all_reduce_mean([*slopes, *terms.values()])
-        goes_on = self.gan.family.replaces_broken_gradients
+        goes_on = self.gan.family.replaces_nan_gradients
         if goes_on:
-            replace_broken_gradients(slopes)
+            replace_nan_gradients(slopes)
         optimizer.step()
-        self.tally.add_terms(terms, skip_broken=goes_on)
+        self.accumulator.add_terms(terms, skip_nan=goes_on)
 
     def begin(self, phase: Phase) -> torch.optim.Adam:
         """Unfreeze a phase's player alone, without gradients; return its optimiser."""
@@ -325,7 +325,7 @@ class Trainer:
     def derive(self, phase: Phase, batch: Batch) -> Terms:
         """Add a phase's gradients over the own rows to its player's; return its terms, detached."""
         if (count := self.own_images // self.micro_batch) > 1:
-            parts = MicroBatches(self.gan, batch, self.share, count, self.device)
+            parts = MicroBatches(self.gan, batch, self.batch_slice, count, self.device)
             return parts.derive(phase, self.compute)
         terms = self.compute(phase, batch)
         torch.stack(list(terms.values())).sum().backward()
@@ -347,7 +347,7 @@ class Trainer:
                 is_stopped = True
         if self.group.any(is_stopped):
             return  # the tick is still owed, by all processes
-        self.tally = Tally()
+        self.accumulator = MetricAccumulator()
         if self.on_tick:
             self.on_tick(self, figures)
 
@@ -373,8 +373,8 @@ class Trainer:
         Raises:
             TrainingDiverged: a loss term or a weight is not finite.
         """
-        figures = self.tally.figures(self.kimg)
-        refuse_broken_weights(self.gan.players, self.kimg)
+        figures = self.accumulator.figures(self.kimg)
+        check_weights_finite(self.gan.players, self.kimg)
         return figures
 
     # --- state ----------------------------------------------------------------------------------
@@ -386,8 +386,10 @@ class Trainer:
             tensors.update({f"{name}/{key}": value for key, value in module.state_dict().items()})
         for name, optimizer in self.optimizers.items():
             tensors.update(flatten_optimizer(f"optimizer.{name}", optimizer))
-        tensors.update({f"augment/{name}": t for name, t in self.strength.state().items()})
-        sums, tally = self.tally.state()
+        tensors.update(
+            {f"augment/{name}": t for name, t in self.augment_probability.state().items()}
+        )
+        sums, tally = self.accumulator.state()
         tensors.update({f"tally/{name}": total for name, total in sums.items()})
         numbers: dict[str, Any] = {
             "images_seen": self.images_seen,
@@ -410,11 +412,11 @@ class Trainer:
             module.load_state_dict(below(name, tensors))
         for name, optimizer in self.optimizers.items():
             restore_optimizer(f"optimizer.{name}", optimizer, tensors)
-        self.strength.load_state(below("augment", tensors))
+        self.augment_probability.load_state(below("augment", tensors))
         self.images_seen = int(numbers["images_seen"])
         self.train_seconds = float(numbers["train_seconds"])
         sums = {name: total.to(self.device) for name, total in below("tally", tensors).items()}
-        self.tally = Tally.from_state(sums, numbers["tally"])
+        self.accumulator = MetricAccumulator.from_state(sums, numbers["tally"])
         if self.evaluation:
             self.evaluation.load_state(below("best", tensors), numbers["evaluation"])
 
@@ -450,7 +452,7 @@ def sample_images(trainer: Trainer, latents: Tensor, labels: Tensor | None = Non
     generator, classes = trainer.gan.generator_ema, trainer.gan.classes
     inputs = [latents]
     if classes:
-        inputs.append(even_labels(classes, len(latents)) if labels is None else labels)
+        inputs.append(uniform_labels(classes, len(latents)) if labels is None else labels)
     was_training = generator.training
     with torch.no_grad():
         images: Tensor = generator.eval()(*(x.to(trainer.device) for x in inputs)).float().cpu()

@@ -30,7 +30,7 @@ def memory_note(job: TrainingJob, resolution: int | None) -> str:
     """
     from facegan.cloud.hyperparameters import DEFAULT_FAMILY, PLAN
     from facegan.gans import find_family, find_preset
-    from facegan.gans.memory import describe_need, find_need
+    from facegan.gans.memory import describe_memory, find_memory
     from facegan.training.plan import check_micro_batch, micro_batch_sizes, resolve_plan
 
     values, gpus = job.hyperparameters, gpus_of(job.instance_type)
@@ -42,7 +42,7 @@ def memory_note(job: TrainingJob, resolution: int | None) -> str:
     plan = {key: value for key, value in values.items() if key not in PLAN}
     numbers, config = resolve_plan({**plan, "family": family.name, "preset": name})
     preset = find_preset(family, name).replaced(numbers)
-    need = find_need(family, name, preset, resolution)
+    need = find_memory(family, name, preset, resolution)
     batch = config.completed_by(preset).batch_size or 0
     processes = int(float(values.get("processes", gpus.count))) * job.instance_count
     if batch % processes:
@@ -58,4 +58,4 @@ def memory_note(job: TrainingJob, resolution: int | None) -> str:
     if not isinstance(images, int):  # auto
         images = need.largest_fitting(sizes, precision, gpus.bytes) or sizes[-1]
     device = f"a GPU of {job.instance_type}"
-    return describe_need(need, sizes, images, precision, device, gpus.bytes)
+    return describe_memory(need, sizes, images, precision, device, gpus.bytes)

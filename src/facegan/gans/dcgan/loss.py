@@ -5,7 +5,7 @@ from torch import Tensor
 from torch.nn.functional import softplus
 
 from facegan.gans.dcgan.presets import DcganPreset
-from facegan.gans.family import Batch, Gan, Phase, Terms, leave_verdicts
+from facegan.gans.family import Batch, Gan, Phase, Terms, record_logits
 
 
 def generator_loss(gan: Gan, batch: Batch) -> Terms:
@@ -37,7 +37,7 @@ def discriminator_terms(gan: Gan, batch: Batch, fakes: Tensor) -> Terms:
     """
     discriminator, target = gan.players["discriminator"], gan.preset.real_target
     of_reals, of_fakes = discriminator(batch["reals"]), discriminator(fakes)
-    leave_verdicts(batch, of_reals, of_fakes)
+    record_logits(batch, of_reals, of_fakes)
     return {
         "reals": (softplus(-of_reals) + (1 - target) * of_reals).mean(),
         "fakes": softplus(of_fakes).mean(),

@@ -13,7 +13,7 @@ from torch import Tensor
 from torch.nn.functional import softplus
 
 from facegan.gans.convolution import constant_weights
-from facegan.gans.family import Batch, Gan, Phase, Terms, leave_verdicts
+from facegan.gans.family import Batch, Gan, Phase, Terms, record_logits
 
 
 def discriminator_loss(gan: Gan, batch: Batch) -> Terms:
@@ -28,7 +28,7 @@ def discriminator_loss(gan: Gan, batch: Batch) -> Terms:
     images = torch.cat([reals, fakes]).requires_grad_()
     logits = gan.players["discriminator"](images, None if labels is None else labels.repeat(2))
     of_reals, of_fakes = logits.chunk(2)
-    leave_verdicts(batch, of_reals - of_fakes, of_fakes - of_reals)  # nothing else has a zero
+    record_logits(batch, of_reals - of_fakes, of_fakes - of_reals)  # nothing else has a zero
     r1, r2 = gradient_penalties(logits, images).chunk(2)
     # A batch made by hand may lack the moment: then it is the run's first.
     weight = gan.preset.gamma(batch["kimg"]) / 2

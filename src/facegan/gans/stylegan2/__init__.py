@@ -27,7 +27,7 @@ class Stylegan2(Family):
     default_presets = {side: f"paper{side}" for side in (32, 64, 128, 256)}
     has_truncation = True
     ema_ramp_up = 0.05  # as the ADA paper's code (arXiv:2006.06676, appendix B)
-    replaces_broken_gradients = True
+    replaces_nan_gradients = True
     has_classes = True
     has_style_mixing = True
 

@@ -14,9 +14,9 @@ import torch
 from torch import Tensor
 from torch.nn.functional import softplus
 
-from facegan.gans import sharing
+from facegan.gans import data_parallel
 from facegan.gans.autocast import in_own_type
-from facegan.gans.family import Batch, Gan, Phase, Terms, leave_verdicts
+from facegan.gans.family import Batch, Gan, Phase, Terms, record_logits
 from facegan.gans.stylegan2.networks import Generator
 from facegan.gans.stylegan2.presets import PATH_BATCH_SHRINK, Stylegan2Preset, r1_gamma
 
@@ -33,9 +33,9 @@ def mixed_styles(
     """
     count, layers = len(latents), generator.synthesis.layers
     w = generator.map(latents, labels)
-    others = generator.mapping(sharing.randn_like(latents), labels)
-    starts = sharing.randint(1, layers, count, 1, device=w.device)
-    mixed = sharing.rand(count, 1, device=w.device) < probability
+    others = generator.mapping(data_parallel.randn_like(latents), labels)
+    starts = data_parallel.randint(1, layers, count, 1, device=w.device)
+    mixed = data_parallel.rand(count, 1, device=w.device) < probability
     later = mixed & (torch.arange(layers, device=w.device) >= starts)  # (N, layers)
     return torch.where(later[:, :, None], others[:, None], w[:, None])
 
@@ -67,7 +67,7 @@ def discriminator_loss(gan: Gan, batch: Batch) -> Terms:
     with torch.no_grad():
         fakes = draw_fakes(gan, draw_latents(gan, batch, len(reals)), labels)
     of_reals, of_fakes = discriminator(reals, labels), discriminator(fakes, labels)
-    leave_verdicts(batch, of_reals, of_fakes)
+    record_logits(batch, of_reals, of_fakes)
     return {"reals": softplus(-of_reals).mean(), "fakes": softplus(of_fakes).mean()}
 
 
@@ -78,7 +78,7 @@ def r1_loss(gan: Gan, batch: Batch) -> Terms:
         logits = gan.players["discriminator"](reals, batch.get("labels"))
         (slopes,) = torch.autograd.grad(logits.sum(), reals, create_graph=True)
         penalty = slopes.square().sum((1, 2, 3)).mean()
-    gamma = preset.r1_gamma or r1_gamma(reals.shape[-1], sharing.whole_count(len(reals)))
+    gamma = preset.r1_gamma or r1_gamma(reals.shape[-1], data_parallel.global_count(len(reals)))
     return {"r1": penalty * (gamma / 2 * preset.r1_interval) + nothing(logits)}
 
 
@@ -103,14 +103,14 @@ def path_lengths(synthesis: Callable[[Tensor], Tensor], ws: Tensor) -> tuple[Ten
     pixels so that it does not grow with the resolution; over the layers, a root mean square.
     """
     images = synthesis(ws)
-    pictures = sharing.randn_like(images) / (images.shape[2] * images.shape[3]) ** 0.5
+    pictures = data_parallel.randn_like(images) / (images.shape[2] * images.shape[3]) ** 0.5
     (slopes,) = torch.autograd.grad((images * pictures).sum(), ws, create_graph=True)
     return slopes.square().sum(2).mean(1).sqrt(), images
 
 
 def path_penalty(lengths: Tensor, running_mean: Tensor) -> Tensor:
     """The mean square distance from the running mean, which follows first, in place."""
-    target = sharing.follow(running_mean, lengths.detach().mean(), PATH_DECAY)
+    target = data_parallel.update_running_mean(running_mean, lengths.detach().mean(), PATH_DECAY)
     return (lengths - target).square().mean()
 
 
@@ -126,7 +126,7 @@ def phases_of(preset: Stylegan2Preset) -> tuple[Phase, ...]:
         path_length_loss,
         preset.path_length_interval,
         second_order=True,
-        rehearsed=True,  # every length is compared with the mean of all
+        needs_batch_means=True,  # every length is compared with the mean of all
     )
     return (
         Phase("generator", generator_loss),

@@ -10,7 +10,7 @@ from typing import cast
 import torch
 from torch import Tensor, nn
 
-from facegan.gans import sharing
+from facegan.gans import data_parallel
 from facegan.gans.autocast import in_own_type
 from facegan.gans.resampling import Resample
 from facegan.gans.shapes import pyramid
@@ -58,7 +58,7 @@ class SynthesisLayer(nn.Module):
             return activate(torch.addcmul(bias, x, scales))
         noise = self.noise
         if self.training:
-            noise = sharing.randn(len(x), 1, *noise.shape, device=x.device)
+            noise = data_parallel.randn(len(x), 1, *noise.shape, device=x.device)
         noise = (noise * self.noise_strength * ACTIVATION_GAIN).to(x.dtype)
         return activate(torch.addcmul(noise, x, scales).add_(bias))
 
@@ -153,7 +153,7 @@ class Generator(nn.Module):
         """
         w: Tensor = self.mapping(latents, labels)
         if self.training:
-            sharing.follow(self.mean_w, w.detach().mean(0), 1 - MEAN_W_DECAY)
+            data_parallel.update_running_mean(self.mean_w, w.detach().mean(0), 1 - MEAN_W_DECAY)
         return w
 
 

@@ -8,6 +8,6 @@ like changed reals (Karras et al., arXiv:2006.06676, section 2.2).
 
 from facegan.hyperparameters.augment_policy import parse_policy
 from facegan.training.augment.policy import Augment
-from facegan.training.augment.strength import Strength
+from facegan.training.augment.probability import AugmentProbability
 
-__all__ = ["Augment", "Strength", "parse_policy"]
+__all__ = ["Augment", "AugmentProbability", "parse_policy"]

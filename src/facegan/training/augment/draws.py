@@ -10,7 +10,7 @@ from typing import Self
 import torch
 from torch import Tensor
 
-from facegan.gans import sharing
+from facegan.gans import data_parallel
 
 
 @dataclass(frozen=True)
@@ -29,11 +29,11 @@ class Draws:
 
     def uniform(self, low: float, high: float) -> Tensor:
         """Between two numbers, the upper one left out."""
-        return sharing.rand(self.count, device=self.device) * (high - low) + low
+        return data_parallel.rand(self.count, device=self.device) * (high - low) + low
 
     def normal(self, deviation: float) -> Tensor:
         """Around 0 with a standard deviation."""
-        return sharing.randn(self.count, device=self.device) * deviation
+        return data_parallel.randn(self.count, device=self.device) * deviation
 
     def factor(self, octaves: float) -> Tensor:
         """A factor as often above 1 as below: its logarithm to base 2 deviates by `octaves`."""
@@ -41,8 +41,8 @@ class Draws:
 
     def whole(self, low: int, high: int) -> Tensor:
         """A whole number from `low` to `high`, both included."""
-        return sharing.randint(low, high + 1, self.count, device=self.device)
+        return data_parallel.randint(low, high + 1, self.count, device=self.device)
 
     def chosen(self, probability: Tensor) -> Tensor:
         """Booleans, true with a probability (a tensor without dimensions): 0 never, 1 always."""
-        return sharing.rand(self.count, device=self.device) < probability
+        return data_parallel.rand(self.count, device=self.device) < probability

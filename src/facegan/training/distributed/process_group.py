@@ -16,7 +16,7 @@ from torch import Tensor
 
 from facegan.errors import RunError
 from facegan.gans import Gan
-from facegan.gans.sharing import Share
+from facegan.gans.data_parallel import BatchSlice
 from facegan.training.plan import check_batch
 
 
@@ -60,10 +60,10 @@ class ProcessGroup:
         """Return how messages name a rank."""
         return f"Rank {rank} on {self.hosts[rank]}"
 
-    def batch_share(self, gan: Gan, batch_size: int) -> Share:
+    def batch_slice(self, gan: Gan, batch_size: int) -> BatchSlice:
         """Return this process's rows of every batch; raise ConfigError if it cannot be divided."""
         check_batch(gan.family, gan.preset, batch_size, self.size)
-        return Share(self.rank, self.size, batch_size)
+        return BatchSlice(self.rank, self.size, batch_size)
 
     def all_reduce_mean(self, tensors: Sequence[Tensor]) -> None:
         """Replace float32 tensors by their means over all processes, in place, in one message."""

@@ -18,8 +18,8 @@ from facegan.errors import TrainingDiverged
 from facegan.gans import Gan
 from facegan.training import RunFolder, Trainer, TrainingConfig
 from facegan.training.checkpoint import list_checkpoints, read_newest
-from facegan.training.progress import Progress
-from facegan.training.symptoms import Doctor, Variety, distance_to_nearest
+from facegan.training.monitor import SampleDiversity, TrainingMonitor, distance_to_nearest
+from facegan.training.progress import ProgressReporter
 
 Build = Callable[..., Gan]
 CONFIG = TrainingConfig(total_kimg=0.08, batch_size=8, precision="fp32", tick_kimg=0.016)
@@ -27,8 +27,8 @@ HEALTHY = {"kimg": 1.0, "real_sign": 0.8, "fake_sign": -0.8, "variety": 0.7, "au
 
 
 def warnings_of(*ticks: dict[str, float]) -> list[list[str]]:
-    doctor = Doctor()
-    return [doctor.look(HEALTHY | tick) for tick in ticks]
+    monitor = TrainingMonitor()
+    return [monitor.check(HEALTHY | tick) for tick in ticks]
 
 
 @pytest.mark.parametrize(
@@ -36,7 +36,7 @@ def warnings_of(*ticks: dict[str, float]) -> list[list[str]]:
     [
         ({"real_sign": 0.995, "fake_sign": -1.0}, "wins outright.*learning rate.*--augment"),
         ({"variety": 0.02}, r"hardly vary.* 2\.0% .*start again"),
-        ({"augment_p": 0.9}, "at 90%.*too few pictures"),
+        ({"augment_p": 0.9}, "is 90%.*too few images"),
     ],
 )
 def test_what_lasts_three_ticks_is_said_once_with_what_to_try(
@@ -71,8 +71,8 @@ def test_but_not_for_ever() -> None:
 
 
 def test_a_family_without_verdicts_is_judged_by_its_fakes() -> None:
-    doctor = Doctor()
-    told = [doctor.look({"kimg": 1.0, "variety": value}) for value in (0.5, 0.0, 0.0, 0.0)]
+    monitor = TrainingMonitor()
+    told = [monitor.check({"kimg": 1.0, "variety": value}) for value in (0.5, 0.0, 0.0, 0.0)]
     assert len(told[-1]) == 1 and "vary" in told[-1][0]
 
 
@@ -106,18 +106,18 @@ def test_the_nearest_other_picture_by_hand() -> None:
 @pytest.mark.parametrize("pictures", [1, 4, 16])
 def test_few_pictures_again_and_again_do_not_vary(pictures: int) -> None:
     few = Pictures(pictures).images.repeat(64 // pictures, 1, 1, 1)
-    assert Variety(Pictures(500)).figures(few) == {"variety": 0.0}
+    assert SampleDiversity(Pictures(500)).figures(few) == {"variety": 0.0}
 
 
 @pytest.mark.parametrize("count", [20, 64, 65, 1000])
 def test_fakes_as_varied_as_the_data_are_at_one(count: int) -> None:
     fakes = Pictures(64).images.flip(3)
-    assert Variety(Pictures(count)).figures(fakes)["variety"] == pytest.approx(1, abs=0.05)
+    assert SampleDiversity(Pictures(count)).figures(fakes)["variety"] == pytest.approx(1, abs=0.05)
 
 
 @pytest.mark.parametrize("dataset", [Pictures(1), Pictures(9, repeated=True)])
 def test_data_that_does_not_vary_is_no_measure(dataset: Pictures) -> None:
-    assert Variety(dataset).figures(Pictures(64).images) == {}
+    assert SampleDiversity(dataset).figures(Pictures(64).images) == {}
 
 
 # --- a run --------------------------------------------------------------------------------------
@@ -126,7 +126,7 @@ def test_data_that_does_not_vary_is_no_measure(dataset: Pictures) -> None:
 def run(trainer: Trainer, path: Path) -> RunFolder:
     folder = RunFolder(path)
     folder.start({}, {}, trainer)
-    with Progress(folder, trainer):
+    with ProgressReporter(folder, trainer):
         trainer.run()
     return folder
 

@@ -11,7 +11,7 @@ from facegan.data import ImageFolderDataset
 from facegan.errors import TrainingDiverged
 from facegan.gans import Batch, Gan, Terms
 from facegan.training import Trainer, TrainingConfig
-from facegan.training.broken_steps import add_without_broken, replace_broken_gradients
+from facegan.training.nan_gradients import add_finite, replace_nan_gradients
 
 Build = Callable[..., Gan]
 CONFIG = TrainingConfig(total_kimg=0.048, batch_size=8, precision="fp32", tick_kimg=0.048)
@@ -20,7 +20,7 @@ NAN, INFINITY = float("nan"), float("inf")
 
 def test_gradients_are_replaced_as_in_the_official_code() -> None:
     gradient = torch.tensor([NAN, INFINITY, -INFINITY, 2.0])
-    replace_broken_gradients([gradient])
+    replace_nan_gradients([gradient])
     assert gradient.tolist() == [0.0, 1e5, -1e5, 2.0]
 
 
@@ -37,7 +37,7 @@ def test_gradients_are_replaced_as_in_the_official_code() -> None:
 def test_a_broken_term_is_taken_as_the_mean_of_the_others(values: list[float], mean: float) -> None:
     total = torch.zeros(())
     for count, value in enumerate(values):
-        total = add_without_broken(torch.tensor(value), total, count)
+        total = add_finite(torch.tensor(value), total, count)
     assert total.item() / len(values) == pytest.approx(mean, nan_ok=True)
 
 

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from facegan.errors import RunError, is_out_of_memory
 from facegan.gans import Batch
-from facegan.gans.sharing import Share
+from facegan.gans.data_parallel import BatchSlice
 from facegan.training.micro_batches import MicroBatches
 from facegan.training.plan import micro_batch_sizes
 
@@ -76,7 +76,7 @@ def fits(trainer: "Trainer", size: int) -> bool:
     rows = min(2 * size, trainer.own_images)
     try:
         with unchanged(trainer), holding(moments_to_come(trainer)):
-            batch, alone = noise(trainer, rows), Share(0, 1, rows)
+            batch, alone = noise(trainer, rows), BatchSlice(0, 1, rows)
             for phase in trainer.phases:
                 trainer.begin(phase)
                 parts = MicroBatches(trainer.gan, batch, alone, rows // size, trainer.device)

@@ -11,14 +11,14 @@ from facegan.data import ImageFolderDataset
 from facegan.errors import ConfigError
 from facegan.gans import FAMILIES, Gan
 from facegan.training import Trainer, TrainingConfig
-from facegan.training.augment import Strength
+from facegan.training.augment import AugmentProbability
 
 Build = Callable[..., Gan]
 BATCH = 8
 
 
-def adaptive(gan: Gan, speed_kimg: float = 0.32) -> Strength:
-    return Strength(gan, "adaptive", 0.6, speed_kimg, torch.device("cpu"))
+def adaptive(gan: Gan, speed_kimg: float = 0.32) -> AugmentProbability:
+    return AugmentProbability(gan, "adaptive", 0.6, speed_kimg, torch.device("cpu"))
 
 
 def batch_of(reals_right: int) -> dict[str, Tensor]:
@@ -31,11 +31,11 @@ def batch_of(reals_right: int) -> dict[str, Tensor]:
     }
 
 
-def follow(strength: Strength, reals_right: list[int]) -> list[float]:
+def follow(strength: AugmentProbability, reals_right: list[int]) -> list[float]:
     """p after each step."""
     found = []
     for step, right in enumerate(reals_right):
-        strength.look(batch_of(right), step)
+        strength.update(batch_of(right), step)
         found.append(round(strength.probability.item(), 4))
     return found
 
@@ -58,7 +58,7 @@ def test_p_stays_between_0_and_1(tiny_gan: Build) -> None:
 
 
 def test_the_figures_are_signs_and_p(tiny_gan: Build) -> None:
-    figures = adaptive(tiny_gan()).look(batch_of(6), 0)
+    figures = adaptive(tiny_gan()).update(batch_of(6), 0)
     assert {name: value.item() for name, value in figures.items()} == {
         "real_sign": 0.5,
         "fake_sign": -1.0,
@@ -109,7 +109,7 @@ def test_a_scheduled_p_follows_the_run(tiny_gan: Build, dataset: ImageFolderData
     trainer.run()
     expected = [gan.preset.augment_probability(kimg) for kimg in (0.0, 0.008)]
     assert told["augment_p"] == pytest.approx(sum(expected) / 2)
-    assert trainer.strength.probability.item() == pytest.approx(expected[1])
+    assert trainer.augment_probability.probability.item() == pytest.approx(expected[1])
 
 
 @pytest.mark.parametrize("preset", ["paper32", "paper256"])

@@ -6,8 +6,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import Tensor
 
-from facegan.gans import FAMILIES, Gan, build_gan, sharing
-from facegan.gans.sharing import Share, shared
+from facegan.gans import FAMILIES, Gan, build_gan, data_parallel
+from facegan.gans.data_parallel import BatchSlice, use_slice
 
 
 def in_parts(processes: int, rows: int, sample: object) -> list[Tensor]:
@@ -15,7 +15,7 @@ def in_parts(processes: int, rows: int, sample: object) -> list[Tensor]:
     parts = []
     for rank in range(processes):
         torch.manual_seed(7)
-        with shared(Share(rank, processes, rows * processes)):
+        with use_slice(BatchSlice(rank, processes, rows * processes)):
             parts.append(sample(rows))
     return parts
 
@@ -23,10 +23,10 @@ def in_parts(processes: int, rows: int, sample: object) -> list[Tensor]:
 @given(processes=st.integers(1, 5), rows=st.integers(1, 6), width=st.integers(1, 3))
 def test_parts_of_a_draw_make_the_whole(processes: int, rows: int, width: int) -> None:
     for sample in (
-        lambda count: sharing.randn(count, width),
-        lambda count: sharing.rand(count, width, 1),
-        lambda count: sharing.randint(0, 99, count, width),
-        lambda count: sharing.randn_like(torch.empty(count, width)),
+        lambda count: data_parallel.randn(count, width),
+        lambda count: data_parallel.rand(count, width, 1),
+        lambda count: data_parallel.randint(0, 99, count, width),
+        lambda count: data_parallel.randn_like(torch.empty(count, width)),
     ):
         (whole,) = in_parts(1, processes * rows, sample)
         assert torch.equal(torch.cat(in_parts(processes, rows, sample)), whole)
@@ -35,15 +35,15 @@ def test_parts_of_a_draw_make_the_whole(processes: int, rows: int, width: int) -
 @given(processes=st.integers(1, 4), rows=st.integers(1, 4), stacked=st.integers(1, 3))
 def test_stacked_batches_are_parted_each(processes: int, rows: int, stacked: int) -> None:
     """Reals and fakes in one tensor: a process holds its part of both."""
-    parts = in_parts(processes, rows, lambda count: sharing.rand(stacked * count))
-    (whole,) = in_parts(1, processes * rows, lambda count: sharing.rand(stacked * count))
+    parts = in_parts(processes, rows, lambda count: data_parallel.rand(stacked * count))
+    (whole,) = in_parts(1, processes * rows, lambda count: data_parallel.rand(stacked * count))
     together = torch.cat([part.view(stacked, rows) for part in parts], 1)
     assert torch.equal(together.flatten(), whole)
 
 
 def test_half_a_batch_is_parted_too() -> None:
-    parts = in_parts(2, 4, lambda count: sharing.rand(count // 2))
-    (whole,) = in_parts(1, 8, lambda count: sharing.rand(count // 2))
+    parts = in_parts(2, 4, lambda count: data_parallel.rand(count // 2))
+    (whole,) = in_parts(1, 8, lambda count: data_parallel.rand(count // 2))
     assert torch.equal(torch.cat(parts), whole)
 
 
@@ -51,7 +51,7 @@ def test_alone_it_draws_what_torch_draws() -> None:
     torch.manual_seed(0)
     expected = [torch.randn(3, 2), torch.rand(3, 2), torch.randint(1, 9, (3, 2))]
     torch.manual_seed(0)
-    found = [sharing.randn(3, 2), sharing.rand(3, 2), sharing.randint(1, 9, 3, 2)]
+    found = [data_parallel.randn(3, 2), data_parallel.rand(3, 2), data_parallel.randint(1, 9, 3, 2)]
     assert all(map(torch.equal, found, expected))
 
 
@@ -79,5 +79,5 @@ def test_gammas_rule_counts_the_whole_batch() -> None:
     loss = next(p.loss for p in gan.family.phases(gan.preset) if p.loss.__name__ == "r1_loss")
     reals = torch.rand(4, 3, 32, 32, generator=torch.Generator().manual_seed(0))
     alone = loss(gan, {"reals": reals})["r1"]
-    with shared(Share(0, 2, 8)):
+    with use_slice(BatchSlice(0, 2, 8)):
         assert torch.allclose(loss(gan, {"reals": reals})["r1"] * 2, alone)

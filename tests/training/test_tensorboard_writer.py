@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
-from facegan.training.curves import Curves
+from facegan.training.tensorboard_writer import TensorBoardWriter
 
 
 def read_curve(folder: Path, name: str) -> list[tuple[int, float]]:
@@ -17,7 +17,7 @@ def read_curve(folder: Path, name: str) -> list[tuple[int, float]]:
 
 def test_points_are_there_at_once(tmp_path: Path) -> None:
     """Not when the file is closed: a kill loses none."""
-    curves = Curves(tmp_path, 0)
+    curves = TensorBoardWriter(tmp_path, 0)
     curves.add_scalar("reals", 0.5, 32)
     curves.add_scalar("reals", 0.25, 64)
     assert read_curve(tmp_path, "reals") == [(32, 0.5), (64, 0.25)]
@@ -26,11 +26,11 @@ def test_points_are_there_at_once(tmp_path: Path) -> None:
 @pytest.mark.parametrize("steps_done", [32, 48])
 def test_a_resumed_run_neither_doubles_nor_loses_a_point(tmp_path: Path, steps_done: int) -> None:
     """Killed after the point at 64; its newest checkpoint is of 32, or of between two ticks."""
-    first = Curves(tmp_path, 0)
+    first = TensorBoardWriter(tmp_path, 0)
     first.add_scalar("reals", 0.5, 32)
     first.add_scalar("reals", 9.0, 64)
     first.close()
-    second = Curves(tmp_path, steps_done)
+    second = TensorBoardWriter(tmp_path, steps_done)
     second.add_scalar("reals", 0.25, 64)
     second.add_scalar("reals", 0.125, 96)
     second.close()
