@@ -13,6 +13,7 @@ SOURCE = ROOT / "src" / "facegan"
 BESIDE_DOCS = ("README.md", "CONTRIBUTING.md", "CHANGELOG.md", "SECURITY.md")
 FOLDERS = ("docs", "container", "docker", "local_test", "infra", "notebooks")  # with documents
 SHOWN = {".md", ".svg", ".png", ".gif", ".webp", ".jpg", ".css"}
+COMMANDS = "reference/commands.md"
 LINK = re.compile(r"\]\(([^)#\s:]+)(?:#[^)]*)?\)")
 
 
@@ -25,7 +26,7 @@ def on_files(files: Files, config: Any) -> Files:
     for path in sorted({*pages, *linked(pages), *pictures()}):
         name = path.relative_to(ROOT).as_posix()
         laid_out.append(File.generated(config, name, abs_src_path=str(path)))
-    reference = {"reference/commands.md": commands(), **dict(rooms())}
+    reference = {COMMANDS: commands(), **dict(rooms())}
     for name, text in reference.items():
         laid_out.append(File.generated(config, name, content=text))
     config.nav = with_all_pages(config.nav, [*map(relative, pages)], list(reference))
@@ -76,7 +77,8 @@ def with_all_pages(nav: list[Any], pages: list[str], reference: list[str]) -> li
     folder = "docs/decisions/"
     decisions = sorted(name for name in pages if name.startswith(folder))
     decisions.sort(key=lambda name: not name.endswith("README.md"))
-    filled = fill(nav, {"Reference": reference, "Decisions": decisions})
+    modules = [name for name in reference if name != COMMANDS]
+    filled = fill(nav, {"Python modules": modules, "Decisions": decisions})
     named = re.findall(r"[\w./-]+\.md", str(filled))
     others = [name for name in pages if name not in named]
     return [*filled, {"More": others}] if others else filled
