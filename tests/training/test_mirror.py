@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from facegan.cli.__main__ import facegan, run_safely
-from facegan.data import ImageFolderDataset, PackedDataset, mirror_rows, mirroring, order_of
+from facegan.data import ImageFolderDataset, PackedDataset, mirror_rows, mirrored_in_step, order_of
 from facegan.data.packed_files import write_packed
 from facegan.data.splits import SplitDataset
 from facegan.files import read_json
@@ -39,7 +39,7 @@ def test_over_two_epochs_each_image_comes_once_as_it_is_and_once_mirrored(
     seen = []
     for first in range(pair * 2 * length, (pair + 1) * 2 * length, step):
         order = order_of(seed, first, step, length)
-        mirrored = mirroring(seed, first, order, length)
+        mirrored = mirrored_in_step(seed, first, order, length)
         seen += [*zip(order.tolist(), mirrored.tolist(), strict=True)]
     expected = [(index, which) for index in range(length) for which in (False, True)]
     assert sorted(seen[: 2 * length]) == expected
@@ -47,8 +47,8 @@ def test_over_two_epochs_each_image_comes_once_as_it_is_and_once_mirrored(
 
 def test_each_epoch_mirrors_half_and_seeds_and_pairs_differ() -> None:
     indices = torch.arange(10_000)
-    of_pairs = [mirroring(0, epoch * 10_000, indices, 10_000) for epoch in (0, 2)]
-    another = mirroring(1, 0, indices, 10_000)
+    of_pairs = [mirrored_in_step(0, epoch * 10_000, indices, 10_000) for epoch in (0, 2)]
+    another = mirrored_in_step(1, 0, indices, 10_000)
     for mirrored in (*of_pairs, another):
         assert mirrored.double().mean().item() == pytest.approx(0.5, abs=0.02)
     for other in (of_pairs[1], another):  # independent: half of all agree

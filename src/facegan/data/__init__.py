@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from facegan.data.dataset import Dataset, order_of, random_numbers, reading_order, to_float
     from facegan.data.image_folder import ImageFolderDataset
-    from facegan.data.mirroring import mirror_rows, mirroring
+    from facegan.data.mirroring import mirror_rows, mirrored_in_step
     from facegan.data.opening import open_dataset
     from facegan.data.packed import PackedDataset
 
@@ -15,7 +15,7 @@ __all__ = [
     "ImageFolderDataset",
     "PackedDataset",
     "mirror_rows",
-    "mirroring",
+    "mirrored_in_step",
     "open_dataset",
     "order_of",
     "random_numbers",
@@ -26,7 +26,7 @@ MODULES = {  # loaded on first use: `data.prepare` works without torch
     "ImageFolderDataset": "image_folder",
     "PackedDataset": "packed",
     "mirror_rows": "mirroring",
-    "mirroring": "mirroring",
+    "mirrored_in_step": "mirroring",
     "open_dataset": "opening",
 }
 

@@ -16,7 +16,7 @@ from facegan.data.dataset import random_numbers
 MIRROR = 4  # what an epoch's random numbers are for; streamed.py has 2 and 3
 
 
-def mirroring(seed: int, first: int, indices: Tensor, length: int) -> Tensor:
+def mirrored_in_step(seed: int, first: int, indices: Tensor, length: int) -> Tensor:
     """Return which images of a step are to be mirrored, as booleans (N,).
 
     Args:

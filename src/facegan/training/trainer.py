@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from facegan.data import (
     Dataset,
     mirror_rows,
-    mirroring,
+    mirrored_in_step,
     random_numbers,
     reading_order,
     to_float,
@@ -273,7 +273,7 @@ class Trainer:
         indices = self.batch_slice.rows(order)
         mirrored = None
         if self.config.mirror:
-            whole = mirroring(self.config.seed, self.images_seen, order, len(self.dataset))
+            whole = mirrored_in_step(self.config.seed, self.images_seen, order, len(self.dataset))
             mirrored = self.batch_slice.rows(whole)
         batch = {
             "reals": to_float(self.next_reals(indices, mirrored)),
