@@ -1,10 +1,10 @@
-"""One thread that computes for all models, batch after batch, so that none shuts another out.
+"""Runs the batches of all models on one thread, in turn, so that no model blocks the others.
 
-torch runs each batch on all cores, so two at once would only fight for them. A lock would do for
-that, but not for fairness: who has let go may be the first to take it again. And every thread that
-computes has helpers of its own (OpenMP's): those of the last turn may still spin while those of
-the next want the cores. A model's batcher has one batch under way at most, so a queue of batches
-goes round the models that have work: each waits for one batch of every other.
+torch uses all cores for a batch, so two at once would only compete for them. A lock would prevent
+that, but would not be fair: the thread that released it may be the first to take it again. And each
+thread that computes has helper threads (OpenMP's), which may still spin while those of the next
+thread want the cores. Each model's batcher has at most one batch under way, so each model waits for
+one batch of every other.
 """
 
 from collections.abc import Callable
@@ -16,11 +16,11 @@ B = TypeVar("B")
 
 
 class SerialExecutor:
-    """Runs functions of many threads one at a time, first come, first served."""
+    """Runs the functions of many threads one at a time, in the order of their calls."""
 
     def __init__(self) -> None:
         self.executor = ThreadPoolExecutor(1, thread_name_prefix="compute")
 
     def serialize(self, function: Callable[[A], B]) -> Callable[[A], B]:
-        """The same function, run when its turn has come; the caller waits."""
+        """Return a function that runs the given one in its turn; callers wait."""
         return lambda argument: self.executor.submit(function, argument).result()

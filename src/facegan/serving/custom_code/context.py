@@ -1,4 +1,4 @@
-"""The `context` that an owner's functions may ask for, by the names of AWS's model server."""
+"""The `context` argument of an inference script's functions, as AWS's model server has it."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -8,15 +8,15 @@ from typing import Any
 
 @dataclass(frozen=True)
 class ScriptContext:
-    """What is known of the model and of one request; its own for each, unlike the toolkit's.
+    """The model and one request; each request has its own context, unlike the toolkit's.
 
-    Names: multi-model-server's ``mms.context.Context``, of which sagemaker-inference hands on what
-    it got. Of one request each: the index that its methods take is always 0.
+    The names are those of multi-model-server's ``mms.context.Context``, which sagemaker-inference
+    passes on. There is one request per context: the index that the methods take is always 0.
 
     Attributes:
         model_dir: The model's folder.
-        headers: The request's, by any case; none while a model is loaded.
-        request_id: The one in the reply and in the log.
+        headers: The request's; empty while a model is loaded.
+        request_id: The id in the reply and in the log.
     """
 
     model_dir: Path
@@ -25,17 +25,17 @@ class ScriptContext:
 
     @property
     def system_properties(self) -> dict[str, Any]:
-        """Where the model lies, and on which GPU: none."""
+        """The model's folder, and no GPU."""
         return {"model_dir": str(self.model_dir), "gpu_id": None}
 
     def get_request_header(self, index: int, name: str) -> str | None:
-        """One of the request's headers."""
+        """Return a header of the request; its name may have any case."""
         return {key.lower(): value for key, value in self.headers.items()}.get(name.lower())
 
     def get_all_request_header(self, index: int) -> dict[str, str]:
-        """All of the request's headers."""
+        """Return the request's headers."""
         return dict(self.headers)
 
     def get_request_id(self, index: int = 0) -> str:
-        """The request's id."""
+        """Return the request's id."""
         return self.request_id

@@ -1,10 +1,10 @@
-"""Imports a model's own code so that two models' files of one name do not become one module.
+"""Imports inference scripts so that files of the same name in two models stay two modules.
 
-In a container of one model its folder is on ``sys.path``, as SageMaker has it. Of many models, each
-folder is a package of its own name instead: ``import helpers`` in it finds its own ``helpers.py``
-first. Its modules get an ``__import__`` that looks there; Python asks for it in a module's own
-builtins. What asks Python in other ways (``importlib.import_module("helpers")``, a pickle that
-names ``helpers.Net``) does not find such modules.
+With one model, its folder is on ``sys.path``, as in SageMaker's containers. With many, each folder
+is a package with a unique name: ``import helpers`` in it finds its own ``helpers.py`` first, as its
+modules get an ``__import__`` that looks there (Python takes it from a module's builtins). Other
+ways to import (``importlib.import_module("helpers")``, a pickle that names ``helpers.Net``) do not
+find such modules.
 """
 
 import builtins
@@ -24,24 +24,24 @@ PREFIX = "facegan_own_code_"
 
 
 class PrivateLoader(SourceFileLoader):
-    """Runs a file with an ``__import__`` of its own."""
+    """Runs a module with an ``__import__`` of its own."""
 
     def __init__(self, name: str, path: str, imports: "PrivateImports") -> None:
         super().__init__(name, path)
         self.imports = imports
 
     def exec_module(self, module: ModuleType) -> None:
-        """Run a module's code."""
+        """Run the module's code."""
         own = vars(builtins) | {"__import__": self.imports.import_name}
         vars(module)["__builtins__"] = own
         super().exec_module(module)
 
     def set_data(self, path: str, data: Any, *, _mode: int = 0o666) -> None:
-        """Write no .pyc: a model's folder is not ours to write into."""
+        """Write no .pyc into a model's folder."""
 
 
 class PrivateFinder:
-    """Finds the modules of one package below its folder; asked by Python for every import."""
+    """Finds the modules of one package; Python calls it for every import."""
 
     def __init__(self, imports: "PrivateImports") -> None:
         self.imports = imports
@@ -49,7 +49,7 @@ class PrivateFinder:
     def find_spec(
         self, name: str, path: Sequence[str] | None = None, target: ModuleType | None = None
     ) -> ModuleSpec | None:
-        """The spec of one of ours, else None."""
+        """Return the spec of a module of the package, else None."""
         if not name.startswith(self.imports.package + "."):
             return None
         spec = PathFinder.find_spec(name, path)
@@ -59,10 +59,10 @@ class PrivateFinder:
 
 
 class PrivateImports:
-    """The modules of one folder, under a name that no other has.
+    """The modules of one folder, as a package with a unique name.
 
     Args:
-        folder: The folder; what lies directly in it can be imported by its plain name.
+        folder: Its modules can be imported by their plain names.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -78,7 +78,7 @@ class PrivateImports:
             sys.modules[self.package] = package
             sys.meta_path.insert(0, self.finder)
             return importlib.import_module(f"{self.package}.{stem}")
-        name = f"{self.package}_{stem}"  # not its plain one, which may be a package's
+        name = f"{self.package}_{stem}"  # not the plain one, which an installed package may have
         spec = importlib.util.spec_from_file_location(name, self.folder / f"{stem}.py")
         assert spec is not None and spec.loader is not None  # it ends in .py
         module = importlib.util.module_from_spec(spec)
@@ -94,7 +94,7 @@ class PrivateImports:
         fromlist: Sequence[str] | None = (),
         level: int = 0,
     ) -> ModuleType:
-        """What ``import`` calls in the folder's modules: their own files, then all others'."""
+        """Import from the folder first, then as usual; its modules call this as ``__import__``."""
         top, _, rest = name.partition(".")
         if level or not self.holds(top):
             return builtins.__import__(name, globals, locals, fromlist or (), level)
@@ -107,19 +107,19 @@ class PrivateImports:
         return found
 
     def holds(self, top: str) -> bool:
-        """Whether the folder holds a module or a package of a name."""
+        """Return whether the folder has a module or a package of a name."""
         folder = self.folder / top
         if (self.folder / f"{top}.py").is_file() or (folder / "__init__.py").is_file():
             return True
-        # A plain folder yields to an installed package, as it does on sys.path.
+        # An installed package comes before a plain folder, as on sys.path.
         return bool(top) and folder.is_dir() and importlib.util.find_spec(top) is None
 
     def digest_of(self, file: Path) -> str:
-        """The SHA-256 of a file, in hexadecimal."""
+        """Return the SHA-256 of a file in hexadecimal."""
         return hashlib.sha256(file.read_bytes()).hexdigest()
 
     def forget(self) -> None:
-        """Let Python forget the modules, so that their memory can be freed."""
+        """Remove the modules from Python, so that their memory can be freed."""
         if self.finder in sys.meta_path:
             sys.meta_path.remove(self.finder)
         mine = (self.package, f"{self.package}_")

@@ -1,8 +1,8 @@
-"""Finds what the kernel's control groups allow this process, in both versions, however nested.
+"""Finds the cgroups of this process (versions 1 and 2, nested), whose files hold its limits.
 
-A limit may stand at any group above the process, so all of them are read. Inside a container the
-path that ``/proc/self/cgroup`` tells may be the host's and lead nowhere here; the container's own
-group is then the root of what is mounted. Sources: docs.kernel.org, "Control Group v2" and "Control
+Any group above the process may have a limit, so all of them are read. Inside a container the path
+in ``/proc/self/cgroup`` may be the host's and not exist here; the container's own group is then the
+root of what is mounted. Sources: docs.kernel.org, "Control Group v2" and "Control
 Groups version 1"; man 7 cgroups.
 """
 
@@ -15,7 +15,7 @@ V2_MOUNTS = (MOUNT, MOUNT / "unified")  # the second where both versions are mou
 
 
 def groups_of(controller: str, root: Path = Path("/")) -> Iterator[tuple[int, Path]]:
-    """The folders of this process's groups for a controller, innermost first, with their version.
+    """Yield the version and folder of this process's groups for a controller, innermost first.
 
     Args:
         controller: "cpu" or "memory".
@@ -36,21 +36,21 @@ def groups_of(controller: str, root: Path = Path("/")) -> Iterator[tuple[int, Pa
 
 
 def upwards(top: Path, path: str) -> Iterator[Path]:
-    """A group's folder and those above it, to the top."""
+    """Yield a group's folder and those above it, up to the top."""
     parts = [part for part in PurePosixPath(path).parts if part not in ("/", "..")]
     for count in range(len(parts), -1, -1):
         yield top.joinpath(*parts[:count])
 
 
 def lines_of(path: Path) -> list[str]:
-    """A small file's lines; none where it is missing."""
+    """Return a small file's lines; none if it is missing."""
     with suppress(OSError):
         return path.read_text().splitlines()
     return []
 
 
 def numbers_in(path: Path) -> list[int]:
-    """The whole numbers on the one line of a group's file; none where it is missing, or "max"."""
+    """Return the whole numbers on a file's first line; none if it is missing, or says "max"."""
     with suppress(ValueError):
         return [int(word) for line in lines_of(path)[:1] for word in line.split()]
     return []

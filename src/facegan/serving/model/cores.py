@@ -1,4 +1,4 @@
-"""How many cores the container really has: torch asks the machine, which may have ninety more."""
+"""Counts the cores that the container may use; torch counts the machine's, which may be more."""
 
 import math
 import os
@@ -8,29 +8,26 @@ from facegan.serving.model.cgroups import groups_of, numbers_in
 
 
 def usable_cores(root: Path = Path("/")) -> int:
-    """Cores that this process may use: those it is bound to, up to its cgroups' quota.
+    """Return the cores that this process may use: its affinity, up to its cgroups' quota.
 
-    Threads beyond the quota do not add speed: the kernel stops all of them for the rest of each
-    period once it is used up.
-
-    Args:
-        root: Where /proc and /sys are.
+    Threads beyond the quota add no speed: once it is used up, the kernel stops all of them for the
+    rest of each period.
     """
     bound = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
     return max(1, math.ceil(min(bound or 1, quota_of(root))))
 
 
 def quota_of(root: Path = Path("/")) -> float:
-    """The tightest cgroup's share of time in cores; infinite where there is no limit."""
+    """Return the tightest cgroup quota in cores; infinite without one."""
     shares = (share_of(version, folder) for version, folder in groups_of("cpu", root))
     return min(shares, default=math.inf)
 
 
 def share_of(version: int, folder: Path) -> float:
-    """One group's share."""
+    """Return one cgroup's quota in cores."""
     if version == 2:  # "200000 100000", or "max 100000"
         numbers = numbers_in(folder / "cpu.max")
-    else:  # a quota of -1 is none
+    else:  # a quota of -1 means unlimited
         numbers = numbers_in(folder / "cpu.cfs_quota_us") + numbers_in(folder / "cpu.cfs_period_us")
     if len(numbers) != 2 or min(numbers) <= 0:
         return math.inf

@@ -1,4 +1,4 @@
-"""Refuses names and folders of models that are not what SageMaker sends."""
+"""Validates the names and folders of models in load requests."""
 
 from pathlib import Path
 
@@ -13,41 +13,37 @@ URL_HINT = "It is the folder that SageMaker unpacked the model into, below {}."
 
 
 def check_name(name: object) -> str:
-    """A model's name: any text, which is never taken for a path.
-
-    Raises:
-        RequestError: it is none, empty, longer than any, or no Unicode text.
-    """
+    """Return a model's name if it is valid: any text, which is never used as a path."""
     if not isinstance(name, str) or not 0 < len(name) <= MAX_NAME:
-        raise RequestError("model_name is no text of 1 to 2,048 characters.", "Name the model.")
+        raise RequestError("model_name is not a text of 1 to 2,048 characters.", "Name the model.")
     try:
         name.encode()
-    except UnicodeEncodeError as cause:  # half of a surrogate pair, which no address can spell
-        raise RequestError("model_name is no Unicode text.", "Name the model.") from cause
+    except UnicodeEncodeError as cause:  # half of a surrogate pair, which no URL can have
+        raise RequestError("model_name is not Unicode text.", "Name the model.") from cause
     return name
 
 
 def model_folder(url: object, base: Path) -> Path:
-    """The folder of a model, which lies below that of all models, links followed.
+    """Return a model's folder, which lies below that of all models, links resolved.
 
     Args:
         url: An absolute path.
         base: The folder of all models.
 
     Raises:
-        RequestError: it is no path, has "..", or leads elsewhere, itself or by a link in it.
+        RequestError: it is not a path, has "..", or leads outside, itself or by a link in it.
         UnknownModel: there is no such folder.
     """
     hint = URL_HINT.format(base)
     if not isinstance(url, str) or not 0 < len(url) <= MAX_URL or not url.isprintable():
-        raise RequestError("url is no path.", hint)
+        raise RequestError("url is not a path.", hint)
     path = Path(url)
     if not path.is_absolute() or ".." in path.parts or base not in path.parents:
         raise RequestError("url does not lie below the folder of models.", hint)
     try:
         top, found = base.resolve(), path.resolve(strict=True)
         inside = [found, *(found / name for name in FILES)]
-        leads_out = any(top not in place.resolve().parents for place in inside)
+        leads_out = any(top not in file.resolve().parents for file in inside)
     except FileNotFoundError as cause:
         raise UnknownModel("There is no folder at url.", hint) from cause
     except (OSError, RuntimeError, ValueError) as cause:  # a loop of links, a name too long

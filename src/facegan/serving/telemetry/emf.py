@@ -1,7 +1,7 @@
-"""CloudWatch's embedded metric format: a line a minute on stdout becomes metrics, with no agent.
+"""Writes CloudWatch's embedded metric format: one log line per minute, no agent needed.
 
 Format: docs.aws.amazon.com/AmazonCloudWatch, "Specification: Embedded metric format". Its one
-dimension is fixed, so that nobody's requests can multiply the metrics that are billed.
+dimension is fixed, so that requests cannot multiply the metrics that are billed.
 """
 
 import atexit
@@ -17,17 +17,17 @@ from facegan.serving.telemetry.logs import EMF
 log = logging.getLogger(EMF)
 
 NAMESPACE = "facegan"
-MOST_VALUES = 100  # of one metric in one line, by the specification
+MAX_VALUES = 100  # of one metric in one line, by the specification
 COUNTS = ("Requests", "Faults", "Refusals", "Images", "Rejections")  # sums over the period
 SAMPLES = {"Latency": "Milliseconds", "BatchSize": "Count", "BatchTime": "Milliseconds"}
 PERIOD_SECONDS = 60.0
 
 
 class EmbeddedMetrics:
-    """Adds up for a period, then writes one line. Safe to call from all threads.
+    """Counts and samples over a period, then writes one line. Safe to call from all threads.
 
-    Of more than 100 values a period, an even sample is kept: percentiles hold, their number does
-    not; ``Requests`` counts.
+    Of more than 100 values per period, a uniform sample is kept: percentiles hold, the number of
+    values does not; ``Requests`` counts.
 
     Args:
         service: The value of the one dimension, ``Service``.
@@ -51,21 +51,21 @@ class EmbeddedMetrics:
             self.counts[name] += number
 
     def sample(self, name: str, value: float) -> None:
-        """Remember a value of one of ``SAMPLES`` (Vitter's algorithm R beyond 100)."""
+        """Add a value to one of ``SAMPLES`` (Vitter's algorithm R beyond 100)."""
         with self.lock:
             kept = self.samples[name]
             self.seen[name] += 1
-            if len(kept) < MOST_VALUES:
+            if len(kept) < MAX_VALUES:
                 kept.append(round(value, 3))
-            elif (place := int(random.random() * self.seen[name])) < MOST_VALUES:
+            elif (place := int(random.random() * self.seen[name])) < MAX_VALUES:
                 kept[place] = round(value, 3)
 
     def queued(self, images: int) -> None:
-        """So many images wait; the period's most are told."""
+        """Record how many images wait; the line has the period's maximum."""
         self.deepest_queue = max(self.deepest_queue, images)
 
     def take_line(self, now: float | None = None) -> str:
-        """The period's line, after which the next period begins.
+        """Return the period's line, and begin the next period.
 
         Args:
             now: Seconds since 1970.
@@ -80,8 +80,8 @@ class EmbeddedMetrics:
             "Dimensions": [["Service"]],
             "Metrics": [{"Name": name, "Unit": SAMPLES.get(name, "Count")} for name in values],
         }
-        told = {"Timestamp": int((time.time() if now is None else now) * 1000)}
-        aws = told | {"CloudWatchMetrics": [directive]}
+        milliseconds = int((time.time() if now is None else now) * 1000)
+        aws = {"Timestamp": milliseconds, "CloudWatchMetrics": [directive]}
         return json.dumps({"_aws": aws, "Service": self.service} | values)
 
     def write_regularly(self, seconds: float = PERIOD_SECONDS) -> None:

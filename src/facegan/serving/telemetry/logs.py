@@ -1,7 +1,7 @@
-"""Log records as one line of JSON each, whatever a caller has put into them.
+"""Formats log records as one line of JSON each, whatever a client has put into them.
 
-Ours instead of python-json-logger: the line is thirty lines of code, its keys are documented, and
-gunicorn's master, which imports this, loads nothing but the standard library.
+Not python-json-logger: this is thirty lines, its keys are documented, and gunicorn's master, which
+imports it, loads nothing but the standard library.
 """
 
 import functools
@@ -14,24 +14,21 @@ from typing import Any
 
 REQUEST_ID: ContextVar[str] = ContextVar("request_id", default="")
 REQUESTS = "facegan.requests"  # the logger of request lines
-EMF = (
-    "facegan.emf"  # the logger of CloudWatch's embedded metrics, which are lines of their own form
-)
-
+EMF = "facegan.emf"  # the logger of CloudWatch's embedded metrics, which have their own format
 
 encode = json.JSONEncoder(default=str).encode
 
 
 class JsonFormatter(logging.Formatter):
-    """A record as a JSON object on one line.
+    """Formats a record as a JSON object on one line.
 
     Keys: ``time`` (UTC, RFC 3339), ``level``, ``logger``, ``message``; ``request_id`` inside a
-    request; the record's ``facts`` (a dict, given as ``extra={"facts": …}``); ``trace`` where there
-    was an exception. Everything beyond ASCII, and every control character, is escaped.
+    request; the record's ``facts`` (a dict, given as ``extra={"facts": …}``); ``trace`` of an
+    exception. Everything beyond ASCII, and every control character, is escaped.
     """
 
     def format(self, record: logging.LogRecord) -> str:
-        """The line, without its end."""
+        """Return the line without its end."""
         line: dict[str, Any] = {
             "time": timestamp(record.created),
             "level": record.levelname,
@@ -49,32 +46,32 @@ class JsonFormatter(logging.Formatter):
 
 
 class TextFormatter(logging.Formatter):
-    """For people: a line a record, its control characters escaped; traces follow as they are."""
+    """Formats a record for people: a line with control characters escaped, and traces unchanged."""
 
     def formatMessage(self, record: logging.LogRecord) -> str:  # noqa: N802, logging's own name
-        """The line, with the id of the request it belongs to."""
+        """Return the line, with the id of its request."""
         text = record.getMessage()
         plain = "".join(x if x.isprintable() else repr(x)[1:-1] for x in text)
         request_id = REQUEST_ID.get()
-        place = f" [{request_id}]" if request_id else ""
-        return f"{timestamp(record.created)} {record.levelname}{place} {plain}"
+        marker = f" [{request_id}]" if request_id else ""
+        return f"{timestamp(record.created)} {record.levelname}{marker} {plain}"
 
 
 def timestamp(seconds: float) -> str:
-    """Seconds since 1970 as UTC, to the millisecond (RFC 3339)."""
+    """Format seconds since 1970 as UTC with milliseconds (RFC 3339)."""
     return f"{whole_second(int(seconds))}.{int(seconds % 1 * 1000):03d}Z"
 
 
 @functools.lru_cache(2)
 def whole_second(seconds: int) -> str:
-    """The same for a whole second, spelled out once for all requests in it."""
+    """Format a whole second, once for all requests in it."""
     return time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(seconds))
 
 
 def set_up_logging(log_format: str, level: str) -> None:
-    """Give every record of this process our form; see :func:`logging_settings`.
+    """Format all records of this process by :func:`logging_settings`.
 
-    What no line shows is not looked up: docs.python.org, "Logging HOWTO", Optimization.
+    What no line shows is not collected: docs.python.org, "Logging HOWTO", Optimization.
     """
     logging.config.dictConfig(logging_settings(log_format, level))
     logging.logThreads = logging.logProcesses = logging.logMultiprocessing = False
@@ -82,7 +79,7 @@ def set_up_logging(log_format: str, level: str) -> None:
 
 
 def logging_settings(log_format: str, level: str) -> dict[str, Any]:
-    """What ``logging.config.dictConfig``, and gunicorn's ``logconfig_dict``, take.
+    """Return the settings for ``logging.config.dictConfig`` and gunicorn's ``logconfig_dict``.
 
     Args:
         log_format: "json" or "text".

@@ -1,4 +1,4 @@
-"""What Prometheus may ask: the queue, the batches, the times, the refusals, of one app."""
+"""The Prometheus metrics of one app: requests, queue, batches and refusals."""
 
 from collections.abc import Callable
 from typing import Any
@@ -18,7 +18,7 @@ SIZES = (1, 2, 4, 8, 12, 16, 24, 32, 64, 128)
 
 
 class Metrics:
-    """The metrics of one app, in a registry of its own: several apps in a process do not mix.
+    """The metrics of one app, in a registry of its own, so that several apps do not mix.
 
     Args:
         is_ready: Whether the app would answer /ping with 200.
@@ -54,7 +54,7 @@ class Metrics:
         self.of_route: dict[tuple[str, int], Histogram] = {}
 
     def request(self, route: str, status: int, seconds: float) -> None:
-        """A request was answered."""
+        """Record an answered request."""
         key = route, status
         child = self.of_route.get(key)
         if child is None:  # labels() takes a lock and costs as much as the rest
@@ -62,5 +62,5 @@ class Metrics:
         child.observe(seconds)
 
     def render(self) -> bytes:
-        """All of them in Prometheus' text format."""
+        """Return all metrics in Prometheus' text format."""
         return generate_latest(self.registry)

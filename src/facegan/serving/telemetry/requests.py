@@ -1,7 +1,7 @@
-"""What is told of every request: one line in the log, and its share of the metrics.
+"""WSGI middleware that logs one line per request and updates the metrics.
 
-Nothing of what callers send or get is logged: sizes, types and times only. It wraps the app as WSGI
-middleware, which costs half of what Flask's hooks do.
+Contents are never logged, only sizes, types and times. Middleware costs half of what Flask's hooks
+would.
 """
 
 import logging
@@ -24,11 +24,11 @@ log = logging.getLogger(REQUESTS)
 
 Environ = dict[str, Any]
 CUSTOM_KEY = "HTTP_X_AMZN_SAGEMAKER_CUSTOM_ATTRIBUTES"
-# The facts of the request under way in this thread; also while its reply is streamed, when Flask
-# knows of no request any more.
+# The facts of the current request in this thread; also while its reply is streamed, when Flask has
+# no request any more.
 FACTS: ContextVar[dict[str, Any] | None] = ContextVar("facts", default=None)
-QUIET = {"/ping", "/metrics"}  # asked every few seconds: a line each would fill the log
-FACTS_OF_HEADERS = {  # what is logged of them; cut to 128 characters, as callers write them
+QUIET = {"/ping", "/metrics"}  # called every few seconds: a line each would fill the log
+LOGGED_HEADERS = {  # cut to 128 characters, as clients write them
     "content_type": "CONTENT_TYPE",
     "accept": "HTTP_ACCEPT",
     "inference_id": "HTTP_X_AMZN_SAGEMAKER_INFERENCE_ID",
@@ -37,21 +37,21 @@ FACTS_OF_HEADERS = {  # what is logged of them; cut to 128 characters, as caller
 
 
 class Telemetry(BatchObserver):
-    """Counts for one app; the observer of its batcher, and of the worker in front of it."""
+    """Counts for one app; observes its batcher and the worker in front of it."""
 
     def __init__(self, emf: EmbeddedMetrics | None = None) -> None:
-        self.is_ready: Callable[[], bool] = lambda: True  # what /ping would say
+        self.is_ready: Callable[[], bool] = lambda: True  # what /ping replies
         self.metrics = Metrics(lambda: self.is_ready())
         self.emf = emf
 
     def queued(self, images: int) -> None:
-        """So many images wait now."""
+        """Set how many images wait."""
         self.metrics.queue_images.set(images)
         if self.emf:
             self.emf.queued(images)
 
     def batch(self, images: int, seconds: float) -> None:
-        """So many images were drawn together, in so long."""
+        """Record a batch and its duration."""
         self.metrics.batch_images.observe(images)
         self.metrics.batch_seconds.observe(seconds)
         self.metrics.images.inc(images)
@@ -61,18 +61,18 @@ class Telemetry(BatchObserver):
             self.emf.sample("BatchTime", seconds * 1000)
 
     def drawn(self, waited_seconds: float, seconds: float) -> None:
-        """The wish of the request under way was drawn."""
+        """Record how long the current request waited, and how long it took."""
         self.metrics.queue_seconds.observe(waited_seconds)
         add(queue_ms=waited_seconds * 1000, model_ms=seconds * 1000)
 
     def rejected(self, reason: str) -> None:
-        """A wish was not taken, or was dropped."""
+        """Count a request that was refused or dropped."""
         self.metrics.rejections.labels(reason).inc()
         if self.emf:
             self.emf.count("Rejections")
 
     def turned_away(self, status: int, reason: str, own_id: str) -> None:
-        """A request was refused before it reached the app; its line names no route."""
+        """Log and count a request that was refused before it reached the app."""
         self.rejected(reason)
         self.metrics.request("none", status, 0.0)
         facts = {"route": "none", "status": status, "error": reason}
@@ -81,7 +81,7 @@ class Telemetry(BatchObserver):
         REQUEST_ID.reset(token)
 
     def answered(self, route: str, facts: dict[str, object], status: int, seconds: float) -> None:
-        """A request was answered, to its last byte."""
+        """Log and count a request whose reply was sent."""
         self.metrics.request(route, status, seconds)
         if self.emf and route not in QUIET:
             self.emf.count("Requests")
@@ -90,41 +90,40 @@ class Telemetry(BatchObserver):
                 self.emf.count("Faults" if status >= 500 else "Refusals")
         level = logging.DEBUG if route in QUIET and status == 200 else logging.INFO
         if log.isEnabledFor(level):
-            told = {"route": route, "status": status, "ms": round(seconds * 1000, 2), **facts}
-            log.log(level, "%s %s", status, route, extra={"facts": told})
+            line = {"route": route, "status": status, "ms": round(seconds * 1000, 2), **facts}
+            log.log(level, "%s %s", status, route, extra={"facts": line})
 
 
 def install_telemetry(app: flask.Flask, *, emf: bool = False) -> Telemetry:
-    """Watch an app.
+    """Add telemetry to an app; return the observer for its batcher.
 
     Adds ``GET /metrics``, X-Request-Id to every reply, and SageMaker's custom attributes to the
-    replies of those who sent some. The worker finds it in ``app.extensions``.
+    replies to requests with some. The worker finds the observer in ``app.extensions``; its
+    ``is_ready`` is to be set.
 
     Args:
         app: The app.
-        emf: Whether to write CloudWatch's embedded metrics, a line a minute.
-
-    Returns:
-        The observer to hand to the batcher. Set its ``is_ready`` once it can be told.
+        emf: Whether to write CloudWatch's embedded metrics, one line per minute.
     """
     telemetry = Telemetry(EmbeddedMetrics() if emf else None)
     if telemetry.emf:
         telemetry.emf.write_regularly()
     app.extensions["facegan.telemetry"] = telemetry
     app.before_request(check_attributes)
-    app.wsgi_app = Watched(app, telemetry)  # type: ignore[method-assign]  # as Flask advises
+    app.wsgi_app = Middleware(app, telemetry)  # type: ignore[method-assign]  # as Flask advises
 
     @app.get("/metrics")
-    def tell_metrics() -> flask.Response:
-        """Prometheus' own format, whatever Accept says."""
-        metrics = telemetry.metrics
-        return flask.Response(metrics.render(), content_type=metrics.content_type)
+    def metrics() -> flask.Response:
+        """Return Prometheus' own format, whatever Accept says."""
+        return flask.Response(
+            telemetry.metrics.render(), content_type=telemetry.metrics.content_type
+        )
 
     return telemetry
 
 
 def note(**facts: object) -> None:
-    """Add facts to the line of the request under way; nothing happens outside of one.
+    """Add facts to the current request's log line; do nothing outside of a request.
 
     Known names: ``images``, ``bytes_in``, ``queue_ms``, ``model_ms``, ``error``.
     """
@@ -133,23 +132,19 @@ def note(**facts: object) -> None:
 
 
 def add(**amounts: float) -> None:
-    """Add to facts of the request under way: what is drawn in slices takes several times."""
+    """Add up facts of the current request: one that is drawn in slices has several times."""
     if (known := FACTS.get()) is not None:
         for name, amount in amounts.items():
             known[name] = round(known.get(name, 0.0) + amount, 2)
 
 
 def request_id() -> str:
-    """The id of the request under way; empty outside of one."""
+    """Return the current request's id; empty outside of a request."""
     return REQUEST_ID.get()
 
 
 def check_attributes() -> None:
-    """Refuse custom attributes that SageMaker would not have passed on, instead of losing them.
-
-    Raises:
-        RequestError: they are too long, or not visible ASCII.
-    """
+    """Raise RequestError for custom attributes that SageMaker would not pass on."""
     attributes = flask.request.environ.get(CUSTOM_KEY)
     if attributes and not is_echoed(attributes):
         raise RequestError(
@@ -157,8 +152,8 @@ def check_attributes() -> None:
         )
 
 
-class Watched:
-    """A Flask app as WSGI, every request of which is named, timed and told of."""
+class Middleware:
+    """A Flask app as WSGI that names, times and logs every request."""
 
     def __init__(self, app: flask.Flask, telemetry: Telemetry) -> None:
         self.app, self.inner, self.telemetry = app, app.wsgi_app, telemetry
@@ -169,17 +164,17 @@ class Watched:
         """Answer a request."""
         own_id = name_request(environ.get("HTTP_X_REQUEST_ID"))
         REQUEST_ID.set(own_id)
-        answer = Answer(self, environ, own_id, start_response)
+        reply = Reply(self, environ, own_id, start_response)
         self.telemetry.metrics.in_flight.inc()
         try:
-            answer.parts = self.inner(environ, answer.start)
+            reply.parts = self.inner(environ, reply.start)
         except BaseException:
-            answer.close()
+            reply.close()
             raise
-        return answer
+        return reply
 
     def route_of(self, path: str) -> str:
-        """The route that a path belongs to: one of few, whatever callers ask for."""
+        """Return the route of a path, or "unknown": a small set, whatever clients request."""
         if not self.plain_routes:  # all are registered once requests come
             for rule in self.app.url_map.iter_rules():
                 if "<" in rule.rule:
@@ -191,23 +186,19 @@ class Watched:
         return next((rule for pattern, rule in self.patterns if pattern.fullmatch(path)), "unknown")
 
 
-class Answer:
-    """One reply on its way out: its headers completed, its bytes counted, told of at its end."""
+class Reply:
+    """One reply: completes its headers, counts its bytes, and logs it when it was sent."""
 
-    def __init__(self, watched: Watched, environ: Environ, own_id: str, start: Any) -> None:
-        self.watched, self.environ, self.own_id, self.start_response = (
-            watched,
-            environ,
-            own_id,
-            start,
-        )
+    def __init__(self, middleware: Middleware, environ: Environ, own_id: str, start: Any) -> None:
+        self.middleware, self.environ = middleware, environ
+        self.own_id, self.start_response = own_id, start
         self.facts: dict[str, object] = {}
         FACTS.set(self.facts)
         self.parts: Iterable[bytes] = ()
-        self.began, self.status, self.bytes_out, self.is_told = time.perf_counter(), 500, 0, False
+        self.began, self.status, self.bytes_out, self.is_closed = time.perf_counter(), 500, 0, False
 
     def start(self, status: str, headers: list[tuple[str, str]], exc_info: Any = None) -> Any:
-        """The app's ``start_response``."""
+        """Complete the headers; the app calls this as its ``start_response``."""
         self.status = int(status[:3])
         headers.append(("X-Request-Id", self.own_id))
         attributes = self.environ.get(CUSTOM_KEY)
@@ -221,15 +212,15 @@ class Answer:
             yield part
 
     def close(self) -> None:
-        """The reply was sent, or its caller is gone."""
-        if self.is_told:
+        """Log the reply, which was sent, or whose client is gone."""
+        if self.is_closed:
             return
-        self.is_told = True
+        self.is_closed = True
         if (close := getattr(self.parts, "close", None)) is not None:
             close()
-        telemetry = self.watched.telemetry
+        telemetry = self.middleware.telemetry
         telemetry.metrics.in_flight.dec()
-        route = self.watched.route_of(self.environ.get("PATH_INFO", ""))
+        route = self.middleware.route_of(self.environ.get("PATH_INFO", ""))
         if route not in QUIET:
             self.describe()
         REQUEST_ID.set(self.own_id)
@@ -239,10 +230,10 @@ class Answer:
         FACTS.set(None)
 
     def describe(self) -> None:
-        """What is known of the request from outside."""
+        """Add what the request's head says to the facts."""
         facts, environ = self.facts, self.environ
         facts["method"] = environ.get("REQUEST_METHOD", "")[:16]
-        for name, key in FACTS_OF_HEADERS.items():
+        for name, key in LOGGED_HEADERS.items():
             if value := environ.get(key):
                 facts[name] = value[:128]
         if "bytes_in" not in facts:
