@@ -9,7 +9,6 @@ import pytest
 from sagemaker_inference.transformer import Transformer
 
 from facegan.errors import ArtifactError
-from facegan.serving.batching.deadline import Deadline
 from facegan.serving.handler import FaceHandler
 from facegan.synthesis import LatentBatch
 from facegan.wire import JSON, PNG, read_provenance
@@ -43,27 +42,26 @@ def test_the_toolkits_transformer_runs_the_handler(model_dir: Path) -> None:
     assert read_provenance(reply[0])["facegan:seeds"] == "5"
 
 
-class SlowModel:
-    """Notices when it is asked to draw twice at once."""
+def test_the_toolkit_generates_one_batch_at_a_time(model_dir: Path) -> None:
+    """Two at once would run twice as many torch threads as there are cores."""
+    handler = FaceHandler()
+    model, generating, most = handler.default_model_fn(str(model_dir)), [0], [0]
+    assert model.batcher is not None
 
-    drawing = 0
-    most = 0
-
-    def generate_batch(self, _: object) -> np.ndarray:
-        self.drawing += 1
-        self.most = max(self.most, self.drawing)
+    def watched(batch: LatentBatch) -> np.ndarray:
+        generating[0] += 1
+        most[0] = max(most[0], generating[0])
         time.sleep(0.01)
-        self.drawing -= 1
-        return np.zeros((1, 32, 32, 3), np.uint8)
+        generating[0] -= 1
+        return np.zeros((len(batch), 32, 32, 3), np.uint8)
 
-
-def test_the_model_draws_for_one_caller_at_a_time() -> None:
-    """Two draws at once would run twice as many torch threads as there are cores."""
-    handler, model, batch = FaceHandler(), SlowModel(), LatentBatch(np.zeros((1, 16), np.float32))
+    model.batcher.draw_batch = watched
+    request = handler.default_input_fn(b'{"seeds": [1]}', JSON)
     with ThreadPoolExecutor(8) as callers:
         for _ in range(16):
-            callers.submit(handler.generate, model, batch, Deadline())  # type: ignore[arg-type]
-    assert model.most == 1
+            callers.submit(handler.default_predict_fn, request, model)
+    model.close(5)
+    assert most == [1]
 
 
 def test_model_fn_refuses_an_empty_folder(tmp_path: Path) -> None:

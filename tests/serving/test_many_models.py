@@ -23,6 +23,7 @@ from werkzeug.test import TestResponse
 from facegan.artifact import load_artifact, save_artifact
 from facegan.errors import ConfigError
 from facegan.gans import build_gan
+from facegan.serving.answer import answer
 from facegan.serving.http.model_routes import create_models_app
 from facegan.serving.limits import ServingLimits
 from facegan.serving.model.registry import ModelRegistry
@@ -537,7 +538,7 @@ def test_models_take_turns(models_dir: Path, monkeypatch: pytest.MonkeyPatch) ->
     order.clear()
     body = json.dumps({"seeds": [0] * 12}).encode()
     with ThreadPoolExecutor(2) as callers:
-        list(callers.map(lambda one: one.answer(body, JSON, NPY), served))
+        list(callers.map(lambda one: answer(body, JSON, NPY, one, ServingLimits()), served))
     for one in served:
         one.close(5)
     numbers = [order.index(model) for model in order]

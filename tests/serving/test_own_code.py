@@ -18,6 +18,7 @@ from werkzeug.test import TestResponse
 from facegan.artifact import load_artifact
 from facegan.errors import OwnCodeError
 from facegan.serving import create_app
+from facegan.serving.answer import answer
 from facegan.serving.limits import ServingLimits
 from facegan.serving.model.served_model import ServedModel, ServingSettings, open_model
 from facegan.synthesis import Synthesizer
@@ -74,6 +75,13 @@ def ask(
     return client.post(
         "/invocations", data=body, content_type=content_type, headers={"Accept": accept}
     )
+
+
+def call(served: ServedModel, body: bytes = ONE, accept: str = NPY) -> tuple[bytes, str]:
+    """A whole reply, without HTTP."""
+    reply, content_type = answer(body, JSON, accept, served, ServingLimits())
+    assert isinstance(reply, bytes)
+    return reply, content_type
 
 
 def refused(reply: TestResponse, status: int) -> dict[str, str]:
@@ -161,9 +169,9 @@ def test_callers_of_an_input_fn_share_batches(write: Write) -> None:
 
     served.batcher.draw_batch = watched  # type: ignore[assignment]
     with ThreadPoolExecutor(4) as callers:
-        replies = [callers.submit(served.answer, ONE, JSON, NPY)]
+        replies = [callers.submit(call, served)]
         assert first_runs.wait(30)
-        replies += [callers.submit(served.answer, ONE, JSON, NPY) for _ in range(3)]
+        replies += [callers.submit(call, served) for _ in range(3)]
         while served.batcher.waiting < 3:
             time.sleep(0.001)
         may_go_on.set()
@@ -203,7 +211,7 @@ def test_a_predict_fn_draws_through_the_batcher(write: Write, model_dir: Path) -
         return draw(batch)  # type: ignore[arg-type]
 
     served.batcher.draw_batch = watched  # type: ignore[assignment]
-    body, kind = served.answer(b'{"seeds": [4, 5]}', JSON, NPY)
+    body, kind = call(served, b'{"seeds": [4, 5]}')
     served.close(5)
     np.testing.assert_array_equal(decode_images(body, kind), faces(model_dir, 5, 6))
     assert threads == {"model-0"}
@@ -599,10 +607,10 @@ def test_two_models_helpers_of_one_name_do_not_mix(write: Write) -> None:
         (parcel / "inner.py").write_text("from helpers import NAME\n")
         (parcel / "other.py").write_text("from .inner import NAME\n")
         served.append(open_model(folder, ServingSettings(private_imports=True)))
-    answers = [one.answer(ONE, JSON, "text/plain")[0].decode() for one in served]
+    answers = [call(one, accept="text/plain")[0].decode() for one in served]
     assert answers == ["one one one one one one!", "two two two two two two!"]
     assert not {"helpers", "parcel", "later"} & set(sys.modules)
-    assert not any("/code" in entry for entry in sys.path if str(served[0].own) in entry)
+    assert not any("/code" in entry for entry in sys.path if str(served[0].script) in entry)
     for one in served:
         one.close(5)
     assert own_modules() == before
@@ -618,7 +626,9 @@ def test_installed_packages_come_after_a_models_own_files(write: Write) -> None:
     )
     (folder / "code" / "wave").mkdir()
     served = open_model(folder, ServingSettings(private_imports=True))
-    assert served.model[0] == "own" and str(folder) not in served.model[1]
+    assert served.functions is not None
+    own, wave = served.functions.model
+    assert own == "own" and str(folder) not in wave
     import colorsys
 
     assert hasattr(colorsys, "rgb_to_hsv"), "others still find the installed one"
@@ -633,7 +643,8 @@ def test_one_models_folder_is_on_the_path_as_in_sagemaker(write: Write) -> None:
         has_weights=False,
         helpers_on_path="X = 7",
     )
-    assert open_model(folder, ServingSettings()).model == 7
+    functions = open_model(folder, ServingSettings()).functions
+    assert functions is not None and functions.model == 7
     assert sys.path[0] == str((folder / "code").resolve())
     sys.modules.pop("helpers_on_path")
 

@@ -2,7 +2,8 @@
 
 import json
 import logging
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
+from dataclasses import replace
 from types import SimpleNamespace
 from typing import Any
 
@@ -18,16 +19,12 @@ from facegan.artifact import Artifact
 from facegan.errors import InvocationError, Overloaded, RequestError
 from facegan.serving import create_app
 from facegan.serving.http.event_stream import payload_parts
-from facegan.serving.http.negotiation import accepts_stream, with_stream
+from facegan.serving.http.negotiation import accepts_stream
 from facegan.serving.limits import ServingLimits
-from facegan.serving.streaming import (
-    answer_lines,
-    broken_off,
-    draw_together,
-    face_lines,
-    windows,
-    written,
-)
+from facegan.serving.many_requests import Line, answer_lines, generate_together, windows
+from facegan.serving.model.served_model import ServedModel
+from facegan.serving.plan import NEVER, Plan
+from facegan.serving.streaming import bounded, stream_lines
 from facegan.synthesis import LatentBatch, Synthesizer
 from facegan.wire import (
     JSON,
@@ -36,7 +33,6 @@ from facegan.wire import (
     GenerateRequest,
     Images,
     Provenance,
-    RequestLine,
     decode_images,
     encode_lines,
     iter_images,
@@ -48,15 +44,28 @@ Post = Callable[..., TestResponse]
 ORIGIN = Provenance("ab", "dcgan", "tiny", tuple(range(5)))
 
 
-def stream_faces(
-    batch: LatentBatch,
-    draw: Callable[[LatentBatch], Images],
-    origin: Provenance,
-    at_once: int,
-    own_id: str = "",
-) -> Iterator[bytes]:
-    """As a caller who reads a stream gets them."""
-    return broken_off(face_lines(batch, draw, origin, at_once), own_id)
+Draw = Callable[[LatentBatch], Images]
+
+
+def served_by(synthesizer: Any, draw: Draw) -> ServedModel:
+    """A model that generates with `draw` instead of a batcher."""
+    batcher: Any = SimpleNamespace(draw=lambda batch, deadline: draw(batch))
+    return ServedModel(synthesizer, batcher)
+
+
+def plan_five(model: Synthesizer, draw: Draw, **fields: Any) -> Plan:
+    """The plan of five images, generated two at once, for a client that reads a stream."""
+    two: Any = SimpleNamespace(batch_sizes=SimpleNamespace(largest=2))
+    batch, limits = model.prepare_batch(seeds=range(5)), ServingLimits()
+    plan = Plan(served_by(two, draw), limits, NEVER, JSON_LINES, None, 5, batch, ORIGIN, True)
+    return replace(plan, **fields)
+
+
+def stream(plan: Plan, own_id: str = "") -> Generator[bytes, None, None]:
+    """The lines that a client reads."""
+    lines = stream_lines(plan, own_id)
+    assert isinstance(lines, Generator)
+    return lines
 
 
 @pytest.fixture(scope="module")
@@ -75,7 +84,7 @@ def test_each_slice_is_sent_before_the_next_is_drawn(model: Synthesizer) -> None
         drawn.append(len(batch))
         return model.generate_batch(batch)
 
-    lines = stream_faces(model.prepare_batch(seeds=range(5)), draw, ORIGIN, at_once=2)
+    lines = stream(plan_five(model, draw))
     assert drawn == [2], "drawn before the reply begins, so that a failure has a status"
     faces = iter_images(lines)
     assert [next(faces).seed, next(faces).seed] == [0, 1] and drawn == [2]
@@ -84,9 +93,7 @@ def test_each_slice_is_sent_before_the_next_is_drawn(model: Synthesizer) -> None
 
 
 def test_a_stream_shows_the_same_faces(model: Synthesizer) -> None:
-    lines = stream_faces(
-        model.prepare_batch(seeds=range(5)), model.generate_batch, ORIGIN, at_once=2
-    )
+    lines = stream(plan_five(model, model.generate_batch))
     images = decode_images(b"".join(lines), JSON_LINES)
     assert np.array_equal(images, model.generate(range(5)))
 
@@ -109,13 +116,13 @@ def test_what_fails_before_the_stream_begins_is_raised(
 ) -> None:
     """It becomes the reply's status."""
     with pytest.raises(type(error)):
-        stream_faces(model.prepare_batch(seeds=range(5)), failing(model, 0, error), ORIGIN, 2)
+        stream(plan_five(model, failing(model, 0, error)))
 
 
 def test_what_fails_later_is_the_last_line(model: Synthesizer) -> None:
     """In the form of a refusal, after the faces that came."""
     draw = failing(model, 1, Overloaded("Busy.", "Later."))
-    *lines, last = stream_faces(model.prepare_batch(seeds=range(5)), draw, ORIGIN, 2)
+    *lines, last = stream(plan_five(model, draw))
     assert len(lines) == 2
     assert json.loads(last) == {"error": "Overloaded", "message": "Busy.", "hint": "Later."}
     with pytest.raises(InvocationError, match=r"Busy\."):
@@ -128,7 +135,7 @@ def test_a_fault_of_ours_in_mid_stream_is_told_without_its_trace(
     """The trace is in the log, at the request id."""
     draw = failing(model, 2, ZeroDivisionError("secret"))
     with caplog.at_level(logging.ERROR):
-        *_, last = stream_faces(model.prepare_batch(seeds=range(5)), draw, ORIGIN, 2, "id7")
+        *_, last = stream(plan_five(model, draw), "id7")
     told = json.loads(last)
     assert told["error"] == "InternalError" and "id7" in told["hint"]
     assert "secret" not in last.decode()
@@ -206,17 +213,18 @@ def test_lines_that_cannot_fit_are_413_before_anything_is_drawn(
 
 def test_what_fails_while_lines_are_made_whole_is_an_ordinary_refusal(model: Synthesizer) -> None:
     """No stream has begun: the reply can still have a status."""
-    batch = model.prepare_batch(seeds=range(5))
-    size = sum(map(len, face_lines(batch, model.generate_batch, ORIGIN, 2)))
-    lines = face_lines(batch, failing(model, 1, Overloaded("Busy.")), ORIGIN, 2)
+    size = sum(map(len, stream(plan_five(model, model.generate_batch))))
+    limits, draw = ServingLimits(max_body_bytes=size), failing(model, 1, Overloaded("Busy."))
     with pytest.raises(Overloaded):
-        written(lines, 5, ServingLimits(max_body_bytes=size))
+        stream(plan_five(model, draw, is_stream=False, limits=limits))
 
 
 def test_a_stream_that_outgrows_its_estimate_breaks_off_within_the_limit() -> None:
     """The first line is no promise; the last one tells why, and the reader does not take it."""
     lines = [b"x" * 10 + b"\n", *[b"y" * 5000 + b"\n"] * 9]
-    *sent, last = written(iter(lines), 10, ServingLimits(max_body_bytes=30_000))
+    reply = bounded(iter(lines), 10, ServingLimits(max_body_bytes=30_000))
+    assert isinstance(reply, Iterator)
+    *sent, last = reply
     assert sum(map(len, sent)) <= 30_000
     assert json.loads(last)["error"] == "RequestTooLarge"
 
@@ -227,10 +235,13 @@ def test_a_stream_that_outgrows_its_estimate_breaks_off_within_the_limit() -> No
 ])  # fmt: skip
 def test_a_caller_says_that_it_accepts_stream(accept: str | None, is_stream: bool) -> None:
     assert accepts_stream(accept) is is_stream
-    assert accepts_stream(with_stream(accept)) is (is_stream or accept == JSON_LINES)
 
 
 # --- many requests ------------------------------------------------------------------------------
+
+
+def answer_all(body: bytes, model: ServedModel, limits: ServingLimits) -> bytes:
+    return answer_lines(body, JSON_LINES, None, model, limits, NEVER)
 
 
 def test_every_line_has_its_answer_in_order(post: Post, model: Synthesizer) -> None:
@@ -259,7 +270,7 @@ def test_lines_of_any_kinds_get_each_their_own_faces(
         seeds = data.draw(st.lists(st.integers(0, 99), min_size=count, max_size=count))
         asked.append(seeds)
         body += json.dumps({"seeds": seeds}).encode() + b"\n"
-    whole = answer_lines(body, model, model.generate_batch, ServingLimits(max_images=6))
+    whole = answer_all(body, served_by(model, model.generate_batch), ServingLimits(max_images=6))
     for seeds, answer in zip(asked, iter_replies([whole]), strict=True):
         if seeds:
             assert isinstance(answer, list) and [face.seed for face in answer] == seeds
@@ -273,21 +284,24 @@ def test_wishes_of_one_kind_are_drawn_in_one_call() -> None:
 
     def draw(batch: Any) -> Images:
         calls.append(len(batch))
-        return batch.latents.astype(np.uint8)
+        images: Images = batch.latents.astype(np.uint8)
+        return images
 
     parts = [
         LatentBatch(np.full((count, 1), value, np.float32), truncation_psi=psi)
         for count, value, psi in ((2, 1.0, 1.0), (1, 2.0, 0.5), (3, 3.0, 1.0), (1, 4.0, 0.5))
     ]
-    images = list(draw_together(parts, draw))
+    served = served_by(None, draw)
+    plans = [Plan(served, ServingLimits(), NEVER, JSON, None, len(it), it) for it in parts]
+    images = generate_together(plans)
     assert calls == [5, 2]
-    assert [image.ravel().tolist() for image in images] == [[1, 1], [2], [3, 3, 3], [4]]
+    assert [images[id(plan)].ravel().tolist() for plan in plans] == [[1, 1], [2], [3, 3, 3], [4]]
 
 
 def test_a_window_holds_about_so_many_images_and_all_lines_come() -> None:
     """Memory is bounded by the window, not by the body."""
-    lines = [RequestLine(n, GenerateRequest(seeds=[1] * 3)) for n in range(1, 8)]
-    lines.insert(2, RequestLine(99, RequestError("no")))
+    lines = [Line(n, GenerateRequest(seeds=[1] * 3)) for n in range(1, 8)]
+    lines.insert(2, Line(99, RequestError("no")))
     found = list(windows(iter(lines), 6))
     assert [len(window) for window in found] == [2, 3, 2, 1]
     assert [line for window in found for line in window] == lines
@@ -337,7 +351,7 @@ def test_a_busy_model_refuses_all_lines_for_the_caller_to_send_again(model: Synt
     """A transform job would keep an error in a line for ever."""
     body = encode_lines([GenerateRequest(seeds=[1]), GenerateRequest(seeds=[2])])
     with pytest.raises(Overloaded):
-        answer_lines(body, model, failing(model, 0, Overloaded("Busy.")), ServingLimits())
+        answer_all(body, served_by(model, failing(model, 0, Overloaded("Busy."))), ServingLimits())
 
 
 @pytest.mark.parametrize(("accept", "status"), [
@@ -401,7 +415,7 @@ def test_a_caller_that_hangs_up_ends_the_drawing(model: Synthesizer) -> None:
         calls.count += 1
         return model.generate_batch(batch)
 
-    lines = stream_faces(model.prepare_batch(seeds=range(8)), draw, ORIGIN, 2)
+    lines = stream(plan_five(model, draw))
     next(lines)
-    lines.close()  # type: ignore[attr-defined]
+    lines.close()
     assert calls.count == 1 and list(lines) == []

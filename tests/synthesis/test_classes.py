@@ -61,7 +61,10 @@ def test_a_class_goes_by_number_or_name_and_one_may_stand_for_all(
 ) -> None:
     expected = synthesizer.generate(seeds=[1, 2, 3], classes=[1, 1, 1])
     assert np.array_equal(synthesizer.generate(seeds=[1, 2, 3], classes=classes), expected)
-    assert synthesizer.class_names(3, [1, 2, 3], classes) == ("striped",) * 3
+    assert (
+        synthesizer.class_names(synthesizer.prepare_batch([1, 2, 3], classes=classes))
+        == ("striped",) * 3
+    )
 
 
 def test_classes_make_faces_differ(synthesizer: Synthesizer) -> None:
@@ -77,9 +80,9 @@ def test_of_two_readings_of_a_text_the_name_goes_before_the_number(
 
     card = replace(conditional_artifact.card, classes=(("1", 1), ("2", 1), ("3", 1)))
     named = Synthesizer(replace(conditional_artifact, card=card))
-    assert named.class_names(1, [0], ["2"]) == ("2",)
-    assert named.class_names(1, [0], [2]) == ("3",)
-    assert named.class_names(1, [0], ["0"]) == ("1",)
+    assert named.class_names(named.prepare_batch([0], classes=["2"])) == ("2",)
+    assert named.class_names(named.prepare_batch([0], classes=[2])) == ("3",)
+    assert named.class_names(named.prepare_batch([0], classes=["0"])) == ("1",)
 
 
 @pytest.mark.parametrize(
@@ -108,4 +111,5 @@ def test_what_the_model_does_not_know_is_refused(
 def test_an_unconditional_model_refuses_classes(artifact: Artifact) -> None:
     with pytest.raises(RequestError, match=r"not conditional.*Leave classes out"):
         Synthesizer(artifact).generate(seeds=[1], classes=[0])
-    assert Synthesizer(artifact).class_names(2, [1, 2], None) is None
+    synthesizer = Synthesizer(artifact)
+    assert synthesizer.class_names(synthesizer.prepare_batch([1, 2])) is None

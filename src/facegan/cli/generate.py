@@ -78,7 +78,7 @@ class InProcessTransport:
         asked = decode_request(body, content_type)
         model = self.synthesizer
         batch = model.prepare_batch(**asked.generation_args)
-        classes = model.class_names(asked.label_count, asked.label_seeds, asked.classes)
+        classes = model.class_names(batch)
         origin = Provenance.of_request(asked, model.card, classes, batch.mixed_layers)
         answer = encode_reply(model.generate_batch(batch), asked, accept, origin)
         return Reply(200, accept, answer)

@@ -87,7 +87,9 @@ def metadata(table: StyleTable, synthesizer: "Synthesizer") -> dict[str, str]:
         preset=card.preset,
         seeds=tuple(table.rows),
         truncation_psi=request.truncation_psi,
-        classes=synthesizer.class_names(request.count, request.seeds, request.classes),
+        classes=synthesizer.class_names(
+            synthesizer.prepare_batch(request.seeds, classes=request.classes)
+        ),
     )
     mixing = {"mix_seeds": table.columns, "mix_layers": layers}
     return provenance.facts() | {

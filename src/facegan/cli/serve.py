@@ -119,11 +119,12 @@ class FaceServer(BaseApplication):  # type: ignore[misc]  # gunicorn has no type
     """
 
     def __init__(self, environment: "ServingEnvironment") -> None:
-        from facegan.serving.handler import writable_type
+        from facegan.serving.model.served_model import check_default_accept
 
         self.environment = environment
         self.what = check_model(environment.model_dir, environment.own_code)
-        writable_type(environment.default_accept)  # now, not in the worker, where it has a trace
+        # Now: the worker would report it with a trace.
+        check_default_accept(environment.default_accept)
         super().__init__(prog="facegan serve")
 
     def run(self) -> None:

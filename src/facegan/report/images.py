@@ -58,7 +58,9 @@ class GeneratedImages:
 
     def classes(self, seeds: Sequence[int]) -> tuple[str, ...] | None:
         """Return the class of each seed; None if the model is not conditional."""
-        return self.synthesizer.class_names(len(seeds), seeds, None)
+        if not seeds:
+            return None
+        return self.synthesizer.class_names(self.synthesizer.prepare_batch(seeds))
 
     def interpolate(self, first: int, last: int, steps: int) -> Pixels:
         """Draw images (steps, S, S, 3) from one seed to another, both included, in one class."""

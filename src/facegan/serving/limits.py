@@ -100,9 +100,7 @@ class ServingLimits:
         words = 0 if name in (CSV, NPY) else IMAGE_BYTES + NAME_BYTES * longest_name
         return PLAIN_BYTES + count * (NUMBER_BYTES[name] * latent_dim + words)
 
-    def check_before_drawing(
-        self, count: int, image_shape: tuple[int, ...], content_type: str
-    ) -> None:
+    def check_min_size(self, count: int, image_shape: tuple[int, ...], content_type: str) -> None:
         """Refuse a reply that cannot fit whatever it shows, before anything is drawn.
 
         Of raw pixels the size is known. Of all else the bound is far below what faces take, so

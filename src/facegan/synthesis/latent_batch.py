@@ -20,12 +20,15 @@ class LatentBatch:
         labels: (N,), or (N, 2) where styles are mixed; None for unconditional models.
         truncation_psi: 1 is no truncation.
         mixed_layers: Layers that take the second latent's styles; None without mixing.
+        input_labels: One label per seed or latent of the request, and then per seed to mix with;
+            None for unconditional models, and for a part of a batch.
     """
 
     latents: Latents
     labels: Labels | None = None
     truncation_psi: float = 1.0
     mixed_layers: tuple[int, ...] | None = None
+    input_labels: Labels | None = None
 
     @property
     def kind(self) -> tuple[object, ...]:

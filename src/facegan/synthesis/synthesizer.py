@@ -110,18 +110,16 @@ class Synthesizer:
             inputs = latents_of_seeds(self.card, seeds)
         else:
             inputs = self.check_latents(np.asarray(latents))
-        labels = choose_labels(self.card, len(inputs), seeds, classes)
+        labels = input_labels = choose_labels(self.card, len(inputs), seeds, classes)
         if interpolate is not None:
             inputs, labels = interpolated(inputs, labels, interpolate)
-        return LatentBatch(inputs, labels, truncation_psi)
+        return LatentBatch(inputs, labels, truncation_psi, input_labels=input_labels)
 
-    def class_names(
-        self, count: int, seeds: Sequence[int] | None, classes: Sequence[Class] | None
-    ) -> tuple[str, ...] | None:
-        """Return the class of each of `count` images of :meth:`generate`; None if unconditional."""
-        labels = choose_labels(self.card, count, seeds, classes)
-        known = [name for name, _ in self.card.classes]
-        return None if labels is None else tuple(known[label] for label in labels.tolist())
+    def class_names(self, batch: LatentBatch) -> tuple[str, ...] | None:
+        """Return the class name of each of a batch's inputs; None if unconditional."""
+        if batch.input_labels is None:
+            return None
+        return tuple(self.card.classes[label][0] for label in batch.input_labels.tolist())
 
     def mix(
         self,
@@ -171,9 +169,8 @@ class Synthesizer:
         latents = latents_of_seeds(self.card, all_seeds)
         labels = choose_labels(self.card, len(all_seeds), all_seeds, classes)
         pairs = np.array(list(product(range(len(seeds)), range(len(seeds), len(all_seeds)))))
-        return LatentBatch(
-            latents[pairs], None if labels is None else labels[pairs], truncation_psi, chosen
-        )
+        paired = None if labels is None else labels[pairs]
+        return LatentBatch(latents[pairs], paired, truncation_psi, chosen, labels)
 
     @property
     def style_layers(self) -> int:

@@ -100,11 +100,6 @@ class GenerateRequest(BaseModel):
         return 0 if inputs is None else len(inputs)
 
     @property
-    def label_seeds(self) -> list[int] | None:
-        """The seeds that classes are chosen for: `seeds`, then `mix`; None for latents."""
-        return None if self.seeds is None else [*self.seeds, *(self.mix or [])]
-
-    @property
     def label_count(self) -> int:
         """The number of classes if each has its own: one per seed or latent, and per `mix` seed."""
         return self.input_count + len(self.mix or [])

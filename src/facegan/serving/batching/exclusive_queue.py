@@ -76,10 +76,10 @@ LARGE_BODIES = ExclusiveQueue(MAX_PARSING)  # of all models of this process
 
 @contextlib.contextmanager
 def parsing(size: int, deadline: Deadline) -> Iterator[None]:
-    """Parse a body of so many bytes, when its turn has come where it is large.
+    """Parse a body: a large one alone, with a pause after it, so that other threads can run.
 
     Raises:
-        Overloaded, DeadlineMissed: as :meth:`ExclusiveQueue.turn`.
+        Overloaded, DeadlineMissed: As :meth:`ExclusiveQueue.turn`.
     """
     if size < LARGE_BYTES:
         yield
@@ -88,5 +88,5 @@ def parsing(size: int, deadline: Deadline) -> Iterator[None]:
         began = time.monotonic()
         try:
             yield
-        finally:  # whoever waited for the interpreter comes before the next large body
+        finally:
             time.sleep(min(MAX_PAUSE_SECONDS, time.monotonic() - began))

@@ -39,6 +39,8 @@ class InferenceScript:
         folder: The folder ``code``.
         predict_in_parallel: Whether predict_fn may run for several callers at once: the constant
             ``PREDICT_IN_PARALLEL`` of the file.
+        reads_json_lines: Whether input_fn takes a whole body of JSON Lines, instead of one line at
+            a time: the constant ``READS_JSON_LINES``.
         digest: Of the file's text.
     """
 
@@ -48,6 +50,7 @@ class InferenceScript:
     predict_fn: ScriptFunction | None = None
     output_fn: ScriptFunction | None = None
     predict_in_parallel: bool = False
+    reads_json_lines: bool = False
     digest: str = ""
     forget: Callable[[], None] = field(default=lambda: None)  # let go of its modules
 
@@ -154,6 +157,7 @@ def fill_functions(own: InferenceScript, module: ModuleType) -> None:
         if (function := getattr(module, name, None)) is not None:
             setattr(own, name, with_context(name, function, count))
     own.predict_in_parallel = bool(getattr(module, "PREDICT_IN_PARALLEL", False))
+    own.reads_json_lines = bool(getattr(module, "READS_JSON_LINES", False))
 
 
 def functions_of(own: InferenceScript) -> list[str]:

@@ -1,26 +1,32 @@
-"""What an owner's functions may return, and what becomes of it where ours come next."""
+"""Converts between what custom functions return and what this project's functions take."""
 
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
 from facegan.errors import OwnCodeError
-from facegan.serving.handler import Faces
-from facegan.synthesis import Synthesizer
-from facegan.wire import GenerateRequest, Provenance
+from facegan.wire import GenerateRequest, Images, Provenance
+
+
+class Prediction(NamedTuple):
+    """The images of a request, as a custom output_fn gets them."""
+
+    images: Images  # uint8 (N, H, W, 3)
+    request: GenerateRequest
+    provenance: Provenance
 
 
 def as_request(data: Any) -> GenerateRequest:
-    """What an owner's input_fn read, as a request that ours can draw.
+    """Convert what a custom input_fn returned to a request.
 
     Args:
         data: A request; a dict of its fields; seeds: a whole number, or a list or array of them;
             latents: a float array or tensor (N, width), or (width,) for one.
 
     Raises:
-        RequestError: its values are wrong, which came from the caller.
-        OwnCodeError: it is nothing of that kind.
+        RequestError: The values are wrong; they came from the client.
+        OwnCodeError: It is something else.
     """
     if isinstance(data, GenerateRequest):
         return data
@@ -29,62 +35,65 @@ def as_request(data: Any) -> GenerateRequest:
     if isinstance(data, list | tuple) and data and isinstance(data[0], int | list | tuple):
         field = "seeds" if isinstance(data[0], int) else "latents"
         return GenerateRequest.model_validate({field: [*data]})
-    array = array_of(data)
+    array = to_array(data)
     if array.dtype.kind in "iu" and array.ndim <= 1:
         return GenerateRequest(seeds=[int(seed) for seed in np.atleast_1d(array)])
     if array.dtype.kind == "f" and array.ndim in (1, 2):
         return GenerateRequest(latents=np.atleast_2d(array))
     raise OwnCodeError(
-        f"input_fn returned {type(data).__name__}, which cannot be drawn.",
+        f"input_fn returned {type(data).__name__}, which is not a request.",
         "Return a GenerateRequest, a dict of its fields, seeds or latents; or write predict_fn.",
     )
 
 
-def as_faces(prediction: Any, data: Any, model: Any) -> Faces:
-    """What an owner's predict_fn drew, as images that ours can write.
+def to_images(prediction: Any) -> Images:
+    """Convert what a custom predict_fn returned, or one item of it, to images (N, H, W, 3).
 
     Raises:
-        OwnCodeError: it is no Faces and no uint8 array (N, H, W, 3) of a model with a card.
+        OwnCodeError: It is neither a Prediction nor uint8 images.
     """
-    if isinstance(prediction, Faces):
-        return prediction
-    images = array_of(prediction)
-    is_pictures = images.dtype == np.uint8 and images.ndim == 4 and images.shape[-1] == 3
-    if not is_pictures or not len(images) or not isinstance(model, Synthesizer):
+    if isinstance(prediction, Prediction):
+        return prediction.images
+    images = to_array(prediction)
+    if images.ndim == 3:
+        images = images[np.newaxis]
+    if images.dtype != np.uint8 or images.ndim != 4 or images.shape[-1] != 3 or not len(images):
         raise OwnCodeError(
-            f"predict_fn returned {type(prediction).__name__}, which cannot be written.",
-            "Return uint8 images (N, H, W, 3) of a model of ours; or write output_fn.",
+            f"predict_fn returned {type(prediction).__name__}, which cannot be encoded.",
+            "Return uint8 images (N, H, W, 3); or write output_fn.",
         )
-    asked = data if isinstance(data, GenerateRequest) and data.count == len(images) else None
-    request = asked or anonymous(len(images), model)
-    return Faces(images, request, Provenance.of_request(request, model.card))
+    return images
 
 
-def array_of(value: Any) -> npt.NDArray[Any]:
-    """An array or a tensor as an array; an array of objects where it is neither."""
+def to_array(value: Any) -> npt.NDArray[Any]:
+    """Convert an array or a tensor to an array; anything else to an array of objects."""
     try:
         return np.asarray(value.detach().cpu() if hasattr(value, "detach") else value)
     except (ValueError, TypeError, RuntimeError):
         return np.empty((), object)
 
 
-def anonymous(count: int, model: Synthesizer) -> GenerateRequest:
-    """A request for images of which nobody knows from what they were drawn."""
-    return GenerateRequest(latents=np.zeros((count, model.card.latent_dim)))
-
-
-def reply_of(result: Any, accept: str) -> tuple[bytes, str]:
-    """What output_fn returned, as a body and its content type.
+def split_reply(result: Any, accept: str) -> tuple[Any, str]:
+    """Return the body and the content type that output_fn returned; `accept` if it has no type.
 
     Raises:
-        TypeError: the body is neither bytes nor text, or the type is no header.
+        TypeError: The content type cannot be sent in a header.
     """
     body, content_type = result if isinstance(result, tuple) and len(result) == 2 else (result, "")
     content_type = content_type or accept
-    if isinstance(body, str):
-        body = body.encode()
-    if not isinstance(body, bytes | bytearray | memoryview):
-        raise TypeError(f"output_fn returned {type(body).__name__}, not bytes or text")
     if not isinstance(content_type, str) or not content_type.isprintable():
         raise TypeError(f"output_fn returned the content type {content_type!r}")
-    return bytes(body), content_type
+    return body, content_type
+
+
+def to_bytes(body: Any) -> bytes:
+    """Convert a body, or a piece of one, to bytes.
+
+    Raises:
+        TypeError: It is neither bytes nor text.
+    """
+    if isinstance(body, str):
+        return body.encode()
+    if not isinstance(body, bytes | bytearray | memoryview):
+        raise TypeError(f"output_fn returned {type(body).__name__}, not bytes or text")
+    return bytes(body)

@@ -20,10 +20,10 @@ from facegan.errors import (
     UnknownModel,
     UnsupportedContentType,
 )
+from facegan.serving.answer import answer
 from facegan.serving.batching.batcher import Batcher
 from facegan.serving.batching.deadline import Deadline
-from facegan.serving.custom_code.handler import OwnRefusal
-from facegan.serving.handler import OFFERED
+from facegan.serving.custom_code.functions import CustomRefusal
 from facegan.serving.http.buffered_socket import BufferedSocket
 from facegan.serving.http.contract import (
     execution_parameters,
@@ -32,11 +32,16 @@ from facegan.serving.http.contract import (
     service_info,
 )
 from facegan.serving.http.event_stream import install_event_stream
-from facegan.serving.http.negotiation import with_stream
 from facegan.serving.http.openapi import openapi_document
 from facegan.serving.http.shutdown import EXTENSION, ShutdownHooks
 from facegan.serving.limits import ServingLimits
-from facegan.serving.model.served_model import ServedModel, ServingSettings, plain_batcher, serve
+from facegan.serving.model.served_model import (
+    REPLY_TYPES,
+    ServedModel,
+    ServingSettings,
+    plain_batcher,
+    serve,
+)
 from facegan.serving.telemetry import Telemetry, install_telemetry, note, request_id
 from facegan.synthesis import Synthesizer
 from facegan.wire import PNG, REQUEST_TYPES
@@ -98,7 +103,7 @@ def create_app(
     if served.batcher is not None:  # the worker asks before it spends a thread
         app.extensions["facegan.busy_seconds"] = served.batcher.busy_seconds
     info = service_info(served)
-    parameters = execution_parameters(limits, threads, info.reads_lines)
+    parameters = execution_parameters(limits, threads, info.is_ours)
     install_contract(app, parameters, openapi_document(info, limits, STATUS))
 
     @app.get("/")
@@ -112,7 +117,7 @@ def create_app(
         """Draw faces. A local server is every endpoint's name."""
         return respond(served, limits, flask.request.headers.get("Accept"))
 
-    install_event_stream(app, lambda accept: respond(served, limits, with_stream(accept)))
+    install_event_stream(app, lambda accept: respond(served, limits, accept, is_stream=True))
     return app
 
 
@@ -138,14 +143,19 @@ def watched_app(limits: ServingLimits, emf: bool) -> tuple[flask.Flask, Telemetr
     return app, telemetry, shutdown
 
 
-def respond(served: ServedModel, limits: ServingLimits, accept: str | None) -> flask.Response:
+def respond(
+    served: ServedModel, limits: ServingLimits, accept: str | None, is_stream: bool = False
+) -> flask.Response:
     """Answer the request under way with a model."""
-    body, content_type = served.answer(
+    body, content_type = answer(
         read_body(),
         flask.request.headers.get("Content-Type", ""),
         accept,
+        served,
+        limits,
         deadline_of(flask.request.environ, limits.deadline_seconds),
         request_id(),
+        is_stream,
     )
     return flask.Response(body, content_type=content_type)
 
@@ -199,7 +209,7 @@ def describe(served: ServedModel, limits: ServingLimits) -> dict[str, object]:
         "model": None if synthesizer is None else facts_of(synthesizer),
         "routes": routes_of(flask.current_app),
         "content_types": list(REQUEST_TYPES),
-        "accept": list(OFFERED),
+        "accept": list(REPLY_TYPES),
         "max_images": limits.max_images,
         "example": f"curl {url}/invocations -H 'Content-Type: application/json' "
         "-d '{\"seeds\": [1, 2, 3, 4]}' -o faces.png",
@@ -238,7 +248,7 @@ def refuse(error: FaceGANError) -> flask.Response:
 
 def status_of(error: FaceGANError) -> int:
     """The status of an error: its owner's choice, or that of the nearest class in the table."""
-    if isinstance(error, OwnRefusal):
+    if isinstance(error, CustomRefusal):
         return error.status
     return next(STATUS[cls] for cls in type(error).__mro__ if cls in STATUS)
 

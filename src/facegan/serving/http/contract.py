@@ -29,19 +29,19 @@ def install_contract(app: flask.Flask, parameters: Parameters, document: dict[st
         return flask.Response(told, content_type="application/json")
 
 
-def execution_parameters(limits: ServingLimits, threads: int, reads_lines: bool) -> Parameters:
+def execution_parameters(limits: ServingLimits, threads: int, is_ours: bool) -> Parameters:
     """What a transform job asks of its container (GET /execution-parameters).
 
     Args:
         limits: What one request may cost.
         threads: Requests under way at the same time.
-        reads_lines: Whether several records in one body are answered line by line. A model's own
-            code may not do so: a job then sends one record at a time.
+        is_ours: Whether no custom code takes part. It may not expect several records in one body:
+            a job then sends one at a time, unless it says otherwise.
     """
     payload = max(1, limits.max_body_bytes // MIB)
     return {
         "MaxConcurrentTransforms": max(1, min(threads, TRANSFORM_MIB // payload)),
-        "BatchStrategy": "MULTI_RECORD" if reads_lines else "SINGLE_RECORD",
+        "BatchStrategy": "MULTI_RECORD" if is_ours else "SINGLE_RECORD",
         "MaxPayloadInMB": payload,
     }
 
@@ -50,13 +50,13 @@ def service_info(served: ServedModel) -> ServiceInfo:
     """What is known of a model and its owner's code."""
     if served.card is not None:
         return info_of_card(served.card)
-    own, card = served.own, served.synthesizer and served.synthesizer.card
+    card = served.synthesizer and served.synthesizer.card
     return ServiceInfo(
         "A model with code of its own.",
         card.latent_dim if card else None,
-        reads_lines=False,
-        reads=own is None or own.input_fn is None,
-        writes=own is None or own.output_fn is None,
+        reads=served.input_fn is None,
+        predicts=served.predict_fn is None,
+        writes=served.output_fn is None,
     )
 
 

@@ -68,8 +68,8 @@ def create_models_app(
         return flask.jsonify(what=what, models=registry.usage(), routes=routes_of(app))
 
     install_models(app, registry, limits)
-    # Several records in one body are answered by models of this package, not by custom code.
-    parameters = execution_parameters(limits, threads, reads_lines=False)
+    # The custom code of a model may not expect several records in one body.
+    parameters = execution_parameters(limits, threads, is_ours=False)
     install_contract(app, parameters, openapi_of_models(limits, STATUS))
     return app
 

@@ -52,21 +52,14 @@ def preferred_type(accept: str | None, default: str) -> str:
 
 
 @lru_cache(maxsize=128)
-def accepts_stream(accept: str | None) -> bool:
-    """Tell whether a caller says that it reads lines as they come, however many bytes they are.
+def accepts_stream(accept: str | None, content_type: str = JSON_LINES) -> bool:
+    """Tell whether a caller says that it reads a type as a stream, however many bytes it is.
 
     SageMaker asks a container the same for InvokeEndpoint, which takes 6 MB, and for
     InvokeEndpointWithResponseStream, which takes more; only Accept is passed on as it was.
     """
     ranges = [media_range for media_range, _ in parse_accept_header(accept, MIMEAccept)]
     return any(
-        bare_type(it) == JSON_LINES and get_parameter(it, "stream").lower() == "true"
+        bare_type(it) == content_type and get_parameter(it, "stream").lower() == "true"
         for it in ranges
     )
-
-
-def with_stream(accept: str | None) -> str | None:
-    """Return an Accept header that wants its lines as a stream."""
-    ranges = accept.split(",") if accept else []
-    streamed = [f"{it};stream=true" if bare_type(it) == JSON_LINES else it for it in ranges]
-    return ",".join(streamed) or None

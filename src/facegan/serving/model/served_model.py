@@ -1,38 +1,40 @@
-"""A model and all that answers for it, from its folder to replies, its owner's code included."""
+"""A loaded model that is ready to answer: its batcher, and its custom code if it has some."""
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
+from facegan.errors import ConfigError
 from facegan.model_files import ModelCard
 from facegan.serving.batching.batcher import Batcher, BatchObserver
 from facegan.serving.batching.deadline import Deadline
 from facegan.serving.batching.serial_executor import SerialExecutor
-from facegan.serving.custom_code.handler import CustomCodeHandler
+from facegan.serving.custom_code.functions import BatchedSynthesizer, CustomFunctions
 from facegan.serving.custom_code.model import as_synthesizer, run_model_fn
 from facegan.serving.custom_code.script import InferenceScript, load_script
-from facegan.serving.handler import FaceHandler, Generate, writable_type
-from facegan.serving.limits import ServingLimits
-from facegan.serving.streaming import Draw, answer
-from facegan.synthesis import BackendConfig, Synthesizer, open_synthesizer
-from facegan.wire import PNG, GenerateRequest
+from facegan.serving.limits import MAX_LATENT_DIM, ServingLimits
+from facegan.synthesis import BackendConfig, LatentBatch, Synthesizer, open_synthesizer
+from facegan.wire import IMAGE_CODECS, PNG, Images, bare_type
+
+REPLY_TYPES = tuple(IMAGE_CODECS)
 
 MakeBatcher = Callable[[Synthesizer], Batcher]
+Generate = Callable[[LatentBatch], Images]
 
 
-class Handler(Protocol):
-    """What turns a request's bytes into a reply's."""
+def check_default_accept(content_type: str) -> str:
+    """Return a content type without parameters.
 
-    def answer(
-        self,
-        model: Any,
-        body: bytes,
-        content_type: str,
-        accept: str | None,
-        deadline: Deadline | None = None,
-    ) -> tuple[bytes, str]:
-        """See :meth:`FaceHandler.answer`."""
+    Raises:
+        ConfigError: Images cannot be encoded as this type.
+    """
+    name = bare_type(content_type)
+    if name not in REPLY_TYPES:
+        hint = "It must be one of " + ", ".join(REPLY_TYPES) + "."
+        raise ConfigError(f"The default type of replies is {content_type!r}.", hint)
+    return name
 
 
 @dataclass(frozen=True)
@@ -41,25 +43,25 @@ class ServingSettings:
 
     limits: ServingLimits = field(default_factory=ServingLimits)
     default_accept: str = PNG
-    make_batcher: MakeBatcher | None = None  # without one, one by the limits
+    make_batcher: MakeBatcher | None = None  # None is a batcher by the limits
     backend_config: BackendConfig = field(default_factory=BackendConfig)
     own_code: bool = True  # whether a model's own code may run
     private_imports: bool = False  # whether several models' code must be kept apart
 
     def batcher_of(self, synthesizer: Synthesizer) -> Batcher:
-        """A batcher for a model."""
+        """Build the batcher of a model."""
         if self.make_batcher is not None:
             return self.make_batcher(synthesizer)
         return plain_batcher(synthesizer, self.limits)
 
 
 def settings_of_many(settings: ServingSettings) -> ServingSettings:
-    """The same for a server of many models: their batches take turns, their code is kept apart.
+    """Return the settings for many models: their batches take turns, their code is kept apart.
 
     Raises:
-        ConfigError: the default type of replies cannot be written; else the first load would tell.
+        ConfigError: Images cannot be encoded as the default type; otherwise the first load fails.
     """
-    writable_type(settings.default_accept)
+    check_default_accept(settings.default_accept)
     executor = SerialExecutor()
 
     def make_batcher(synthesizer: Synthesizer) -> Batcher:
@@ -73,136 +75,152 @@ def settings_of_many(settings: ServingSettings) -> ServingSettings:
 
 @dataclass(frozen=True)
 class ServedModel:
-    """A model, ready to answer.
+    """A model that is ready to answer.
 
     Attributes:
-        model: What `answer` draws with; the owner's code may make it anything.
-        handler: Reads, draws and writes.
-        synthesizer: The model where it is one that draws from latents; else None.
-        batcher: Gathers its callers; None where the owner's code predicts without us.
-        own: The owner's code, where there is some.
+        synthesizer: The generator; None if custom code made a model of another kind.
+        batcher: Generates for all requests; None without a synthesizer.
+        default_accept: The content type of replies if Accept names none.
+        script: The model's own code, if it has some.
+        functions: Its functions for requests, if it has some.
     """
 
-    model: Any
-    handler: Handler
-    synthesizer: Synthesizer | None = None
-    batcher: Batcher | None = None
-    own: InferenceScript | None = None
+    synthesizer: Synthesizer | None
+    batcher: Batcher | None
+    default_accept: str = PNG
+    script: InferenceScript | None = None
+    functions: CustomFunctions | None = None
 
-    def answer(
-        self,
-        body: bytes,
-        content_type: str,
-        accept: str | None,
-        deadline: Deadline | None = None,
-        request_id: str = "",
-    ) -> tuple[bytes | Iterator[bytes], str]:
-        """A reply's body, whole or as a stream, and its content type; see :func:`answer`."""
-        deadline = deadline or Deadline()
-        if isinstance(self.handler, FaceHandler):
-            request = self.model, body, content_type, accept, deadline, request_id
-            return answer(self.handler, *request)
-        return self.handler.answer(self.model, body, content_type, accept, deadline)
+    @cached_property
+    def input_fn(self) -> Callable[[bytes, str], Any] | None:
+        """The custom input_fn, or None if this project's code reads requests."""
+        has_one = self.functions is not None and self.functions.script.input_fn is not None
+        return self.functions.read if self.functions is not None and has_one else None
+
+    @cached_property
+    def predict_fn(self) -> Callable[[Any, Deadline], Any] | None:
+        """The custom predict_fn, or None if the batcher generates."""
+        has_one = self.functions is not None and self.functions.script.predict_fn is not None
+        return self.functions.predict if self.functions is not None and has_one else None
+
+    @cached_property
+    def output_fn(self) -> Callable[[Any, str], tuple[bytes | Iterator[bytes], str]] | None:
+        """The custom output_fn, or None if this project's code encodes images."""
+        has_one = self.functions is not None and self.functions.script.output_fn is not None
+        return self.functions.write if self.functions is not None and has_one else None
+
+    @cached_property
+    def request_widths(self) -> tuple[int, int]:
+        """The width of the latents, and the length of the longest class name."""
+        if self.synthesizer is None:
+            return MAX_LATENT_DIM, 0
+        card = self.synthesizer.card
+        return card.latent_dim, max((len(name) for name, _ in card.classes), default=0)
+
+    @property
+    def reads_json_lines(self) -> bool:
+        """Whether a custom input_fn takes whole bodies of JSON Lines."""
+        return self.script is not None and self.script.reads_json_lines
 
     @property
     def card(self) -> ModelCard | None:
-        """The model's card, if all that callers meet is ours."""
-        is_ours = self.synthesizer is not None and isinstance(self.handler, FaceHandler)
-        return self.synthesizer.card if is_ours and self.synthesizer else None
+        """The model's card; None if custom code answers requests."""
+        is_custom = self.functions is not None or self.synthesizer is None
+        return None if is_custom or self.synthesizer is None else self.synthesizer.card
+
+    def generate_batch(self, batch: LatentBatch, deadline: Deadline) -> Images:
+        """Generate a batch together with other requests → uint8 images (N, H, W, 3)."""
+        assert self.batcher is not None
+        return self.batcher.draw(batch, deadline)
 
     def observe(self, observer: BatchObserver) -> None:
-        """Tell an observer of the batches from now on."""
+        """Report the batches to an observer from now on."""
         if self.batcher is not None:
             self.batcher.observer = observer
 
     @property
     def is_healthy(self) -> bool:
-        """Whether the model's thread lives, and nothing is stuck."""
-        is_stuck = isinstance(self.handler, CustomCodeHandler) and not self.handler.is_healthy
+        """Whether the workers are alive, and nothing is stuck."""
+        is_stuck = self.functions is not None and not self.functions.queue.is_healthy
         return not is_stuck and (self.batcher is None or self.batcher.is_healthy)
 
     @property
     def is_closing(self) -> bool:
-        """Whether it takes nothing new."""
+        """Whether new requests are refused."""
         return self.batcher is not None and self.batcher.is_closing
 
     def close(self, seconds: float = 20.0) -> bool:
-        """Draw what was accepted, then let go; whether that was done in time."""
+        """Answer what was accepted, then release the model; return whether that was in time."""
         is_done = self.batcher is None or self.batcher.close(seconds)
-        if self.own is not None:
-            self.own.forget()
+        if self.script is not None:
+            self.script.forget()
         return is_done
 
 
 def plain_batcher(
     synthesizer: Synthesizer,
     limits: ServingLimits,
-    draw: Draw | None = None,
+    generate: Generate | None = None,
     observer: BatchObserver | None = None,
 ) -> Batcher:
-    """A batcher by the limits; `draw` takes the place of the model's own, one call at a time."""
+    """Build a batcher by the limits; `generate` replaces the model's own, one call at a time."""
     return Batcher(
-        draw or synthesizer.generate_batch,
+        generate or synthesizer.generate_batch,
         observer=observer,
         max_batch_size=synthesizer.batch_sizes.largest,
-        workers=1 if draw else synthesizer.enable_concurrency(),
+        workers=1 if generate else synthesizer.enable_concurrency(),
         max_images=limits.max_waiting_images,
         max_requests=limits.max_waiting_requests,
     )
 
 
-def generate_with(batcher: Batcher) -> Generate:
-    """Draw through a batcher."""
-    return lambda _, batch, deadline: batcher.draw(batch, deadline)
-
-
 def serve(synthesizer: Synthesizer, settings: ServingSettings) -> ServedModel:
-    """Serve a model of ours; it has drawn when this returns.
-
-    What can fail or is slow the first time is then behind it.
+    """Serve a model, and generate once, so that what can fail or is slow the first time is over.
 
     Raises:
-        ConfigError: the default type of replies cannot be written.
+        ConfigError: Images cannot be encoded as the default type of replies.
     """
-    batcher = settings.batcher_of(synthesizer)
-    handler = FaceHandler(settings.limits, settings.default_accept, generate_with(batcher))
-    handler.default_predict_fn(GenerateRequest(seeds=[0]), synthesizer)
-    return ServedModel(synthesizer, handler, synthesizer, batcher)
+    default_accept = check_default_accept(settings.default_accept)
+    served = ServedModel(synthesizer, settings.batcher_of(synthesizer), default_accept)
+    served.generate_batch(synthesizer.prepare_batch(seeds=[0]), Deadline())
+    return served
 
 
 def open_model(model_dir: Path, settings: ServingSettings) -> ServedModel:
-    """Load the model in a folder, and its owner's ``code/inference.py`` where there is one.
+    """Load the model in a folder, and its ``code/inference.py`` if there is one.
 
     Raises:
-        ArtifactError: there is no model, or a damaged one.
-        OwnCodeError: the code is forbidden, does not load, or does not fit ours.
-        ConfigError: as :func:`serve`.
+        ArtifactError: There is no model, or it is damaged.
+        OwnCodeError: The code is forbidden, does not load, or does not fit this project's.
+        ConfigError: As :func:`serve`.
     """
-    own = load_script(model_dir, settings.own_code, settings.private_imports)
-    if own is None:
+    script = load_script(model_dir, settings.own_code, settings.private_imports)
+    if script is None:
         return serve(open_synthesizer(model_dir, settings.backend_config), settings)
     try:
-        return serve_own(model_dir, own, settings)
+        return serve_script(model_dir, script, settings)
     except BaseException:
-        own.forget()
+        script.forget()
         raise
 
 
-def serve_own(model_dir: Path, own: InferenceScript, settings: ServingSettings) -> ServedModel:
-    """Serve a model by its owner's functions, and ours where there are none of theirs."""
-    made = run_model_fn(own, model_dir)
-    if made is None:
-        made = open_synthesizer(model_dir, settings.backend_config)
-    if own.predict_fn is None or own.model_fn is None:
-        made = as_synthesizer(made, own, model_dir, settings.backend_config)
-    synthesizer = made if isinstance(made, Synthesizer) else None
-    if synthesizer is None:
-        ours = FaceHandler(settings.limits, settings.default_accept)
-        return ServedModel(made, CustomCodeHandler(own, ours, model_dir), own=own)
-    served = serve(synthesizer, settings)
-    assert isinstance(served.handler, FaceHandler) and served.batcher is not None
-    if not (own.input_fn or own.predict_fn or own.output_fn):
-        return replace(served, own=own)
-    handler = CustomCodeHandler(own, served.handler, model_dir)
-    model = handler.model_for_predict_fn(synthesizer, served.batcher)
-    return ServedModel(model, handler, synthesizer, served.batcher, own)
+def serve_script(
+    model_dir: Path, script: InferenceScript, settings: ServingSettings
+) -> ServedModel:
+    """Serve a model with its own functions, and this project's for those that are missing."""
+    model = run_model_fn(script, model_dir)
+    if model is None:
+        model = open_synthesizer(model_dir, settings.backend_config)
+    if script.predict_fn is None or script.model_fn is None:
+        model = as_synthesizer(model, script, model_dir, settings.backend_config)
+    max_waiting = settings.limits.max_waiting_requests
+    if not isinstance(model, Synthesizer):
+        default_accept = check_default_accept(settings.default_accept)
+        functions = CustomFunctions(script, model, model_dir, max_waiting)
+        return ServedModel(None, None, default_accept, script, functions)
+    served = replace(serve(model, settings), script=script)
+    if not (script.input_fn or script.predict_fn or script.output_fn):
+        return served
+    assert served.batcher is not None
+    batched = BatchedSynthesizer(model, served.batcher)
+    return replace(served, functions=CustomFunctions(script, batched, model_dir, max_waiting))

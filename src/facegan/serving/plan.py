@@ -1,0 +1,193 @@
+"""One plan per request: what to generate and how to reply, decided once, before anything runs."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from typing import Any
+
+from facegan.errors import OwnCodeError
+from facegan.serving.batching.deadline import Deadline
+from facegan.serving.batching.exclusive_queue import LARGE_BYTES, parsing
+from facegan.serving.custom_code.values import Prediction, to_images
+from facegan.serving.http.negotiation import accepts_stream, negotiate, preferred_type
+from facegan.serving.limits import ServingLimits
+from facegan.serving.model.served_model import REPLY_TYPES, ServedModel
+from facegan.serving.telemetry import note
+from facegan.synthesis import LatentBatch
+from facegan.wire import (
+    JSON_LINES,
+    GenerateRequest,
+    Images,
+    Provenance,
+    as_utf8,
+    bare_type,
+    check_reply_type,
+    encode_reply,
+)
+from facegan.wire.request_codecs import find_codec
+
+NEVER = Deadline()
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What one request asks of a model.
+
+    Attributes:
+        model: The model, with its custom functions if it has some.
+        limits: Of requests and replies.
+        deadline: Until when the client waits.
+        reply_type: The content type of the reply; empty if it is not known yet.
+        data: The request; or what a custom input_fn returned, for a custom predict_fn.
+        count: How many images are generated; 1 if only a custom predict_fn knows.
+        batch: Latents and labels; None if a custom predict_fn generates.
+        provenance: Written into the images; None if `data` is not a request.
+        is_stream: Whether the client reads a stream, to which the size limit does not apply.
+    """
+
+    model: ServedModel
+    limits: ServingLimits
+    deadline: Deadline
+    reply_type: str
+    data: Any
+    count: int = 1
+    batch: LatentBatch | None = None
+    provenance: Provenance | None = None
+    is_stream: bool = False
+
+    @classmethod
+    def of(
+        cls,
+        body: bytes,
+        content_type: str,
+        accept: str | None,
+        model: ServedModel,
+        limits: ServingLimits,
+        deadline: Deadline = NEVER,
+        is_stream: bool = False,
+    ) -> "Plan":
+        """Plan one request; everything that can be refused is refused here.
+
+        Args:
+            body: The body of the HTTP request.
+            content_type: Its Content-Type header.
+            accept: Its Accept header, or None.
+            model: The model that generates.
+            limits: Of requests and replies.
+            deadline: Until when the client waits.
+            is_stream: Whether the client reads a stream, whatever Accept says.
+
+        Raises:
+            RequestError: The request cannot be read, generated or encoded.
+            ServingUnavailable: Too many large bodies wait to be parsed.
+        """
+        if model.output_fn is None:
+            reply_type = negotiate(accept, REPLY_TYPES, model.default_accept)
+        else:
+            reply_type = preferred_type(accept, model.default_accept)
+        if model.input_fn is None:
+            data: Any = read_request(body, content_type, model, limits, deadline)
+        else:
+            data = model.input_fn(body, bare_type(content_type))
+        is_stream = is_stream or accepts_stream(accept, reply_type)
+        plan = cls(model, limits, deadline, reply_type, data, is_stream=is_stream)
+        if isinstance(data, GenerateRequest):
+            plan = plan.for_request(data)
+            note(images=plan.count, bytes_in=len(body))
+        return plan
+
+    def for_request(self, request: GenerateRequest) -> "Plan":
+        """Return the plan with the images of a request.
+
+        Raises:
+            RequestError: The request does not fit the model, the limits or the reply type.
+        """
+        count, model = request.count, self.model
+        self.limits.check_count(count)
+        if model.synthesizer is None:
+            return replace(self, count=count)
+        card = model.synthesizer.card
+        if self.reply_type and model.output_fn is None:
+            check_reply_type(request, self.reply_type, card.image_shape)
+            if not (self.is_stream and self.reply_type == JSON_LINES):
+                self.limits.check_min_size(count, card.image_shape, self.reply_type)
+        if model.predict_fn is not None:
+            return replace(self, count=count, provenance=Provenance.of_request(request, card))
+        batch = model.synthesizer.prepare_batch(**request.generation_args)
+        classes = model.synthesizer.class_names(batch)
+        provenance = Provenance.of_request(request, card, classes, batch.mixed_layers)
+        return replace(self, count=count, batch=batch, provenance=provenance)
+
+    def with_accept(self, accept: str) -> "Plan":
+        """Return the plan with the reply type that an Accept header prefers."""
+        reply_type = negotiate(accept, REPLY_TYPES, self.model.default_accept)
+        return replace(self, reply_type=reply_type).for_request(self.data)
+
+    def for_images(self, images: Images) -> "Plan":
+        """Return the plan with the request and provenance of a custom predict_fn's images."""
+        synthesizer = self.model.synthesizer
+        if synthesizer is None:
+            raise OwnCodeError(
+                "predict_fn returned images of a model without a card.", "Write output_fn, too."
+            )
+        request = self.data
+        if not isinstance(request, GenerateRequest) or self.count != len(images):
+            request = GenerateRequest(latents=[[0.0] * synthesizer.card.latent_dim] * len(images))
+        _, height, width, channels = images.shape
+        check_reply_type(request, self.reply_type, (channels, height, width))
+        provenance = Provenance.of_request(request, synthesizer.card)
+        return replace(self, data=request, count=len(images), provenance=provenance)
+
+
+def read_request(
+    body: bytes, content_type: str, model: ServedModel, limits: ServingLimits, deadline: Deadline
+) -> GenerateRequest:
+    """Decode a request; large bodies wait for their turn."""
+    media_type = bare_type(content_type)
+    body = as_utf8(body, content_type)
+    limits.check_body(body, media_type, *model.request_widths)
+    decode = find_codec(media_type).decode
+    if len(body) < LARGE_BYTES:  # as most are; a turn costs more than parsing them
+        return decode(body)
+    with parsing(len(body), deadline):
+        return decode(body)
+
+
+def generate(plan: Plan) -> Any:
+    """Generate the images of a plan; or return what the custom predict_fn returns.
+
+    Raises:
+        ServingUnavailable: The model is too busy to do it in time.
+        OwnCodeError: The custom predict_fn failed.
+    """
+    if plan.batch is not None and plan.model.batcher is not None:
+        return plan.model.batcher.draw(plan.batch, plan.deadline)
+    assert plan.model.predict_fn is not None
+    return plan.model.predict_fn(plan.data, plan.deadline)
+
+
+def encode(plan: Plan, prediction: Any) -> tuple[bytes | Iterator[bytes], str]:
+    """Return the body of the reply and its content type.
+
+    Args:
+        plan: The plan.
+        prediction: What :func:`generate` returned.
+
+    Raises:
+        RequestTooLarge: The reply is larger than the limit.
+        OwnCodeError: Custom code failed, or returned something that cannot be encoded.
+    """
+    if plan.model.output_fn is not None:
+        if plan.batch is not None:
+            assert plan.provenance is not None
+            prediction = Prediction(prediction, plan.data, plan.provenance)
+        body, content_type = plan.model.output_fn(prediction, plan.reply_type)
+    else:
+        if plan.batch is None:
+            prediction = to_images(prediction)
+            plan = plan.for_images(prediction)
+        assert plan.provenance is not None
+        content_type = plan.reply_type
+        body = encode_reply(prediction, plan.data, content_type, plan.provenance)
+    if isinstance(body, bytes):
+        plan.limits.check_reply(len(body), plan.count)
+    return body, content_type
