@@ -444,7 +444,7 @@ def test_a_load_that_takes_too_long_is_given_up(start: Start) -> None:
         served = open_model(folder, ServingSettings())
         if folder.parent.name == "b":
             may_end.wait(30)
-            object.__setattr__(served, "own", SimpleNamespace(forget=closed.set))
+            object.__setattr__(served, "script", SimpleNamespace(forget=closed.set))
         return served
 
     endpoint = start(
