@@ -26,14 +26,13 @@ import torch
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
-from facegan.cli.__main__ import leave
-from facegan.cli.launch import launch
 from facegan.data.toy_faces import draw_faces
 from facegan.environment import WorkerEnvironment
 from facegan.gans import build_gan
 from facegan.training import Trainer, TrainingConfig, trainer
+from facegan.training.distributed.launcher import launch
 from facegan.training.distributed.process_group import SINGLE_PROCESS, ProcessGroup
-from facegan.training.distributed.rendezvous import join_process_group
+from facegan.training.distributed.rendezvous import exit_process, join_process_group
 
 GAMES = {"dcgan": "toy32", "r3gan": "tiny", "stylegan2": "tiny"}
 BATCH, WARM_UP = 64, 5
@@ -44,7 +43,7 @@ def main() -> None:
     options = parse_options()
     if options.order:
         take_part(Order(**json.loads(options.order)))
-        leave(0)
+        exit_process(0)
     print(f"{os.cpu_count()} cores, torch {torch.__version__}, batch {BATCH}, float32 on the CPU")
     print(f"{'':17} {'ms a step':^17} {'':6}  weights after {options.steps} steps")
     print(f"{'game':17} {'one':>8} {'two':>8} {'ratio':>6} {'float32':>10} {'float64':>10} "

@@ -218,10 +218,14 @@ def mean_over_cycle(phases: Iterable[Any], seconds_at: Callable[[int], float]) -
 
 def keep_freed_memory() -> None:
     """Set the allocator as `facegan train` does, if it does in this source."""
-    with suppress(ImportError):
-        from facegan.cli import allocator
+    with suppress(ImportError):  # a source from before there was one
+        from facegan.training.allocator import keep_freed_memory as keep
 
-        allocator.keep_freed_memory()
+        keep(os.environ)
+    with suppress(ImportError):  # where it was until issue 17
+        from facegan.cli.allocator import keep_freed_memory as keep_before
+
+        keep_before()
 
 
 def build_trainer(case: Case) -> Any:

@@ -22,11 +22,11 @@ import torch
 from PIL import Image
 from reference_article import ReferenceLoop
 
-from facegan.cli.allocator import keep_freed_memory
 from facegan.data import ImageFolderDataset
 from facegan.data.toy_faces import draw_faces
 from facegan.gans import build_gan
 from facegan.training import Trainer, TrainingConfig
+from facegan.training.allocator import keep_freed_memory
 
 BATCH = 128
 WARM_UP_STEPS = 2
@@ -107,7 +107,7 @@ def prepare(name: str, photos: Path) -> None:
     if name == REFERENCE:
         _step, _reading = ReferenceLoop(photos, BATCH).step, 0.0
     else:
-        keep_freed_memory()
+        keep_freed_memory(os.environ)
         numbers, precision = next(row[1:] for row in OURS if row[0] == name)
         _step, _reading = ours(photos, numbers, precision)
 

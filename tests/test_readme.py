@@ -20,9 +20,10 @@ from documents.blocks import ROOT, SHELL, blocks_of, commands_of, documents, hel
 from facegan.cli.__main__ import COMMANDS as SUBCOMMANDS
 from facegan.cli.__main__ import facegan, run_safely
 from facegan.cli.train import command as train
-from facegan.cli.train import plan_run
 from facegan.gans import FAMILIES
+from facegan.hyperparameters.run_spec import RunSpec
 from facegan.training import TrainingConfig
+from facegan.training.run import complete_spec
 
 DOCUMENTS = documents()
 REPOSITORY_FOLDERS = ("src/", "tests/", "docs/", "docker/", "benchmarks/", "infra/", "notebooks/")
@@ -181,8 +182,8 @@ def test_the_training_job_in_the_documents_is_one_that_aws_accepts(
     shape = service.meta.service_model.operation_model("CreateTrainingJob").input_shape
     assert ParamValidator().validate(asked, shape).generate_report() == ""
     numbers = asked["HyperParameters"]
-    named = {name: numbers.pop(name) for name in ("family", "resolution")}
-    assert plan_run({"data": "faces", **named}, numbers)["preset"] == "paper64"
+    spec = complete_spec(RunSpec.from_mapping({"data": "faces", **numbers}))
+    assert spec.preset == "paper64"
 
 
 def test_python_in_the_documents_is_python() -> None:

@@ -18,17 +18,14 @@ from dataclasses import replace
 from pathlib import Path
 from typing import IO, Any
 
-from facegan.cli.cache import set_torch_cache
-from facegan.cli.inputs import refuse_data
-from facegan.cli.launch import Cluster
-from facegan.cli.processes import train_shared
-from facegan.cli.train import plan_run
-from facegan.cli.worker import Order
-from facegan.environment import TrainingEnvironment, failure_file
-from facegan.errors import DatasetError
+from facegan.cache_folder import default_cache, set_torch_cache
+from facegan.environment import TrainingEnvironment, failure_file, wants_graphs
+from facegan.errors import ConfigError, DatasetError
 from facegan.failure_reason import failure_reason
+from facegan.gans.resolve import OFFERED
 from facegan.gpu_check import require_visible_gpu
-from facegan.path_kinds import what_is
+from facegan.hyperparameters.run_spec import RunSpec
+from facegan.path_kinds import refuse_data, what_is
 
 try:  # the one exception that the toolkit reports by its text alone
     from sagemaker_training.errors import ClientError as JobFailed
@@ -39,7 +36,8 @@ except ImportError:
 
 
 PIPE_SECONDS = 300
-OF_THE_PLAN = ("evaluate_split", "family", "labels", "preset", "resolution", "split")
+FROM_CHANNELS = ("data", "evaluate_data")  # settings that a job's channels give
+OFFERED_TO_JOBS = tuple(name for name in OFFERED if name not in FROM_CHANNELS)
 
 
 def main() -> None:
@@ -52,7 +50,7 @@ def main() -> None:
     """
     logging.basicConfig(level=logging.INFO, format="%(message)s", force=True)  # not the toolkit's
     signal.signal(signal.SIGTERM, leave)
-    set_torch_cache()
+    set_torch_cache(os.environ)
     reason_file = failure_file(os.environ)
     try:
         reason_file.unlink(missing_ok=True)
@@ -67,25 +65,41 @@ def main() -> None:
 
 def run(environment: TrainingEnvironment) -> None:
     """Start the run, or go on with the one in the checkpoint folder."""
+    # torch takes seconds to import, in which SIGTERM is already heard
     from facegan.artifact import copy_artifact
-    from facegan.training import RunFolder  # torch: seconds, in which SIGTERM is already heard
+    from facegan.training import RunFolder
+    from facegan.training.allocator import keep_freed_memory
+    from facegan.training.distributed.launcher import Cluster
+    from facegan.training.run import Run, complete_spec
+    from facegan.training.start import start
 
-    plan = plan_of(environment)
-    if plan.get("device", "auto") == "auto":
+    keep_freed_memory(os.environ)
+    has_all_data = environment.host_rank == 0
+    spec = complete_spec(run_spec(environment), OFFERED_TO_JOBS, has_all_data)
+    if spec.hyperparameters.get("device", "auto") == "auto":
         require_visible_gpu(os.environ, environment.instance_type, "the hyperparameter device=cpu")
     folder = RunFolder(environment.checkpoint_dir, environment.tensorboard_dir)
     resume = folder.holds_run()
     if resume:
-        plan = folder.as_started(plan)
+        plan = folder.as_started(spec.as_mapping())
         folder.check_same(plan)
-    order = Order(str(folder.path), plan, resume, str(folder.tensorboard))
+        spec = RunSpec.from_mapping(plan)
+    cache = default_cache(os.environ)
+    job = Run(
+        spec=spec,
+        out=str(folder.path),
+        resume=resume,
+        tensorboard=str(folder.tensorboard),
+        cache=None if cache is None else str(cache),
+        exports_graphs=wants_graphs(os.environ),
+    )
     cluster = Cluster(
         environment.hosts,
         environment.host_rank,
         environment.network_interface,
         environment.meeting_port,
     )
-    is_finished = train_shared(order, environment.hyperparameters.get("processes"), cluster)
+    is_finished = start(job, environment.hyperparameters.get("processes"), cluster)
     if is_finished:  # what is left takes a moment; local mode stops all hosts when one has ended
         signal.signal(signal.SIGTERM, signal.SIG_IGN)
     if environment.host_rank:
@@ -129,19 +143,27 @@ def open_pipe(fifo: Path) -> IO[bytes]:
     return fifo.open("rb")
 
 
-def plan_of(environment: TrainingEnvironment) -> dict[str, Any]:
-    """What the job asks for: the channel's pictures and the hyperparameters, checked."""
-    given = dict(environment.hyperparameters)
-    given.pop("processes", None)  # how a run is shared is no part of what it is
-    asked = {name: given.pop(name) for name in OF_THE_PLAN if name in given}
-    asked |= {"data": str(environment.training_channel)}
-    if "evaluation" in environment.channels:  # held-out pictures, for evaluate_kimg
-        asked |= {"evaluate_data": str(environment.channel("evaluation"))}
-    is_first = environment.host_rank == 0
+def run_spec(environment: TrainingEnvironment) -> RunSpec:
+    """Return what the job asks for: the channels' images and the hyperparameters.
+
+    Raises:
+        ConfigError: a hyperparameter names what a channel gives.
+        DatasetError: a channel holds no images.
+    """
+    values: dict[str, Any] = dict(environment.hyperparameters)
+    values.pop("processes", None)  # how a run is shared is no part of what it is
+    for name in FROM_CHANNELS:
+        if name in values:
+            hint = "Give the job an input channel instead."
+            raise ConfigError(f"{name} is given as a hyperparameter.", hint)
+    values["data"] = str(environment.training_channel)
+    if "evaluation" in environment.channels:  # held-out images, for evaluate_kimg
+        values["evaluate_data"] = str(environment.channel("evaluation"))
     if len(environment.hosts) == 1:  # of several, one may have no share of the images
-        for name in asked.keys() & {"data", "evaluate_data"}:
-            refuse_data(what_is(asked[name]))
-    return plan_run(asked, given, also=(*OF_THE_PLAN, "processes"), is_first=is_first)
+        for name in FROM_CHANNELS:
+            if name in values:
+                refuse_data(what_is(values[name]))
+    return RunSpec.from_mapping(values)
 
 
 def draw_report(run_dir: Path, page: Path) -> None:

@@ -4,6 +4,7 @@
 
     FaceGANError
     ├─ ConfigError              a family, preset or hyperparameter is unknown or out of range
+    │  └─ RunFileError          the same in a run.toml (names the file and the key)
     ├─ DatasetError             an empty folder, an unreadable picture (names the file)
     ├─ RunError                 a run folder is taken, a checkpoint cannot be written or read
     │  └─ PeerLost              another process of the run failed or was lost (names it)
@@ -60,6 +61,10 @@ class FaceGANError(Exception):
 
 class ConfigError(FaceGANError):
     """A family, preset or hyperparameter is unknown or out of range."""
+
+
+class RunFileError(ConfigError):
+    """A run.toml cannot be read, or a key or value in it is wrong."""
 
 
 class DatasetError(FaceGANError):

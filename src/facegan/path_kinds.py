@@ -347,3 +347,13 @@ def similar_path(path: Path) -> str:
         return ""
     found = hint.removeprefix("Did you mean ").rstrip("?").split(" or ")[0]
     return f"Did you mean {path.with_name(found)}?"
+
+
+def refuse_data(found: Found, resolution: int = 64, wanted: str = "a folder of images") -> None:
+    """Refuse what is no folder of images and no data set.
+
+    Raises:
+        DatasetError: it says what was found there, and the next command.
+    """
+    if found.kind not in ("images", "data set"):
+        raise no_images(found, resolution, wanted)

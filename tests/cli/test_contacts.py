@@ -18,8 +18,8 @@ import pytest
 from free_ports import free_port
 from watching import ROOT, Watched
 
+from facegan.cache_folder import set_torch_cache
 from facegan.cli.__main__ import facegan, run_safely
-from facegan.cli.cache import set_torch_cache
 
 ARN = "arn:aws:sagemaker:eu-west-1:123456789012:model-package/faces/1"
 AWS_ERROR = b'{"__type": "AccessDenied", "message": "no"}'
@@ -254,11 +254,11 @@ def test_torchs_cache_is_in_ours_where_that_can_be_written(
         monkeypatch.setenv("XDG_CACHE_HOME", str(home))
         monkeypatch.setenv("TORCHINDUCTOR_CACHE_DIR", "")
         monkeypatch.delenv("TORCHINDUCTOR_CACHE_DIR")
-        set_torch_cache()
+        set_torch_cache(os.environ)
         own = str(home / "facegan/torchinductor") if expected else None
         assert os.environ.get("TORCHINDUCTOR_CACHE_DIR") == own
     monkeypatch.setenv("TORCHINDUCTOR_CACHE_DIR", "mine")
-    set_torch_cache()
+    set_torch_cache(os.environ)
     assert os.environ["TORCHINDUCTOR_CACHE_DIR"] == "mine"
 
 

@@ -192,7 +192,7 @@ def test_a_run_without_its_inception_weights_ends_before_it_reads_an_image(
 
     monkeypatch.setattr(torch.hub, "get_dir", lambda: str(tmp_path))
     monkeypatch.setattr(torch.hub, "download_url_to_file", unreachable)
-    monkeypatch.setattr("facegan.cli.train.open_dataset", unreachable)
+    monkeypatch.setattr("facegan.training.run.open_dataset", unreachable)
     words = ("--data", images_dir, "--out", tmp_path / "run", *EVALUATED)
     assert train(*words, "--evaluate-extractor", "inception") == 11
     told = capsys.readouterr().err

@@ -8,10 +8,10 @@ import pytest
 import torch
 
 from facegan.cli.__main__ import facegan, run_safely
-from facegan.cli.places import reached
 from facegan.cloud import s3_folder
 from facegan.data import ImageFolderDataset, open_dataset
 from facegan.data.packed_files import write_packed
+from facegan.training.data_source import open_source
 
 pytest.importorskip("webdataset", reason="the extra `streaming` is not installed")
 
@@ -59,7 +59,7 @@ def test_a_run_from_s3_stopped_within_an_epoch_ends_with_the_bits_of_one_from_a_
 
 def test_labels_and_pixels_are_those_of_the_folder(streamed: Path) -> None:
     here = open_dataset(streamed, 32)
-    with reached(THERE) as place:
+    with open_source(THERE) as place:
         there = open_dataset(place.folder, 32, open_file=place.open_file)
         assert there.labels is not None and here.labels is not None
         assert torch.equal(there.labels, here.labels)
@@ -107,7 +107,7 @@ def test_an_answer_that_breaks_off_is_asked_for_again(
     """boto3 repeats a request that fails, but not the reading of an answer."""
     from botocore.exceptions import ResponseStreamingError
 
-    with reached(THERE) as place:
+    with open_source(THERE) as place:
         assert place.open_file is not None
         objects = place.open_file.__self__.objects  # type: ignore[attr-defined]
         ask, broken = objects.aws.client("s3").get_object, []

@@ -6,10 +6,11 @@ from typing import Any
 import pytest
 from api_model import complaints
 
-from facegan.cli.train import plan_run
 from facegan.cloud.training_request import Channel, TrainingJob
 from facegan.errors import ConfigError
+from facegan.hyperparameters.run_spec import RunSpec
 from facegan.tick_line import METRIC_DEFINITIONS
+from facegan.training.run import complete_spec
 
 LEAST: dict[str, Any] = {
     "name": "faces-1",
@@ -158,7 +159,8 @@ def test_hyperparameters_arrive_as_they_were_meant() -> None:
     assert sent == {
         "total_kimg": "0.064", "share_fakes": "true", "beta1": "0.50", "tick_kimg": "1",
     }  # fmt: skip
-    plan_run({"data": "faces", "family": "dcgan", "preset": "tiny"}, sent)  # raises nothing
+    named = {"data": "faces", "family": "dcgan", "preset": "tiny"}
+    complete_spec(RunSpec.from_mapping({**named, **sent}))  # raises nothing
 
 
 @pytest.mark.parametrize(

@@ -9,12 +9,14 @@ from training_job import CONTAINER, Job
 
 from facegan.environment import TrainingEnvironment
 from facegan.errors import ConfigError, DatasetError
-from facegan.training.plan import resolve_plan
+from facegan.gans.resolve import resolve
+from facegan.hyperparameters.run_spec import RunSpec
+from facegan.training.run import complete_spec
 
 BASE = {"preset": '"tiny"', "family": '"dcgan"', "resolution": "32", "total_kimg": "0.016"}
 
 
-def plan_of(base: Path, hyperparameters: dict[str, Any], images: Path | None) -> dict[str, Any]:
+def spec_of(base: Path, hyperparameters: dict[str, Any], images: Path | None) -> RunSpec:
     """What the container's program makes of a job."""
     spec = importlib.util.spec_from_file_location("container_train", CONTAINER / "train.py")
     assert spec and spec.loader
@@ -28,8 +30,7 @@ def plan_of(base: Path, hyperparameters: dict[str, Any], images: Path | None) ->
     else:
         (base / "input/data/training").mkdir()
     environment = TrainingEnvironment.from_mapping({"SAGEMAKER_BASE_DIR": str(base)})
-    plan: dict[str, Any] = program.plan_of(environment)
-    return plan
+    return complete_spec(program.run_spec(environment), program.OFFERED_TO_JOBS)
 
 
 @pytest.mark.parametrize(
@@ -51,11 +52,11 @@ def plan_of(base: Path, hyperparameters: dict[str, Any], images: Path | None) ->
 def test_a_job_trains_as_it_was_meant(
     sent: dict[str, Any], meant: dict[str, Any], images_dir: Path, tmp_path: Path
 ) -> None:
-    plan = plan_of(tmp_path, {**BASE, **sent}, images_dir)
-    numbers, config = resolve_plan(plan)
-    assert {name: getattr(config, name) for name in meant} == meant
-    assert plan["preset"] == "tiny" and not any("sagemaker" in name for name in plan)
-    assert (numbers.get("share_fakes") == "True") is ("share_fakes" in sent)
+    spec = spec_of(tmp_path, {**BASE, **sent}, images_dir)
+    run = resolve(spec)
+    assert {name: getattr(run.config, name) for name in meant} == meant
+    assert spec.preset == "tiny" and not any("sagemaker" in name for name in spec.as_mapping())
+    assert (run.changes.get("share_fakes") == "True") is ("share_fakes" in sent)
 
 
 @pytest.mark.parametrize(
@@ -70,16 +71,17 @@ def test_a_job_trains_as_it_was_meant(
         ({"augment": {"blit": 1}}, "is an object"),
         ({"batch_size": "[8, 16]"}, "batch_size is '8,16'. It must be a whole number"),
         ({"seed": "1", " seed": "2"}, "given twice"),
+        ({"data": "faces"}, "data is given as a hyperparameter. Give the job an input channel"),
     ],
 )
 def test_a_refusal_holds_the_writing_that_works(
     sent: dict[str, Any], told: str, images_dir: Path, tmp_path: Path
 ) -> None:
     with pytest.raises(ConfigError) as refused:
-        plan_of(tmp_path, {**BASE, **sent}, images_dir)
+        spec_of(tmp_path, {**BASE, **sent}, images_dir)
     assert told in str(refused.value)
 
 
 def test_a_channel_without_images_says_what_it_holds(tmp_path: Path) -> None:
     with pytest.raises(DatasetError, match="training is an empty folder: it holds no images"):
-        plan_of(tmp_path, BASE, None)
+        spec_of(tmp_path, BASE, None)

@@ -4,7 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from facegan.serving.model.memory import memory_limit, model_memory
+from facegan.cgroups import memory_limit
+from facegan.serving.model.memory import model_memory
 
 GIB = 2**30
 

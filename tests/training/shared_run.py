@@ -15,12 +15,11 @@ import torch
 from safetensors.torch import save_file
 from torch import Tensor
 
-from facegan.cli.__main__ import leave
 from facegan.environment import WorkerEnvironment
 from facegan.gans import FAMILIES, build_gan
 from facegan.training import Trainer, TrainingConfig, trainer
 from facegan.training.distributed.process_group import SINGLE_PROCESS, ProcessGroup
-from facegan.training.distributed.rendezvous import join_process_group
+from facegan.training.distributed.rendezvous import exit_process, join_process_group
 
 CONFIG = TrainingConfig(total_kimg=0.04, batch_size=8, precision="fp32", device="cpu")
 AUGMENTED = CONFIG.model_copy(
@@ -92,7 +91,7 @@ def main() -> None:
         found = train_all(group)
         if group.is_main_process:
             save_file({k: v.contiguous() for k, v in found.items()}, Path(sys.argv[1]))
-    leave(0)
+    exit_process(0)
 
 
 if __name__ == "__main__":

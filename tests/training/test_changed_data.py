@@ -156,7 +156,9 @@ def test_a_run_on_data_of_any_name_comes_to_its_end(
 def test_another_resolution_than_the_packed_one_is_told_without_torch(
     data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("facegan.cli.train.plan_run", lambda *_: pytest.fail("it needs torch"))
+    monkeypatch.setattr(
+        "facegan.training.run.complete_spec", lambda *_: pytest.fail("it needs torch")
+    )
     words = ["--data", data, "--out", tmp_path / "run", "--resolution", 16]
     assert train(*words) == 3
     assert "is packed at 8 px, not at 16" in capsys.readouterr().err

@@ -315,7 +315,7 @@ def test_any_wrong_value_in_run_json_ends_in_a_sentence(
     run: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, wrong: Any
 ) -> None:
     """Of resuming, of reporting: refused, or taken where it means something; never a trace."""
-    monkeypatch.setattr("facegan.cli.train.train_on", lambda *_: True)
+    monkeypatch.setattr("facegan.training.run.train_on", lambda *_: True)
     facts = json.loads((run / "run.json").read_text())
     for path in places(facts):
         changed = json.loads(json.dumps(facts))

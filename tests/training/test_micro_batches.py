@@ -19,11 +19,11 @@ from facegan.cli.__main__ import facegan, run_safely
 from facegan.data import ImageFolderDataset
 from facegan.errors import ConfigError, RunError
 from facegan.gans import FAMILIES, Adam, Batch, Family, Gan, Phase, Preset, Terms, build_gan
+from facegan.gans.batch_split import check_batch, check_micro_batch, micro_batch_sizes
 from facegan.training import Trainer, TrainingConfig, micro_batch_search
 from facegan.training.distributed.process_group import ProcessGroup
 from facegan.training.micro_batch_search import fits, largest_that_fits
 from facegan.training.micro_batches import check_no_batch_norm
-from facegan.training.plan import check_batch, check_micro_batch, micro_batch_sizes
 
 CONFIG = TrainingConfig(total_kimg=0.04, batch_size=8, precision="fp32", device="cpu")
 AUGMENT = {

@@ -21,20 +21,23 @@ from torch import Tensor
 
 from facegan.artifact import load_artifact
 from facegan.cli.__main__ import facegan, run_safely
-from facegan.cli.places import Place
-from facegan.cli.train import open_dataset as open_dataset_at
-from facegan.cli.train import open_evaluation
 from facegan.data import ImageFolderDataset, PackedDataset, open_dataset, reading_order
 from facegan.data.opening import single_pictures
 from facegan.data.packed_files import PackedManifest, write_packed
 from facegan.errors import ConfigError, DatasetError
 from facegan.gans import Gan
-from facegan.training import Trainer, TrainingConfig, evaluation, streamed_shards
+from facegan.hyperparameters.run_spec import RunSpec
+from facegan.training import Trainer, TrainingConfig, streamed_shards
+from facegan.training import run as run_module
+from facegan.training.data_source import DataSource
 from facegan.training.distributed.process_group import ProcessGroup
 from facegan.training.gpu_cache import GpuCache
+from facegan.training.open_data import open_dataset as open_dataset_at
 from facegan.training.packed_shards import find_owners, packed_part, the_manifest
+from facegan.training.run import Run, open_evaluation
 from facegan.training.shards import open_together
 from facegan.training.streamed_shards import ShardServer, SpreadFiles
+from facegan.training.verified import VerifiedData
 
 Build = Callable[..., Gan]
 CONFIG = TrainingConfig(total_kimg=0.08, batch_size=8, precision="fp32", tick_kimg=0.04)
@@ -321,16 +324,16 @@ def test_a_run_is_evaluated_against_another_split_of_its_data(
     images = packed.read(torch.arange(64)).permute(0, 2, 3, 1).numpy()
     write_packed(tmp_path / "data", images, splits={"train": [0, 48], "test": [48, 64]})
     seen: dict[str, Any] = {}
-    monkeypatch.setattr(evaluation, "Evaluation", lambda pictures, config, **more: (
+    monkeypatch.setattr(run_module, "Evaluation", lambda pictures, config, **more: (
         seen.update(more, pictures=pictures)))  # fmt: skip
-    place = Place(tmp_path / "data")
+    place = DataSource(tmp_path / "data")
     dataset, config = open_dataset_at(place, 32), TrainingConfig(evaluate_kimg=1)
-    for plan, images_seen in (({"evaluate_split": "test"}, 16), ({}, 48),
-                              ({"evaluate_split": "all"}, 64)):  # fmt: skip
-        open_evaluation(plan, config, dataset, place, Place(Path()))
+    for split, images_seen in (("test", 16), (None, 48), ("all", 64)):
+        run = Run(spec=RunSpec(evaluate_split=split), out="")
+        open_evaluation(run, config, dataset, DataSource(Path()), VerifiedData())
         assert len(seen["pictures"]) == seen["about"]["images"] == images_seen
-    plan = {"evaluate_data": str(tmp_path / "data"), "evaluate_split": "test"}
-    open_evaluation(plan, config, packed, Place(packed.folder), place)
+    spec = RunSpec(evaluate_data=str(tmp_path / "data"), evaluate_split="test")
+    open_evaluation(Run(spec=spec, out=""), config, packed, place, VerifiedData())
     assert seen["about"]["split"] == "test"
 
 

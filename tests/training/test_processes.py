@@ -22,12 +22,12 @@ from shared_run import RUNS, train_all
 
 from facegan.artifact import load_artifact
 from facegan.cli.__main__ import facegan, run_safely
-from facegan.cli.launch import Cluster, launch, prepare_environment
 from facegan.errors import ConfigError, DatasetError, RunError
 from facegan.gans import FAMILIES
+from facegan.gans.batch_split import check_batch
 from facegan.training.checkpoint import TENSORS_NAME, list_checkpoints
+from facegan.training.distributed.launcher import Cluster, launch, prepare_environment
 from facegan.training.distributed.process_group import ProcessGroup
-from facegan.training.plan import check_batch
 from facegan.training.shards import check_shards
 
 TINY = ["--preset", "tiny", "--tick-kimg", "0.08", "--precision", "fp32"]
@@ -217,7 +217,7 @@ def test_a_rank_that_dies_at_start_ends_the_other_and_is_named() -> None:
 def test_the_cause_is_told_as_it_was_said_and_not_its_consequences() -> None:
     """Rank 1 fails by itself but ends last; rank 0 has lost it and ends first."""
     say = ("import signal; from pathlib import Path; from facegan.errors import *; "
-           "from facegan.cli.launch import write_account as tell; "
+           "from facegan.training.distributed.error_file import write_error as tell; "
            "signal.signal(signal.SIGTERM, signal.SIG_IGN); "
            "file = Path(os.environ['TORCHELASTIC_ERROR_FILE']); time.sleep(0.5 * (1 - r)); "
            "tell(file, DatasetError('No pictures.', 'Draw some.') if r else PeerLost('Gone.')); "
@@ -246,7 +246,7 @@ def test_dns_is_off_where_no_name_needs_it(
     """torch asks for the name of every address that it connects to, 127.0.0.1 too."""
     monkeypatch.setattr(os, "environ", {})
     cluster = Cluster(tuple(f"algo-{number}" for number in range(hosts)))
-    prepare_environment(2, cluster, ["facegan.cli.worker", json.dumps({"data": data})])
+    prepare_environment(2, cluster, ["worker", json.dumps({"data": data})])
     assert os.environ.get("RES_OPTIONS") == expected
 
 

@@ -184,7 +184,7 @@ def test_a_folder_that_cannot_be_written_is_said_before_a_picture_is_read(
     images_dir: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:  # fmt: skip
-    monkeypatch.setattr("facegan.cli.train.open_dataset", lambda *_: pytest.fail("read"))
+    monkeypatch.setattr("facegan.training.run.open_dataset", lambda *_: pytest.fail("read"))
     (tmp_path / "file").write_text("")
     out = tmp_path / "file" / "run"
     assert train("--data", images_dir, "--out", out, *WORDS) == 4

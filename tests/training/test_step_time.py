@@ -6,8 +6,8 @@ from typing import Any
 import pytest
 import torch
 
-from facegan.cli.train import warn_of_slow_steps
 from facegan.gans import build_gan
+from facegan.training.messages import warn_of_slow_steps
 from facegan.training.step_time import flops_per_image, step_seconds
 
 

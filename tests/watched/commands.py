@@ -4,11 +4,11 @@ import json
 import os
 import sys
 
+from facegan.cache_folder import set_torch_cache
 from facegan.cli.__main__ import facegan, run_safely
-from facegan.cli.cache import set_torch_cache
 
 if __name__ == "__main__":  # not in the processes that commands start
-    set_torch_cache()
+    set_torch_cache(os.environ)
     for name, words in json.load(sys.stdin):
         os.environ["WATCHED_COMMAND"] = name
         code = run_safely(facegan, words)

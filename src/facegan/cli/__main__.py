@@ -9,7 +9,7 @@ from typing import Any, NoReturn
 import click
 
 from facegan import __version__, errors
-from facegan.cli.cache import set_torch_cache
+from facegan.cache_folder import set_torch_cache
 from facegan.cli.error_printer import (
     find_command,
     flags_by_name,
@@ -17,12 +17,14 @@ from facegan.cli.error_printer import (
     with_flags,
     without_json,
 )
+from facegan.cli.exit_codes import EXIT_CODES, exit_code
 from facegan.cli.lazy import LazyCommand, LazyGroup
 from facegan.cli.missing_packages import describe_missing
 
 COMMANDS = {  # in the order in which they are used
     "data": LazyCommand("facegan.cli.data", "Make or prepare a data set."),
     "train": LazyCommand("facegan.cli.train", "Train a GAN on a folder of images."),
+    "init": LazyCommand("facegan.cli.init", "Write a run.toml: the settings of a run, explained."),
     "evaluate": LazyCommand(
         "facegan.cli.evaluate", "Measure a model: FID, KID, precision and recall."
     ),
@@ -37,23 +39,6 @@ COMMANDS = {  # in the order in which they are used
     "cloud": LazyCommand("facegan.cli.cloud", "Train, deploy and delete on AWS."),
 }
 
-# Exit code 2 is also click's for a wrong command line. docs/exit-codes.md explains the codes; a
-# test compares the two.
-EXIT_CODES: dict[type[errors.FaceGANError], int] = {
-    errors.ConfigError: 2,
-    errors.DatasetError: 3,
-    errors.RunError: 4,
-    errors.OutputError: 4,
-    errors.TrainingDiverged: 5,
-    errors.ArtifactError: 6,
-    errors.ServeError: 7,
-    errors.InvocationError: 8,
-    errors.CloudError: 9,
-    errors.RequestError: 10,
-    errors.MetricError: 11,
-    errors.ExportError: 12,
-    errors.DockerError: 13,
-}
 NOT_INSTALLED = 14  # a package of an extra
 NO_TEMPORARY = "No usable temporary directory"  # Python's tempfile says so
 
@@ -83,11 +68,6 @@ def facegan() -> None:
     folder or an output; 5 diverged; 6 a model; 7 the server; 8 an endpoint; 9 AWS; 10 a request;
     11 a metric; 12 the export; 13 Docker; 14 a missing package; 130 Ctrl-C.
     """
-
-
-def exit_code(error: errors.FaceGANError) -> int:
-    """Return the exit code of an error: that of the nearest class in the table, else 1."""
-    return next((EXIT_CODES[cls] for cls in type(error).__mro__ if cls in EXIT_CODES), 1)
 
 
 def run_safely(command: Callable[..., Any], arguments: list[str] | None = None) -> int:
@@ -131,7 +111,7 @@ def in_flags(
     error: errors.FaceGANError, command: Callable[..., Any], arguments: Sequence[str]
 ) -> tuple[str, str]:
     """Return an error's message and hint, with options and hyperparameters written as flags."""
-    if not isinstance(command, click.Command):
+    if not isinstance(command, click.Command) or isinstance(error, errors.RunFileError):
         return error.message, error.hint
     flags = flags_by_name(find_command(command, arguments), arguments)
     offers_flags = "hyperparameter" in error.message
@@ -143,21 +123,16 @@ def in_flags(
 
 def main() -> None:
     """Run the console script."""
-    set_torch_cache()
+    set_torch_cache(os.environ)
     leave(run_safely(facegan))
 
 
 def leave(code: int) -> NoReturn:
-    """End the process; after distributed training, without Python's finalization.
+    """End the process; one that torch's launcher started, without Python's finalization."""
+    if "RANK" in os.environ:  # such a process has imported torch
+        from facegan.training.distributed.rendezvous import exit_process
 
-    In it, one of fourteen processes that used gloo was aborted by C++ ("terminate called without
-    an active exception", torch 2.13.0): a finished run would count as failed.
-    """
-    if "facegan.training.distributed.rendezvous" in sys.modules:
-        logging.shutdown()
-        sys.stdout.flush()
-        sys.stderr.flush()
-        os._exit(code)
+        exit_process(code)
     sys.exit(code)
 
 

@@ -1,6 +1,7 @@
 """`facegan evaluate`: FID, KID, precision and recall of a model, with the protocol beside them."""
 
 import json
+import os
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -8,9 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from facegan.cli.cache import default_cache
+from facegan.cache_folder import default_cache
 from facegan.cli.inputs import DATA, MODEL
-from facegan.cli.places import absolute, reached
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -101,10 +101,11 @@ def command(
 
     # torch takes seconds to import: after the mistakes, not before
     from facegan.artifact import load_artifact
-    from facegan.cli.train import open_dataset
     from facegan.errors import MetricError
     from facegan.metrics import Comparison, FeatureCache, open_extractor
     from facegan.synthesis import Synthesizer
+    from facegan.training.data_source import absolute_source, open_source
+    from facegan.training.open_data import open_dataset
     from facegan.training.precision import choose_device
 
     synthesizer = Synthesizer(load_artifact(model))
@@ -113,12 +114,12 @@ def command(
         inception_weights,
         str(choose_device("auto")),
     )
-    with reached(absolute(data)) as place:
-        dataset = open_dataset(place, synthesizer.card.resolution, split=split)
+    with open_source(absolute_source(data)) as source:
+        dataset = open_dataset(source, synthesizer.card.resolution, split=split)
         shape = synthesizer.card.image_shape
         if dataset.image_shape != shape:
             raise MetricError(f"The model draws {shape}, which is not square.")
-        kept = FeatureCache(cache or default_cache())
+        kept = FeatureCache(cache or default_cache(os.environ))
         about = dataset.describe()
         comparison = Comparison(dataset, sees, samples, pictures, about=about, cache=kept)
         found = measure(comparison, synthesizer)

@@ -17,23 +17,13 @@ from facegan.files import check_writable
 from facegan.path_kinds import (
     Found,
     next_command,
-    no_images,
     not_prepared,
+    refuse_data,
     similar_path,
     what_is,
 )
 
 S3 = "s3://"
-
-
-def refuse_data(found: Found, resolution: int = 64, wanted: str = "a folder of images") -> None:
-    """Refuse what is no folder of images and no data set.
-
-    Raises:
-        DatasetError: it says what was found there, and the next command.
-    """
-    if found.kind not in ("images", "data set"):
-        raise no_images(found, resolution, wanted)
 
 
 def refuse_source(found: Found) -> None:

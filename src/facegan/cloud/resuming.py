@@ -4,11 +4,12 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-from facegan.cloud.hyperparameters import check_names_and_kinds
 from facegan.cloud.job_status import Description, is_running
 from facegan.cloud.limits import check_instances, check_name, check_number, hyperparameter_strings
 from facegan.cloud.training_request import MAX_SECONDS, given
 from facegan.errors import CloudError, ConfigError
+from facegan.gans.resolve import resolve
+from facegan.hyperparameters.run_spec import RunSpec
 
 # Parts of a description that are parts of a request, by the same names.
 KEPT = (
@@ -63,7 +64,7 @@ def resumed_request(
         for key, value in request.get("HyperParameters", {}).items()
         if not key.startswith(FOREIGN)
     }
-    check_names_and_kinds(hyperparameters)  # those before were the image's to check
+    resolve(RunSpec.from_mapping(hyperparameters))  # those before were the image's to check
     request["HyperParameters"] = {**values, **hyperparameter_strings(hyperparameters)}
     if job.get("TuningJobArn"):  # its part of the folder that the tuning's jobs share
         folder = request["CheckpointConfig"]["S3Uri"].rstrip("/")

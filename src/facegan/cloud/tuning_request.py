@@ -8,16 +8,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from facegan.cloud.hyperparameters import (
-    DEFAULT_FAMILY,
-    KINDS,
-    PLAN,
-    check_names_and_kinds,
-    kinds_of,
-)
 from facegan.cloud.limits import check_name, check_number
 from facegan.cloud.training_request import TrainingJob, given, tag_list
 from facegan.errors import ConfigError, did_you_mean
+from facegan.gans.resolve import resolve, types_of
+from facegan.hyperparameters.run_spec import DEFAULT_FAMILY, RunSpec
+from facegan.hyperparameters.setting import KINDS
 
 MAX_VARIABLES = 48
 MAX_NAME = 32  # the training jobs' names begin with it
@@ -180,19 +176,19 @@ class TuningJob:
             if names.count(name) > 1 or name in self.job.hyperparameters:
                 hint = "Give a value, a range, or a choice: one of them."
                 raise ConfigError(f"{name} is given twice.", hint)
-            if name in PLAN:
+            if name in (*RunSpec.own_settings(), "processes"):
                 raise ConfigError(f"{name} cannot be tuned.", "It shapes what the others mean.")
         family = str(self.job.hyperparameters.get("family", DEFAULT_FAMILY))
-        kinds = kinds_of(family)
         for wish in self.ranges:
             for end in (wish.low, wish.high):
-                check_names_and_kinds({"family": family, wish.name: end})
-            if kinds[wish.name] not in ("int", "float", "float|text"):
-                hint = f"Use --choice: it is {KINDS[kinds[wish.name]]}."
+                resolve(RunSpec.from_mapping({"family": family, wish.name: end}))
+            types = types_of(family, wish.name)
+            if float not in types and types != {int}:
+                hint = f"Use --choice: it is {' or '.join(sorted(KINDS[it] for it in types))}."
                 raise ConfigError(f"{wish.name} has no range.", hint)
         for choice in self.choices:
             for value in choice.values:
-                check_names_and_kinds({"family": family, choice.name: value})
+                resolve(RunSpec.from_mapping({"family": family, choice.name: value}))
         if self.strategy == "Grid" and self.ranges:
             hint = "Use --choice for all, or another strategy."
             raise ConfigError("A grid is of choices; it has no ranges.", hint)
@@ -245,9 +241,9 @@ class TuningJob:
 
     def parameter_ranges(self) -> dict[str, Any]:
         """What is to be found, as the API sorts it."""
-        kinds = kinds_of(str(self.job.hyperparameters.get("family", DEFAULT_FAMILY)))
-        whole = [wish for wish in self.ranges if kinds[wish.name] == "int"]
-        other = [wish for wish in self.ranges if kinds[wish.name] != "int"]
+        family = str(self.job.hyperparameters.get("family", DEFAULT_FAMILY))
+        whole = [wish for wish in self.ranges if types_of(family, wish.name) == {int}]
+        other = [wish for wish in self.ranges if wish not in whole]
         return given(
             {
                 "IntegerParameterRanges": [wish.whole().request() for wish in whole],

@@ -1,14 +1,12 @@
-"""The families of GANs: a table from name to family, and the one function that builds a game."""
+"""Families of GANs: networks, losses and presets; :func:`build_gan` builds the players of one."""
 
 from collections.abc import Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from facegan.errors import ConfigError, did_you_mean
-from facegan.gans.dcgan import FAMILY as DCGAN
+from facegan.errors import ConfigError
+from facegan.gans.families import FAMILIES, check_conditional, find_family, find_preset
 from facegan.gans.family import Adam, Batch, Family, Gan, Phase, Terms
-from facegan.gans.r3gan import FAMILY as R3GAN
-from facegan.gans.stylegan2 import FAMILY as STYLEGAN2
 from facegan.hyperparameters.setting import Preset, convert
 
 if TYPE_CHECKING:
@@ -43,48 +41,6 @@ def __getattr__(name: str) -> Any:
     return getattr(labels, name)
 
 
-FAMILIES: dict[str, Family] = {family.name: family for family in (DCGAN, R3GAN, STYLEGAN2)}
-
-
-def find_family(name: str) -> Family:
-    """The family of that name.
-
-    Raises:
-        ConfigError: there is none; the message offers the nearest names.
-    """
-    if not isinstance(name, str) or name not in FAMILIES:
-        raise ConfigError(
-            f"Unknown family {name!r}.", did_you_mean(str(name), tuple(FAMILIES), "families")
-        )
-    return FAMILIES[name]
-
-
-def find_preset(family: Family, name: str) -> Preset:
-    """The family's preset of that name.
-
-    Raises:
-        ConfigError: there is none; the message offers the nearest names.
-    """
-    if not isinstance(name, str) or name not in family.presets:
-        message = f"Unknown preset {name!r} of family {family.name!r}."
-        raise ConfigError(message, did_you_mean(str(name), tuple(family.presets), "presets"))
-    return family.presets[name]
-
-
-def check_conditional(family: Family, preset: Preset) -> None:
-    """Refuse a conditional preset of a family whose networks take no labels.
-
-    Raises:
-        ConfigError: that; the hint names families that can.
-    """
-    if preset.conditional and not family.has_classes:
-        able = " or ".join(name for name, other in FAMILIES.items() if other.has_classes)
-        raise ConfigError(
-            f"The family {family.name!r} cannot be conditional: its networks take no labels.",
-            f"Leave conditional out, or choose {able}.",
-        )
-
-
 def with_class_count(family: Family, preset: Preset, classes: Mapping[str, int]) -> Preset:
     """The preset with the number of classes its networks are built for; 0 where it wants none.
 
@@ -115,7 +71,7 @@ def build_gan(
     """Build a family's players from a preset, with some of its numbers changed.
 
     Args:
-        family: A name in ``FAMILIES``.
+        family: Its name: a built-in family, or one that an installed package adds.
         preset: A name in the family's presets.
         image_shape: (3, H, W) of the data set; the family says which it can make.
         seed: Of the initial weights; None takes them from torch's global random numbers.

@@ -98,6 +98,8 @@ def convert(name: str, kind: type, raw: Any) -> Any:
             if not number.is_integer():
                 raise ValueError(raw)
             return int(number)
+        if kind is float and isinstance(raw, bool):
+            raise ValueError(raw)
         value = kind(raw)
     except (ValueError, TypeError, KeyError, OverflowError):
         raise ConfigError(f"{name} is {raw!r}.", must_be(KINDS.get(kind, "a value"), raw)) from None

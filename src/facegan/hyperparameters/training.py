@@ -1,6 +1,6 @@
 """The trainer's hyperparameters: typed, bounded, and read from strings as SageMaker sends them."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Annotated, Any, Literal, Self, cast
 
 from pydantic import (
@@ -137,6 +137,14 @@ class TrainingConfig(BaseModel):
         "quarter of what is free",
     )
 
+    @field_validator("*", mode="before")
+    @classmethod
+    def refuse_switch(cls, value: Any, about: ValidationInfo) -> Any:
+        """Raise ConfigError for true or false where a number or a text is meant."""
+        if isinstance(value, bool) and about.field_name != "mirror":
+            raise ConfigError(f"{about.field_name} is {value}.", "It is not a switch.")
+        return value
+
     @field_validator(*WHOLE_NUMBERS, mode="before")
     @classmethod
     def read_whole(cls, value: Any, about: ValidationInfo) -> Any:
@@ -176,33 +184,36 @@ class TrainingConfig(BaseModel):
         """
         asked = self.model_dump(exclude_unset=True, exclude_none=True)
         merged = self.from_hyperparameters({**preset.recipe, **asked})
-        refuse_vain_wishes(asked, merged)
+        refuse_unused(asked, merged)
         if merged.tick_kimg is None and merged.total_kimg is not None:
             return merged.model_copy(update={"tick_kimg": merged.total_kimg / 20})
         return merged
 
 
-def refuse_vain_wishes(asked: Mapping[str, Any], merged: TrainingConfig) -> None:
-    """Refuse what will not take place: details of an augmentation, CUDA graphs of micro-batches.
+def refuse_unused(named: Iterable[str], config: TrainingConfig) -> None:
+    """Raise ConfigError for the first setting that is named but would change nothing."""
+    for name in named:
+        if reason := unused_reason(name, config):
+            raise ConfigError(*reason)
 
-    Raises:
-        ConfigError: names it and what it needs.
-    """
-    for name in asked:
-        if name.startswith("augment_") and not parse_policy(merged.augment):
-            hint = "Say what is to be done by augment, such as blit,geom,recolor."
-            raise ConfigError(f"{name} is given, but nothing is augmented.", hint)
-        if name == "micro_batch" and merged.compile == "cuda-graphs":
-            raise ConfigError(
-                "micro_batch is given, but CUDA graphs are recorded for a whole batch.",
-                "Use --compile on or off, or leave micro_batch out.",
-            )
-        if name == "augment_filter" and not reads_between_pixels(merged.augment):
-            hint = "Leave it out, or augment by blit or geom."
-            raise ConfigError(f"{name} is given, but nothing reads between pixels.", hint)
-        if name in ADAPTIVE_ONLY and merged.augment_probability != "adaptive":
-            hint = "Give augment_probability=adaptive, or leave it out."
-            raise ConfigError(f"{name} is given, but augmentation is not adaptive.", hint)
+
+def unused_reason(name: str, config: TrainingConfig) -> tuple[str, str] | None:
+    """Return why a setting would change nothing in a run, and what it needs; None if it would."""
+    if name.startswith("augment_") and not parse_policy(config.augment):
+        hint = "Say what is to be done by augment, such as blit,geom,recolor."
+        return f"{name} is given, but nothing is augmented.", hint
+    if name == "micro_batch" and config.compile == "cuda-graphs":
+        return (
+            "micro_batch is given, but CUDA graphs are recorded for a whole batch.",
+            "Use --compile on or off, or leave micro_batch out.",
+        )
+    if name == "augment_filter" and not reads_between_pixels(config.augment):
+        hint = "Leave it out, or augment by blit or geom."
+        return f"{name} is given, but nothing reads between pixels.", hint
+    if name in ADAPTIVE_ONLY and config.augment_probability != "adaptive":
+        hint = "Give augment_probability=adaptive, or leave it out."
+        return f"{name} is given, but augmentation is not adaptive.", hint
+    return None
 
 
 def config_error(problem: Any, known: tuple[str, ...]) -> ConfigError:
@@ -212,8 +223,10 @@ def config_error(problem: Any, known: tuple[str, ...]) -> ConfigError:
         return unknown_hyperparameter(name, known)
     if problem["type"].startswith(("float_", "finite")):
         return ConfigError(f"{name} is {value!r}.", must_be(KINDS[float], value))
-    told = problem["msg"].replace("Input should be", "It must be")
-    return ConfigError(f"{name} is {value!r}.", f"{told}.")
+    if problem["type"] == "string_type":
+        return ConfigError(f"{name} is {value!r}.", must_be(KINDS[str], value))
+    hint = problem["msg"].replace("Input should be", "It must be")
+    return ConfigError(f"{name} is {value!r}.", f"{hint}.")
 
 
 def split_hyperparameters(

@@ -10,9 +10,9 @@ from torch import Tensor
 
 from facegan.errors import RunError, is_out_of_memory
 from facegan.gans import Batch
+from facegan.gans.batch_split import micro_batch_sizes
 from facegan.gans.data_parallel import BatchSlice
 from facegan.training.micro_batches import MicroBatches
-from facegan.training.plan import micro_batch_sizes
 
 if TYPE_CHECKING:
     from facegan.training.trainer import Trainer

@@ -12,8 +12,8 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from facegan import __version__
 from facegan.errors import RunError
 from facegan.files import read_json
+from facegan.hyperparameters.run_spec import MAY_CHANGE
 from facegan.training.checkpoint import plain
-from facegan.training.plan import MAY_CHANGE
 from facegan.training.precision import describe_hardware
 from facegan.training.state_check import faults
 from facegan.training.trainer import Trainer

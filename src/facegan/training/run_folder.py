@@ -16,18 +16,19 @@ from facegan import __version__
 from facegan.artifact import ModelCard, load_artifact, pack_artifact, read_card, save_artifact
 from facegan.errors import ArtifactError, ConfigError, RunError, reason_of
 from facegan.files import LOG_BYTES, parse_json, read_regular, write_atomic
+from facegan.gans.resolve import settings_of
 from facegan.hyperparameters.augment_policy import NOTHING, reads_between_pixels
+from facegan.hyperparameters.run_spec import IDENTITY, MAY_CHANGE
 from facegan.tick_line import read_tick
 from facegan.training.checkpoint import Tensors, list_checkpoints, read_newest, save_checkpoint
 from facegan.training.io_errors import as_run_error
-from facegan.training.plan import IDENTITY, MAY_CHANGE, PLAN_NAME, settings_of
 from facegan.training.run_facts import (
     describe,
     owner,
     read_run_facts,
     warn_of_other_hardware,
 )
-from facegan.training.run_lock import check_free, check_no_run, locked
+from facegan.training.run_lock import PLAN_NAME, check_free, check_no_run, locked
 from facegan.training.state_check import check_state
 from facegan.training.trainer import Trainer
 

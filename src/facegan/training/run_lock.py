@@ -21,10 +21,10 @@ from pathlib import Path
 from facegan.errors import OutputError, RunError
 from facegan.files import check_writable, read_json
 from facegan.training.io_errors import as_run_error
-from facegan.training.plan import PLAN_NAME
 
 logger = logging.getLogger(__name__)
 
+PLAN_NAME = "run.json"
 LOCK_NAME = ".lock"
 # Seconds to wait for an owner that is just ending: processes whose launcher was killed notice it
 # within a few.

@@ -21,6 +21,7 @@ from facegan.devices import to_device
 from facegan.errors import ConfigError
 from facegan.gans import Batch, Gan, Phase, Terms, uniform_labels
 from facegan.gans.autocast import autocast
+from facegan.gans.batch_split import check_micro_batch
 from facegan.gans.data_parallel import use_slice
 from facegan.hyperparameters.training import TrainingConfig
 from facegan.training.augment import Augment, AugmentProbability, parse_policy
@@ -34,7 +35,6 @@ from facegan.training.metric_accumulator import MetricAccumulator, check_weights
 from facegan.training.micro_batch_search import find_micro_batch
 from facegan.training.micro_batches import MicroBatches, check_no_batch_norm
 from facegan.training.nan_gradients import replace_nan_gradients
-from facegan.training.plan import check_micro_batch
 from facegan.training.precision import (
     choose_device,
     choose_dtype,

@@ -1,5 +1,6 @@
 """`facegan cloud costs`: what something will cost, what a job cost, what costs right now."""
 
+import os
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -7,7 +8,7 @@ from pathlib import Path
 
 import click
 
-from facegan.cli.cache import default_cache
+from facegan.cache_folder import default_cache
 from facegan.cli.cloud.desk import Desk, settings_options
 from facegan.cli.cloud.tables import table
 from facegan.cloud.aws import Aws
@@ -30,7 +31,7 @@ UNKNOWN = "not known"
 
 def cache_file() -> Path | None:
     """Where the prices that AWS told today are kept; None where nothing can be."""
-    folder = default_cache()
+    folder = default_cache(os.environ)
     return None if folder is None else folder / "prices.json"
 
 

@@ -75,8 +75,7 @@ def command(
     these themselves; --kms-key is for their output alone.
     """
     values = hyperparameters_of(wish)
-    if unchecked := check_hyperparameters(values, wish["evaluation"] is not None):
-        click.echo(unchecked, err=True)
+    check_hyperparameters(values, wish["evaluation"] is not None)
     desk.settings = settled(desk.settings, wish)
     warm = None if keep_warm is None else keep_warm * 60
     job = training_job(

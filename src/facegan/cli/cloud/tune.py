@@ -22,12 +22,12 @@ from facegan.cli.cloud.wishes import (
 from facegan.cli.lazy import LazyCommand, LazyGroup
 from facegan.cloud import job_status, tuning
 from facegan.cloud.costs import sentence
-from facegan.cloud.hyperparameters import DEFAULT_FAMILY
 from facegan.cloud.images import unpinned
 from facegan.cloud.job_status import duration
 from facegan.cloud.launching import explained
 from facegan.cloud.tuning_request import OBJECTIVES, STRATEGIES, Choice, Range, TuningJob
 from facegan.errors import CloudError
+from facegan.hyperparameters.run_spec import DEFAULT_FAMILY
 
 HERE = "facegan.cli.cloud.tune"
 COMMANDS = {
@@ -143,8 +143,7 @@ def start(
     tried += [(one.name, value) for one in choices for value in one.values]
     for name_of_it, value in tried:
         check_hyperparameters({**values, name_of_it: value}, False)
-    if unchecked := check_hyperparameters(values, wish["evaluation"] is not None):
-        click.echo(unchecked, err=True)
+    check_hyperparameters(values, wish["evaluation"] is not None)
     desk.settings = settled(desk.settings, wish)
     called = name or derived_name(values)
     if objective is None:

@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from typing import Any
 
@@ -10,15 +10,6 @@ import click
 
 from facegan.cli.cloud.desk import Desk
 from facegan.cli.cloud.memory import say_memory
-from facegan.cloud.hyperparameters import (
-    DEFAULT_FAMILY,
-    DEFAULT_RESOLUTION,
-    PLAN,
-    check_names_and_kinds,
-    check_preset_for,
-    is_of_kind,
-    kinds_of,
-)
 from facegan.cloud.images import image_address, pinned
 from facegan.cloud.limits import is_local
 from facegan.cloud.places import (
@@ -37,14 +28,15 @@ from facegan.cloud.training_request import (
     TrainingJob,
 )
 from facegan.errors import CloudError, ConfigError
+from facegan.gans.resolve import resolve
+from facegan.hyperparameters.run_spec import DEFAULT_FAMILY, DEFAULT_RESOLUTION, RunSpec
+from facegan.hyperparameters.setting import convert
 
 # Hyperparameters that are asked for often enough to be flags.
 FLAGS = (
     *("family", "preset", "resolution", "labels", "total_kimg", "batch_size", "seed"),
     *("max_minutes", "evaluate_kimg", "split", "evaluate_split"),
 )
-UNCHECKED = "facegan[training] is not installed here: names and kinds of the hyperparameters were "
-UNCHECKED += "checked; ranges are checked when the job starts."
 
 
 def pair_option(ctx: click.Context, param: click.Parameter, texts: tuple[str, ...]) -> Any:
@@ -169,58 +161,43 @@ def hyperparameters_of(wish: Mapping[str, Any]) -> dict[str, str]:
     return {**flags, **others}
 
 
-def check_hyperparameters(values: Mapping[str, Any], has_evaluation: bool) -> str:
+def check_hyperparameters(values: Mapping[str, Any], has_evaluation: bool) -> None:
     """Refuse what the container would, before anything is paid.
 
     Args:
         values: By name.
         has_evaluation: Whether the job has held-out pictures.
 
-    Returns:
-        What could not be checked here; "" where all was.
-
     Raises:
-        ConfigError: names the hyperparameter, and the mend.
+        ConfigError: names the hyperparameter, and the fix.
     """
     is_measured = float_or_zero(values.get("evaluate_kimg"))
     if (has_evaluation or "evaluate_split" in values) and not is_measured:
         told = "Pictures to evaluate against are given, and nothing would be evaluated."
         raise ConfigError(told, "Say how often: --evaluate-kimg 5.")
-    return check_values(values)
+    check_values(values)
 
 
 def float_or_zero(value: Any) -> float:
-    """A number, or 0 for what is none: others say what is wrong with that."""
-    return float(value) if value is not None and is_of_kind("float", value) else 0.0
+    """Parse a float; return 0.0 if invalid (reported elsewhere)."""
+    with suppress(TypeError, ValueError):
+        return float(value)
+    return 0.0
 
 
-def check_as_the_container_does(values: Mapping[str, Any]) -> None:
-    """Check by the families and the trainer themselves, all but what only the data can tell.
+def check_values(values: Mapping[str, Any]) -> None:
+    """Check hyperparameters as the container does, all but what only the data can tell.
 
     Raises:
         ConfigError: an unknown name, a value out of range, or images that the family cannot make.
     """
-    from facegan.cli.train import FAMILY, OPTIONS, check_shape
-    from facegan.gans import check_conditional, convert, find_family, find_preset
-    from facegan.training.plan import check_micro_batch, resolve_plan
-
-    family = find_family(values.get("family", FAMILY))
-    side = convert("resolution", int, values["resolution"]) if "resolution" in values else None
     if "processes" in values:
         convert("processes", int, values["processes"])
-    name = values.get("preset") or (family.default_preset(side) if side else None)
-    numbers_only = {key: value for key, value in values.items() if key not in PLAN}
-    plan = {"family": family.name, "preset": name or next(iter(family.presets)), **numbers_only}
-    numbers, config = resolve_plan(plan, OPTIONS)
-    preset = find_preset(family, plan["preset"]).replaced(numbers)
-    check_conditional(family, preset)
-    if name is None:
-        return  # the data's resolution will choose the preset
-    batch = config.completed_by(preset).batch_size or 0
-    check_micro_batch(family, preset, batch, 1, config.micro_batch)  # GPUs: see memory_note
-    if side:
-        classes = {"one": 1, "other": 1} if preset.conditional else {}
-        check_shape(family.name, name, side, numbers, classes)
+    spec = RunSpec.from_mapping({k: v for k, v in values.items() if k != "processes"})
+    run = resolve(spec)
+    if run.spec.preset:  # else the data's resolution will choose it
+        run.check_batch(processes=1)  # GPUs: see memory_note
+        run.check_shape()
 
 
 def derived_name(values: Mapping[str, Any], kind: str = "") -> str:
@@ -362,32 +339,3 @@ def check_preset_is_known(values: Mapping[str, Any], side: int | None = None) ->
         )
     if side is not None:
         check_values({"resolution": str(side), **values})
-
-
-def check_values(values: Mapping[str, Any]) -> str:
-    """Check hyperparameters by the families where torch is installed, else by tables.
-
-    Returns:
-        What could not be checked here; "" where all was.
-
-    Raises:
-        ConfigError: names the hyperparameter, and the fix.
-    """
-    try:
-        check_as_the_container_does(values)
-    except ImportError:
-        check_names_and_kinds(values)
-        if is_of_kind("int", values.get("resolution")):
-            check_preset_for(values, int(float(values["resolution"])))
-        return UNCHECKED
-    return ""
-
-
-def kind_of(values: Mapping[str, Any], name: str) -> str:
-    """The kind of a hyperparameter of the family that a command line names.
-
-    Raises:
-        ConfigError: there is none of that name.
-    """
-    check_names_and_kinds({**{k: values[k] for k in ("family",) if k in values}, name: "1"})
-    return kinds_of(str(values.get("family", DEFAULT_FAMILY)))[name]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from facegan.gans.family import Adam, Family, Phase
-from facegan.gans.r3gan.presets import PRESETS, R3ganPreset
+from facegan.gans.r3gan.presets import PRESETS, R3ganPreset, widths_from
 
 if TYPE_CHECKING:
     import torch
@@ -20,6 +20,9 @@ class R3gan(Family):
     presets = PRESETS
     default_presets = {32: "faces32", 64: "paper64", 128: "faces128", 256: "paper256"}
     has_classes = True
+
+    def check_shape(self, preset: R3ganPreset, image_shape: tuple[int, ...]) -> None:
+        widths_from(preset, image_shape)
 
     def build_players(
         self, preset: R3ganPreset, image_shape: tuple[int, ...]

@@ -11,41 +11,15 @@ from itertools import pairwise
 import torch
 from torch import Tensor, nn
 
-from facegan.errors import ConfigError
 from facegan.gans.autocast import in_own_type
 from facegan.gans.convolution import convolve
 from facegan.gans.labels import one_hot
 from facegan.gans.layers import in_autocast_type
-from facegan.gans.r3gan.presets import R3ganPreset
+from facegan.gans.r3gan.presets import SMALLEST, R3ganPreset, widths_from
 from facegan.gans.resampling import Resample
-from facegan.gans.shapes import pyramid
 
-SMALLEST = 4  # side of the first map and of the last
 SLOPE = 0.2  # of the leaky ReLU below zero
 LOW_PRECISION_STAGES = 4  # at most so many, the largest, compute in autocast's type; as the paper's
-
-
-def widths_from(preset: R3ganPreset, image_shape: tuple[int, ...]) -> list[int]:
-    """Channels at 4, 8, 16 … pixels, up to the image's side.
-
-    Raises:
-        ConfigError: the image is not square RGB, no doublings of 4 lead to its side, or the
-            channels at some side cannot be cut into groups.
-    """
-    sides = pyramid("r3gan", SMALLEST, image_shape)
-    return [width_at(preset, side) for side in sides]
-
-
-def width_at(preset: R3ganPreset, side: int) -> int:
-    """The preset's width up to its full-width resolution, halved at every doubling beyond."""
-    width = preset.width // max(1, side // preset.full_width_resolution)
-    if width == 0 or width * preset.expansion % preset.group_width:
-        raise ConfigError(
-            f"{width} channels at {side} px, times an expansion of {preset.expansion}, "
-            f"cannot be cut into groups of {preset.group_width}.",
-            "Choose another width, expansion or group_width.",
-        )
-    return width
 
 
 def channels_last(x: Tensor) -> Tensor:

@@ -3,8 +3,11 @@
 import math
 from dataclasses import dataclass, replace
 
+from facegan.errors import ConfigError
+from facegan.gans.shapes import pyramid
 from facegan.hyperparameters.setting import Preset, setting
 
+SMALLEST = 4  # side of the first map and of the last
 LATENT_HELP = "width of a latent vector"
 GAMMA_HELP = "weight of both gradient penalties"
 
@@ -82,6 +85,29 @@ class R3ganPreset(Preset):
     def augment_probability(self, kimg: float) -> float:
         """How likely an image is augmented after so many thousand images."""
         return self.scheduled(self.augment_probability_start, self.augment_probability_end, kimg)
+
+
+def widths_from(preset: R3ganPreset, image_shape: tuple[int, ...]) -> list[int]:
+    """Channels at 4, 8, 16 … pixels, up to the image's side.
+
+    Raises:
+        ConfigError: the image is not square RGB, no doublings of 4 lead to its side, or the
+            channels at some side cannot be cut into groups.
+    """
+    sides = pyramid("r3gan", SMALLEST, image_shape)
+    return [width_at(preset, side) for side in sides]
+
+
+def width_at(preset: R3ganPreset, side: int) -> int:
+    """The preset's width up to its full-width resolution, halved at every doubling beyond."""
+    width = preset.width // max(1, side // preset.full_width_resolution)
+    if width == 0 or width * preset.expansion % preset.group_width:
+        raise ConfigError(
+            f"{width} channels at {side} px, times an expansion of {preset.expansion}, "
+            f"cannot be cut into groups of {preset.group_width}.",
+            "Choose another width, expansion or group_width.",
+        )
+    return width
 
 
 # Schedules end after 20,000 kimg, runs do not: the authors let them run until FID no longer fell.

@@ -4,7 +4,7 @@ import math
 import os
 from pathlib import Path
 
-from facegan.serving.model.cgroups import groups_of, numbers_in
+from facegan.cgroups import groups_of, numbers_in
 
 
 def usable_cores(root: Path = Path("/")) -> int:

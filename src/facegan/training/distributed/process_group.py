@@ -16,8 +16,8 @@ from torch import Tensor
 
 from facegan.errors import RunError
 from facegan.gans import Gan
+from facegan.gans.batch_split import check_batch
 from facegan.gans.data_parallel import BatchSlice
-from facegan.training.plan import check_batch
 
 
 @dataclass(frozen=True)

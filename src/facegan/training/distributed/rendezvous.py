@@ -1,12 +1,15 @@
 """Sets up and tears down the process group."""
 
 import json
+import logging
 import os
+import sys
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from datetime import timedelta
+from typing import NoReturn
 
 import torch
 import torch.distributed as dist
@@ -134,3 +137,15 @@ def init_process_group(store: Store, group: ProcessGroup) -> None:
         world_size=group.size,
         timeout=NO_TIMEOUT,
     )
+
+
+def exit_process(code: int) -> NoReturn:
+    """End a process that gloo had joined, without Python's last steps.
+
+    In those, one in fourteen such processes was aborted by C++ ("terminate called without an active
+    exception", torch 2.13.0): a finished run would count as failed.
+    """
+    logging.shutdown()
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(code)

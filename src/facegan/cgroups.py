@@ -6,12 +6,33 @@ root of what is mounted. Sources: docs.kernel.org, "Control Group v2" and "Contr
 Groups version 1"; man 7 cgroups.
 """
 
+import os
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path, PurePosixPath
 
 MOUNT = Path("sys/fs/cgroup")
 V2_MOUNTS = (MOUNT, MOUNT / "unified")  # the second where both versions are mounted
+
+
+def memory_limit(root: Path = Path("/")) -> int:
+    """Return the container's memory: the tightest cgroup's limit (v1 or v2), or the machine's.
+
+    Files: docs.kernel.org, "Control Group v2" (memory.max), "Memory Resource Controller"
+    (memory.limit_in_bytes; without a limit, a number beyond all memory).
+    """
+    limits = [machine_memory(root)]
+    for version, folder in groups_of("memory", root):
+        limits += numbers_in(folder / ("memory.max" if version == 2 else "memory.limit_in_bytes"))
+    return min(limits)
+
+
+def machine_memory(root: Path) -> int:
+    """Return the machine's memory in bytes."""
+    for line in lines_of(root / "proc/meminfo"):
+        if line.startswith("MemTotal:"):
+            return int(line.split()[1]) * 1024
+    return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")  # not Linux
 
 
 def groups_of(controller: str, root: Path = Path("/")) -> Iterator[tuple[int, Path]]:

@@ -1,11 +1,10 @@
-"""Starts the processes of a run by torch's elastic agent, and tells their end in one sentence.
+"""Launches the processes of a run by torch's elastic agent, and reports how they ended.
 
 The agent starts and watches this host's processes. A signal to stop is passed on to them, and they
 are waited for: they end the step, write a checkpoint and leave. When one fails, the agent ends the
 others, and what is raised here is what that one said of itself.
 """
 
-import json
 import logging
 import os
 import signal
@@ -19,14 +18,23 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from facegan import errors
+import torch.distributed as dist
+from torch.distributed.elastic.agent.server.api import WorkerSpec
+from torch.distributed.elastic.agent.server.local_elastic_agent import LocalElasticAgent
+from torch.distributed.elastic.multiprocessing import DefaultLogsSpecs
+from torch.distributed.elastic.rendezvous import RendezvousParameters
+from torch.distributed.elastic.rendezvous.registry import get_rendezvous_handler
+from torch.distributed.elastic.utils.distributed import get_free_port
+
 from facegan.environment import LAUNCHER_ROLE
 from facegan.errors import FaceGANError, PeerLost, RunError
+from facegan.training.distributed.error_file import STOPPED, error_from
+from facegan.training.distributed.rendezvous import announce_failure
+from facegan.training.distributed.watchdog import HEARTBEAT_SECONDS
 
 MEETING_SECONDS = 900  # from the first host's start to the last one's: each loads its data before
 RUN = "facegan"
 ROUNDING = 2.0  # seconds that the agent's clock may be late by
-STOPPED = "stopped"  # a file beside a process's error file
 KILLED = (
     "If nobody did that on purpose, the machine may have run out of memory. With --resume the run "
     "goes on from its last checkpoint; with a smaller --micro-batch it takes less memory."
@@ -70,8 +78,6 @@ def launch(command: Sequence[str], processes: int, cluster: Cluster = ONE_HOST) 
         PeerLost: another host's failed or was lost.
         RunError: one was killed, or the hosts do not find one another.
     """
-    import torch.distributed as dist
-
     prepare_environment(processes, cluster, command)
     with tempfile.TemporaryDirectory(prefix="facegan-") as folder:
         agent = build_agent(command, processes, cluster, folder)
@@ -128,13 +134,6 @@ def prepare_environment(processes: int, cluster: Cluster, command: Sequence[str]
 
 def build_agent(command: Sequence[str], processes: int, cluster: Cluster, folder: str) -> Any:
     """torch's agent for this host, which will start the program and never start it again."""
-    from torch.distributed.elastic.agent.server.api import WorkerSpec
-    from torch.distributed.elastic.agent.server.local_elastic_agent import LocalElasticAgent
-    from torch.distributed.elastic.multiprocessing import DefaultLogsSpecs
-    from torch.distributed.elastic.rendezvous import RendezvousParameters
-    from torch.distributed.elastic.rendezvous.registry import get_rendezvous_handler
-    from torch.distributed.elastic.utils.distributed import get_free_port
-
     count = len(cluster.hosts)
     port = cluster.port or get_free_port()
     meeting = RendezvousParameters(
@@ -211,9 +210,8 @@ def reason(failures: Mapping[int, Any], cluster: Cluster) -> FaceGANError:
 def account(rank: int, failure: Any, cluster: Cluster) -> tuple[int, float, FaceGANError]:
     """How near to the cause a process is, when it ended, and what it said or what can be said."""
     if isinstance(failure.message, dict):
-        told = failure.message["extraInfo"]
-        error = getattr(errors, told["kind"])(failure.message["message"], told["hint"])
-        return int(isinstance(error, PeerLost)), told["moment"], error
+        error, moment = error_from(failure.message)
+        return int(isinstance(error, PeerLost)), moment, error
     name = f"Rank {rank} on {cluster.here}"
     if failure.exitcode < 0:
         error = RunError(f"{name} was killed by {failure.signal_name()}.", KILLED)
@@ -223,23 +221,8 @@ def account(rank: int, failure: Any, cluster: Cluster) -> tuple[int, float, Face
     return 2 if by_agent else 1, failure.timestamp - ROUNDING, error
 
 
-def note_stop(error_file: Path) -> None:
-    """Let the agent's host know that a process has stopped gently, which is no failure."""
-    error_file.with_name(STOPPED).touch()
-
-
-def write_account(file: Path, error: FaceGANError) -> None:
-    """Leave a process's error where its agent looks for it, in the form that it can read."""
-    now = time.time()
-    facts = {"kind": type(error).__name__, "hint": error.hint, "moment": now, "timestamp": now}
-    file.write_text(json.dumps({"message": {"message": error.message, "extraInfo": facts}}))
-
-
 def tell_other_hosts(error: FaceGANError, cluster: Cluster) -> None:
     """Let the other hosts' processes hear why this one's ended, in case it could not tell."""
-    from facegan.training.distributed.rendezvous import announce_failure
-    from facegan.training.distributed.watchdog import HEARTBEAT_SECONDS
-
     announce_failure(cluster.hosts[0], cluster.port, RUN, error)
     if cluster.rank == 0:
         time.sleep(3 * HEARTBEAT_SECONDS)  # this host holds the store that the others read

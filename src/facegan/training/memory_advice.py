@@ -1,31 +1,30 @@
-"""Says what a run needs of memory before it starts, and what to do where that runs out."""
+"""Estimates a run's memory before it starts, and advises what to do when memory runs out."""
 
 import contextlib
 from collections.abc import Iterator
-from typing import Any
 
-import click
+import torch
 
+from facegan.cgroups import memory_limit
 from facegan.errors import RunError, is_out_of_memory
+from facegan.gans import Gan
+from facegan.gans.batch_split import micro_batch_sizes
+from facegan.gans.memory import GIB, TrainingMemory, describe_memory, find_memory
+from facegan.hyperparameters.training import TrainingConfig
+from facegan.training.distributed.process_group import ProcessGroup
+from facegan.training.precision import choose_device, choose_dtype
+from facegan.training.trainer import Trainer
 
 PRECISION = {"bfloat16": "bf16", "float32": "fp32"}
 
 
-def refuse_what_cannot_fit(gan: Any, config: Any, group: Any) -> None:
-    """Refuse networks of which a GPU cannot hold even the smallest micro-batch.
-
-    Raises:
-        RunError: says what is needed and what the GPU has.
-    """
-    from facegan.gans.memory import GIB
-    from facegan.training.plan import micro_batch_sizes
-    from facegan.training.precision import choose_device, choose_dtype
-
+def refuse_what_cannot_fit(gan: Gan, config: TrainingConfig, group: ProcessGroup) -> None:
+    """Raise RunError if a GPU cannot hold even the smallest micro-batch."""
     device = choose_device(config.device, group)
     need = need_of(gan)
     if need is None or device.type != "cuda":
         return
-    batch = config.completed_by(gan.preset).batch_size
+    batch = config.completed_by(gan.preset).batch_size or 0
     sizes = micro_batch_sizes(gan.family, gan.preset, batch, group.size)
     needed = need.bytes(sizes[-1], precision_of(choose_dtype(config.precision, device)))
     if needed > (capacity := memory_of(device)):
@@ -36,57 +35,44 @@ def refuse_what_cannot_fit(gan: Any, config: Any, group: Any) -> None:
         )
 
 
-def say_memory(trainer: Any) -> None:
-    """Print what a run needs and what its device has, in a line; nothing if that is unknown."""
-    from facegan.gans.memory import describe_memory
-    from facegan.training.plan import micro_batch_sizes
-
+def memory_line(trainer: Trainer) -> str:
+    """Return what a run needs and what its device has; empty where that is unknown."""
     gan = trainer.gan
     need = need_of(gan)
-    if need:
-        capacity = memory_of(trainer.device)
-        sizes = micro_batch_sizes(gan.family, gan.preset, trainer.batch_size, trainer.group.size)
-        click.echo(
-            describe_memory(
-                need,
-                sizes,
-                trainer.micro_batch,
-                precision_of(trainer.dtype),
-                str(trainer.device) if trainer.device.type == "cuda" else "this machine",
-                capacity,
-            )
-        )
+    if need is None:
+        return ""
+    return describe_memory(
+        need,
+        micro_batch_sizes(gan.family, gan.preset, trainer.batch_size, trainer.group.size),
+        trainer.micro_batch,
+        precision_of(trainer.dtype),
+        str(trainer.device) if trainer.device.type == "cuda" else "this machine",
+        memory_of(trainer.device),
+    )
 
 
-def need_of(gan: Any) -> Any:
-    """What a GAN's preset needs at its side; None where that was not counted."""
-    from facegan.gans.memory import find_memory
-
+def need_of(gan: Gan) -> TrainingMemory | None:
+    """Return what a GAN's preset needs at its resolution; None where it was not counted."""
     return find_memory(gan.family, gan.preset_name, gan.preset, gan.image_shape[-1])
 
 
-def precision_of(dtype: Any) -> str:
-    """A type of torch as a precision of ours."""
+def precision_of(dtype: torch.dtype) -> str:
+    """Return the name of a precision as in the memory table."""
     return PRECISION[str(dtype).removeprefix("torch.")]
 
 
-def memory_of(device: Any) -> float:
-    """The bytes of a GPU, or of this machine, or of the container that this is."""
-    import torch
-
+def memory_of(device: torch.device) -> float:
+    """Return the bytes of a GPU, or of this machine or container."""
     if device.type == "cuda":
         return float(torch.cuda.mem_get_info(device)[1])
-    from facegan.serving.model.memory import memory_limit
-
     return float(memory_limit())
 
 
 @contextlib.contextmanager
-def fitting_memory(trainer: Any) -> Iterator[None]:
-    """Where memory runs out, say so with the micro-batch that needs less: never another recipe.
+def fitting_memory(trainer: Trainer) -> Iterator[None]:
+    """Turn running out of memory into a RunError that names the micro-batch that needs less.
 
-    Raises:
-        RunError: the memory is used up.
+    It never suggests another recipe.
     """
     try:
         yield
@@ -101,10 +87,8 @@ def fitting_memory(trainer: Any) -> Iterator[None]:
         ) from cause
 
 
-def advice(trainer: Any) -> str:
-    """What makes a run fit that did not, with the same result."""
-    from facegan.training.plan import micro_batch_sizes
-
+def advice(trainer: Trainer) -> str:
+    """Return what makes a run fit that did not, with the same result."""
     gan, group = trainer.gan, trainer.group
     sizes = [
         size

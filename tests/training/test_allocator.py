@@ -8,8 +8,9 @@ import sys
 import pytest
 
 COUNT_FAULTS = """
+import os
 from resource import RUSAGE_SELF, getrusage
-from facegan.cli.allocator import keep_freed_memory
+from facegan.training.allocator import keep_freed_memory
 
 def faults():
     before = getrusage(RUSAGE_SELF).ru_minflt
@@ -18,7 +19,7 @@ def faults():
         del block
     return getrusage(RUSAGE_SELF).ru_minflt - before
 
-keep_freed_memory()
+keep_freed_memory(os.environ)
 faults()
 print(faults())
 """

@@ -1,29 +1,30 @@
 """Where this user's caches are: what can be deleted at any time and is made again."""
 
 import os
+from collections.abc import Mapping, MutableMapping
 from pathlib import Path
 
 
-def default_cache() -> Path | None:
+def default_cache(variables: Mapping[str, str]) -> Path | None:
     """Return our cache folder, by the XDG Base Directory Specification; it need not exist.
 
     None for a user without a home directory, as in a container with an arbitrary uid.
     """
-    folder = os.environ.get("XDG_CACHE_HOME", "")
+    folder = variables.get("XDG_CACHE_HOME", "")
     try:
         return (Path(folder) if folder else Path.home() / ".cache") / "facegan"
     except RuntimeError:  # no HOME, and no entry for this uid
         return None
 
 
-def set_torch_cache() -> None:
+def set_torch_cache(variables: MutableMapping[str, str]) -> None:
     """Put the files of torch's compiler into our cache folder, if it can be written.
 
     Torch makes its own below /tmp whenever a model is exported, under a name that is easy to guess.
     """
-    folder = default_cache()
+    folder = default_cache(variables)
     if folder is not None and is_writable(folder):
-        os.environ.setdefault("TORCHINDUCTOR_CACHE_DIR", str(folder / "torchinductor"))
+        variables.setdefault("TORCHINDUCTOR_CACHE_DIR", str(folder / "torchinductor"))
 
 
 def is_writable(folder: Path) -> bool:

@@ -7,14 +7,13 @@ from typing import Any
 import pytest
 import torch
 
-from facegan.cli import memory_advice
 from facegan.cli.__main__ import facegan, run_safely
-from facegan.cli.memory_advice import advice, refuse_what_cannot_fit
 from facegan.errors import RunError
 from facegan.gans import build_gan
 from facegan.gans.memory import GIB, TABLE, TrainingMemory
-from facegan.training import TrainingConfig
+from facegan.training import TrainingConfig, memory_advice
 from facegan.training.distributed.process_group import SINGLE_PROCESS
+from facegan.training.memory_advice import advice, refuse_what_cannot_fit
 
 NEED = TrainingMemory(1_000_000, 500_000, 500_000, (256.0, 512.0), (0, 0))
 
@@ -25,12 +24,8 @@ def gpu(monkeypatch: pytest.MonkeyPatch) -> SimpleNamespace:
     found = SimpleNamespace(gib=8.0)
     monkeypatch.setattr(memory_advice, "memory_of", lambda device: found.gib * GIB)
     monkeypatch.setitem(TABLE, ("r3gan", "tiny", 32), NEED)
-    monkeypatch.setattr(
-        "facegan.training.precision.choose_device", lambda name, group: torch.device("cuda")
-    )
-    monkeypatch.setattr(
-        "facegan.training.precision.choose_dtype", lambda name, device: torch.bfloat16
-    )
+    monkeypatch.setattr(memory_advice, "choose_device", lambda name, group: torch.device("cuda"))
+    monkeypatch.setattr(memory_advice, "choose_dtype", lambda name, device: torch.bfloat16)
     return found
 
 

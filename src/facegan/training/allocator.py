@@ -7,6 +7,7 @@ lies in pieces, so that a run's peak may be a third higher.
 
 import ctypes
 import os
+from collections.abc import Mapping
 
 MEBIBYTE = 2**20
 # The variable glibc reads when a process starts, mallopt's number for it (malloc.h), our value.
@@ -17,15 +18,18 @@ SETTINGS = (
 )
 
 
-def keep_freed_memory() -> None:
+def keep_freed_memory(variables: Mapping[str, str]) -> None:
     """Tell glibc's malloc to reuse what was freed; other C libraries are left alone.
 
     mallopt does in the running process what the MALLOC_* variables do before a start. What the user
     has set there or in GLIBC_TUNABLES stays.
+
+    Args:
+        variables: The process's environment.
     """
     mallopt = getattr(ctypes.CDLL(None), "mallopt", None) if os.name == "posix" else None
-    if mallopt is None or "glibc.malloc" in os.environ.get("GLIBC_TUNABLES", ""):
+    if mallopt is None or "glibc.malloc" in variables.get("GLIBC_TUNABLES", ""):
         return
     for name, number, value in SETTINGS:
-        if name not in os.environ:
+        if name not in variables:
             mallopt(number, value)

@@ -1,0 +1,289 @@
+"""One training run, from a RunSpec to the model: data → Gan → Trainer → model.tar.gz."""
+
+import contextlib
+import json
+import logging
+import signal
+import sys
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, Self
+
+from tqdm.contrib.logging import logging_redirect_tqdm
+
+from facegan.data.image_folder import detect_resolution
+from facegan.data.opening import refuse_other_resolution, refuse_unknown_split, required_labels
+from facegan.data.splits import split_of
+from facegan.errors import ArtifactError, ConfigError, ExportError, OutputError
+from facegan.gans import Gan, build_gan, with_class_count
+from facegan.gans.batch_split import micro_batch_sizes
+from facegan.gans.families import installed_families
+from facegan.gans.resolve import OFFERED, ResolvedRun, resolve
+from facegan.hyperparameters.run_spec import DEFAULT_LABELS, DEFAULT_RESOLUTION, RunSpec
+from facegan.hyperparameters.training import TrainingConfig
+from facegan.metrics import FeatureCache, find_inception
+from facegan.model_files import pack_artifact
+from facegan.training import messages
+from facegan.training.check_run import check_run
+from facegan.training.data_source import DataSource, open_source
+from facegan.training.distributed.process_group import SINGLE_PROCESS, ProcessGroup
+from facegan.training.evaluation import Evaluation
+from facegan.training.memory_advice import fitting_memory, refuse_what_cannot_fit
+from facegan.training.open_data import open_dataset, verify
+from facegan.training.precision import choose_device
+from facegan.training.progress import ProgressReporter
+from facegan.training.run_folder import RunFolder
+from facegan.training.trainer import Trainer
+from facegan.training.verified import VerifiedData
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Run:
+    """A run to train: what it is, and where it is kept.
+
+    Args:
+        spec: What it is; :func:`complete_spec` or :func:`resumed_spec` made it.
+        out: The run's folder.
+        resume: Whether to go on with what is in the folder.
+        tensorboard: Another folder for the curves.
+        cache: Where features of real images are kept; None keeps none.
+        exports_graphs: Whether the model gets graphs, so that CPU servers need no torch.
+    """
+
+    spec: RunSpec
+    out: str
+    resume: bool = False
+    tensorboard: str | None = None
+    cache: str | None = None
+    exports_graphs: bool = True
+
+    @property
+    def folder(self) -> RunFolder:
+        """The run's folder."""
+        return RunFolder(Path(self.out), Path(self.tensorboard) if self.tensorboard else None)
+
+    def as_json(self) -> str:
+        """Return the run as text, for the processes that share it."""
+        return json.dumps({**asdict(self), "spec": self.spec.as_mapping()})
+
+    @classmethod
+    def from_json(cls, text: str) -> Self:
+        """Read what :meth:`as_json` wrote."""
+        facts = json.loads(text)
+        return cls(**{**facts, "spec": RunSpec.from_mapping(facts["spec"])})
+
+
+# --- what a run is ----------------------------------------------------------------------------
+
+
+def complete_spec(
+    spec: RunSpec, offered: tuple[str, ...] = OFFERED, has_all_data: bool = True
+) -> RunSpec:
+    """Return the run with resolution and preset, checked against its data; no image is read.
+
+    Args:
+        spec: What was asked for; it names the data.
+        offered: Further names worth offering for a mistyped one.
+        has_all_data: False on hosts that may lack the manifest and the labels; the first has them.
+
+    Raises:
+        ConfigError: an unknown name, a value out of range, or images that the family cannot make.
+        DatasetError: the data's manifest cannot be read, it is packed at another resolution, or
+            labels are needed and there are none.
+    """
+    check_run(spec, offered)
+    installed_families()  # logs it if a package's family has a built-in one's name
+    with open_source(spec.data or "") as source:
+        folder = source.folder
+        side = spec.resolution or detect_resolution(folder) or DEFAULT_RESOLUTION
+        refuse_other_resolution(folder, side)
+        if has_all_data:
+            refuse_unknown_split(folder, spec.split)
+        run = resolve(spec.replaced(resolution=side), offered)
+        if has_all_data and not spec.evaluate_data:
+            refuse_unknown_split(folder, spec.evaluate_split)
+        run.check_batch(processes=1)  # other numbers are checked when the processes are known
+        if has_all_data or not run.preset.conditional:
+            check_labels(run, folder)
+            run.check_shape()
+        return run.spec
+
+
+def check_labels(run: ResolvedRun, folder: Path) -> None:
+    """Check that the preset and the data's labels go together, before an image is read.
+
+    Raises:
+        ConfigError: the preset is not conditional, so the labels named would not be used.
+        DatasetError: the preset is conditional, and the data has no labels or wrong ones.
+    """
+    if run.preset.conditional:
+        labels = required_labels(folder, run.spec.labels or DEFAULT_LABELS, run.spec.split)
+        with_class_count(run.family, run.preset, labels.classes)
+    elif run.spec.labels:
+        raise ConfigError(
+            f"The preset {run.spec.preset!r} is not conditional: it would not look at the labels.",
+            "Leave labels out, or ask for --conditional true.",
+        )
+
+
+def resumed_spec(out: Path, changes: dict[str, Any]) -> RunSpec:
+    """Return what a run was started as, with what may change; ConfigError for any other change."""
+    folder = RunFolder(out)
+    plan = folder.as_started({**folder.read_plan(), **changes})
+    folder.check_same(plan)
+    return RunSpec.from_mapping(plan)
+
+
+# --- training it --------------------------------------------------------------------------------
+
+
+def train(run: Run, group: ProcessGroup = SINGLE_PROCESS) -> bool:
+    """Train a run to its artifact, with the other processes of its group.
+
+    Returns:
+        Whether the run is finished and has its artifact; False where it was stopped before.
+
+    Raises:
+        RunError: another process trains in the folder.
+    """
+    folder = run.folder
+    plan = run.spec.as_mapping()
+    owned = folder.owned(plan, run.resume) if group.is_main_process else contextlib.nullcontext()
+    with (
+        owned,
+        open_source(run.spec.data or "") as source,
+        open_source(run.spec.evaluate_data or "") as held_out,
+    ):
+        return train_on(run, folder, source, held_out, group)
+
+
+def train_on(
+    run: Run, folder: RunFolder, source: DataSource, held_out: DataSource, group: ProcessGroup
+) -> bool:
+    """Train a run whose data is open; see :func:`train`."""
+    resolved = resolve(run.spec)
+    config = resolved.config
+    if config.evaluate_kimg and config.evaluate_extractor == "inception" and group.is_main_process:
+        find_inception()  # before minutes of reading
+    spec, conditional = resolved.spec, resolved.preset.conditional
+    labels = spec.labels or DEFAULT_LABELS
+    dataset = open_dataset(source, spec.resolution or 0, labels, group, spec.split)
+    facts = dataset.describe(with_labels=conditional)
+    if run.resume and group.is_main_process:
+        folder.check_dataset(facts)
+    verified = VerifiedData(folder.verified() if run.resume and group.is_main_process else ())
+    if group.is_local_main_process:
+        verify(dataset, verified)
+    gan = build_gan(
+        spec.family,
+        spec.preset or "",
+        dataset.image_shape,
+        seed=config.seed,
+        classes=dataset.classes if conditional else None,
+        **resolved.changes,
+    )
+    evaluation = None
+    if config.evaluate_kimg and group.is_main_process:
+        evaluation = open_evaluation(run, config, dataset, held_out, verified)
+    if run.resume and config.micro_batch == "auto":
+        config = keep_micro_batch(folder, config, gan, group)
+    refuse_what_cannot_fit(gan, config, group)
+    trainer = Trainer(gan, dataset, config, evaluation=evaluation, group=group)
+    if run.resume:
+        folder.resume(trainer)
+        has_ended = group.is_main_process and trainer.is_finished and folder.holds_model(trainer)
+        if group.broadcast_json(has_ended):
+            if group.is_main_process:
+                messages.print_finished(trainer, folder)
+            return True
+    with stopping_gently(trainer), fitting_memory(trainer):
+        if group.is_main_process:
+            train_to_artifact(run, trainer, folder, facts, verified.seen)
+        else:
+            trainer.run()
+    return bool(trainer.is_finished)
+
+
+def train_to_artifact(
+    run: Run, trainer: Trainer, folder: RunFolder, facts: dict[str, Any], verified: list[str]
+) -> None:
+    """Train and report, as the first process does, to the artifact or to where it is stopped."""
+    # For a resumed run it records where and how it goes on.
+    folder.start(run.spec.as_mapping(), facts, trainer, verified)
+    messages.print_start(trainer, folder, run.spec.data or "")
+    with (
+        logging_redirect_tqdm(),
+        ProgressReporter(folder, trainer),
+    ):  # log lines scroll above the bar
+        trainer.run()
+    if not trainer.is_finished:
+        messages.print_stopped(trainer, folder)
+        return
+    folder.finish(trainer, facts)
+    if run.exports_graphs:
+        add_graphs(folder)
+    messages.print_end(trainer, folder)
+
+
+def add_graphs(folder: RunFolder) -> None:
+    """Export the model's graphs at the end of a run; a failure is logged and fails no run."""
+    from facegan.export import export_graphs  # onnx takes seconds to import
+
+    messages.echo("Exporting …", file=sys.stderr)
+    try:
+        export_graphs(folder.model)
+        pack_artifact(folder.model, folder.archive)
+    except (ExportError, ArtifactError, OutputError) as error:
+        log.warning("The model has no graphs: a CPU server needs torch for it. %s", error)
+
+
+def keep_micro_batch(
+    folder: RunFolder, config: TrainingConfig, gan: Gan, group: ProcessGroup
+) -> TrainingConfig:
+    """Keep the micro-batch that was found when the run was started, so that its bits stay.
+
+    It is searched for again where the processes are others and cannot compute so many images.
+    """
+    found = group.broadcast_json(folder.images_at_once() if group.is_main_process else None)
+    batch = config.completed_by(gan.preset).batch_size or 0
+    if found in micro_batch_sizes(gan.family, gan.preset, batch, group.size):
+        return config.model_copy(update={"micro_batch": found})
+    return config
+
+
+def open_evaluation(
+    run: Run, config: TrainingConfig, dataset: Any, held_out: DataSource, verified: VerifiedData
+) -> Evaluation:
+    """Return what measures the run's quality: its extractor, and the images to compare with."""
+    images, split = dataset, run.spec.evaluate_split
+    if run.spec.evaluate_data:
+        images = open_dataset(held_out, dataset.resolution, split=split)
+        verify(images, verified)
+    elif split:
+        images = split_of(getattr(dataset, "whole", dataset), split)
+    return Evaluation(
+        images,
+        config,
+        about=images.describe(),
+        cache=FeatureCache(Path(run.cache) if run.cache else None),
+        device=str(choose_device(config.device)),
+    )
+
+
+@contextlib.contextmanager
+def stopping_gently(trainer: Trainer) -> Iterator[None]:
+    """End the step and write a checkpoint on Ctrl-C or SIGTERM; a second Ctrl-C stops at once."""
+
+    def stop(number: int, frame: Any) -> None:
+        trainer.stop()
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+
+    before = {number: signal.signal(number, stop) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
