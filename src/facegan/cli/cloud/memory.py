@@ -4,6 +4,7 @@ import click
 
 from facegan.cloud.training_request import TrainingJob
 from facegan.gans.batch_split import check_micro_batch, micro_batch_sizes
+from facegan.gans.memory import describe_memory, find_memory
 from facegan.gans.resolve import resolve
 from facegan.gpu_check import gpus_of
 from facegan.hyperparameters.run_spec import RunSpec
