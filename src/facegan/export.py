@@ -81,7 +81,7 @@ def graphs_of(artifact: Artifact) -> dict[str, bytes]:
         inputs.append(("labels", torch.zeros(EXAMPLES, dtype=torch.int64)))
     if not artifact.style_layers:
         return {GENERATOR_GRAPH: graph_of(artifact.generator, inputs)}
-    mapping = Mapping(artifact.generator)
+    mapping = StyleMapping(artifact.generator)
     with torch.inference_mode():
         styles = mapping(*(value for _, value in inputs), torch.tensor(1.0)).clone()
     synthesis: Any = artifact.generator.synthesis
@@ -91,7 +91,7 @@ def graphs_of(artifact: Artifact) -> dict[str, bytes]:
     }
 
 
-class Mapping(nn.Module):
+class StyleMapping(nn.Module):
     """A generator's ``styles`` as a network: latents, labels if it takes any, and psi."""
 
     def __init__(self, generator: Any) -> None:
@@ -110,7 +110,7 @@ def graph_of(network: nn.Module, inputs: list[tuple[str, Tensor]]) -> bytes:
     """Return a network as ONNX, for any batch size; inputs without dimensions are scalars."""
     batch = torch.export.Dim("rows", min=1, max=MAX_BATCH)  # the name is part of the graph
     shapes: Any = tuple({0: batch} if value.ndim else {} for _, value in inputs)
-    if isinstance(network, Mapping):  # *rest is one argument to the exporter
+    if isinstance(network, StyleMapping):  # *rest is one argument to the exporter
         shapes = (shapes[0], shapes[1:])
 
     def export() -> bytes:

@@ -1,4 +1,4 @@
-"""What the studio's tests are given: endpoints that can fail, and a page in a browser."""
+"""Fixtures of the studio's tests: endpoints that can fail, and a page in a browser."""
 
 import io
 import os
@@ -36,10 +36,10 @@ def styled(conditional_artifact: Any) -> WSGITransport:
 
 @pytest.fixture
 def make_studio(tmp_path: Path) -> Callable[..., Studio]:
-    """A studio over a transport, whose chance is always the same."""
+    """A studio over a transport, with a fixed random seed."""
 
     def make(transport: Any, **others: Any) -> Studio:
-        return Studio(transport, tmp_path / "faces", chance=random.Random(0), **others)
+        return Studio(transport, tmp_path / "faces", rng=random.Random(0), **others)
 
     return make
 
@@ -63,16 +63,16 @@ def browser() -> Iterator[Any]:
 @pytest.fixture
 def open_url(browser: Any) -> Iterator[Callable[..., Any]]:
     """Opens an address in a tab; every request to another host fails the test."""
-    strangers: list[str] = []
+    foreign: list[str] = []
     contexts = []
 
     def note(request: Any) -> None:
         url = str(request.url)
         if not url.startswith(("http://127.0.0.1:", "data:", "blob:")):
-            strangers.append(url)
+            foreign.append(url)
 
-    def open_it(url: str, **look: Any) -> Any:
-        context = browser.new_context(**{"viewport": {"width": 1200, "height": 900}} | look)
+    def open_it(url: str, **options: Any) -> Any:
+        context = browser.new_context(**{"viewport": {"width": 1200, "height": 900}} | options)
         contexts.append(context)
         context.set_default_timeout(60_000)
         tab = context.new_page()
@@ -83,7 +83,7 @@ def open_url(browser: Any) -> Iterator[Callable[..., Any]]:
     yield open_it
     for context in contexts:
         context.close()
-    assert not strangers
+    assert not foreign
 
 
 @pytest.fixture
@@ -94,11 +94,11 @@ def open_studio(open_url: Callable[..., Any]) -> Iterator[Callable[..., Any]]:
 
     pages = []
 
-    def open_it(studio: Studio, **look: Any) -> Any:
+    def open_it(studio: Studio, **options: Any) -> Any:
         prepare_gradio(studio.folder.parent)
         server = open_page(make_page(studio), free_port())
         pages.append(server)
-        return open_url(server.url, **look)
+        return open_url(server.url, **options)
 
     yield open_it
     for page in pages:
@@ -120,7 +120,7 @@ def model64(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def model_with_styles(styled: WSGITransport) -> WSGITransport:
-    """That of FACEGAN_STUDIO_STYLES, for pictures of faces; or one that draws blobs."""
+    """That of FACEGAN_STUDIO_STYLES, for screenshots of faces; or an untrained one."""
     given = os.environ.get("FACEGAN_STUDIO_STYLES")
     return WSGITransport(create_app(open_synthesizer(Path(given)))) if given else styled
 
@@ -145,7 +145,7 @@ def pictures(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def snap(pictures: Path) -> Callable[..., None]:
-    """Takes a picture of a tab, as small a file as 256 colours make it."""
+    """Takes a screenshot of a tab, reduced to 256 colours."""
 
     def take(tab: Any, name: str, full_page: bool = True) -> None:
         tab.wait_for_timeout(700)  # transitions

@@ -1,4 +1,4 @@
-"""Endpoints that can fail, pictures for a quiz, and the command in a process of its own."""
+"""Endpoints that can fail, images for a quiz, and the command in a process of its own."""
 
 import io
 import socket
@@ -17,7 +17,7 @@ ROOT = Path(__file__).parents[2]
 
 
 class Bare:
-    """A transport without a front page, as SageMaker's call is; it can be broken and slow."""
+    """A transport without a front page, like SageMaker's; it can be broken and slow."""
 
     def __init__(self, whole: WSGITransport) -> None:
         self.whole = whole
@@ -32,7 +32,7 @@ class Bare:
 
 
 class GreySquares:
-    """Real pictures that are not."""
+    """Stand-ins for real images."""
 
     def __init__(self, resolution: int) -> None:
         self.resolution = resolution

@@ -1,4 +1,4 @@
-"""What the studio asks, learns and keeps, without a browser and without Gradio."""
+"""The studio's requests, model information and files, without a browser or Gradio."""
 
 import io
 import json
@@ -14,41 +14,42 @@ from studio_helpers import Bare, GreySquares
 
 from facegan.client import FaceClient, HttpTransport, Reply, WSGITransport
 from facegan.errors import ConfigError, InvocationError, RequestError
-from facegan.studio import Look, ModelFacts, PatientTransport, Studio
-from facegan.studio.facts import KNOWING_SEEDS, learn
+from facegan.studio import GenerationOptions, ModelInfo, Studio, TimeoutTransport
 from facegan.studio.latency import Latency
-from facegan.studio.quiz import Score, lay_out
-from facegan.studio.session import layer_groups, pack, with_face
-from facegan.studio.wishes import whole
+from facegan.studio.model_info import PROBED_SEEDS, fetch_model_info
+from facegan.studio.quiz import Score, make_question
+from facegan.studio.saved_image import parse_int
+from facegan.studio.studio import add_image, layer_groups, zip_files
 from facegan.wire import read_provenance
 
 Make = Callable[..., Studio]
 
 
-def facts_of(transport: Any) -> ModelFacts:
-    return learn(FaceClient(PatientTransport(transport, 30, lambda seconds: None)))
+def info_of(transport: Any) -> ModelInfo:
+    return fetch_model_info(FaceClient(TimeoutTransport(transport, 30, lambda seconds: None)))
 
 
-def test_a_front_page_tells_what_a_model_has(plain: WSGITransport, styled: WSGITransport) -> None:
-    """Truncation, classes in their order, layers with a style; and what it lacks, in a sentence."""
-    facts = facts_of(styled)
-    assert (facts.family, facts.resolution, facts.has_truncation) == ("stylegan2", 32, True)
-    assert facts.classes == ("plain", "striped", "spotted") and facts.max_images == 64
-    assert facts.style_layers > 0 and facts.lacks == ""
-    facts = facts_of(plain)
-    assert (facts.has_truncation, facts.classes, facts.style_layers) == (False, (), 0)
-    assert facts.lacks == (
-        "This model has no truncation, classes or styles to mix; what needs them is not shown."
-    )
+def test_a_front_page_says_what_a_model_supports(
+    plain: WSGITransport, styled: WSGITransport
+) -> None:
+    """Truncation, classes in their order, layers with a style."""
+    info = info_of(styled)
+    assert (info.family, info.resolution, info.has_truncation) == ("stylegan2", 32, True)
+    assert info.classes == ("plain", "striped", "spotted") and info.max_images == 64
+    assert info.style_layers > 0
+    info = info_of(plain)
+    assert (info.has_truncation, info.classes, info.style_layers) == (False, (), 0)
 
 
-def test_without_a_front_page_a_model_is_asked(plain: WSGITransport, styled: WSGITransport) -> None:
-    """As on AWS: the same facts, the classes as far as some seeds name them."""
-    told, asked = facts_of(styled), facts_of(Bare(styled))
-    assert set(asked.classes) <= set(told.classes) and asked.classes
-    assert (asked.style_layers, asked.has_truncation) == (told.style_layers, True)
-    assert asked.sha256 == told.sha256
-    assert facts_of(Bare(plain)) == facts_of(plain) and KNOWING_SEEDS <= 64
+def test_without_a_front_page_a_model_is_probed(
+    plain: WSGITransport, styled: WSGITransport
+) -> None:
+    """As on AWS: the same information, and the classes that some seeds have."""
+    told, probed = info_of(styled), info_of(Bare(styled))
+    assert set(probed.classes) <= set(told.classes) and probed.classes
+    assert (probed.style_layers, probed.has_truncation) == (told.style_layers, True)
+    assert probed.sha256 == told.sha256
+    assert info_of(Bare(plain)) == info_of(plain) and PROBED_SEEDS <= 64
 
 
 def test_a_front_page_of_another_model_is_not_believed(plain: WSGITransport) -> None:
@@ -59,11 +60,11 @@ def test_a_front_page_of_another_model_is_not_believed(plain: WSGITransport) -> 
             told = {"model": {"weights_sha256": "0" * 64, "has_truncation": True}}
             return Reply(200, "application/json", json.dumps(told).encode())
 
-    assert not facts_of(Elsewhere(plain)).has_truncation
+    assert not info_of(Elsewhere(plain)).has_truncation
 
 
-def test_a_failure_while_a_model_is_asked_is_no_lack(styled: WSGITransport) -> None:
-    """What was not answered in time is not taken for a refusal."""
+def test_a_failure_is_not_taken_for_a_refusal(styled: WSGITransport) -> None:
+    """A request that was not answered in time says nothing about the model."""
 
     class Tired(Bare):
         def send(self, body: bytes, content_type: str, accept: str) -> Reply:
@@ -71,76 +72,78 @@ def test_a_failure_while_a_model_is_asked_is_no_lack(styled: WSGITransport) -> N
             return super().send(body, content_type, accept)
 
     with pytest.raises(InvocationError, match="it is down"):
-        facts_of(Tired(styled))
+        info_of(Tired(styled))
 
 
 @pytest.mark.parametrize("body", [b"", b"{}", b"[1]", b'{"images": [], "model": {}}'])
-def test_an_endpoint_that_is_none_of_ours_is_told(body: bytes) -> None:
-    """In a sentence, whatever JSON it answers."""
+def test_an_endpoint_that_is_not_facegan_is_refused(body: bytes) -> None:
+    """In one sentence, whatever JSON it answers."""
 
     class Odd:
         def send(self, *_: Any) -> Reply:
             return Reply(200, "application/json", body)
 
     with pytest.raises(InvocationError, match="not of a facegan model"):
-        facts_of(Odd())
+        info_of(Odd())
 
 
-def test_what_takes_too_long_is_given_up(plain: WSGITransport) -> None:
-    """After the seconds that were given; what fails in time is raised as it is."""
+def test_a_slow_call_times_out(plain: WSGITransport) -> None:
+    """An error before the timeout is raised as it is."""
     slow = Bare(plain)
     slow.seconds = 5
     with pytest.raises(InvocationError, match=r"within 0\.05 seconds"):
-        PatientTransport(slow, 0.05, lambda seconds: None).send(b"", "", "")
+        TimeoutTransport(slow, 0.05, lambda seconds: None).send(b"", "", "")
     slow.seconds, slow.is_down = 0, True
     with pytest.raises(InvocationError, match="it is down"):
-        PatientTransport(slow, 5, lambda seconds: None).send(b"", "", "")
+        TimeoutTransport(slow, 5, lambda seconds: None).send(b"", "", "")
 
 
-def test_faces_are_the_servers_bytes(
+def test_images_are_the_servers_bytes(
     make_studio: Make, plain: WSGITransport, styled: WSGITransport
 ) -> None:
-    """In files whose names tell seeds and looks apart, with captions that say them."""
-    (file,) = make_studio(plain).faces([7], Look())
+    """In files named by seed and options, with captions."""
+    (file,) = make_studio(plain).generate([7], GenerationOptions())
     assert file.path.name == "seed0007.png" and file.caption == "seed 7"
     assert file.path.read_bytes() == FaceClient(plain).faces([7])[0].png
-    (face,) = make_studio(styled).faces([7], Look(0.7, "spotted"))
+    (face,) = make_studio(styled).generate([7], GenerationOptions(0.7, "spotted"))
     assert face.path.name == "seed0007-spotted-psi0.7.png"
     assert face.caption == "seed 7 · spotted · psi 0.7"
     assert read_provenance(face.path.read_bytes())["facegan:classes"] == "spotted"
 
 
-def test_many_faces_take_several_requests(make_studio: Make, plain: WSGITransport) -> None:
-    """No more at once than the endpoint draws, or than an answer of 6 MB holds."""
+def test_many_images_take_several_requests(make_studio: Make, plain: WSGITransport) -> None:
+    """Each within the endpoint's limit of images and of 6 MB per answer."""
     studio = make_studio(plain)
-    assert list(map(len, studio.batches(range(130)))) == [64, 64, 2]
-    studio.known = ModelFacts("stylegan2", "paper1024", 1024, "0" * 64)
-    assert list(map(len, studio.batches(range(3)))) == [1, 1, 1]
+    assert list(map(len, studio.split_requests(range(130)))) == [64, 64, 2]
+    studio.cached_info = ModelInfo("stylegan2", "paper1024", 1024, "0" * 64)
+    assert list(map(len, studio.split_requests(range(3)))) == [1, 1, 1]
 
 
-def test_a_way_and_its_film_are_of_one_class(make_studio: Make, styled: WSGITransport) -> None:
-    """Where none is chosen, of the first seed's; the film goes there and back."""
+def test_an_interpolation_and_its_animation_have_one_class(
+    make_studio: Make, styled: WSGITransport
+) -> None:
+    """The first seed's if none is chosen; the animation goes there and back."""
     studio = make_studio(styled)
-    (first,) = studio.faces([1], Look())
-    way = studio.way(1, 4, 5, Look())
+    (first,) = studio.generate([1], GenerationOptions())
+    way = studio.interpolate(1, 4, 5, GenerationOptions())
     assert len(way) == 6 and {face.class_name for face in way} == {first.class_name}
     assert len({face.path for face in way}) == 6
-    film = studio.film(1, 4, 5, 40, Look(1.0, "plain"))
+    film = studio.animate(1, 4, 5, 40, GenerationOptions(1.0, "plain"))
     with Image.open(film) as picture:
         assert picture.n_frames == 11
     assert read_provenance(film.read_bytes())["facegan:seeds"] == "1,4,1"
 
 
-def test_a_strip_is_one_picture(make_studio: Make, plain: WSGITransport) -> None:
-    """Seven faces of 32 pixels side by side."""
-    strip = make_studio(plain).strip([1, 2, 3], 3, Look())
+def test_a_strip_is_one_image(make_studio: Make, plain: WSGITransport) -> None:
+    """Seven images of 32 pixels side by side."""
+    strip = make_studio(plain).interpolation_strip([1, 2, 3], 3, GenerationOptions())
     with Image.open(strip) as picture:
         assert picture.size == (7 * 32 + 6 * 2, 32)
 
 
-def test_mixed_faces_are_rows_of_columns(make_studio: Make, styled: WSGITransport) -> None:
+def test_mixed_images_are_rows_of_columns(make_studio: Make, styled: WSGITransport) -> None:
     """Named by both seeds."""
-    rows = make_studio(styled).mixed([1, 2], [7, 8, 9], [2, 3], Look())
+    rows = make_studio(styled).mix([1, 2], [7, 8, 9], [2, 3], GenerationOptions())
     assert [[face.path.name for face in row][-1] for row in rows] == [
         "seed0001-mix0009.png",
         "seed0002-mix0009.png",
@@ -158,21 +161,19 @@ def test_layers_have_names_from_coarse_to_fine() -> None:
 def test_favourites_are_packed_untouched(
     make_studio: Make, plain: WSGITransport, tmp_path: Path
 ) -> None:
-    """Each once, in the order they were kept."""
-    two = make_studio(plain).faces([3, 1], Look())
-    kept = with_face(with_face(with_face([], two[0]), two[1]), two[0])
+    """Each once, in the order in which they were kept."""
+    two = make_studio(plain).generate([3, 1], GenerationOptions())
+    kept = add_image(add_image(add_image([], two[0]), two[1]), two[0])
     assert kept == two
-    with zipfile.ZipFile(pack([face.path for face in kept], tmp_path / "a.zip")) as archive:
+    with zipfile.ZipFile(zip_files([image.path for image in kept], tmp_path / "a.zip")) as archive:
         assert archive.namelist() == ["seed0003.png", "seed0001.png"]
         assert archive.read("seed0001.png") == two[1].path.read_bytes()
 
 
-def test_a_question_of_the_quiz_does_not_tell_the_answer(
-    make_studio: Make, plain: WSGITransport
-) -> None:
-    """Both are PNGs of one size; their names differ by the side alone, which is of chance."""
-    studio = make_studio(plain, open_reals=GreySquares)
-    rounds = [studio.round(Look()) for _ in range(12)]
+def test_a_question_does_not_reveal_the_answer(make_studio: Make, plain: WSGITransport) -> None:
+    """Both are PNGs of one size; their names differ only by the side, which is random."""
+    studio = make_studio(plain, open_real_images=GreySquares)
+    rounds = [studio.new_question(GenerationOptions()) for _ in range(12)]
     assert {question.real_is_left for question in rounds} == {True, False}
     for question in rounds:
         real, fake = question.left, question.right
@@ -182,36 +183,36 @@ def test_a_question_of_the_quiz_does_not_tell_the_answer(
         assert read_provenance(fake.read_bytes())["facegan:seeds"] == str(question.seed)
         assert question.left.name.replace("left", "right") == question.right.name
     with pytest.raises(ConfigError, match="--data"):
-        make_studio(plain).round(Look())
+        make_studio(plain).new_question(GenerationOptions())
 
 
 def test_a_score_counts() -> None:
     score = Score()
-    assert "Which one" in score.told
+    assert "Which image" in score.summary
     for is_right in (True, False, True, True, True):
         score = score.with_answer(is_right)
-    assert score.told == "4 of 5 right (a coin gets half)."
+    assert score.summary == "4 of 5 right (guessing gets half)."
 
 
-def test_the_order_of_a_question_is_of_chance_alone(tmp_path: Path) -> None:
-    orders = [lay_out(b"r", b"f", 1, tmp_path, random.Random(seed)) for seed in range(20)]
+def test_the_order_of_a_question_is_random(tmp_path: Path) -> None:
+    orders = [make_question(b"r", b"f", 1, tmp_path, random.Random(seed)) for seed in range(20)]
     assert {order.left.read_bytes() for order in orders} == {b"r", b"f"}
 
 
 @pytest.mark.parametrize("value", [None, -1, 2**32, 1.5, float("nan"), float("inf"), "7"])
-def test_a_field_that_holds_no_seed_is_told(value: object) -> None:
+def test_a_field_without_a_seed_is_refused(value: object) -> None:
     with pytest.raises(RequestError, match="Seed"):
-        whole(value, "Seed")
-    assert whole(7.0, "Seed") == 7
+        parse_int(value, "Seed")
+    assert parse_int(7.0, "Seed") == 7
 
 
-def test_latency_is_told_for_people() -> None:
+def test_latency_is_summarised() -> None:
     latency = Latency()
-    assert latency.told == "No answer yet."
+    assert latency.summary == "No answer yet."
     latency.add(0.25)
-    assert latency.told == "Last answer in 250 ms"
+    assert latency.summary == "Last answer in 250 ms"
     latency.add(1.5)
-    assert latency.told == "Last answer in 1.5 s (median of the last 2: 875 ms)"
+    assert latency.summary == "Last answer in 1.5 s (median of the last 2: 875 ms)"
 
 
 def test_http_reads_the_front_page_under_the_url() -> None:
@@ -236,8 +237,8 @@ def test_http_reads_the_front_page_under_the_url() -> None:
     assert json.loads(reply.body) == {"path": "/v1/"}
 
 
-def test_real_pictures_come_from_a_data_set_as_plain_pngs(images_dir: Path) -> None:
-    """Of the resolution asked, and without a word of ours in them."""
+def test_real_images_come_from_a_data_set_as_plain_pngs(images_dir: Path) -> None:
+    """At the requested resolution, and without our metadata."""
     from facegan.cli.studio_dataset import DatasetImages
 
     reals = DatasetImages(images_dir, 32)

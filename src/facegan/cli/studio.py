@@ -20,7 +20,7 @@ from facegan.client import HttpTransport, Transport
 from facegan.errors import ConfigError, ServeError
 
 if TYPE_CHECKING:
-    from facegan.studio import Reals
+    from facegan.studio import RealImages
 
 # Before Gradio is imported: it would count its users, and ask the Hugging Face Hub.
 QUIET = {
@@ -177,7 +177,7 @@ def prepare_gradio(folder: Path) -> None:
     logging.getLogger("httpx").setLevel(logging.WARNING)
 
 
-def opener_of(folder: Path) -> "Callable[[int], Reals]":
+def opener_of(folder: Path) -> "Callable[[int], RealImages]":
     """Opens a data set at a resolution, once the model's is known.
 
     Raises:

@@ -1,4 +1,4 @@
-"""Asking an endpoint for faces, from Python, with no torch and no AWS."""
+"""The Python client of an endpoint; needs neither torch nor AWS."""
 
 from facegan.client.face_client import FaceClient
 from facegan.client.seed_text import parse_seeds

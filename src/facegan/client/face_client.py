@@ -1,4 +1,4 @@
-"""Asks an endpoint for faces, in arrays and pictures; what lies between does not matter."""
+"""The Python client: requests images from an endpoint, as arrays, files or streams."""
 
 import json
 from collections.abc import Iterator, Sequence
@@ -31,17 +31,17 @@ from facegan.wire import (
     parse_images,
 )
 
-Classes = Sequence[int | str]  # numbers and names: one a face, or one for all
+Classes = Sequence[int | str]  # indices or names: one per image, or one for all
 
 HINTS = {  # for endpoints that give none
     404: "Check the URL or the endpoint's name.",
-    413: "Ask for fewer faces at once.",
+    413: "Ask for fewer images at once.",
     503: "It is starting, or busy; ask again in a few seconds.",
 }
 
 
-class Wish(TypedDict, total=False):
-    """What else can be asked of any faces; see :class:`facegan.wire.GenerateRequest`."""
+class GenerationArgs(TypedDict, total=False):
+    """Arguments that every method takes; see :class:`facegan.wire.GenerateRequest`."""
 
     latents: npt.ArrayLike | None  # (N, width), instead of seeds
     truncation_psi: float
@@ -52,14 +52,15 @@ class Wish(TypedDict, total=False):
 
 
 class FaceClient:
-    """A caller's view of an endpoint.
+    """A client of an endpoint.
 
-    Every method takes seeds (0 … 2**32 - 1) or latents, not both; and of a conditional model
-    classes, by number or name, one a face or one for all, without which each seed names its own;
-    and what else a :class:`Wish` holds. All raise:
+    Every method takes seeds (0 … 2**32 - 1) or latents, not both, and the other
+    :class:`GenerationArgs`. A conditional model takes classes by index or name, one per image or
+    one for all; without them, each seed has its own. All raise:
 
     * RequestError: the request is wrong; nothing was sent.
-    * InvocationError: the endpoint refused it, failed, could not be reached, or answered nonsense.
+    * InvocationError: the endpoint refused it, failed, could not be reached, or sent an invalid
+      answer.
 
     Args:
         transport: How to reach it, as ``HttpTransport("http://localhost:8080")``.
@@ -69,137 +70,139 @@ class FaceClient:
         self.transport = transport
 
     def generate(
-        self, seeds: Sequence[int] | None = None, **wish: Unpack[Wish]
+        self, seeds: Sequence[int] | None = None, **args: Unpack[GenerationArgs]
     ) -> npt.NDArray[np.uint8]:
-        """Faces as uint8 (N, H, W, 3): one a seed or latent, or as many as the wish makes."""
-        return decode_images(self.invoke(request_of(seeds, **wish), NPY), NPY)
+        """Return uint8 images (N, H, W, 3): one per seed or latent, or as the arguments say."""
+        return decode_images(self.invoke(build_request(seeds, **args), NPY), NPY)
 
     def interpolate(
-        self, seeds: Sequence[int] | None = None, frames: int = 24, **wish: Unpack[Wish]
+        self, seeds: Sequence[int] | None = None, frames: int = 24, **args: Unpack[GenerationArgs]
     ) -> npt.NDArray[np.uint8]:
-        """The way through S seeds or latents, uint8 ((S - 1) * frames + 1, H, W, 3)."""
-        return self.generate(seeds, **wish | {"interpolate": frames})
+        """Interpolate through K seeds or latents: uint8 ((K - 1) * frames + 1, H, W, 3)."""
+        return self.generate(seeds, **args | {"interpolate": frames})
 
     def mix(
         self,
         seeds: Sequence[int],
         others: Sequence[int],
         layers: Sequence[int] | None = None,
-        **wish: Unpack[Wish],
+        **args: Unpack[GenerationArgs],
     ) -> npt.NDArray[np.uint8]:
-        """Each of N seeds with some layers' styles of each of M others: uint8 (N, M, H, W, 3)."""
-        images = self.generate(seeds, **wish | {"mix": others, "mix_layers": layers})
+        """Mix each of N seeds with some layers' styles of each of M others: (N, M, H, W, 3)."""
+        images = self.generate(seeds, **args | {"mix": others, "mix_layers": layers})
         return images.reshape(len(seeds), len(others), *images.shape[1:])
 
     def grid(
         self,
         seeds: Sequence[int] | None = None,
         columns: int | None = None,
-        **wish: Unpack[Wish],
+        **args: Unpack[GenerationArgs],
     ) -> bytes:
-        """One PNG of all faces; as square as possible where `columns` is None."""
-        return self.invoke(request_of(seeds, columns=columns, **wish), PNG)
+        """Return one PNG of all images; as square as possible if `columns` is None."""
+        return self.invoke(build_request(seeds, columns=columns, **args), PNG)
 
     def jpeg(
         self,
         seeds: Sequence[int] | None = None,
         columns: int | None = None,
         quality: int | None = None,
-        **wish: Unpack[Wish],
+        **args: Unpack[GenerationArgs],
     ) -> bytes:
-        """The same as a JPEG, of quality 1 … 100, 90 by default."""
-        return self.invoke(request_of(seeds, columns=columns, quality=quality, **wish), JPEG)
+        """Return the grid as a JPEG, of quality 1 … 100, 90 by default."""
+        return self.invoke(build_request(seeds, columns=columns, quality=quality, **args), JPEG)
 
     def webp(
         self,
         seeds: Sequence[int] | None = None,
         columns: int | None = None,
         quality: int | None = None,
-        **wish: Unpack[Wish],
+        **args: Unpack[GenerationArgs],
     ) -> bytes:
-        """The same as a WebP, of quality 1 … 100, 90 by default."""
-        return self.invoke(request_of(seeds, columns=columns, quality=quality, **wish), WEBP)
+        """Return the grid as a WebP, of quality 1 … 100, 90 by default."""
+        return self.invoke(build_request(seeds, columns=columns, quality=quality, **args), WEBP)
 
     def animation(
         self,
         seeds: Sequence[int] | None = None,
         frame_ms: int | None = None,
         quality: int | None = None,
-        **wish: Unpack[Wish],
+        **args: Unpack[GenerationArgs],
     ) -> bytes:
-        """An animated WebP: the faces one after the other, with `interpolate` those between too.
+        """Return an animated WebP of the images, with `interpolate` those between them too.
 
         Args:
             seeds: Two or more.
-            frame_ms: How long each is shown, 10 … 60000 milliseconds; 60 by default.
+            frame_ms: How long each image is shown, 10 … 60000 milliseconds; 60 by default.
             quality: 1 … 100; lossless by default.
-            wish: What else is asked of them.
+            args: See :class:`GenerationArgs`.
         """
-        moving = {"layout": "animation", "frame_ms": frame_ms, "quality": quality}
-        return self.invoke(request_of(seeds, **moving, **wish), WEBP)
+        options = {"layout": "animation", "frame_ms": frame_ms, "quality": quality}
+        return self.invoke(build_request(seeds, **options, **args), WEBP)
 
-    def zip(self, seeds: Sequence[int] | None = None, **wish: Unpack[Wish]) -> bytes:
-        """A zip of a PNG a face, named by its seed, and a list of them, ``provenance.json``."""
-        return self.invoke(request_of(seeds, **wish), ZIP)
+    def zip(self, seeds: Sequence[int] | None = None, **args: Unpack[GenerationArgs]) -> bytes:
+        """Return a zip of one PNG per image, named by its seed, and ``provenance.json``."""
+        return self.invoke(build_request(seeds, **args), ZIP)
 
     def faces(
-        self, seeds: Sequence[int] | None = None, **wish: Unpack[Wish]
+        self, seeds: Sequence[int] | None = None, **args: Unpack[GenerationArgs]
     ) -> list[GeneratedImage]:
-        """One PNG a face, each beside its seed, and its class if the model is conditional."""
-        return parse_images(self.invoke(request_of(seeds, **wish), JSON))
+        """Return one PNG per image, with its seed, and its class if the model is conditional."""
+        return parse_images(self.invoke(build_request(seeds, **args), JSON))
 
     def stream(
-        self, seeds: Sequence[int] | None = None, **wish: Unpack[Wish]
+        self, seeds: Sequence[int] | None = None, **args: Unpack[GenerationArgs]
     ) -> Iterator[GeneratedImage]:
-        """The same, each as soon as it is drawn, where the transport can; else all at the end.
+        """Return the same, each as soon as it is generated, if the transport can stream.
 
-        The request is sent, and refused, before the first is asked for. An answer that breaks off
-        raises InvocationError after the faces that came.
+        The request is sent, and refused, before the first image is read. An answer that breaks off
+        raises InvocationError after the images that came.
         """
-        return iter_images(self.chunks(request_of(seeds, **wish)))
+        return iter_images(self.chunks(build_request(seeds, **args)))
 
     def many(
         self, requests: Sequence[GenerateRequest]
     ) -> list[list[GeneratedImage] | InvocationError]:
-        """The answers to several requests in one call: faces, or why there are none."""
+        """Send several requests in one call; return the images of each, or its error."""
         reply = self.transport.send(encode_lines(requests), JSON_LINES, JSON_LINES)
-        return list(iter_replies([checked(reply, JSON_LINES).body]))
+        return list(iter_replies([check_reply(reply, JSON_LINES).body]))
 
     def chunks(self, request: GenerateRequest) -> Iterator[bytes]:
-        """The pieces of a JSON Lines answer as they come."""
+        """Return the chunks of a JSON Lines answer as they come."""
         check_reply_type(request, JSON_LINES)
-        sent = body_of(request)
+        body = encode_body(request)
         if not isinstance(self.transport, StreamingTransport):
-            return iter([checked(self.transport.send(*sent, JSON_LINES), JSON_LINES).body])
-        reply = self.transport.stream(*sent, STREAMED_LINES)
+            return iter([check_reply(self.transport.send(*body, JSON_LINES), JSON_LINES).body])
+        reply = self.transport.stream(*body, STREAMED_LINES)
         if reply.status != HTTPStatus.OK or bare_type(reply.content_type) != JSON_LINES:
-            checked(reply.whole(), JSON_LINES)
+            check_reply(reply.whole(), JSON_LINES)
         return reply.chunks
 
     def invoke(self, request: GenerateRequest, accept: str) -> bytes:
-        """The body of the endpoint's answer to a request, of the content type asked for."""
+        """Return the body of the endpoint's answer, of the requested content type."""
         check_reply_type(request, accept)
-        return checked(self.transport.send(*body_of(request), accept), accept).body
+        return check_reply(self.transport.send(*encode_body(request), accept), accept).body
 
 
-def body_of(request: GenerateRequest) -> tuple[bytes, str]:
-    """A request's bytes and their content type."""
-    # Numbers as text take five times their bytes, and SageMaker takes 6 MB.
+def encode_body(request: GenerateRequest) -> tuple[bytes, str]:
+    """Return a request's bytes and their content type."""
+    # Numbers as text take five times as many bytes, and SageMaker's limit is 6 MB.
     content_type = NPY if request.changed_fields == {"latents"} else JSON
     return encode_request(request, content_type), content_type
 
 
-def checked(reply: Reply, accept: str) -> Reply:
-    """A reply, if it is no refusal, and of the type that was asked for."""
+def check_reply(reply: Reply, accept: str) -> Reply:
+    """Return a reply; raise InvocationError if it is an error or of another content type."""
     if reply.status != HTTPStatus.OK:
-        raise refusal(reply)
+        raise error_of(reply)
     if bare_type(reply.content_type) != accept:
-        told = f"The endpoint answered {reply.content_type[:100]!a} where {accept} was asked."
-        raise InvocationError(told, "Is it a facegan endpoint?")
+        raise InvocationError(
+            f"The endpoint answered {reply.content_type[:100]!a}, and not {accept}.",
+            "Is it a facegan endpoint?",
+        )
     return reply
 
 
-def request_of(
+def build_request(
     seeds: Sequence[int] | None,
     latents: npt.ArrayLike | None = None,
     classes: Classes | None = None,
@@ -207,51 +210,43 @@ def request_of(
     mix_layers: Sequence[int] | None = None,
     **others: Any,
 ) -> GenerateRequest:
-    """A request from a caller's numbers."""
+    """Build a request from a caller's arguments."""
     lists = {"seeds": seeds, "classes": classes, "mix": mix, "mix_layers": mix_layers}
-    named: dict[str, Any] = {name: list_of(name, values) for name, values in lists.items()}
-    return GenerateRequest(latents=array_of(latents), **named, **others)
+    named: dict[str, Any] = {name: to_list(name, values) for name, values in lists.items()}
+    try:
+        array = None if latents is None else np.asarray(latents)
+    except ValueError as cause:
+        raise RequestError("The latents differ in length.", "Give an (N, width) array.") from cause
+    return GenerateRequest(latents=array, **named, **others)
 
 
-def list_of(name: str, values: Sequence[Any] | None) -> list[Any] | None:
-    """Seeds or classes as a list; ranges and NumPy's integers are some too."""
+def to_list(name: str, values: Sequence[Any] | None) -> list[Any] | None:
+    """Return seeds or classes, which may be ranges or NumPy integers, as a list."""
     if values is None:
         return None
     try:
         if isinstance(values, str):
-            raise TypeError("a text is one class, not a list of letters")
+            raise TypeError("a string is one class, not a list of letters")
         return [int(value) if isinstance(value, np.integer) else value for value in values]
     except TypeError as cause:
         hint = "Give [7], not 7."
-        raise RequestError(f"{name}: {values!a} is no list of {name}.", hint) from cause
+        raise RequestError(f"{name}: {values!a} is not a list of {name}.", hint) from cause
 
 
-def array_of(latents: npt.ArrayLike | None) -> npt.NDArray[Any] | None:
-    """Latents as an array."""
+def error_of(reply: Reply) -> InvocationError:
+    """Return an error reply as an exception: with its own message, or one by its status."""
     try:
-        return None if latents is None else np.asarray(latents)
-    except ValueError as cause:
-        raise RequestError("The latents differ in length.", "Give an (N, width) array.") from cause
-
-
-def refusal(reply: Reply) -> InvocationError:
-    """The error an endpoint answered: in its own words where it is ours, else by its status."""
-    try:
-        told = json.loads(reply.body)
-        message, hint = told["message"], told.get("hint") or ""
+        error = json.loads(reply.body)
+        message, hint = error["message"], error.get("hint") or ""
     except (ValueError, TypeError, KeyError, AttributeError, RecursionError):
         message, hint = excerpt(reply.body), ""
-    said = f": {message}" if message else "."
-    named = f"The endpoint answered {reply.status} {phrase_of(reply.status)}".rstrip()
-    return InvocationError(named + said, str(hint) or HINTS.get(reply.status, ""))
-
-
-def phrase_of(status: int) -> str:
-    """HTTP's name of a status; empty for one it does not name."""
-    return HTTPStatus(status).phrase if status in list(HTTPStatus) else ""
+    known = reply.status in list(HTTPStatus)
+    phrase = f" {HTTPStatus(reply.status).phrase}" if known else ""
+    text = f"The endpoint answered {reply.status}{phrase}" + (f": {message}" if message else ".")
+    return InvocationError(text, str(hint) or HINTS.get(reply.status, ""))
 
 
 def excerpt(body: bytes) -> str:
-    """The start of a text that is not ours, on one line; nothing of a page of HTML."""
+    """Return the start of an answer that is not ours, on one line; "" for HTML."""
     text = " ".join(body[:200].decode("utf-8", "replace").split())
     return "" if text.startswith("<") else text

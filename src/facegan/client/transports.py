@@ -1,4 +1,4 @@
-"""Carries bytes to an endpoint and back: over HTTP, or into a WSGI app of this process."""
+"""Transports that send bytes to an endpoint: over HTTP, or to a WSGI app in this process."""
 
 import http.client
 import io
@@ -12,14 +12,13 @@ from wsgiref.util import setup_testing_defaults
 
 from facegan.errors import InvocationError
 
-NOT_UP = "Is the server up? `facegan serve MODEL` starts one on http://localhost:8080."
+START_HINT = "Is the server up? `facegan serve MODEL` starts one on http://localhost:8080."
+
+CHUNK_BYTES = 2**16
 
 
-PIECE_BYTES = 2**16
-
-
-class Head(NamedTuple):
-    """What comes before an answer's body."""
+class ResponseHead(NamedTuple):
+    """An HTTP response without its body."""
 
     status: int
     content_type: str
@@ -27,7 +26,7 @@ class Head(NamedTuple):
 
 @dataclass(frozen=True)
 class Reply:
-    """What an endpoint answered, be it an error."""
+    """An endpoint's answer, which may be an error."""
 
     status: int
     content_type: str
@@ -48,48 +47,44 @@ class Transport(Protocol):
 
 @dataclass(frozen=True)
 class StreamedReply:
-    """What an endpoint answers, piece by piece."""
+    """An endpoint's answer in chunks."""
 
     status: int
     content_type: str
     chunks: Iterator[bytes]  # may raise InvocationError; the connection ends with it
 
     def whole(self) -> Reply:
-        """The same once all of it is there."""
+        """Wait for the whole answer."""
         return Reply(self.status, self.content_type, b"".join(self.chunks))
 
 
 @runtime_checkable
 class StreamingTransport(Transport, Protocol):
-    """A way to reach an endpoint that hands an answer on while it is still written."""
+    """A transport that returns an answer while it is still being written."""
 
     def stream(self, body: bytes, content_type: str, accept: str) -> StreamedReply:
-        """As :meth:`Transport.send`, but back as soon as the answer begins."""
+        """Send as :meth:`Transport.send` does, but return as soon as the answer begins."""
         ...
 
 
 @runtime_checkable
 class FrontPageTransport(Transport, Protocol):
-    """A way to reach an endpoint that can also read its front page; SageMaker's call cannot."""
+    """A transport that can also read the endpoint's front page; SageMaker's cannot."""
 
     def front_page(self) -> Reply:
-        """GET / of the endpoint: what is served, as JSON (docs/wire.md).
-
-        Raises:
-            InvocationError: the endpoint cannot be reached. An error it answers is a Reply.
-        """
+        """GET / of the endpoint, which describes the model as JSON (docs/wire.md)."""
         ...
 
 
 class HttpTransport:
-    """POSTs to ``<url>/invocations``; no proxy, no redirect, one connection a request.
+    """POSTs to ``<url>/invocations``; no proxy, no redirects, one connection per request.
 
     Args:
         url: As ``http://localhost:8080``; a path in front of ``/invocations`` is kept.
         timeout_seconds: For connecting and for each read; SageMaker's own limit is 60.
 
     Raises:
-        InvocationError: the URL is none of HTTP.
+        InvocationError: it is not an HTTP URL.
     """
 
     def __init__(self, url: str, timeout_seconds: float = 60) -> None:
@@ -104,45 +99,47 @@ class HttpTransport:
     def stream(self, body: bytes, content_type: str, accept: str) -> StreamedReply:
         """See :class:`StreamingTransport`."""
         headers = {"Content-Type": content_type, "Accept": accept}
-        return self.ask("POST", "/invocations", body, headers)
+        return self.request("POST", "/invocations", body, headers)
 
     def front_page(self) -> Reply:
         """See :class:`FrontPageTransport`."""
-        return self.ask("GET", "/", None, {}).whole()
+        return self.request("GET", "/", None, {}).whole()
 
-    def ask(
+    def request(
         self, method: str, path: str, body: bytes | None, headers: dict[str, str]
     ) -> StreamedReply:
-        """Send a request; back as soon as the answer begins."""
-        chunks = self.pieces(method, self.parts.path.rstrip("/") + path, body, headers)
+        """Send a request; return as soon as the answer begins."""
+        chunks = self.exchange(method, self.parts.path.rstrip("/") + path, body, headers)
         head = next(chunks)
-        assert isinstance(head, Head)
+        assert isinstance(head, ResponseHead)
         return StreamedReply(*head, (chunk for chunk in chunks if isinstance(chunk, bytes)))
 
-    def pieces(
+    def exchange(
         self, method: str, path: str, body: bytes | None, headers: dict[str, str]
-    ) -> Iterator[Head | bytes]:
-        """The answer's head, then its body in pieces as they come."""
+    ) -> Iterator[ResponseHead | bytes]:
+        """Yield the response's head, then chunks of its body as they come."""
         connection = self.connect()
         try:
             connection.request(method, path, body, headers)
             answer = connection.getresponse()
-            yield Head(answer.status, answer.headers.get("Content-Type", ""))
-            while chunk := answer.read1(PIECE_BYTES):
+            yield ResponseHead(answer.status, answer.headers.get("Content-Type", ""))
+            while chunk := answer.read1(CHUNK_BYTES):
                 yield chunk
             if answer.length:
                 raise http.client.IncompleteRead(b"", answer.length)
         except TimeoutError as cause:
-            told = f"{self.url} did not answer within {self.timeout_seconds:g} seconds."
-            raise InvocationError(told, "Ask for fewer faces at once, or wait longer.") from cause
+            raise InvocationError(
+                f"{self.url} did not answer within {self.timeout_seconds:g} seconds.",
+                "Ask for fewer images at once, or wait longer.",
+            ) from cause
         except (OSError, http.client.HTTPException, ValueError) as cause:
             reason = getattr(cause, "strerror", None) or str(cause) or type(cause).__name__
-            raise InvocationError(f"{self.url} cannot be reached: {reason}.", NOT_UP) from cause
+            raise InvocationError(f"{self.url} cannot be reached: {reason}.", START_HINT) from cause
         finally:
             connection.close()
 
     def connect(self) -> http.client.HTTPConnection:
-        """A connection, not opened yet."""
+        """Return a connection that is not open yet."""
         is_secure = self.parts.scheme == "https"
         kind = http.client.HTTPSConnection if is_secure else http.client.HTTPConnection
         host = self.parts.hostname or ""
@@ -150,19 +147,19 @@ class HttpTransport:
 
 
 def split_url(url: str) -> SplitResult:
-    """The parts of an HTTP URL."""
+    """Split an HTTP URL; raise InvocationError if it is not one."""
     try:
         parts = urlsplit(url)
         usable = parts.scheme in ("http", "https") and parts.hostname and parts.port != 0
-    except ValueError:  # a port that is no number, an unclosed bracket
+    except ValueError:  # a port that is not a number, an unclosed bracket
         usable = False
     if not usable:
-        raise InvocationError(f"{url!a} is no HTTP URL.", "Give one as http://localhost:8080.")
+        raise InvocationError(f"{url!a} is not an HTTP URL.", "Give one as http://localhost:8080.")
     return parts
 
 
 class WSGITransport:
-    """Calls a WSGI app, as Flask makes them, without a socket."""
+    """Calls a WSGI app, such as a Flask app, without a socket."""
 
     def __init__(self, app: WSGIApplication) -> None:
         self.app = app
@@ -173,7 +170,7 @@ class WSGITransport:
 
     def stream(self, body: bytes, content_type: str, accept: str) -> StreamedReply:
         """See :class:`StreamingTransport`."""
-        return self.ask(
+        return self.request(
             {
                 "REQUEST_METHOD": "POST",
                 "PATH_INFO": "/invocations",
@@ -186,10 +183,10 @@ class WSGITransport:
 
     def front_page(self) -> Reply:
         """See :class:`FrontPageTransport`."""
-        return self.ask({"REQUEST_METHOD": "GET", "PATH_INFO": "/"}).whole()
+        return self.request({"REQUEST_METHOD": "GET", "PATH_INFO": "/"}).whole()
 
-    def ask(self, environ: dict[str, Any]) -> StreamedReply:
-        """Call the app; back as soon as the answer begins."""
+    def request(self, environ: dict[str, Any]) -> StreamedReply:
+        """Call the app; return as soon as the answer begins."""
         setup_testing_defaults(environ)
         started: list[tuple[int, str]] = []
 
@@ -200,13 +197,13 @@ class WSGITransport:
             started.append((int(status.split()[0]), named.get("content-type", "")))
             return lambda _: None
 
-        chunks = closing(self.app(environ, start_response))
+        chunks = read_and_close(self.app(environ, start_response))
         first = next(chunks, b"")  # WSGI (PEP 3333) may start the response only now
         return StreamedReply(*started[-1], chain([first], chunks))
 
 
-def closing(chunks: Iterable[bytes]) -> Iterator[bytes]:
-    """The pieces of a body; WSGI asks its reader to close it."""
+def read_and_close(chunks: Iterable[bytes]) -> Iterator[bytes]:
+    """Yield a body's chunks, then close it, as WSGI requires."""
     try:
         yield from chunks
     finally:

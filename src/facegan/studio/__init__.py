@@ -1,12 +1,20 @@
-"""A local page to look at faces with: any endpoint, through the client that everybody else has.
+"""A local web page to browse and morph the images of any endpoint.
 
-Importing this room does not import Gradio; ``facegan.studio.page`` does.
+Importing this package does not import Gradio; ``facegan.studio.page`` does.
 """
 
-from facegan.studio.facts import ModelFacts, learn
-from facegan.studio.patience import PatientTransport
-from facegan.studio.quiz import Reals
-from facegan.studio.session import Studio
-from facegan.studio.wishes import Look, Portrait
+from facegan.studio.model_info import ModelInfo, fetch_model_info
+from facegan.studio.quiz import RealImages
+from facegan.studio.saved_image import GenerationOptions, SavedImage
+from facegan.studio.studio import Studio
+from facegan.studio.timeout_transport import TimeoutTransport
 
-__all__ = ["Look", "ModelFacts", "PatientTransport", "Portrait", "Reals", "Studio", "learn"]
+__all__ = [
+    "GenerationOptions",
+    "ModelInfo",
+    "RealImages",
+    "SavedImage",
+    "Studio",
+    "TimeoutTransport",
+    "fetch_model_info",
+]

@@ -1,4 +1,4 @@
-"""How the page looks, and what its keys do: fonts of the reader's own, nothing from elsewhere."""
+"""The page's theme, styles and keyboard shortcuts; nothing is loaded from other hosts."""
 
 import gradio as gr
 
@@ -42,9 +42,9 @@ button:focus-visible, [tabindex]:focus-visible, input:focus-visible {
 }
 """
 
-# Small pictures are shown pixel by pixel. The arrow keys turn the pages, where no field, slider or
-# list has them for itself. Of a morph's frames, the one is shown that the slider stands at: here,
-# not by Gradio, which loses moves that come while it answers.
+# Small images are shown without smoothing. The arrow keys step through images, unless a field, a
+# slider or a list has the focus. The morph's slider selects the visible frame here, not in Gradio,
+# which loses moves that arrive while it answers.
 JS = """
 () => {
   document.addEventListener('load', (event) => {
@@ -58,7 +58,7 @@ JS = """
     const frames = document.querySelectorAll('#between img');
     const slider = document.querySelector('#morph-share input[type=range]');
     const shown = Math.round(slider.value * (frames.length - 1));
-    frames.forEach((frame, place) => { frame.hidden = place !== shown; });
+    frames.forEach((frame, index) => { frame.hidden = index !== shown; });
   };
   for (const kind of ['input', 'change', 'click', 'keyup']) {
     document.addEventListener(kind, (event) => {
@@ -86,9 +86,9 @@ JS = """
 
 
 def theme() -> gr.themes.Base:
-    """Gradio's default theme, with the reader's own fonts instead of Google's.
+    """Return Gradio's default theme with system fonts instead of Google's.
 
-    And with buttons dark enough for white words: 4.5 to 1, as WCAG 2.2 (1.4.3) asks.
+    Buttons are dark enough for white text: a contrast of 4.5 to 1, as WCAG 2.2 (1.4.3) requires.
     """
     plain = gr.themes.Default(primary_hue="blue", font=FONTS, font_mono=FONTS_OF_NUMBERS)
     return plain.set(

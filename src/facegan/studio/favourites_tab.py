@@ -1,72 +1,61 @@
-"""The faces that a visitor keeps while the page is open."""
+"""The tab of images that a visitor keeps while the page is open."""
 
 from collections.abc import Sequence
 
 import gradio as gr
 
 from facegan.errors import RequestError
-from facegan.studio.desk import Desk, Values
+from facegan.studio.components import Components, Values
 from facegan.studio.faces_tab import FacesTab
-from facegan.studio.pieces import captioned, picture_gallery
-from facegan.studio.session import Studio, pack, with_face
-from facegan.studio.wishes import Portrait
+from facegan.studio.saved_image import SavedImage
+from facegan.studio.studio import Studio, add_image, zip_files
+from facegan.studio.widgets import captioned, image_gallery
 
-Kept = Sequence[Portrait]
+Kept = Sequence[SavedImage]
 
 
 def show(studio: Studio, kept: Kept) -> Values:
-    """The favourites, their gallery, the file of them, the title of the tab; none is chosen."""
-    title = f"Favourites ({len(kept)})" if kept else "Favourites"
-    file = (
-        str(pack([face.path for face in kept], studio.folder / f"favourites-{len(kept)}.zip"))
-        if kept
-        else None
-    )
+    """Return the favourites, their gallery, their zip and the tab's title; none is selected."""
+    archive = studio.folder / f"favourites-{len(kept)}.zip"
+    file = str(zip_files([image.path for image in kept], archive)) if kept else None
     return [
         list(kept),
         captioned(kept),
-        gr.update(value=str(file) if kept else None, visible=bool(kept)),
-        gr.update(label=title),
-        *choose(None),
+        gr.update(value=file, visible=bool(kept)),
+        gr.update(label=f"Favourites ({len(kept)})" if kept else "Favourites"),
+        *select(None),
     ]
 
 
-def choose(place: int | None) -> Values:
-    """The chosen one's place, and whether it can be removed."""
-    return [place, gr.update(interactive=place is not None)]
+def select(index: int | None) -> Values:
+    """Return the selected index, and whether it can be removed."""
+    return [index, gr.update(interactive=index is not None)]
 
 
-def keep(studio: Studio, current: Portrait | None, kept: Kept) -> Values:
-    """The favourites with the large face."""
+def keep(studio: Studio, current: SavedImage | None, kept: Kept) -> Values:
+    """Add the current image to the favourites, once."""
     if current is None:
-        raise RequestError("There is no face to keep yet.", "Draw some first.")
-    return show(studio, with_face(kept, current))
+        raise RequestError("There is no image to keep yet.", "Generate some first.")
+    return show(studio, add_image(kept, current))
 
 
-def drop(studio: Studio, chosen: int | None, kept: Kept) -> Values:
-    """The favourites without the chosen one."""
-    if chosen is None or chosen >= len(kept):
-        raise RequestError("None of the favourites is chosen.", "Choose one of them first.")
-    return show(studio, [face for place, face in enumerate(kept) if place != chosen])
+def remove(studio: Studio, selected: int | None, kept: Kept) -> Values:
+    """Remove the selected favourite."""
+    if selected is None or selected >= len(kept):
+        raise RequestError("No favourite is selected.", "Select one first.")
+    return show(studio, [image for index, image in enumerate(kept) if index != selected])
 
 
-def add_favourites_tab(desk: Desk, faces: FacesTab, tab: gr.Tab) -> None:
-    """Lay the part out, and say what its controls do."""
-    gr.Markdown('Press "Keep" beside a face. They stay until the page is closed.')
-    gallery = picture_gallery("kept")
+def add_favourites_tab(components: Components, faces: FacesTab, tab: gr.Tab) -> None:
+    """Add the tab's widgets and handlers."""
+    gr.Markdown('Press "Keep" beside an image. Favourites stay until the page is closed.')
+    gallery = image_gallery("kept")
     with gr.Row():
-        remove = gr.Button("Remove the chosen one", interactive=False, elem_id="drop")
+        drop = gr.Button("Remove selected", interactive=False, elem_id="drop")
         download = gr.DownloadButton("Download all (zip)", visible=False, elem_id="kept-download")
-    chosen = gr.State(None)
-    places = [desk.kept, gallery, download, tab, chosen, remove]
-    studio = desk.studio
-    desk.on(
-        [faces.keep.click],
-        lambda current, kept: keep(studio, current, kept),
-        [desk.current, desk.kept],
-        places,
-    )
-    desk.on(
-        [remove.click], lambda place, kept: drop(studio, place, kept), [chosen, desk.kept], places
-    )
-    desk.on_choice(gallery, choose, [], [chosen, remove])
+    selected = gr.State(None)
+    current, kept, studio = components.current, components.kept, components.studio
+    outputs = [kept, gallery, download, tab, selected, drop]
+    components.on([faces.keep.click], lambda *x: keep(studio, *x), [current, kept], outputs)
+    components.on([drop.click], lambda *x: remove(studio, *x), [selected, kept], outputs)
+    components.on_select(gallery, select, [], [selected, drop])

@@ -1,10 +1,10 @@
-"""Refuses requests that do not come from the studio's own page: ASGI middleware around Gradio.
+"""ASGI middleware that refuses requests from other sites and to routes that the page does not use.
 
-A page of any site can send requests to 127.0.0.1 from a visitor's browser, and with DNS rebinding
-read the answers. So the Host header must name this machine, and the browser must not say that
-another site asks. Of Gradio's routes only those are open that the page uses: uploads, its proxy,
-its API documents and its editors are not among them. What the page posts names no files: Gradio
-copies any file of this machine or of another server that an input names, and gives it away.
+Any web page can send requests to 127.0.0.1 from a visitor's browser, and with DNS rebinding read
+the answers. So the Host header must name this machine, and the browser must not report another
+origin. Only the routes of Gradio that the page uses are open: not uploads, its proxy, its API
+documents or its editors. Posted values must not be objects: Gradio copies any file of this machine
+or of another server that such a value names, and serves it.
 """
 
 import asyncio
@@ -19,8 +19,8 @@ App = Callable[[Scope, Receive, Send], Awaitable[None]]
 Refusal = tuple[int, str]
 
 NAMES = ("127.0.0.1", "localhost", "[::1]")
-MAX_BODY_BYTES = 2**20  # what the page posts are the values of a few fields
-DISCARD_SECONDS = 10.0  # a client that sends all before it reads gets its answer, too
+MAX_BODY_BYTES = 2**20  # the page posts the values of a few fields
+DISCARD_SECONDS = 10.0  # so that a client that sends everything before it reads gets its answer
 
 API = "/gradio_api"
 PATHS = {
@@ -35,12 +35,12 @@ FORWARDED = (b"forwarded", b"x-forwarded-", b"x-real-ip", b"x-direct-url")  # th
 
 
 class Guard:
-    """An ASGI app that hands on to another what its own page asks.
+    """ASGI middleware that forwards only requests of the page itself.
 
     Args:
         app: The page.
-        port: The port that it is on.
-        names: The hosts by which it is reached, IPv6 addresses in brackets.
+        port: Its port.
+        names: Its host names, IPv6 addresses in brackets.
     """
 
     def __init__(self, app: App, port: int, names: Iterable[str] = NAMES) -> None:
@@ -55,18 +55,16 @@ class Guard:
         elif refusal := self.refusal(scope):
             await refuse(refusal, receive, send)
         else:
-            await self.hand_on(scope, receive, send)
+            await self.forward(scope, receive, send)
 
     def refusal(self, scope: Scope) -> Refusal | None:
-        """Return why a request is refused by its head; None where it is not."""
-        hosts, host = values(scope, b"host"), ""
-        if len(hosts) == 1:
-            host = hosts[0].lower()
+        """Return why a request's head is refused; None if it is not."""
+        hosts = values(scope, b"host")
+        host = hosts[0].lower() if len(hosts) == 1 else ""
         if host not in self.hosts:
-            return 421, "This is the facegan studio of one machine: open it by the address it said."
-        if any(origin != f"http://{host}" for origin in values(scope, b"origin")):
-            return 403, "The facegan studio answers its own page only."
-        if not is_same_site(scope):
+            return 421, "The facegan studio is local: open it by the address that it printed."
+        origins = values(scope, b"origin")
+        if any(origin != f"http://{host}" for origin in origins) or not is_same_site(scope):
             return 403, "The facegan studio answers its own page only."
         if any(not is_small(length) for length in values(scope, b"content-length")):
             return 413, f"The facegan studio takes no more than {MAX_BODY_BYTES} bytes."
@@ -74,8 +72,8 @@ class Guard:
             return 404, "The facegan studio has no such page, and takes no uploads."
         return None
 
-    async def hand_on(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Hand a request on with its whole body, which is small."""
+    async def forward(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Forward a request with its whole body, if that is small and names no files."""
         body = await read_small(receive)
         if body is None:
             return await refuse((413, "The body is too large."), receive, send)
@@ -84,9 +82,9 @@ class Guard:
         async def replay() -> dict[str, Any]:
             return whole.pop() if whole else await receive()
 
-        if scope["method"] == "POST" and not is_of_fields(body):
-            told = "The facegan studio takes JSON with numbers and words, and no files."
-            return await refuse((400, told), replay, send)
+        if scope["method"] == "POST" and not has_only_values(body):
+            reason = "The facegan studio accepts numbers and text as JSON, and no files."
+            return await refuse((400, reason), replay, send)
 
         headers = [(name, value) for name, value in scope["headers"]
                    if not name.lower().startswith(FORWARDED)]  # fmt: skip
@@ -94,12 +92,12 @@ class Guard:
 
 
 def values(scope: Scope, name: bytes) -> list[str]:
-    """Return the values of a header, as they were sent."""
+    """Return all values of a header."""
     return [value.decode("latin-1") for key, value in scope["headers"] if key.lower() == name]
 
 
 def is_same_site(scope: Scope) -> bool:
-    """Return whether the browser says that our page asks, or its user by a link or an address.
+    """Return whether a request comes from our page, an address or a link, by Sec-Fetch-Site.
 
     Images and frames of other sites send no Origin; browsers since 2023 send Sec-Fetch-Site.
     """
@@ -112,7 +110,7 @@ def is_same_site(scope: Scope) -> bool:
 
 
 def is_small(length: str) -> bool:
-    """Return whether a Content-Length is one, and within the limit."""
+    """Return whether a Content-Length is a number within the limit."""
     is_number = length.isascii() and length.isdigit() and len(length) < 16
     return is_number and int(length) <= MAX_BODY_BYTES
 
@@ -127,7 +125,7 @@ def is_open(method: str, path: str) -> bool:
 
 
 async def read_small(receive: Receive) -> bytes | None:
-    """Return a request's body; None where it is longer than the limit, or never ends."""
+    """Return a request's body; None if it is longer than the limit, or incomplete."""
     body = b""
     while True:
         message = await receive()
@@ -140,11 +138,8 @@ async def read_small(receive: Receive) -> bytes | None:
             return body
 
 
-def is_of_fields(body: bytes) -> bool:
-    """Return whether a body is a JSON object whose `data`, if it has any, names no files.
-
-    Gradio writes files as objects; the values of the page's fields are none.
-    """
+def has_only_values(body: bytes) -> bool:
+    """Return whether a body is a JSON object whose `data` holds no objects, as files would be."""
     try:
         posted = json.loads(body)
         return isinstance(posted, dict) and not holds_object(posted.get("data"))
@@ -160,9 +155,9 @@ def holds_object(value: object) -> bool:
 
 
 async def refuse(refusal: Refusal, receive: Receive, send: Send) -> None:
-    """Answer with a sentence, then read on for a while without keeping anything, and close.
+    """Send an error, discard what the client still sends for a while, and close.
 
-    A connection that is closed with bytes unread is reset, and its client may miss the answer.
+    Closing a connection with unread bytes resets it, and the client may miss the answer.
     """
     status, reason = refusal
     text = reason.encode() + b"\n"

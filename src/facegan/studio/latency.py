@@ -1,4 +1,4 @@
-"""How long an endpoint takes, for the page's status line."""
+"""Measures how long an endpoint takes, for the page's status line."""
 
 from collections import deque
 from statistics import median
@@ -7,26 +7,25 @@ REMEMBERED = 50
 
 
 class Latency:
-    """The seconds that the last answers took."""
+    """The seconds of the last replies."""
 
     def __init__(self) -> None:
         self.seconds: deque[float] = deque(maxlen=REMEMBERED)
 
     def add(self, seconds: float) -> None:
-        """One more answer."""
+        """Add a reply."""
         self.seconds.append(seconds)
 
     @property
-    def told(self) -> str:
-        """A line for people."""
-        known = list(self.seconds)
-        if not known:
+    def summary(self) -> str:
+        """One line of text."""
+        if not self.seconds:
             return "No answer yet."
-        count = f"median of the last {len(known)}: " if len(known) > 1 else ""
-        middle = f" ({count}{milliseconds(median(known))})" if count else ""
-        return f"Last answer in {milliseconds(known[-1])}{middle}"
+        last, count = f"Last answer in {shown(self.seconds[-1])}", len(self.seconds)
+        middle = f" (median of the last {count}: {shown(median(self.seconds))})"
+        return last + (middle if count > 1 else "")
 
 
-def milliseconds(seconds: float) -> str:
-    """A time as people read it."""
+def shown(seconds: float) -> str:
+    """Return a readable duration."""
     return f"{seconds * 1000:.0f} ms" if seconds < 1 else f"{seconds:.1f} s"
