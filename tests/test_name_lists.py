@@ -20,7 +20,7 @@ from facegan.artifact import save_artifact
 from facegan.cli.__main__ import facegan, run_safely
 from facegan.cli.face_output import parse_output
 from facegan.cli.options import image_options
-from facegan.client.face_client import request_of
+from facegan.client.face_client import build_request
 from facegan.data.prepare import prepare
 from facegan.errors import RequestError
 from facegan.gans import build_gan
@@ -97,7 +97,7 @@ def test_pictures_of_before_are_read() -> None:
 
 @given(names)
 def test_a_request_carries_names_as_they_are(listed: list[str]) -> None:
-    request = request_of(range(len(listed)), classes=listed)
+    request = build_request(range(len(listed)), classes=listed)
     assert decode_request(encode_request(request, JSON), JSON).classes == listed
 
 
