@@ -136,7 +136,7 @@ def test_two_channels_for_the_pictures_are_refused(tmp_path: Path) -> None:
 def test_a_missing_channel_is_named_with_those_there_are(tmp_path: Path) -> None:
     """A job with another channel learns what ours is called."""
     (tmp_path / "input/data/faces").mkdir(parents=True)
-    with pytest.raises(ConfigError, match=r"'training'.*there is: faces"):
+    with pytest.raises(ConfigError, match=r"'training'.*found: faces"):
         _ = training(tmp_path).training_channel
 
 
@@ -285,7 +285,7 @@ def test_a_processing_jobs_files_lie_elsewhere(tmp_path: Path) -> None:
     assert sharded == [Path("/in/a"), Path("/in/a/x")]
     (config / "processingjobconfig.json").write_text('{"ProcessingInputs": [7]}')
     with pytest.raises(
-        ConfigError, match=r"processingjobconfig\.json: ProcessingInputs is no list"
+        ConfigError, match=r"processingjobconfig\.json: ProcessingInputs is not a list"
     ):
         ProcessingEnvironment.from_mapping(variables)
 

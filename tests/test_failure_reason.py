@@ -22,7 +22,7 @@ def test_a_fault_names_our_innermost_line_before_its_traceback() -> None:
     reason = failure_reason(caught.value)
     first, _, trace = reason.partition("\n\n")
     at = "facegan/data/prepare/pixels.py"
-    assert first.startswith(f"facegan failed by a fault of its own, at {at}")
+    assert first.startswith(f"facegan failed because of a bug, at {at}")
     assert "in middle: TypeError: 'NoneType' object is not iterable" in first
     assert trace.startswith("Traceback") and "side = min(size)" in trace
 
@@ -38,4 +38,4 @@ def test_whatever_an_exception_says_its_name_and_place_are_shown(text: str) -> N
 
 
 def test_an_exception_that_was_never_raised_has_a_reason_too() -> None:
-    assert failure_reason(ValueError("odd")).startswith("facegan failed by a fault of its own, out")
+    assert failure_reason(ValueError("odd")).startswith("facegan failed because of a bug, out")

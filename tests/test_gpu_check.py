@@ -42,8 +42,8 @@ def blind(monkeypatch: pytest.MonkeyPatch) -> None:
         ("ml.p3.2xlarge", {}, "580.95.05", True, r"580\.95\.05.*a GPU that CUDA still supports"),
         ("local_gpu", {}, None, False, "no NVIDIA driver"),
         (None, {}, "470.1", True, r"A GPU is here, but.*470\.1"),
-        (None, IMAGE_WITH_CUDA, "580.1", False, "no GPU was handed to the container"),
-        (None, ON_AWS, "580.1", False, "no GPU was handed"),
+        (None, IMAGE_WITH_CUDA, "580.1", False, "no GPU was passed to the container"),
+        (None, ON_AWS, "580.1", False, "no GPU was passed"),
         (None, {}, "580.1", False, None),  # a workstation, an image without CUDA
         (None, {"NVIDIA_VISIBLE_DEVICES": "void"}, "580.1", False, None),
         (None, {**ON_AWS, **IMAGE_WITH_CUDA}, None, False, None),  # the CUDA image on a CPU machine

@@ -1,8 +1,8 @@
-"""Reads what SageMaker tells a container: the one place that knows its variables and folders.
+"""Parses SageMaker's environment variables, configuration files and folders.
 
 Sources: docs.aws.amazon.com/sagemaker, "Use your own training algorithms" and "Use your own
-inference code"; sagemaker-training and sagemaker-inference (names of variables). Nothing here looks
-at the real environment: callers hand it in.
+inference code"; sagemaker-training and sagemaker-inference (names of variables). Nothing here
+reads the process's environment: callers pass it.
 """
 
 import ast
@@ -17,14 +17,14 @@ from typing import Any, Self
 from facegan.errors import ConfigError
 
 MIB = 2**20
-# The pictures' channel: the SDK's own name for it, then the built-in algorithms'.
+# The channel of images: the SDK's name for it, then the built-in algorithms'.
 TRAINING_CHANNELS = ("training", "train")
-# Hyperparameters that are not the algorithm's: the toolkits', and one that tuning jobs add.
+# Prefixes of hyperparameters that are the toolkits' or the tuning job's, and not the algorithm's.
 TUNING_MARK = "_tuning_objective_metric"
 FOREIGN_HYPERPARAMETERS = ("sagemaker_", TUNING_MARK)
-NONE_IS_A_VALUE = ("augment",)  # where Python's None is a wish, and not the lack of one
+NONE_IS_A_VALUE = ("augment",)  # where Python's None is a value of its own, not "unset"
 MAX_HYPERPARAMETER = 2500  # characters of a value (CreateTrainingJob.HyperParameters)
-LAUNCHER_ROLE = "facegan"  # what our launcher calls the processes it starts
+LAUNCHER_ROLE = "facegan"  # the role of processes that facegan's launcher starts
 SWITCHES = {"true": True, "1": True, "yes": True, "on": True,
             "false": False, "0": False, "no": False, "off": False}  # fmt: skip
 LOG_LEVELS = ("debug", "info", "warning", "error")
@@ -33,37 +33,37 @@ MAX_PAYLOAD_MIB = 100  # the most a batch transform job sends (CreateTransformJo
 
 @dataclass(frozen=True, kw_only=True)
 class ServingEnvironment:
-    """Where the model lies and how to serve it."""
+    """How to serve: the variables of an inference container."""
 
     model_dir: Path
     host: str = "0.0.0.0"
     port: int = 8080
-    threads: int = 96  # more than may wait for the model: those left refuse, and answer /ping
+    threads: int = 96  # more than may wait for the model: the rest refuse, and answer /ping
     device: str = "auto"
     precision: str = "auto"
     backend: str = "auto"
     default_accept: str = "image/png"
     max_images: int = 64
     max_body_bytes: int = 6 * MIB
-    is_multi_model: bool = False  # many models in this container, loaded while it runs
-    models_dir: Path = Path("/opt/ml/models")  # where those lie
-    model_memory_bytes: int | None = None  # for all of them; None: what the container has
-    is_evicting: bool = False  # whether idle ones make room for new ones
-    load_seconds: int = 60  # for a model without code of its own
-    own_code: bool = True  # whether code that lies in a model may run
-    log_format: str | None = None  # "json" or "text"; None leaves it to who serves
+    is_multi_model: bool = False  # several models, loaded while the container runs
+    models_dir: Path = Path("/opt/ml/models")  # their folder
+    model_memory_bytes: int | None = None  # for all of them; None: the container's
+    is_evicting: bool = False  # whether idle models make room for new ones
+    load_seconds: int = 60  # for a model without custom code
+    own_code: bool = True  # whether a model's own code may run
+    log_format: str | None = None  # "json" or "text"; None: the server's default
     log_level: str = "INFO"
     emf: bool = False  # CloudWatch's embedded metrics in the log
-    instance_type: str | None = None  # as "ml.g5.xlarge"; SageMaker does not tell an endpoint
+    instance_type: str | None = None  # as "ml.g5.xlarge"; SageMaker does not set it for endpoints
 
     @classmethod
     def from_mapping(cls, variables: Mapping[str, str]) -> Self:
-        """Read the variables of an inference container; each has a default.
+        """Parse the variables; each has a default.
 
-        ``SAGEMAKER_BASE_DIR`` moves /opt/ml, ``SM_MODEL_DIR`` the one model alone.
+        ``SAGEMAKER_BASE_DIR`` moves /opt/ml, ``SM_MODEL_DIR`` the single model.
 
         Raises:
-            ConfigError: a number is none, or outside, or a word unknown; it names the variable.
+            ConfigError: a value is invalid; the message names its variable.
         """
         read = Variables(variables)
         memory = read.number("FACEGAN_MODEL_MEMORY_MB", 0, 0, 2**30)
@@ -92,7 +92,7 @@ class ServingEnvironment:
 
     @property
     def limits(self) -> dict[str, int]:
-        """What one request may cost, as the server's limits name it."""
+        """The limits of a request, by their names in ServingLimits."""
         return {
             "max_images": self.max_images,
             "max_body_bytes": self.max_body_bytes,
@@ -101,22 +101,18 @@ class ServingEnvironment:
 
     @property
     def max_waiting_requests(self) -> int:
-        """How many may wait for the model: two thirds of the threads; the rest refuse others."""
+        """Requests that may wait for the model: two thirds of the threads; the rest refuse."""
         return max(1, self.threads * 2 // 3)
 
 
 def wants_graphs(variables: Mapping[str, str]) -> bool:
-    """Whether a run exports its model's graphs at its end (``FACEGAN_GRAPHS``, true by default).
-
-    Raises:
-        ConfigError: the variable is neither true nor false.
-    """
+    """Return whether a run exports its model's graphs when it ends (``FACEGAN_GRAPHS``)."""
     return Variables(variables).switch("FACEGAN_GRAPHS", True)
 
 
 @dataclass(frozen=True, kw_only=True)
 class TrainingEnvironment:
-    """Where a training job reads and writes, what it was asked for, and who else takes part."""
+    """A training job's folders, hyperparameters and hosts."""
 
     base_dir: Path
     model_dir: Path  # becomes model.tar.gz
@@ -128,19 +124,19 @@ class TrainingEnvironment:
     hyperparameters: Mapping[str, str] = field(default_factory=dict)
     hosts: tuple[str, ...] = ("algo-1",)
     current_host: str = "algo-1"
-    network_interface: str = ""  # that the hosts reach one another by
-    meeting_port: int = 7777  # where they meet, on the first of them
-    instance_type: str | None = None  # as "ml.g5.xlarge"; None where nobody says
+    network_interface: str = ""  # between the hosts
+    meeting_port: int = 7777  # of the rendezvous, on the first host
+    instance_type: str | None = None  # as "ml.g5.xlarge"; None if unknown
 
     @classmethod
     def from_mapping(cls, variables: Mapping[str, str]) -> Self:
-        """Read the variables of a training container and the files they lead to.
+        """Parse a training container's variables and configuration files.
 
         ``SAGEMAKER_BASE_DIR`` moves /opt/ml; ``SM_MODEL_DIR``, ``SM_OUTPUT_DATA_DIR`` and
-        ``SM_CHANNEL_<NAME>`` move one folder each, ``FACEGAN_MEETING_PORT`` the hosts' port.
+        ``SM_CHANNEL_<NAME>`` move one folder each; ``FACEGAN_MEETING_PORT`` sets the hosts' port.
 
         Raises:
-            ConfigError: a configuration file is not what SageMaker writes; it names the file.
+            ConfigError: a variable or a configuration file is invalid; the message names it.
         """
         read = Variables(variables)
         base, config = read.base_dir, read.base_dir / "input/config"
@@ -148,7 +144,7 @@ class TrainingEnvironment:
         return cls(
             base_dir=base,
             model_dir=read.path("SM_MODEL_DIR", base / "model"),
-            checkpoint_dir=own_checkpoints(
+            checkpoint_dir=job_checkpoints(
                 synced_folder(config / "checkpointconfig.json", base / "checkpoints"),
                 read_json(config / "hyperparameters.json", default={}),
                 read.text("TRAINING_JOB_NAME", ""),
@@ -170,45 +166,37 @@ class TrainingEnvironment:
 
     @property
     def channels_dir(self) -> Path:
-        """The folder of all channels."""
+        """The folder that holds all channels."""
         return self.base_dir / "input/data"
 
     @property
     def unpacked_dir(self) -> Path:
-        """Where what comes through pipes is kept: on the job's own volume."""
+        """Where data from pipes is stored: on the job's own volume."""
         return self.base_dir / "unpacked"
 
     @property
     def host_rank(self) -> int:
-        """This host's place among all, from 0."""
+        """This host's index, from 0."""
         return self.hosts.index(self.current_host)
 
     @property
     def training_channel(self) -> Path:
-        """The folder of the pictures: the channel ``training``, or ``train``.
-
-        Raises:
-            ConfigError: the job has neither, or both.
-        """
-        there = [name for name in TRAINING_CHANNELS if name in self.channels]
-        if len(there) > 1:
+        """The folder of the images: the channel ``training`` or ``train``."""
+        given = [name for name in TRAINING_CHANNELS if name in self.channels]
+        if len(given) > 1:
             raise ConfigError(
-                f"The job has the channels {' and '.join(map(repr, there))}, and both mean the "
-                "pictures to train on.",
-                "Give it one of them.",
+                f"The job has the channels {' and '.join(map(repr, given))}; both mean the images "
+                "to train on.",
+                "Pass only one of them.",
             )
-        return self.channel(there[0] if there else TRAINING_CHANNELS[0])
+        return self.channel(given[0] if given else TRAINING_CHANNELS[0])
 
     def channel(self, name: str) -> Path:
-        """The folder of one input channel.
-
-        Raises:
-            ConfigError: the job has no such channel.
-        """
+        """Return the folder of an input channel."""
         if name not in self.channels:
-            there = ", ".join(sorted(self.channels)) or "none"
+            found = ", ".join(sorted(self.channels)) or "none"
             raise ConfigError(
-                f"There is no channel {name!r} in {self.channels_dir}; there is: {there}.",
+                f"There is no channel {name!r} in {self.channels_dir}; found: {found}.",
                 f"Give the job an input channel named {name!r}, or set SM_CHANNEL_{name.upper()}.",
             )
         return self.channels[name]
@@ -216,21 +204,21 @@ class TrainingEnvironment:
 
 @dataclass(frozen=True, kw_only=True)
 class ProcessingEnvironment:
-    """A Processing job's hosts, and which of its inputs each host has only its share of."""
+    """A Processing job's hosts, and its inputs that are spread over them."""
 
     hosts: tuple[str, ...]
     current_host: str
-    sharded_inputs: tuple[Path, ...]  # the folders of those that S3 spreads (ShardedByS3Key)
+    sharded_inputs: tuple[Path, ...]  # folders of inputs with ShardedByS3Key
 
     @classmethod
     def from_mapping(cls, variables: Mapping[str, str]) -> Self:
-        """Read the files that SageMaker writes for a Processing job; without them a host is alone.
+        """Parse a Processing job's configuration files; without them there is one host.
 
         ``SAGEMAKER_BASE_DIR`` moves /opt/ml. The files: docs.aws.amazon.com/sagemaker, "Build Your
         Own Processing Container", How Amazon SageMaker Processing Configures Your Container.
 
         Raises:
-            ConfigError: a file is not what SageMaker writes; it is named.
+            ConfigError: a file is invalid; the message names it.
         """
         config = Variables(variables).base_dir / "config"
         hosts, current_host = read_hosts(config / "resourceconfig.json")
@@ -242,39 +230,39 @@ class ProcessingEnvironment:
 
     @property
     def share(self) -> tuple[int, int]:
-        """(K, M): this host is the K-th of M, from 0."""
+        """(K, M): this host is number K of M, from 0."""
         return self.hosts.index(self.current_host), len(self.hosts)
 
     def is_sharded(self, folder: Path) -> bool:
-        """Whether a folder lies in an input of which this host has only its share."""
-        place = folder.absolute()
-        return any(place.is_relative_to(input_folder) for input_folder in self.sharded_inputs)
+        """Return whether a folder belongs to an input that is spread over the hosts."""
+        path = folder.absolute()
+        return any(path.is_relative_to(input_folder) for input_folder in self.sharded_inputs)
 
 
 @dataclass(frozen=True, kw_only=True)
 class WorkerEnvironment:
-    """A process's place among those that torch's elastic launcher started for one run."""
+    """The variables of a process that torch's elastic launcher started."""
 
     rank: int
     size: int
     local_rank: int
-    host: str  # as people know it
+    host: str  # its name, for messages
     host_rank: int
-    address: str  # where all meet
+    address: str  # of the rendezvous
     port: int
-    run: str  # a name of this attempt alone
-    launcher_holds_store: bool  # else the first rank does
-    error_file: Path | None  # where the launcher looks for the reason of a failure
-    is_ours: bool  # started by facegan's launcher, which tells the reason itself
+    run: str  # unique to this attempt
+    launcher_holds_store: bool  # else rank 0 does
+    error_file: Path | None  # where the launcher reads why the process failed
+    is_ours: bool  # started by facegan's launcher, which reports failures itself
 
     @classmethod
     def from_mapping(cls, variables: Mapping[str, str]) -> Self | None:
-        """Read what the launcher tells its processes; None for a process that nobody launched.
+        """Parse the launcher's variables; None for a process without a launcher.
 
         Names: docs.pytorch.org, "torchrun", Environment Variables; ``FACEGAN_HOST_NAME`` is ours.
 
         Raises:
-            ConfigError: a variable is missing or no number; it is named.
+            ConfigError: a variable is missing or invalid; the message names it.
         """
         if "RANK" not in variables or "WORLD_SIZE" not in variables:
             return None
@@ -299,29 +287,25 @@ class WorkerEnvironment:
 
 @dataclass(frozen=True)
 class Variables:
-    """Typed reading of environment variables; an empty one counts as unset."""
+    """Environment variables by type; an empty one counts as unset."""
 
     values: Mapping[str, str]
 
     @property
     def base_dir(self) -> Path:
-        """SageMaker's folder, /opt/ml unless it is moved."""
+        """SageMaker's folder: /opt/ml, or SAGEMAKER_BASE_DIR."""
         return self.path("SAGEMAKER_BASE_DIR", Path("/opt/ml"))
 
     def text(self, name: str, default: str) -> str:
-        """A variable's text without the blanks around it."""
+        """Return a variable without surrounding whitespace."""
         return self.values.get(name, "").strip() or default
 
     def path(self, name: str, default: Path) -> Path:
-        """A variable that names a file or folder."""
+        """Return a variable that names a file or folder."""
         return Path(self.text(name, str(default)))
 
     def choice(self, name: str, words: tuple[str, ...]) -> str | None:
-        """One of a few words, in lower case; None where the variable is not set.
-
-        Raises:
-            ConfigError: it is none of them.
-        """
+        """Return one of the given words in lower case; None if the variable is unset."""
         text = self.text(name, "")
         if text and text.lower() not in words:
             hint = "Set it to " + " or ".join(words) + ", or unset it."
@@ -329,11 +313,7 @@ class Variables:
         return text.lower() or None
 
     def number(self, name: str, default: int, low: int, high: int) -> int:
-        """A whole number in a range.
-
-        Raises:
-            ConfigError: it is none, or outside.
-        """
+        """Return a whole number in a range."""
         text = self.text(name, str(default))
         try:
             number = int(text)
@@ -345,11 +325,7 @@ class Variables:
         return number
 
     def switch(self, name: str, default: bool) -> bool:
-        """A switch: true or false, 1 or 0, yes or no, on or off.
-
-        Raises:
-            ConfigError: it is none of these.
-        """
+        """Return a switch: true or false, 1 or 0, yes or no, on or off."""
         text = self.text(name, str(default)).lower()
         if text not in SWITCHES:
             hint = "Set it to true or false, or unset it."
@@ -358,24 +334,22 @@ class Variables:
 
 
 def payload_mib(read: Variables) -> int:
-    """The largest body in MiB; batch transform's 0 means that bodies come in chunks of any size."""
+    """Return the largest body in MiB; batch transform's 0 means chunked bodies of any size."""
     default = ServingEnvironment.max_body_bytes // MIB
-    told = read.number("SAGEMAKER_MAX_PAYLOAD_IN_MB", default, 0, MAX_PAYLOAD_MIB)
-    return told or MAX_PAYLOAD_MIB
+    return (
+        read.number("SAGEMAKER_MAX_PAYLOAD_IN_MB", default, 0, MAX_PAYLOAD_MIB) or MAX_PAYLOAD_MIB
+    )
 
 
 def failure_file(variables: Mapping[str, str]) -> Path:
-    """Where a job says why it failed; the first 1,024 characters become its FailureReason."""
+    """Return the file for a job's failure; its first 1,024 characters become FailureReason."""
     return Variables(variables).base_dir / "output/failure"
 
 
 def synced_folder(config: Path, default: Path) -> Path:
-    """A folder that SageMaker keeps in step with S3: its ``LocalPath`` where the job names one.
+    """Return a folder that SageMaker syncs with S3: the job's ``LocalPath``, or the default.
 
     The files are those that AWS's own smdebug reads (smdebug/core/config_constants.py).
-
-    Raises:
-        ConfigError: the file is no JSON object, or its LocalPath no text.
     """
     named = read_json(config, default={}).get("LocalPath") or str(default)
     if not isinstance(named, str):
@@ -383,11 +357,11 @@ def synced_folder(config: Path, default: Path) -> Path:
     return Path(named)
 
 
-def own_checkpoints(folder: Path, hyperparameters: Mapping[str, Any], job: str) -> Path:
-    """A job's part of its checkpoint folder: the jobs of a tuning job share one address in S3.
+def job_checkpoints(folder: Path, hyperparameters: Mapping[str, Any], job: str) -> Path:
+    """Return a job's checkpoint folder: the jobs of a tuning job share one prefix in S3.
 
     Args:
-        folder: The one that SageMaker syncs.
+        folder: The folder that SageMaker syncs.
         hyperparameters: As SageMaker writes them; a tuning job adds its objective.
         job: The training job's name, which a restart keeps.
     """
@@ -395,10 +369,10 @@ def own_checkpoints(folder: Path, hyperparameters: Mapping[str, Any], job: str) 
 
 
 def find_channels(folder: Path, variables: Mapping[str, str]) -> dict[str, Path]:
-    """Every input channel by name: the folders that are there, then those that variables name."""
+    """Return the input channels by name: folders that exist, then those that variables name."""
     prefix = "SM_CHANNEL_"
-    there = folder.iterdir() if folder.is_dir() else ()
-    channels = {path.name: path for path in there if path.is_dir()}
+    paths = folder.iterdir() if folder.is_dir() else ()
+    channels = {path.name: path for path in paths if path.is_dir()}
     for name, text in variables.items():
         if name.startswith(prefix) and text.strip():
             channels[name.removeprefix(prefix).lower()] = Path(text.strip())
@@ -406,11 +380,7 @@ def find_channels(folder: Path, variables: Mapping[str, str]) -> dict[str, Path]
 
 
 def find_pipes(config: Path, folder: Path) -> dict[str, Path]:
-    """The FIFO of the first pass over every channel in Pipe mode, ``CHANNEL_0``.
-
-    Raises:
-        ConfigError: the file is no JSON object.
-    """
+    """Return the first FIFO, ``CHANNEL_0``, of each channel in Pipe mode."""
     modes = {
         name: facts.get("TrainingInputMode") if isinstance(facts, dict) else None
         for name, facts in read_json(config, default={}).items()
@@ -419,11 +389,7 @@ def find_pipes(config: Path, folder: Path) -> dict[str, Path]:
 
 
 def read_hyperparameters(path: Path) -> dict[str, str]:
-    """A job's hyperparameters, without those that steer SageMaker's own toolkits.
-
-    Raises:
-        ConfigError: the file is no JSON object, a name is given twice, or a value is an object.
-    """
+    """Return a job's hyperparameters, without those for SageMaker's own toolkits."""
     values = read_json(path, default={})
     ours = {
         name: value
@@ -434,15 +400,14 @@ def read_hyperparameters(path: Path) -> dict[str, str]:
 
 
 def plain_hyperparameters(values: Mapping[str, Any], where: str = "") -> dict[str, str]:
-    """Names and values as they were meant, of any writing that people and SDKs send.
+    """Normalize hyperparameters, however people and SDKs write them.
 
-    SDKs write JSON (texts and lists with quotation marks) or Python (``True``, ``None``), and take
-    names with dashes. ``None`` means what it means in Python: not given; of the operations of
-    ``augment`` it means none.
+    SDKs write JSON (quoted texts and lists) or Python (``True``, ``None``), and accept names with
+    dashes. ``None`` means unset; for ``augment`` it means no operation.
 
     Args:
         values: By name, mostly texts.
-        where: The file they are from, for the error.
+        where: Their file, for the error.
 
     Raises:
         ConfigError: a name is given twice, or a value is an object.
@@ -457,9 +422,9 @@ def plain_hyperparameters(values: Mapping[str, Any], where: str = "") -> dict[st
             raise ConfigError(f"{name} is given twice, as {spelled}.", "Give it once.")
         text = plain_text(raw)
         if text is None and isinstance(raw, dict):
-            told = f"{where}: " if where else ""
+            prefix = f"{where}: " if where else ""
             raise ConfigError(
-                f"{told}the hyperparameter {name!r} is {raw!r}, which is an object.",
+                f"{prefix}the hyperparameter {name!r} is {raw!r}, which is an object.",
                 "Give one value, as text.",
             )
         if text is not None or name in NONE_IS_A_VALUE:
@@ -468,10 +433,7 @@ def plain_hyperparameters(values: Mapping[str, Any], where: str = "") -> dict[st
 
 
 def plain_text(raw: Any) -> str | None:
-    """One value as text: without quotation marks, a list with commas; None where it says None.
-
-    A text that is neither JSON nor a Python literal is itself.
-    """
+    """Return a value as plain text: unquoted, lists with commas; None for null or None."""
     for _ in range(3):  # quoted once by the user, once by an SDK
         if not isinstance(raw, str):
             break
@@ -487,7 +449,7 @@ def plain_text(raw: Any) -> str | None:
 
 
 def literal(text: str) -> Any:
-    """What a text is as JSON or as a Python literal; the text itself where it is neither."""
+    """Parse a text as JSON or as a Python literal; return the text itself if it is neither."""
     if len(text) > MAX_HYPERPARAMETER:
         return text
     for read in (json.loads, ast.literal_eval):
@@ -497,11 +459,7 @@ def literal(text: str) -> Any:
 
 
 def read_hosts(path: Path) -> tuple[tuple[str, ...], str]:
-    """All hosts of a job, sorted, and this one; a machine without the file is alone.
-
-    Raises:
-        ConfigError: the file does not name the hosts, or this one is not among them.
-    """
+    """Return all hosts of a job, sorted, and this one; a machine without the file is alone."""
     values = read_json(path, default={"hosts": ["algo-1"], "current_host": "algo-1"})
     hosts, current = values.get("hosts"), values.get("current_host")
     if not isinstance(hosts, list) or not all(isinstance(host, str) for host in hosts):
@@ -512,29 +470,23 @@ def read_hosts(path: Path) -> tuple[tuple[str, ...], str]:
 
 
 def read_sharded_inputs(path: Path) -> tuple[Path, ...]:
-    """The folders of a Processing job's inputs that S3 spreads over its hosts.
-
-    Raises:
-        ConfigError: the file does not list inputs as the API takes them.
-    """
+    """Return the folders of a Processing job's inputs that are spread over its hosts."""
     inputs = read_json(path, default={}).get("ProcessingInputs") or []
     try:
-        places = [one["S3Input"] for one in inputs if one.get("S3Input")]
+        s3_inputs = [one["S3Input"] for one in inputs if one.get("S3Input")]
         return tuple(
-            Path(place["LocalPath"])
-            for place in places
-            if place.get("S3DataDistributionType") == "ShardedByS3Key"
+            Path(s3_input["LocalPath"])
+            for s3_input in s3_inputs
+            if s3_input.get("S3DataDistributionType") == "ShardedByS3Key"
         )
     except (AttributeError, KeyError, TypeError) as cause:
-        raise ConfigError(f"{path}: ProcessingInputs is no list of inputs ({cause!r}).") from None
+        raise ConfigError(
+            f"{path}: ProcessingInputs is not a list of inputs ({cause!r})."
+        ) from None
 
 
 def read_interface(path: Path) -> str:
-    """The network interface that a job's hosts share; empty on a machine without the file.
-
-    Raises:
-        ConfigError: the file names something else.
-    """
+    """Return the network interface between a job's hosts; empty without the file."""
     name = read_json(path, default={}).get("network_interface_name", "")
     if not isinstance(name, str):
         raise ConfigError(f"{path}: network_interface_name is {name!r}.", "It must be a name.")
@@ -542,16 +494,16 @@ def read_interface(path: Path) -> str:
 
 
 def read_instance_type(path: Path) -> str | None:
-    """Return a training job's instance type; None where the file does not say it."""
+    """Return a training job's instance type; None if the file does not have it."""
     found = read_json(path, default={}).get("current_instance_type")
     return found if isinstance(found, str) and found else None
 
 
 def read_json(path: Path, default: dict[str, Any]) -> dict[str, Any]:
-    """A JSON object from a file, or the default where there is no file.
+    """Return the JSON object in a file, or the default without a file.
 
     Raises:
-        ConfigError: the file cannot be read, or holds something else.
+        ConfigError: the file cannot be read, or is not a JSON object.
     """
     try:
         values = json.loads(path.read_bytes())

@@ -1,4 +1,4 @@
-"""Stops a container that sees no GPU on a GPU machine, where the CPU would cost a GPU's price."""
+"""Stops a container that finds no GPU on a GPU instance, where the CPU would cost a GPU's price."""
 
 import re
 from collections.abc import Mapping
@@ -29,7 +29,7 @@ GPU_COUNTS = {  # of the sizes that have several
     "p": {"8xlarge": 4, "16xlarge": 8, "24xlarge": 8, "48xlarge": 8},
 }
 DRIVER = "proc/driver/nvidia/version"  # the kernel's own, visible in every container
-DEVICES = "dev/nvidia[0-9]*"  # what the container runtime hands to a container
+DEVICES = "dev/nvidia[0-9]*"  # what the container runtime passes to a container
 NO_DEVICES = ("", "void", "none")  # values of NVIDIA_VISIBLE_DEVICES that mean none
 MIN_DRIVERS = {"12": "525", "13": "580"}  # CUDA's major version → the oldest driver (NVIDIA)
 
@@ -37,44 +37,41 @@ MIN_DRIVERS = {"12": "525", "13": "580"}  # CUDA's major version → the oldest 
 def require_visible_gpu(
     variables: Mapping[str, str], instance_type: str | None, override: str, root: Path = Path("/")
 ) -> None:
-    """Raise ConfigError if this container runs on a GPU machine and torch sees no GPU.
+    """Raise ConfigError if this container runs on a GPU machine and torch finds no GPU.
 
-    Call it where the device is chosen automatically; whoever names one gets it, or an error.
+    For devices that are chosen automatically.
 
     Args:
         variables: The process's environment.
-        instance_type: SageMaker's, as "ml.g5.xlarge"; None where it is not told (endpoints).
+        instance_type: SageMaker's, as "ml.g5.xlarge"; None if unknown (endpoints).
         override: How a user chooses the CPU here, as "device=cpu".
         root: Where /proc and /dev are.
-
-    Raises:
-        ConfigError: says what is missing: a CUDA build of torch, a newer driver, the devices.
     """
     driver = driver_version(root)
     if is_gpu_machine(variables, instance_type, driver, root) and not sees_gpu():
         machine = f"This is a GPU instance ({instance_type})" if instance_type else "A GPU is here"
         raise ConfigError(
             f"{machine}, but the container sees none: {reason(driver, root)}",
-            f"To run on the CPU all the same, set {override}.",
+            f"To run on the CPU anyway, set {override}.",
         )
 
 
 def is_gpu_machine(
     variables: Mapping[str, str], instance_type: str | None, driver: str | None, root: Path
 ) -> bool:
-    """Return whether a GPU is paid for, or was handed to this container.
+    """Return whether the instance has a GPU, or this container was given one.
 
-    An endpoint's container is not told its instance type. There the kernel's NVIDIA driver counts,
-    where the image asks for GPUs (the CUDA variant does) or AWS gives the container credentials: on
-    a workstation an image without CUDA runs on the CPU, as its user chose.
+    An endpoint's container does not know its instance type. There the kernel's NVIDIA driver
+    counts, if the image requests GPUs (the CUDA variant does) or AWS gives the container
+    credentials: on a workstation, an image without CUDA runs on the CPU, as its user chose.
     """
     if instance_type:
         return has_gpu(instance_type) or instance_type == "local_gpu"
     if any(root.glob(DEVICES)):
         return True
-    is_asked_for = variables.get("NVIDIA_VISIBLE_DEVICES", "") not in NO_DEVICES
+    requests_gpu = variables.get("NVIDIA_VISIBLE_DEVICES", "") not in NO_DEVICES
     is_on_aws = "AWS_CONTAINER_CREDENTIALS_RELATIVE_URI" in variables
-    return driver is not None and (is_asked_for or is_on_aws)
+    return driver is not None and (requests_gpu or is_on_aws)
 
 
 @dataclass(frozen=True)
@@ -87,7 +84,7 @@ class Gpus:
 
 
 def gpus_of(instance_type: str) -> Gpus | None:
-    """The GPUs of an instance type of SageMaker; None where it has none, or is not known."""
+    """Return the GPUs of a SageMaker instance type; None if it has none, or is unknown."""
     for beginning, (gib, has_bf16) in GPU_MEMORY.items():
         if instance_type.startswith(beginning):
             size = instance_type.removeprefix(beginning)
@@ -97,7 +94,7 @@ def gpus_of(instance_type: str) -> Gpus | None:
 
 
 def has_gpu(instance_type: str | None) -> bool:
-    """Return whether an instance type of SageMaker has an NVIDIA GPU, by its family's letter."""
+    """Return whether a SageMaker instance type has an NVIDIA GPU, by its family's letter."""
     return bool(instance_type) and str(instance_type).startswith(GPU_FAMILIES)
 
 
@@ -121,7 +118,7 @@ def sees_gpu() -> bool:
 
 
 def reason(driver: str | None, root: Path) -> str:
-    """Return why no GPU is seen, and what to change, as a sentence."""
+    """Return why torch finds no GPU, and what to change."""
     cuda = cuda_of_torch()
     if cuda is None:
         return "this image is the variant without CUDA. Use the one of `make build VARIANT=cuda`."
@@ -139,7 +136,7 @@ def reason(driver: str | None, root: Path) -> str:
         )
     if not any(root.glob(DEVICES)):
         return (
-            f"its NVIDIA driver is {driver}, but no GPU was handed to the container. "
+            f"its NVIDIA driver is {driver}, but no GPU was passed to the container. "
             "`docker run` needs --gpus all."
         )
     return (

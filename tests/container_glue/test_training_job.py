@@ -112,7 +112,7 @@ def test_a_fault_of_ours_is_named_first_and_traced_after(job: Job, tmp_path: Pat
     code, _ = job.run()
     assert code == 1
     shown = job.failure[:1024]
-    assert re.match(r"facegan failed by a fault of its own, at facegan/training/trainer.py:\d+ in "
+    assert re.match(r"facegan failed because of a bug, at facegan/training/trainer.py:\d+ in "
                     r"__init__: ZeroDivisionError: no no ", shown)  # fmt: skip
     assert "Traceback (most recent call last)" in shown and "in fail" in job.failure
 
