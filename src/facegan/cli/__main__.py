@@ -21,6 +21,8 @@ from facegan.cli.exit_codes import EXIT_CODES, exit_code
 from facegan.cli.lazy import LazyCommand, LazyGroup
 from facegan.cli.missing_packages import describe_missing
 
+# Imports inside functions: a process that torch did not start never needs it.
+
 COMMANDS = {  # in the order in which they are used
     "data": LazyCommand("facegan.cli.data", "Make or prepare a data set."),
     "train": LazyCommand("facegan.cli.train", "Train a GAN on a folder of images."),

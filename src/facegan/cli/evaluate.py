@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from facegan.metrics import Comparison
     from facegan.synthesis import Synthesizer
 
+# Imports inside functions: `--help` and refusals answer without importing torch (1.6 s).
+
 DRAWN_AT_ONCE = 64
 
 

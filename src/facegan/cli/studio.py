@@ -22,6 +22,8 @@ from facegan.errors import ConfigError, ServeError
 if TYPE_CHECKING:
     from facegan.studio import RealImages
 
+# Imports inside functions: `--help` answers before Gradio is imported (3 s).
+
 # Before Gradio is imported: it would count its users, and ask the Hugging Face Hub.
 QUIET = {
     "GRADIO_ANALYTICS_ENABLED": "False",

@@ -22,6 +22,8 @@ if TYPE_CHECKING:
     import torch
     from torch import Tensor, nn
 
+# Imports inside functions: presets are checked without torch (1.6 s).
+
 # One step's inputs and scratch space: "reals" (N, 3, H, W) in [-1, 1], "latents" (N, latent_dim),
 # "generator" (the step's random numbers, for latents), "kimg" (thousands of images seen before the
 # step), in a conditional game "labels" (int64 (N,), of the reals), and whatever one phase leaves

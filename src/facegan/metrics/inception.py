@@ -13,6 +13,8 @@ from torch import Tensor, nn
 from facegan.errors import MetricError
 from facegan.metrics.fidelity import load_fidelity
 
+# Imports inside functions: torch-fidelity imports torchvision, and lite0 needs neither.
+
 FILE = "weights-inception-2015-12-05-6726825d.pth"
 URL = f"https://github.com/toshas/torch-fidelity/releases/download/v0.2.0/{FILE}"
 WAIT_SECONDS = 30.0  # for a server that does not answer

@@ -8,6 +8,8 @@ from facegan.errors import MetricError
 from facegan.metrics.feature_set import FeatureSet
 from facegan.metrics.fidelity import load_fidelity
 
+# Imports inside functions: torch-fidelity imports torchvision, and is an optional package.
+
 NEIGHBOURS = 3  # of precision and recall: k in Kynkäänniemi et al., arXiv:1904.06991
 KID_SUBSETS = 100
 KID_SUBSET_SIZE = 1000  # at most; half of the smaller set where that is less

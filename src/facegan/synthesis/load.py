@@ -14,6 +14,8 @@ from facegan.synthesis.synthesizer import Synthesizer
 if TYPE_CHECKING:
     from facegan.artifact import Artifact
 
+# Imports inside functions: a server of graphs does without torch (1.6 s).
+
 BACKENDS = ("auto", "torch", "openvino")
 # Files of GPU drivers on Linux and WSL: without one, torch need not be imported to look for a GPU.
 DRIVERS = (Path("/dev/nvidiactl"), Path("/dev/dxg"))

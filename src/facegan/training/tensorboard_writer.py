@@ -14,6 +14,8 @@ from typing import Any
 
 from facegan.training.io_errors import as_run_error
 
+# Imports inside functions: tensorboard is an optional package.
+
 logger = logging.getLogger(__name__)
 
 

@@ -10,6 +10,8 @@ from PIL import Image, UnidentifiedImageError
 from facegan.data.prepare.metadata import UPRIGHT, orientation_of, take_off
 from facegan.safe_images import TooManyPixelsError, open_image
 
+# Imports inside functions: pi-heif is an optional package.
+
 Pixels = npt.NDArray[np.uint8]
 Box = tuple[int, int, int, int]  # left, top, right, bottom
 

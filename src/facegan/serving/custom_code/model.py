@@ -11,6 +11,8 @@ from facegan.serving.custom_code.script import FOLDER, PROGRAM, InferenceScript
 from facegan.synthesis import BackendConfig, Synthesizer
 from facegan.synthesis.load import synthesizer_from_artifact
 
+# Imports inside functions: a server of graphs does without torch (1.6 s).
+
 
 def run_model_fn(own: InferenceScript, model_dir: Path) -> Any:
     """What the owner's model_fn makes of a folder; None where there is no model_fn.
