@@ -1,4 +1,4 @@
-"""The app that an environment asks for, in the container and by ``facegan serve``: one or many."""
+"""Builds the app for an environment, with one model or many; for containers and `facegan serve`."""
 
 from pathlib import Path
 
@@ -18,13 +18,13 @@ from facegan.synthesis import BackendConfig, estimate_memory
 
 
 def app_of(here: ServingEnvironment) -> flask.Flask:
-    """The WSGI app that serves an environment's model, or the models that come while it runs.
+    """Return the WSGI app for an environment's model, or for models that are loaded while it runs.
 
     Raises:
-        ArtifactError: there is no model, or a damaged one.
-        OwnCodeError: it has code of its own, and may not; or that cannot be loaded.
+        ArtifactError: there is no model, or it is damaged.
+        OwnCodeError: its own code is forbidden, or does not load.
         LoadTimeout: it takes too long.
-        ConfigError: a reply's default type that cannot be written.
+        ConfigError: images cannot be encoded as the default type of replies.
     """
     limits = ServingLimits(**here.limits)
     settings = ServingSettings(
@@ -45,7 +45,7 @@ def app_of(here: ServingEnvironment) -> flask.Flask:
 
 
 def registry_of(here: ServingEnvironment, settings: ServingSettings) -> ModelRegistry:
-    """Where many models will be."""
+    """Return the registry of many models."""
     many = settings_of_many(settings)
     return ModelRegistry(
         here.models_dir,
@@ -59,5 +59,5 @@ def registry_of(here: ServingEnvironment, settings: ServingSettings) -> ModelReg
 
 
 def load_seconds(here: ServingEnvironment, model_dir: Path) -> float | None:
-    """How long a model may take to load; its owner's code takes as long as it takes."""
+    """Return how long a model may take to load; None, which is no limit, with custom code."""
     return None if has_script(model_dir) else float(here.load_seconds)

@@ -155,7 +155,7 @@ class CustomFunctions:
 
     def failure(self, name: str, error: BaseException) -> OwnCodeError:
         """Build the error of a function that failed; the log names its line."""
-        log.error("%s failed at %s.", name, self.script.place_of(error))
+        log.error("%s failed at %s.", name, self.script.line_of(error))
         return OwnCodeError(
             f"The model's own {name} failed.", "The server's log tells why, at the request's id."
         )

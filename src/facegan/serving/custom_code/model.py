@@ -1,4 +1,4 @@
-"""What an owner's model_fn may return, where the drawing is left to us."""
+"""Calls a script's model_fn, and turns its result into a model that this package can run."""
 
 import sys
 from pathlib import Path
@@ -14,64 +14,63 @@ from facegan.synthesis.load import synthesizer_from_artifact
 # Imports inside functions: a server of graphs does without torch (1.6 s).
 
 
-def run_model_fn(own: InferenceScript, model_dir: Path) -> Any:
-    """What the owner's model_fn makes of a folder; None where there is no model_fn.
+def run_model_fn(script: InferenceScript, model_dir: Path) -> Any:
+    """Return what model_fn makes of a folder; None if there is no model_fn.
 
     Raises:
-        OwnCodeError: it failed, or made nothing.
+        OwnCodeError: it failed, or returned None.
     """
-    if own.model_fn is None:
+    if script.model_fn is None:
         return None
-    with own.blamed("model_fn"):
-        made = own.model_fn(str(model_dir), ScriptContext(model_dir))
-    if made is None:
+    with script.located_errors("model_fn"):
+        model = script.model_fn(str(model_dir), ScriptContext(model_dir))
+    if model is None:
         raise OwnCodeError(f"{FOLDER}/{PROGRAM}: model_fn returned None.", "Return the model.")
-    return made
+    return model
 
 
 def as_synthesizer(
-    made: Any, own: InferenceScript, model_dir: Path, backend_config: BackendConfig
+    model: Any, script: InferenceScript, model_dir: Path, backend_config: BackendConfig
 ) -> Synthesizer:
-    """A model that our predict_fn can draw with.
+    """Convert what model_fn returned to a model that this package can run.
 
     Args:
-        made: A :class:`Synthesizer`, an :class:`Artifact`, or a function or torch module from
+        model: A :class:`Synthesizer`, an :class:`Artifact`, or a function or torch module from
             latents (N, latent_dim) to images (N, 3, H, W) in [-1, 1].
-        own: The code that made it.
+        script: The script that made it.
         model_dir: Its folder; a card in it tells the latents' width.
-        backend_config: On which device, and how.
+        backend_config: The device, and how to use it.
 
     Raises:
-        OwnCodeError: it is none of these, or makes no images.
+        OwnCodeError: it is something else, or does not generate images.
     """
-    if isinstance(made, Synthesizer):
-        return made
-    if is_artifact(made):
-        return synthesizer_from_artifact(made, backend_config)
-    if not callable(made):
+    if isinstance(model, Synthesizer):
+        return model
+    if is_artifact(model):
+        return synthesizer_from_artifact(model, backend_config)
+    if not callable(model):
         raise OwnCodeError(
-            f"{FOLDER}/{PROGRAM}: model_fn returned {type(made).__name__}, which cannot be drawn.",
+            f"{FOLDER}/{PROGRAM}: model_fn returned {type(model).__name__}, not a model.",
             "Return an Artifact, a Synthesizer, or a module from latents (N, width) to images "
             "(N, 3, H, W); or write predict_fn, too.",
         )
     has_card = (model_dir / CARD_NAME).is_file()
-    from facegan.synthesis.custom_module import (
-        artifact_from_module,  # torch, as the owner's module is
-    )
+    # It imports torch, seconds that only custom modules need; their scripts have imported it.
+    from facegan.synthesis.custom_module import artifact_from_module
 
     try:
-        with own.blamed("the model that model_fn returned"):
+        with script.located_errors("the model that model_fn returned"):
             width = read_card(model_dir).latent_dim if has_card else None
             return synthesizer_from_artifact(
-                artifact_from_module(made, width, own.digest), backend_config
+                artifact_from_module(model, width, script.digest), backend_config
             )
     except OwnCodeError as error:
-        if isinstance(cause := error.__cause__, FaceGANError):  # ours tells more than its line
+        if isinstance(cause := error.__cause__, FaceGANError):  # it says more than the line
             raise OwnCodeError(f"{FOLDER}/{PROGRAM}: {cause.message}", cause.hint) from cause
         raise
 
 
-def is_artifact(made: Any) -> bool:
-    """Whether it is a model as :func:`load_artifact` returns it; whoever made one imported that."""
+def is_artifact(model: Any) -> bool:
+    """Return whether it is an Artifact; code that made one has imported its module."""
     module = sys.modules.get("facegan.artifact")
-    return module is not None and isinstance(made, module.Artifact)
+    return module is not None and isinstance(model, module.Artifact)

@@ -1,8 +1,8 @@
-"""Finds and loads the code that an owner put beside a model: ``code/inference.py``.
+"""Loads a model's inference script, ``code/inference.py``.
 
-The convention is sagemaker-inference's: model_fn, input_fn, predict_fn and output_fn, each of which
-may be left out, each with or without a last argument ``context``. Its packages
-(``code/requirements.txt``) are not installed: a start that needs the network is one that can fail.
+The convention is sagemaker-inference's: model_fn, input_fn, predict_fn and output_fn, all optional,
+each with or without a last argument ``context``. The packages in ``code/requirements.txt`` are not
+installed: a start that needs the network can fail.
 """
 
 import contextlib
@@ -23,17 +23,15 @@ log = logging.getLogger(__name__)
 
 FOLDER, PROGRAM = "code", "inference.py"
 ARGUMENTS = {"model_fn": 1, "input_fn": 2, "predict_fn": 2, "output_fn": 2}
-# The toolkit's others. Ignored without a word, they would be missed only in production.
+# The toolkit's other functions. If they were ignored, users would notice only in production.
 UNKNOWN = ("transform_fn", "pre_model_fn", "model_warmup_fn")
 
-ScriptFunction = Callable[
-    ..., Any
-]  # takes its arguments and then a context, whether it wants it or not
+ScriptFunction = Callable[..., Any]  # always takes a context as its last argument
 
 
 @dataclass
 class InferenceScript:
-    """An owner's functions; None where ours is to be taken.
+    """The functions of an inference script; None where this package's own is used.
 
     Attributes:
         folder: The folder ``code``.
@@ -52,10 +50,10 @@ class InferenceScript:
     predict_in_parallel: bool = False
     reads_json_lines: bool = False
     digest: str = ""
-    forget: Callable[[], None] = field(default=lambda: None)  # let go of its modules
+    forget: Callable[[], None] = field(default=lambda: None)  # removes its modules from Python
 
-    def place_of(self, error: BaseException) -> str:
-        """Where in the owner's code an error came up: "code/inference.py, line 3"."""
+    def line_of(self, error: BaseException) -> str:
+        """Return the script's line that an error came from, as "code/inference.py, line 3"."""
         if isinstance(error, SyntaxError) and error.filename:
             return f"{self.named(error.filename)}, line {error.lineno}"
         for frame in reversed(traceback.extract_tb(error.__traceback__)):
@@ -64,53 +62,49 @@ class InferenceScript:
         return f"{FOLDER}/{PROGRAM}"
 
     def named(self, file: str) -> str:
-        """A file's name as its owner knows it."""
+        """Return a file's path as its author knows it."""
         path = Path(file)
         inside = path.is_relative_to(self.folder)
         return f"{FOLDER}/{path.relative_to(self.folder)}" if inside else path.name
 
     @contextlib.contextmanager
-    def blamed(self, doing: str) -> Iterator[None]:
-        """Name the line of whatever goes wrong while a model is loaded.
-
-        Raises:
-            OwnCodeError: in place of any error; memory that ran out stays itself.
-        """
+    def located_errors(self, doing: str) -> Iterator[None]:
+        """Raise OwnCodeError with the script's line in place of any error except MemoryError."""
         try:
             yield
         except (MemoryError, OwnCodeError):
             raise
         except (Exception, SystemExit) as error:
-            told = (str(error).splitlines() or [""])[0][:300]
+            text = (str(error).splitlines() or [""])[0][:300]
             raise OwnCodeError(
-                f"{self.place_of(error)}: {doing} failed: {type(error).__name__}: {told}",
+                f"{self.line_of(error)}: {doing} failed: {type(error).__name__}: {text}",
                 hint_of(error),
             ) from error
 
 
 def hint_of(error: BaseException) -> str:
-    """What an owner can do about an error of the code."""
+    """Return how to fix an error of the script."""
     if isinstance(error, ModuleNotFoundError) and error.name == "torch":
-        return "This server draws without torch; take the image that has it (docs/containers.md)."
-    return "Mend the model's own code; the server's log holds the trace."
+        return "This server runs without torch; use the image that has it (docs/containers.md)."
+    return "Fix the model's own code; the server's log has the traceback."
 
 
 def has_script(model_dir: Path) -> bool:
-    """Tell whether a model brings code."""
+    """Return whether a model has an inference script."""
     return (model_dir / FOLDER / PROGRAM).is_file()
 
 
 def load_script(model_dir: Path, is_allowed: bool, is_private: bool) -> InferenceScript | None:
-    """The code beside a model, imported; None where there is none.
+    """Import a model's inference script; return None if it has none.
 
     Args:
         model_dir: The model's folder.
-        is_allowed: Whether it may run.
-        is_private: Whether its imports are kept apart from those of other models' code. If not, its
+        is_allowed: Whether scripts may run.
+        is_private: Whether its imports are kept apart from those of other models. If not, its
             folder is put in front of ``sys.path``, as SageMaker does.
 
     Raises:
-        OwnCodeError: it may not run, does not import, or has a function that cannot be called.
+        OwnCodeError: it may not run, cannot be imported, or has functions that cannot be called.
     """
     folder = (model_dir / FOLDER).resolve()
     file = folder / PROGRAM
@@ -119,25 +113,26 @@ def load_script(model_dir: Path, is_allowed: bool, is_private: bool) -> Inferenc
     if not is_allowed:
         raise OwnCodeError(
             f"The model has code of its own ({FOLDER}/{PROGRAM}), which is forbidden here.",
-            "Unset FACEGAN_OWN_CODE if you trust whoever made the model, or take the code out.",
+            "Unset FACEGAN_OWN_CODE if you trust the model's author, or remove the code.",
         )
     if (folder / "requirements.txt").is_file():
         log.warning("%s/requirements.txt is not installed; build it into the image.", FOLDER)
-    own = InferenceScript(folder)
-    with own.blamed("its import"):
-        module = load_module(own, file, is_private)
-        fill_functions(own, module)
-    log.info("The model's own code is used: %s.", ", ".join(functions_of(own)) or "no function")
-    return own
+    script = InferenceScript(folder)
+    with script.located_errors("its import"):
+        module = load_module(script, file, is_private)
+        fill_functions(script, module)
+    functions = [name for name in ARGUMENTS if getattr(script, name) is not None]
+    log.info("The model's own code is used: %s.", ", ".join(functions) or "no function")
+    return script
 
 
-def load_module(own: InferenceScript, file: Path, is_private: bool) -> ModuleType:
-    """Import the file, and remember how to let go of it."""
-    imports = PrivateImports(own.folder)
-    own.digest = imports.digest_of(file)
-    own.forget = imports.forget
-    if not is_private and str(own.folder) not in sys.path:
-        sys.path.insert(0, str(own.folder))
+def load_module(script: InferenceScript, file: Path, is_private: bool) -> ModuleType:
+    """Import the file, and set the script's `digest` and `forget`."""
+    imports = PrivateImports(script.folder)
+    script.digest = imports.digest_of(file)
+    script.forget = imports.forget
+    if not is_private and str(script.folder) not in sys.path:
+        sys.path.insert(0, str(script.folder))
     try:
         return imports.load(file.stem, is_private)
     except BaseException:
@@ -145,8 +140,8 @@ def load_module(own: InferenceScript, file: Path, is_private: bool) -> ModuleTyp
         raise
 
 
-def fill_functions(own: InferenceScript, module: ModuleType) -> None:
-    """Take a module's functions."""
+def fill_functions(script: InferenceScript, module: ModuleType) -> None:
+    """Set the script's functions from its module."""
     unknown = [name for name in UNKNOWN if hasattr(module, name)]
     if unknown:
         raise OwnCodeError(
@@ -155,30 +150,22 @@ def fill_functions(own: InferenceScript, module: ModuleType) -> None:
         )
     for name, count in ARGUMENTS.items():
         if (function := getattr(module, name, None)) is not None:
-            setattr(own, name, with_context(name, function, count))
-    own.predict_in_parallel = bool(getattr(module, "PREDICT_IN_PARALLEL", False))
-    own.reads_json_lines = bool(getattr(module, "READS_JSON_LINES", False))
-
-
-def functions_of(own: InferenceScript) -> list[str]:
-    """The names of an owner's functions."""
-    return [name for name in ARGUMENTS if getattr(own, name) is not None]
+            setattr(script, name, with_context(name, function, count))
+    script.predict_in_parallel = bool(getattr(module, "PREDICT_IN_PARALLEL", False))
+    script.reads_json_lines = bool(getattr(module, "READS_JSON_LINES", False))
 
 
 def with_context(name: str, function: Any, count: int) -> ScriptFunction:
-    """A function that always takes a context, as the last of `count` + 1 arguments.
+    """Return a function that always takes a context, as the last of `count` + 1 arguments.
 
-    The toolkit counts too: one argument more than it needs is the context.
-
-    Raises:
-        OwnCodeError: it takes another number of arguments.
+    As in the toolkit, one argument more than needed is the context.
     """
-    taken = len(inspect.signature(function).parameters) if callable(function) else -1
-    if taken == count + 1:
+    arguments = len(inspect.signature(function).parameters) if callable(function) else -1
+    if arguments == count + 1:
         return function  # type: ignore[no-any-return]
-    if taken == count:
-        return lambda *arguments: function(*arguments[:-1])
-    what = f"takes {taken} arguments" if taken >= 0 else "is no function"
+    if arguments == count:
+        return lambda *values: function(*values[:-1])
+    what = f"takes {arguments} arguments" if arguments >= 0 else "is not a function"
     raise OwnCodeError(
         f"{FOLDER}/{PROGRAM}: {name} {what}.",
         f"It must take {count}, or {count + 1} with the context.",

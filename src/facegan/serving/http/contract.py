@@ -1,4 +1,4 @@
-"""The small routes around the faces: what batch transform asks, and the OpenAPI document."""
+"""Routes that describe the server: batch transform's parameters, and the OpenAPI document."""
 
 import json
 from typing import Any
@@ -15,26 +15,26 @@ TRANSFORM_MIB = 100  # CreateTransformJob: MaxConcurrentTransforms * MaxPayloadI
 
 
 def install_contract(app: flask.Flask, parameters: Parameters, document: dict[str, Any]) -> None:
-    """Add ``GET /execution-parameters`` and ``GET /openapi.json``, each with its answer."""
-    told = json.dumps(document).encode()
+    """Add ``GET /execution-parameters`` and ``GET /openapi.json``."""
+    body = json.dumps(document).encode()
 
     @app.get("/execution-parameters")
-    def tell_execution_parameters() -> flask.Response:
-        """How batch transform should call, where the job does not say."""
+    def get_execution_parameters() -> flask.Response:
+        """Return the defaults of batch transform jobs."""
         return flask.jsonify(parameters)
 
     @app.get("/openapi.json")
-    def tell_openapi() -> flask.Response:
-        """This API, for programs."""
-        return flask.Response(told, content_type="application/json")
+    def get_openapi() -> flask.Response:
+        """Return the OpenAPI document."""
+        return flask.Response(body, content_type="application/json")
 
 
 def execution_parameters(limits: ServingLimits, threads: int, is_ours: bool) -> Parameters:
-    """What a transform job asks of its container (GET /execution-parameters).
+    """Return the defaults of batch transform jobs.
 
     Args:
         limits: What one request may cost.
-        threads: Requests under way at the same time.
+        threads: Requests that are answered at the same time.
         is_ours: Whether no custom code takes part. It may not expect several records in one body:
             a job then sends one at a time, unless it says otherwise.
     """
@@ -47,7 +47,7 @@ def execution_parameters(limits: ServingLimits, threads: int, is_ours: bool) -> 
 
 
 def service_info(served: ServedModel) -> ServiceInfo:
-    """What is known of a model and its owner's code."""
+    """Return what the documents say about a model and its custom code."""
     if served.card is not None:
         return info_of_card(served.card)
     card = served.synthesizer and served.synthesizer.card
@@ -61,7 +61,7 @@ def service_info(served: ServedModel) -> ServiceInfo:
 
 
 def routes_of(app: flask.Flask) -> list[str]:
-    """Every route with its method, as the front page lists them."""
+    """Return every route with its method."""
     return [
         f"{method} {rule.rule.replace('<', '').replace('>', '')}"
         for rule in app.url_map.iter_rules()
