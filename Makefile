@@ -41,7 +41,7 @@ PIP     := $(BIN)/python -m pip install --quiet --disable-pip-version-check \
            --constraint constraints.txt $(if $(TORCH_INDEX),--extra-index-url $(TORCH_INDEX))
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test setup data prepare train evaluate report generate serve faces notebook lint check format release bench-train bench-steps bench-quality bench-modes bench-resume bench-distributed bench-toy bench-data bench-prepare bench-serve bench-overload bench-bodies bench-backends studio test-studio local-data local-test fuzz broken-pictures clean base lock wheels build push test-images sbom bench-images docs test-docs rooms bench-gpu
+.PHONY: help demo test setup data prepare train evaluate report generate serve faces notebook lint check format release bench-train bench-steps bench-quality bench-modes bench-resume bench-distributed bench-toy bench-data bench-prepare bench-serve bench-calls bench-overload bench-bodies bench-backends studio test-studio local-data local-test fuzz broken-pictures clean base lock wheels build push test-images sbom bench-images docs test-docs rooms bench-gpu
 
 ##— Two commands —
 demo: $(VENV)/.installed    ## The whole line on this machine: data, training, serving, faces (ARGS="--minutes 1 --images 5000")
@@ -119,6 +119,9 @@ bench-prepare: $(VENV)/.installed ## Preparing against bare decoding: pictures/s
 
 bench-serve: $(VENV)/.installed ## Our server against LitServe, BentoML and Flask; needs wrk (ARGS="--headline", "--tune")
 	@$(BIN)/python benchmarks/bench_serve.py --torch-index '$(TORCH_INDEX)' $(ARGS)
+
+bench-calls: $(VENV)/.installed ## Calls of our code in one request of four seeds: calls, changes of file, levels (ARGS=--tree)
+	@$(BIN)/python benchmarks/count_request_calls.py $(ARGS)
 
 bench-overload: $(VENV)/.installed ## A minute at ten times our server's capacity; needs wrk (ARGS="--images 4")
 	@$(BIN)/python benchmarks/bench_overload.py $(ARGS)

@@ -5,7 +5,7 @@ import math
 import re
 import struct
 import zlib
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from xml.sax.saxutils import quoteattr
 
@@ -64,15 +64,16 @@ def montage(images: Pixels, columns: int | None = None, gap: int = 2) -> Pixels:
 
 
 def encode_png(image: Pixels, facts: Mapping[str, str]) -> bytes:
-    """One picture (H, W, 3) as a PNG whose metadata says that it is generated, and by what.
+    """Encode an image (H, W, 3) as a PNG whose metadata says that it is generated, and by what.
 
     Written here, not by Pillow, because a server writes little else (docs/decisions/0005-png.md).
     """
     height, width, _ = image.shape
-    header = png_chunk(b"IHDR", struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0))
-    texts = b"".join(png_text(keyword, text) for keyword, text in facts.items())
-    data = png_chunk(b"IDAT", compress(differences(image), 1))
-    return b"".join([PNG_SIGNATURE, header, PNG_SAID_OF_ALL, texts, data, png_chunk(b"IEND", b"")])
+    header = struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0)
+    pixels = compress(differences(image), 1)
+    before = png_chunks([(b"IHDR", header)])
+    after = png_chunks([*png_texts(facts), (b"IDAT", pixels), (b"IEND", b"")])
+    return b"".join([PNG_SIGNATURE, before, PNG_SAID_OF_ALL, after])
 
 
 def differences(image: Pixels) -> Pixels:
@@ -85,27 +86,30 @@ def differences(image: Pixels) -> Pixels:
     return filtered
 
 
-def png_chunk(name: bytes, body: bytes) -> bytes:
-    """One part of a PNG: its length, its name, its content and their checksum."""
-    return b"".join(
-        [struct.pack(">I", len(body)), name, body, struct.pack(">I", zlib.crc32(name + body))]
-    )
+def png_chunks(chunks: Iterable[tuple[bytes, bytes]]) -> bytes:
+    """Encode chunks of a PNG, each a name and a body, with their lengths and checksums."""
+    parts = []
+    for name, body in chunks:
+        checksum = zlib.crc32(body, zlib.crc32(name))
+        parts += [struct.pack(">I", len(body)), name, body, struct.pack(">I", checksum)]
+    return b"".join(parts)
 
 
-def png_text(keyword: str, text: str) -> bytes:
-    """A text of a PNG: tEXt, or iTXt where it is not Latin-1, as for XMP always."""
-    name = keyword.encode("latin-1")
-    try:
-        if keyword != XMP_KEYWORD:
-            return png_chunk(b"tEXt", name + b"\0" + text.encode("latin-1"))
-    except UnicodeEncodeError:
-        pass
-    return png_chunk(b"iTXt", name + b"\0\0\0\0\0" + text.encode("utf-8", "replace"))
+def png_texts(texts: Mapping[str, str]) -> list[tuple[bytes, bytes]]:
+    """Return chunks of text: tEXt, or iTXt if a text is not Latin-1, and always for XMP."""
+    chunks = []
+    for keyword, text in texts.items():
+        name = keyword.encode("latin-1")
+        try:
+            if keyword == XMP_KEYWORD:
+                raise ValueError("XMP is Unicode")
+            chunks.append((b"tEXt", name + b"\0" + text.encode("latin-1")))
+        except ValueError:
+            chunks.append((b"iTXt", name + b"\0\0\0\0\0" + text.encode("utf-8", "replace")))
+    return chunks
 
 
-PNG_SAID_OF_ALL = b"".join(
-    png_text(keyword, text) for keyword, text in ({XMP_KEYWORD: XMP} | SAID_OF_ALL).items()
-)
+PNG_SAID_OF_ALL = png_chunks(png_texts({XMP_KEYWORD: XMP} | SAID_OF_ALL))
 
 
 def encode_jpeg(image: Pixels, facts: Mapping[str, str], quality: int) -> bytes:

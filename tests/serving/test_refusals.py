@@ -17,6 +17,7 @@ from facegan.artifact import Artifact
 from facegan.errors import ArtifactError, ConfigError
 from facegan.serving import create_app
 from facegan.serving.limits import ServingLimits
+from facegan.serving.model.served_model import ServingSettings, serve
 from facegan.synthesis import Synthesizer
 from facegan.synthesis.torch_backend import TorchBackend
 from facegan.wire import JSON, NPY
@@ -176,12 +177,13 @@ def test_flasks_own_refusals_have_the_same_shape(
 
 def broken_app(artifact: Artifact, monkeypatch: pytest.MonkeyPatch, fault: Exception) -> Flask:
     """An app whose model breaks after the start."""
-    app = create_app(Synthesizer(artifact))
+    served = serve(Synthesizer(artifact), ServingSettings())
+    app = create_app(served)
 
     def fail(*_: object) -> None:
         raise fault
 
-    monkeypatch.setattr(TorchBackend, "generate", fail)
+    monkeypatch.setattr(served.batcher, "draw_batch", fail)
     return app
 
 

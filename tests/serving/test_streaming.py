@@ -25,6 +25,7 @@ from facegan.serving.many_requests import Line, answer_lines, generate_together,
 from facegan.serving.model.served_model import ServedModel
 from facegan.serving.plan import NEVER, Plan
 from facegan.serving.streaming import bounded, stream_lines
+from facegan.serving.telemetry.logs import REQUEST_ID
 from facegan.synthesis import LatentBatch, Synthesizer
 from facegan.wire import (
     JSON,
@@ -63,7 +64,8 @@ def plan_five(model: Synthesizer, draw: Draw, **fields: Any) -> Plan:
 
 def stream(plan: Plan, own_id: str = "") -> Generator[bytes, None, None]:
     """The lines that a client reads."""
-    lines = stream_lines(plan, own_id)
+    REQUEST_ID.set(own_id)
+    lines = stream_lines(plan)
     assert isinstance(lines, Generator)
     return lines
 

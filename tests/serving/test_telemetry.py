@@ -26,6 +26,7 @@ from facegan.serving.telemetry.logs import (
     logging_settings,
 )
 from facegan.synthesis import LatentBatch, Synthesizer
+from facegan.synthesis.torch_backend import TorchBackend
 from facegan.wire import JSON_LINES
 
 CUSTOM = "X-Amzn-SageMaker-Custom-Attributes"
@@ -127,14 +128,14 @@ def test_a_stream_that_breaks_off_says_so_in_its_line(
 ) -> None:
     """Its status was sent long before."""
     calls = iter(range(9))
-    draw = Synthesizer.generate_batch
+    draw = TorchBackend.generate
 
-    def fail_later(self: Synthesizer, batch: LatentBatch) -> object:
+    def fail_later(self: TorchBackend, batch: LatentBatch) -> object:
         if next(calls) > 1:  # one before it is ready, then the first slice
             raise ZeroDivisionError
         return draw(self, batch)
 
-    monkeypatch.setattr(Synthesizer, "generate_batch", fail_later)
+    monkeypatch.setattr(TorchBackend, "generate", fail_later)
     client = reader_of(create_app(Synthesizer(artifact)))
     body = {"seeds": list(range(40))}
     client.post("/invocations", json=body, headers={"Accept": JSON_LINES})

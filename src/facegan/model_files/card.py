@@ -5,6 +5,7 @@ import json
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -73,7 +74,7 @@ class ModelCard:
         """The side of the images, in pixels."""
         return self.image_shape[-1]
 
-    @property
+    @cached_property
     def latent_distribution(self) -> str:
         """What latents are drawn from: "normal", or "uniform" in [-1, 1)."""
         return str(self.settings.get("latent_distribution", "normal"))

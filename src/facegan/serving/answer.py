@@ -18,7 +18,6 @@ def answer(
     model: ServedModel,
     limits: ServingLimits,
     deadline: Deadline = NEVER,
-    request_id: str = "",
     is_stream: bool = False,
 ) -> tuple[bytes | Iterator[bytes], str]:
     """Return the body of the reply, whole or as a stream, and its content type.
@@ -30,7 +29,6 @@ def answer(
         model: The model that answers.
         limits: Of requests and replies.
         deadline: Until when the client waits.
-        request_id: Ties a failure in the middle of a stream to the log.
         is_stream: Whether the client reads a stream, without the limit of a whole reply.
 
     Raises:
@@ -40,8 +38,8 @@ def answer(
         return answer_lines(body, content_type, accept, model, limits, deadline), JSON_LINES
     plan = Plan.of(body, content_type, accept, model, limits, deadline, is_stream)
     if plan.reply_type == JSON_LINES and model.output_fn is None:
-        return stream_lines(plan, request_id), JSON_LINES
+        return stream_lines(plan), JSON_LINES
     reply, reply_type = encode(plan, generate(plan))
     if isinstance(reply, Iterator):
-        return stream_pieces(plan, reply, reply_type, request_id), reply_type
+        return stream_pieces(plan, reply, reply_type), reply_type
     return reply, reply_type

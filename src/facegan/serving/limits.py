@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from facegan.errors import ConfigError, RequestTooLarge
-from facegan.wire import CSV, IMAGE_CODECS, JSON, JSON_LINES, NPY, bare_type
+from facegan.wire import CSV, JSON, JSON_LINES, NPY, bare_type
 
 SAGEMAKER_BODY_BYTES = 6 * 2**20  # real-time InvokeEndpoint: the body's limit in botocore's model
 # What a request may need in bytes, generously; a larger body is refused before it is parsed.
@@ -83,7 +83,7 @@ class ServingLimits:
             RequestTooLarge: it is.
         """
         name = bare_type(content_type)
-        if name not in NUMBER_BYTES:
+        if name not in NUMBER_BYTES or len(body) <= PLAIN_BYTES:
             return
         has_numbers = name in (CSV, NPY) or b'"latents"' in body
         most = self.max_request_bytes(name, latent_dim if has_numbers else 0, longest_name)
@@ -99,18 +99,6 @@ class ServingLimits:
         count = self.max_images_of_lines if name == JSON_LINES else self.max_images
         words = 0 if name in (CSV, NPY) else IMAGE_BYTES + NAME_BYTES * longest_name
         return PLAIN_BYTES + count * (NUMBER_BYTES[name] * latent_dim + words)
-
-    def check_min_size(self, count: int, image_shape: tuple[int, ...], content_type: str) -> None:
-        """Refuse a reply that cannot fit whatever it shows, before anything is drawn.
-
-        Of raw pixels the size is known. Of all else the bound is far below what faces take, so
-        that nothing is refused which would have fitted: such replies are measured when written.
-
-        Raises:
-            RequestTooLarge: `count` images (3, H, W) would not fit into a reply.
-        """
-        size = IMAGE_CODECS[content_type].min_encoded_size(count, image_shape)
-        self.check_reply(size, count)
 
     def check_reply(self, size: int, count: int, what: str = "images") -> None:
         """Refuse a reply of `size` bytes that shows `count` images, or answers as many lines.

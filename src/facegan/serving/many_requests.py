@@ -15,6 +15,7 @@ from facegan.serving.plan import Plan, encode, generate
 from facegan.serving.telemetry import note
 from facegan.synthesis import LatentBatch
 from facegan.wire import (
+    IMAGE_CODECS,
     JSON,
     JSON_LINES,
     GenerateRequest,
@@ -86,7 +87,8 @@ def check_lines(
     note(images=count)
     limits.check_lines(count)
     if model.synthesizer is not None and model.output_fn is None:
-        limits.check_min_size(count, model.synthesizer.card.image_shape, JSON)
+        shape = model.synthesizer.card.image_shape
+        limits.check_reply(IMAGE_CODECS[JSON].min_encoded_size(count, shape), count)
     return checked_requests(body, limits, max_line_bytes)
 
 

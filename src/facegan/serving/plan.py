@@ -14,16 +14,17 @@ from facegan.serving.model.served_model import REPLY_TYPES, ServedModel
 from facegan.serving.telemetry import note
 from facegan.synthesis import LatentBatch
 from facegan.wire import (
+    IMAGE_CODECS,
     JSON_LINES,
     GenerateRequest,
+    ImageReply,
     Images,
     Provenance,
     as_utf8,
     bare_type,
     check_reply_type,
-    encode_reply,
+    decode_request,
 )
-from facegan.wire.request_codecs import find_codec
 
 NEVER = Deadline()
 
@@ -84,10 +85,12 @@ class Plan:
             reply_type = negotiate(accept, REPLY_TYPES, model.default_accept)
         else:
             reply_type = preferred_type(accept, model.default_accept)
-        if model.input_fn is None:
-            data: Any = read_request(body, content_type, model, limits, deadline)
+        if model.input_fn is not None:
+            data: Any = model.input_fn(body, bare_type(content_type))
+        elif len(body) < LARGE_BYTES:  # within every limit, and parsed in a millisecond
+            data = decode_request(body, content_type)
         else:
-            data = model.input_fn(body, bare_type(content_type))
+            data = read_large_request(body, content_type, model, limits, deadline)
         is_stream = is_stream or accepts_stream(accept, reply_type)
         plan = cls(model, limits, deadline, reply_type, data, is_stream=is_stream)
         if isinstance(data, GenerateRequest):
@@ -109,11 +112,13 @@ class Plan:
         if self.reply_type and model.output_fn is None:
             check_reply_type(request, self.reply_type, card.image_shape)
             if not (self.is_stream and self.reply_type == JSON_LINES):
-                self.limits.check_min_size(count, card.image_shape, self.reply_type)
+                size = IMAGE_CODECS[self.reply_type].min_encoded_size(count, card.image_shape)
+                if size > self.limits.max_body_bytes:
+                    self.limits.check_reply(size, count)
         if model.predict_fn is not None:
             return replace(self, count=count, provenance=Provenance.of_request(request, card))
         batch = model.synthesizer.prepare_batch(**request.generation_args)
-        classes = model.synthesizer.class_names(batch)
+        classes = model.synthesizer.class_names(batch) if card.classes else None
         provenance = Provenance.of_request(request, card, classes, batch.mixed_layers)
         return replace(self, count=count, batch=batch, provenance=provenance)
 
@@ -138,18 +143,14 @@ class Plan:
         return replace(self, data=request, count=len(images), provenance=provenance)
 
 
-def read_request(
+def read_large_request(
     body: bytes, content_type: str, model: ServedModel, limits: ServingLimits, deadline: Deadline
 ) -> GenerateRequest:
-    """Decode a request; large bodies wait for their turn."""
-    media_type = bare_type(content_type)
-    body = as_utf8(body, content_type)
+    """Decode a request when its turn has come."""
+    body, media_type = as_utf8(body, content_type), bare_type(content_type)
     limits.check_body(body, media_type, *model.request_widths)
-    decode = find_codec(media_type).decode
-    if len(body) < LARGE_BYTES:  # as most are; a turn costs more than parsing them
-        return decode(body)
     with parsing(len(body), deadline):
-        return decode(body)
+        return decode_request(body, media_type)
 
 
 def generate(plan: Plan) -> Any:
@@ -185,9 +186,12 @@ def encode(plan: Plan, prediction: Any) -> tuple[bytes | Iterator[bytes], str]:
         if plan.batch is None:
             prediction = to_images(prediction)
             plan = plan.for_images(prediction)
+        request, content_type = plan.data, plan.reply_type
         assert plan.provenance is not None
-        content_type = plan.reply_type
-        body = encode_reply(prediction, plan.data, content_type, plan.provenance)
-    if isinstance(body, bytes):
+        layout, columns = request.layout, request.grid_columns
+        settings = layout, columns, request.quality, request.frame_ms
+        image_reply = ImageReply(prediction, plan.provenance, *settings)
+        body = IMAGE_CODECS[content_type].encode(image_reply)
+    if isinstance(body, bytes) and len(body) > plan.limits.max_body_bytes:
         plan.limits.check_reply(len(body), plan.count)
     return body, content_type

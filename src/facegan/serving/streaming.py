@@ -14,7 +14,7 @@ from facegan.errors import FaceGANError, OwnCodeError, RequestTooLarge
 from facegan.serving.custom_code.values import to_images
 from facegan.serving.limits import ServingLimits
 from facegan.serving.plan import Plan, generate
-from facegan.serving.telemetry import note
+from facegan.serving.telemetry import note, request_id
 from facegan.wire import (
     JSON_LINES,
     STREAMED_LINES,
@@ -34,12 +34,11 @@ class InternalError(FaceGANError):
     """A fault of the server, as a reply names it."""
 
 
-def stream_lines(plan: Plan, request_id: str = "") -> bytes | Iterator[bytes]:
+def stream_lines(plan: Plan) -> bytes | Iterator[bytes]:
     """Return one line per image; the first images are generated before this returns.
 
     Args:
         plan: The plan of a JSON Lines reply.
-        request_id: Ties a failure in the middle to the log.
 
     Raises:
         RequestTooLarge: The lines are larger than the limit.
@@ -48,20 +47,18 @@ def stream_lines(plan: Plan, request_id: str = "") -> bytes | Iterator[bytes]:
     plan, blocks = image_blocks(plan)
     lines = lines_of(plan, itertools.chain([next(blocks)], blocks))
     if plan.is_stream:
-        return until_error(lines, JSON_LINES, request_id)
-    return bounded(lines, plan.count, plan.limits, request_id)
+        return until_error(lines, JSON_LINES)
+    return bounded(lines, plan.count, plan.limits)
 
 
-def bounded(
-    lines: Iterator[bytes], count: int, limits: ServingLimits, request_id: str = ""
-) -> bytes | Iterator[bytes]:
+def bounded(lines: Iterator[bytes], count: int, limits: ServingLimits) -> bytes | Iterator[bytes]:
     """Return a stream of lines if it is sure to be within the limit, else the whole reply."""
     lines = within_limit(lines, count, limits)
     first = next(lines)
     lines = itertools.chain([first], lines)
     if MARGIN * len(first) * count > limits.max_body_bytes:
         return b"".join(lines)
-    return until_error(lines, JSON_LINES, request_id)
+    return until_error(lines, JSON_LINES)
 
 
 def image_blocks(plan: Plan) -> tuple[Plan, Iterator[Images]]:
@@ -108,9 +105,7 @@ def within_limit(lines: Iterable[bytes], count: int, limits: ServingLimits) -> I
         yield line
 
 
-def stream_pieces(
-    plan: Plan, pieces: Iterator[bytes], content_type: str, request_id: str = ""
-) -> Iterator[bytes]:
+def stream_pieces(plan: Plan, pieces: Iterator[bytes], content_type: str) -> Iterator[bytes]:
     """Return the pieces of a custom output_fn; the first one is made before this returns.
 
     Raises:
@@ -119,21 +114,19 @@ def stream_pieces(
     first = next(pieces, b"")
     pieces = itertools.chain([first], pieces)
     limited = pieces if plan.is_stream else within_limit(pieces, plan.count, plan.limits)
-    return until_error(limited, content_type, request_id)
+    return until_error(limited, content_type)
 
 
-def until_error(
-    pieces: Iterator[bytes], content_type: str, request_id: str = ""
-) -> Iterator[bytes]:
+def until_error(pieces: Iterator[bytes], content_type: str) -> Iterator[bytes]:
     """Yield pieces; an error is reported in a last line or event, or else breaks the connection."""
     try:
         yield from pieces
     except FaceGANError as error:
-        log.info("%s: broke off: %s", request_id, error)
+        log.info("%s: broke off: %s", request_id(), error)
         failure = error
     except Exception:
-        log.exception("%s: broke off", request_id)
-        hint = f"The server's log tells why, at the request id {request_id}."
+        log.exception("%s: broke off", request_id())
+        hint = f"The server's log tells why, at the request id {request_id()}."
         failure = InternalError("The server failed while it answered.", hint)
     else:
         return

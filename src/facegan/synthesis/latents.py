@@ -16,10 +16,10 @@ MAX_SEED = 2**32 - 1
 def latents_of_seeds(card: ModelCard, seeds: Sequence[int]) -> Latents:
     """Return the latents (N, latent_dim) of N seeds, each from random numbers of its own."""
     check_seeds(seeds)
-    words = raw_words(seeds, words_per_latent(card))
+    width = card.latent_dim
     if card.latent_distribution == "uniform":
-        return uniform(words) * 2 - 1
-    return normal(words, card.latent_dim)
+        return uniform(raw_words(seeds, width)) * 2 - 1
+    return normal(raw_words(seeds, words_per_normal(width)), width)
 
 
 def words_per_latent(card: ModelCard) -> int:

@@ -8,6 +8,7 @@ differ in their last bits between processors.
 
 import threading
 from collections.abc import Sequence
+from functools import lru_cache
 
 import numpy as np
 import numpy.typing as npt
@@ -46,6 +47,7 @@ def uniform64(words: Words) -> Doubles:
     return ((high << np.uint64(32) | low) & np.uint64(2**53 - 1)).astype(np.float64) * 2.0**-53
 
 
+@lru_cache(maxsize=64)
 def words_per_normal(count: int) -> int:
     """Return how many words :func:`normal` needs for `count` numbers."""
     if count < BLOCK:
@@ -54,27 +56,23 @@ def words_per_normal(count: int) -> int:
 
 
 def normal(words: Words, count: int) -> Floats:
-    """Return ``torch.randn(count)`` for each row of words, up to its last bits."""
-    if count < BLOCK:  # from pairs of float64 numbers
-        pairs = uniform64(words).reshape(len(words), -1, 2)
-        made = box_muller(np.log1p(-pairs[..., 1]), pairs[..., 0])
-        return np.stack(made, axis=-1).reshape(len(words), -1)[:, :count].astype(np.float32)
-    whole = count - count % BLOCK
-    if whole == count:
-        return normal_blocks(words)
-    # The last block is generated again, and overlaps the one before.
-    blocks = normal_blocks(np.concatenate([words[:, :whole], words[:, count:]], axis=1))
-    return np.concatenate([blocks[:, : count - BLOCK], blocks[:, whole:]], axis=1)
+    """Return ``torch.randn(count)`` for each row of words, up to its last bits (Box & Muller 1958).
 
-
-def normal_blocks(words: Words) -> Floats:
-    """Return normal numbers for whole blocks: first halves give radii, second halves angles."""
-    blocks = uniform(words).astype(np.float64).reshape(len(words), -1, 2, BLOCK // 2)
-    made = box_muller(np.log(1 - blocks[:, :, 0]), blocks[:, :, 1])
-    return np.stack(made, axis=2).reshape(len(words), -1).astype(np.float32)
-
-
-def box_muller(logs: Doubles, turns: Doubles) -> tuple[Doubles, Doubles]:
-    """Return two normal numbers per log-radius and angle in turns (Box & Muller 1958)."""
+    Few numbers are made from pairs of float64 ones; others in blocks, whose first half gives radii,
+    the second one angles. A last block that is not whole is generated again, and overlaps.
+    """
+    rows, rest = len(words), count % BLOCK
+    if count < BLOCK:
+        pairs, axis = uniform64(words).reshape(rows, -1, 2), -1
+        logs, turns = np.log1p(-pairs[..., 1]), pairs[..., 0]
+    else:
+        whole = np.concatenate([words[:, : count - rest], words[:, count:]], axis=1)
+        units = (whole & np.uint64(2**24 - 1)) * 2.0**-24
+        blocks, axis = units.reshape(rows, -1, 2, BLOCK // 2), 2
+        logs, turns = np.log(1 - blocks[:, :, 0]), blocks[:, :, 1]
     radius, angle = np.sqrt(-2 * logs), 2 * np.pi * turns
-    return radius * np.cos(angle), radius * np.sin(angle)
+    numbers = np.stack([radius * np.cos(angle), radius * np.sin(angle)], axis)
+    numbers = numbers.reshape(rows, -1).astype(np.float32)
+    if count < BLOCK or not rest:
+        return numbers[:, :count]
+    return np.concatenate([numbers[:, : count - BLOCK], numbers[:, count - rest :]], axis=1)

@@ -114,15 +114,18 @@ class OpenVINOBackend:
         """Generate N ≥ 1 images, on the calling thread."""
         inputs, (batch_sizes, is_equal) = self.inputs_of(batch), self.equivalence
         outputs: list[Pixels] = []
-        start = 0
+        start, count = 0, len(inputs[0])
         with self.count_call():
-            while not outputs or start < len(batch):
-                remaining = len(batch) - start
+            while not outputs or start < count:
+                remaining = count - start
                 all_cores = is_equal and self.may_use_all_cores(remaining)
                 size = 1 if all_cores else batch_sizes.next_size(remaining)
                 arrays = [x[start : start + size] for x in inputs]
                 graph = self.graph(size, all_cores)
-                outputs.append(run_padded(lambda *x, graph=graph: graph(x, PIXELS), size, *arrays))
+                if len(arrays[0]) == size:
+                    outputs.append(graph(arrays, PIXELS))
+                else:
+                    outputs.append(run_padded(lambda *x, run=graph: run(x, PIXELS), size, *arrays))
                 start += size
         return outputs[0] if len(outputs) == 1 else np.concatenate(outputs)
 
@@ -147,7 +150,7 @@ class OpenVINOBackend:
     def inputs_of(self, batch: LatentBatch) -> list[Array]:
         """Return the image graph's inputs: styles (N, layers, style_dim), or the batch's arrays."""
         if not self.style_layers:
-            return batch.arrays
+            return [batch.latents] if batch.labels is None else [batch.latents, batch.labels]
         if batch.mixed_layers is None:
             return [self.styles_of(batch.latents, batch.labels, batch.truncation_psi)]
         labels = [None, None] if batch.labels is None else batch.labels.T

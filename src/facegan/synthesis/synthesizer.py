@@ -29,11 +29,7 @@ class Synthesizer:
 
     def __init__(self, model: "Artifact | Backend") -> None:
         self.backend: Backend = torch_backend(model) if hasattr(model, "generator") else model
-
-    @property
-    def card(self) -> ModelCard:
-        """The model's card."""
-        return self.backend.card
+        self.card: ModelCard = self.backend.card
 
     @property
     def batch_sizes(self) -> BatchSizes:
@@ -110,7 +106,9 @@ class Synthesizer:
             inputs = latents_of_seeds(self.card, seeds)
         else:
             inputs = self.check_latents(np.asarray(latents))
-        labels = input_labels = choose_labels(self.card, len(inputs), seeds, classes)
+        labels = input_labels = None
+        if self.card.classes or classes is not None:
+            labels = input_labels = choose_labels(self.card, len(inputs), seeds, classes)
         if interpolate is not None:
             inputs, labels = interpolated(inputs, labels, interpolate)
         return LatentBatch(inputs, labels, truncation_psi, input_labels=input_labels)

@@ -1,6 +1,7 @@
 """The request for images: its fields, and their validation."""
 
 from collections.abc import Mapping
+from functools import cached_property
 from typing import Annotated, Any, Literal, Self
 
 import numpy as np
@@ -86,12 +87,14 @@ class GenerateRequest(BaseModel):
     quality: Quality | None = None
     frame_ms: Milliseconds | None = None
 
-    @property
+    @cached_property
     def count(self) -> int:
         """The number of images in the reply."""
+        inputs = self.seeds if self.seeds is not None else self.latents
+        count = 0 if inputs is None else len(inputs)
         if self.interpolate is not None:
-            return (self.input_count - 1) * self.interpolate + 1
-        return self.input_count * (1 if self.mix is None else len(self.mix))
+            return (count - 1) * self.interpolate + 1
+        return count * (1 if self.mix is None else len(self.mix))
 
     @property
     def input_count(self) -> int:
@@ -152,23 +155,28 @@ class GenerateRequest(BaseModel):
                 raise RequestError(message, CLASSES_EXAMPLE)
         return list(value)
 
-    @model_validator(mode="after")
-    def check_combination(self) -> Self:
-        """Check the fields against each other."""
-        if (self.seeds is None) == (self.latents is None):
-            found = "neither is there" if self.seeds is None else "both are there"
+    @model_validator(mode="wrap")
+    @classmethod
+    def validate_request(cls, values: Any, handler: ModelWrapValidatorHandler[Self]) -> Self:
+        """Check the fields, then their combination; raise RequestError, not pydantic's errors."""
+        try:
+            request = handler(values)
+        except ValidationError as error:
+            raise to_request_error(error, values) from error
+        if (request.seeds is None) == (request.latents is None):
+            found = "neither is there" if request.seeds is None else "both are there"
             raise RequestError(f"Give either seeds or latents: {found}.", EXAMPLE)
-        if self.input_count == 0:
+        if request.mix is not None or request.mix_layers is not None:
+            request.check_mix()
+        if request.count < 1:
             raise RequestError("Give at least one seed or latent.", EXAMPLE)
-        if self.mix is not None or self.mix_layers is not None:
-            self.check_mix()
-        if self.interpolate is not None:
-            self.check_interpolation()
-        if self.classes is not None:
-            self.check_class_count()
-        if (self.layout, self.columns, self.frame_ms) != ("grid", None, None):
-            self.check_arrangement()
-        return self
+        if request.interpolate is not None:
+            request.check_interpolation()
+        if request.classes is not None:
+            request.check_class_count()
+        if (request.layout, request.columns, request.frame_ms) != ("grid", None, None):
+            request.check_arrangement()
+        return request
 
     def check_mix(self) -> None:
         """Require seeds on both sides of a mix."""
@@ -208,15 +216,6 @@ class GenerateRequest(BaseModel):
         if self.frame_ms is not None and self.layout != "animation":
             message = f'frame_ms: goes with "animation", not {self.layout!a}.'
             raise RequestError(message, ANIMATION_EXAMPLE)
-
-    @model_validator(mode="wrap")
-    @classmethod
-    def raise_request_error(cls, values: Any, handler: ModelWrapValidatorHandler[Self]) -> Self:
-        """Raise a RequestError in place of pydantic's list of errors."""
-        try:
-            return handler(values)
-        except ValidationError as error:
-            raise to_request_error(error, values) from error
 
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, GenerateRequest):

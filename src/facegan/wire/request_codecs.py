@@ -34,7 +34,10 @@ def decode_request(body: bytes, content_type: str | None) -> GenerateRequest:
         UnsupportedContentType: There is no type, or it is not one of ``REQUEST_CODECS``.
         RequestError: The body is not a valid request of that type.
     """
-    return find_codec(content_type).decode(as_utf8(body, content_type))
+    codec = find_codec(content_type)
+    if not body.isascii() or b"\0" in body:  # zeros: UTF-16 or UTF-32
+        body = as_utf8(body, content_type)
+    return codec.decode(body)
 
 
 def encode_request(request: GenerateRequest, content_type: str = JSON) -> bytes:

@@ -34,11 +34,11 @@ class BatchObserver:
     deadline, draining and gone.
     """
 
-    def queued(self, images: int) -> None:
-        """Set how many images wait."""
+    def watch(self, batcher: "Batcher") -> None:
+        """Observe how many images wait from now on."""
 
-    def batch(self, images: int, seconds: float) -> None:
-        """Record a batch and its duration."""
+    def batch(self, images: int, seconds: float, peak_waiting: int) -> None:
+        """Record a batch, its duration, and how many images waited at most before it."""
 
     def drawn(self, waited_seconds: float, seconds: float) -> None:
         """Record how long a request waited, and how long it took from then on."""
@@ -53,22 +53,13 @@ class QueuedRequest:
 
     latents: LatentBatch
     deadline: Deadline
+    count: int  # samples
     started: int = 0  # samples that were given to the model
     slices: dict[int, Images] = field(default_factory=dict)  # drawn images by their first sample
     error: Exception | None = None
     queued_at: float = field(default_factory=time.monotonic)
     started_at: float = 0.0  # of time.monotonic()
     done: threading.Event = field(default_factory=threading.Event)
-
-    @property
-    def left(self) -> int:
-        """Samples that were not given to the model yet."""
-        return len(self.latents) - self.started
-
-    @property
-    def is_drawn(self) -> bool:
-        """Whether all images have come back."""
-        return sum(map(len, self.slices.values())) == len(self.latents)
 
     @property
     def images(self) -> Images:
@@ -88,6 +79,7 @@ class Slice:
 
     request: QueuedRequest
     start: int
+    count: int
     latents: LatentBatch
 
 
@@ -135,6 +127,7 @@ class Batcher:
         self.observer = observer or BatchObserver()
         self.queue: deque[QueuedRequest] = deque()
         self.waiting = 0  # images
+        self.peak_waiting = 0  # since the last batch
         self.under_way = 0  # requests, those that are being drawn included
         self.images_per_second = 0.0  # a moving average
         self.refused = 0  # images of the last request, if it was refused; else 0
@@ -154,7 +147,7 @@ class Batcher:
             DeadlineMissed: it could not be drawn in time.
             Draining: the batcher has been closed.
         """
-        request = QueuedRequest(latents, deadline)
+        request = QueuedRequest(latents, deadline, len(latents.latents))
         self.enqueue(request)
         try:
             if not request.done.wait(deadline.seconds_left):
@@ -173,25 +166,23 @@ class Batcher:
         """Accept a request, or refuse it at once."""
         with self.changed:
             refusal = self.refusal_of(request)
-            self.refused = len(request.latents) if isinstance(refusal, Overloaded) else 0
+            self.refused = request.count if isinstance(refusal, Overloaded) else 0
             if refusal is None:
                 self.queue.append(request)
-                self.waiting += len(request.latents)
+                self.waiting += request.count
+                self.peak_waiting = max(self.peak_waiting, self.waiting)
                 self.under_way += 1
                 self.changed.notify()
-            waiting = self.waiting
         if refusal is not None:
             self.observer.rejected("draining" if isinstance(refusal, Draining) else "overload")
             raise refusal
-        self.observer.queued(waiting)
 
     def refusal_of(self, request: QueuedRequest) -> FaceGANError | None:
         """Return why a request is refused; None if it is accepted."""
         if self.is_closing or not self.is_alive:
             return Draining("The server is about to end.", "Ask again in a few seconds.")
-        count = len(request.latents)
-        seconds = self.seconds_for(self.waiting + count)
-        if self.is_full(count) or time.monotonic() + seconds > request.deadline.expires:
+        seconds = self.seconds_for(self.waiting + request.count)
+        if self.is_full(request.count) or time.monotonic() + seconds > request.deadline.expires:
             wait = self.retry_seconds()
             return Overloaded(
                 f"The server is busy: {self.waiting} images wait.",
@@ -233,7 +224,7 @@ class Batcher:
         """Take a request out of the queue; the lock is held."""
         if request in self.queue:
             self.queue.remove(request)
-            self.waiting -= request.left
+            self.waiting -= request.count - request.started
 
     @property
     def is_alive(self) -> bool:
@@ -268,7 +259,7 @@ class Batcher:
             seconds = time.monotonic() - began
             at_once = sum(other.batch_began is not None for other in self.workers)
             worker.batch_began = None
-            self.record_speed(sum(len(part.latents) for part in batch), seconds, at_once)
+            self.record_speed(sum(part.count for part in batch), seconds, at_once)
 
     def wait_for_batch(self) -> list[Slice]:
         """Wait for requests and take the next batch; empty once the batcher is closed."""
@@ -289,25 +280,26 @@ class Batcher:
         passed: list[QueuedRequest] = []
         # A share of what waits: the rest is for the other workers, now or in a moment.
         share = max(1, math.ceil(self.waiting / len(self.workers)))
-        room, kind = min(self.max_batch_size, share), None
+        room = min(self.max_batch_size, share)
         while self.queue and room:
             request = self.queue.popleft()
             if (error := reason_to_drop(request.deadline)) is not None:
-                self.waiting -= request.left
+                self.waiting -= request.count - request.started
                 self.observer.rejected("gone" if isinstance(error, CallerGone) else "deadline")
                 request.finish(error)
                 continue
-            kind = kind or request.latents.kind
-            if request.latents.kind != kind:
+            if batch and request.latents.kind != batch[0].request.latents.kind:
                 passed.append(request)
                 continue
-            start, count = request.started, min(room, request.left)
+            start, latents = request.started, request.latents
+            count = min(room, request.count - start)
             request.started_at = request.started_at or time.monotonic()
-            batch.append(Slice(request, start, request.latents[start : start + count]))
+            part = latents if count == request.count else latents[start : start + count]
+            batch.append(Slice(request, start, count, part))
             request.started += count
             self.waiting -= count
             room -= count
-            if request.left:
+            if request.started < request.count:
                 passed.append(request)  # behind those that wait already
         self.queue.extendleft(reversed([request for request in passed if not request.started]))
         self.queue.extend(request for request in passed if request.started)
@@ -316,7 +308,8 @@ class Batcher:
     def draw_slices(self, batch: list[Slice]) -> None:
         """Draw a batch; if it fails, draw each slice alone, so that one harms no other."""
         try:
-            images = self.draw_batch(LatentBatch.join([part.latents for part in batch]))
+            parts = [part.latents for part in batch]
+            images = self.draw_batch(parts[0] if len(parts) == 1 else LatentBatch.join(parts))
         except Exception as error:
             if len(batch) == 1:
                 with self.changed:
@@ -330,10 +323,12 @@ class Batcher:
         start, drawn = 0, []
         with self.changed:
             for part in batch:
-                part.request.slices[part.start] = images[start : start + len(part.latents)]
-                start += len(part.latents)
-                if part.request.is_drawn and not part.request.done.is_set():
-                    drawn.append(part.request)
+                request = part.request
+                request.slices[part.start] = images[start : start + part.count]
+                start += part.count
+                is_drawn = sum(map(len, request.slices.values())) == request.count
+                if is_drawn and not request.done.is_set():
+                    drawn.append(request)
         for request in drawn:
             request.finish()
 
@@ -342,8 +337,8 @@ class Batcher:
         speed = at_once * images / max(seconds, 1e-6)
         known = self.images_per_second
         self.images_per_second = speed if not known else known + 0.1 * (speed - known)
-        self.observer.batch(images, seconds)
-        self.observer.queued(self.waiting)
+        peak, self.peak_waiting = self.peak_waiting, self.waiting
+        self.observer.batch(images, seconds, peak)
 
 
 class CallerGone(RequestError):  # not the server's fault
@@ -354,7 +349,8 @@ def reason_to_drop(deadline: Deadline) -> FaceGANError | None:
     """Return why nothing should be drawn for a request; None if it should."""
     if time.monotonic() > deadline.expires:
         return missed()
-    return None if deadline.is_connected() else CallerGone("The caller has hung up.")
+    is_gone = deadline.is_connected is not None and not deadline.is_connected()
+    return CallerGone("The caller has hung up.") if is_gone else None
 
 
 def missed() -> DeadlineMissed:

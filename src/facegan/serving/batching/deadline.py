@@ -9,10 +9,10 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Deadline:
-    """A point of ``time.monotonic()``, and a check of the client's connection."""
+    """A point of ``time.monotonic()``, and a check of the client's connection if there is one."""
 
     expires: float = math.inf
-    is_connected: Callable[[], bool] = lambda: True
+    is_connected: Callable[[], bool] | None = None
 
     @property
     def seconds_left(self) -> float:

@@ -65,7 +65,7 @@ class ExclusiveQueue:
         if not self.inside.acquire(timeout=deadline.seconds_left):
             raise DeadlineMissed("The request's turn did not come in time.", "Ask again.")
         self.began = time.monotonic()
-        if not deadline.is_connected():
+        if deadline.is_connected is not None and not deadline.is_connected():
             self.began = None
             self.inside.release()
             raise DeadlineMissed("The caller has hung up.")

@@ -4,6 +4,7 @@ import logging
 import math
 import time
 from collections.abc import Mapping
+from functools import partial
 
 import flask
 from werkzeug.exceptions import HTTPException, RequestEntityTooLarge
@@ -43,6 +44,7 @@ from facegan.serving.model.served_model import (
     serve,
 )
 from facegan.serving.telemetry import Telemetry, install_telemetry, note, request_id
+from facegan.serving.telemetry.requests import CUSTOM_KEY, check_attributes
 from facegan.synthesis import Synthesizer
 from facegan.wire import PNG, REQUEST_TYPES
 
@@ -111,13 +113,11 @@ def create_app(
         """What this is, for someone who opens it in a browser."""
         return flask.jsonify(describe(served, limits))
 
-    @app.post("/invocations")
-    @app.post("/endpoints/<endpoint_name>/invocations")
-    def invoke(endpoint_name: str = "") -> flask.Response:
-        """Draw faces. A local server is every endpoint's name."""
-        return respond(served, limits, flask.request.headers.get("Accept"))
-
-    install_event_stream(app, lambda accept: respond(served, limits, accept, is_stream=True))
+    invoke = partial(respond, served, limits)
+    for rule in ("/invocations", "/endpoints/<endpoint_name>/invocations"):
+        app.add_url_rule(rule, "invoke", invoke, methods=["POST"])
+    accept_key = "HTTP_X_AMZN_SAGEMAKER_ACCEPT"
+    install_event_stream(app, partial(respond, served, limits, accept_key, is_stream=True))
     return app
 
 
@@ -130,7 +130,7 @@ def watched_app(limits: ServingLimits, emf: bool) -> tuple[flask.Flask, Telemetr
     app.config["MAX_CONTENT_LENGTH"] = limits.max_body_bytes
     telemetry = install_telemetry(app, emf=emf)
     app.extensions[EXTENSION] = shutdown = ShutdownHooks()
-    app.before_request(check_encoding)
+    app.before_request(check_headers)
     app.register_error_handler(FaceGANError, refuse)
     app.register_error_handler(HTTPException, refuse_http)
     app.register_error_handler(Exception, refuse_unforeseen)
@@ -144,17 +144,29 @@ def watched_app(limits: ServingLimits, emf: bool) -> tuple[flask.Flask, Telemetr
 
 
 def respond(
-    served: ServedModel, limits: ServingLimits, accept: str | None, is_stream: bool = False
+    served: ServedModel,
+    limits: ServingLimits,
+    accept_key: str = "HTTP_ACCEPT",
+    is_stream: bool = False,
+    endpoint_name: str = "",
 ) -> flask.Response:
-    """Answer the request under way with a model."""
+    """Answer the current request with a model.
+
+    Args:
+        served: The model.
+        limits: Of requests and replies.
+        accept_key: Which header says what types of reply are accepted.
+        is_stream: Whether the client reads a stream.
+        endpoint_name: Of the route; a local server is every endpoint.
+    """
+    environ = flask.request.environ
     body, content_type = answer(
         read_body(),
-        flask.request.headers.get("Content-Type", ""),
-        accept,
+        environ.get("CONTENT_TYPE", ""),
+        environ.get(accept_key),
         served,
         limits,
-        deadline_of(flask.request.environ, limits.deadline_seconds),
-        request_id(),
+        deadline_of(environ, limits.deadline_seconds),
         is_stream,
     )
     return flask.Response(body, content_type=content_type)
@@ -168,16 +180,20 @@ def deadline_of(environ: Mapping[str, object], seconds: float) -> Deadline:
     return Deadline(time.monotonic() + seconds, connection.is_open)
 
 
-def check_encoding() -> None:
-    """Refuse a body that was compressed, on every route alike; ``identity`` is no encoding.
+def check_headers() -> None:
+    """Refuse, on every route alike, a compressed body and attributes that cannot be echoed.
 
     Raises:
-        UnsupportedContentType: Content-Encoding names anything else.
+        UnsupportedContentType: Content-Encoding names anything but ``identity``.
+        RequestError: Custom attributes that SageMaker would not pass on.
     """
-    told = flask.request.headers.get("Content-Encoding", "")
-    if any(coding.strip().lower() not in ("", "identity") for coding in told.split(",")):
-        what = f"Content-Encoding: {told[:100]!a} is not decoded here."
-        raise UnsupportedContentType(what, "Send the body as it is, without Content-Encoding.")
+    environ = flask.request.environ
+    if attributes := environ.get(CUSTOM_KEY):
+        check_attributes(attributes)
+    encoding = environ.get("HTTP_CONTENT_ENCODING", "")
+    if any(coding.strip().lower() not in ("", "identity") for coding in encoding.split(",")):
+        message = f"Content-Encoding: {encoding[:100]!a} is not decoded here."
+        raise UnsupportedContentType(message, "Send the body as it is, without Content-Encoding.")
 
 
 def read_body() -> bytes:

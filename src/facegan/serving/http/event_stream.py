@@ -19,18 +19,18 @@ HEADERS = {
 }
 
 
-def install_event_stream(app: flask.Flask, respond: Callable[[str | None], flask.Response]) -> None:
+def install_event_stream(app: flask.Flask, respond: Callable[[], flask.Response]) -> None:
     """Add the route that boto3's ``invoke_endpoint_with_response_stream`` posts to.
 
     Args:
         app: The server.
-        respond: Answers the current request, given its Accept header.
+        respond: Answers the current request.
     """
 
     @app.post("/endpoints/<endpoint_name>/invocations-response-stream")
     def invoke_streaming(endpoint_name: str) -> flask.Response:
         """Draw faces and send them as messages; any endpoint name will do."""
-        reply = respond(flask.request.headers.get("X-Amzn-SageMaker-Accept"))
+        reply = respond()
         headers = {"X-Amzn-SageMaker-Content-Type": reply.content_type or ""}
         parts = payload_parts(reply.iter_encoded())
         return flask.Response(parts, content_type=EVENT_STREAM, headers=headers)

@@ -127,7 +127,7 @@ def answer_within(served: ServedModel, limits: ServingLimits) -> flask.Response:
         MemoryExceeded: there was no memory for it.
     """
     try:
-        return respond(served, limits, flask.request.headers.get("Accept"))
+        return respond(served, limits)
     except FaceGANError:
         raise
     except Exception as error:

@@ -137,6 +137,7 @@ class ServedModel:
         """Report the batches to an observer from now on."""
         if self.batcher is not None:
             self.batcher.observer = observer
+            observer.watch(self.batcher)
 
     @property
     def is_healthy(self) -> bool:
@@ -165,7 +166,7 @@ def plain_batcher(
 ) -> Batcher:
     """Build a batcher by the limits; `generate` replaces the model's own, one call at a time."""
     return Batcher(
-        generate or synthesizer.generate_batch,
+        generate or synthesizer.backend.generate,
         observer=observer,
         max_batch_size=synthesizer.batch_sizes.largest,
         workers=1 if generate else synthesizer.enable_concurrency(),

@@ -22,11 +22,12 @@ class Metrics:
 
     Args:
         is_ready: Whether the app would answer /ping with 200.
+        waiting: Returns how many images wait.
     """
 
     content_type = CONTENT_TYPE_LATEST
 
-    def __init__(self, is_ready: Callable[[], bool]) -> None:
+    def __init__(self, is_ready: Callable[[], bool], waiting: Callable[[], int]) -> None:
         self.registry = CollectorRegistry()
         own: dict[str, Any] = {"registry": self.registry, "namespace": "facegan"}
         self.request_seconds = Histogram(
@@ -49,17 +50,15 @@ class Metrics:
             "rejections", "Requests refused or dropped, by reason.", ["reason"], **own
         )
         self.ready = Gauge("ready", "1 while /ping says 200.", **own)
+        self.queue_images.set_function(waiting)
         self.ready.set_function(lambda: float(is_ready()))
         ProcessCollector(registry=self.registry)
         self.of_route: dict[tuple[str, int], Histogram] = {}
 
-    def request(self, route: str, status: int, seconds: float) -> None:
-        """Record an answered request."""
-        key = route, status
-        child = self.of_route.get(key)
-        if child is None:  # labels() takes a lock and costs as much as the rest
-            child = self.of_route[key] = self.request_seconds.labels(route, str(status))
-        child.observe(seconds)
+    def new_route(self, route: str, status: int) -> Histogram:
+        """Return the histogram of a route and status; finding it again by labels is slow."""
+        child = self.of_route[route, status] = self.request_seconds.labels(route, str(status))
+        return child
 
     def render(self) -> bytes:
         """Return all metrics in Prometheus' text format."""

@@ -10,11 +10,12 @@ import time
 from collections.abc import Callable, Iterable, Iterator
 from contextvars import ContextVar
 from typing import Any
+from weakref import WeakSet
 
 import flask
 
 from facegan.errors import RequestError
-from facegan.serving.batching.batcher import BatchObserver
+from facegan.serving.batching.batcher import Batcher, BatchObserver
 from facegan.serving.telemetry.emf import EmbeddedMetrics
 from facegan.serving.telemetry.ids import CUSTOM, is_echoed, name_request
 from facegan.serving.telemetry.logs import REQUEST_ID, REQUESTS
@@ -41,16 +42,19 @@ class Telemetry(BatchObserver):
 
     def __init__(self, emf: EmbeddedMetrics | None = None) -> None:
         self.is_ready: Callable[[], bool] = lambda: True  # what /ping replies
-        self.metrics = Metrics(lambda: self.is_ready())
+        self.batchers: WeakSet[Batcher] = WeakSet()
+        self.metrics = Metrics(lambda: self.is_ready(), self.count_waiting)
         self.emf = emf
 
-    def queued(self, images: int) -> None:
-        """Set how many images wait."""
-        self.metrics.queue_images.set(images)
-        if self.emf:
-            self.emf.queued(images)
+    def count_waiting(self) -> int:
+        """Return how many images wait in all queues."""
+        return sum(batcher.waiting for batcher in self.batchers)
 
-    def batch(self, images: int, seconds: float) -> None:
+    def watch(self, batcher: Batcher) -> None:
+        """Add a batcher whose queue is reported."""
+        self.batchers.add(batcher)
+
+    def batch(self, images: int, seconds: float, peak_waiting: int) -> None:
         """Record a batch and its duration."""
         self.metrics.batch_images.observe(images)
         self.metrics.batch_seconds.observe(seconds)
@@ -59,11 +63,14 @@ class Telemetry(BatchObserver):
             self.emf.count("Images", images)
             self.emf.sample("BatchSize", images)
             self.emf.sample("BatchTime", seconds * 1000)
+            self.emf.queued(peak_waiting)
 
     def drawn(self, waited_seconds: float, seconds: float) -> None:
         """Record how long the current request waited, and how long it took."""
         self.metrics.queue_seconds.observe(waited_seconds)
-        add(queue_ms=waited_seconds * 1000, model_ms=seconds * 1000)
+        if (facts := FACTS.get()) is not None:  # a stream is drawn in slices
+            facts["queue_ms"] = round(facts.get("queue_ms", 0.0) + waited_seconds * 1000, 2)
+            facts["model_ms"] = round(facts.get("model_ms", 0.0) + seconds * 1000, 2)
 
     def rejected(self, reason: str) -> None:
         """Count a request that was refused or dropped."""
@@ -74,7 +81,7 @@ class Telemetry(BatchObserver):
     def turned_away(self, status: int, reason: str, own_id: str) -> None:
         """Log and count a request that was refused before it reached the app."""
         self.rejected(reason)
-        self.metrics.request("none", status, 0.0)
+        self.metrics.new_route("none", status).observe(0.0)
         facts = {"route": "none", "status": status, "error": reason}
         token = REQUEST_ID.set(own_id)
         log.info("%s %s", status, reason, extra={"facts": facts})
@@ -82,7 +89,8 @@ class Telemetry(BatchObserver):
 
     def answered(self, route: str, facts: dict[str, object], status: int, seconds: float) -> None:
         """Log and count a request whose reply was sent."""
-        self.metrics.request(route, status, seconds)
+        child = self.metrics.of_route.get((route, status))
+        (child or self.metrics.new_route(route, status)).observe(seconds)
         if self.emf and route not in QUIET:
             self.emf.count("Requests")
             self.emf.sample("Latency", seconds * 1000)
@@ -109,7 +117,6 @@ def install_telemetry(app: flask.Flask, *, emf: bool = False) -> Telemetry:
     if telemetry.emf:
         telemetry.emf.write_regularly()
     app.extensions["facegan.telemetry"] = telemetry
-    app.before_request(check_attributes)
     app.wsgi_app = Middleware(app, telemetry)  # type: ignore[method-assign]  # as Flask advises
 
     @app.get("/metrics")
@@ -131,21 +138,13 @@ def note(**facts: object) -> None:
         known.update(facts)
 
 
-def add(**amounts: float) -> None:
-    """Add up facts of the current request: one that is drawn in slices has several times."""
-    if (known := FACTS.get()) is not None:
-        for name, amount in amounts.items():
-            known[name] = round(known.get(name, 0.0) + amount, 2)
-
-
 def request_id() -> str:
     """Return the current request's id; empty outside of a request."""
     return REQUEST_ID.get()
 
 
-def check_attributes() -> None:
+def check_attributes(attributes: str | None) -> None:
     """Raise RequestError for custom attributes that SageMaker would not pass on."""
-    attributes = flask.request.environ.get(CUSTOM_KEY)
     if attributes and not is_echoed(attributes):
         raise RequestError(
             f"{CUSTOM} is not 1 to 1024 visible ASCII characters.", "Shorten or encode it."
@@ -220,7 +219,9 @@ class Reply:
             close()
         telemetry = self.middleware.telemetry
         telemetry.metrics.in_flight.dec()
-        route = self.middleware.route_of(self.environ.get("PATH_INFO", ""))
+        path = self.environ.get("PATH_INFO", "")
+        middleware = self.middleware
+        route = path if path in middleware.plain_routes else middleware.route_of(path)
         if route not in QUIET:
             self.describe()
         REQUEST_ID.set(self.own_id)
