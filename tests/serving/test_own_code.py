@@ -321,7 +321,7 @@ def test_an_artifact_of_theirs_keeps_all_that_ours_can(serve: Serve, model_dir: 
 
 @pytest.mark.parametrize(("value", "told"), [
     ("None", "returned None"),
-    ("{'a': 1}", "dict, which cannot be drawn"),
+    ("{'a': 1}", "dict, not a model"),
     ("lambda z: z", r"\(2, 16\) the model makes \(2, 16\)"),
     ("lambda z: 1 / 0", "line 2.*ZeroDivisionError"),
 ])  # fmt: skip
@@ -351,7 +351,7 @@ BROKEN = {
     "model_fn": ("def model_fn(d):\n  x = 1\n  raise OSError('full')", "line 3.*model_fn.*full"),
     "few arguments": ("def input_fn(body): return body", "input_fn takes 1 arguments"),
     "many arguments": ("def predict_fn(a, b, c, d): return a", "predict_fn takes 4 arguments"),
-    "no function": ("output_fn = 3", "output_fn is no function"),
+    "not a function": ("output_fn = 3", "output_fn is not a function"),
     "transform_fn": ("def transform_fn(m, d, c, a): return d", "transform_fn is not called"),
 }  # fmt: skip
 
@@ -364,7 +364,7 @@ def test_code_that_does_not_load_is_named_by_its_line(write: Write, code: str, t
 
 
 def test_code_that_wants_torch_is_told_which_image_has_it(write: Write) -> None:
-    with pytest.raises(OwnCodeError, match="take the image that has it"):
+    with pytest.raises(OwnCodeError, match="use the image that has it"):
         open_model(write("raise ModuleNotFoundError(\"No module named 'torch'\", name='torch')"),
                    ServingSettings())  # fmt: skip
 
