@@ -16,9 +16,10 @@ from facegan import __version__
 from facegan.artifact import ModelCard, load_artifact, pack_artifact, read_card, save_artifact
 from facegan.errors import ArtifactError, ConfigError, RunError, reason_of
 from facegan.files import LOG_BYTES, parse_json, read_regular, write_atomic
-from facegan.gans.resolve import settings_of
+from facegan.gans.resolve import resolve, settings_of
 from facegan.hyperparameters.augment_policy import NOTHING, reads_between_pixels
-from facegan.hyperparameters.run_spec import IDENTITY, MAY_CHANGE
+from facegan.hyperparameters.run_file import RUN_FILE_NAME, run_file_text
+from facegan.hyperparameters.run_spec import IDENTITY, MAY_CHANGE, RunSpec
 from facegan.tick_line import read_tick
 from facegan.training.checkpoint import Tensors, list_checkpoints, read_newest, save_checkpoint
 from facegan.training.io_errors import as_run_error
@@ -44,6 +45,7 @@ class RunFolder:
     ::
 
         RUN/run.json            what was asked for, what that comes to, on which data and hardware
+        RUN/run.toml            every setting, for facegan train --config
         RUN/metrics.jsonl       one line a tick
         RUN/samples/*.png       the same latents at every tick
         RUN/tensorboard/        the same figures as curves
@@ -62,6 +64,7 @@ class RunFolder:
         self.path = path
         self.run: str | None = None  # the run's id, once it was started or read
         self.plan_file = path / PLAN_NAME
+        self.run_file = path / RUN_FILE_NAME
         self.checkpoints = path / "checkpoints"
         self.samples = path / "samples"
         self.metrics_file = path / "metrics.jsonl"
@@ -114,7 +117,7 @@ class RunFolder:
         trainer: Trainer,
         verified: Sequence[str] = (),
     ) -> None:
-        """Write down what is about to run, or how it goes on: ``run.json``.
+        """Write what is about to run, or how it goes on: ``run.json`` and ``run.toml``.
 
         Args:
             plan: What was asked for.
@@ -135,8 +138,11 @@ class RunFolder:
             **describe(trainer),
             "verified": list(verified),
         }
+        run = resolve(RunSpec.from_mapping(plan))
+        settings = run_file_text(run.spec, run.preset, run.complete_config)
         with as_run_error(self.plan_file, "Name another --out, or free some space."):
             write_atomic(self.plan_file, (json.dumps(facts, indent=2) + "\n").encode())
+            write_atomic(self.run_file, settings.encode())
 
     def read_plan(self) -> dict[str, Any]:
         """What was asked for when the run was started.
@@ -324,7 +330,7 @@ class RunFolder:
         """
         try:
             target.mkdir(parents=True, exist_ok=True)
-            for file in (self.plan_file, self.metrics_file):
+            for file in (self.plan_file, self.run_file, self.metrics_file):
                 if file.exists():
                     shutil.copy(file, target)
             if self.samples.is_dir():
