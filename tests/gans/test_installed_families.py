@@ -3,12 +3,14 @@
 import os
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
+from http.client import HTTPConnection
 from pathlib import Path
 
 import pytest
+from free_ports import free_port
 from other_package import install, install_line
-from real_server import request, running
 
 from facegan.artifact import load_artifact
 from facegan.cli.__main__ import facegan, run_safely
@@ -33,6 +35,33 @@ def site(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
         del sys.modules[name]
     installed_families.cache_clear()
     load_family.cache_clear()
+
+
+def serve_one(model: Path) -> bytes:
+    """Start `facegan serve`, and return the image of seed 1."""
+    port = free_port()
+    words = ["serve", str(model), "--port", str(port)]
+    server = subprocess.Popen(
+        [sys.executable, "-m", "facegan.cli", *words],
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
+    try:
+        deadline = time.monotonic() + 90
+        while True:
+            connection = HTTPConnection("127.0.0.1", port, timeout=60)
+            try:
+                headers = {"Content-Type": "application/json", "Accept": "image/png"}
+                connection.request("POST", "/invocations", b'{"seeds": [1]}', headers)
+                return connection.getresponse().read()
+            except ConnectionRefusedError:
+                assert server.poll() is None and time.monotonic() < deadline
+                time.sleep(0.1)
+            finally:
+                connection.close()
+    finally:
+        server.terminate()
+        server.wait(40)
 
 
 def test_it_trains_is_exported_and_served(
@@ -69,8 +98,7 @@ def test_new_processes_train_and_serve_it(
         text=True,
     )
     assert done.returncode == 0, done.stderr
-    with running(out / "model.tar.gz", PYTHONPATH=path) as server:
-        assert server.send(request()).status == 200
+    assert serve_one(out / "model.tar.gz")[:4] == b"\x89PNG"
 
 
 def test_listing_names_imports_no_code(site: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -1,4 +1,4 @@
-"""What hyperparameters are called elsewhere, and what to write here: hints for unknown names."""
+"""Hints for unknown hyperparameters: other projects' names, and ours for the same thing."""
 
 from collections.abc import Iterator, Sequence
 from typing import Any
@@ -13,7 +13,7 @@ OF_STEPS = (
     "iteration iterations n_iterations num_iterations max_iterations"
 )
 EPOCHS, STEPS = frozenset(OF_EPOCHS.split()), frozenset(OF_STEPS.split())
-# What to write here, and why: what other trainers call it. A name is offered where the run has it;
+# (our name, explanation): other trainers' names. A name is offered if the run has it;
 # "*" stands for all of the run's names that end or begin so.
 MEANT: dict[tuple[str, str], str] = {
     ("total_kimg", "It counts thousands of images shown to the discriminator."): "kimg n_kimg "
@@ -89,29 +89,29 @@ def unknown_hyperparameter(
     images: int | None = None,
     batch: Any = None,
 ) -> ConfigError:
-    """The error for a name that no hyperparameter has, with what to write instead.
+    """Return the error for an unknown hyperparameter, with what to write instead.
 
     Args:
-        name: As it was given.
-        known: The names that there are.
-        value: What was given under the name.
+        name: The unknown name.
+        known: The known names.
+        value: Its value.
         images: How many images the data set has, where that is known.
         batch: How many images a step takes, where that is known.
     """
-    told, word = f"Unknown hyperparameter {name!r}.", normalize_name(name)
+    message, word = f"Unknown hyperparameter {name!r}.", normalize_name(name)
     target, why = ALIASES.get(word, ("", ""))
     if word in EPOCHS | STEPS:
         target, why = "total_kimg", length_hint(word, value, images, batch)
     meant = list(names_like(target, known))
     if word in known or not (meant or why):
         hint = did_you_mean(name, known)
-        return ConfigError(told, hint if hint.startswith("Did you mean") else FAR)
+        return ConfigError(message, hint if hint.startswith("Did you mean") else FAR)
     offer = f"Did you mean {' or '.join(meant)}?" if meant else ""
-    return ConfigError(told, f"{offer} {why}".strip())
+    return ConfigError(message, f"{offer} {why}".strip())
 
 
 def names_like(target: str, known: Sequence[str]) -> Iterator[str]:
-    """The known names that a target stands for."""
+    """Yield the known names that a target stands for."""
     core = target.strip("*")
     for name in dict.fromkeys(known):
         if name == target or (core != target and core in name):
@@ -119,7 +119,7 @@ def names_like(target: str, known: Sequence[str]) -> Iterator[str]:
 
 
 def length_hint(word: str, value: Any, images: int | None, batch: Any) -> str:
-    """How epochs or steps are written as total_kimg: by numbers where they are known."""
+    """Return how to write epochs or steps as total_kimg, with numbers where they are known."""
     what, per, factor = "epochs", "images of the data set", images
     if word in STEPS:
         what, per, factor = "steps", "batch_size", whole(batch)
@@ -132,7 +132,7 @@ def length_hint(word: str, value: Any, images: int | None, batch: Any) -> str:
 
 
 def whole(value: Any) -> int | None:
-    """A whole number above 0; None for anything else."""
+    """Return a whole number above 0; None for anything else."""
     try:
         number = float(str(value))
     except ValueError:

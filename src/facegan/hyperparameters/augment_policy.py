@@ -1,4 +1,4 @@
-"""Reads what `augment` says: operations and their shares, without torch, which does them."""
+"""Parses the setting `augment`: names of operations, and how likely each is; without torch."""
 
 import re
 
@@ -6,7 +6,7 @@ from facegan.errors import ConfigError, did_you_mean
 
 NOTHING = "none"
 OPERATIONS = ("color", "translation", "blit", "geom", "recolor", "cutout")  # in the papers' orders
-# What other trainers call it, or a switch where a list is asked for.
+# Other trainers' names, and switches where a list is expected.
 ELSEWHERE = {
     "bgc": "blit,geom,recolor",
     "ada": "blit,geom,recolor",
@@ -21,10 +21,10 @@ ELSEWHERE = {
 
 
 def parse_policy(policy: str) -> dict[str, float]:
-    """The operations a text names, and each one's share of the probability: 1 where none is given.
+    """Return the operations that a text names, and each one's share of the probability (default 1).
 
     Args:
-        policy: Names in ``OPERATIONS`` parted by commas, some with a share: "blit,recolor:0.5".
+        policy: Names in ``OPERATIONS`` separated by commas, some with a share: "blit,recolor:0.5".
 
     Raises:
         ConfigError: an unknown operation (the nearest are offered), or a share not within 0 to 1.
@@ -35,21 +35,21 @@ def parse_policy(policy: str) -> dict[str, float]:
         if name in ("", NOTHING) and not colon:
             continue
         if name not in OPERATIONS:
-            told = f"augment names an unknown operation {name!r}."
-            raise ConfigError(told, hint_for(name, policy))
+            message = f"augment names an unknown operation {name!r}."
+            raise ConfigError(message, hint_for(name, policy))
         shares[name] = parse_share(name, share) if colon else 1.0
     return shares
 
 
 def reads_between_pixels(policy: str) -> bool:
-    """Whether an operation of a policy moves images, so that a filter reads between pixels."""
+    """Return whether a policy moves images, so that a filter interpolates between pixels."""
     return not parse_policy(policy).keys().isdisjoint(("blit", "geom"))
 
 
 def hint_for(name: str, policy: str) -> str:
-    """What to write for an operation that is none: a list without brackets, or the nearest name."""
+    """Return what to write for an unknown operation: a plain list, or the nearest name."""
     if name.lower() in ("flip", "hflip", "mirror", "xflip"):
-        return "Mirrored images are asked for by mirror=on; blit mirrors too, and turns and shifts."
+        return "For mirrored images set mirror=on; blit mirrors too, and turns and shifts."
     words = [word for word in re.findall(r"[a-z]+(?::[\d.]+)?", policy.lower())
              if word.partition(":")[0] in OPERATIONS]  # fmt: skip
     if set(policy) & set("[](){}\"' ;+|") and words:
@@ -60,7 +60,7 @@ def hint_for(name: str, policy: str) -> str:
 
 
 def parse_share(name: str, text: str) -> float:
-    """What stands behind a name's colon."""
+    """Parse the share after a name's colon."""
     try:
         share = float(text)
     except ValueError:

@@ -1,4 +1,4 @@
-"""Hyperparameters that know their meaning, type and range, and presets of them. No torch here."""
+"""Declares hyperparameters with their meaning, type and range, and presets of them."""
 
 import dataclasses
 import math
@@ -17,27 +17,26 @@ def setting(
     high: float = math.inf,
     choices: tuple[str, ...] = (),
 ) -> Any:
-    """A hyperparameter: a dataclass field that knows its meaning and its allowed range."""
+    """Declare a hyperparameter: a dataclass field with its meaning and its allowed range."""
     facts = {"help": help, "low": low, "high": high, "choices": choices}
     return field(default=default, metadata=facts)
 
 
 @dataclass(frozen=True, kw_only=True)
 class Preset:
-    """A family's numbers, named and validated at birth. Families add their own fields.
+    """A named set of a family's hyperparameters; creating one checks their ranges.
 
-    Raises:
-        ConfigError: a value is outside the range its field declares.
+    Families add their own fields.
     """
 
     about: str = ""
-    # What the trainer does unless it is told otherwise: names and values of TrainingConfig.
+    # The trainer's defaults with this preset: names and values of TrainingConfig.
     recipe: Mapping[str, Any] = field(default_factory=dict)
     latent_dim: int = setting("width of a latent vector", default=100, low=1, high=4096)
     conditional: bool = setting(
         "learn the classes of a labelled data set apart; some families cannot", default=False
     )
-    # How many there are: no wish but a fact of the data, filled in when networks are built.
+    # How many classes the data has; set when networks are built, not by the user.
     classes: int = 0
 
     def __post_init__(self) -> None:
@@ -46,11 +45,11 @@ class Preset:
 
     @classmethod
     def hyperparameters(cls) -> list[dataclasses.Field[Any]]:
-        """The fields a user may change, in order: those declared by :func:`setting`."""
+        """Return the fields that a user may change: those declared by :func:`setting`."""
         return [spec for spec in dataclasses.fields(cls) if "help" in spec.metadata]
 
     def replaced(self, changes: Mapping[str, Any]) -> Self:
-        """A copy with some hyperparameters changed; values may be strings, as SageMaker sends them.
+        """Return a copy with some hyperparameters changed; values may be strings, as in SageMaker.
 
         Raises:
             ConfigError: an unknown name (the nearest are offered), a value that does not convert.
@@ -64,12 +63,12 @@ class Preset:
         return dataclasses.replace(self, **converted)
 
     def as_dict(self) -> dict[str, Any]:
-        """The hyperparameters as plain JSON values: what a model card needs to rebuild networks."""
+        """Return the hyperparameters as JSON values, from which a model card rebuilds networks."""
         return {spec.name: getattr(self, spec.name) for spec in self.hyperparameters()}
 
 
 def check_range(spec: "dataclasses.Field[Any]", value: Any) -> None:
-    """Refuse a value outside what the field declares."""
+    """Raise ConfigError for a value outside the field's range."""
     choices, low, high = (spec.metadata[key] for key in ("choices", "low", "high"))
     if choices and value not in choices:
         raise ConfigError(
@@ -85,11 +84,7 @@ BOOLS = {"true": True, "1": True, "yes": True, "on": True,
 
 
 def convert(name: str, kind: type, raw: Any) -> Any:
-    """A value of the wanted type from a string, a number or a JSON value.
-
-    Raises:
-        ConfigError: the value cannot be read as that type.
-    """
+    """Convert a string, a number or a JSON value to a type; ConfigError if that is impossible."""
     try:
         if kind is bool:
             return BOOLS[str(raw).strip().lower()]
@@ -109,7 +104,7 @@ def convert(name: str, kind: type, raw: Any) -> Any:
 
 
 def must_be(what: str, raw: Any) -> str:
-    """The hint for a value of the wrong type: what it must be, in the writing that works."""
+    """Return the hint for a value of the wrong type: what it must be, written so that it works."""
     if str(raw).strip().lower() in ("", "none", "null"):
         return f"It must be {what}; leave it out to keep the preset's own value."
     grouped = str(raw).replace(",", "").replace(" ", "")

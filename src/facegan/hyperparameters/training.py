@@ -1,4 +1,4 @@
-"""The trainer's hyperparameters: typed, bounded, and read from strings as SageMaker sends them."""
+"""TrainingConfig: the trainer's hyperparameters, with types and ranges, read also from strings."""
 
 from collections.abc import Iterable, Mapping
 from typing import Annotated, Any, Literal, Self, cast
@@ -24,7 +24,7 @@ ADAPTIVE_ONLY = ("augment_target", "augment_speed_kimg")
 
 
 def read_probability(value: Any) -> float | str:
-    """A number from 0 to 1, or the name of a rule that finds one."""
+    """Parse a probability, or the name of the rule that sets one."""
     if value in ("adaptive", "scheduled"):
         return str(value)
     try:
@@ -38,7 +38,7 @@ def read_probability(value: Any) -> float | str:
 
 
 def read_micro_batch(value: Any) -> int | str | None:
-    """A number of images, or "auto"."""
+    """Parse a number of images, or "auto"."""
     if value is None or value == "auto":
         return cast(str | None, value)
     try:
@@ -68,9 +68,11 @@ class TrainingConfig(BaseModel):
     ema_half_life_kimg: float | None = Field(
         None, ge=0, description="half-life of the generator's moving average; 0 keeps none"
     )
-    seed: int = Field(0, ge=0, lt=2**32, description="of weights, latents and the data's order")
+    seed: int = Field(
+        0, ge=0, lt=2**32, description="random seed of weights, latents and the data's order"
+    )
     max_minutes: float | None = Field(
-        None, gt=0, description="stop after so much training time, whatever the kimg"
+        None, gt=0, description="stop after this many minutes of training, whatever the kimg"
     )
     tick_kimg: float | None = Field(
         None,
@@ -115,8 +117,8 @@ class TrainingConfig(BaseModel):
         2000,
         ge=FEWEST_SAMPLES,
         le=1_000_000,
-        description="how many faces an evaluation draws, and how many pictures it takes at most; "
-        "inception and 50000 take all pictures, as papers do",
+        description="how many images an evaluation generates, and how many real ones it uses at "
+        "most; inception and 50000 use all real images, as papers do",
     )
     evaluate_extractor: Literal["lite0", "inception"] = Field(
         "lite0", description="lite0 is embedded; inception (FID as published) is downloaded"
@@ -133,7 +135,7 @@ class TrainingConfig(BaseModel):
     device: str = Field("auto", description="auto, cpu, cuda, cuda:1 …")
     data_on_gpu: Literal["auto", "on", "off"] = Field(
         "auto",
-        description="keep all pictures in the GPU's memory; auto: where they take at most a "
+        description="keep all images in the GPU's memory; auto: if they take at most a "
         "quarter of what is free",
     )
 
@@ -148,25 +150,25 @@ class TrainingConfig(BaseModel):
     @field_validator(*WHOLE_NUMBERS, mode="before")
     @classmethod
     def read_whole(cls, value: Any, about: ValidationInfo) -> Any:
-        """A whole number in any writing of one: 10, "10", "1e1", "10.0"."""
+        """Parse a whole number in any spelling: 10, "10", "1e1", "10.0"."""
         return value if value is None else convert(str(about.field_name), int, value)
 
     @field_validator("mirror", mode="before")
     @classmethod
     def read_switch(cls, value: Any) -> Any:
-        """Read on and off in any writing of them: on, "true", "0"."""
+        """Parse a switch in any spelling: on, "true", "0"."""
         return convert("mirror", bool, value)
 
     @field_validator("augment")
     @classmethod
     def check_augment(cls, policy: str) -> str:
-        """Refuse a policy that cannot be read; ConfigError says why."""
+        """Raise ConfigError for a policy that cannot be parsed."""
         parse_policy(policy)
         return policy
 
     @classmethod
     def from_hyperparameters(cls, values: Mapping[str, Any]) -> Self:
-        """A configuration from names and values, the values possibly strings.
+        """Return a configuration from names and values, the values possibly strings.
 
         Raises:
             ConfigError: an unknown name (the nearest are offered) or a value out of range.
@@ -177,14 +179,14 @@ class TrainingConfig(BaseModel):
             raise config_error(cause.errors()[0], tuple(cls.model_fields)) from None
 
     def completed_by(self, preset: Preset) -> Self:
-        """The same with the preset's recipe where nothing was asked for.
+        """Fill in the preset's recipe where nothing is set.
 
         Raises:
-            ConfigError: something was asked for that would change nothing.
+            ConfigError: a setting would change nothing.
         """
-        asked = self.model_dump(exclude_unset=True, exclude_none=True)
-        merged = self.from_hyperparameters({**preset.recipe, **asked})
-        refuse_unused(asked, merged)
+        named = self.model_dump(exclude_unset=True, exclude_none=True)
+        merged = self.from_hyperparameters({**preset.recipe, **named})
+        refuse_unused(named, merged)
         if merged.tick_kimg is None and merged.total_kimg is not None:
             return merged.model_copy(update={"tick_kimg": merged.total_kimg / 20})
         return merged
@@ -217,7 +219,7 @@ def unused_reason(name: str, config: TrainingConfig) -> tuple[str, str] | None:
 
 
 def config_error(problem: Any, known: tuple[str, ...]) -> ConfigError:
-    """One of pydantic's findings as a sentence."""
+    """Return one of pydantic's findings as a sentence."""
     name, value = ".".join(str(part) for part in problem["loc"]), problem["input"]
     if problem["type"] == "extra_forbidden":
         return unknown_hyperparameter(name, known)
@@ -235,16 +237,16 @@ def split_hyperparameters(
     also: tuple[str, ...] = (),
     images: int | None = None,
 ) -> tuple[dict[str, Any], dict[str, Any]]:
-    """Sort names into the preset's (networks, losses, optimisers) and the trainer's.
+    """Split hyperparameters into the preset's (networks, losses, optimisers) and the trainer's.
 
     Args:
-        preset: Knows the first kind.
+        preset: The preset.
         values: By name, possibly strings.
         also: Further names worth offering for a mistyped one.
-        images: How many the data set has, where that is known: epochs are counted by it.
+        images: How many the data set has, if known: hints convert epochs by it.
 
     Raises:
-        ConfigError: a name that neither knows; the one that was meant is offered.
+        ConfigError: an unknown name; the nearest are offered.
     """
     of_preset = {spec.name for spec in preset.hyperparameters()}
     of_trainer = set(TrainingConfig.model_fields)

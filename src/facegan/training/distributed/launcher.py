@@ -32,14 +32,14 @@ from facegan.training.distributed.error_file import STOPPED, error_from
 from facegan.training.distributed.rendezvous import announce_failure
 from facegan.training.distributed.watchdog import HEARTBEAT_SECONDS
 
-MEETING_SECONDS = 900  # from the first host's start to the last one's: each loads its data before
+RENDEZVOUS_SECONDS = 900  # hosts start at different times, since each loads its data first
 RUN = "facegan"
 ROUNDING = 2.0  # seconds that the agent's clock may be late by
 KILLED = (
     "If nobody did that on purpose, the machine may have run out of memory. With --resume the run "
     "goes on from its last checkpoint; with a smaller --micro-batch it takes less memory."
 )
-SPOKEN = "What it said stands above."
+SEE_ABOVE = "Its own message is above."
 
 
 @dataclass(frozen=True)
@@ -61,7 +61,7 @@ ONE_HOST = Cluster()
 
 
 def launch(command: Sequence[str], processes: int, cluster: Cluster = ONE_HOST) -> bool:
-    """Run a program in some processes on this host, until all of them have ended.
+    """Run a program in several processes on this host, and wait for their end.
 
     SIGTERM and SIGINT make all of them stop gently; a second SIGINT ends them at once.
 
@@ -74,21 +74,21 @@ def launch(command: Sequence[str], processes: int, cluster: Cluster = ONE_HOST) 
         Whether the run came to its end; False where it was stopped before.
 
     Raises:
-        FaceGANError: the process that failed first, as it said it.
-        PeerLost: another host's failed or was lost.
-        RunError: one was killed, or the hosts do not find one another.
+        FaceGANError: the error of the process that failed first.
+        PeerLost: a process of another host failed or was lost.
+        RunError: a process was killed, or the hosts cannot reach one another.
     """
     prepare_environment(processes, cluster, command)
     with tempfile.TemporaryDirectory(prefix="facegan-") as folder:
         agent = build_agent(command, processes, cluster, folder)
         try:
-            with named_host(cluster.here), passing_signals_on(agent) as signals:
+            with fixed_host_name(cluster.here), forward_signals(agent) as signals:
                 failures = agent.run().failures
         except dist.DistError as cause:
             hosts = ", ".join(cluster.hosts)
             raise RunError(
                 f"The {len(cluster.hosts)} hosts {hosts} did not meet at {cluster.hosts[0]}:"
-                f"{cluster.port} within {MEETING_SECONDS // 60} minutes.",
+                f"{cluster.port} within {RENDEZVOUS_SECONDS // 60} minutes.",
                 "Have all been started, can they reach one another, and is the port free?",
             ) from cause
         is_finished = not any(Path(folder).rglob(STOPPED))
@@ -96,35 +96,35 @@ def launch(command: Sequence[str], processes: int, cluster: Cluster = ONE_HOST) 
         return is_finished
     if signals and were_stopped(failures):
         return False
-    error = reason(failures, cluster)
+    error = first_failure(failures, cluster)
     if len(cluster.hosts) > 1 and not isinstance(error, PeerLost):
-        tell_other_hosts(error, cluster)
+        notify_other_hosts(error, cluster)
     raise error
 
 
 def prepare_environment(processes: int, cluster: Cluster, command: Sequence[str] = ()) -> None:
-    """Set what the processes inherit; what the user has set stays."""
+    """Set environment variables for the processes; those that the user has set stay."""
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
-    wishes = {
+    variables = {
         # Two processes with the threads of all cores each slow one another many times over.
         "OMP_NUM_THREADS": str(max(1, (cores or 1) // processes)),
-        # torch's own account of broken connections: pages, where a sentence will do.
+        # torch logs pages about broken connections; one sentence is printed here.
         "TORCH_CPP_LOG_LEVEL": "FATAL",
         "TORCHELASTIC_SIGNALS_TO_HANDLE": "SIGQUIT",  # the others are handled here
         "FACEGAN_HOST_NAME": cluster.here,
     }
     # The SDK's ModelTrainer, in local mode, names one that is not there; then torch finds its own.
-    there = {name for _, name in socket.if_nameindex()}
+    interfaces = {name for _, name in socket.if_nameindex()}
     if len(cluster.hosts) == 1:  # else gloo asks the resolver for this machine's name
-        loopback = [name for name in ("lo", "lo0") if name in there]
-        wishes |= dict.fromkeys(("GLOO_SOCKET_IFNAME",), loopback[0]) if loopback else {}
+        loopback = [name for name in ("lo", "lo0") if name in interfaces]
+        variables |= dict.fromkeys(("GLOO_SOCKET_IFNAME",), loopback[0]) if loopback else {}
         if not any("s3://" in word for word in command):  # else names must be found
             # torch's sockets ask DNS for the name of 127.0.0.1, which /etc/hosts does not answer.
-            wishes["RES_OPTIONS"] = "attempts:0"
-    elif cluster.interface in there:
+            variables["RES_OPTIONS"] = "attempts:0"
+    elif cluster.interface in interfaces:
         names = ("GLOO_SOCKET_IFNAME", "NCCL_SOCKET_IFNAME")
-        wishes |= dict.fromkeys(names, cluster.interface)
-    for name, value in wishes.items():
+        variables |= dict.fromkeys(names, cluster.interface)
+    for name, value in variables.items():
         os.environ.setdefault(name, value)
     # The agent's log repeats what is said here.
     elastic = logging.getLogger("torch.distributed.elastic")
@@ -133,17 +133,17 @@ def prepare_environment(processes: int, cluster: Cluster, command: Sequence[str]
 
 
 def build_agent(command: Sequence[str], processes: int, cluster: Cluster, folder: str) -> Any:
-    """torch's agent for this host, which will start the program and never start it again."""
+    """Return torch's agent for this host, which starts the program once."""
     count = len(cluster.hosts)
     port = cluster.port or get_free_port()
-    meeting = RendezvousParameters(
+    parameters = RendezvousParameters(
         backend="static",
         endpoint=f"{cluster.hosts[0]}:{port}",
         run_id=RUN,
         min_nodes=count,
         max_nodes=count,
         rank=cluster.rank,
-        timeout=MEETING_SECONDS,
+        timeout=RENDEZVOUS_SECONDS,
     )
     program, *arguments = command
     spec = WorkerSpec(
@@ -151,7 +151,7 @@ def build_agent(command: Sequence[str], processes: int, cluster: Cluster, folder
         local_world_size=processes,
         entrypoint=program,
         args=tuple(arguments),
-        rdzv_handler=get_rendezvous_handler(meeting),
+        rdzv_handler=get_rendezvous_handler(parameters),
         max_restarts=0,
         master_addr=cluster.hosts[0],
         master_port=port,
@@ -160,8 +160,8 @@ def build_agent(command: Sequence[str], processes: int, cluster: Cluster, folder
 
 
 @contextmanager
-def named_host(host: str) -> Iterator[None]:
-    """Give torch's agent this host's name; it would ask the resolver for it, again and again."""
+def fixed_host_name(host: str) -> Iterator[None]:
+    """Give torch's agent this host's name, which it would look up by DNS again and again."""
     asked = socket.getfqdn
     socket.getfqdn = lambda name="": host
     try:
@@ -171,8 +171,8 @@ def named_host(host: str) -> Iterator[None]:
 
 
 @contextmanager
-def passing_signals_on(agent: Any) -> Iterator[list[int]]:
-    """Pass SIGTERM and SIGINT on to the processes, as SIGTERM; the list tells which have come."""
+def forward_signals(agent: Any) -> Iterator[list[int]]:
+    """Forward SIGTERM and SIGINT to the processes as SIGTERM; yield the list of those received."""
     come: list[int] = []
 
     def pass_on(number: int, frame: Any) -> None:
@@ -193,22 +193,22 @@ def passing_signals_on(agent: Any) -> Iterator[list[int]]:
             signal.signal(number, handler)
 
 
-# --- the end ------------------------------------------------------------------------------------
+# --- failures -----------------------------------------------------------------------------------
 
 
 def were_stopped(failures: Mapping[int, Any]) -> bool:
-    """Whether all that failed were asked to stop before they could do so gently."""
+    """Return whether all failed processes were stopped before they could handle signals."""
     return all(failure.exitcode == -signal.SIGTERM for failure in failures.values())
 
 
-def reason(failures: Mapping[int, Any], cluster: Cluster) -> FaceGANError:
-    """Why the run failed: what the first to fail by itself said, else the first to miss another."""
-    accounts = [account(rank, failure, cluster) for rank, failure in failures.items()]
-    return min(accounts, key=lambda one: one[:2])[2]
+def first_failure(failures: Mapping[int, Any], cluster: Cluster) -> FaceGANError:
+    """Return the error of the first process that failed by itself, else of one that lost it."""
+    found = [describe_failure(rank, failure, cluster) for rank, failure in failures.items()]
+    return min(found, key=lambda one: one[:2])[2]
 
 
-def account(rank: int, failure: Any, cluster: Cluster) -> tuple[int, float, FaceGANError]:
-    """How near to the cause a process is, when it ended, and what it said or what can be said."""
+def describe_failure(rank: int, failure: Any, cluster: Cluster) -> tuple[int, float, FaceGANError]:
+    """Return how close to the cause a process is, when it ended, and its error."""
     if isinstance(failure.message, dict):
         error, moment = error_from(failure.message)
         return int(isinstance(error, PeerLost)), moment, error
@@ -216,13 +216,13 @@ def account(rank: int, failure: Any, cluster: Cluster) -> tuple[int, float, Face
     if failure.exitcode < 0:
         error = RunError(f"{name} was killed by {failure.signal_name()}.", KILLED)
     else:
-        error = RunError(f"{name} failed with exit code {failure.exitcode}.", SPOKEN)
+        error = RunError(f"{name} failed with exit code {failure.exitcode}.", SEE_ABOVE)
     by_agent = failure.exitcode == -signal.SIGTERM  # because of another; 30 s later, by SIGKILL
     return 2 if by_agent else 1, failure.timestamp - ROUNDING, error
 
 
-def tell_other_hosts(error: FaceGANError, cluster: Cluster) -> None:
-    """Let the other hosts' processes hear why this one's ended, in case it could not tell."""
+def notify_other_hosts(error: FaceGANError, cluster: Cluster) -> None:
+    """Tell the other hosts' processes why this one's ended, in case it could not."""
     announce_failure(cluster.hosts[0], cluster.port, RUN, error)
     if cluster.rank == 0:
         time.sleep(3 * HEARTBEAT_SECONDS)  # this host holds the store that the others read
