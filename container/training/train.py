@@ -13,14 +13,12 @@ import logging
 import os
 import signal
 import sys
-import time
-from dataclasses import replace
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
 from facegan.cache_folder import default_cache, set_torch_cache
 from facegan.environment import TrainingEnvironment, failure_file, wants_graphs
-from facegan.errors import ConfigError, DatasetError
+from facegan.errors import ConfigError
 from facegan.failure_reason import failure_reason
 from facegan.gans.resolve import OFFERED
 from facegan.gpu_check import require_visible_gpu
@@ -35,7 +33,6 @@ except ImportError:
         """The job failed; the text says why."""
 
 
-PIPE_SECONDS = 300
 FROM_CHANNELS = ("data", "evaluate_data")  # settings that a job's channels give
 OFFERED_TO_JOBS = tuple(name for name in OFFERED if name not in FROM_CHANNELS)
 
@@ -54,7 +51,7 @@ def main() -> None:
     reason_file = failure_file(os.environ)
     try:
         reason_file.unlink(missing_ok=True)
-        run(unpacked(TrainingEnvironment.from_mapping(os.environ)))
+        run(TrainingEnvironment.from_mapping(os.environ))
     except Exception as error:
         reason = failure_reason(error)
         with contextlib.suppress(OSError):  # on a full disk the log has to do
@@ -110,37 +107,6 @@ def run(environment: TrainingEnvironment) -> None:
         leave()
     copy_artifact(folder.model, environment.model_dir)
     draw_report(folder.path, environment.output_data_dir / "report.html")
-
-
-def unpacked(environment: TrainingEnvironment) -> TrainingEnvironment:
-    """The same job with what comes through pipes in folders, as in File mode.
-
-    Raises:
-        DatasetError: a pipe does not come, or carries no prepared data set.
-    """
-    from facegan.data.piped import unpack_pipe
-
-    channels = dict(environment.channels)
-    for name, fifo in environment.pipes.items():
-        channels[name] = environment.unpacked_dir / name
-        logging.info("Reading the channel %s from its pipe …", name)
-        with open_pipe(fifo) as stream:
-            unpack_pipe(stream, channels[name])
-    return replace(environment, channels=channels)
-
-
-def open_pipe(fifo: Path) -> IO[bytes]:
-    """A FIFO, which SageMaker may make a little after the container has started.
-
-    Raises:
-        DatasetError: it is not there in time.
-    """
-    patience_ends = time.monotonic() + PIPE_SECONDS
-    while not fifo.exists():
-        if time.monotonic() > patience_ends:
-            raise DatasetError(f"The pipe {fifo} did not come within {PIPE_SECONDS} s.")
-        time.sleep(0.1)
-    return fifo.open("rb")
 
 
 def run_spec(environment: TrainingEnvironment) -> RunSpec:

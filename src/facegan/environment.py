@@ -120,7 +120,6 @@ class TrainingEnvironment:
     tensorboard_dir: Path  # synced with S3 while training, where the job asks for it
     output_data_dir: Path  # becomes output.tar.gz
     channels: Mapping[str, Path] = field(default_factory=dict)
-    pipes: Mapping[str, Path] = field(default_factory=dict)  # channel → its first FIFO
     hyperparameters: Mapping[str, str] = field(default_factory=dict)
     hosts: tuple[str, ...] = ("algo-1",)
     current_host: str = "algo-1"
@@ -140,6 +139,7 @@ class TrainingEnvironment:
         """
         read = Variables(variables)
         base, config = read.base_dir, read.base_dir / "input/config"
+        refuse_pipe_mode(config / "inputdataconfig.json")
         hosts, current_host = read_hosts(config / "resourceconfig.json")
         return cls(
             base_dir=base,
@@ -154,7 +154,6 @@ class TrainingEnvironment:
             ),
             output_data_dir=read.path("SM_OUTPUT_DATA_DIR", base / "output/data"),
             channels=find_channels(base / "input/data", variables),
-            pipes=find_pipes(config / "inputdataconfig.json", base / "input/data"),
             hyperparameters=read_hyperparameters(config / "hyperparameters.json"),
             hosts=hosts,
             current_host=current_host,
@@ -168,11 +167,6 @@ class TrainingEnvironment:
     def channels_dir(self) -> Path:
         """The folder that holds all channels."""
         return self.base_dir / "input/data"
-
-    @property
-    def unpacked_dir(self) -> Path:
-        """Where data from pipes is stored: on the job's own volume."""
-        return self.base_dir / "unpacked"
 
     @property
     def host_rank(self) -> int:
@@ -379,13 +373,14 @@ def find_channels(folder: Path, variables: Mapping[str, str]) -> dict[str, Path]
     return channels
 
 
-def find_pipes(config: Path, folder: Path) -> dict[str, Path]:
-    """Return the first FIFO, ``CHANNEL_0``, of each channel in Pipe mode."""
-    modes = {
-        name: facts.get("TrainingInputMode") if isinstance(facts, dict) else None
-        for name, facts in read_json(config, default={}).items()
-    }
-    return {name: folder / f"{name}_0" for name, mode in modes.items() if mode == "Pipe"}
+def refuse_pipe_mode(config: Path) -> None:
+    """Raise ConfigError if an input channel is in Pipe mode, which gives files without names."""
+    for name, facts in read_json(config, default={}).items():
+        if isinstance(facts, dict) and facts.get("TrainingInputMode") == "Pipe":
+            raise ConfigError(
+                f"The channel {name!r} is in Pipe mode, which facegan does not read.",
+                "Use FastFile, which streams from S3 too, or File.",
+            )
 
 
 def read_hyperparameters(path: Path) -> dict[str, str]:

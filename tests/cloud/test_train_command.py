@@ -107,6 +107,16 @@ def test_every_option_reaches_the_request(
     assert strict.asked == []
 
 
+@pytest.mark.parametrize(
+    "options", [("--input-mode", "Pipe"), ("--channel", "more=s3://b/m,Pipe")], ids=" ".join
+)
+def test_pipe_mode_is_refused_with_what_to_use_instead(
+    strict: StrictAws, capsys: pytest.CaptureFixture[str], options: tuple[str, str]
+) -> None:
+    assert train(*options, "--dry-run") == 2
+    assert "Pipe is not supported. Use FastFile" in capsys.readouterr().err
+
+
 def test_settings_come_from_the_file(
     strict: StrictAws, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

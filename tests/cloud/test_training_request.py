@@ -176,11 +176,8 @@ def test_hyperparameters_arrive_as_they_were_meant() -> None:
         ({"instance_type": "g5.xlarge"}, "instance type is 'g5.xlarge'. Give one like ml.g5"),
         ({"instance_count": 0}, "instance_count is 0. It must be from 1"),
         ({"instance_count": True}, "instance_count is True"),
-        ({"input_mode": "Tube"}, "input_mode is 'Tube'. The container reads File, FastFile, Pipe"),
-        (
-            {"input_mode": "Pipe", "distribution": "ShardedByS3Key"},
-            "A pipe carries a whole data set. Leave the distribution at FullyReplicated",
-        ),
+        ({"input_mode": "Tube"}, "input_mode is 'Tube'. The container reads File, FastFile"),
+        ({"input_mode": "Pipe"}, "The input mode Pipe is not supported. Use FastFile"),
         ({"distribution": "Sharded"}, "distribution is 'Sharded'. Give FullyReplicated or"),
         ({"max_run_seconds": 29 * 24 * 3600}, "max_run_seconds is"),
         ({"max_wait_seconds": 60}, "max_wait_seconds is 60. It must be from 86400"),

@@ -1,11 +1,9 @@
 """A training job as SageMaker starts it, through sagemaker-training's own command `train`."""
 
 import json
-import os
 import re
 import subprocess
 import sys
-import threading
 import time
 from pathlib import Path
 
@@ -15,7 +13,6 @@ from training_job import HYPERPARAMETERS, NEEDS_TOOLKIT, Job
 
 from facegan.artifact import load_artifact
 from facegan.cli.__main__ import facegan, run_safely
-from facegan.data.prepare import prepare
 from facegan.environment import TrainingEnvironment
 from facegan.tick_line import METRIC_DEFINITIONS
 
@@ -41,21 +38,13 @@ def test_a_jobs_model_has_the_bits_of_the_command_lines(
     assert finished[0].model["generator.safetensors"] == ours
 
 
-def test_a_job_in_pipe_mode_ends_with_the_same_bits(
-    finished: tuple[Job, str], images_dir: Path, tmp_path: Path
-) -> None:
-    """All objects of a prepared data set, one after another, through a FIFO."""
-    prepare(images_dir, tmp_path / "set", 32, workers=1)
+def test_a_job_in_pipe_mode_fails_with_what_to_use_instead(tmp_path: Path) -> None:
     job = Job(tmp_path / "ml")
     job.configure(HYPERPARAMETERS, mode="Pipe")
-    (job.base / "input/data").mkdir()
-    os.mkfifo(fifo := job.base / "input/data/training_0")
-    files = sorted(file for file in (tmp_path / "set").rglob("*") if file.is_file())
-    content = b"".join(file.read_bytes() for file in files)
-    threading.Thread(target=lambda: fifo.write_bytes(content), daemon=True).start()
     code, told = job.run()
-    assert code == 0, told
-    assert job.model["generator.safetensors"] == finished[0].model["generator.safetensors"]
+    assert code == 1 and "Traceback" not in told
+    assert "The channel 'training' is in Pipe mode" in job.failure
+    assert "Use FastFile" in job.failure
 
 
 def test_a_job_leaves_its_record_and_its_curves_where_sagemaker_looks(

@@ -1,14 +1,12 @@
-"""Runs on packed shards: the bits of those on the folder, resumed, shared and spread over hosts."""
+"""Runs on packed shards: the bits of those on the folder, resumed and shared by processes."""
 
 import json
 import os
 import shutil
 import subprocess
 import sys
-import threading
 from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 from unittest import mock
@@ -17,26 +15,23 @@ import pytest
 import torch
 from bits import assert_same, weights
 from free_ports import free_port
-from torch import Tensor
 
 from facegan.artifact import load_artifact
 from facegan.cli.__main__ import facegan, run_safely
-from facegan.data import ImageFolderDataset, PackedDataset, open_dataset, reading_order
+from facegan.data import ImageFolderDataset, PackedDataset
 from facegan.data.opening import single_pictures
 from facegan.data.packed_files import PackedManifest, write_packed
 from facegan.errors import ConfigError, DatasetError
 from facegan.gans import Gan
 from facegan.hyperparameters.run_spec import RunSpec
-from facegan.training import Trainer, TrainingConfig, streamed_shards
+from facegan.training import Trainer, TrainingConfig
 from facegan.training import run as run_module
 from facegan.training.data_source import DataSource
+from facegan.training.distributed.dataset import is_prepared, prepared_part
 from facegan.training.distributed.process_group import ProcessGroup
 from facegan.training.gpu_cache import GpuCache
 from facegan.training.open_data import open_dataset as open_dataset_at
-from facegan.training.packed_shards import find_owners, packed_part, the_manifest
 from facegan.training.run import Run, open_evaluation
-from facegan.training.shards import open_together
-from facegan.training.streamed_shards import ShardServer, SpreadFiles
 from facegan.training.verified import VerifiedData
 
 Build = Callable[..., Gan]
@@ -139,54 +134,86 @@ def own_environment() -> Iterator[None]:
         yield
 
 
-@pytest.mark.parametrize(("preset", "on_first"), [
-    (("dcgan", "tiny"), 1), (("r3gan", "tiny-conditional"), -1),
-], ids=["labels-elsewhere", "conditional"])  # fmt: skip
-def test_hosts_that_hold_some_shards_or_none_train_as_one_with_all(
-    packed: PackedDataset, tmp_path: Path, own_environment: None,
-    preset: tuple[str, str], on_first: int,
-) -> None:  # fmt: skip
-    """The manifest on one, shards on the other: what ShardedByS3Key may leave.
-
-    With a conditional preset the first must have the labels, too.
-    """
+def test_hosts_that_hold_parts_of_a_packed_set_fail_with_the_way_out(
+    packed: PackedDataset, tmp_path: Path, own_environment: None
+) -> None:
+    """The manifest on one host, shards on the other: what ShardedByS3Key may leave."""
     os.environ |= {"FACEGAN_MEETING_PORT": str(free_port()), "OMP_NUM_THREADS": "1"}
     names = sorted(p.relative_to(packed.folder) for p in packed.folder.rglob("*.*"))
     assert names[0] == Path("dataset.json")
-    assert names[-1] == Path("labels.npy")
-    first = names[:1] if on_first == 1 else [names[0], names[-1]]
-    parts = [first, [name for name in names if name not in first]]
-    jobs = [start_host(tmp_path / host, host, packed.folder, part, preset)
-            for host, part in zip(HOSTS, parts, strict=True)]  # fmt: skip
-    assert [job.wait(timeout=120) for job in jobs[::-1]] == [0, 0]
-    leader, alone = tmp_path / HOSTS[0], tmp_path / "alone"
-    words = ["--data", packed.folder, "--out", alone, "--family", preset[0], "--preset", preset[1]]
-    assert train(*words, "--precision", "fp32", "--total-kimg", "0.03", "--batch-size", "16") == 0
-    facts = [json.loads((run / "run.json").read_text())["dataset"]
-             for run in (alone, leader / "checkpoints")]  # fmt: skip
-    assert facts[0]["digest"] == facts[1]["digest"] and facts[1]["images"] == 64
-    one, shared = (load_artifact(path).generator.state_dict()
-                  for path in (alone / "model", leader / "model"))  # fmt: skip
-    for name, value in one.items():
-        torch.testing.assert_close(shared[name], value, rtol=1e-3, atol=1e-4)
+    jobs = [start_host(tmp_path / host, host, packed.folder, part)
+            for host, part in zip(HOSTS, (names[:1], names[1:]), strict=True)]  # fmt: skip
+    assert [job.wait(timeout=120) for job in jobs[::-1]] == [1, 1]
+    for host in HOSTS:
+        reason = (tmp_path / host / "output" / "failure").read_text()
+        assert "is missing on 127.0.0.1. Give every host the whole data set" in reason
+        assert "FullyReplicated instead of ShardedByS3Key" in reason and "FastFile" in reason
 
 
-def start_host(
-    base: Path, host: str, source: Path, names: list[Path], preset: tuple[str, str]
-) -> "subprocess.Popen[bytes]":
-    """One host of a training job, its /opt/ml under a folder of its own."""
+def start_host(base: Path, host: str, source: Path, names: list[Path]) -> "subprocess.Popen[bytes]":
+    """Start one host of a training job, its /opt/ml under a folder of its own."""
     config, data = base / "input" / "config", base / "input" / "data" / "training"
     config.mkdir(parents=True), data.mkdir(parents=True)
     for name in names:
         (data / name).parent.mkdir(exist_ok=True)
         shutil.copy(source / name, data / name)
-    asked = {"family": preset[0], "preset": preset[1], "resolution": "32", "total_kimg": "0.03",
-             "batch_size": "16", "precision": "fp32",
-             "processes": "1"}  # fmt: skip
+    asked = {"preset": "tiny", "resolution": "32", "total_kimg": "0.03", "processes": "1"}
     (config / "resourceconfig.json").write_text(json.dumps({"hosts": HOSTS, "current_host": host}))
     (config / "hyperparameters.json").write_text(json.dumps(asked))
     environment = {**os.environ, "SAGEMAKER_BASE_DIR": str(base)}
     return subprocess.Popen([sys.executable, PROGRAM], env=environment)
+
+
+@dataclass(frozen=True)
+class TwoHosts(ProcessGroup):
+    """Two hosts whose first processes told this of their folders."""
+
+    parts: tuple[Any, ...] = ()
+
+    def gather_json(self, value: Any) -> list[Any]:
+        return list(self.parts)
+
+
+def two_hosts(*folders: Path) -> TwoHosts:
+    return TwoHosts(0, 2, 0, ("algo-1", "algo-2"), tuple(map(prepared_part, folders)))
+
+
+def test_a_shard_that_a_host_lacks_is_named(packed: PackedDataset, tmp_path: Path) -> None:
+    shutil.copytree(packed.folder, tmp_path / "a")
+    (tmp_path / "a" / "images" / "00002.npy").unlink()
+    with pytest.raises(DatasetError, match=r"00002\.npy is missing on algo-2\. Give every host"):
+        is_prepared(two_hosts(packed.folder, tmp_path / "a"), tmp_path / "a")
+
+
+@pytest.mark.parametrize("first", [True, False])
+def test_a_host_with_nothing_of_a_packed_set_is_named(
+    packed: PackedDataset, tmp_path: Path, first: bool
+) -> None:
+    folders = (packed.folder, tmp_path) if first else (tmp_path, packed.folder)
+    host = "algo-2" if first else "algo-1"
+    with pytest.raises(DatasetError, match=rf"dataset\.json is missing on {host}\."):
+        is_prepared(two_hosts(*folders), tmp_path)
+
+
+def test_a_streamed_set_must_be_complete_too(packed: PackedDataset, tmp_path: Path) -> None:
+    pytest.importorskip("webdataset", reason="the extra `streaming` is not installed")
+    from facegan.data.streaming import stream_packed
+
+    for name in ("a", "b"):
+        stream_packed(packed.folder, tmp_path / name, images_a_shard=9)
+    assert is_prepared(two_hosts(tmp_path / "a", tmp_path / "b"), tmp_path / "a")
+    next((tmp_path / "b").rglob("*.tar")).unlink()
+    with pytest.raises(DatasetError, match=r"\.tar is missing on algo-2"):
+        is_prepared(two_hosts(tmp_path / "a", tmp_path / "b"), tmp_path / "a")
+
+
+def test_hosts_with_different_data_sets_are_refused(
+    packed: PackedDataset, dataset: ImageFolderDataset, tmp_path: Path
+) -> None:
+    other: PackedManifest = write_packed(tmp_path / "b", dataset.images[:10])
+    assert other.digest != packed.digest
+    with pytest.raises(DatasetError, match="on algo-2 is not the one on algo-1"):
+        is_prepared(two_hosts(packed.folder, tmp_path / "b"), tmp_path)
 
 
 def test_two_processes_read_the_shards_that_one_reads(
@@ -214,81 +241,6 @@ def test_a_conditional_preset_is_refused_where_the_first_host_has_no_labels(
     assert train(*words, "--preset", "tiny-conditional") == 3
     said = capsys.readouterr().err
     assert "holds no images" in said and "Traceback" not in said, said
-
-
-class Threads:
-    """What processes say to one another, said by threads."""
-
-    def __init__(self, size: int) -> None:
-        self.barrier, self.said = threading.Barrier(size, timeout=20), dict[int, Any]()
-
-    def exchange(self, rank: int, word: Any) -> list[Any]:
-        self.barrier.wait()
-        self.said[rank] = word
-        self.barrier.wait()
-        return [self.said[rank] for rank in sorted(self.said)]
-
-
-@dataclass(frozen=True)
-class ThreadedGroup(ProcessGroup):
-    threads: Threads = field(default_factory=lambda: Threads(2))
-
-    def broadcast(self, content: bytes, source: int = 0) -> bytes:
-        return bytes(self.threads.exchange(self.rank, content)[source])
-
-    def gather_json(self, facts: Any) -> list[Any]:
-        return self.threads.exchange(self.rank, facts)
-
-
-def test_streamed_shards_go_to_the_hosts_that_lack_them_when_they_are_read(
-    packed: PackedDataset, tmp_path: Path
-) -> None:
-    """Three hosts: one has the manifest and two shards, one the rest, one nothing."""
-    pytest.importorskip("webdataset", reason="the extra `streaming` is not installed")
-    from facegan.data.streaming import stream_packed
-
-    stream_packed(packed.folder, tmp_path / "whole", images_a_shard=9)
-    files = sorted(f.relative_to(tmp_path / "whole") for f in (tmp_path / "whole").rglob("*.*"))
-    assert str(files[0]) == "dataset.json" and len(files) == 10
-    whole, threads = open_dataset(tmp_path / "whole", 32), Threads(3)
-    for host, names in enumerate((files[:3], files[3:], [])):
-        (tmp_path / str(host)).mkdir()
-        for name in names:
-            (tmp_path / str(host) / name).parent.mkdir(exist_ok=True)
-            shutil.copy(tmp_path / "whole" / name, tmp_path / str(host) / name)
-
-    def seen(rank: int) -> tuple[str, Tensor, Tensor | None]:
-        hosts = ("127.0.0.1", "127.0.0.1 (1)", "localhost")
-        group = ThreadedGroup(rank, 3, 0, hosts, threads)
-        data = open_together(group, tmp_path / str(rank), 32)
-        order = reading_order(data, 5, 0, 64)
-        return data.digest, torch.cat([data.read(part) for part in order.split(10)]), data.labels
-
-    with ThreadPoolExecutor(3) as pool:
-        found = list(pool.map(seen, range(3)))
-    expected = whole.read(reading_order(whole, 5, 0, 64))
-    for digest, images, labels in found:
-        assert digest == whole.digest and torch.equal(images, expected)
-        assert labels is not None and whole.labels is not None
-        assert torch.equal(labels, whole.labels)
-
-
-def test_a_host_gives_its_shards_to_those_alone_who_know_the_runs_token(tmp_path: Path) -> None:
-    (tmp_path / "images").mkdir()
-    (tmp_path / "images/a.tar").write_bytes(b"pixels")
-    (tmp_path / "secret").write_bytes(b"no")
-    with ShardServer(tmp_path, {"images/a.tar", "images/gone.tar"}, "token") as server:
-        root = f"http://127.0.0.1:{server.server_port}"
-        places = {name: f"{root}/token/{name}" for name in ("images/a.tar", "images/gone.tar")}
-        places |= {"b": f"{root}/other/images/a.tar", "c": f"{root}/token/../secret"}
-        files = SpreadFiles(tmp_path, places)
-        assert files.open("images/a.tar").read() == b"pixels"
-        assert files.open("secret").read() == b"no"  # which lies here
-        with mock.patch.object(streamed_shards, "PAUSE_SECONDS", 0):
-            for name in ("b", "c", "images/gone.tar"):
-                with pytest.raises(DatasetError, match="which does not give it: HTTP Error 404"):
-                    files.open(name)
-        server.shutdown()
 
 
 # --- splits ---------------------------------------------------------------------------------------
@@ -355,25 +307,3 @@ def test_an_unknown_split_to_evaluate_on_is_refused_before_the_run(
     assert "has no splits" in capsys.readouterr().err
     assert train(*words) == 2
     assert "Say how often" in capsys.readouterr().err and not (tmp_path / "out").exists()
-
-
-GROUP = ProcessGroup(0, 2, 0, ("algo-1", "algo-2"))
-
-
-def test_a_shard_that_no_host_has_is_named(packed: PackedDataset, tmp_path: Path) -> None:
-    shutil.copytree(packed.folder, tmp_path / "a")
-    (tmp_path / "a" / "images" / "00002.npy").unlink()
-    parts = {0: packed_part(tmp_path / "a"), 1: packed_part(tmp_path / "none")}
-    manifest = the_manifest(GROUP, tmp_path, parts)
-    with pytest.raises(DatasetError, match=r"00002\.npy is on none of the hosts algo-1, algo-2"):
-        find_owners(GROUP, tmp_path, manifest, parts)
-
-
-def test_hosts_with_different_data_sets_are_refused(
-    packed: PackedDataset, dataset: ImageFolderDataset, tmp_path: Path
-) -> None:
-    other: PackedManifest = write_packed(tmp_path / "b", dataset.images[:10])
-    assert other.digest != packed.digest
-    parts = {0: packed_part(packed.folder), 1: packed_part(tmp_path / "b")}
-    with pytest.raises(DatasetError, match="on algo-2 is another than that on algo-1"):
-        the_manifest(GROUP, tmp_path, parts)

@@ -26,9 +26,9 @@ from facegan.errors import ConfigError, DatasetError, RunError
 from facegan.gans import FAMILIES
 from facegan.gans.batch_split import check_batch
 from facegan.training.checkpoint import TENSORS_NAME, list_checkpoints
+from facegan.training.distributed.dataset import check_unprepared
 from facegan.training.distributed.launcher import Cluster, launch, prepare_environment
 from facegan.training.distributed.process_group import ProcessGroup
-from facegan.training.shards import check_shards
 
 TINY = ["--preset", "tiny", "--tick-kimg", "0.08", "--precision", "fp32"]
 
@@ -166,7 +166,7 @@ def start_host(base: Path, host: str, pictures: list[Path]) -> "subprocess.Popen
 def test_shards_of_a_prepared_data_set_are_refused_by_the_host_that_has_its_manifest() -> None:
     shards = [{"prepared": False}, {"prepared": True}]
     with pytest.raises(DatasetError, match=r"dataset\.json is on algo-2"):
-        check_shards(ProcessGroup(0, 2, 0, ("algo-1", "algo-2")), shards, Path("data"))
+        check_unprepared(ProcessGroup(0, 2, 0, ("algo-1", "algo-2")), shards, Path("data"))
 
 
 # --- the batch ----------------------------------------------------------------------------------

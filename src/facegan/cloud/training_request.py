@@ -24,7 +24,7 @@ from facegan.cloud.limits import (
 from facegan.errors import ConfigError
 from facegan.tick_line import METRIC_DEFINITIONS
 
-INPUT_MODES = ("File", "FastFile", "Pipe")  # what the container reads pictures by
+INPUT_MODES = ("File", "FastFile")  # how the container can read its inputs
 DISTRIBUTIONS = ("FullyReplicated", "ShardedByS3Key")  # all to every host, or a share to each
 PICTURES, HELD_OUT = "training", "evaluation"  # the channels' names, as the container has them
 MAX_SECONDS = 28 * 24 * 3600  # of a job, by the service
@@ -65,7 +65,6 @@ class Channel:
         if self.distribution not in DISTRIBUTIONS:
             hint = "Give " + " or ".join(DISTRIBUTIONS) + "."
             raise ConfigError(f"distribution is {self.distribution!r}.", hint)
-        check_pipe(self.input_mode, self.distribution)
 
     def request(self) -> dict[str, Any]:
         """As ``InputDataConfig`` lists it."""
@@ -79,25 +78,13 @@ class Channel:
 
 
 def check_input_mode(mode: str) -> None:
-    """Refuse a mode by which the container reads nothing.
-
-    Raises:
-        ConfigError: names it and those there are.
-    """
+    """Raise ConfigError for an input mode that the container cannot read."""
+    if mode == "Pipe":
+        hint = "Use FastFile, which streams from S3 too, or File."
+        raise ConfigError("The input mode Pipe is not supported.", hint)
     if mode not in INPUT_MODES:
         hint = "The container reads " + ", ".join(INPUT_MODES) + "."
         raise ConfigError(f"input_mode is {mode!r}.", hint)
-
-
-def check_pipe(mode: str | None, distribution: str) -> None:
-    """Refuse parts of a data set through a pipe, whose objects have no names.
-
-    Raises:
-        ConfigError: says how to spread objects over hosts.
-    """
-    if mode == "Pipe" and distribution != DISTRIBUTIONS[0]:
-        hint = f"Leave the distribution at {DISTRIBUTIONS[0]}, or take File or FastFile."
-        raise ConfigError("A pipe carries a whole data set.", hint)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -152,7 +139,6 @@ class TrainingJob:
         self.check_channels()
         check_number("volume_gb", self.volume_gb, 1, MAX_VOLUME_GB)
         check_number("max_run_seconds", self.max_run_seconds, 1, MAX_SECONDS)
-        check_pipe(self.input_mode, self.distribution)
         self.check_spot()
         self.check_warm_pool()
         if self.retries is not None:

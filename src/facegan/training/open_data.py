@@ -5,8 +5,8 @@ from typing import Any
 from tqdm import tqdm
 
 from facegan.training.data_source import DataSource
+from facegan.training.distributed.dataset import open_on_all
 from facegan.training.distributed.process_group import SINGLE_PROCESS, ProcessGroup
-from facegan.training.shards import open_together
 from facegan.training.verified import VerifiedData
 
 
@@ -20,7 +20,7 @@ def open_dataset(
     """Open the images, with a bar where the first process decodes them; packed ones need none."""
     hidden = None if group.is_main_process else True  # None: where there is no terminal
     with tqdm(desc="Reading images", unit="img", disable=hidden) as bar:
-        return open_together(
+        return open_on_all(
             group,
             source.folder,
             resolution,

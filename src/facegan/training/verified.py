@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable, Iterable
 from typing import Any
 
-from facegan.data.packed_files import PackedPixels, ShardRows
+from facegan.data.packed_files import PackedPixels
 
 SETTLED_SECONDS = 2.0  # of clocks of file systems: what was written just now may yet change unseen
 
@@ -36,18 +36,13 @@ class VerifiedData:
             DatasetError: it names the shards.
         """
         pixels = getattr(getattr(dataset, "whole", dataset), "pixels", None)
-        if not isinstance(pixels, PackedPixels) or not is_on_disk(pixels):
+        if not isinstance(pixels, PackedPixels):
             return
         mark, changed = fingerprint(pixels)
         if mark not in self.known:
             pixels.verify(on_progress)
         if fingerprint(pixels)[0] == mark and time.time() - changed > SETTLED_SECONDS:
             self.seen.append(mark)
-
-
-def is_on_disk(pixels: PackedPixels) -> bool:
-    """Whether its shards are files here; those that other hosts sent were compared there."""
-    return all(isinstance(shard, ShardRows) for shard in pixels.shards)
 
 
 def fingerprint(pixels: PackedPixels) -> tuple[str, float]:

@@ -26,6 +26,7 @@ from facegan.cloud.training_request import (
     MAX_SECONDS,
     Channel,
     TrainingJob,
+    check_input_mode,
 )
 from facegan.errors import CloudError, ConfigError
 from facegan.gans.resolve import resolve
@@ -58,6 +59,8 @@ def channel_option(ctx: click.Context, param: click.Parameter, texts: tuple[str,
         place, *words = rest.split(",")
         wish: dict[str, Any] = {"name": name, "place": place}
         for word in words:
+            if word == "Pipe":
+                check_input_mode(word)
             if word not in (*INPUT_MODES, *DISTRIBUTIONS):
                 known = ", ".join((*INPUT_MODES, *DISTRIBUTIONS))
                 raise click.BadParameter(f"{word!r} is none of {known}.", ctx, param)
@@ -96,7 +99,7 @@ JOB_OPTIONS = (
     click.option("--retries", type=int, help="After faults of the service's.  [0]"),
     click.option("--output", metavar="s3://…", help="[s3://BUCKET/PROJECT/jobs]"),
     click.option("--checkpoints", metavar="s3://…", help="[s3://BUCKET/PROJECT/jobs/NAME/…]"),
-    click.option("--input-mode", type=click.Choice(INPUT_MODES), default="File", help="[File]"),
+    click.option("--input-mode", metavar="File|FastFile", default="File", help="[File]"),
     click.option(
         "--distribution", type=click.Choice(DISTRIBUTIONS), default=DISTRIBUTIONS[0],
         help="Of the data set's files over the hosts.  [FullyReplicated]",
