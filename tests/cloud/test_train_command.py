@@ -114,7 +114,7 @@ def test_pipe_mode_is_refused_with_what_to_use_instead(
     strict: StrictAws, capsys: pytest.CaptureFixture[str], options: tuple[str, str]
 ) -> None:
     assert train(*options, "--dry-run") == 2
-    assert "Pipe is not supported. Use FastFile" in capsys.readouterr().err
+    assert "Pipe is not supported.\nUse FastFile" in capsys.readouterr().err
 
 
 def test_settings_come_from_the_file(

@@ -156,7 +156,7 @@ def test_sigterm_stops_a_job_with_a_checkpoint_and_the_next_start_ends_with_the_
 def test_sigterm_before_the_first_step_ends_the_job_at_once(job: Job, tmp_path: Path) -> None:
     (tmp_path / "early.py").write_text(
         "import os, signal, train\n"
-        "train.plan_of = lambda _: os.kill(os.getpid(), signal.SIGTERM)\n"
+        "train.run_spec = lambda _: os.kill(os.getpid(), signal.SIGTERM)\n"
         "main = train.main\n"
     )
     job.module, job.path = "early:main", [tmp_path]
