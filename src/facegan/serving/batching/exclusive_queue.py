@@ -1,7 +1,7 @@
-"""Lets one caller at a time into an owner's code, or parse a large body; refuses those who crowd.
+"""Runs custom code, and parses large bodies, for one caller at a time; refuses more than can wait.
 
-A body of megabytes is parsed in one call that holds the interpreter: with several at a time, no
-other thread would get a word in, that of ``/ping`` neither. So they take turns, with pauses.
+A body of megabytes is parsed in one call that holds the GIL: with several at a time, no other
+thread would run, not even that of ``/ping``. So they take turns, with pauses.
 """
 
 import contextlib
@@ -19,34 +19,34 @@ MAX_PAUSE_SECONDS = 0.1
 
 
 class ExclusiveQueue:
-    """A door with a short queue before it.
+    """A lock with a bounded queue.
 
     Args:
-        most: Callers inside and before the door together.
+        max_callers: Callers that hold the lock or wait for it.
     """
 
-    def __init__(self, most: int) -> None:
-        self.most = most
+    def __init__(self, max_callers: int) -> None:
+        self.max_callers = max_callers
         self.callers = 0
         self.counting, self.inside = threading.Lock(), threading.Lock()
         self.began: float | None = None
 
     @property
     def is_healthy(self) -> bool:
-        """Whether nobody has been inside for longer than anything takes."""
+        """Whether the lock has not been held for longer than anything takes."""
         began = self.began
         return began is None or time.monotonic() - began < STUCK_SECONDS
 
     @contextlib.contextmanager
     def turn(self, deadline: Deadline) -> Iterator[None]:
-        """Be inside alone.
+        """Hold the lock for a block.
 
         Raises:
             Overloaded: too many wait.
-            DeadlineMissed: the turn did not come in time, or nobody waits for it any more.
+            DeadlineMissed: the turn did not come in time, or the client has disconnected.
         """
         with self.counting:
-            if self.callers >= self.most:
+            if self.callers >= self.max_callers:
                 raise Overloaded(f"The server is busy: {self.callers} requests wait.", "Ask again.")
             self.callers += 1
         try:
@@ -61,7 +61,7 @@ class ExclusiveQueue:
                 self.callers -= 1
 
     def enter(self, deadline: Deadline) -> None:
-        """Wait for the door."""
+        """Wait for the lock."""
         if not self.inside.acquire(timeout=deadline.seconds_left):
             raise DeadlineMissed("The request's turn did not come in time.", "Ask again.")
         self.began = time.monotonic()

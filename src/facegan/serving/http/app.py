@@ -1,4 +1,4 @@
-"""The HTTP face of a model: SageMaker's routes, and the one table from error class to status."""
+"""The Flask app of one model: SageMaker's routes, and the table from error class to HTTP status."""
 
 import logging
 import math
@@ -50,7 +50,7 @@ from facegan.wire import PNG, REQUEST_TYPES
 
 log = logging.getLogger(__name__)
 
-# The nearest class of an error decides. Whatever is no FaceGANError is a fault of ours: 500.
+# The nearest class of an error decides. An error that is not a FaceGANError is a bug: 500.
 STATUS: dict[type[FaceGANError], int] = {
     RequestError: 400,
     UnknownModel: 404,
@@ -74,25 +74,25 @@ def create_app(
     threads: int = 16,
     emf: bool = False,
 ) -> flask.Flask:
-    """The WSGI app that serves one model, ready as soon as it is returned.
+    """Return the WSGI app that serves one model; it is ready at once.
 
     Routes (docs.aws.amazon.com/sagemaker, "Use your own inference code with hosting services"):
     ``GET /ping``, ``POST /invocations``; ``POST /endpoints/<name>/invocations`` is the same under
     the path that boto3's sagemaker-runtime client posts to; ``GET /`` is for people.
 
     Args:
-        model: Draws the faces; or a model that is served already, as :func:`open_model` returns it.
+        model: The model, or a served one as :func:`open_model` returns it.
         limits: What one request may cost; see :class:`ServingLimits`.
-        default_accept: The reply's content type where the caller has no wish.
-        batcher: Gathers callers' wishes; without one, one by the limits.
-        threads: Requests under way at the same time, told to batch transform jobs.
+        default_accept: The content type of replies if Accept names none.
+        batcher: Batches the requests; by default one that follows the limits.
+        threads: Requests that batch transform jobs may send at the same time.
         emf: Whether to write CloudWatch's embedded metrics to the log.
 
     Raises:
-        ConfigError: `default_accept` is not a type that can be written.
+        ConfigError: images cannot be encoded as `default_accept`.
     """
     limits = limits or ServingLimits()
-    app, telemetry, shutdown = watched_app(limits, emf)
+    app, telemetry, shutdown = base_app(limits, emf)
 
     def make_batcher(synthesizer: Synthesizer) -> Batcher:
         return batcher or plain_batcher(synthesizer, limits, observer=telemetry)
@@ -102,7 +102,7 @@ def create_app(
     served.observe(telemetry)
     telemetry.is_ready = lambda: not (shutdown.has_begun or served.is_closing) and served.is_healthy
     shutdown.close = served.close
-    if served.batcher is not None:  # the worker asks before it spends a thread
+    if served.batcher is not None:  # the worker checks it before it spends a thread
         app.extensions["facegan.busy_seconds"] = served.batcher.busy_seconds
     info = service_info(served)
     parameters = execution_parameters(limits, threads, info.is_ours)
@@ -110,7 +110,7 @@ def create_app(
 
     @app.get("/")
     def hint() -> flask.Response:
-        """What this is, for someone who opens it in a browser."""
+        """Describe the server to a person with a browser."""
         return flask.jsonify(describe(served, limits))
 
     invoke = partial(respond, served, limits)
@@ -121,11 +121,8 @@ def create_app(
     return app
 
 
-def watched_app(limits: ServingLimits, emf: bool) -> tuple[flask.Flask, Telemetry, ShutdownHooks]:
-    """An app that is watched, whose every refusal has the one shape, and which answers pings.
-
-    The worker finds its end in ``app.extensions``.
-    """
+def base_app(limits: ServingLimits, emf: bool) -> tuple[flask.Flask, Telemetry, ShutdownHooks]:
+    """Return an app with telemetry, error replies as JSON, and ``GET /ping``."""
     app = flask.Flask("facegan.serving", static_folder=None)
     app.config["MAX_CONTENT_LENGTH"] = limits.max_body_bytes
     telemetry = install_telemetry(app, emf=emf)
@@ -137,7 +134,7 @@ def watched_app(limits: ServingLimits, emf: bool) -> tuple[flask.Flask, Telemetr
 
     @app.get("/ping")
     def ping() -> flask.Response:
-        """200 while requests are answered; 503 where the model is broken, or the server ends."""
+        """Return 200 while requests are answered; 503 if the model broke or the server stops."""
         return flask.Response(status=200 if telemetry.is_ready() else 503, mimetype="text/plain")
 
     return app, telemetry, shutdown
@@ -173,7 +170,7 @@ def respond(
 
 
 def deadline_of(environ: Mapping[str, object], seconds: float) -> Deadline:
-    """How long a caller waits from now on, and whether its connection is still there."""
+    """Return the deadline of a request that begins now, with a check of its connection."""
     connection = environ.get("gunicorn.socket")
     if not isinstance(connection, BufferedSocket):
         return Deadline(time.monotonic() + seconds)
@@ -197,27 +194,27 @@ def check_headers() -> None:
 
 
 def read_body() -> bytes:
-    """The request's body.
+    """Return the request's body.
 
     Raises:
-        RequestTooLarge: it is over the limit; told by its length, before it is read, if it has one.
+        RequestTooLarge: it is over the limit; found by Content-Length, if there is one, unread.
         RequestError: it ends early or is chunked wrongly.
     """
     try:
         body = flask.request.get_data(cache=False)
-        flask.request.stream.read(1)  # a chunked body is cut at the limit; only one more read tells
+        flask.request.stream.read(1)  # a chunked body is cut at the limit; one more read raises
         return body
     except RequestEntityTooLarge as cause:
         limit = flask.request.max_content_length
         raise RequestTooLarge(
             f"The body is larger than {limit:,} bytes.", "Split it into several requests."
         ) from cause
-    except Exception as cause:  # the web server's own classes, which differ from server to server
+    except Exception as cause:  # classes that differ from web server to web server
         raise RequestError("The body could not be read to its end.", "Send it again.") from cause
 
 
 def describe(served: ServedModel, limits: ServingLimits) -> dict[str, object]:
-    """What is served and how to ask for it; a model of its owner's own code knows only itself."""
+    """Describe what is served, with an example of a request."""
     synthesizer = served.synthesizer
     url = flask.request.host_url.rstrip("/")
     return {
@@ -233,7 +230,7 @@ def describe(served: ServedModel, limits: ServingLimits) -> dict[str, object]:
 
 
 def facts_of(synthesizer: Synthesizer) -> dict[str, object]:
-    """What a caller wants to know of a model."""
+    """Return a model's facts for callers."""
     card = synthesizer.card
     return {
         "family": card.family,
@@ -250,9 +247,9 @@ def facts_of(synthesizer: Synthesizer) -> dict[str, object]:
 
 
 def refuse(error: FaceGANError) -> flask.Response:
-    """An error of our tree, under its status."""
+    """Reply to a FaceGANError with its status."""
     status = status_of(error)
-    # A caller's mistake has its class in the request's own line; its text may quote the caller.
+    # The request's own log line has the class of a client's error; its text may quote the client.
     level = logging.DEBUG if status < 500 or status == 503 else logging.ERROR
     log.log(level, "%d at request %s: %s", status, request_id(), error, exc_info=status == 500)
     response = refusal(status, type(error).__name__, error.message, error.hint)
@@ -263,14 +260,14 @@ def refuse(error: FaceGANError) -> flask.Response:
 
 
 def status_of(error: FaceGANError) -> int:
-    """The status of an error: its owner's choice, or that of the nearest class in the table."""
+    """Return an error's status: custom code's choice, or that of the nearest class in the table."""
     if isinstance(error, CustomRefusal):
         return error.status
     return next(STATUS[cls] for cls in type(error).__mro__ if cls in STATUS)
 
 
 def refuse_http(error: HTTPException) -> flask.Response:
-    """Flask's own refusals (404, 405 …) in the same shape, with their headers (Allow) kept."""
+    """Reply to Flask's own errors (404, 405 …), with their headers (Allow)."""
     name = type(error).__name__
     response = refusal(error.code or 500, name, error.description or error.name, "See GET /.")
     for header, value in error.get_headers():
@@ -280,14 +277,14 @@ def refuse_http(error: HTTPException) -> flask.Response:
 
 
 def refuse_unforeseen(error: Exception) -> flask.Response:
-    """A fault of ours: the trace is for the log, its id for the caller."""
+    """Reply to a bug: the log gets the traceback, the client the request's id."""
     log.error("500 at request %s", request_id(), exc_info=error)
     hint = f"The server's log tells why, at the request id {request_id()}."
     return refusal(500, "InternalError", "The server failed while it answered.", hint)
 
 
 def refusal(status: int, error: str, message: str, hint: str) -> flask.Response:
-    """The one shape of every refusal."""
+    """Return the JSON of every error reply."""
     note(error=error)
     response = flask.jsonify({"error": error, "message": message, "hint": hint})
     response.status_code = status

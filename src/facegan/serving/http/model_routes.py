@@ -21,7 +21,7 @@ from facegan.errors import (
     UnsupportedContentType,
     is_out_of_memory,
 )
-from facegan.serving.http.app import STATUS, read_body, respond, watched_app
+from facegan.serving.http.app import STATUS, base_app, read_body, respond
 from facegan.serving.http.contract import execution_parameters, install_contract, routes_of
 from facegan.serving.http.openapi_models import openapi_of_models
 from facegan.serving.limits import ServingLimits
@@ -56,7 +56,7 @@ def create_models_app(
         threads: Requests that batch transform jobs may send at the same time.
         emf: Whether to write CloudWatch's embedded metrics to the log.
     """
-    app, telemetry, shutdown = watched_app(limits, emf)
+    app, telemetry, shutdown = base_app(limits, emf)
     registry.observer = telemetry
     telemetry.is_ready = lambda: not registry.is_closing and registry.is_healthy
     shutdown.begin_closing, shutdown.close = registry.stop_loading, registry.close
