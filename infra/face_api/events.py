@@ -62,7 +62,7 @@ class Answer:
 
 
 class Refusal(Exception):
-    """An answer other than a face, in the shape of docs/wire.md's refusals.
+    """An answer other than a face, in the shape of docs/serving-reference.md's refusals.
 
     Args:
         status: HTTP's.

@@ -1,4 +1,4 @@
-"""What may be asked for, and how it is asked of the endpoint; docs/wire.md has the fields."""
+"""What may be requested, and how the endpoint is called (docs/serving-reference.md)."""
 
 from __future__ import annotations
 

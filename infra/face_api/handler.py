@@ -152,7 +152,7 @@ class Door:
         return headers | ({"Vary": "Accept"} if face.by_accept else {})
 
     def many(self, asked: Asked) -> Answer:
-        """POST: whatever docs/wire.md says in JSON."""
+        """POST: whatever docs/serving-reference.md says in JSON."""
         check_body(asked, self.settings.max_body_bytes)
         content_type, reply = self.drawn(asked.body, chosen(asked.headers.get("accept"), REPLIES))
         kept = {"Cache-Control": "no-store", "X-Face-Model": self.settings.model}

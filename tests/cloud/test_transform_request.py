@@ -28,7 +28,7 @@ def test_the_requests_are_ones_that_the_api_takes() -> None:
 
 
 def test_lines_are_split_sent_together_and_answered_in_order() -> None:
-    """As docs/wire.md has it; every answer ends with a line feed of its own."""
+    """As docs/serving-reference.md has it; every answer ends with a line feed of its own."""
     request = TransformJob(**BATCH).request()
     assert request["BatchStrategy"] == "MultiRecord" and request["MaxPayloadInMB"] == 1
     assert request["TransformInput"]["SplitType"] == "Line"

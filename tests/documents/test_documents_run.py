@@ -23,11 +23,7 @@ from moto_server import moto_server
 
 pytestmark = pytest.mark.documents
 
-GUIDE = (
-    "docs/wire.md",
-    "docs/serving.md",
-    "docs/serving-models.md",
-)  # one guide, one set of servers
+GUIDE = ("docs/serving-reference.md", "docs/serving.md")  # one set of servers
 FROM_NOTHING = ("README.md", "docs/tour.md")
 OTHERS = [
     document

@@ -72,7 +72,7 @@ class FrontPageTransport(Transport, Protocol):
     """A transport that can also read the endpoint's front page; SageMaker's cannot."""
 
     def front_page(self) -> Reply:
-        """GET / of the endpoint, which describes the model as JSON (docs/wire.md)."""
+        """GET / of the endpoint, which describes the model as JSON (docs/serving-reference.md)."""
         ...
 
 

@@ -1,7 +1,7 @@
 """A batch transform job: a file of requests in S3 becomes a file of faces, and the machines go.
 
 https://docs.aws.amazon.com/sagemaker/latest/APIReference/API_CreateTransformJob.html; what a line
-asks and gets: docs/wire.md.
+asks and gets: docs/serving-reference.md.
 """
 
 from collections.abc import Mapping

@@ -35,7 +35,7 @@ COMMANDS = {
 def command() -> None:
     """Batch transform: many requests, no endpoint; the machines go when the work is done.
 
-    A line of the file is a request, its line of the answer the faces (docs/wire.md):
+    A line of the file is a request, its line of the answer the faces (docs/serving-reference.md):
 
     \b
       {"seeds": [0, 1, 2, 3]}

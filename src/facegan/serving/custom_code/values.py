@@ -1,5 +1,6 @@
 """Converts between what custom functions return and what this project's functions take."""
 
+from collections.abc import Iterator
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -54,6 +55,9 @@ def to_images(prediction: Any) -> Images:
     """
     if isinstance(prediction, Prediction):
         return prediction.images
+    if isinstance(prediction, Iterator):
+        blocks = [to_images(block) for block in prediction]
+        prediction = np.concatenate(blocks) if blocks else None
     images = to_array(prediction)
     if images.ndim == 3:
         images = images[np.newaxis]

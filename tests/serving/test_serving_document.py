@@ -1,4 +1,4 @@
-"""The example of own code in docs/serving-models.md does what the document says."""
+"""The example of own code in docs/serving.md does what the document says."""
 
 import re
 import shutil
@@ -11,7 +11,7 @@ from flask.testing import FlaskClient
 from facegan.serving import create_app
 from facegan.serving.model.served_model import ServingSettings, open_model
 
-DOCUMENT = Path(__file__).parents[2] / "docs" / "serving-models.md"
+DOCUMENT = Path(__file__).parents[2] / "docs" / "serving.md"
 
 
 @pytest.fixture
