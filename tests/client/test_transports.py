@@ -13,7 +13,7 @@ from facegan.errors import InvocationError
 
 
 class Echo(http.server.BaseHTTPRequestHandler):
-    """Answers with what it was asked."""
+    """Echoes requests."""
 
     def do_POST(self) -> None:
         body = self.rfile.read(int(self.headers["Content-Length"]))
@@ -37,7 +37,7 @@ def url() -> Iterator[str]:
 
 
 def silent_socket() -> socket.socket:
-    """Takes connections and never answers."""
+    """Accepts connections and never answers."""
     listener = socket.socket()
     listener.bind(("127.0.0.1", 0))
     listener.listen()
@@ -66,7 +66,7 @@ def test_a_refused_connection_says_how_to_start_a_server() -> None:
     assert "facegan serve" in caught.value.hint
 
 
-def test_a_silent_server_is_given_up_after_the_timeout() -> None:
+def test_a_silent_server_times_out() -> None:
     """The message names the seconds."""
     with silent_socket() as listener:
         transport = HttpTransport(f"http://127.0.0.1:{listener.getsockname()[1]}", 0.2)
@@ -100,7 +100,7 @@ def test_a_server_that_hangs_up_is_an_invocation_error() -> None:
         "http://a:0",
     ],
 )
-def test_a_url_that_is_none_is_told_with_an_example(url: str) -> None:
+def test_an_invalid_url_is_refused_with_an_example(url: str) -> None:
     """Before any connection is tried."""
     with pytest.raises(InvocationError) as caught:
         HttpTransport(url)
@@ -108,7 +108,7 @@ def test_a_url_that_is_none_is_told_with_an_example(url: str) -> None:
 
 
 class Body:
-    """A WSGI answer that tells whether it was closed."""
+    """A WSGI answer that records whether it was closed."""
 
     def __init__(self, chunks: list[bytes]) -> None:
         self.chunks = chunks
@@ -145,7 +145,7 @@ def test_wsgi_calls_the_app_without_a_socket() -> None:
 
 
 def chunked_server(pieces: list[bytes], go_on: threading.Event) -> str:
-    """Answers one request in chunks, and waits after the first until told to go on."""
+    """Answers one request in chunks, and waits for an event after the first."""
 
     def serve(listener: socket.socket) -> None:
         connection, _ = listener.accept()
@@ -163,7 +163,7 @@ def chunked_server(pieces: list[bytes], go_on: threading.Event) -> str:
     return f"http://127.0.0.1:{listener.getsockname()[1]}"
 
 
-def test_http_hands_on_what_has_come_while_the_rest_is_written() -> None:
+def test_http_yields_chunks_while_the_rest_is_written() -> None:
     """An empty chunk ends the answer."""
     go_on = threading.Event()
     url = chunked_server([b"one ", b"two", b""], go_on)
@@ -184,8 +184,8 @@ def test_an_http_stream_that_breaks_off_is_an_invocation_error() -> None:
         list(reply.chunks)
 
 
-def test_wsgi_hands_on_what_has_come() -> None:
-    """The second piece is not made before it is asked for, and the body is closed at its end."""
+def test_wsgi_yields_chunks_as_they_come() -> None:
+    """The second chunk is not computed before it is read, and the body is closed at its end."""
     made: list[str] = []
 
     class Slow(Body):
@@ -207,7 +207,7 @@ def test_wsgi_hands_on_what_has_come() -> None:
 
 @pytest.mark.parametrize("chunks", [[], [b""], [b"", b"x"]])
 def test_a_wsgi_app_may_start_its_response_late_and_send_nothing(chunks: list[bytes]) -> None:
-    """As a generator does, which runs only when it is asked."""
+    """As a generator does, which runs when it is first read."""
 
     def app(environ: dict[str, Any], start_response: Any) -> Iterator[bytes]:
         start_response("200 OK", [("Content-Type", "a/b")])
@@ -217,6 +217,6 @@ def test_a_wsgi_app_may_start_its_response_late_and_send_nothing(chunks: list[by
 
 
 def test_both_can_stream() -> None:
-    """The client asks by the protocol."""
+    """The client checks the protocol."""
     assert isinstance(WSGITransport(lambda *_: []), StreamingTransport)
     assert isinstance(HttpTransport("http://localhost:1"), StreamingTransport)

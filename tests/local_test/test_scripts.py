@@ -273,7 +273,7 @@ def test_an_archive_is_unpacked_first(
     ("make", "told"),
     [
         (lambda path: None, "There is no model at"),
-        (lambda path: path.write_bytes(b"no archive"), "is no readable archive"),
+        (lambda path: path.write_bytes(b"no archive"), "is not a readable archive"),
         (lambda path: tarfile.open(path, "w:gz").close(), "holds no model_card.json"),
         (lambda path: path.mkdir(), "holds no model_card.json"),
     ],

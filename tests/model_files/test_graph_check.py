@@ -40,7 +40,7 @@ from facegan.model_files import (
     read_card,
 )
 from facegan.model_files.archive import check_archive
-from facegan.model_files.graph_check import Work
+from facegan.model_files.graph_check import ShapeInference
 from facegan.model_files.graph_operators import OPERATORS
 from facegan.model_files.onnx_reader import read_graph
 from facegan.synthesis import BackendConfig, estimate_memory, open_synthesizer
@@ -92,18 +92,16 @@ def refused(files: Mapping[str, bytes], card: ModelCard, why: str) -> None:
 # --- what is ours passes ----------------------------------------------------------------------
 
 
-def test_what_is_exported_passes_and_costs_what_it_costs(
-    files: dict[str, bytes], card: ModelCard
-) -> None:
+def test_exported_graphs_pass_with_their_cost(files: dict[str, bytes], card: ModelCard) -> None:
     checked = check_graphs(HERE, files, card)
     drawn = checked[max(checked)]
     assert drawn.made == card.image_shape
-    assert drawn.row_bytes >= 4 * np.prod(card.image_shape)
-    assert drawn.row_bytes_together >= drawn.row_bytes
-    assert drawn.row_multiplications > 1000
+    assert drawn.sample_bytes >= 4 * np.prod(card.image_shape)
+    assert drawn.sample_bytes_total >= drawn.sample_bytes
+    assert drawn.sample_multiplications > 1000
 
 
-def test_shapes_are_worked_out_as_onnx_does(files: dict[str, bytes]) -> None:
+def test_shapes_are_inferred_as_onnx_does(files: dict[str, bytes]) -> None:
     """Another implementation of the same rules, with its data propagation, node by node."""
     for content in files.values():
         model = onnx.load_model_from_string(content)
@@ -112,7 +110,7 @@ def test_shapes_are_worked_out_as_onnx_does(files: dict[str, bytes]) -> None:
                 if side.HasField("dim_param"):
                     side.dim_value = 2
         inferred = onnx.shape_inference.infer_shapes(model, strict_mode=True, data_prop=True)
-        values = Work(read_graph(content)).values
+        values = ShapeInference(read_graph(content)).values
         assert len(inferred.graph.value_info) >= len(model.graph.node) - 1
         for info in inferred.graph.value_info:
             told = info.type.tensor_type
@@ -154,7 +152,7 @@ def test_external_data_is_refused(small_files, small_card: ModelCard, location: 
     refused(hostile, small_card, "pointer to external data")
 
 
-def test_a_true_weight_moved_out_is_refused(files, card: ModelCard, tmp_path: Path) -> None:
+def test_a_weight_moved_to_external_data_is_refused(files, card: ModelCard, tmp_path: Path) -> None:
     """It is not the content but the place."""
     place = str(tmp_path / "w.bin")
     for name in files:
@@ -418,7 +416,7 @@ def set_attribute(operator: str, name: str, value: object) -> Change:
     ("auto_pad", "SAME_UPPER"), ("output_shape", [10**6, 10**6]), ("group", 1.0), ("strides", 2),
     ("unheard_of", 1),
 ])  # fmt: skip
-def test_a_convolution_is_told_what_ours_are(
+def test_a_convolution_has_the_attributes_of_ours(
     small_files, small_card: ModelCard, name: str, value: object
 ) -> None:
     refused(changed(small_files, set_attribute("ConvTranspose", name, value)), small_card,
@@ -549,7 +547,7 @@ GROWING = {
 
 
 @pytest.mark.parametrize("name", GROWING)
-def test_what_an_operator_makes_is_bounded(small_files, small_card: ModelCard, name: str) -> None:
+def test_an_operators_output_is_limited(small_files, small_card: ModelCard, name: str) -> None:
     change, why = GROWING[name]
     hostile = changed(small_files, change)
     tracemalloc.start()
@@ -560,7 +558,7 @@ def test_what_an_operator_makes_is_bounded(small_files, small_card: ModelCard, n
     tracemalloc.stop()
 
 
-def test_every_operator_refuses_what_it_is_not_given(small_files, small_card: ModelCard) -> None:
+def test_every_operator_refuses_inputs_of_another_type(small_files, small_card: ModelCard) -> None:
     """Each with one to six inputs of every kind: a sentence, or a node that is worked out."""
     for operator in OPERATORS:
         for count in range(7):
@@ -710,7 +708,7 @@ def replaced(card: ModelCard, **facts: object) -> ModelCard:
     )
 
 
-def test_a_card_that_says_another_thing_than_the_graph_is_refused(files, card: ModelCard) -> None:
+def test_a_card_that_contradicts_the_graph_is_refused(files, card: ModelCard) -> None:
     assert card.graph is not None
     side, layers = card.resolution, card.graph.style_layers
     for facts in (
@@ -737,24 +735,26 @@ def of_bytes(small_files: Mapping[str, bytes], content: bytes) -> dict[str, byte
     b"<net name='x'/>", b"PK\x03\x04", b"\x80\x04pickle", b"\x08\x0a\x3a\xff\xff\xff\xff\x0f",
     b"\x08" + b"\xff" * 20, b"\x08\x8a\x00", b"\x0a" * 100, b"\x08\x0a\x0b\x0b\x0c",
 ])  # fmt: skip
-def test_bytes_that_are_no_onnx_file_are_refused(small_files, small_card, content: bytes) -> None:
+def test_bytes_that_are_not_an_onnx_file_are_refused(
+    small_files, small_card, content: bytes
+) -> None:
     refused(of_bytes(small_files, content), small_card, "not a graph")
 
 
-def test_a_file_cut_anywhere_is_refused(small_files, small_card: ModelCard) -> None:
+def test_a_truncated_file_is_refused(small_files, small_card: ModelCard) -> None:
     whole = small_files["generator.onnx"]
     for end in (*range(0, 200), *range(200, len(whole), 997), len(whole) - 1):
         refused(of_bytes(small_files, whole[:end]), small_card, "not a graph")
 
 
-def test_a_field_that_comes_twice_is_refused(small_files, small_card: ModelCard) -> None:
+def test_a_duplicate_field_is_refused(small_files, small_card: ModelCard) -> None:
     """Readers take the last, or merge both: two of them could see two graphs."""
     whole = small_files["generator.onnx"]
     for more in (b"\x08\x0a", b"\x3a\x00", whole):
         refused(of_bytes(small_files, whole + more), small_card, "two of|operator sets")
 
 
-def test_millions_of_empty_parts_are_refused_at_once(small_files, small_card: ModelCard) -> None:
+def test_millions_of_empty_fields_are_refused_at_once(small_files, small_card: ModelCard) -> None:
     """Two bytes each: of metadata, of nodes, of a node's inputs."""
     whole = small_files["generator.onnx"]
     began = time.perf_counter()
@@ -764,7 +764,7 @@ def test_millions_of_empty_parts_are_refused_at_once(small_files, small_card: Mo
 
 
 @given(st.data())
-def test_any_bytes_are_a_graph_or_a_sentence(small_files, small_card, data) -> None:
+def test_changed_bytes_are_a_graph_or_refused(small_files, small_card, data) -> None:
     """A whole one with some bytes changed: never another error."""
     whole = bytearray(small_files["generator.onnx"])
     for _ in range(data.draw(st.integers(1, 5))):
@@ -780,7 +780,7 @@ def test_random_bytes_are_refused(small_files, small_card, content: bytes) -> No
     refused(of_bytes(small_files, b"\x08\x0a" + content), small_card, "not a graph")
 
 
-def test_the_walk_takes_milliseconds(small_files, small_card: ModelCard) -> None:
+def test_the_check_takes_milliseconds(small_files, small_card: ModelCard) -> None:
     """And does not copy the weights: 8 MB more of them change nothing."""
 
     def heavier(model: Model) -> None:
@@ -800,7 +800,7 @@ def test_the_walk_takes_milliseconds(small_files, small_card: ModelCard) -> None
 
 
 def model_with(exported: Path, target: Path, change: Change) -> Path:
-    """A model whose card describes the changed graph: whoever made one made both."""
+    """A model whose card describes the changed graph: its author made both."""
     copy_artifact(exported, target)
     name = max(path.name for path in target.glob("*.onnx"))
     model = onnx.load(target / name)
@@ -812,7 +812,7 @@ def model_with(exported: Path, target: Path, change: Change) -> Path:
     return target
 
 
-def test_a_hostile_graph_is_refused_by_whoever_opens_the_model(
+def test_a_hostile_graph_is_refused_by_every_reader(
     graphs_dir: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """By what foresees its size, draws or registers it; before OpenVINO is imported."""
@@ -847,9 +847,7 @@ def test_a_hostile_graph_is_refused_by_whoever_opens_the_model(
     assert "external data" in done.stdout, done.stderr
 
 
-def test_what_a_model_takes_is_foreseen_by_its_graph_not_its_card(
-    graphs_dir: Path, tmp_path: Path
-) -> None:
+def test_memory_is_estimated_from_the_graph_not_the_card(graphs_dir: Path, tmp_path: Path) -> None:
     """A card that claims nothing, or all, changes nothing."""
     folder = tmp_path / "model"
     copy_artifact(graphs_dir, folder)
@@ -862,7 +860,7 @@ def test_what_a_model_takes_is_foreseen_by_its_graph_not_its_card(
     assert honest.activations >= 8 * 3 * 32 * 32 * 4
 
 
-def test_a_graph_is_foreseen_without_its_weights(graphs_dir: Path, tmp_path: Path) -> None:
+def test_memory_is_estimated_without_reading_weights(graphs_dir: Path, tmp_path: Path) -> None:
     """A file of nothing but a hole could have a gigabyte of them."""
 
     def heavy(model: onnx.ModelProto) -> None:
@@ -876,14 +874,14 @@ def test_a_graph_is_foreseen_without_its_weights(graphs_dir: Path, tmp_path: Pat
     assert found.weights > 64 << 20 and peak < 16 << 20
 
 
-def test_openvino_must_infer_what_was_worked_out(
+def test_openvino_must_infer_the_same_shapes(
     graphs_dir: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """If the two readers of a graph ever differ, nothing is drawn."""
     from facegan.synthesis import load
 
     check = load.check_graphs
-    for facts in ({"made": (3, 16, 16)}, {"constants": 0, "row_bytes_together": -(1 << 22)}):
+    for facts in ({"made": (3, 16, 16)}, {"constants": 0, "sample_bytes_total": -(1 << 22)}):
 
         def lie(*given: object, facts=facts) -> dict[str, object]:
             return {k: dataclasses.replace(v, **facts) for k, v in check(*given).items()}
@@ -906,7 +904,7 @@ def texts_of(message: Message) -> Iterator[str]:
                 yield one if isinstance(one, str) else one.decode()
 
 
-def test_exports_hold_no_trace_of_the_machine_that_made_them(files: dict[str, bytes]) -> None:
+def test_exports_have_no_trace_of_the_machine(files: dict[str, bytes]) -> None:
     """No folder, no user, no notes of the exporter; printable text only, to see it."""
     for content in files.values():
         model = onnx.load_model_from_string(content)

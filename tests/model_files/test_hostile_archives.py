@@ -25,7 +25,7 @@ from facegan.model_files import (
     read_files,
     read_weights_header,
 )
-from facegan.model_files.archive import check_archive, names_in
+from facegan.model_files.archive import check_archive, list_archive
 
 LINK, HARD_LINK = tarfile.SYMTYPE, tarfile.LNKTYPE
 MANY = 70
@@ -118,7 +118,7 @@ def test_a_hostile_member_is_refused_by_every_reader(
 
 @pytest.mark.parametrize("reader", WHOLE)
 @pytest.mark.parametrize("name", ["symbolic link", "pipe", "a/../../out", "sparse, old"])
-def test_what_is_hostile_behind_the_models_files_is_seen_too(
+def test_hostile_members_after_the_models_files_are_refused(
     files: Files, tmp_path: Path, name: str, reader: str
 ) -> None:
     add = HOSTILE.get(name) or named(name)
@@ -128,7 +128,7 @@ def test_what_is_hostile_behind_the_models_files_is_seen_too(
 @pytest.mark.parametrize("reader", READERS)
 @pytest.mark.parametrize("name", [CARD_NAME, WEIGHTS_NAME, "./" + CARD_NAME])
 @pytest.mark.parametrize("kind", [LINK, HARD_LINK, tarfile.FIFOTYPE, tarfile.CHRTYPE])
-def test_a_models_file_is_no_link(
+def test_a_link_in_place_of_a_models_file_is_refused(
     files: Files, tmp_path: Path, name: str, kind: bytes, reader: str
 ) -> None:
     """Not even to another member: some tools would follow it, and others not."""
@@ -149,7 +149,7 @@ def crowded(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFac
 
 
 @pytest.mark.parametrize("reader", [reader for reader in READERS if reader != "fetch"])
-def test_members_without_number_are_refused(crowded: Path, reader: str) -> None:
+def test_too_many_members_are_refused(crowded: Path, reader: str) -> None:
     """A few dozen are read; only a job's record may have more."""
     assert "64 members" in refuse(READERS[reader], crowded)
 
@@ -161,7 +161,7 @@ def renamed(block: bytes, number: int) -> bytes:
     return name + block[6:148] + b"%06o\0 " % total + block[156:]
 
 
-def test_a_models_own_code_may_bring_packages(files: Files, tmp_path: Path) -> None:
+def test_custom_code_may_bring_packages(files: Files, tmp_path: Path) -> None:
     """Hundreds of files below code/, and none of them is a reason to refuse the model."""
     path = archive(
         tmp_path / "m.tar.gz", files, last=[named(f"code/lib/{i}.py") for i in range(300)]
@@ -196,7 +196,9 @@ def test_the_card_that_is_read_alone_is_the_first(files: Files, tmp_path: Path) 
     bytes(2000),
     gzip.compress(b"\x80\x04K\x01." * 300, mtime=0),
 ])  # fmt: skip
-def test_what_is_no_archive_is_refused(tmp_path: Path, content: bytes, reader: str) -> None:
+def test_a_file_that_is_not_an_archive_is_refused(
+    tmp_path: Path, content: bytes, reader: str
+) -> None:
     (tmp_path / "m.tar.gz").write_bytes(content)
     if reader == "fetch" and content == gzip.compress(b"", mtime=0):
         pytest.skip("an empty record has no files")
@@ -205,7 +207,9 @@ def test_what_is_no_archive_is_refused(tmp_path: Path, content: bytes, reader: s
 
 @pytest.mark.parametrize("reader", [*WHOLE, "fetch"])
 @pytest.mark.parametrize("cut", [1, 4, 8, 9, 100, 5000])
-def test_a_cut_archive_is_refused(files: Files, tmp_path: Path, cut: int, reader: str) -> None:
+def test_a_truncated_archive_is_refused(
+    files: Files, tmp_path: Path, cut: int, reader: str
+) -> None:
     """Also where only gzip's own sum is missing."""
     path = archive(tmp_path / "m.tar.gz", files)
     path.write_bytes(path.read_bytes()[:-cut])
@@ -213,7 +217,7 @@ def test_a_cut_archive_is_refused(files: Files, tmp_path: Path, cut: int, reader
 
 
 @pytest.mark.parametrize("reader", WHOLE)
-def test_a_wrong_sum_is_refused(files: Files, tmp_path: Path, reader: str) -> None:
+def test_a_wrong_checksum_is_refused(files: Files, tmp_path: Path, reader: str) -> None:
     path = archive(tmp_path / "m.tar.gz", files)
     content = bytearray(path.read_bytes())
     content[-6] ^= 1
@@ -225,7 +229,7 @@ def test_a_wrong_sum_is_refused(files: Files, tmp_path: Path, reader: str) -> No
 @pytest.mark.parametrize(
     "rest", [b"rubbish", gzip.compress(b"", mtime=0)[:-1], b"\x1f\x8bnone of it"]
 )
-def test_rubbish_behind_an_archive_is_refused(
+def test_garbage_after_an_archive_is_refused(
     files: Files, tmp_path: Path, rest: bytes, reader: str
 ) -> None:
     path = archive(tmp_path / "m.tar.gz", files)
@@ -235,7 +239,7 @@ def test_rubbish_behind_an_archive_is_refused(
 
 @pytest.mark.parametrize("reader", WHOLE)
 @pytest.mark.parametrize("zeros", [0, 512, 10_240])
-def test_a_tar_behind_a_tar_is_refused(
+def test_a_tar_after_a_tar_is_refused(
     files: Files, tmp_path: Path, zeros: int, reader: str
 ) -> None:
     """Some tools go on behind an archive's end, and would find other files than ours did."""
@@ -278,7 +282,7 @@ def directory(name: str) -> tarfile.TarInfo:
 
 def test_our_packer_puts_the_card_first(model_dir: Path, tmp_path: Path) -> None:
     packed = pack_artifact(model_dir, tmp_path / "m.tar.gz")
-    assert names_in(packed)[0] == CARD_NAME
+    assert list_archive(packed)[0] == CARD_NAME
 
 
 def test_reading_a_card_reads_no_weights(files: Files, tmp_path: Path) -> None:
@@ -319,7 +323,7 @@ import re, sys, time
 from pathlib import Path
 from facegan.errors import ArtifactError
 from facegan.model_files import CARD_NAME, WEIGHTS_NAME, read_card, read_files
-from facegan.model_files.archive import check_archive, names_in
+from facegan.model_files.archive import check_archive, list_archive
 from facegan.path_kinds import what_is
 
 def look(path):
@@ -328,7 +332,7 @@ def look(path):
 
 path = Path(sys.argv[1])
 whole = lambda path: read_files(path, [WEIGHTS_NAME])
-for read in (read_card, check_archive, names_in, whole, look):
+for read in (read_card, check_archive, list_archive, whole, look):
     started = time.monotonic()
     try:
         read(path)

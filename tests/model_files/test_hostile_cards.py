@@ -175,7 +175,7 @@ def refuse(read: Callable[[Path], object], path: Path) -> str:
 
 
 @pytest.mark.parametrize("name", NEVER)
-def test_what_no_card_says_is_refused_by_every_reader(
+def test_invalid_values_are_refused_by_every_reader(
     files: Files, tmp_path: Path, name: str
 ) -> None:
     files[CARD_NAME] = with_card(files[CARD_NAME], NEVER[name])
@@ -187,7 +187,7 @@ def test_what_no_card_says_is_refused_by_every_reader(
 
 
 @pytest.mark.parametrize("name", TEXTS)
-def test_what_is_no_card_is_refused_by_every_reader(
+def test_a_file_that_is_not_a_card_is_refused_by_every_reader(
     files: Files, tmp_path: Path, name: str
 ) -> None:
     files[CARD_NAME] = TEXTS[name](files[CARD_NAME])
@@ -239,7 +239,7 @@ def test_an_honest_card_is_read(files: Files, tmp_path: Path, change: dict[str, 
     assert check_archive(path)["latent_dim"] == 16
 
 
-def test_every_presets_settings_are_within_what_a_card_may_say() -> None:
+def test_every_presets_settings_are_within_the_limits() -> None:
     for family in FAMILIES.values():
         for preset in family.presets.values():
             for spec in preset.hyperparameters():
@@ -333,7 +333,7 @@ HEADERS: dict[str, bytes] = {
 
 
 @pytest.mark.parametrize("name", HEADERS)
-def test_a_header_that_lies_is_refused(files: Files, tmp_path: Path, name: str) -> None:
+def test_an_invalid_header_is_refused(files: Files, tmp_path: Path, name: str) -> None:
     """In a folder and in an archive, also where the card's digest is of these very bytes."""
     import hashlib
 
@@ -342,13 +342,13 @@ def test_a_header_that_lies_is_refused(files: Files, tmp_path: Path, name: str) 
     changed = {CARD_NAME: card, WEIGHTS_NAME: blob}
     folder, path = folder_of(tmp_path / "model", changed), archive(tmp_path / "m.tar.gz", changed)
     for read in (read_weights_header, load_artifact):
-        assert "no file of weights" in refuse(read, folder)
-        assert "no file of weights" in refuse(read, path)
-    assert "no file of weights" in refuse(check_archive, path)
-    assert "no file of weights" in refuse(estimate_memory, folder)
+        assert "not a safetensors file" in refuse(read, folder)
+        assert "not a safetensors file" in refuse(read, path)
+    assert "not a safetensors file" in refuse(check_archive, path)
+    assert "not a safetensors file" in refuse(estimate_memory, folder)
 
 
-def test_weights_without_end_are_refused_by_their_header(files: Files, tmp_path: Path) -> None:
+def test_endless_weights_are_refused_by_their_header(files: Files, tmp_path: Path) -> None:
     """A file of 90 MB of JSON, and one of 3 GiB of which nothing is on the disk."""
     folder = folder_of(tmp_path / "model", files)
     with (folder / WEIGHTS_NAME).open("wb") as file:
@@ -419,7 +419,7 @@ def test_links_within_a_folder_and_to_a_folder_are_followed(files: Files, tmp_pa
 
 
 @pytest.mark.parametrize("source", ["/dev/zero", "/dev/stdin", "pipe"])
-def test_a_model_is_no_device(tmp_path: Path, source: str) -> None:
+def test_a_device_in_place_of_a_model_is_refused(tmp_path: Path, source: str) -> None:
     os.mkfifo(tmp_path / "pipe")
     for read in (read_card, load_artifact, check_archive):
         refuse(read, tmp_path / source)
@@ -428,7 +428,9 @@ def test_a_model_is_no_device(tmp_path: Path, source: str) -> None:
 # --- at the edges ---------------------------------------------------------------------------------
 
 
-def test_a_lie_is_a_400_and_others_answer(files: Files, model_dir: Path, tmp_path: Path) -> None:
+def test_an_invalid_model_is_a_400_and_others_answer(
+    files: Files, model_dir: Path, tmp_path: Path
+) -> None:
     """Never a 500, and never the 507 upon which SageMaker unloads somebody else's model."""
     import shutil
 
@@ -490,7 +492,7 @@ HUGE: dict[str, list[dict[str, Any]]] = {
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="/proc")
-def test_a_lie_within_all_bounds_takes_no_memory(tmp_path: Path) -> None:
+def test_false_values_within_the_limits_take_no_memory(tmp_path: Path) -> None:
     """The largest networks that cards may describe, over weights of a tiny one.
 
     Nor does what is true: 40 kB of weights that need a gigabyte are foreseen without drawing.
@@ -510,7 +512,7 @@ def test_a_lie_within_all_bounds_takes_no_memory(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("command", ["generate", "evaluate"])
-def test_on_the_command_line_a_lie_is_a_sentence(
+def test_on_the_command_line_an_invalid_model_is_one_sentence(
     files: Files, tmp_path: Path, images_dir: Path, command: str
 ) -> None:
     files[CARD_NAME] = with_card(files[CARD_NAME], {"latent_dim": 50_000_000})

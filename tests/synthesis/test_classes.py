@@ -1,4 +1,4 @@
-"""Classes of a conditional model: as asked, or as a seed says; refused where there are none."""
+"""Classes of a conditional model: requested, or derived from seeds; refused if unconditional."""
 
 import numpy as np
 import pytest
@@ -18,7 +18,7 @@ def synthesizer(conditional_artifact: Artifact) -> Synthesizer:
 def test_a_seeds_class_is_a_function_of_the_seed_alone(
     synthesizer: Synthesizer, conditional_artifact: Artifact
 ) -> None:
-    """The same in any batch_sizes; and what is drawn is of that class."""
+    """The same in any batch; and the image is of that class."""
     together = labels_of_seeds(conditional_artifact.card, range(40)).tolist()
     for seed in (0, 7, 39):
         assert labels_of_seeds(conditional_artifact.card, [seed]).tolist() == [together[seed]]
@@ -26,7 +26,7 @@ def test_a_seeds_class_is_a_function_of_the_seed_alone(
     assert np.array_equal(drawn, synthesizer.generate(seeds=range(40), classes=together))
 
 
-def test_seeds_share_classes_out_as_the_data_does(conditional_artifact: Artifact) -> None:
+def test_classes_of_seeds_are_as_frequent_as_in_the_data(conditional_artifact: Artifact) -> None:
     counts = np.bincount(labels_of_seeds(conditional_artifact.card, range(2000))) / 2000
     np.testing.assert_allclose(counts, [0.25, 0.5, 0.25], atol=0.04)
 
@@ -46,7 +46,7 @@ def test_a_seeds_latent_does_not_depend_on_its_class(
     number=st.integers(0, 2),
     place=st.integers(0, 11),
 )
-def test_a_seed_and_a_class_give_the_same_bytes_in_any_company(
+def test_a_seed_and_a_class_give_the_same_bytes_in_any_batch(
     synthesizer: Synthesizer, seeds: list[int], number: int, place: int
 ) -> None:
     place %= len(seeds)
@@ -56,7 +56,7 @@ def test_a_seed_and_a_class_give_the_same_bytes_in_any_company(
 
 
 @pytest.mark.parametrize("classes", [[1], ["striped"], ["1"], [1, "striped", "1"]])
-def test_a_class_goes_by_number_or_name_and_one_may_stand_for_all(
+def test_a_class_is_an_index_or_a_name_and_one_may_apply_to_all(
     synthesizer: Synthesizer, classes: list[int | str]
 ) -> None:
     expected = synthesizer.generate(seeds=[1, 2, 3], classes=[1, 1, 1])
@@ -67,12 +67,12 @@ def test_a_class_goes_by_number_or_name_and_one_may_stand_for_all(
     )
 
 
-def test_classes_make_faces_differ(synthesizer: Synthesizer) -> None:
+def test_classes_change_images(synthesizer: Synthesizer) -> None:
     faces = synthesizer.generate(seeds=[5, 5, 5], classes=[0, 1, 2])
     assert len({face.tobytes() for face in faces}) == 3
 
 
-def test_of_two_readings_of_a_text_the_name_goes_before_the_number(
+def test_a_string_is_a_name_before_it_is_a_number(
     conditional_artifact: Artifact,
 ) -> None:
     """Folders named 1, 2, 3 are the classes 0, 1 and 2; `--classes 2` means the folder."""
@@ -100,9 +100,7 @@ def test_of_two_readings_of_a_text_the_name_goes_before_the_number(
         ({"latents": np.zeros((2, 16))}, "latents do not say which class.*plain, striped, spotted"),
     ],
 )
-def test_what_the_model_does_not_know_is_refused(
-    synthesizer: Synthesizer, asked: dict, message: str
-) -> None:
+def test_unknown_classes_are_refused(synthesizer: Synthesizer, asked: dict, message: str) -> None:
     with pytest.raises(RequestError, match=message) as caught:
         synthesizer.generate(**asked)
     assert len(str(caught.value)) < 200

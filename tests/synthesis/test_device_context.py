@@ -1,4 +1,4 @@
-"""Where a model computes: what is refused, and what only a GPU can show."""
+"""Devices and precisions: what is refused, and what only a GPU can test."""
 
 import pytest
 import torch
@@ -12,7 +12,7 @@ from facegan.synthesis.torch_backend import TorchBackend
 NO_GPU = not torch.cuda.is_available()
 
 
-def test_a_processor_computes_in_float32() -> None:
+def test_a_cpu_computes_in_float32() -> None:
     context = DeviceContext.choose("cpu")
     assert (context.device.type, context.dtype) == ("cpu", torch.float32)
 
@@ -26,14 +26,14 @@ def test_a_processor_computes_in_float32() -> None:
         ("cpu", "fp8", "one of auto, fp32, bf16, fp16"),
     ],
 )
-def test_what_is_not_there_is_refused(device: str, precision: str, message: str) -> None:
+def test_a_missing_device_is_refused(device: str, precision: str, message: str) -> None:
     with pytest.raises(ConfigError, match=message):
         DeviceContext.choose(device, precision)
 
 
 @pytest.mark.skipif(NO_GPU, reason="there is no GPU here")
-def test_a_gpu_draws_the_processors_faces_to_a_few_levels(artifact: Artifact) -> None:
-    """Recorded, replayed, in half precision: still the same faces."""
+def test_a_gpu_generates_the_cpus_images_within_a_few_levels(artifact: Artifact) -> None:
+    """Recorded, replayed, in half precision: still the same images."""
     expected = Synthesizer(artifact).generate(range(16)).astype(int)
     for precision in ("fp32", "bf16", "fp16"):
         gpu = Synthesizer(TorchBackend(artifact, DeviceContext.choose("cuda", precision)))
@@ -42,7 +42,7 @@ def test_a_gpu_draws_the_processors_faces_to_a_few_levels(artifact: Artifact) ->
             assert abs(drawn - expected).max() <= (1 if precision == "fp32" else 16)
 
 
-def test_a_networks_kernels_lie_in_memory_as_its_maps_do(artifact: Artifact) -> None:
+def test_kernels_are_channels_last_like_feature_maps(artifact: Artifact) -> None:
     """On two cores one image took two and a half times as long with kernels of the other layout."""
     DeviceContext.choose("cpu").place(artifact.generator)
     kernels = [weight for weight in artifact.generator.parameters() if weight.ndim == 4]

@@ -1,4 +1,4 @@
-"""A model's exported graphs draw what torch draws, within a level, and need no torch for it."""
+"""Exported graphs generate what torch does, within a level, and need no torch."""
 
 import dataclasses
 import json
@@ -147,7 +147,7 @@ def test_a_card_that_lies_about_graphs_is_refused(model_dir: Path, tmp_path: Pat
         read_card(tmp_path)
 
 
-def test_a_model_without_graphs_is_drawn_by_torch_or_refused(
+def test_a_model_without_graphs_runs_with_torch_or_is_refused(
     model_dir: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     assert isinstance(open_synthesizer(model_dir).backend, TorchBackend)
@@ -160,7 +160,7 @@ def test_a_model_without_graphs_is_drawn_by_torch_or_refused(
         open_synthesizer(model_dir, BackendConfig(device="cuda"))
 
 
-def test_a_gpu_is_preferred_where_a_driver_shows_one(
+def test_a_gpu_is_preferred_if_there_is_a_driver(
     exported_dir: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     card = read_card(exported_dir)
@@ -180,18 +180,20 @@ def test_a_gpu_is_preferred_where_a_driver_shows_one(
         ({"backend": "openvino", "precision": "bf16"}, "openvino does not support bf16"),
     ],
 )
-def test_what_openvino_cannot_do_is_refused(wish: dict[str, str], message: str) -> None:
+def test_what_openvino_does_not_support_is_refused(wish: dict[str, str], message: str) -> None:
     with pytest.raises(ConfigError, match=message):
         BackendConfig(**wish)
 
 
-def test_a_large_generator_draws_alone(exported_dir: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A batch would gain nothing, and to compare sizes would take seconds."""
+def test_a_large_generator_runs_one_image_at_a_time(
+    exported_dir: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Batching would gain nothing, and comparing sizes would take seconds."""
     monkeypatch.setattr("facegan.synthesis.openvino_backend.LARGE_RESOLUTION", 32)
     assert open_synthesizer(exported_dir, GRAPHS).batch_sizes.sizes == (1,)
 
 
-def test_what_graphs_take_is_foreseen(exported_dir: Path) -> None:
+def test_the_memory_of_graphs_is_estimated(exported_dir: Path) -> None:
     size = estimate_memory(exported_dir, GRAPHS)
     assert size.weights > sum(path.stat().st_size for path in exported_dir.glob("*.onnx"))
     assert size.activations >= 16 * 3 * 32 * 32 * 4

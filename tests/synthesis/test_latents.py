@@ -1,4 +1,4 @@
-"""Seeds' latents are torch's; on the ways between latents ends are met and lengths kept."""
+"""Latents of seeds are torch's; interpolation meets its ends and keeps lengths."""
 
 import numpy as np
 import numpy.typing as npt
@@ -21,7 +21,7 @@ def latent(seed: int, width: int = 64) -> Floats:
 
 
 @given(seed=st.integers(0, MAX_SEED), width=st.integers(1, 140))
-def test_seeded_numbers_are_those_of_torch(seed: int, width: int) -> None:
+def test_random_numbers_are_those_of_torch(seed: int, width: int) -> None:
     """Normal ones to their last places, uniform ones to the bit; odd widths and single blocks."""
     words = raw_words([seed], words_per_normal(width))
     expected = torch.randn(1, width, generator=torch.Generator().manual_seed(seed))
@@ -58,7 +58,7 @@ def test_slerp_begins_and_ends_where_it_should(a: int, b: int) -> None:
     np.testing.assert_allclose(ways, np.stack([start, end]), atol=1e-5)
 
 
-def test_half_way_between_two_axes_is_the_diagonal() -> None:
+def test_halfway_between_two_axes_is_the_diagonal() -> None:
     axes = np.eye(2, dtype=np.float32)
     (middle,) = slerp(*axes, np.array([0.5], np.float32))
     assert middle.tolist() == pytest.approx([0.5**0.5, 0.5**0.5])
@@ -72,14 +72,14 @@ def test_slerp_keeps_the_length_of_unit_latents(a: int, b: int, share: float) ->
 
 
 @pytest.mark.parametrize("factor", [1.0, 2.0, -1.0, 0.0])
-def test_latents_without_an_arc_between_them_are_joined_by_a_line(factor: float) -> None:
+def test_latents_without_a_unique_arc_are_joined_by_a_line(factor: float) -> None:
     start = latent(0)
     (middle,) = slerp(start, np.float32(factor) * start, np.array([0.5], np.float32))
     np.testing.assert_allclose(middle, start * (1 + factor) / 2, rtol=1e-6)
 
 
 @given(keyframes=st.integers(2, 5), frames=st.integers(1, 6))
-def test_a_walk_meets_every_station(keyframes: int, frames: int) -> None:
+def test_a_path_meets_every_keyframe(keyframes: int, frames: int) -> None:
     met = np.stack([latent(seed) for seed in range(keyframes)])
     way = interpolation_path(met, frames)
     assert len(way) == (keyframes - 1) * frames + 1

@@ -1,4 +1,4 @@
-"""What a model will take is known before it is loaded, and is not far from what it takes."""
+"""The memory estimate of a model is an upper bound, and not far from what it takes."""
 
 import json
 import subprocess
@@ -15,7 +15,7 @@ from facegan.synthesis.memory_estimate import OVERHEAD, UNKNOWN_ACTIVATIONS
 
 SHAPE = (3, 32, 32)
 
-# How much a process grows when it loads and draws with models one after another, each kept.
+# How much a process grows when it loads and runs models one after another, each kept.
 GROWTH = """
 import gc, json, sys
 from facegan.artifact import load_artifact
@@ -37,7 +37,7 @@ print(json.dumps([after - before for before, after in zip(sizes, sizes[1:])]))
 
 
 @pytest.mark.parametrize("family", sorted(FAMILIES))
-def test_every_family_is_foreseen(family: str, tmp_path: Path) -> None:
+def test_every_family_is_estimated(family: str, tmp_path: Path) -> None:
     """Its weights to the byte, and a batch of sixteen at least as large as its images."""
     gan = build_gan(family, "tiny", SHAPE, seed=0)
     save_artifact(gan, tmp_path)
@@ -47,13 +47,13 @@ def test_every_family_is_foreseen(family: str, tmp_path: Path) -> None:
     assert own.activations >= 16 * 3 * 32 * 32 * 4
 
 
-def test_a_conditional_model_is_foreseen(conditional_dir: Path) -> None:
-    """Its network wants labels."""
+def test_a_conditional_model_is_estimated(conditional_dir: Path) -> None:
+    """Its network needs labels."""
     assert estimate_memory(conditional_dir).activations > 0
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="/proc")
-def test_models_take_about_what_is_foreseen(tmp_path: Path) -> None:
+def test_models_take_about_what_is_estimated(tmp_path: Path) -> None:
     """Four of 7 MiB each: never more, and at least a third of it."""
     folders = []
     for number in range(4):
@@ -81,7 +81,7 @@ GRAPH_GROWTH = GROWTH.replace(
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="/proc")
-def test_models_drawn_by_graphs_take_about_what_is_foreseen(exported_dir: Path) -> None:
+def test_models_run_from_graphs_take_about_what_is_estimated(exported_dir: Path) -> None:
     """Of every family: never more, and at least a fifth. The first also takes OpenVINO's own."""
     done = subprocess.run(
         [sys.executable, "-c", GRAPH_GROWTH, *[str(exported_dir)] * 5],
@@ -96,7 +96,7 @@ def test_models_drawn_by_graphs_take_about_what_is_foreseen(exported_dir: Path) 
 
 
 def test_a_folder_without_a_card_counts_its_files(tmp_path: Path) -> None:
-    """Its owner's code loads them."""
+    """Custom code loads them."""
     (tmp_path / "weights.bin").write_bytes(bytes(1000))
     (tmp_path / "code").mkdir()
     (tmp_path / "code" / "inference.py").write_bytes(bytes(10))

@@ -1,4 +1,4 @@
-"""Style mixing: whose layers a face takes, from none of them to all."""
+"""Style mixing, from no layers to all."""
 
 import numpy as np
 import pytest
@@ -16,7 +16,7 @@ SEEDS, OTHERS = [0, 1, 2, 3, 4], [7, 8, 9]
 
 @pytest.fixture(scope="module")
 def synthesizer(tmp_path_factory: pytest.TempPathFactory) -> Synthesizer:
-    """A generator of eight layers whose mean face is not the origin's."""
+    """A generator of eight layers whose mean style is not zero."""
     folder = tmp_path_factory.mktemp("mixing")
     gan = build_gan("stylegan2", "tiny", (3, 32, 32), seed=0)
     generator = gan.players["generator"]
@@ -27,7 +27,7 @@ def synthesizer(tmp_path_factory: pytest.TempPathFactory) -> Synthesizer:
 
 
 @pytest.mark.parametrize("psi", [1.0, 0.5])
-def test_no_layers_are_the_first_faces_and_all_layers_the_second(
+def test_no_layers_give_the_first_images_and_all_layers_the_second(
     synthesizer: Synthesizer, psi: float
 ) -> None:
     """To the byte, truncated or not."""
@@ -42,20 +42,20 @@ def test_no_layers_are_the_first_faces_and_all_layers_the_second(
             assert np.array_equal(every[row, column], second[column])
 
 
-def test_some_layers_are_neither_face(synthesizer: Synthesizer) -> None:
+def test_some_layers_give_neither_image(synthesizer: Synthesizer) -> None:
     first, second = synthesizer.generate([0]), synthesizer.generate([7])
     for layers in ([0], [7], [3, 5], range(4)):
         mixed = synthesizer.mix([0], [7], layers)[0]
         assert not np.array_equal(mixed, first) and not np.array_equal(mixed, second)
 
 
-def test_without_a_word_the_finer_half_follows_the_others(synthesizer: Synthesizer) -> None:
+def test_by_default_the_finer_half_follows_the_others(synthesizer: Synthesizer) -> None:
     assert synthesizer.style_layers == 8
     expected = synthesizer.mix(SEEDS, OTHERS, [4, 5, 6, 7])
     assert np.array_equal(synthesizer.mix(SEEDS, OTHERS), expected)
 
 
-def test_mixing_all_but_some_is_mixing_those_the_other_way_round(synthesizer: Synthesizer) -> None:
+def test_mixing_the_other_layers_swaps_the_roles(synthesizer: Synthesizer) -> None:
     one = synthesizer.mix(SEEDS, OTHERS, [0, 1, 2])
     two = synthesizer.mix(OTHERS, SEEDS, [3, 4, 5, 6, 7])
     assert np.array_equal(one, two.swapaxes(0, 1))
@@ -67,7 +67,7 @@ def test_mixing_all_but_some_is_mixing_those_the_other_way_round(synthesizer: Sy
     column=st.integers(0, 2),
     layers=st.lists(st.integers(0, 7), max_size=8),
 )
-def test_a_mixed_face_is_the_same_bytes_in_any_table(
+def test_a_mixed_image_has_the_same_bytes_in_any_table(
     synthesizer: Synthesizer, row: int, column: int, layers: list[int]
 ) -> None:
     table = synthesizer.mix(SEEDS, OTHERS, layers)
@@ -75,12 +75,12 @@ def test_a_mixed_face_is_the_same_bytes_in_any_table(
     assert np.array_equal(table[row, column], alone[0, 0])
 
 
-def test_truncation_pulls_mixed_faces_together(synthesizer: Synthesizer) -> None:
+def test_truncation_reduces_the_variety_of_mixed_images(synthesizer: Synthesizer) -> None:
     wide, narrow = (synthesizer.mix(SEEDS, OTHERS, None, psi).astype(float) for psi in (1, 0.3))
     assert narrow.std((0, 1)).mean() < 0.6 * wide.std((0, 1)).mean()
 
 
-def test_classes_go_to_the_seeds_and_then_to_the_others(conditional_artifact: Artifact) -> None:
+def test_classes_are_of_the_seeds_and_then_of_the_others(conditional_artifact: Artifact) -> None:
     model = Synthesizer(conditional_artifact)
     table = model.mix([1, 2], [3], range(8), classes=[0, 1, 2])
     assert np.array_equal(table[0, 0], model.generate([3], classes=[2])[0])

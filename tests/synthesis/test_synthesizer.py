@@ -1,4 +1,4 @@
-"""One seed, one face: whatever the batch_sizes, the batch or the way it is asked for."""
+"""One seed gives one image, in any batch and by any kind of request."""
 
 from dataclasses import replace
 
@@ -24,7 +24,7 @@ def synthesizer(artifact: Artifact) -> Synthesizer:
     seeds=st.lists(st.integers(0, MAX_SEED), min_size=1, max_size=20),
     place=st.integers(0, 19),
 )
-def test_a_seed_gives_the_same_bytes_in_any_company(
+def test_a_seed_gives_the_same_bytes_in_any_batch(
     synthesizer: Synthesizer, seeds: list[int], place: int
 ) -> None:
     seed = seeds[place % len(seeds)]
@@ -32,8 +32,8 @@ def test_a_seed_gives_the_same_bytes_in_any_company(
     assert np.array_equal(alone, synthesizer.generate(seeds=seeds)[place % len(seeds)])
 
 
-def test_a_large_generator_is_as_faithful(artifact: Artifact) -> None:
-    """The article's widths at 64 px: where kernels of different batch sizes do differ."""
+def test_a_large_generator_gives_the_same_bytes_too(artifact: Artifact) -> None:
+    """The article's widths at 64 px, where kernels for different batch sizes do differ."""
     from facegan.gans import build_gan
 
     gan = build_gan("dcgan", "article32", (3, 64, 64), seed=0)
@@ -45,14 +45,14 @@ def test_a_large_generator_is_as_faithful(artifact: Artifact) -> None:
         assert np.array_equal(together[seed], large.generate(seeds=[seed])[0])
 
 
-def test_latents_of_seeds_give_the_faces_of_seeds(
+def test_latents_of_seeds_give_the_images_of_seeds(
     synthesizer: Synthesizer, artifact: Artifact
 ) -> None:
     latents = latents_of_seeds(artifact.card, [3, 4])
     assert np.array_equal(synthesizer.generate(latents=latents), synthesizer.generate(seeds=[3, 4]))
 
 
-def test_float64_and_whole_numbers_are_latents_too(synthesizer: Synthesizer) -> None:
+def test_float64_and_integers_are_latents_too(synthesizer: Synthesizer) -> None:
     zeros = np.zeros((1, 16), np.float32)
     expected = synthesizer.generate(latents=zeros)
     for kind in (np.float64, np.int32):
@@ -82,12 +82,12 @@ def test_pixels_are_rounded_to_the_nearest_level() -> None:
         ({"seeds": [1], "truncation_psi": 0.5}, "has no truncation"),
     ],
 )
-def test_what_does_not_fit_the_model_is_refused(
+def test_requests_that_do_not_fit_the_model_are_refused(
     synthesizer: Synthesizer, asked: dict, message: str
 ) -> None:
     with pytest.raises(RequestError, match=message):
         synthesizer.generate(**asked)
 
 
-def test_nothing_asked_is_nothing_drawn(synthesizer: Synthesizer) -> None:
+def test_no_latents_give_no_images(synthesizer: Synthesizer) -> None:
     assert synthesizer.generate(latents=np.zeros((0, 16))).shape == (0, 32, 32, 3)

@@ -192,7 +192,7 @@ def check_model(source: Path, own_code: bool) -> str:
     """
     from facegan.model_files import OWN_CODE, WEIGHTS_NAME, digest_of, read_card
     from facegan.model_files.archive import check_archive
-    from facegan.model_files.folder import archive_of
+    from facegan.model_files.folder import find_archive
 
     if (source / OWN_CODE).is_file():
         if not own_code:
@@ -201,7 +201,7 @@ def check_model(source: Path, own_code: bool) -> str:
             load_script(source, is_allowed=False, is_private=False)  # raises
         return f"a model by its own {OWN_CODE}"
     card = read_card(source)
-    if archive := archive_of(source):
+    if archive := find_archive(source):
         check_archive(archive)
     elif digest_of(source / WEIGHTS_NAME) != card.weights_sha256:
         raise ArtifactError(
@@ -218,12 +218,12 @@ def unpacked(model: Path) -> Iterator[Path]:
     Raises:
         ArtifactError: the archive is damaged or hostile.
     """
-    from facegan.model_files.archive import names_in, unpack
+    from facegan.model_files.archive import list_archive, unpack
     from facegan.model_files.card import OWN_CODE
-    from facegan.model_files.folder import archive_of
+    from facegan.model_files.folder import find_archive
 
-    archive = None if (model / OWN_CODE).is_file() else archive_of(model)
-    if archive is None or OWN_CODE not in names_in(archive):
+    archive = None if (model / OWN_CODE).is_file() else find_archive(model)
+    if archive is None or OWN_CODE not in list_archive(archive):
         yield model
         return
     folder, owner = Path(tempfile.mkdtemp(prefix="facegan-model-")), os.getpid()

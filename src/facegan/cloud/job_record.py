@@ -5,7 +5,7 @@ import shutil
 from pathlib import Path
 
 from facegan.errors import ArtifactError
-from facegan.model_files.archive import UNLIKE, Limits, unpack
+from facegan.model_files.archive import HOSTILE_HINT, Limits, unpack
 
 LIMITS = Limits(members=20_000, unpacked=64 << 30, ratio=100)  # text packs well
 UNPACKED = ".unpacked.partial"
@@ -30,7 +30,7 @@ def unpack_record(archive: Path, folder: Path) -> list[str]:
         unpack(archive, aside, "Delete it, and give the same command again.", LIMITS)
         names = sorted(entry.name for entry in aside.iterdir()) if aside.is_dir() else []
         if UNPACKED in names:
-            raise ArtifactError(f"{archive} holds {UNPACKED}, which no job writes.", UNLIKE)
+            raise ArtifactError(f"{archive} holds {UNPACKED}, which no job writes.", HOSTILE_HINT)
         for name in names:
             replace(aside / name, folder / name)
     finally:

@@ -1,4 +1,4 @@
-"""The files of a model, without torch: who draws it may not have it."""
+"""Reads, checks and packs a model's files, without torch, which servers may not have."""
 
 from facegan.model_files.card import (
     CARD_NAME,

@@ -1,7 +1,7 @@
-"""``model.tar.gz``: made alike of the same files, and read within limits, for it may be hostile.
+"""Packs ``model.tar.gz`` reproducibly, and reads archives within limits, as they may be hostile.
 
-Whoever reads a tar from outside does so by :func:`opened`. Only plain files and folders are taken,
-with names that stay where they are unpacked, and only so many members and bytes.
+Every archive from outside is read by :func:`open_archive`. It accepts plain files and folders only,
+with names that stay below the target folder, and a limited number of members and bytes.
 """
 
 import hashlib
@@ -19,7 +19,7 @@ from facegan.errors import ArtifactError, reason_of
 from facegan.files import open_regular
 from facegan.model_files.card import CARD_NAME, GRAPH_NAMES, WEIGHTS_NAME, parse_card
 from facegan.model_files.graph_check import MAX_GRAPH_BYTES, check_graphs
-from facegan.model_files.gunzip import PIECE, Gunzip, UnlikeModels
+from facegan.model_files.gunzip import CHUNK_BYTES, Gunzip, NotAModelArchive
 from facegan.model_files.weights import WeightsHeader, read_exactly, read_header
 from facegan.strict_tar import StrictTarInfo
 
@@ -30,23 +30,23 @@ LIMITS = {
     WEIGHTS_NAME: MAX_WEIGHTS_BYTES,
     **dict.fromkeys(GRAPH_NAMES, MAX_GRAPH_BYTES),
 }
-CODE = "code/"  # a model's own code, with the packages that it brings
-AGAIN = "Copy it again, or pack it again from the run."
-KINDS = "It is truncated, damaged, or another kind of file (pickled models are never loaded)."
-UNLIKE = "No archive of ours is so: it is hostile or broken. Pack it again from the run."
+CODE_FOLDER = "code/"  # custom inference code and its packages
+COPY_HINT = "Copy it again, or pack it again from the run."
+DAMAGED_HINT = "It is truncated, damaged or not an archive (pickled models are never loaded)."
+HOSTILE_HINT = "The archive is hostile or broken. Pack it again from the run."
 T = TypeVar("T")
 
 
 @dataclass(frozen=True)
 class Limits:
-    """What an archive may unpack to.
+    """Limits of what an archive unpacks to.
 
     Attributes:
-        members: How many files and folders; those below ``code/`` are counted apart.
-        code_members: How many of those.
-        unpacked: Bytes of all together.
-        ratio: How many times its packed size; numbers that were learnt come to 1.1.
-        free: Bytes that the ratio does not count.
+        members: Files and folders outside ``code/``.
+        code_members: Files and folders below ``code/``.
+        unpacked: Bytes of all files.
+        ratio: Unpacked to packed size; weights have 1.1.
+        free: Bytes that are always allowed.
     """
 
     members: int = 64
@@ -55,16 +55,16 @@ class Limits:
     ratio: int = 10
     free: int = 64 << 20
 
-    def bytes_for(self, packed: int) -> int:
-        """Return how many bytes so many packed ones may become."""
+    def max_bytes(self, packed: int) -> int:
+        """Return how many bytes an archive of a packed size may unpack to."""
         return min(self.unpacked, self.free + self.ratio * packed)
 
 
-MODEL = Limits()
+MODEL_LIMITS = Limits()
 
 
 def pack(files: Mapping[str, bytes]) -> bytes:
-    """Return an archive of files, in their order."""
+    """Return an archive of files, in their order; the same files give the same bytes."""
     packed = io.BytesIO()
     with tarfile.open(
         fileobj=packed, mode="w:gz", compresslevel=1, format=tarfile.PAX_FORMAT
@@ -78,59 +78,58 @@ def pack(files: Mapping[str, bytes]) -> bytes:
     return bytes(body)
 
 
-# --- reading, whatever it is ----------------------------------------------------------------------
+# --- reading any archive ------------------------------------------------------------------------
 
 
 class Member:
-    """A file in an archive, to be read before the next one is asked for."""
+    """A file in an archive, to be read before the next one."""
 
     def __init__(self, name: str, size: int, stream: Gunzip) -> None:
-        self.name, self.size, self.left, self.stream = name, size, size, stream
+        self.name, self.size, self.remaining, self.stream = name, size, size, stream
 
     def read(self, size: int) -> bytes:
-        """Return its next bytes, at most so many; none at its end."""
-        if not (wanted := min(size, self.left)):
+        """Return at most `size` next bytes; none at the end."""
+        if not (wanted := min(size, self.remaining)):
             return b""
-        piece = self.stream.piece(wanted)
-        if not piece:
+        chunk = self.stream.read_chunk(wanted)
+        if not chunk:
             raise EOFError(f"{self.name} ends early")
-        self.left -= len(piece)
-        return piece
+        self.remaining -= len(chunk)
+        return chunk
 
-    def whole(self, limit: int) -> bytes:
-        """Return all of its bytes.
-
-        Raises:
-            ValueError: there are more than the limit.
-        """
+    def read_all(self, limit: int) -> bytes:
+        """Return all of its bytes; refuse more than the limit."""
         if self.size > limit:
-            raise UnlikeModels(f"{self.name} claims {self.size:,} bytes, over {limit:,}")
+            raise NotAModelArchive(f"{self.name} has {self.size:,} bytes, over {limit:,}")
         return read_exactly(self, self.size)
 
-    def pieces(self) -> Iterator[bytes]:
-        """Yield its bytes."""
-        while piece := self.read(PIECE):
-            yield piece
+    def chunks(self) -> Iterator[bytes]:
+        """Yield all of its bytes."""
+        while chunk := self.read(CHUNK_BYTES):
+            yield chunk
 
 
 @contextmanager
-def opened(path: Path, hint: str = KINDS, limits: Limits = MODEL) -> Iterator[Iterator[Member]]:
-    """Yield an archive's files one after the other. Who reads them to the end has seen it whole.
+def open_archive(
+    path: Path, hint: str = DAMAGED_HINT, limits: Limits = MODEL_LIMITS
+) -> Iterator[Iterator[Member]]:
+    """Yield an archive's files in order; reading all of them checks the whole archive.
 
     Raises:
-        ArtifactError: it is damaged or hostile, also while it is read; the hint says what to do.
+        ArtifactError: it is damaged or hostile, also while it is read.
     """
     try:
         with open_regular(path) as file:
-            most = limits.bytes_for(os.fstat(file.fileno()).st_size)
-            yield members(Gunzip(file, most), path, limits)
-    except UnlikeModels as cause:
-        raise ArtifactError(f"{path} is refused: {cause}.", UNLIKE) from cause
+            limit = limits.max_bytes(os.fstat(file.fileno()).st_size)
+            yield members(Gunzip(file, limit), path, limits)
+    except NotAModelArchive as cause:
+        raise ArtifactError(f"{path} is refused: {cause}.", HOSTILE_HINT) from cause
     except (
         OSError, EOFError, ValueError, RecursionError, OverflowError, tarfile.TarError, zlib.error
     ) as cause:  # fmt: skip
-        told = f"{path} is no readable archive: {reason_of(cause)}."
-        raise ArtifactError(told, hint) from cause
+        raise ArtifactError(
+            f"{path} is not a readable archive: {reason_of(cause)}.", hint
+        ) from cause
 
 
 def members(stream: Gunzip, path: Path, limits: Limits) -> Iterator[Member]:
@@ -139,156 +138,140 @@ def members(stream: Gunzip, path: Path, limits: Limits) -> Iterator[Member]:
     left, code_left = limits.members, limits.code_members
     with tarfile.TarFile(fileobj=stream, tarinfo=StrictTarInfo) as tar:  # type: ignore[arg-type]
         while (member := tar.next()) is not None:
-            tar.members.clear()  # type: ignore[attr-defined]  # it would keep them all
-            name = clean_name(member, path)
-            if name.startswith(CODE):
+            tar.members.clear()  # type: ignore[attr-defined]  # TarFile would keep them all
+            name = safe_name(member, path)
+            if name.startswith(CODE_FOLDER):
                 code_left -= 1
             else:
                 left -= 1
             if left < 0 or code_left < 0:
-                most = limits.members if left < 0 else limits.code_members
-                raise UnlikeModels(f"it has more than {most:,} members")
+                limit = limits.members if left < 0 else limits.code_members
+                raise NotAModelArchive(f"it has more than {limit:,} members")
             if member.isfile():
                 if name in names:
-                    raise UnlikeModels(f"it holds {name[:100]!a} twice")
+                    raise NotAModelArchive(f"it has {name[:100]!a} twice")
                 names.add(name)
                 if stream.position + member.size > tar.offset or member.size < 0:
-                    raise UnlikeModels(f"the size of {name[:100]!a} contradicts its header")
+                    raise NotAModelArchive(f"the size of {name[:100]!a} contradicts its header")
                 yield Member(name, member.size, stream)
             stream.seek(tar.offset)
             stream.expect_header()
     stream.finish()
 
 
-def clean_name(member: tarfile.TarInfo, path: Path) -> str:
-    """Return the name of a member as it lies below the archive's top.
-
-    Raises:
-        ArtifactError: it would leave its folder, or is neither a plain file nor a folder.
-    """
+def safe_name(member: tarfile.TarInfo, path: Path) -> str:
+    """Return a member's normalised name; refuse special files and names outside the folder."""
     is_plain = member.type in (tarfile.REGTYPE, tarfile.AREGTYPE, tarfile.DIRTYPE)
     is_sparse = member.issparse() or any(key.startswith("GNU.sparse") for key in member.pax_headers)
     if is_sparse:
-        raise ArtifactError(
-            f"{path} holds {member.name[:100]!a}, which is sparse.",
-            UNLIKE,
-        )
+        raise ArtifactError(f"{path} has {member.name[:100]!a}, which is sparse.", HOSTILE_HINT)
     name = member.name
     if not is_plain or name.startswith("/") or ".." in name.split("/") or "\0" in name:
         raise ArtifactError(
-            f"{path} holds {name[:100]!a}, which would escape its folder.",
+            f"{path} has {name[:100]!a}, which would escape its folder.",
             "The archive is hostile or broken; do not unpack it.",
         )
     return os.path.normpath(name)
 
 
-def unpack(path: Path, folder: Path, hint: str = KINDS, limits: Limits = MODEL) -> None:
-    """Write an archive's files below a folder, in which none of them is yet.
-
-    Raises:
-        ArtifactError: it is damaged or hostile, or a file cannot be written.
-    """
-    with opened(path, hint, limits) as files:
+def unpack(
+    path: Path, folder: Path, hint: str = DAMAGED_HINT, limits: Limits = MODEL_LIMITS
+) -> None:
+    """Write an archive's files below a folder; none may exist yet."""
+    with open_archive(path, hint, limits) as files:
         for member in files:
             target = folder / member.name
             try:
                 target.parent.mkdir(parents=True, exist_ok=True)
                 with target.open("xb") as stream:
-                    for piece in member.pieces():
-                        stream.write(piece)
+                    for chunk in member.chunks():
+                        stream.write(chunk)
             except OSError as cause:
-                told = f"{target} cannot be written: {cause.strerror}."
-                raise ArtifactError(told, "Free some space, or check the archive.") from cause
+                raise ArtifactError(
+                    f"{target} cannot be written: {cause.strerror}.",
+                    "Free some space, or check the archive.",
+                ) from cause
 
 
-def names_in(path: Path) -> list[str]:
+def list_archive(path: Path) -> list[str]:
     """Return the names of an archive's files."""
-    with opened(path) as files:
+    with open_archive(path) as files:
         return [member.name for member in files]
 
 
-# --- a model's ------------------------------------------------------------------------------------
+# --- a model's archive ----------------------------------------------------------------------------
 
 
 def read_archive(path: Path, names: Collection[str]) -> dict[str, bytes]:
-    """Return some of a model's files; every other member must be harmless.
-
-    Raises:
-        ArtifactError: it is damaged or hostile.
-    """
-    with opened(path) as files:
+    """Return some of a model's files; all other members are checked too."""
+    with open_archive(path) as files:
         return {
-            member.name: member.whole(LIMITS[member.name]) for member in files
+            member.name: member.read_all(LIMITS[member.name]) for member in files
             if member.name in names
         }  # fmt: skip
 
 
-def read_first(path: Path, name: str, read: Callable[[Member], T]) -> T:
-    """Return what is read from one file, and unpack nothing that lies behind it.
-
-    Raises:
-        ArtifactError: it is not there, or the archive is damaged or hostile up to there.
-    """
-    with opened(path) as files:
+def read_member(path: Path, name: str, read: Callable[[Member], T]) -> T:
+    """Read one file of an archive, and nothing after it."""
+    with open_archive(path) as files:
         for member in files:
             if member.name == name:
                 return read(member)
-    raise lacks(path, name)
+    raise missing_error(path, name)
 
 
-def lacks(path: Path, *names: str) -> ArtifactError:
-    """Return the error of an archive that is no model's."""
+def missing_error(path: Path, *names: str) -> ArtifactError:
+    """Return the error of an archive without a model's files."""
     hint = f"A facegan model has {CARD_NAME} and {WEIGHTS_NAME} at its top: RUN/model.tar.gz."
-    return ArtifactError(f"{path} holds no {' and no '.join(names)}.", hint)
+    return ArtifactError(f"{path} has no {' and no '.join(names)}.", hint)
 
 
-def card_in(path: Path) -> bytes:
+def read_archive_card(path: Path) -> bytes:
     """Return the text of an archive's card."""
-    return read_first(path, CARD_NAME, lambda member: member.whole(MAX_CARD_BYTES))
+    return read_member(path, CARD_NAME, lambda member: member.read_all(MAX_CARD_BYTES))
 
 
-def header_in(path: Path) -> WeightsHeader:
-    """Return what an archive's weights say that they are."""
-    return read_first(path, WEIGHTS_NAME, lambda it: read_header(it, it.size)[0])
+def read_archive_header(path: Path) -> WeightsHeader:
+    """Return the header of an archive's weights."""
+    return read_member(path, WEIGHTS_NAME, lambda member: read_header(member, member.size)[0])
 
 
 def check_archive(path: Path) -> dict[str, Any]:
-    """Return the card of an archive whose weights and graphs are those that the card describes.
+    """Check an archive's weights and graphs against its card, and return the card.
 
-    It is looked into before it goes anywhere, without torch and without holding its weights: a
-    damaged one is told here, in a second. Loading it is ``facegan.artifact``'s.
+    Takes about a second, needs no torch and does not hold the weights in memory.
 
     Raises:
-        ArtifactError: it is missing, damaged, or has no card or no weights; it is named.
+        ArtifactError: it is missing, damaged, or has no card or no weights.
     """
     if not path.exists():
         hint = "Train one first: a finished run leaves model.tar.gz."
         raise ArtifactError(f"There is no model at {path}.", hint)
     files: dict[str, bytes] = {}
     digest = None
-    with opened(path, AGAIN) as inside:
+    with open_archive(path, COPY_HINT) as inside:
         for member in inside:
             if member.name == WEIGHTS_NAME:
-                digest = digest_of_weights(member)
+                digest = hash_weights(member)
             elif member.name in LIMITS:
-                files[member.name] = member.whole(LIMITS[member.name])
+                files[member.name] = member.read_all(LIMITS[member.name])
     found = {CARD_NAME: files.get(CARD_NAME), WEIGHTS_NAME: digest}
-    if missing := [name for name, it in found.items() if it is None]:
-        raise lacks(path, *missing)
+    if missing := [name for name, value in found.items() if value is None]:
+        raise missing_error(path, *missing)
     card = parse_card(files[CARD_NAME], path)
     if digest != card.weights_sha256:
-        raise ArtifactError(f"{path}: the weights are not those its card describes.", AGAIN)
+        raise ArtifactError(f"{path}: the weights are not those its card describes.", COPY_HINT)
     for name, wanted in (card.graph.sha256 if card.graph else {}).items():
         if hashlib.sha256(files.get(name, b"")).hexdigest() != wanted:
-            raise ArtifactError(f"{path}: {name} is not the graph that the card describes.", AGAIN)
+            raise ArtifactError(f"{path}: {name} is not the graph its card describes.", COPY_HINT)
     if card.graph:
         check_graphs(path, files, card)
     return asdict(card)
 
 
-def digest_of_weights(member: Member) -> str:
-    """Return the SHA-256 of weights, which are read once; their header is checked on the way."""
+def hash_weights(member: Member) -> str:
+    """Return the SHA-256 of weights, and check their header on the way."""
     digest = hashlib.sha256(read_header(member, member.size)[1])
-    for piece in member.pieces():
-        digest.update(piece)
+    for chunk in member.chunks():
+        digest.update(chunk)
     return digest.hexdigest()

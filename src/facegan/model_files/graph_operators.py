@@ -1,8 +1,8 @@
-"""The operators that a graph may use, what each may be told, and the shape of what it makes.
+"""The operators that a graph may use, their attributes, and shape inference.
 
-The list is what facegan's own exporter writes: a test exports every family and preset and finds
-each node here. A family that needs another operator adds a line to ``OPERATORS``. Shapes are worked
-out by the rules of github.com/onnx/onnx, docs/Operators.md, before any runtime sees the graph.
+They are those that facegan's exporter writes: a test exports every family and preset. A family that
+needs another operator adds a line to ``OPERATORS``. Shapes follow github.com/onnx/onnx,
+docs/Operators.md.
 """
 
 import math
@@ -28,7 +28,7 @@ class Value:
     Attributes:
         type: Its element type.
         shape: Its sides.
-        numbers: Its values, where it is a few whole numbers that are known; else None.
+        numbers: Its values, if they are a few known integers; else None.
     """
 
     type: int
@@ -41,8 +41,8 @@ class Value:
         return math.prod(self.shape)
 
 
-class Unfit(MalformedMessage):
-    """A node's inputs or attributes are none that its operator is exported with."""
+class UnsupportedNode(MalformedMessage):
+    """A node's inputs or attributes are not among those that facegan exports."""
 
 
 Rule = Callable[[Attributes, Sequence[Value]], list[Value]]
@@ -50,13 +50,13 @@ Rule = Callable[[Attributes, Sequence[Value]], list[Value]]
 
 @dataclass(frozen=True)
 class Operator:
-    """A row of the list.
+    """An allowed operator.
 
     Attributes:
-        inputs: How many it may take.
-        rule: Raises Unfit, or tells what it makes.
-        attributes: What it may be told, by name; others are refused.
-        multiplies: How many multiplications an element of the output takes, by the inputs.
+        inputs: Allowed numbers of inputs.
+        rule: Returns the outputs, or raises UnsupportedNode.
+        attributes: Tests of the allowed attributes; others are refused.
+        multiplies: Multiplications per element of the output.
     """
 
     inputs: tuple[int, ...]
@@ -66,11 +66,7 @@ class Operator:
 
 
 def apply_operator(node: Node, inputs: Sequence[Value]) -> tuple[list[Value], int]:
-    """Return what a node makes, and how many multiplications that takes.
-
-    Raises:
-        Unfit: it is none that facegan exports.
-    """
+    """Return a node's outputs, and how many multiplications they take."""
     operator = OPERATORS[node.operator]
     require(len(inputs) in operator.inputs, f"it takes {len(inputs)} inputs")
     for name, value in node.attributes.items():
@@ -80,27 +76,27 @@ def apply_operator(node: Node, inputs: Sequence[Value]) -> tuple[list[Value], in
     return made, sum(value.size for value in made) * operator.multiplies(inputs)
 
 
-def require(is_so: bool, why: str) -> None:
-    """Raise Unfit unless something is so."""
-    if not is_so:
-        raise Unfit(why)
+def require(condition: bool, reason: str) -> None:
+    """Raise UnsupportedNode unless a condition holds."""
+    if not condition:
+        raise UnsupportedNode(reason)
 
 
 # --- rules ------------------------------------------------------------------------------------
 
 
 def unary(attributes: Attributes, inputs: Sequence[Value]) -> list[Value]:
-    """Element by element, of floats."""
+    """Infer an element-wise function of floats."""
     return [Value(of_type(FLOAT, inputs[0]).type, inputs[0].shape)]
 
 
 def arithmetic(attributes: Attributes, inputs: Sequence[Value]) -> list[Value]:
-    """Two tensors of floats, broadcast."""
+    """Infer a function of two broadcast tensors of floats."""
     return [Value(FLOAT, broadcast(*(of_type(FLOAT, value).shape for value in inputs)))]
 
 
 def comparison_of(kind: int) -> Rule:
-    """Return the rule of a comparison of two tensors of a type, broadcast."""
+    """Return the rule of a comparison of two broadcast tensors of a type."""
 
     def rule(attributes: Attributes, inputs: Sequence[Value]) -> list[Value]:
         return [Value(BOOL, broadcast(*(of_type(kind, value).shape for value in inputs)))]
@@ -109,27 +105,27 @@ def comparison_of(kind: int) -> Rule:
 
 
 def where(attributes: Attributes, inputs: Sequence[Value]) -> list[Value]:
-    """A choice between two tensors of floats."""
+    """Infer a choice between two tensors of floats."""
     of_type(BOOL, inputs[0])
     shapes = [inputs[0].shape, *(of_type(FLOAT, value).shape for value in inputs[1:])]
     return [Value(FLOAT, broadcast(*shapes))]
 
 
 def cast(attributes: Attributes, inputs: Sequence[Value]) -> list[Value]:
-    """To floats, which its attribute says."""
-    require("to" in attributes, "it does not say to what")
+    """Infer a cast to floats."""
+    require("to" in attributes, "it has no target type")
     return [Value(FLOAT, inputs[0].shape)]
 
 
 def batch_normalization(attributes: Attributes, inputs: Sequence[Value]) -> list[Value]:
-    """Images (N, C, H, W) and four numbers a channel."""
+    """Infer batch normalisation: images (N, C, H, W) and four numbers per channel."""
     x = of_rank(4, inputs[0])
     require(all(v == Value(FLOAT, (x.shape[1],)) for v in inputs[1:]), "its channels differ")
     return [Value(FLOAT, x.shape)]
 
 
 def concat(attributes: Attributes, inputs: Sequence[Value]) -> list[Value]:
-    """Tensors one after another, or numbers that say a shape."""
+    """Infer a concatenation of tensors, or of the known numbers of a shape."""
     first = inputs[0]
     axis = axis_of(attributes.get("axis"), first)
     rest = [without(value.shape, axis) for value in inputs]
@@ -146,11 +142,11 @@ def concat(attributes: Attributes, inputs: Sequence[Value]) -> list[Value]:
 
 
 def conv(attributes: Attributes, inputs: Sequence[Value]) -> list[Value]:
-    """Images (N, C, H, W) with kernels (M, C / group, k, k)."""
+    """Infer a convolution: images (N, C, H, W), kernels (M, C / group, k, k)."""
     x, w = (of_rank(4, value) for value in inputs[:2])
     group, strides, pads = convolution(attributes, w)
     require(w.shape[1] * group == x.shape[1] and w.shape[0] % group == 0, "its channels differ")
-    biased(inputs, w.shape[0])
+    check_bias(inputs, w.shape[0])
     sides = [
         (side + pads[i] + pads[i + 2] - w.shape[2 + i]) // strides[i] + 1
         for i, side in enumerate(x.shape[2:])
@@ -159,11 +155,11 @@ def conv(attributes: Attributes, inputs: Sequence[Value]) -> list[Value]:
 
 
 def conv_transpose(attributes: Attributes, inputs: Sequence[Value]) -> list[Value]:
-    """Images (N, C, H, W) with kernels (C, M / group, k, k)."""
+    """Infer a transposed convolution: images (N, C, H, W), kernels (C, M / group, k, k)."""
     x, w = (of_rank(4, value) for value in inputs[:2])
     group, strides, pads = convolution(attributes, w)
     require(w.shape[0] == x.shape[1] and w.shape[0] % group == 0, "its channels differ")
-    biased(inputs, w.shape[1] * group)
+    check_bias(inputs, w.shape[1] * group)
     sides = [
         (side - 1) * strides[i] + w.shape[2 + i] - pads[i] - pads[i + 2]
         for i, side in enumerate(x.shape[2:])
@@ -172,9 +168,9 @@ def conv_transpose(attributes: Attributes, inputs: Sequence[Value]) -> list[Valu
 
 
 def convolution(attributes: Attributes, w: Value) -> tuple[int, Sides, Sides]:
-    """Return the group, strides and pads that a convolution is told."""
+    """Return the group, strides and pads of a convolution."""
     wanted = {"group", "strides", "pads", "kernel_shape"}
-    require(wanted <= attributes.keys(), "it is told too little")
+    require(wanted <= attributes.keys(), "it lacks attributes")
     kernel = w.shape[2:]
     require(attributes["kernel_shape"] == kernel, "its kernel has another shape")
     require(all(side <= MAX_KERNEL for side in kernel), f"its kernel is {kernel}")
@@ -183,19 +179,19 @@ def convolution(attributes: Attributes, w: Value) -> tuple[int, Sides, Sides]:
     return attributes["group"], attributes["strides"], pads
 
 
-def biased(inputs: Sequence[Value], channels: int) -> None:
+def check_bias(inputs: Sequence[Value], channels: int) -> None:
     """Check the third input of a convolution, if it has one."""
     require(inputs[2:] in ([], [Value(FLOAT, (channels,))]), "its bias has another shape")
 
 
 def expand(attributes: Attributes, inputs: Sequence[Value]) -> list[Value]:
-    """A tensor of floats, broadcast to a known shape."""
+    """Infer a broadcast to a known shape."""
     shape = positive(known(inputs[1]))
     return [Value(FLOAT, broadcast(of_type(FLOAT, inputs[0]).shape, shape))]
 
 
 def gather(attributes: Attributes, inputs: Sequence[Value]) -> list[Value]:
-    """One known slice along an axis, without it."""
+    """Infer the selection of one known index along an axis."""
     x, index = of_type(FLOAT, inputs[0]), inputs[1]
     axis = axis_of(attributes.get("axis"), x)
     (number,) = known(index) if not index.shape else (-1,)
@@ -204,7 +200,7 @@ def gather(attributes: Attributes, inputs: Sequence[Value]) -> list[Value]:
 
 
 def gemm(attributes: Attributes, inputs: Sequence[Value]) -> list[Value]:
-    """Rows (N, K) times a matrix (M, K), or (K, M), plus a bias."""
+    """Infer a matrix product of (N, K) and (M, K) or (K, M), plus a bias."""
     a, b = (of_rank(2, value) for value in inputs[:2])
     k, m = b.shape[::-1] if attributes.get("transB", 0) else b.shape
     require(a.shape[1] == k, "its matrices do not fit")
@@ -215,7 +211,7 @@ def gemm(attributes: Attributes, inputs: Sequence[Value]) -> list[Value]:
 
 
 def pad(attributes: Attributes, inputs: Sequence[Value]) -> list[Value]:
-    """Zeros around a tensor of floats, as many as a known list says."""
+    """Infer zero padding by known sizes."""
     x, pads = of_type(FLOAT, inputs[0]), known(inputs[1])
     rank = len(x.shape)
     is_few = len(pads) == 2 * rank and all(0 <= side <= MAX_PAD for side in pads)
@@ -224,7 +220,7 @@ def pad(attributes: Attributes, inputs: Sequence[Value]) -> list[Value]:
 
 
 def reduce(attributes: Attributes, inputs: Sequence[Value]) -> list[Value]:
-    """A sum or mean of floats over known axes."""
+    """Infer a sum or mean over known axes."""
     x = of_type(FLOAT, inputs[0])
     axes = axes_of(known(inputs[1]), len(x.shape))
     is_kept = attributes.get("keepdims", 1)
@@ -237,7 +233,7 @@ def reduce(attributes: Attributes, inputs: Sequence[Value]) -> list[Value]:
 
 
 def reshape(attributes: Attributes, inputs: Sequence[Value]) -> list[Value]:
-    """A tensor of floats in a known shape, of which one side may be left open (-1)."""
+    """Infer a reshape to a known shape, of which one side may be -1."""
     x, shape = of_type(FLOAT, inputs[0]), known(inputs[1])
     fixed = math.prod(side for side in shape if side != -1)
     require(shape.count(-1) < 2 and fixed > 0 and min(shape, default=1) >= -1, f"{shape}")
@@ -247,14 +243,14 @@ def reshape(attributes: Attributes, inputs: Sequence[Value]) -> list[Value]:
 
 
 def shape_of(attributes: Attributes, inputs: Sequence[Value]) -> list[Value]:
-    """Some sides of a tensor."""
+    """Infer a tensor's shape, or part of it, as known numbers."""
     sides = inputs[0].shape[attributes.get("start", 0) : attributes.get("end", None)]
-    require(len(sides) > 0, "it tells of no side")
+    require(len(sides) > 0, "it selects no dimension")
     return [Value(INT64, (len(sides),), sides)]
 
 
 def slice_of(attributes: Attributes, inputs: Sequence[Value]) -> list[Value]:
-    """A part of a tensor of floats between known places."""
+    """Infer a slice between known indices."""
     x = of_type(FLOAT, inputs[0])
     starts, ends, axes, steps = map(known, inputs[1:])
     require(len(starts) == len(ends) == len(axes) == len(steps), "its lists differ in length")
@@ -267,7 +263,7 @@ def slice_of(attributes: Attributes, inputs: Sequence[Value]) -> list[Value]:
 
 
 def split(attributes: Attributes, inputs: Sequence[Value]) -> list[Value]:
-    """Equal parts of a tensor of floats along an axis."""
+    """Infer a split into equal parts along an axis."""
     x, count = of_type(FLOAT, inputs[0]), attributes.get("num_outputs", 0)
     axis = axis_of(attributes.get("axis", 0), x)
     require(count > 0 and x.shape[axis] % count == 0, f"it splits into {count} parts")
@@ -276,45 +272,45 @@ def split(attributes: Attributes, inputs: Sequence[Value]) -> list[Value]:
 
 
 def transpose(attributes: Attributes, inputs: Sequence[Value]) -> list[Value]:
-    """A tensor of floats, its axes in another order."""
+    """Infer a permutation of axes."""
     x, order = of_type(FLOAT, inputs[0]), attributes.get("perm", ())
     require(sorted(order) == list(range(len(x.shape))), f"its order is {order}")
     return [Value(FLOAT, tuple(x.shape[axis] for axis in order))]
 
 
 def unsqueeze(attributes: Attributes, inputs: Sequence[Value]) -> list[Value]:
-    """A tensor with further axes of one element."""
+    """Infer the insertion of axes of one element."""
     x, new = inputs[0], known(inputs[1])
-    require(x.type in (FLOAT, INT64), "its type is another")
+    require(x.type in (FLOAT, INT64), "its type is unsupported")
     axes, sides = axes_of(new, len(x.shape) + len(new)), iter(x.shape)
     shape = (1 if axis in axes else next(sides) for axis in range(len(x.shape) + len(new)))
     return [Value(x.type, tuple(shape))]
 
 
-# --- what rules share -------------------------------------------------------------------------
+# --- helpers of the rules -----------------------------------------------------------------------
 
 
 def of_type(kind: int, value: Value) -> Value:
-    """Return a value that is of a type."""
+    """Return a value; refuse another type."""
     require(value.type == kind, "an input has another type")
     return value
 
 
 def of_rank(rank: int, value: Value) -> Value:
-    """Return a value of floats that has so many sides."""
+    """Return a value of floats; refuse another rank."""
     require(len(value.shape) == rank, f"an input has {len(value.shape)} sides")
     return of_type(FLOAT, value)
 
 
 def known(value: Value) -> tuple[int, ...]:
-    """Return a list of whole numbers that does not depend on what is drawn."""
+    """Return a value's known integers; refuse one that depends on the inputs."""
     if value.numbers is None or value.type != INT64:
-        raise Unfit("a shape or axis is not a constant")
+        raise UnsupportedNode("a shape or axis is not a constant")
     return value.numbers
 
 
 def broadcast(*shapes: Sides) -> Sides:
-    """Return the shape that all these stretch to."""
+    """Return the shape that all these broadcast to."""
     rank = max(map(len, shapes))
     columns = zip(*((1,) * (rank - len(shape)) + shape for shape in shapes), strict=True)
     sides = [{side for side in column if side != 1} for column in columns]
@@ -323,26 +319,26 @@ def broadcast(*shapes: Sides) -> Sides:
 
 
 def axis_of(axis: Any, value: Value) -> int:
-    """Return an axis of a value, counted from the front."""
+    """Return an axis as a non-negative index."""
     rank = len(value.shape)
     require(isinstance(axis, int) and -rank <= axis < rank, f"its axis is {axis}")
     return int(axis) % rank
 
 
 def axes_of(axes: Sequence[int], rank: int) -> set[int]:
-    """Return several axes, counted from the front, each named once."""
+    """Return different axes as non-negative indices."""
     chosen = {axis % rank for axis in axes if -rank <= axis < rank}
     require(len(chosen) == len(axes) > 0, f"its axes are {tuple(axes)}")
     return chosen
 
 
 def without(shape: Sides, axis: int) -> Sides:
-    """Return a shape less one side."""
+    """Return a shape without one dimension."""
     return (*shape[:axis], *shape[axis + 1 :])
 
 
 def positive(shape: Sides) -> Sides:
-    """Return a shape whose sides are all above 0."""
+    """Return a shape; refuse dimensions below 1."""
     require(all(side > 0 for side in shape), f"a shape is {shape}")
     return shape
 
@@ -351,27 +347,27 @@ def positive(shape: Sides) -> Sides:
 
 
 def one_of(*values: Any) -> Callable[[Any], bool]:
-    """Return the test for one of a few values, of the same type."""
+    """Return a test for one of a few values, of the same type."""
     return lambda value: any(type(value) is type(one) and value == one for one in values)
 
 
 def is_float(value: Any) -> bool:
-    """Tell whether a value is a finite float."""
+    """Return whether a value is a finite float."""
     return isinstance(value, float) and math.isfinite(value)
 
 
 def is_positive(value: Any) -> bool:
-    """Tell whether a value is a finite float, 0 or more."""
+    """Return whether a value is a finite float, 0 or more."""
     return is_float(value) and value >= 0
 
 
 def is_int(value: Any) -> bool:
-    """Tell whether a value is a whole number; the rules look at it further."""
+    """Return whether a value is an integer; the rules check its range."""
     return isinstance(value, int)
 
 
 def ints(count: int, low: int, high: int) -> Callable[[Any], bool]:
-    """Return the test for so many whole numbers in a range."""
+    """Return a test for `count` integers in a range."""
     return lambda value: (
         isinstance(value, tuple) and len(value) == count and all(low <= x <= high for x in value)
     )

@@ -1,111 +1,92 @@
-"""Unpacks a gzip file from front to end, and never more of it than is allowed."""
+"""Decompresses a gzip file within a limit, as the stream that a tar is read from."""
 
 import zlib
 from typing import BinaryIO
 
-PIECE = 1 << 16
-GZIP = 31  # zlib's name of the format, with its header and its sum
-MAX_STREAMS = 4096  # that may follow one another in one file
-MAX_TAR_HEADER = 1 << 17  # bytes of one member's headers, with all that pax and GNU put before it
+CHUNK_BYTES = 1 << 16
+GZIP_WBITS = 31  # zlib's wbits for gzip, with header and checksum
+MAX_STREAMS = 4096  # gzip streams in one file
+MAX_TAR_HEADER = 1 << 17  # bytes of one member's headers, with pax and GNU extensions
 
 
-class UnlikeModels(ValueError):
-    """It could be read, but no model's archive is so."""
+class NotAModelArchive(ValueError):
+    """The archive is readable, but no model's archive looks like this."""
 
 
 class Gunzip:
-    """What a TarFile reads its headers from; the members' bytes are read by :meth:`piece`.
+    """A stream for TarFile's headers; members' bytes are read by :meth:`read_chunk`.
 
-    zlib itself reads gzip's headers: Python's gzip does so byte by byte, and takes a minute for one
-    that is long. Every header of a tar is read within a budget, since tarfile takes any size.
+    zlib parses gzip's headers: Python's gzip module reads them byte by byte, which takes a minute
+    for a long one. Tar headers are read within a budget, since tarfile accepts any size.
 
     Args:
-        file: The packed bytes.
-        most: How many unpacked bytes there may be.
+        file: The compressed file.
+        limit: The most decompressed bytes.
     """
 
-    def __init__(self, file: BinaryIO, most: int) -> None:
-        self.file, self.most = file, most
+    def __init__(self, file: BinaryIO, limit: int) -> None:
+        self.file, self.limit = file, limit
         self.position = 0
-        self.engine, self.streams, self.rest = zlib.decompressobj(GZIP), 1, b""
+        self.decompressor, self.streams, self.rest = zlib.decompressobj(GZIP_WBITS), 1, b""
         self.header_left = MAX_TAR_HEADER
 
     def tell(self) -> int:
-        """Return how many bytes were unpacked."""
+        """Return how many bytes were decompressed."""
         return self.position
 
     def seek(self, position: int) -> None:
-        """Skip bytes.
-
-        Raises:
-            EOFError: there are fewer.
-            ValueError: it would go back, or there are more than is allowed.
-        """
+        """Skip bytes, forward only."""
         if position < self.position:
-            raise UnlikeModels("its sizes contradict one another")
+            raise NotAModelArchive("its sizes contradict one another")
         while self.position < position:
-            if not self.piece(position - self.position):
+            if not self.read_chunk(position - self.position):
                 raise EOFError("it ends early")
 
     def expect_header(self) -> None:
-        """Allow the bytes of one more header."""
+        """Reset the budget for the next header."""
         self.header_left = MAX_TAR_HEADER
 
     def read(self, size: int) -> bytes:
-        """Return a part of a header; less at the end.
-
-        Raises:
-            ValueError: it is larger than any.
-        """
+        """Return part of a header; less at the end."""
         if not 0 <= size <= self.header_left:
-            raise UnlikeModels("a member's header is too large")
+            raise NotAModelArchive("a member's header is too large")
         self.header_left -= size
-        pieces = []
-        while size and (piece := self.piece(size)):
-            pieces.append(piece)
-            size -= len(piece)
-        return b"".join(pieces)
+        chunks = []
+        while size and (chunk := self.read_chunk(size)):
+            chunks.append(chunk)
+            size -= len(chunk)
+        return b"".join(chunks)
 
-    def piece(self, most: int) -> bytes:
-        """Return the next bytes, at least one and at most so many; none at the end.
-
-        Raises:
-            EOFError: the file ends early.
-            ValueError: there is something else behind the end, or more than is allowed.
-            zlib.error: the bytes are damaged.
-        """
-        while not self.engine.eof or self.goes_on():
-            packed = self.rest or self.file.read(PIECE)
+    def read_chunk(self, most: int) -> bytes:
+        """Return the next bytes, 1 to `most`; none at the end."""
+        while not self.decompressor.eof or self.next_stream():
+            packed = self.rest or self.file.read(CHUNK_BYTES)
             if not packed:
                 raise EOFError("it ends early")
-            unpacked = self.engine.decompress(packed, min(most, PIECE))
-            self.rest = self.engine.unconsumed_tail
+            unpacked = self.decompressor.decompress(packed, min(most, CHUNK_BYTES))
+            self.rest = self.decompressor.unconsumed_tail
             if unpacked:
                 self.position += len(unpacked)
-                if self.position > self.most:
-                    raise UnlikeModels(f"it unpacks to more than {self.most >> 20:,} MiB")
+                if self.position > self.limit:
+                    raise NotAModelArchive(f"it unpacks to more than {self.limit >> 20:,} MiB")
                 return unpacked
         return b""
 
-    def goes_on(self) -> bool:
-        """Return whether another stream follows the one that has ended; zeros may pad it."""
-        rest = self.engine.unused_data.lstrip(b"\0")
-        while not rest and (packed := self.file.read(PIECE)):
+    def next_stream(self) -> bool:
+        """Start the next gzip stream; return False at the end, which zeros may pad."""
+        rest = self.decompressor.unused_data.lstrip(b"\0")
+        while not rest and (packed := self.file.read(CHUNK_BYTES)):
             rest = packed.lstrip(b"\0")
         if not rest:
             return False
         self.streams += 1
         if self.streams > MAX_STREAMS or not rest.startswith(b"\x1f"):
-            raise UnlikeModels("something else follows its end")
-        self.engine, self.rest = zlib.decompressobj(GZIP), rest
+            raise NotAModelArchive("something else follows its end")
+        self.decompressor, self.rest = zlib.decompressobj(GZIP_WBITS), rest
         return True
 
     def finish(self) -> None:
-        """Unpack what is left, so that a cut file or a wrong sum is noticed.
-
-        Raises:
-            ValueError: it is more than the zeros that pad a tar.
-        """
-        while piece := self.piece(PIECE):
-            if piece.strip(b"\0"):
-                raise UnlikeModels("something else follows its end")
+        """Decompress the rest, which must be zeros, so that a truncated file is noticed."""
+        while chunk := self.read_chunk(CHUNK_BYTES):
+            if chunk.strip(b"\0"):
+                raise NotAModelArchive("something else follows its end")

@@ -1,8 +1,8 @@
-"""Reads an ONNX graph as data: its nodes, initialisers, inputs and outputs, and nothing else.
+"""Parses an ONNX graph as data: its nodes, initialisers, inputs and outputs.
 
-Only the fields that facegan's exporter writes are read; any other is refused, because the runtime
-that reads the same bytes later might act on it (external data names files, attributes may hold
-subgraphs). Metadata is the exception: it is skipped, for archives of older releases hold some.
+Fields that facegan's exporter does not write are refused, because a runtime might act on them
+(external data names files, attributes may hold subgraphs). Only metadata is skipped, as archives of
+older releases have some.
 
 Field numbers: github.com/onnx/onnx, onnx/onnx.proto.
 """
@@ -27,13 +27,13 @@ FLOAT, INT64, BOOL = 1, 7, 9  # TensorProto.DataType
 BYTES_OF = {FLOAT: 4, INT64: 8, BOOL: 1}
 TYPE_NAMES = {FLOAT: "float32", INT64: "int64", BOOL: "bool"}
 IR_VERSIONS = range(8, 14)
-OPSETS = range(18, 25)  # between which our operators mean the same
-MAX_NODES = 2048  # six times those of the deepest preset
+OPSETS = range(18, 25)  # in which our operators have the same meaning
+MAX_NODES = 2048  # six times the deepest preset's
 MAX_FIELDS = 200_000  # of all messages
 MAX_RANK = 6
 MAX_SIDE = 1 << 31
 MAX_NAME = 256
-FEW = 16  # numbers of an initialiser that says shapes, axes or pads
+FEW = 16  # numbers of an initialiser with shapes, axes or pads
 
 METADATA = Field("metadata", is_skipped=True)
 MODEL = {
@@ -83,7 +83,7 @@ class Initializer:
     """A constant.
 
     Attributes:
-        numbers: Its values, where they are few whole numbers; else None.
+        numbers: Its values, if they are a few integers; else None.
     """
 
     name: str
@@ -94,7 +94,7 @@ class Initializer:
 
 @dataclass(frozen=True)
 class ValueInfo:
-    """The type and shape that a graph declares for a value."""
+    """The declared type and shape of a value."""
 
     name: str
     type: int
@@ -107,7 +107,7 @@ class ValueInfo:
 
 @dataclass(frozen=True)
 class Node:
-    """An operator's use."""
+    """A use of an operator."""
 
     operator: str
     inputs: tuple[str, ...]
@@ -117,7 +117,7 @@ class Node:
 
 @dataclass(frozen=True)
 class Graph:
-    """An ONNX model: its one graph."""
+    """The graph of an ONNX model."""
 
     nodes: tuple[Node, ...]
     initializers: tuple[Initializer, ...]
@@ -127,30 +127,26 @@ class Graph:
 
 
 def read_graph(content: Content) -> Graph:
-    """Return the graph in an ONNX file's bytes.
-
-    Raises:
-        MalformedMessage: they are no ONNX file, or hold what facegan does not export.
-    """
-    if content[:1] != b"\x08":  # ir_version comes first: no other kind of file begins so
-        raise MalformedMessage("it is no ONNX file" if content else "it is empty")
+    """Parse an ONNX file; MalformedMessage if it has anything that facegan does not export."""
+    if content[:1] != b"\x08":  # ir_version comes first
+        raise MalformedMessage("it is not an ONNX file" if content else "it is empty")
     return GraphReader(MAX_FIELDS).graph(memoryview(content))
 
 
 class GraphReader(MessageReader):
-    """Reads a model's messages; their methods raise MalformedMessage."""
+    """Parses a model's messages; all methods raise MalformedMessage."""
 
     def graph(self, view: memoryview) -> Graph:
-        """Return the graph of a model of a version that we know."""
+        """Return the graph of a model of a supported version."""
         model = self.read(view, "the model", MODEL, REFUSED_IN_MODEL)
         if model.get("ir_version") not in IR_VERSIONS:
             raise MalformedMessage(f"its ir_version is {model.get('ir_version')}")
         opsets = [self.read(opset, "an operator set", OPSET) for opset in model["opsets"][:4]]
-        told = [(text(opset.get("domain", b"")), opset.get("version")) for opset in opsets]
-        if len(told) != 1 or told[0][0] or told[0][1] not in OPSETS:
-            raise MalformedMessage(f"it imports the operator sets {told}")
+        versions = [(text(opset.get("domain", b"")), opset.get("version")) for opset in opsets]
+        if len(versions) != 1 or versions[0][0] or versions[0][1] not in OPSETS:
+            raise MalformedMessage(f"it imports the operator sets {versions}")
         if "graph" not in model:
-            raise MalformedMessage("it holds no graph")
+            raise MalformedMessage("it has no graph")
         graph = self.read(model["graph"], "the graph", GRAPH, REFUSED_IN_GRAPH)
         if len(graph["nodes"]) > MAX_NODES:
             raise MalformedMessage(f"it has {len(graph['nodes'])} nodes")
@@ -163,11 +159,11 @@ class GraphReader(MessageReader):
         )
 
     def node(self, view: memoryview) -> Node:
-        """Return a node; its operator is not judged here."""
+        """Return a node; its operator is not checked here."""
         node = self.read(view, "a node", NODE)
         operator = text(node.get("operator", b""))
         if domain := text(node.get("domain", b"")):
-            raise MalformedMessage(f"the operator {operator} is of the domain {domain}")
+            raise MalformedMessage(f"the operator {operator} has the domain {domain}")
         attributes: dict[str, Any] = {}
         for one in node["attributes"]:
             name, value = self.attribute(one, operator)
@@ -186,7 +182,7 @@ class GraphReader(MessageReader):
         name = text(attribute.pop("name", b""))
         field = ATTRIBUTE_TYPES.get(attribute.pop("type", 0), "")
         if list(attribute) != [field]:
-            raise MalformedMessage(f"{kind} has not the one value of its type")
+            raise MalformedMessage(f"{kind} does not have exactly the value of its type")
         value = attribute[field]
         if field == "f":
             return name, struct.unpack("<f", value)[0]
@@ -195,7 +191,7 @@ class GraphReader(MessageReader):
         return name, signed(value) if field == "i" else tuple(map(signed, value))
 
     def initializer(self, view: memoryview) -> Initializer:
-        """Return an initialiser, whose bytes must be as many as its shape says."""
+        """Return an initialiser; its bytes must fit its shape."""
         tensor = self.read(view, "an initialiser", TENSOR, REFUSED_IN_TENSOR)
         name, kind = text(tensor.get("name", b"")), tensor.get("data_type", 0)
         if kind not in (FLOAT, INT64):
@@ -208,7 +204,7 @@ class GraphReader(MessageReader):
         return Initializer(name, kind, shape, struct.unpack(f"<{count}q", raw) if is_few else None)
 
     def value_info(self, view: memoryview) -> ValueInfo:
-        """Return what is declared of a value, which must be a tensor with a shape."""
+        """Return a value's declaration, which must be a tensor with a shape."""
         info = self.read(view, "a value", VALUE_INFO)
         name = text(info.get("name", b""))
         for key, fields in (("type", TYPE), ("tensor_type", TENSOR_TYPE), ("shape", SHAPE)):
@@ -217,7 +213,7 @@ class GraphReader(MessageReader):
             info |= self.read(info[key], f"the {key} of {name}", fields)
         dims = [self.read(dim, f"the shape of {name}", DIMENSION) for dim in info["dims"]]
         if any(len(dim) != 1 for dim in dims):
-            raise MalformedMessage(f"{name} has a side of no size")
+            raise MalformedMessage(f"{name} has a dimension without a size")
         sides = shape_of(name, [dim.get("value", 1) for dim in dims])
         shape = tuple(
             side if "value" in dim else None for dim, side in zip(dims, sides, strict=True)
@@ -226,7 +222,7 @@ class GraphReader(MessageReader):
 
 
 def shape_of(name: str, sides: Sequence[int]) -> tuple[int, ...]:
-    """Return a shape of a few sides, each 1 or more."""
+    """Return a shape; refuse too many dimensions, or any below 1."""
     if len(sides) > MAX_RANK or not all(0 < side < MAX_SIDE for side in sides):
         raise MalformedMessage(
             f"{name} has the sides {', '.join(map(str, map(signed, sides[:8])))}"

@@ -1,7 +1,7 @@
-"""Reads protobuf messages strictly, without a schema compiler: what a message may hold is a table.
+"""Parses protobuf messages strictly, by tables of the allowed fields.
 
-A lenient reader skips fields it does not know and lets the last of two values win. Another reader
-of the same bytes may see something else there, so this one refuses both. Bytes are never copied.
+Lenient parsers skip unknown fields and keep the last of two values. As another parser of the same
+bytes may read something else, this one refuses both. Bytes are never copied.
 
 Wire format: protobuf.dev/programming-guides/encoding.
 """
@@ -15,18 +15,18 @@ MAX_VARINT_BYTES = 10  # 64 bits
 
 
 class MalformedMessage(ValueError):
-    """The bytes are not the message they should be."""
+    """The bytes are not a valid message."""
 
 
 @dataclass(frozen=True)
 class Field:
-    """A field that a message may have.
+    """An allowed field of a message.
 
     Attributes:
         name: The key of its value.
-        wire: How it is written: VARINT, BYTES or FIXED32.
-        is_repeated: Whether it may come more than once; its value is then a list.
-        is_skipped: Whether nobody wants its value.
+        wire: Its wire type: VARINT, BYTES or FIXED32.
+        is_repeated: Whether its value is a list.
+        is_skipped: Whether its value is ignored.
     """
 
     name: str
@@ -36,14 +36,14 @@ class Field:
 
 
 class MessageReader:
-    """Reads a message and those inside it.
+    """Parses a message and its submessages.
 
     Args:
-        most: How many fields all of them may have together: one takes about a microsecond.
+        limit: The most fields of all of them; one takes about a microsecond.
     """
 
-    def __init__(self, most: int) -> None:
-        self.left = most
+    def __init__(self, limit: int) -> None:
+        self.remaining = limit
 
     def read(
         self,
@@ -52,26 +52,23 @@ class MessageReader:
         fields: Mapping[int, Field],
         refused: Mapping[int, str] | None = None,
     ) -> dict[str, Any]:
-        """Return a message's fields by name; those that are absent are missing, or an empty list.
+        """Return a message's fields by name; absent repeated fields are empty lists.
 
         Args:
             view: The message's bytes.
-            kind: What it is called in errors.
-            fields: What it may hold, by number.
-            refused: What to call some of the numbers that it may not hold.
-
-        Raises:
-            MalformedMessage: the bytes are no message, or hold anything else.
+            kind: Its name in errors.
+            fields: Allowed fields by number.
+            refused: Names of some other fields, for errors.
         """
         message: dict[str, Any] = {one.name: [] for one in fields.values() if one.is_repeated}
         for number, wire, value in read_fields(view):
-            self.left -= 1
-            if self.left < 0:
-                raise MalformedMessage("it has too many parts")
+            self.remaining -= 1
+            if self.remaining < 0:
+                raise MalformedMessage("it has too many fields")
             field = fields.get(number)
             if field is None:
                 raise MalformedMessage(
-                    f"{kind} holds {(refused or {}).get(number, f'field {number}')}"
+                    f"{kind} has {(refused or {}).get(number, f'field {number}')}"
                 )
             if wire != field.wire:
                 raise MalformedMessage(f"{kind} has {field.name} of another type")
@@ -86,38 +83,38 @@ class MessageReader:
 
 def read_fields(view: memoryview) -> Iterator[tuple[int, int, Any]]:
     """Yield each field's number, wire type and value: an int, or a view of its bytes."""
-    place = 0
-    while place < len(view):
-        key, place = read_varint(view, place)
+    offset = 0
+    while offset < len(view):
+        key, offset = read_varint(view, offset)
         number, wire = key >> 3, key & 7
         if wire == VARINT:
-            value, place = read_varint(view, place)
+            value, offset = read_varint(view, offset)
             yield number, wire, value
             continue
         if wire == BYTES:
-            length, place = read_varint(view, place)
+            length, offset = read_varint(view, offset)
         elif wire == FIXED32:
             length = 4
         else:
             raise MalformedMessage(f"wire type {wire}")
-        if length > len(view) - place:
+        if length > len(view) - offset:
             raise MalformedMessage("it ends early")
-        yield number, wire, view[place : place + length]
-        place += length
+        yield number, wire, view[offset : offset + length]
+        offset += length
 
 
-def read_varint(view: memoryview, place: int) -> tuple[int, int]:
-    """Return the unsigned number at a place, and the place after it; only its shortest form."""
+def read_varint(view: memoryview, offset: int) -> tuple[int, int]:
+    """Return the varint at an offset, which must have its shortest form, and the next offset."""
     number = 0
-    for index, byte in enumerate(view[place : place + MAX_VARINT_BYTES]):
+    for index, byte in enumerate(view[offset : offset + MAX_VARINT_BYTES]):
         number |= (byte & 0x7F) << (7 * index)
         if byte < 0x80:
             if (byte == 0 and index) or number >= 1 << 64:
-                raise MalformedMessage("a number in a form that nobody writes")
-            return number, place + index + 1
+                raise MalformedMessage("a number that is not in its shortest form")
+            return number, offset + index + 1
     raise MalformedMessage("a number without an end")
 
 
 def signed(number: int) -> int:
-    """Return a varint as the int64 it stands for."""
+    """Convert a varint to int64."""
     return number - (1 << 64) if number >= 1 << 63 else number

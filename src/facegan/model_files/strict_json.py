@@ -1,19 +1,18 @@
-"""Reads JSON that a stranger wrote: cards and headers of weights."""
+"""Parses untrusted JSON strictly: cards and headers of weights."""
 
 import json
 import math
 from typing import Any
 
 MAX_DEPTH = 16
-MAX_DIGITS = 19  # of a whole number: 64 bits
+MAX_DIGITS = 19  # of a 64-bit integer
 
 
 def read_json(text: bytes) -> Any:
     """Parse JSON; NaN, infinities and numbers beyond a float become None.
 
-    Raises:
-        ValueError: it is no JSON in UTF-8, is nested too deep, has a whole number beyond 64 bits,
-            half of a surrogate pair, or one name twice in an object.
+    Raises ValueError for other text, deep nesting, integers beyond 64 bits, lone surrogates, or
+    duplicate names in an object.
     """
     try:
         value = json.loads(
@@ -25,25 +24,25 @@ def read_json(text: bytes) -> Any:
         )
     except RecursionError:
         raise ValueError("it is nested too deep") from None
-    check_plain(value, MAX_DEPTH)
+    check_value(value, MAX_DEPTH)
     return value
 
 
 def read_int(digits: str) -> int:
-    """Return a whole number of 64 bits."""
+    """Return an integer of 64 bits."""
     if len(digits.lstrip("-")) > MAX_DIGITS:
         raise ValueError(f"a whole number of {len(digits):,} digits")
     return int(digits)
 
 
 def read_float(digits: str) -> float | None:
-    """Return a finite number; None for one that no float can hold."""
+    """Return a finite float; None if it overflows."""
     number = float(digits)
     return number if math.isfinite(number) else None
 
 
 def read_object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    """Return an object whose names differ."""
+    """Return an object; refuse duplicate names."""
     found: dict[str, Any] = {}
     for name, value in pairs:
         if name in found:
@@ -52,12 +51,12 @@ def read_object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     return found
 
 
-def check_plain(value: Any, depth: int) -> None:
-    """Raise ValueError for what is nested deeper, and for text that is no Unicode."""
+def check_value(value: Any, depth: int) -> None:
+    """Raise ValueError for deeper nesting, and for text that is not valid Unicode."""
     if isinstance(value, str):
         value.encode()
     elif isinstance(value, dict | list):
         if depth == 0:
             raise ValueError("it is nested too deep")
         for child in [*value, *value.values()] if isinstance(value, dict) else value:
-            check_plain(child, depth - 1)
+            check_value(child, depth - 1)

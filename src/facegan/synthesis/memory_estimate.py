@@ -65,7 +65,7 @@ def estimate_graphs(model_dir: Path, card: ModelCard) -> MemoryEstimate:
     files = map_files(model_dir, card.graph.sha256)
     graphs = check_graphs(model_dir, files, card).values()
     count = 1 if card.resolution >= LARGE_RESOLUTION else MAX_SIZE
-    activations = max(SCRATCH_FACTOR * count * graph.row_bytes for graph in graphs)
+    activations = max(SCRATCH_FACTOR * count * graph.sample_bytes for graph in graphs)
     compiled = GRAPHS_OVERHEAD + NODE_BYTES * sum(graph.nodes for graph in graphs)
     return MemoryEstimate(COPIES * sum(map(len, files.values())) + compiled, activations)
 
