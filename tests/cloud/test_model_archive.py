@@ -43,7 +43,7 @@ def test_an_archive_cut_short_is_damaged(model_dir: Path, tmp_path: Path, keep: 
     cut.write_bytes(whole[: int(keep * len(whole)) if isinstance(keep, float) else keep])
     with pytest.raises(ArtifactError) as told:
         check_archive(cut)
-    assert "no readable archive" in str(told.value) and "\n" not in str(told.value)
+    assert "not a readable archive" in str(told.value) and "\n" not in str(told.value)
 
 
 def test_an_archive_of_something_else_says_what_is_missing(tmp_path: Path) -> None:

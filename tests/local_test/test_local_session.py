@@ -54,7 +54,7 @@ def test_a_model_without_a_card_is_not_deployed(sagemaker: Any, tmp_path: Path) 
     archive = tmp_path / "model.tar.gz"
     tarfile.open(archive, "w:gz").close()
     with (
-        pytest.raises(ArtifactError, match=r"holds no model_card\.json"),
+        pytest.raises(ArtifactError, match=r"has no model_card\.json"),
         sagemaker.deployed(endpoint_of(archive)),
     ):
         pass

@@ -274,8 +274,8 @@ def test_an_archive_is_unpacked_first(
     [
         (lambda path: None, "There is no model at"),
         (lambda path: path.write_bytes(b"no archive"), "is not a readable archive"),
-        (lambda path: tarfile.open(path, "w:gz").close(), "holds no model_card.json"),
-        (lambda path: path.mkdir(), "holds no model_card.json"),
+        (lambda path: tarfile.open(path, "w:gz").close(), "has no model_card.json"),
+        (lambda path: path.mkdir(), "has no model_card.json"),
     ],
 )
 def test_what_is_no_model_is_not_served(

@@ -129,7 +129,7 @@ def test_a_damaged_graph_with_its_digest_is_refused(exported: Path) -> None:
         digests[name] = hashlib.sha256(b"no graph").hexdigest()
     told = dataclasses.replace(card, graph=dataclasses.replace(card.graph, sha256=digests))
     (exported / "model_card.json").write_text(told.to_json())
-    with pytest.raises(ArtifactError, match="is not a graph that facegan draws"):
+    with pytest.raises(ArtifactError, match="is not a graph that facegan exports"):
         open_synthesizer(exported, GRAPHS).generate(seeds=[0])
 
 
