@@ -39,6 +39,7 @@ LOCAL = {
     "data merge": "{d}/prepared --out {d}/merged",
     "train": "--data {d}/toy --out {d}/run --family dcgan --preset tiny --resolution 16"
     " --batch-size 8 --total-kimg 0.008 --processes 2",
+    "init": "--preset tiny --out {d}/run.toml",
     "evaluate": "{d}/run/model.tar.gz --data {d}/toy --samples 8",
     "report": "{d}/run --out {d}/report.html",
     "export": "{d}/run/model.tar.gz",
