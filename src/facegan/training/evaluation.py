@@ -4,7 +4,7 @@ import math
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -22,9 +22,7 @@ from facegan.metrics import (
     open_extractor,
 )
 from facegan.training.checkpoint import Tensors
-
-if TYPE_CHECKING:
-    from facegan.training.trainer import Trainer
+from facegan.training.trainer_protocol import TrainerProtocol
 
 # Latents (N, latent_dim), and labels (N,) of a conditional game → uint8 images (N, 3, H, W).
 Draw = Callable[[Tensor, Tensor | None], Tensor]
@@ -83,12 +81,12 @@ class Evaluation:
         last = self.comparison.samples - 1
         return self.comparison.protocol(f"seeds 0 to {last}, truncation psi 1").as_dict()
 
-    def is_due(self, trainer: "Trainer") -> bool:
+    def is_due(self, trainer: TrainerProtocol) -> bool:
         """Whether a multiple of `evaluate_kimg` was passed since the last tick, or the run ends."""
         before, now = trainer.images_at_last_tick, trainer.images_seen
         return now // self.every_images > before // self.every_images or trainer.has_trained_all
 
-    def run(self, trainer: "Trainer") -> Mapping[str, float]:
+    def run(self, trainer: TrainerProtocol) -> Mapping[str, float]:
         """Evaluate the averaged generator as it is now; remember it if it is the best so far.
 
         Returns:
@@ -105,7 +103,7 @@ class Evaluation:
             self.best = Snapshot(copies, self.last)
         return metrics
 
-    def is_best_now(self, trainer: "Trainer") -> bool:
+    def is_best_now(self, trainer: TrainerProtocol) -> bool:
         """Whether the best snapshot is of this very moment."""
         return self.best is not None and self.best.figures["kimg"] == trainer.kimg
 

@@ -3,7 +3,6 @@
 import logging
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
@@ -13,16 +12,14 @@ from facegan.gans import Batch
 from facegan.gans.batch_split import micro_batch_sizes
 from facegan.gans.data_parallel import BatchSlice
 from facegan.training.micro_batches import MicroBatches
-
-if TYPE_CHECKING:
-    from facegan.training.trainer import Trainer
+from facegan.training.trainer_protocol import TrainerProtocol
 
 logger = logging.getLogger(__name__)
 
 SPARE = 0.03  # of a GPU's memory, which a run of days fragments
 
 
-def find_micro_batch(trainer: "Trainer") -> int:
+def find_micro_batch(trainer: TrainerProtocol) -> int:
     """The images of the largest micro-batch that every process's GPU holds; on a CPU, all.
 
     Raises:
@@ -63,7 +60,7 @@ def largest_that_fits(sizes: Sequence[int], fits: Callable[[int], bool]) -> int 
     return None
 
 
-def all_fit(trainer: "Trainer", size: int) -> bool:
+def all_fit(trainer: TrainerProtocol, size: int) -> bool:
     """Whether a micro-batch fits the GPUs of all processes, which must all ask."""
     is_small_enough = fits(trainer, size)
     if trainer.device.type == "cuda":
@@ -71,7 +68,7 @@ def all_fit(trainer: "Trainer", size: int) -> bool:
     return not trainer.group.any(not is_small_enough)
 
 
-def fits(trainer: "Trainer", size: int) -> bool:
+def fits(trainer: TrainerProtocol, size: int) -> bool:
     """Try every phase on two micro-batches of noise, beside all that a step holds."""
     rows = min(2 * size, trainer.own_images)
     try:
@@ -89,7 +86,7 @@ def fits(trainer: "Trainer", size: int) -> bool:
 
 
 @contextmanager
-def unchanged(trainer: "Trainer") -> Iterator[None]:
+def unchanged(trainer: TrainerProtocol) -> Iterator[None]:
     """Afterwards random numbers and buffers are what they were, and there are no gradients."""
     players = trainer.gan.players.values()
     buffers = [(buffer, buffer.clone()) for player in players for buffer in player.buffers()]
@@ -112,7 +109,7 @@ def holding(tensors: list[Tensor]) -> Iterator[None]:
         tensors.clear()
 
 
-def moments_to_come(trainer: "Trainer") -> list[Tensor]:
+def moments_to_come(trainer: TrainerProtocol) -> list[Tensor]:
     """Memory for the moments that Adam makes at the first step, and some to spare."""
     device = trainer.device
     parameters = [
@@ -129,7 +126,7 @@ def moments_to_come(trainer: "Trainer") -> list[Tensor]:
     return moments
 
 
-def noise(trainer: "Trainer", rows: int) -> Batch:
+def noise(trainer: TrainerProtocol, rows: int) -> Batch:
     """Inputs of a step like any other, for so many images."""
     gan, device = trainer.gan, trainer.device
     generator = torch.Generator().manual_seed(0)

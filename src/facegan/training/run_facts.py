@@ -78,7 +78,7 @@ class Facts(BaseModel):
     model_config = ConfigDict(strict=True, extra="allow")
 
 
-class Plan(Facts):
+class PlanFacts(Facts):
     """What was asked for: hyperparameters and all else by name, each a word or a number."""
 
     __pydantic_extra__: dict[str, Text | bool | int | float | None]
@@ -100,7 +100,7 @@ class RunFacts(Facts):
     """All of run.json that a resumed run reads."""
 
     run: Text | None = None  # the id; older runs have none
-    plan: Plan
+    plan: PlanFacts
     dataset: DatasetFacts
     settings: dict[str, Any] = {}
     training: dict[str, Any] = {}

@@ -1,15 +1,13 @@
 """Refuses a saved state that does not fit a trainer, before anything of it is loaded."""
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field, NonNegativeInt, ValidationError
 from torch import Tensor
 
 from facegan.training.checkpoint import NotOfThisRun, Tensors
-
-if TYPE_CHECKING:
-    from facegan.training.trainer import Trainer
+from facegan.training.trainer_protocol import TrainerProtocol
 
 Figure = Annotated[float, Field(allow_inf_nan=False)]
 Seconds = Annotated[Figure, Field(ge=0)]
@@ -48,7 +46,7 @@ class StateNumbers(Strict):
     evaluation: EvaluationNumbers | None = None
 
 
-def check_state(trainer: "Trainer", tensors: Tensors, numbers: Mapping[str, Any]) -> None:
+def check_state(trainer: TrainerProtocol, tensors: Tensors, numbers: Mapping[str, Any]) -> None:
     """Refuse what is not the whole state of such a trainer; the trainer stays as it is.
 
     Raises:
@@ -84,7 +82,7 @@ def check_state(trainer: "Trainer", tensors: Tensors, numbers: Mapping[str, Any]
         check_tensor(name, tensors[name], value)
 
 
-def moments_in(trainer: "Trainer", tensors: Tensors) -> dict[str, Tensor | None]:
+def moments_in(trainer: TrainerProtocol, tensors: Tensors) -> dict[str, Tensor | None]:
     """Return what the optimisers' saved moments must be like, of all parameters that have some."""
     expected: dict[str, Tensor | None] = {}
     for name, optimizer in trainer.optimizers.items():
