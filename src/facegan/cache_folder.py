@@ -1,4 +1,4 @@
-"""Where this user's caches are: what can be deleted at any time and is made again."""
+"""Finds the user's cache folder."""
 
 import os
 from collections.abc import Mapping, MutableMapping
@@ -6,9 +6,9 @@ from pathlib import Path
 
 
 def default_cache(variables: Mapping[str, str]) -> Path | None:
-    """Return our cache folder, by the XDG Base Directory Specification; it need not exist.
+    """Return facegan's cache folder by the XDG Base Directory Specification; it may not exist.
 
-    None for a user without a home directory, as in a container with an arbitrary uid.
+    None for a user without a home directory, e.g. in a container with an arbitrary uid.
     """
     folder = variables.get("XDG_CACHE_HOME", "")
     try:
@@ -18,9 +18,9 @@ def default_cache(variables: Mapping[str, str]) -> Path | None:
 
 
 def set_torch_cache(variables: MutableMapping[str, str]) -> None:
-    """Put the files of torch's compiler into our cache folder, if it can be written.
+    """Put the files of torch's compiler into our cache folder, if it is writable.
 
-    Torch makes its own below /tmp whenever a model is exported, under a name that is easy to guess.
+    By default they are in /tmp under a name that is easy to guess.
     """
     folder = default_cache(variables)
     if folder is not None and is_writable(folder):
@@ -28,6 +28,8 @@ def set_torch_cache(variables: MutableMapping[str, str]) -> None:
 
 
 def is_writable(folder: Path) -> bool:
-    """Return whether a folder can be made, or be written into, without making it."""
-    there = next(path for path in (folder.absolute(), *folder.absolute().parents) if path.exists())
-    return there.is_dir() and os.access(there, os.W_OK | os.X_OK)
+    """Return whether a folder is writable, or could be created."""
+    existing = next(
+        path for path in (folder.absolute(), *folder.absolute().parents) if path.exists()
+    )
+    return existing.is_dir() and os.access(existing, os.W_OK | os.X_OK)

@@ -107,8 +107,8 @@ def test_a_missing_package_is_named(
 @pytest.mark.parametrize(
     ("name", "samples", "told"),
     [
-        ("inception", 50, "FID as papers have it: 50 samples against all 64 pictures. Precision"),
-        ("inception", 40, "not as papers have it: they take 50,000 samples and all pictures."),
+        ("inception", 50, "FID as in papers: 50 samples against all 64 images. Precision"),
+        ("inception", 40, "differs from papers, which use 50,000 samples and all images."),
         ("lite0", 50, "they are not FID or KID."),
     ],
 )
@@ -123,7 +123,7 @@ def test_the_table_says_whether_papers_compare(
     assert evaluate(model_dir, "--data", images_dir, "--samples", samples) == 0
     shown = capsys.readouterr().out
     assert told in shown
-    assert f"pictures    {64 if 'against all' in told else 50} of 64" in shown
+    assert f"images      {64 if 'against all' in told else 50} of 64" in shown
 
 
 # --- while training ------------------------------------------------------------------------------

@@ -69,7 +69,7 @@ class Command:
         self.first_page_seconds = 0.0
         self.lines: list[str] = []
         self.loaded_at = self.wait_for("is loaded")
-        self.serving_at = self.wait_for("Ctrl-C ends")
+        self.serving_at = self.wait_for("Ctrl-C to stop")
         threading.Thread(target=self.drain, daemon=True).start()
 
     def wait_for(self, words: str) -> float:

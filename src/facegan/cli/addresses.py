@@ -1,4 +1,4 @@
-"""Where a server of this machine can listen, told before it tries."""
+"""Checks the address on which a server will listen."""
 
 import os
 import socket
@@ -6,27 +6,25 @@ import socket
 from facegan.errors import ServeError
 
 
-def reachable(address: str) -> str:
-    """An address as a URL on this machine spells it."""
+def url_host(address: str) -> str:
+    """Return an address as it appears in a URL on this machine."""
     name = {"0.0.0.0": "localhost", "::": "localhost"}.get(address, address)
     return f"[{name}]" if ":" in name else name
 
 
 def find_address(host: str, port: int) -> str:
-    """The address of a host, where the port is free.
-
-    gunicorn would try five times, and log that it could not.
+    """Return a host's address if the port is free there; gunicorn would try five times.
 
     Raises:
-        ServeError: the host is unknown or not this machine, or the port is taken or forbidden.
+        ServeError: the host is unknown or not this machine, or the port cannot be used.
     """
     try:
         family, *_, target = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
     except (OSError, UnicodeError) as cause:
         raise ServeError(
             f"The host {host!r} is unknown.",
-            "--host takes an address of this machine: 127.0.0.1, "
-            "or 0.0.0.0 to let other machines in.",
+            "--host takes an address of this machine: 127.0.0.1, or 0.0.0.0 to accept connections "
+            "from other machines.",
         ) from cause
     with socket.socket(family) as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -35,7 +33,7 @@ def find_address(host: str, port: int) -> str:
         except OSError as cause:
             raise ServeError(
                 f"Port {port} of {host} cannot be opened: {os.strerror(cause.errno or 0).lower()}.",
-                "Another server may be running there. Choose another port with --port, "
-                f"for example --port {port + 1 if port < 65535 else 8080}.",
+                "Another server may be running there. Choose another port, "
+                f"e.g. --port {port + 1 if port < 65535 else 8080}.",
             ) from cause
     return str(target[0])

@@ -1,4 +1,4 @@
-"""`facegan evaluate`: FID, KID, precision and recall of a model, with the protocol beside them."""
+"""`facegan evaluate`: FID, KID, precision and recall of a model, and how they were measured."""
 
 import json
 import os
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 # Imports inside functions: `--help` and refusals answer without importing torch (1.6 s).
 
-DRAWN_AT_ONCE = 64
+BATCH_SIZE = 64
 
 
 @click.command("evaluate")
@@ -30,12 +30,12 @@ DRAWN_AT_ONCE = 64
     type=DATA,
     required=True,
     metavar="DIR",
-    help="Real pictures: those it was trained on or, better, others of their kind.",
+    help="Real images: the training images or, better, held-out ones.",
 )
 @click.option(
     "--split",
     metavar="NAME",
-    help="Which split of them; all: every picture.  [default: train, if there is one]",
+    help="Split of the data set; all: every image.  [default: train, if there is one]",
 )
 @click.option(
     "--samples",
@@ -43,33 +43,33 @@ DRAWN_AT_ONCE = 64
     default=10_000,
     show_default=True,
     metavar="N",
-    help="How many faces to draw: those of seeds 0 to N - 1.",
+    help="How many images to generate: seeds 0 to N - 1.",
 )
 @click.option(
     "--pictures",
     type=click.IntRange(min=1),
     metavar="N",
-    help="How many real pictures at most, chosen at random, the same ones always.  [default: all "
-    "with Inception and 50000 samples or more, as papers have it; else 50000]",
+    help="Use at most this many real images, a random choice that is always the same.  "
+    "[default: all with Inception and 50000 samples or more, as in papers; else 50000]",
 )
 @click.option(
     "--extractor",
     type=click.Choice(["lite0", "inception"]),
-    help="What looks at the images; inception makes the published numbers.  "
-    "[default: inception where --inception-weights are given, else lite0]",
+    help="Network whose features are compared; inception gives the published metrics.  "
+    "[default: inception with --inception-weights, else lite0]",
 )
 @click.option(
     "--inception-weights",
     type=click.Path(path_type=Path),
     metavar="FILE",
-    help="The published weights (weights-inception-2015-12-05-6726825d.pth); without them "
+    help="File of the published weights (weights-inception-2015-12-05-6726825d.pth). Without it, "
     "--extractor inception downloads them.",
 )
 @click.option(
     "--cache",
     type=click.Path(path_type=Path, file_okay=False),
     metavar="DIR",
-    help="Where features of real pictures are kept.  [default: facegan in your cache folder]",
+    help="Folder for features of real images.  [default: facegan in your cache folder]",
 )
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object instead of a table.")
 def command(
@@ -83,25 +83,25 @@ def command(
     cache: Path | None,
     as_json: bool,
 ) -> None:
-    """Measure MODEL, a model.tar.gz or the folder of one, against real pictures.
+    """Compare images of MODEL, a model.tar.gz or its folder, with real images.
 
     \b
     Examples:
       facegan evaluate runs/first/model.tar.gz --data runs/toy32
       facegan evaluate runs/first/model.tar.gz --data held-out/ --samples 2000 --json
       facegan evaluate runs/first/model.tar.gz --data faces/ --samples 50000 \\
-          --extractor inception                     # FID and KID as papers have them
+          --extractor inception                     # FID and KID as in papers
 
-    Without Inception the numbers are called fd_lite0, kid_lite0, precision_lite0, recall_lite0:
-    they compare models with one another, and not with anybody's FID. Precision and recall are
-    the paper's over VGG-16 only, so with Inception they are called precision_inception and
-    recall_inception. Numbers of different protocols (samples, pictures, crop, extractor) cannot
-    be compared at all; the protocol is printed beside them.
+    Without Inception the metrics are called fd_lite0, kid_lite0, precision_lite0 and
+    recall_lite0: use them to compare your models with one another, not with anybody's FID. The
+    paper's precision and recall use VGG-16, so with Inception they are called
+    precision_inception and recall_inception. Never compare numbers of different protocols
+    (samples, images, crop, extractor); the protocol is printed with them.
     """
     if inception_weights and extractor == "lite0":
-        raise click.UsageError("--inception-weights are for --extractor inception; leave one out.")
+        raise click.UsageError("--inception-weights needs --extractor inception; leave one out.")
 
-    # torch takes seconds to import: after the mistakes, not before
+    # torch takes seconds to import: after the command line is checked
     from facegan.artifact import load_artifact
     from facegan.errors import MetricError
     from facegan.metrics import Comparison, FeatureCache, open_extractor
@@ -111,7 +111,7 @@ def command(
     from facegan.training.precision import choose_device
 
     synthesizer = Synthesizer(load_artifact(model))
-    sees = open_extractor(
+    features = open_extractor(
         extractor or ("inception" if inception_weights else "lite0"),
         inception_weights,
         str(choose_device("auto")),
@@ -120,33 +120,34 @@ def command(
         dataset = open_dataset(source, synthesizer.card.resolution, split=split)
         shape = synthesizer.card.image_shape
         if dataset.image_shape != shape:
-            raise MetricError(f"The model draws {shape}, which is not square.")
-        kept = FeatureCache(cache or default_cache(os.environ))
-        about = dataset.describe()
-        comparison = Comparison(dataset, sees, samples, pictures, about=about, cache=kept)
-        found = measure(comparison, synthesizer)
-    click.echo(found.as_json() if as_json else found.as_table(comparison.caution))
+            raise MetricError(f"The model's images are {shape}, which is not square.")
+        features_cache = FeatureCache(cache or default_cache(os.environ))
+        comparison = Comparison(
+            dataset, features, samples, pictures, about=dataset.describe(), cache=features_cache
+        )
+        measured = measure(comparison, synthesizer)
+    click.echo(measured.as_json() if as_json else measured.as_table(comparison.caution))
 
 
 @dataclass(frozen=True)
 class Measurement:
-    """A model's numbers and how they were made."""
+    """A model's metrics and how they were measured."""
 
     metrics: dict[str, float]
     protocol: dict[str, Any]
     model: dict[str, Any]
 
     def as_json(self) -> str:
-        """One JSON object."""
+        """Return one JSON object."""
         return json.dumps(asdict(self))
 
     def as_table(self, caution: str) -> str:
-        """The numbers a line each, and the protocol in a few sentences."""
-        lines = [*self.rows(), "", *self.sentences(), *([caution] if caution else [])]
+        """Return one line per metric, and the protocol for people."""
+        lines = [*self.rows(), "", *self.protocol_lines(), *([caution] if caution else [])]
         return "\n".join(lines)
 
     def rows(self) -> Iterator[str]:
-        """Each number; KID with its deviation."""
+        """Yield each metric; KID with its standard deviation."""
         deviation = next(value for name, value in self.metrics.items() if name.endswith("_std"))
         for name, value in self.metrics.items():
             if name.startswith("kid") and not name.endswith("_std"):
@@ -154,14 +155,17 @@ class Measurement:
             elif not name.endswith("_std"):
                 yield f"{name:<18}{value:.5g}"
 
-    def sentences(self) -> Iterator[str]:
-        """The protocol for people."""
-        said = self.protocol
-        data, extractor = said["data"], said["extractor"]
+    def protocol_lines(self) -> Iterator[str]:
+        """Yield the protocol for people."""
+        protocol = self.protocol
+        data, extractor = protocol["data"], protocol["extractor"]
+        neighbours = (
+            f"k = {protocol['neighbours']} among {protocol['neighbours_among']:,} of either"
+        )
         split = f" (split {data['split']})" if "split" in data else ""
-        yield f"samples     {said['samples']:,}: {said['samples_are']}"
+        yield f"samples     {protocol['samples']:,}: {protocol['samples_are']}"
         yield (
-            f"pictures    {said['pictures']:,} of {data['images']:,} of {data['name']}{split}, "
+            f"images      {protocol['pictures']:,} of {data['images']:,} of {data['name']}{split}, "
             f"{data['crop']}, {data['resize_filter']} to {data['resolution']} px "
             f"(SHA-256 {data['digest'][:12]}…)"
         )
@@ -170,33 +174,32 @@ class Measurement:
             f"(SHA-256 {extractor['weights_sha256'][:12]}…)"
         )
         yield (
-            f"computed    {said['computed_by']}: KID over {said['kid_subsets']} subsets of "
-            f"{said['kid_subset_size']:,}; precision and recall with k = {said['neighbours']} "
-            f"among {said['neighbours_among']:,} of either"
+            f"computed    {protocol['computed_by']}: KID over {protocol['kid_subsets']} subsets of "
+            f"{protocol['kid_subset_size']:,}; precision and recall with {neighbours}"
         )
-        yield self.standing()
+        yield self.comparability()
 
-    def standing(self) -> str:
-        """Whether the numbers compare with published ones, and if not, why."""
-        said = self.protocol
-        if said["extractor"]["name"] != "inception":
-            return "These numbers compare models with one another; they are not FID or KID."
-        ours = "Precision and recall are ours: Inception's features, where the paper has VGG-16's."
-        if said["fid_as_published"]:
-            counts = f"{said['samples']:,} samples against all {said['pictures']:,} pictures"
-            return f"FID as papers have it: {counts}. {ours}"
-        return f"FID is not as papers have it: they take 50,000 samples and all pictures. {ours}"
+    def comparability(self) -> str:
+        """Return whether the metrics compare with published ones, and if not, why."""
+        protocol = self.protocol
+        if protocol["extractor"]["name"] != "inception":
+            return "Use these numbers to compare models with one another; they are not FID or KID."
+        features = "Precision and recall are over Inception's features; the paper uses VGG-16's."
+        if protocol["fid_as_published"]:
+            counts = f"{protocol['samples']:,} samples against all {protocol['pictures']:,} images"
+            return f"FID as in papers: {counts}. {features}"
+        return f"FID differs from papers, which use 50,000 samples and all images. {features}"
 
 
 def measure(comparison: "Comparison", synthesizer: "Synthesizer") -> Measurement:
-    """Extract, draw and compare, each with a bar."""
-    from tqdm import tqdm
+    """Extract features, generate and compare, with progress bars."""
+    from tqdm import tqdm  # of the training extra, as torch
 
-    with tqdm(total=comparison.count, desc="Real pictures", unit="img", disable=None) as bar:
+    with tqdm(total=comparison.count, desc="Real images", unit="img", disable=None) as bar:
         comparison.reals(bar.update)
-        bar.update(comparison.count - bar.n)  # the cache had them
+        bar.update(comparison.count - bar.n)  # the cached ones
     with tqdm(total=comparison.samples, desc="Samples", unit="img", disable=None) as bar:
-        metrics = comparison.scores(draw(synthesizer, comparison.samples), bar.update)
+        metrics = comparison.scores(generate(synthesizer, comparison.samples), bar.update)
     last = comparison.samples - 1
     card = synthesizer.card
     return Measurement(
@@ -211,10 +214,10 @@ def measure(comparison: "Comparison", synthesizer: "Synthesizer") -> Measurement
     )
 
 
-def draw(synthesizer: "Synthesizer", samples: int) -> Iterator["Tensor"]:
-    """The faces of seeds 0 … samples - 1 as uint8 batches (n, 3, H, W)."""
-    import torch
+def generate(synthesizer: "Synthesizer", samples: int) -> Iterator["Tensor"]:
+    """Yield the images of seeds 0 … samples - 1 as uint8 batches (n, 3, H, W)."""
+    import torch  # takes seconds, as above
 
-    for first in range(0, samples, DRAWN_AT_ONCE):
-        seeds = range(first, min(first + DRAWN_AT_ONCE, samples))
+    for first in range(0, samples, BATCH_SIZE):
+        seeds = range(first, min(first + BATCH_SIZE, samples))
         yield torch.from_numpy(synthesizer.generate(seeds)).permute(0, 3, 1, 2)

@@ -1,4 +1,4 @@
-"""`facegan serve`: a model behind HTTP on this machine, as SageMaker would serve it."""
+"""`facegan serve`: serves a model over HTTP on this machine, with SageMaker's API."""
 
 import logging
 import os
@@ -8,18 +8,19 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import click
 
-from facegan.cli.addresses import find_address, reachable
+from facegan.cli.addresses import find_address, url_host
 from facegan.cli.inputs import MODEL
+from facegan.environment import ServingEnvironment
 from facegan.errors import ArtifactError, FaceGANError, ServeError
+from facegan.model_files import OWN_CODE, WEIGHTS_NAME, digest_of, read_card
+from facegan.model_files.archive import check_archive, list_archive, unpack
+from facegan.model_files.folder import find_archive
 
-if TYPE_CHECKING:
-    from facegan.environment import ServingEnvironment
-
-# Imports inside functions: `--help` answers before Flask and gunicorn are imported (0.2 s).
+# Imports inside functions: facegan.serving takes a second; `--help` and mistakes do not need it.
 
 try:
     from gunicorn.app.base import BaseApplication
@@ -31,7 +32,7 @@ except ImportError as cause:
     ) from cause
 
 
-FOR_PEOPLE = {  # gunicorn's settings where nobody asked for a form of the log
+READABLE_LOG = {  # gunicorn's settings without FACEGAN_LOG_FORMAT
     "loglevel": "warning",
     "accesslog": "-",
     "access_log_format": '%(t)s "%(r)s" %(s)s, %(B)s bytes in %(M)s ms',
@@ -44,7 +45,7 @@ FOR_PEOPLE = {  # gunicorn's settings where nobody asked for a form of the log
     "--host",
     default="127.0.0.1",
     show_default=True,
-    help="Address to listen on; 0.0.0.0 lets other machines in.",
+    help="Address to listen on; 0.0.0.0 accepts connections from other machines.",
 )
 @click.option(
     "--port",
@@ -58,23 +59,24 @@ FOR_PEOPLE = {  # gunicorn's settings where nobody asked for a form of the log
     default=96,
     show_default=True,
     type=click.IntRange(1, 1024),
-    help="Requests under way at the same time.",
+    help="Maximum number of concurrent requests.",
 )
 def command(model: Path, host: str, port: int, threads: int) -> None:
     """Serve MODEL, a model.tar.gz or its folder, over HTTP until Ctrl-C.
 
     \b
-    The model is opened as the container does: a code/inference.py in it runs, so serve only
-    models of those you trust, or set FACEGAN_OWN_CODE=false.
+    As in the container, a code/inference.py in the model is run: serve only models from sources
+    you trust, or set FACEGAN_OWN_CODE=false.
 
     \b
-    The routes are SageMaker's, so what works here works against an endpoint:
+    The routes are SageMaker's, so the same client code works with an endpoint:
       GET  /ping                          200 when ready
-      POST /invocations                   faces, as Accept says: image/png, image/jpeg,
-                                          image/webp, application/json, application/jsonlines,
-                                          application/x-npy or application/zip
-      POST /endpoints/NAME/invocations    the same, under boto3's path
-      GET  /                              what is served, and how to ask
+      POST /invocations                   images, in the format of the Accept header: image/png,
+                                          image/jpeg, image/webp, application/json,
+                                          application/jsonlines, application/x-npy,
+                                          application/zip
+      POST /endpoints/NAME/invocations    the same, under the path that boto3 uses
+      GET  /                              the model, and examples of requests
 
     \b
     Examples
@@ -85,22 +87,20 @@ def command(model: Path, host: str, port: int, threads: int) -> None:
       facegan invoke --endpoint-url http://localhost:8080 --seeds 1-4 --out faces.png
 
     \b
-    Variables it reads, as the container does
-      FACEGAN_MAX_IMAGES                     images in one request  [64]
-      SAGEMAKER_MAX_PAYLOAD_IN_MB            size of a request or a reply  [6]
-      SAGEMAKER_DEFAULT_INVOCATIONS_ACCEPT   the reply's type where a caller has no wish
-      FACEGAN_OWN_CODE                       false refuses a model that brings code  [true]
-      FACEGAN_BACKEND, FACEGAN_DEVICE, FACEGAN_PRECISION   what draws, and where
-      FACEGAN_LOG_FORMAT                     json or text: a line a request, as the container has
+    Environment variables, as in the container
+      FACEGAN_MAX_IMAGES                     maximum images per request  [64]
+      SAGEMAKER_MAX_PAYLOAD_IN_MB            maximum size of a request or reply  [6]
+      SAGEMAKER_DEFAULT_INVOCATIONS_ACCEPT   format of replies to requests without Accept
+      FACEGAN_OWN_CODE                       false refuses models with code  [true]
+      FACEGAN_BACKEND, FACEGAN_DEVICE, FACEGAN_PRECISION   backend, device and number format
+      FACEGAN_LOG_FORMAT                     json or text: one line per request
       LOG_LEVEL                              debug, info, warning or error  [info]
-      FACEGAN_EMF                            true: CloudWatch's embedded metrics, a line a minute
+      FACEGAN_EMF                            true: CloudWatch embedded metrics, every minute
     """
-    from facegan.environment import ServingEnvironment
-
     variables = ServingEnvironment.from_mapping(os.environ)
     address = find_address(host, port)
     with unpacked(model) as source:
-        asked = replace(
+        environment = replace(
             variables,
             model_dir=source,
             is_multi_model=False,
@@ -108,74 +108,72 @@ def command(model: Path, host: str, port: int, threads: int) -> None:
             port=port,
             threads=threads,
         )
-        FaceServer(asked).run()
+        FaceServer(environment).run()
 
 
 class FaceServer(BaseApplication):  # type: ignore[misc]  # gunicorn has no types
-    """gunicorn in this process, serving the model of an environment as the container does.
+    """gunicorn in this process, configured by the same environment as the container.
 
     Raises:
         ArtifactError: there is no model, or a damaged one.
-        OwnCodeError: it has code of its own, and may not.
-        ConfigError: a reply's default type that cannot be written.
+        OwnCodeError: it brings code, and that is not allowed.
+        ConfigError: the default format of replies cannot be written.
     """
 
-    def __init__(self, environment: "ServingEnvironment") -> None:
+    def __init__(self, environment: ServingEnvironment) -> None:
         from facegan.serving.model.served_model import check_default_accept
 
         self.environment = environment
-        self.what = check_model(environment.model_dir, environment.own_code)
-        # Now: the worker would report it with a trace.
+        self.description = check_model(environment.model_dir, environment.own_code)
+        # Now: in the worker, an error would have a traceback.
         check_default_accept(environment.default_accept)
         super().__init__(prog="facegan serve")
 
     def run(self) -> None:
-        """Serve until a signal comes.
+        """Serve until a signal arrives.
 
         Raises:
-            ServeError: the worker could not load the model, and has said why.
+            ServeError: the worker could not load the model, and has logged why.
         """
         master = os.getpid()
         try:
             super().run()
-        except SystemExit as ended:  # in the worker, too, whose code the master reads
+        except SystemExit as ended:  # in the worker, too: the master reads its exit code
             if os.getpid() == master and ended.code == Arbiter.APP_LOAD_ERROR:
                 raise ServeError("The model could not be loaded.") from None
             raise
 
     def load_config(self) -> None:
-        """gunicorn asks for its settings."""
+        """Set gunicorn's settings."""
         from facegan.serving.http.gunicorn_settings import gunicorn_settings
 
-        here = self.environment
-        own: dict[str, Any] = {"when_ready": lambda arbiter: self.say_ready()}
-        if here.log_format is None:
-            own |= FOR_PEOPLE
-        settings = gunicorn_settings(
-            here.host, here.port, here.threads, here.log_format, here.log_level
-        )
-        settings |= own
+        env = self.environment
+        changes: dict[str, Any] = {"when_ready": lambda arbiter: self.print_ready()}
+        if env.log_format is None:
+            changes |= READABLE_LOG
+        settings = gunicorn_settings(env.host, env.port, env.threads, env.log_format, env.log_level)
+        settings |= changes
         for name, value in settings.items():
             self.cfg.set(name, value)
 
     def load(self) -> Any:
-        """gunicorn's worker asks for the app; what a user can mend ends it with a sentence."""
-        here = self.environment
-        if here.log_format is None:  # gunicorn writes a line a request already
+        """Return the app in gunicorn's worker; end it without a traceback on a user's mistake."""
+        env = self.environment
+        if env.log_format is None:  # gunicorn logs each request already
             from facegan.serving.telemetry.logs import REQUESTS
 
             logging.getLogger(REQUESTS).setLevel(logging.WARNING)
         try:
             from facegan.serving.start import app_of
 
-            return app_of(here)
+            return app_of(env)
         except FaceGANError as error:
             raise AppImportError(f"{error.message}\n{error.hint}".strip()) from error
 
-    def say_ready(self) -> None:
-        """Where it listens, and two ways to ask. Connections wait from here on; none is refused."""
-        url = f"http://{reachable(self.environment.host)}:{self.environment.port}"
-        click.echo(f"Serving {self.what}, on {url}  (Ctrl-C ends)")
+    def print_ready(self) -> None:
+        """Print the address and two example requests; connections are accepted from now on."""
+        url = f"http://{url_host(self.environment.host)}:{self.environment.port}"
+        click.echo(f"Serving {self.description}, on {url}  (Ctrl-C to stop)")
         click.echo(
             f"  curl {url}/invocations -H 'Content-Type: application/json' "
             "-d '{\"seeds\": [1, 2, 3, 4]}' -o faces.png"
@@ -184,44 +182,27 @@ class FaceServer(BaseApplication):  # type: ignore[misc]  # gunicorn has no type
 
 
 def check_model(source: Path, own_code: bool) -> str:
-    """What is served, in a few words, once it is known to be whole; none of its code runs.
-
-    Raises:
-        ArtifactError: there is no model, or a damaged one.
-        OwnCodeError: it has code of its own, and may not.
-    """
-    from facegan.model_files import OWN_CODE, WEIGHTS_NAME, digest_of, read_card
-    from facegan.model_files.archive import check_archive
-    from facegan.model_files.folder import find_archive
-
+    """Check that a model is undamaged and return its description; none of its code runs."""
     if (source / OWN_CODE).is_file():
         if not own_code:
             from facegan.serving.custom_code.script import load_script
 
             load_script(source, is_allowed=False, is_private=False)  # raises
-        return f"a model by its own {OWN_CODE}"
+        return f"a model with its own {OWN_CODE}"
     card = read_card(source)
     if archive := find_archive(source):
         check_archive(archive)
     elif digest_of(source / WEIGHTS_NAME) != card.weights_sha256:
         raise ArtifactError(
             f"{source}: the weights are not those its card describes.",
-            "The file is damaged or was changed; copy it again, or pack it again from the run.",
+            "The file is damaged or was changed: copy it again, or pack it again from the run.",
         )
     return f"{card.family} {card.preset}, {card.resolution} px"
 
 
 @contextmanager
 def unpacked(model: Path) -> Iterator[Path]:
-    """A model where its own code can be imported: an archive that brings some, in a folder.
-
-    Raises:
-        ArtifactError: the archive is damaged or hostile.
-    """
-    from facegan.model_files.archive import list_archive, unpack
-    from facegan.model_files.card import OWN_CODE
-    from facegan.model_files.folder import find_archive
-
+    """Yield a model whose code can be imported: an archive with code is unpacked into a folder."""
     archive = None if (model / OWN_CODE).is_file() else find_archive(model)
     if archive is None or OWN_CODE not in list_archive(archive):
         yield model
@@ -231,5 +212,5 @@ def unpacked(model: Path) -> Iterator[Path]:
         unpack(archive, folder)
         yield folder
     finally:
-        if os.getpid() == owner:  # gunicorn's worker is a fork and leaves through here, too
+        if os.getpid() == owner:  # not in gunicorn's worker, which is a fork
             shutil.rmtree(folder, ignore_errors=True)

@@ -1,4 +1,4 @@
-"""`facegan studio`: a page on this machine to look at faces with."""
+"""`facegan studio`: opens a local web page to browse and morph a model's images."""
 
 import logging
 import os
@@ -24,21 +24,21 @@ if TYPE_CHECKING:
 
 # Imports inside functions: `--help` answers before Gradio is imported (3 s).
 
-# Before Gradio is imported: it would count its users, and ask the Hugging Face Hub.
-QUIET = {
+# Set before Gradio is imported: it would report its use, and call the Hugging Face Hub.
+NO_TELEMETRY = {
     "GRADIO_ANALYTICS_ENABLED": "False",
     "HF_HUB_OFFLINE": "1",
     "HF_HUB_DISABLE_TELEMETRY": "1",
     "HF_HUB_DISABLE_UPDATE_CHECK": "1",
     "DISABLE_TELEMETRY": "1",
     "DO_NOT_TRACK": "1",
-    "OTEL_SDK_DISABLED": "true",  # FastAPI would send traces wherever another program does
+    "OTEL_SDK_DISABLED": "true",  # FastAPI would send traces
 }
-# These could share the page, open folders of this machine, start other servers, send tokens along,
-# or have Gradio believe that it runs on Hugging Face's machines.
+# Variables with these prefixes could share the page, open folders of this machine, start other
+# servers, send tokens, or make Gradio believe that it runs on Hugging Face's machines.
 REMOVED = ("GRADIO_", "HF_", "HUGGINGFACE_", "HUGGING_FACE_", "SPACE_", "SPACES_", "SYSTEM",
            "OAUTH_", "OPENID_", "FASTAPI_")  # fmt: skip
-ONE = "Say whose faces: --endpoint-url URL, --endpoint NAME or --model FILE, one of them."
+ONE_SOURCE = "Choose one of --endpoint-url URL, --endpoint NAME and --model FILE."
 
 
 @click.command("studio")
@@ -48,7 +48,7 @@ ONE = "Say whose faces: --endpoint-url URL, --endpoint NAME or --model FILE, one
     "--model",
     type=MODEL,
     metavar="FILE",
-    help="A model.tar.gz or its folder, drawn in this process.",
+    help="A model.tar.gz or its folder, run in this process.",
 )
 @click.option(
     "--port",
@@ -61,7 +61,7 @@ ONE = "Say whose faces: --endpoint-url URL, --endpoint NAME or --model FILE, one
     "--data",
     type=DATA_FOLDER,
     metavar="FOLDER",
-    help="A data set, for the quiz: real or generated?",
+    help="A data set, for the quiz (real or generated?).",
 )
 @click.option(
     "--timeout",
@@ -69,7 +69,7 @@ ONE = "Say whose faces: --endpoint-url URL, --endpoint NAME or --model FILE, one
     show_default=True,
     type=click.FloatRange(min=0.1),
     metavar="SECONDS",
-    help="How long the page waits for an answer.",
+    help="Timeout of a request.",
 )
 @click.option("--no-browser", is_flag=True, help="Do not open a browser.")
 @click.option("--region", metavar="REGION", help="AWS region.  [default: your AWS settings]")
@@ -85,44 +85,43 @@ def command(
     region: str | None,
     profile: str | None,
 ) -> None:
-    """Open a page on this machine: a gallery, morphs, mixed styles, walks, favourites, a quiz.
+    """Open a local web page: gallery, morphs, style mixing, interpolations, favourites, quiz.
 
     \b
-    Of a model's file, without a server:
+    For a model file, without a server:
       facegan studio --model runs/first/model.tar.gz
 
     \b
-    Of a running server; of an endpoint on AWS, with your credentials:
+    For a running server; for an endpoint on AWS, with your credentials:
       facegan studio --endpoint-url http://localhost:8080
       facegan studio --endpoint my-faces --region eu-west-1
 
     \b
-    With a quiz, real or generated; on another port, for a browser that you open yourself:
+    With a quiz; on another port, without opening a browser:
       facegan studio --model runs/first/model.tar.gz --data runs/toy32
       facegan studio --model runs/first/model.tar.gz --port 7870 --no-browser
 
-    The page is for this machine alone, loads nothing from elsewhere and tells nobody. What the
-    model lacks is not shown; what goes wrong is said in the page.
+    Only this machine can reach the page. It loads nothing from elsewhere and sends no telemetry.
     """
-    if sum(given is not None for given in (endpoint_url, endpoint, model)) != 1:
-        raise click.UsageError(ONE)
+    if sum(source is not None for source in (endpoint_url, endpoint, model)) != 1:
+        raise click.UsageError(ONE_SOURCE)
     find_address("127.0.0.1", port)
     with temporary_folder() as folder:
         prepare_gradio(folder)
         from facegan.studio import Studio
         from facegan.studio.page import make_page, open_page
 
-        reals = None if data is None else opener_of(data)
-        transport = reach(endpoint_url, endpoint, model, timeout, region, profile)
+        reals = None if data is None else dataset_opener(data)
+        transport = make_transport(endpoint_url, endpoint, model, timeout, region, profile)
         studio = Studio(transport, folder / "faces", timeout, reals)
         server = open_page(make_page(studio), port)
-        click.echo(f"The studio is on {server.url}  (Ctrl-C ends)")
+        click.echo(f"The studio is on {server.url}  (Ctrl-C to stop)")
         if not no_browser:
             webbrowser.open(server.url)
         wait()
 
 
-def reach(
+def make_transport(
     endpoint_url: str | None,
     endpoint: str | None,
     model: Path | None,
@@ -130,7 +129,7 @@ def reach(
     region: str | None,
     profile: str | None,
 ) -> Transport:
-    """The one way to faces that was named."""
+    """Return a transport to the server, endpoint or model that was named."""
     if endpoint_url is not None:
         return HttpTransport(endpoint_url, timeout)
     if endpoint is not None:
@@ -138,11 +137,11 @@ def reach(
 
         return SageMakerTransport(endpoint, None, region, profile)
     assert model is not None
-    return transport_of(model)
+    return transport_to_file(model)
 
 
-def transport_of(model: Path) -> Transport:
-    """A model's server without a socket: its own code, if it brings some, is not run."""
+def transport_to_file(model: Path) -> Transport:
+    """Return a transport to a model's server without a socket; the model's code is not run."""
     from facegan.client import WSGITransport
 
     try:
@@ -157,39 +156,32 @@ def transport_of(model: Path) -> Transport:
     logging.getLogger(REQUESTS).setLevel(logging.WARNING)
     started = time.perf_counter()
     transport = WSGITransport(create_app(open_synthesizer(model)))
-    click.echo(f"{model} is loaded ({time.perf_counter() - started:.1f} s).")
+    click.echo(f"Loaded {model} ({time.perf_counter() - started:.1f} s).")
     return transport
 
 
 def prepare_gradio(folder: Path) -> None:
-    """Import Gradio, silent and with its files in a folder of ours.
-
-    Raises:
-        ServeError: it is not installed.
-    """
+    """Import Gradio without telemetry and with its files in a folder of ours."""
     for name in [name for name in os.environ if name.startswith(REMOVED)]:
         del os.environ[name]
-    os.environ.update(QUIET)
+    os.environ.update(NO_TELEMETRY)
     os.environ["GRADIO_TEMP_DIR"] = str(folder / "gradio")
     try:
         import gradio  # noqa: F401
     except ImportError as cause:
-        told = f"The studio's packages are not installed: {cause}."
-        raise ServeError(told, "pip install 'facegan[studio]'") from cause
+        raise ServeError(
+            f"The studio's packages are not installed: {cause}.", "pip install 'facegan[studio]'"
+        ) from cause
     logging.getLogger("httpx").setLevel(logging.WARNING)
 
 
-def opener_of(folder: Path) -> "Callable[[int], RealImages]":
-    """Opens a data set at a resolution, once the model's is known.
-
-    Raises:
-        ConfigError: torch is missing, which data sets are read with.
-    """
+def dataset_opener(folder: Path) -> "Callable[[int], RealImages]":
+    """Return a function that opens a data set at the model's resolution, once that is known."""
     try:
         from facegan.cli.studio_dataset import DatasetImages
     except ImportError as cause:
         raise ConfigError(
-            f"Data sets cannot be read here: {cause}.",
+            f"--data needs torch: {cause}.",
             "pip install 'facegan[serving-gpu]', or leave --data out.",
         ) from cause
     return lambda resolution: DatasetImages(folder, resolution)
@@ -197,7 +189,7 @@ def opener_of(folder: Path) -> "Callable[[int], RealImages]":
 
 @contextmanager
 def temporary_folder() -> Iterator[Path]:
-    """A folder that goes with the page."""
+    """Yield a folder that is deleted with the page."""
     folder = Path(tempfile.mkdtemp(prefix="facegan-studio-"))
     try:
         yield folder
@@ -206,7 +198,7 @@ def temporary_folder() -> Iterator[Path]:
 
 
 def wait() -> None:
-    """Until Ctrl-C, or SIGTERM, so that the folder goes too."""
+    """Wait for Ctrl-C or SIGTERM, so that the folder is deleted."""
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
         while True:

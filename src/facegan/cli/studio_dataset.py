@@ -1,4 +1,4 @@
-"""The pictures of a data set as the studio's quiz wants them; torch comes with them."""
+"""Real images for the studio's quiz; importing this imports torch."""
 
 import io
 from pathlib import Path
@@ -10,14 +10,11 @@ from facegan.data import open_dataset
 
 
 class DatasetImages:
-    """The real pictures of a quiz.
+    """The real images of a quiz.
 
     Args:
         folder: A data set.
         resolution: The model's.
-
-    Raises:
-        DatasetError: it cannot be opened at that resolution.
     """
 
     def __init__(self, folder: Path, resolution: int) -> None:
@@ -27,7 +24,7 @@ class DatasetImages:
         return len(self.dataset)
 
     def png(self, index: int) -> bytes:
-        """One of them as a PNG, which does not say that it is generated."""
+        """Return one image as a PNG without provenance."""
         pixels = self.dataset.read(torch.tensor([index]))[0].permute(1, 2, 0).numpy()
         stream = io.BytesIO()
         Image.fromarray(pixels).save(stream, "PNG")
