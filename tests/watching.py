@@ -27,7 +27,7 @@ class Watched:
     def environment(self, **others: str) -> dict[str, str]:
         """A hostile one: nobody's, homeless."""
         named = {name: value for name, value in os.environ.items()
-                 if not name.startswith(("AWS_", "XDG_", "FACEGAN_", "PYTEST_"))}  # fmt: skip
+                 if not name.startswith(("AWS_", "XDG_", "FACEGAN_", "PYTEST_", "TORCHINDUCTOR_"))}  # fmt: skip
         for name in ("HOME", "USER", "LOGNAME", "LNAME", "USERNAME"):
             named.pop(name, None)
         path = os.pathsep.join(map(str, [WATCHED, ROOT / "src"]))
