@@ -25,9 +25,10 @@ class Watched:
         (folder / "tmp").mkdir()
 
     def environment(self, **others: str) -> dict[str, str]:
-        """A hostile one: nobody's, homeless."""
+        """Return a hostile environment: no user, no home, nothing from other tests."""
+        others_own = ("AWS_", "XDG_", "FACEGAN_", "PYTEST_", "TORCHINDUCTOR_")
         named = {name: value for name, value in os.environ.items()
-                 if not name.startswith(("AWS_", "XDG_", "FACEGAN_", "PYTEST_", "TORCHINDUCTOR_"))}  # fmt: skip
+                 if not name.startswith(others_own)}  # fmt: skip
         for name in ("HOME", "USER", "LOGNAME", "LNAME", "USERNAME"):
             named.pop(name, None)
         path = os.pathsep.join(map(str, [WATCHED, ROOT / "src"]))
