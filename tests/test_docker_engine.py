@@ -7,15 +7,15 @@ import pytest
 from facegan.docker_engine import Docker, as_docker_error
 from facegan.errors import DockerError
 
-WHAT_WAS_SAID = [
+OUTPUTS = [
     ("write /x: no space left on device", "The disk is full.*docker system prune"),
     (
         "Got permission denied while trying to connect to the Docker daemon socket at unix:///x",
-        "may not use it.*usermod -aG docker",
+        "no permission to use it.*usermod -aG docker",
     ),
     (
         "Cannot connect to the Docker daemon at unix:///x. Is the docker daemon running?",
-        "engine does not run.*systemctl start docker",
+        "daemon is not running.*systemctl start docker",
     ),
     ("the --mount option requires BuildKit. Refer to", "cannot build with BuildKit.*buildx"),
     (
@@ -23,26 +23,31 @@ WHAT_WAS_SAID = [
         "cannot build with BuildKit",
     ),
     ("exec /bin/entry: exec format error", "another architecture.*make build"),
-    ('could not select device driver "" with capabilities: [[gpu]]', "GPU is asked for.*--gpus"),
-    ("Bind for 127.0.0.1:8080 failed: port is already allocated", "port is taken.*PORT=8081"),
+    ('could not select device driver "" with capabilities: [[gpu]]', "GPU was requested.*--gpus"),
+    ("Bind for 127.0.0.1:8080 failed: port is already allocated", "port is in use.*PORT=8081"),
     ("SSLError(1, '[SSL: CERTIFICATE_VERIFY_FAILED]')", "make build CA="),
-    ("ERROR: THESE PACKAGES DO NOT MATCH THE HASHES FROM", "other files.*make lock"),
-    ("ERROR: No matching distribution found for torch==2.13.0+cpu", r"has torch==2.13.0\+cpu"),
+    ("ERROR: THESE PACKAGES DO NOT MATCH THE HASHES FROM", "differ from the lock file.*make lock"),
+    (
+        "ERROR: No matching distribution found for torch==2.13.0+cpu",
+        r"torch==2.13.0\+cpu was not",
+    ),
     (
         "ERROR: failed to solve: failed to resolve source metadata for docker.io/library/python:3",
-        "base image cannot be fetched: docker.io/library/python:3.*make base",
+        "base image docker.io/library/python:3 cannot be pulled.*make base",
     ),
-    ("Error: No such image: facegan-training:local", "no image facegan-training:local.*make build"),
+    (
+        "Error: No such image: facegan-training:local",
+        "facegan-training:local does not exist.*make build",
+    ),
     ("something else\nthe last line\n", "Building failed: the last line"),
 ]
 
 
-@pytest.mark.parametrize(("said", "meaning"), WHAT_WAS_SAID)
-def test_what_docker_says_becomes_a_line_with_the_mend(said: str, meaning: str) -> None:
-    told = str(as_docker_error(f"Step 1\n{said}", "Building"))
-    assert told.startswith("Building")
+@pytest.mark.parametrize(("output", "meaning"), OUTPUTS)
+def test_output_of_docker_becomes_an_error_with_its_fix(output: str, meaning: str) -> None:
+    assert str(as_docker_error(f"Step 1\n{output}", "Building")).startswith("Building")
     with pytest.raises(DockerError, match=meaning):
-        raise as_docker_error(f"Step 1\n{said}", "Building")
+        raise as_docker_error(f"Step 1\n{output}", "Building")
 
 
 def client(folder: Path, script: str) -> str:
@@ -53,10 +58,10 @@ def client(folder: Path, script: str) -> str:
     return str(folder)
 
 
-def test_no_docker_is_said(tmp_path: Path) -> None:
+def test_a_missing_client_is_an_error(tmp_path: Path) -> None:
     with pytest.raises(DockerError, match=r"Docker is not installed.*apt-get install docker.io"):
         Docker({"PATH": str(tmp_path)})
-    with pytest.raises(DockerError, match=r"no program 'podman' \(DOCKER\)"):
+    with pytest.raises(DockerError, match=r"DOCKER=podman is not a program"):
         Docker({"PATH": str(tmp_path), "DOCKER": "podman"})
 
 

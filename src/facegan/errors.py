@@ -1,27 +1,27 @@
-"""Every error a user can cause or meet, as one tree that each edge answers in its own way.
+"""All errors that a user can cause or encounter, as one tree of exceptions.
 
 ::
 
     FaceGANError
     ├─ ConfigError              a family, preset or hyperparameter is unknown or out of range
     │  └─ RunFileError          the same in a run.toml (names the file and the key)
-    ├─ DatasetError             an empty folder, an unreadable picture (names the file)
-    ├─ RunError                 a run folder is taken, a checkpoint cannot be written or read
+    ├─ DatasetError             an empty folder, an unreadable image (names the file)
+    ├─ RunError                 a run folder is in use, a checkpoint cannot be written or read
     │  └─ PeerLost              another process of the run failed or was lost (names it)
-    ├─ OutputError              a file or folder that was asked for cannot be written
+    ├─ OutputError              an output file or folder cannot be written
     ├─ TrainingDiverged         a loss term is not finite (names the term and the kimg)
     ├─ ArtifactError            a model file is missing, damaged, hostile, or of a newer schema
     ├─ ExportError              a generator cannot be exported (a missing package, the exporter)
-    ├─ MetricError              too few pictures, or an extractor's weights or package are missing
+    ├─ MetricError              too few images, or an extractor's weights or package are missing
     ├─ ServeError               the server cannot start (a port in use, a missing extra)
-    ├─ ServingUnavailable       the server cannot answer now, and could later
-    │  ├─ Overloaded               too much waits (says how long to stay away)
-    │  ├─ DeadlineMissed           the answer would come too late
+    ├─ ServingUnavailable       the server cannot answer now, but may later
+    │  ├─ Overloaded               the queue is full (says when to retry)
+    │  ├─ DeadlineMissed           the reply would be too late
     │  ├─ LoadTimeout              a model takes too long to load
-    │  └─ Draining                 it is about to end
-    ├─ UnknownModel             no model of that name is loaded
-    ├─ ModelLoaded              a model of that name is loaded already
-    ├─ MemoryExceeded           there is no memory for it
+    │  └─ Draining                 it is shutting down
+    ├─ UnknownModel             no model with that name is loaded
+    ├─ ModelLoaded              a model with that name is loaded already
+    ├─ MemoryExceeded           a model does not fit into memory
     ├─ OwnCodeError             a model's own code cannot be loaded, or failed (names its line)
     ├─ RequestError             the caller's request is wrong
     │  ├─ UnsupportedContentType
@@ -31,23 +31,22 @@
     ├─ CloudError               an AWS call failed (names the action, the resource, the next step)
     └─ DockerError              Docker is missing, may not be used, or failed
 
-Nothing here knows of HTTP or of exit codes: ``serving/http/app.py`` holds the one table from class
-to status, ``cli/`` the one from class to exit code.
+``serving/http/app.py`` maps the classes to HTTP statuses, ``cli/`` to exit codes.
 """
 
 import difflib
 import sys
 from collections.abc import Sequence
 
-CLOSE = 0.7  # of difflib's ratio: a letter wrong, missing or swapped; not another word
+CLOSE = 0.7  # difflib's ratio of a word with one letter wrong, missing or swapped
 
 
 class FaceGANError(Exception):
-    """An error with a sentence that names the thing and, where there is one, a hint that mends it.
+    """An error with a sentence that names its cause and a hint that says how to fix it.
 
     Args:
-        message: What is wrong, naming the thing, for a person who did not write this code.
-        hint: What to do about it; empty where nothing useful can be said.
+        message: What happened, naming the cause, for people who do not know the code.
+        hint: How to fix it; empty if nothing useful can be said.
     """
 
     def __init__(self, message: str, hint: str = "") -> None:
@@ -72,7 +71,7 @@ class DatasetError(FaceGANError):
 
 
 class RunError(FaceGANError):
-    """A run folder is taken, or something in it cannot be written or read."""
+    """A run folder is in use, or something in it cannot be written or read."""
 
 
 class PeerLost(RunError):
@@ -80,7 +79,7 @@ class PeerLost(RunError):
 
 
 class OutputError(FaceGANError):
-    """A file or folder that was asked for cannot be written."""
+    """An output file or folder cannot be written."""
 
 
 class TrainingDiverged(FaceGANError):
@@ -96,7 +95,7 @@ class ExportError(FaceGANError):
 
 
 class MetricError(FaceGANError):
-    """A metric cannot be computed: too few pictures, missing weights, a missing package."""
+    """A metric cannot be computed: too few images, missing weights, a missing package."""
 
 
 class ServeError(FaceGANError):
@@ -104,17 +103,11 @@ class ServeError(FaceGANError):
 
 
 class ServingUnavailable(FaceGANError):
-    """The server cannot answer now; the same request may do later."""
+    """The server cannot answer now; the same request may succeed later."""
 
 
 class Overloaded(ServingUnavailable):
-    """Too much waits already.
-
-    Args:
-        message: As for every error.
-        hint: As for every error.
-        retry_seconds: How long to stay away.
-    """
+    """The queue is full; retry after `retry_seconds`."""
 
     def __init__(self, message: str, hint: str = "", retry_seconds: float = 1.0) -> None:
         super().__init__(message, hint)
@@ -122,31 +115,31 @@ class Overloaded(ServingUnavailable):
 
 
 class DeadlineMissed(ServingUnavailable):
-    """The answer would come too late to be heard."""
+    """The reply would be too late."""
 
 
 class LoadTimeout(ServingUnavailable):
-    """A model takes too long to load, and was given up."""
+    """A model took too long to load."""
 
 
 class Draining(ServingUnavailable):
-    """The server ends, and takes nothing new."""
+    """The server is shutting down and accepts no new requests."""
 
 
 class UnknownModel(FaceGANError):
-    """No model of that name is loaded."""
+    """No model with that name is loaded."""
 
 
 class ModelLoaded(FaceGANError):
-    """A model of that name is loaded already, or is being loaded."""
+    """A model with that name is loaded, or being loaded."""
 
 
 class MemoryExceeded(FaceGANError):
-    """There is no memory for it."""
+    """A model does not fit into memory."""
 
 
 class OwnCodeError(FaceGANError):
-    """A model's own code cannot be loaded, or failed while it answered."""
+    """A model's own code cannot be loaded, or failed while handling a request."""
 
 
 class RequestError(FaceGANError):
@@ -170,13 +163,7 @@ class InvocationError(FaceGANError):
 
 
 class CloudError(FaceGANError):
-    """A call to AWS failed.
-
-    Args:
-        message: As for every error.
-        hint: As for every error.
-        code: AWS's own name of the error, as "AccessDeniedException"; empty where it has none.
-    """
+    """A call to AWS failed; `code` is AWS's name of the error, e.g. "AccessDeniedException"."""
 
     def __init__(self, message: str, hint: str = "", code: str = "") -> None:
         super().__init__(message, hint)
@@ -188,23 +175,23 @@ class DockerError(FaceGANError):
 
 
 def first_line(error: BaseException) -> str:
-    """The first line of an error's text, or its kind: enough for a person, no trace."""
+    """Return the first line of an error's text, or its class name if it has no text."""
     return (str(error).strip().splitlines() or [type(error).__name__])[0]
 
 
 def reason_of(error: BaseException) -> str:
-    """The system's words for what failed, without number and path; else the error's first line."""
+    """Return the system's message, without number and path; else the error's first line."""
     return getattr(error, "strerror", None) or first_line(error)
 
 
-NO_MEMORY = (  # what torch, CUDA's libraries and OpenVINO say
+NO_MEMORY = (  # messages of torch, CUDA's libraries and OpenVINO
     *("can't allocate memory", "not enough memory", "bad_alloc"),
     *("CUDA error: out of memory", "CUDA out of memory", "STATUS_ALLOC_FAILED"),
 )
 
 
 def is_out_of_memory(error: BaseException) -> bool:
-    """Whether an error says that there was no memory, on a processor or on a GPU."""
+    """Return whether an error means that memory ran out, on a CPU or a GPU."""
     torch = sys.modules.get("torch")
     if isinstance(error, MemoryError) or (torch and isinstance(error, torch.OutOfMemoryError)):
         return True
@@ -212,28 +199,27 @@ def is_out_of_memory(error: BaseException) -> bool:
 
 
 def did_you_mean(name: str, known: Sequence[str], kinds: str = "names") -> str:
-    """A hint that offers the known names close to a mistyped one, or lists them all.
+    """Return a hint with the known names close to a mistyped one, or with all of them.
 
-    Case, and dashes for underscores, count for nothing; a name that is only somewhat alike is not
-    offered: that would send people the wrong way.
+    Case and dashes are ignored. Names that are only vaguely similar are not suggested.
     """
     spelled = {normalize_name(it): it for it in reversed(known)}
-    asked = normalize_name(name)
-    close = difflib.get_close_matches(asked, spelled, n=3, cutoff=CLOSE)
+    typed = normalize_name(name)
+    close = difflib.get_close_matches(typed, spelled, n=3, cutoff=CLOSE)
     if not close:  # two letters swapped, which difflib counts as two mistakes
-        close = [it for it in spelled if sorted(it) == sorted(asked)][:1]
-    if not close and len(asked) > 2:
-        close = [it for it in reversed(spelled) if it.startswith(asked)][:3]
+        close = [it for it in spelled if sorted(it) == sorted(typed)][:1]
+    if not close and len(typed) > 2:
+        close = [it for it in reversed(spelled) if it.startswith(typed)][:3]
     if close:
         return "Did you mean " + " or ".join(spelled[it] for it in close) + "?"
     return f"Known {kinds}: " + ", ".join(sorted(known)) + "."
 
 
 def normalize_name(name: str) -> str:
-    """A name without what people write differently: case, dashes, blanks around it."""
+    """Return a name in lower case, with underscores, without surrounding blanks."""
     return name.strip().lower().replace("-", "_")
 
 
 def pluralize(count: int, noun: str) -> str:
-    """A number and its noun: ``1 run``, ``3 runs``."""
+    """Return a number and its noun: ``1 run``, ``3 runs``."""
     return f"{count:,} {noun}" if count == 1 else f"{count:,} {noun}s"

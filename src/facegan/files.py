@@ -1,4 +1,4 @@
-"""A file is written whole or not at all, and known by its digest: what every room relies on."""
+"""Writes files atomically, and opens only regular files within size limits."""
 
 import contextlib
 import errno
@@ -17,9 +17,9 @@ LOG_BYTES = 2**30  # of a run's metrics.jsonl at most
 
 
 def write_atomic(path: Path, content: bytes) -> None:
-    """Write a file aside in its own folder, wait until it is on the disk, then rename it.
+    """Write a file under a temporary name, flush it to the disk, then rename it.
 
-    The folder is made if it is missing; a file of that name is replaced.
+    The folder is created if it is missing; an existing file is replaced.
 
     Raises:
         OSError: it cannot be written (a full disk, a folder that is a file); no partial file stays.
@@ -28,10 +28,10 @@ def write_atomic(path: Path, content: bytes) -> None:
 
 
 def check_writable(path: Path) -> None:
-    """Try whether a file or folder can be made at a path, really; nothing is left behind.
+    """Check that a file or folder can be created at a path, by a temporary file.
 
     Raises:
-        OSError: it cannot: no permission, a file on the way, a file system that is read-only.
+        OSError: no permission, a file instead of a folder, a read-only file system.
     """
     folder = path if path.is_dir() else path.parent
     while not folder.is_dir():
@@ -46,7 +46,7 @@ def check_writable(path: Path) -> None:
 
 
 def write_all_atomic(contents: Mapping[Path, bytes]) -> None:
-    """Write several files aside, and rename them only when all are on the disk.
+    """Write several files under temporary names, and rename them once all are on the disk.
 
     Raises:
         OSError: one cannot be written; none is replaced, and no partial file stays.
@@ -65,7 +65,7 @@ def write_all_atomic(contents: Mapping[Path, bytes]) -> None:
 
 
 def write_synced(path: Path, content: bytes) -> None:
-    """Write a file and wait until it is on the disk."""
+    """Write a file and flush it to the disk."""
     with path.open("wb") as stream:
         stream.write(content)
         stream.flush()
@@ -73,11 +73,7 @@ def write_synced(path: Path, content: bytes) -> None:
 
 
 def file_digest(path: Path) -> str:
-    """The SHA-256 of a file, read in pieces.
-
-    Raises:
-        OSError: it cannot be read.
-    """
+    """Return the SHA-256 of a file, read in blocks."""
     with path.open("rb") as stream:
         return hashlib.file_digest(stream, "sha256").hexdigest()
 
@@ -85,40 +81,40 @@ def file_digest(path: Path) -> str:
 def open_regular(
     path: Path, folder: Path | None = None, *, follows_links: bool = True
 ) -> BufferedReader:
-    """Open a regular file for reading; pipes and devices are never opened for it.
+    """Open a regular file for reading; never a pipe or a device.
 
     Args:
         path: The file.
-        folder: Where links must not lead out of.
-        follows_links: Whether it may be a link at all.
+        folder: Links must not lead out of this folder.
+        follows_links: Whether it may be a symbolic link.
 
     Raises:
-        OSError: it is missing, elsewhere, or no regular file.
+        OSError: it is missing, outside the folder, or not a regular file.
     """
     if not follows_links and path.is_symlink():
         raise OSError(errno.ELOOP, "it is a symbolic link", str(path))
-    real = Path(os.path.realpath(path, strict=True))  # resolve() tells of loops by RuntimeError
+    real = Path(os.path.realpath(path, strict=True))  # resolve() raises RuntimeError for loops
     if folder is not None and not real.is_relative_to(folder.resolve()):
         raise OSError(errno.EPERM, "it is a link that leads out of its folder", str(path))
-    if not stat.S_ISREG(real.stat().st_mode):  # opened, a device could do something
+    if not stat.S_ISREG(real.stat().st_mode):  # opening a device could have effects
         raise OSError(errno.EINVAL, "it is not a regular file", str(path))
     flags = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_NOFOLLOW", 0)
     stream = os.fdopen(os.open(real, flags | getattr(os, "O_BINARY", 0)), "rb")
-    if not stat.S_ISREG(os.fstat(stream.fileno()).st_mode):  # it was exchanged meanwhile
+    if not stat.S_ISREG(os.fstat(stream.fileno()).st_mode):  # it was replaced meanwhile
         stream.close()
         raise OSError(errno.EINVAL, "it is not a regular file", str(path))
     return stream
 
 
 def read_regular(path: Path, most: int) -> bytes:
-    """Return the content of a regular file that is no link.
+    """Return the content of a regular file that is not a symbolic link.
 
     Args:
         path: The file.
-        most: How many bytes it may have.
+        most: Its maximum size in bytes.
 
     Raises:
-        OSError: it cannot be read, or is no regular file.
+        OSError: it cannot be read, or is not a regular file.
         ValueError: it is larger.
     """
     with open_regular(path, follows_links=False) as stream:
@@ -133,7 +129,7 @@ def read_json(path: Path, most: int = JSON_BYTES) -> dict[str, Any]:
 
     Raises:
         OSError: it cannot be read.
-        ValueError: it is no JSON object, of whatever damage: one line says what is wrong.
+        ValueError: it is not a JSON object; one line says why.
     """
     return parse_json(read_regular(path, most))
 
@@ -142,7 +138,7 @@ def parse_json(content: bytes | str) -> dict[str, Any]:
     """Return the JSON object in a text.
 
     Raises:
-        ValueError: there is none: no UTF-8, no JSON, brackets too deep, a list or a number.
+        ValueError: it is not UTF-8, not JSON, nested too deeply, or not an object.
     """
     try:
         text = content.decode() if isinstance(content, bytes) else content

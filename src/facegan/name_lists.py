@@ -1,18 +1,18 @@
-"""Lists of people's names as one text that can be read back: ``a,b``, or JSON where it must be.
+"""Writes and reads lists of names as text: ``a,b``, or JSON where commas would be ambiguous.
 
-Command lines, pictures' metadata, tables and messages all write and read lists by these functions.
+Used by command lines, images' metadata, tables and messages.
 """
 
 import json
 import re
 from collections.abc import Iterable
 
-# An item of a list that is parted by commas: a JSON string, or whatever holds no comma.
+# An item of a comma-separated list: a JSON string, or text without a comma.
 ITEM = re.compile(r'\s*("(?:[^"\\]|\\.)*"\s*(?=,|$)|[^,]*)(,|$)')
 
 
 def write_names(names: Iterable[str], comma: str = ",") -> str:
-    """Return names as one text: parted by commas, or as a JSON list if a name could be misread."""
+    """Return names separated by commas, or as a JSON list if one would be ambiguous."""
     names = list(names)
     return comma.join(names) if all(map(is_plain, names)) else json.dumps(names, ensure_ascii=False)
 
@@ -20,8 +20,8 @@ def write_names(names: Iterable[str], comma: str = ",") -> str:
 def read_names(text: str) -> list[int | str]:
     """Return the names in a text of :func:`write_names`; items in double quotes may hold commas.
 
-    A JSON list may hold whole numbers, too. A text that begins like JSON and is none is parted by
-    commas. Empty items come back as empty texts.
+    A JSON list may also hold integers. Text that begins like JSON but is not valid is split at
+    commas. Empty items are returned as empty strings.
     """
     if (found := as_json_list(text)) is not None:
         return found
@@ -34,17 +34,17 @@ def read_names(text: str) -> list[int | str]:
 
 
 def quoted(name: str) -> str:
-    """Return one name for a sentence: in double quotes where its end would not be seen."""
+    """Return a name for a sentence, in double quotes if it is ambiguous without them."""
     return name if is_plain(name) else json.dumps(name, ensure_ascii=False)
 
 
 def is_plain(name: str) -> bool:
-    """Return whether a name reads the same between commas as alone."""
+    """Return whether a name is unambiguous between commas."""
     return bool(name) and "," not in name and name == name.strip() and name[0] not in '["'
 
 
 def as_json_list(text: str) -> list[int | str] | None:
-    """Return the texts and whole numbers of a JSON list; None where the text is no such list."""
+    """Return the strings and integers of a JSON list; None if the text is not one."""
     if not text.lstrip().startswith("["):
         return None
     try:
@@ -56,7 +56,7 @@ def as_json_list(text: str) -> list[int | str] | None:
 
 
 def unquoted(item: str) -> str:
-    """Return what a JSON string says; any other item as it is."""
+    """Return the value of a JSON string; any other item unchanged."""
     if not item.startswith('"'):
         return item
     try:

@@ -1,4 +1,4 @@
-"""A tar's headers, read so that a cut or damaged archive is not taken for a whole one."""
+"""Reads tar headers strictly: truncated or damaged archives raise errors."""
 
 import tarfile
 import zlib
@@ -8,9 +8,9 @@ PEEKED = 1 << 16
 
 
 class StrictTarInfo(tarfile.TarInfo):
-    """A member's header; one that is damaged or missing is an error.
+    """A member's header; a damaged or missing one is an error.
 
-    tarfile takes such a header for the archive's end, and so a cut archive for a whole one.
+    tarfile treats such a header as the end of the archive.
     """
 
     @classmethod
@@ -18,22 +18,18 @@ class StrictTarInfo(tarfile.TarInfo):
         """Read the next header.
 
         Raises:
-            tarfile.ReadError: the archive ends early, or within it something else begins.
+            tarfile.ReadError: the archive is truncated or damaged.
         """
         try:
             return super().fromtarfile(archive)
-        except tarfile.EOFHeaderError:  # type: ignore[attr-defined]  # the end's own mark
+        except tarfile.EOFHeaderError:  # type: ignore[attr-defined]  # the regular end
             raise
         except tarfile.HeaderError as cause:
             raise tarfile.ReadError(str(cause)) from cause
 
 
 def is_tar(path: Path) -> bool:
-    """Return whether a file begins as a tar, compressed or not.
-
-    Raises:
-        OSError: it cannot be read.
-    """
+    """Return whether a file begins like a tar, compressed or not."""
     with path.open("rb") as stream:
         packed = stream.read(PEEKED)
     try:
@@ -45,7 +41,7 @@ def is_tar(path: Path) -> bool:
 
 
 def peek_gzip(packed: bytes) -> bytes | None:
-    """Return the first bytes that a file's first bytes unpack to; None where there are none.
+    """Decompress the beginning of a gzip file; None if it is empty.
 
     zlib reads the header: Python's gzip does so byte by byte, and takes seconds for a long one.
 

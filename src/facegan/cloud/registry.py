@@ -106,7 +106,7 @@ def push_image(
     with tempfile.TemporaryDirectory() as own:
         docker.output(
             "--config", own, "login", "--username", user, "--password-stdin",
-            token["proxyEndpoint"], given=password, doing=f"Logging in to {token['proxyEndpoint']}",
+            token["proxyEndpoint"], stdin=password, doing=f"Logging in to {token['proxyEndpoint']}",
         )  # fmt: skip
         names = [f"{address}:{tag}" for tag in tags]
         for name in names:
