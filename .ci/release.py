@@ -95,7 +95,9 @@ def check_version(version: str, current: str, tags: list[str]) -> None:
         Refused: it is not.
     """
     if not re.fullmatch(r"(0|[1-9]\d*)\.(0|[1-9]\d*)\.(0|[1-9]\d*)", version):
-        raise Refused(f"{version!r} is no version. Give three numbers: make release VERSION=1.2.3")
+        raise Refused(
+            f"{version!r} is not a version. Give three numbers: make release VERSION=1.2.3"
+        )
     if f"v{version}" in tags:
         raise Refused(f"there is a tag v{version} already. Released files do not change.")
     if numbers(version) < numbers(current):

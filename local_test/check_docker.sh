@@ -50,7 +50,7 @@ check_image() {
 
 check_port() {
     case $1 in
-        '' | *[!0-9]*) fail "$1 is no port. Give a number, such as PORT=8080." ;;
+        '' | *[!0-9]*) fail "$1 is not a port. Give a number, such as PORT=8080." ;;
     esac
     (: <"/dev/tcp/127.0.0.1/$1") 2>/dev/null || return 0
     fail "Port $1 is taken. Stop what listens there, or choose another: PORT=$(($1 + 1))."

@@ -27,7 +27,7 @@ unpack() {
     rm -rf "$unpacked"
     mkdir -p "$unpacked"
     tar -xzf "$1" -C "$unpacked" 2>/dev/null ||
-        fail "$1 is no readable archive. Copy it again, or pack it again from the run."
+        fail "$1 is not a readable archive. Copy it again, or pack it again from the run."
 }
 
 "$here/check_docker.sh" "image=$image" "port=$port"

@@ -23,7 +23,7 @@ fail() {
 }
 
 "$here/check_docker.sh" "image=$image"
-[ -d "$dir" ] || fail "$dir is no folder. Copy local_test/test_dir, which has SageMaker's layout."
+[ -d "$dir" ] || fail "$dir is not a folder. Copy local_test/test_dir, which has SageMaker's layout."
 dir=$(cd "$dir" && pwd)
 channels=$dir/input/data
 [ -d "$channels/training" ] || [ -d "$channels/train" ] ||

@@ -19,7 +19,7 @@ QUIET = {"access": {"enabled": False}}  # no other server here writes a line a r
 
 @bentoml.service(workers=1, traffic={"timeout": 60}, logging=QUIET)
 class Model:
-    """Draws; batches are images, whoever asked for them."""
+    """Generates batches of images from any number of callers."""
 
     def __init__(self) -> None:
         self.generator = load_generator()

@@ -117,7 +117,7 @@ def run_spec(environment: TrainingEnvironment) -> RunSpec:
         DatasetError: a channel holds no images.
     """
     values: dict[str, Any] = dict(environment.hyperparameters)
-    values.pop("processes", None)  # how a run is shared is no part of what it is
+    values.pop("processes", None)  # the number of processes does not define a run
     for name in FROM_CHANNELS:
         if name in values:
             hint = "Give the job an input channel instead."

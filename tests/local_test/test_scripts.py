@@ -208,7 +208,7 @@ def test_a_failed_training_fails_and_says_where_the_reason_is(run: Run, test_dir
     [
         ("input/data/training", "training is missing. Put pictures there, or draw some"),
         ("input/config/resourceconfig.json", "resourceconfig.json is missing. Copy it from"),
-        ("", "is no folder. Copy local_test/test_dir"),
+        ("", "is not a folder. Copy local_test/test_dir"),
     ],
 )
 def test_a_layout_with_a_hole_is_refused(run: Run, test_dir: Path, missing: str, told: str) -> None:

@@ -126,7 +126,8 @@ def parse_classes(
         raise click.UsageError("Give either --classes or --class, not both.")
     if "" in class_names:
         raise click.UsageError("--class is empty: give the name of a class.")
-    classes, flag = (list(class_names), "--class") if class_names else (classes, "--classes")
+    flag = "--class" if class_names else "--classes"
+    classes = list(class_names) or classes
     if classes is not None and len(classes) not in ((1,) if is_interpolation else (1, images)):
         message = (
             f"An interpolation is of one class: give one to {flag}."
