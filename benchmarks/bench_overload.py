@@ -1,7 +1,7 @@
 """Ten times more requests than our server can answer, for a minute: what becomes of them.
 
 Requests arrive by the clock, whether or not earlier ones were answered (an open loop): a closed one
-would slow down with the server, and show an overload where there is none. Latencies count from the moment
+would slow down with the server and show no overload. Latencies count from the moment
 a request was due, so that what waits for a free connection is not forgotten. Connections are kept
 alive, each with one request at a time, as SageMaker's front does it.
 

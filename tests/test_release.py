@@ -56,9 +56,9 @@ def test_a_checked_clean_commit_may_be_released(release: Any) -> None:
 @pytest.mark.parametrize(
     ("version", "told"),
     [
-        ("1.2", "is no version"),
-        ("v1.2.3", "is no version"),
-        ("01.2.3", "is no version"),
+        ("1.2", "is not a version"),
+        ("v1.2.3", "is not a version"),
+        ("01.2.3", "is not a version"),
         ("0.0.9", "is below 0.1.0"),
         ("0.3.0", "there is a tag v0.3.0 already"),
     ],

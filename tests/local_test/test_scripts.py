@@ -174,7 +174,7 @@ def test_a_port_that_is_taken(run: Run, taken_port: int) -> None:
         f"PORT={taken_port + 1}.\n"
     )
     code, told = run("serve_local.sh", "faces", PORT="http")
-    assert code == 1 and "http is no port" in in_one_line(told)
+    assert code == 1 and "http is not a port" in in_one_line(told)
 
 
 # --- training -------------------------------------------------------------------------------------
