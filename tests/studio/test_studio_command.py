@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from facegan.cli.__main__ import facegan, run_safely
-from facegan.cli.studio import QUIET
+from facegan.cli.studio import NO_TELEMETRY
 
 
 def studio(*arguments: object) -> int:
@@ -37,7 +37,7 @@ def test_without_gradio_the_extra_is_named(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """And no folder stays."""
-    for name in (*QUIET, "GRADIO_TEMP_DIR", "NO_PROXY", "no_proxy"):
+    for name in (*NO_TELEMETRY, "GRADIO_TEMP_DIR", "NO_PROXY", "no_proxy"):
         monkeypatch.setenv(name, "")  # the command sets them for its process
     monkeypatch.setitem(sys.modules, "gradio", None)
     monkeypatch.setenv("TMPDIR", str(tmp_path))

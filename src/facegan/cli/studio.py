@@ -156,7 +156,7 @@ def transport_to_file(model: Path) -> Transport:
     logging.getLogger(REQUESTS).setLevel(logging.WARNING)
     started = time.perf_counter()
     transport = WSGITransport(create_app(open_synthesizer(model)))
-    click.echo(f"Loaded {model} ({time.perf_counter() - started:.1f} s).")
+    click.echo(f"{model} is loaded ({time.perf_counter() - started:.1f} s).")
     return transport
 
 
