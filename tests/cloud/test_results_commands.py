@@ -299,5 +299,5 @@ def test_a_record_does_not_hold_the_folder_it_is_unpacked_in(tmp_path: Path) -> 
 
 def test_a_damaged_record_is_named(tmp_path: Path) -> None:
     (tmp_path / "output.tar.gz").write_bytes(gzip.compress(b"x" * 9999)[:-9])
-    with pytest.raises(ArtifactError, match=r"is no readable archive: .*Delete it"):
+    with pytest.raises(ArtifactError, match=r"is not a readable archive: .*Delete it"):
         unpack_record(tmp_path / "output.tar.gz", tmp_path)

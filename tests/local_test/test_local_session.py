@@ -44,7 +44,7 @@ def test_a_damaged_model_is_not_deployed(sagemaker: Any, model_dir: Path, tmp_pa
     archive = tmp_path / "my model.tar.gz"  # with a blank, as a URI has it
     archive.write_bytes((model_dir / "model.tar.gz").read_bytes()[:3000])
     with (
-        pytest.raises(ArtifactError, match=r"my model.tar.gz is no readable archive"),
+        pytest.raises(ArtifactError, match=r"my model.tar.gz is not a readable archive"),
         sagemaker.deployed(endpoint_of(archive)),
     ):
         pass
