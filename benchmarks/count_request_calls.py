@@ -92,7 +92,7 @@ def count_calls(folder: Path, accept: str) -> CallCounter:
             assert reply.status_code == 200, reply.text
         counter.is_on = False
     finally:
-        threading.setprofile(None)  # type: ignore[arg-type]
+        threading.setprofile(None)
         sys.setprofile(None)
     return counter
 
