@@ -67,7 +67,7 @@ def normal(words: Words, count: int) -> Floats:
         logs, turns = np.log1p(-pairs[..., 1]), pairs[..., 0]
     else:
         whole = np.concatenate([words[:, : count - rest], words[:, count:]], axis=1)
-        units = (whole & np.uint64(2**24 - 1)) * 2.0**-24
+        units = (whole & np.uint64(2**24 - 1)).astype(np.float64) * 2.0**-24
         blocks, axis = units.reshape(rows, -1, 2, BLOCK // 2), 2
         logs, turns = np.log(1 - blocks[:, :, 0]), blocks[:, :, 1]
     radius, angle = np.sqrt(-2 * logs), 2 * np.pi * turns
