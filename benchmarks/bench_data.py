@@ -86,7 +86,7 @@ def list_rows(
         rows[name] = folder_batches(photos, workers)
     try:
         rows[STREAM] = stream_batches(folder / "tars", pixels)
-        write_streamed(folder / "streamed", pixels, images_a_shard=len(pixels) // 16)
+        write_streamed(folder / "streamed", pixels, images_per_shard=len(pixels) // 16)
         rows[OUR_STREAM] = batches_of(StreamedDataset(folder / "streamed", SIDE), to_float)
     except ModuleNotFoundError as cause:
         print(f"{STREAM} is left out: {cause.name} is not installed (pip install webdataset).")

@@ -30,7 +30,7 @@ MAY_IMPORT = {  # room: (rooms of ours, packages of others)
     "gans": ("devices errors hyperparameters", "torch"),
     "data": (
         "errors files image_files name_lists path_kinds safe_images strict_tar",
-        "torch numpy PIL cv2 pi_heif webdataset",
+        "torch numpy PIL pi_heif webdataset",
     ),
     "metrics": (
         "errors files",

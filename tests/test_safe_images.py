@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from PIL import Image, UnidentifiedImageError
 
-from facegan.data.prepare.pixels import FORMATS, formats_here
+from facegan.data.prepare.pixels import FORMATS, supported_formats
 from facegan.safe_images import SAFE, TooManyPixelsError, open_image
 
 SOURCE = Path(__file__).parents[1] / "src" / "facegan"
@@ -48,7 +48,7 @@ def test_none_of_the_formats_starts_a_program(
     monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
     for content in (EPS, b"\xc5\xd0\xd3\xc6" + EPS, EPS.replace(b"PS-Adobe", b"PS")):
         with pytest.raises(UnidentifiedImageError):
-            open_image(content, formats_here())
+            open_image(content, supported_formats())
     assert not (tmp_path / "called").exists()
     assert not {"EPS", "WMF", "FPX", "MIC", "PSD", "PDF"} & {*SAFE, *FORMATS} and set(
         FORMATS

@@ -23,7 +23,7 @@ from facegan.failure_reason import failure_reason
 from facegan.gans.resolve import OFFERED
 from facegan.gpu_check import require_visible_gpu
 from facegan.hyperparameters.run_spec import RunSpec
-from facegan.path_kinds import refuse_data, what_is
+from facegan.path_kinds import describe_path, refuse_data
 
 try:  # the one exception that the toolkit reports by its text alone
     from sagemaker_training.errors import ClientError as JobFailed
@@ -128,7 +128,7 @@ def run_spec(environment: TrainingEnvironment) -> RunSpec:
     if len(environment.hosts) == 1:  # of several, one may have no share of the images
         for name in FROM_CHANNELS:
             if name in values:
-                refuse_data(what_is(values[name]))
+                refuse_data(describe_path(values[name]))
     return RunSpec.from_mapping(values)
 
 

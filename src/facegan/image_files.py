@@ -13,7 +13,7 @@ SUFFIXES = (
 HEAD = 32  # bytes that tell what a file is
 # Whose content begins as a picture's, and is not what a picture's name promises: raw files of
 # cameras hold a small preview, thumbnails one frame of a film.
-NEVER = (
+NOT_IMAGES = (
     *(".dng", ".nef", ".nrw", ".cr2", ".cr3", ".arw", ".srf", ".sr2", ".orf", ".rw2", ".pef"),
     *(".srw", ".raf", ".raw", ".3fr", ".iiq", ".erf", ".kdc", ".dcr", ".mos", ".mrw", ".x3f"),
     *(".thm", ".svs", ".ndpi", ".scn", ".lsm"),
@@ -26,18 +26,18 @@ BMP_HEADERS = (12, 40, 52, 56, 64, 108, 124)
 SUFFIX = re.compile(r"\.[a-z0-9_!-]*[a-z][a-z0-9_!-]*$")
 
 
-def is_picture(name: str) -> bool:
+def has_image_suffix(name: str) -> bool:
     """Whether a file is one to look into, by its name."""
     return name.lower().endswith(SUFFIXES)
 
 
-def kind_of_name(name: str) -> str:
+def suffix_of(name: str) -> str:
     """A file's suffix in lower case, at most twelve signs; empty where it has none."""
     found = SUFFIX.search(name.rpartition("/")[2].lower()[-12:])
     return found[0] if found else ""
 
 
-def is_image(head: bytes) -> bool:
+def is_image_head(head: bytes) -> bool:
     """Whether a file that is called something else is a picture, by its first bytes."""
     if head[:3] == b"\xff\xd8\xff" or head[:8] == b"\x89PNG\r\n\x1a\n":
         return True
@@ -63,6 +63,6 @@ def read_head(path: str) -> bytes:
 
 def holds_image(path: str) -> bool:
     """Whether a file would be looked into as a picture, by its name or its first bytes."""
-    if is_picture(path):
+    if has_image_suffix(path):
         return True
-    return kind_of_name(path) not in NEVER and is_image(read_head(path))
+    return suffix_of(path) not in NOT_IMAGES and is_image_head(read_head(path))

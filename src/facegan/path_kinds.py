@@ -16,7 +16,7 @@ from pathlib import Path
 
 from facegan.errors import DatasetError, did_you_mean, pluralize, reason_of
 from facegan.files import open_regular
-from facegan.image_files import holds_image, is_picture
+from facegan.image_files import has_image_suffix, holds_image
 from facegan.strict_tar import PEEKED, is_tar, peek_gzip
 
 ARCHIVES = (
@@ -47,15 +47,13 @@ MAGICS = (  # a file's first bytes → its kind, and what people call it
     (b"\x80\x02", "pickle", "a Python pickle"),
     (b"\x80\x04", "pickle", "a Python pickle"),
 )
-MOST_ENTRIES = (
-    200_000  # of a folder without images; then it is called a folder, and no more is said
-)
+MAX_ENTRIES = 200_000  # of a folder without images; then it is called a folder, and no more is said
 TOY = "facegan data toy --out runs/toy32 --images 20000 --resolution 32"
-MOST_HEADS = 20  # files of one suffix that are looked into: are they images under another name?
+MAX_HEADS = 20  # files of one suffix that are looked into: are they images under another name?
 
 
 @dataclass(frozen=True)
-class Found:
+class PathInfo:
     """What lies at a path.
 
     Args:
@@ -74,113 +72,113 @@ class Found:
     inside: Path | None = None
 
 
-def what_is(path: Path | str) -> Found:
+def describe_path(path: Path | str) -> PathInfo:
     """Say what lies at a path; never fails."""
     path = Path(path)
     try:
         facts = path.stat()
         if stat.S_ISDIR(facts.st_mode):
-            return what_folder_is(path)
+            return describe_folder(path)
         if not stat.S_ISREG(facts.st_mode):
-            return Found(path, "special", special_name(facts.st_mode))
-        return what_file_is(path, facts.st_size)
+            return PathInfo(path, "special", name_special(facts.st_mode))
+        return describe_file(path, facts.st_size)
     except (FileNotFoundError, NotADirectoryError):
-        return Found(path, "missing", "nothing")
+        return PathInfo(path, "missing", "nothing")
     except (OSError, ValueError) as cause:
-        return Found(path, "unreadable", reason_of(cause).lower())
+        return PathInfo(path, "unreadable", reason_of(cause).lower())
 
 
-def special_name(mode: int) -> str:
+def name_special(mode: int) -> str:
     """What people call a path that is neither a file nor a folder."""
     if stat.S_ISFIFO(mode):
         return "a named pipe"
     return "a socket" if stat.S_ISSOCK(mode) else "a device"
 
 
-def what_file_is(path: Path, size: int) -> Found:
+def describe_file(path: Path, size: int) -> PathInfo:
     """Say what a regular file is."""
     with path.open("rb") as stream:
         head = stream.read(PEEKED)
     if size == 0:
-        return Found(path, "empty file", "an empty file")
+        return PathInfo(path, "empty file", "an empty file")
     if head[:2] == b"\x1f\x8b":
-        return what_gzip_is(path, head)
+        return describe_gzip(path, head)
     if head[257:262] == b"ustar":
-        return Found(path, "tar", "a tar archive")
+        return PathInfo(path, "tar", "a tar archive")
     if head[4:8] == b"ftyp":
-        return Found(path, "image", "an image or a video")
+        return PathInfo(path, "image", "an image or a video")
     for magic, kind, text in MAGICS:
         if head.startswith(magic):
             if kind == "zip" and b"data.pkl" in head:
-                return Found(path, "pickle", "a PyTorch checkpoint")
-            return Found(path, kind, text)
+                return PathInfo(path, "pickle", "a PyTorch checkpoint")
+            return PathInfo(path, kind, text)
     if path.suffix == ".safetensors":
-        return Found(path, "file", "a file of weights")
+        return PathInfo(path, "file", "a file of weights")
     if path.suffix == ".onnx":
-        return Found(path, "file", "an ONNX graph")
+        return PathInfo(path, "file", "an ONNX graph")
     if zipfile.is_zipfile(path):  # behind a program that unpacks it
-        return Found(path, "zip", "a zip archive")
+        return PathInfo(path, "zip", "a zip archive")
     if is_tar(path):  # of a time before tars were marked
-        return Found(path, "tar", "a tar archive")
-    return what_text_is(path, head)
+        return PathInfo(path, "tar", "a tar archive")
+    return describe_text(path, head)
 
 
-def what_gzip_is(path: Path, packed: bytes) -> Found:
+def describe_gzip(path: Path, packed: bytes) -> PathInfo:
     """Say what a compressed file is, by its first bytes alone."""
     try:
         head = peek_gzip(packed)
     except zlib.error:
-        return Found(path, "tar", "a damaged .gz file")
+        return PathInfo(path, "tar", "a damaged .gz file")
     if head is None:
-        return Found(path, "file", "a .gz file of an unknown kind")
+        return PathInfo(path, "file", "a .gz file of an unknown kind")
     if any(name.encode() in head for name in MODEL_FILES):
-        return Found(path, "model", "a trained model")
-    return Found(path, "tar", "a tar archive" if head[257:262] == b"ustar" else "a .gz file")
+        return PathInfo(path, "model", "a trained model")
+    return PathInfo(path, "tar", "a tar archive" if head[257:262] == b"ustar" else "a .gz file")
 
 
-def what_text_is(path: Path, head: bytes) -> Found:
+def describe_text(path: Path, head: bytes) -> PathInfo:
     """Say whether a file is JSON, text or neither."""
     try:
         text = head.decode("utf-8-sig")
     except UnicodeDecodeError as cause:
         if cause.start < len(head) - 4:  # else a letter cut in two
-            return Found(path, "file", "a file of an unknown kind")
+            return PathInfo(path, "file", "a file of an unknown kind")
         text = head[: cause.start].decode("utf-8-sig")
     if "\0" in text:
-        return Found(path, "file", "a file of an unknown kind")
+        return PathInfo(path, "file", "a file of an unknown kind")
     if text.lstrip()[:1] in ("{", "["):
-        return Found(path, "json", "a JSON file")
-    return Found(path, "text", "a text file")
+        return PathInfo(path, "json", "a JSON file")
+    return PathInfo(path, "text", "a text file")
 
 
-def what_folder_is(path: Path) -> Found:
+def describe_folder(path: Path) -> PathInfo:
     """Say what a folder is: by its own marks, else by what lies in it."""
     names = sorted(entry.name for entry in os.scandir(path))
     if "run.json" in names:
         if "model.tar.gz" in names:
-            return Found(path, "run", "a training run", path / "model.tar.gz")
-        return Found(path, "unfinished run", "a training run without a model")
+            return PathInfo(path, "run", "a training run", path / "model.tar.gz")
+        return PathInfo(path, "unfinished run", "a training run without a model")
     if any((path / name).exists() for name in MODEL_FILES):
-        return Found(path, "model folder", "a trained model")
-    if "dataset.json" in names and is_data_set(path / "dataset.json"):
-        return Found(path, "data set", "a data set")
+        return PathInfo(path, "model folder", "a trained model")
+    if "dataset.json" in names and is_facegan_manifest(path / "dataset.json"):
+        return PathInfo(path, "data set", "a data set")
     runs = [name for name in names if (path / name / "run.json").is_file()]
-    if runs and not holds_more(path, runs):
-        return Found(path, "runs", f"a folder of {pluralize(len(runs), 'run')}", path / runs[-1])
-    return what_files_are(path)
+    if runs and not holds_other_images(path, runs):
+        return PathInfo(path, "runs", f"a folder of {pluralize(len(runs), 'run')}", path / runs[-1])
+    return describe_files(path)
 
 
-def holds_more(path: Path, runs: list[str]) -> bool:
+def holds_other_images(path: Path, runs: list[str]) -> bool:
     """Whether images lie in a folder beside its runs."""
     for parent, folders, files in os.walk(path):
         if parent == str(path):
             folders[:] = [name for name in folders if name not in runs]
-        if any(map(is_picture, files)):
+        if any(map(has_image_suffix, files)):
             return True
     return False
 
 
-def is_data_set(manifest: Path) -> bool:
+def is_facegan_manifest(manifest: Path) -> bool:
     """Whether a dataset.json is one that facegan wrote, or so damaged that its reader must tell."""
     try:
         with open_regular(manifest) as stream:
@@ -190,7 +188,7 @@ def is_data_set(manifest: Path) -> bool:
     return isinstance(facts, dict) and facts.get("format") == "facegan-dataset"
 
 
-def what_files_are(path: Path) -> Found:
+def describe_files(path: Path) -> PathInfo:
     """Say what the files below a folder are: images if there is one, else of what kinds."""
     kinds: Counter[str] = Counter()
     archives: list[Path] = []
@@ -200,37 +198,37 @@ def what_files_are(path: Path) -> Found:
         folders.sort()
         if "dataset.json" in files and parent != str(path):
             below = Path(parent)
-            if (below / "dataset.json").exists() and is_data_set(below / "dataset.json"):
+            if (below / "dataset.json").exists() and is_facegan_manifest(below / "dataset.json"):
                 data_set, folders[:] = data_set or below, []
                 continue
         for name in files:
             low = name.lower()
             suffix = Path(low).suffix or "without a suffix"
             file = os.path.join(parent, name)  # noqa: PTH118
-            if is_picture(name) or (kinds[suffix] < MOST_HEADS and holds_image(file)):
-                return Found(path, "images", "a folder of images")
+            if has_image_suffix(name) or (kinds[suffix] < MAX_HEADS and holds_image(file)):
+                return PathInfo(path, "images", "a folder of images")
             if low.endswith(ARCHIVES):
                 archives.append(Path(file))
             kinds[suffix] += 1
             seen += 1
-        if seen > MOST_ENTRIES:
-            return Found(path, "folder", "a folder")
+        if seen > MAX_ENTRIES:
+            return PathInfo(path, "folder", "a folder")
     if data_set:
-        return Found(path, "data set below", f"a folder with a data set in {data_set}", data_set)
+        return PathInfo(path, "data set below", f"a folder with a data set in {data_set}", data_set)
     if archives:
         first, more = min(archives), len(archives) - 1
         told = f"a folder with an archive, {first.name}" + (f", and {more} more" if more else "")
-        return Found(path, "archives", told, first)
+        return PathInfo(path, "archives", told, first)
     if not kinds:
-        return Found(path, "empty folder", "an empty folder")
+        return PathInfo(path, "empty folder", "an empty folder")
     told = ", ".join(f"{count} {suffix}" for suffix, count in kinds.most_common(3))
-    return Found(path, "folder", f"a folder without images ({told})")
+    return PathInfo(path, "folder", f"a folder without images ({told})")
 
 
 # --- what is said of it -------------------------------------------------------------------------
 
 
-def next_command(found: Found, resolution: int = 64) -> str:
+def next_command(found: PathInfo, resolution: int = 64) -> str:
     """The command that takes what was found; empty where none of ours does.
 
     Args:
@@ -242,7 +240,7 @@ def next_command(found: Found, resolution: int = 64) -> str:
         case "zip" | "tar" | "images":
             return f"Prepare it first: {prepare_command(found.path, resolution)}."
         case "archives":
-            return next_command(what_is(found.inside or found.path), resolution)
+            return next_command(describe_path(found.inside or found.path), resolution)
         case "packed":
             return "It is not read here. Unpack it, then name the folder."
         case "image":
@@ -274,8 +272,8 @@ def prepare_command(source: Path, resolution: int = 64) -> str:
     return f"facegan data prepare {quoted} --out {shlex.quote(out)} --resolution {resolution}"
 
 
-def no_images(
-    found: Found,
+def no_images_error(
+    found: PathInfo,
     resolution: int = 64,
     wanted: str = "a folder of images",
     there: Iterable[str] = (),
@@ -288,7 +286,7 @@ def no_images(
         wanted: What can be named instead.
         there: Lines that say what its files are, where that is known better.
     """
-    path, found, lines = found.path, within_zip(found), list(there)
+    path, found, lines = found.path, describe_zip(found), list(there)
     named = f"Name {wanted}, or make one: {TOY}."
     hint = "" if found.kind == "runs" else next_command(found, resolution)  # a run has no images
     hint = hint or named
@@ -308,15 +306,15 @@ def no_images(
     return DatasetError(told, "\n".join(filter(None, [*lines, hint])))
 
 
-def not_prepared(found: Found) -> DatasetError:
+def not_prepared_error(found: PathInfo) -> DatasetError:
     """What is said of a path where a prepared data set is needed and there is none."""
     if found.kind in ("images", "folder"):
         told = f"{found.path} is {found.text}, not a prepared data set (no dataset.json)."
         return DatasetError(told, next_command(found) or "Name what facegan data prepare made.")
-    return no_images(found, wanted="a prepared data set")
+    return no_images_error(found, wanted="a prepared data set")
 
 
-def within_zip(found: Found) -> Found:
+def describe_zip(found: PathInfo) -> PathInfo:
     """The same of what is no zip; of a zip what it holds, by the names in it."""
     if found.kind != "zip":
         return found
@@ -330,7 +328,7 @@ def within_zip(found: Found) -> Found:
         return replace(found, kind="file", text="a zip archive of a trained model")
     if any(name.endswith("images/00000.npy") for name in names):
         return replace(found, kind="packed data set", text="a zip archive of a prepared data set")
-    if not (images := sum(map(is_picture, names))):
+    if not (images := sum(map(has_image_suffix, names))):
         return replace(found, kind="file", text="a zip archive without images")
     labels = " and a dataset.json" if "dataset.json" in lasts else ""
     return replace(found, text=f"a zip archive of {pluralize(images, 'image')}{labels}")
@@ -349,11 +347,11 @@ def similar_path(path: Path) -> str:
     return f"Did you mean {path.with_name(found)}?"
 
 
-def refuse_data(found: Found, resolution: int = 64, wanted: str = "a folder of images") -> None:
+def refuse_data(found: PathInfo, resolution: int = 64, wanted: str = "a folder of images") -> None:
     """Refuse what is no folder of images and no data set.
 
     Raises:
         DatasetError: it says what was found there, and the next command.
     """
     if found.kind not in ("images", "data set"):
-        raise no_images(found, resolution, wanted)
+        raise no_images_error(found, resolution, wanted)

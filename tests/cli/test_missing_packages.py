@@ -10,7 +10,7 @@ from facegan.cli.__main__ import NOT_INSTALLED, run_safely
 from facegan.cli.missing_packages import EXTRAS
 
 PROJECT = tomllib.loads((Path(__file__).parents[2] / "pyproject.toml").read_text())["project"]
-WHEELS = {"cv2": "opencv-python-headless", "botocore": "boto3"}  # where the names differ
+WHEELS = {"botocore": "boto3"}  # where the names differ
 
 
 def without(package: str) -> None:

@@ -1,5 +1,6 @@
 """`facegan data prepare`, `merge`, `check` and `show`: what they say, and with which exit code."""
 
+import json
 from pathlib import Path
 
 import pytest
@@ -82,8 +83,24 @@ def test_the_choices_of_crops_are_the_table(capsys: pytest.CaptureFixture[str]) 
     from facegan.cli.data import prepare as command
     from facegan.data.prepare import CROPS
 
-    choices = next(param.type for param in command.params if param.name == "crop").choices
-    assert list(choices) == list(CROPS)
+    metavar = next(param.metavar for param in command.params if param.name == "crop")
+    assert metavar == f"[{'|'.join(CROPS)}]"
+
+
+def test_a_removed_crop_is_refused_with_what_to_do(
+    images_dir: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert prepared(images_dir, tmp_path / "out", "--crop", "faces") == 2
+    said = capsys.readouterr().err
+    assert "--crop faces was removed" in said and "--crop center" in said
+    assert not (tmp_path / "out").exists()
+
+
+def test_the_centre_is_spelled_either_way(images_dir: Path, tmp_path: Path) -> None:
+    for name in ("centre", "center", "centre"):  # the same data set: it is there already
+        assert prepared(images_dir, tmp_path / "out", "--crop", name) == 0
+    manifest = json.loads((tmp_path / "out/dataset.json").read_text())
+    assert manifest["protocol"]["crop"] == "centre"
 
 
 def test_pairs_maps_and_domains_are_prepared_checked_and_shown(

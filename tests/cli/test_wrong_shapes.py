@@ -17,7 +17,7 @@ from PIL import Image
 
 from facegan.cli.__main__ import EXIT_CODES, facegan, run_safely
 from facegan.cli.inputs import InputPath
-from facegan.path_kinds import what_is
+from facegan.path_kinds import describe_path
 
 CODES = set(EXIT_CODES.values()) | {14}
 # Shape → what it is called in the sentence.
@@ -156,7 +156,7 @@ def test_a_wrong_shape_is_named_with_what_to_do(
 
 
 def test_what_is_taken_is_recognised(shapes: Path) -> None:
-    kinds = {shape: what_is(shapes / shape).text for shape in SHAPES}
+    kinds = {shape: describe_path(shapes / shape).text for shape in SHAPES}
     assert kinds.pop("missing") == "nothing"
     for shape, text in kinds.items():
         assert SHAPES[shape] in text, shape

@@ -32,7 +32,7 @@ def streamed(bucket: Any, dataset: ImageFolderDataset, tmp_path: Path,
     write_packed(tmp_path / "packed", dataset.images, [n % 2 for n in range(64)],
                  splits={"train": [0, 48], "test": [48, 64]})  # fmt: skip
     folder = tmp_path / "streamed"
-    stream_packed(tmp_path / "packed", folder, images_a_shard=6)
+    stream_packed(tmp_path / "packed", folder, images_per_shard=6)
     files = [file for file in folder.rglob("*") if file.is_file()]
     bucket.objects = {f"sets/tiny/{f.relative_to(folder)}": f.read_bytes() for f in files}
     return folder

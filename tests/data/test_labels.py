@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from facegan.data import ImageFolderDataset
-from facegan.data.image_folder import find_pictures
+from facegan.data.image_folder import find_images
 from facegan.data.labels import labels_of_manifest, read_labels, require_labels
 from facegan.errors import ConfigError, DatasetError
 
@@ -79,7 +79,7 @@ def test_a_picture_in_no_folder_has_no_class(tmp_path: Path) -> None:
 
 def test_an_unknown_source_offers_the_nearest(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match=r"'folder'.*Did you mean folders"):
-        read_labels(tmp_path, find_pictures(pictures(tmp_path)), "folder")
+        read_labels(tmp_path, find_images(pictures(tmp_path)), "folder")
 
 
 @pytest.mark.parametrize(

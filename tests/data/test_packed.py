@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from facegan.data import ImageFolderDataset, PackedDataset, open_dataset
-from facegan.data.opening import required_labels, single_pictures
+from facegan.data.opening import read_required_labels, single_images
 from facegan.data.packed_files import write_packed
 from facegan.errors import DatasetError
 
@@ -29,14 +29,14 @@ def pixels() -> NDArray[np.uint8]:
 
 @pytest.fixture
 def folder(tmp_path: Path, pixels: NDArray[np.uint8]) -> Path:
-    write_packed(tmp_path / "data", pixels, LABELS, ["cat", "dog"], images_a_shard=5)
+    write_packed(tmp_path / "data", pixels, LABELS, ["cat", "dog"], images_per_shard=5)
     return tmp_path / "data"
 
 
 @pytest.fixture(scope="module")
 def packed(tmp_path_factory: pytest.TempPathFactory, pixels: NDArray[np.uint8]) -> PackedDataset:
     folder = tmp_path_factory.mktemp("packed") / "data"
-    write_packed(folder, pixels, images_a_shard=5)
+    write_packed(folder, pixels, images_per_shard=5)
     return PackedDataset(folder, 8)
 
 
@@ -217,15 +217,15 @@ def test_labels_are_read_only_where_someone_asks(folder: Path) -> None:
 def test_without_labels_a_conditional_run_is_refused(packed: PackedDataset) -> None:
     assert packed.labels is None and packed.classes == {}
     with pytest.raises(DatasetError, match="no labels"):
-        required_labels(packed.folder, "manifest")
+        read_required_labels(packed.folder, "manifest")
 
 
 def test_folders_cannot_name_classes_of_packed_pictures(folder: Path) -> None:
     with pytest.raises(DatasetError, match="no folders to tell classes by"):
-        required_labels(folder, "folders")
+        read_required_labels(folder, "folders")
 
 
 def test_single_pictures_can_be_read(folder: Path, pixels: NDArray[np.uint8]) -> None:
-    places, read = single_pictures(folder, 8)
+    places, read = single_images(folder, 8)
     assert len(places) == 17 and places[5] == folder / "images" / "00001.npy" / "0"
     assert all((read(place) == pixels[row]).all() for row, place in enumerate(places))

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from facegan.data import open_dataset, reading_order
-from facegan.data.opening import single_pictures
+from facegan.data.opening import single_images
 from facegan.errors import DatasetError
 
 pytest.importorskip("webdataset", reason="the extra `streaming` is not installed")
@@ -32,7 +32,7 @@ def streamed(
 ) -> StreamedDataset:
     """Ten shards, the last of two images."""
     folder = tmp_path_factory.mktemp("streamed") / "data"
-    write_streamed(folder, pixels, LABELS, ["cat", "dog"], images_a_shard=5)
+    write_streamed(folder, pixels, LABELS, ["cat", "dog"], images_per_shard=5)
     data = open_dataset(folder, 8)
     assert isinstance(data, StreamedDataset)
     return data
@@ -45,14 +45,14 @@ def test_it_holds_the_pixels_and_labels_that_were_written(
     assert torch.equal(streamed.read(every), torch.from_numpy(pixels).permute(0, 3, 1, 2))
     assert streamed.classes == {"cat": 23, "dog": 24}
     streamed.verify()
-    places, read = single_pictures(streamed.folder, 8)
+    places, read = single_images(streamed.folder, 8)
     assert (read(places[46]) == pixels[46]).all()
 
 
 def test_the_same_images_make_the_same_bytes(
     streamed: StreamedDataset, pixels: NDArray[np.uint8], tmp_path: Path
 ) -> None:
-    again = write_streamed(tmp_path / "b", pixels, LABELS, ["cat", "dog"], images_a_shard=5)
+    again = write_streamed(tmp_path / "b", pixels, LABELS, ["cat", "dog"], images_per_shard=5)
     assert again.shards == streamed.manifest.shards and again.digest == streamed.digest
 
 
@@ -108,7 +108,7 @@ def test_few_shards_are_kept_and_the_next_are_decoded_ahead(
 
 def test_damage_is_named(streamed: StreamedDataset, tmp_path: Path) -> None:
     write_streamed(tmp_path / "d", streamed.read(torch.arange(12)).permute(0, 2, 3, 1).numpy(),
-                   images_a_shard=4)  # fmt: skip
+                   images_per_shard=4)  # fmt: skip
     shard = tmp_path / "d" / "images" / "00001.tar"
     content = shard.read_bytes()
     for broken in (content[:700], b"", b"<html>" * 200, content[:2048].replace(b"IDAT", b"IDAX")):
@@ -125,7 +125,7 @@ def test_damage_is_named(streamed: StreamedDataset, tmp_path: Path) -> None:
 
 
 def test_a_shard_with_another_number_of_images_is_named(tmp_path: Path) -> None:
-    write_streamed(tmp_path / "d", np.zeros((6, 8, 8, 3), np.uint8), images_a_shard=3)
+    write_streamed(tmp_path / "d", np.zeros((6, 8, 8, 3), np.uint8), images_per_shard=3)
     file = tmp_path / "d" / "dataset.json"
     manifest = json.loads(file.read_text())
     manifest["shards"][0]["images"], manifest["shards"][1]["images"] = 2, 4

@@ -11,7 +11,7 @@ from facegan.cli.__main__ import facegan, run_safely
 from facegan.data import PackedDataset, open_dataset, reading_order
 from facegan.data.packed_files import write_packed
 from facegan.data.prepare.writer import STATE
-from facegan.data.splits import SplitDataset, choose_split, split_of
+from facegan.data.splits import SplitDataset, choose_split, select_split
 from facegan.errors import DatasetError
 
 pytest.importorskip("webdataset", reason="the extra `streaming` is not installed")
@@ -33,7 +33,7 @@ def packed(tmp_path: Path) -> PackedDataset:
     greys = np.arange(29, dtype=np.uint8)[:, None, None, None]
     folder = tmp_path / "packed"
     write_packed(folder, np.broadcast_to(greys, (29, 4, 4, 3)), [n % 2 for n in range(29)],
-                 ["even", "odd"], images_a_shard=10, splits=SPLITS)  # fmt: skip
+                 ["even", "odd"], images_per_shard=10, splits=SPLITS)  # fmt: skip
     (folder / "sources.jsonl").write_text("".join(f'{{"file": "{n}"}}\n' for n in range(29)))
     (folder / "skipped.jsonl").write_text('{"file": "x", "reason": "empty"}\n')
     return PackedDataset(folder)
@@ -46,7 +46,7 @@ def greys(data: PackedDataset) -> list[int]:
 def test_labels_names_and_splits_go_with_their_images_in_an_order_of_the_seed(
     packed: PackedDataset, tmp_path: Path
 ) -> None:
-    stream_packed(packed.folder, tmp_path / "a", seed=1, images_a_shard=4)
+    stream_packed(packed.folder, tmp_path / "a", seed=1, images_per_shard=4)
     data = open_dataset(tmp_path / "a", 4)
     order = greys(data)
     assert sorted(order[:17]) == list(range(17)) and order[:17] != list(range(17))
@@ -59,14 +59,14 @@ def test_labels_names_and_splits_go_with_their_images_in_an_order_of_the_seed(
     assert data.manifest.facts["protocol"]["order_seed"] == 1
     whole = np.stack([np.full((4, 4, 3), n, np.uint8) for n in order])
     assert data.digest == __import__("hashlib").sha256(whole.data).hexdigest()
-    stream_packed(packed.folder, tmp_path / "b", seed=2, images_a_shard=4)
+    stream_packed(packed.folder, tmp_path / "b", seed=2, images_per_shard=4)
     assert greys(open_dataset(tmp_path / "b", 4)) != order
 
 
 def test_a_killed_run_goes_on_to_the_same_bytes(
     packed: PackedDataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    stream_packed(packed.folder, tmp_path / "whole", images_a_shard=4)
+    stream_packed(packed.folder, tmp_path / "whole", images_per_shard=4)
     write, written = streaming.write_tar, []
 
     def failing(*words: object) -> object:
@@ -78,18 +78,18 @@ def test_a_killed_run_goes_on_to_the_same_bytes(
     monkeypatch.setattr(streaming, "write_tar", failing)
     out = tmp_path / "killed"
     with pytest.raises(KeyboardInterrupt):
-        stream_packed(packed.folder, out, images_a_shard=4)
+        stream_packed(packed.folder, out, images_per_shard=4)
     assert not (out / "dataset.json").exists()
     with pytest.raises(DatasetError, match="order_seed is 0 there, and 5 here"):
-        stream_packed(packed.folder, out, seed=5, images_a_shard=4)
+        stream_packed(packed.folder, out, seed=5, images_per_shard=4)
     (out / "images/00001.tar").write_bytes(b"")  # and the disk lost one
-    stream_packed(packed.folder, out, images_a_shard=4)
+    stream_packed(packed.folder, out, images_per_shard=4)
     assert written == [0, 1, 2, 3, 1, 3, 4, 5, 6, 7]
     names = [p.relative_to(out) for p in sorted(out.rglob("*")) if p.is_file()]
     assert len(names) == 8 + 4 and not (out / STATE).exists()
     for name in names:
         assert (out / name).read_bytes() == (tmp_path / "whole" / name).read_bytes()
-    assert stream_packed(packed.folder, out, images_a_shard=4)["already_there"]
+    assert stream_packed(packed.folder, out, images_per_shard=4)["already_there"]
 
 
 def test_damaged_pixels_get_no_new_digest(packed: PackedDataset, tmp_path: Path) -> None:
@@ -137,9 +137,9 @@ def test_a_split_holds_its_images_alone_in_any_order(
 ) -> None:
     data: PackedDataset = packed
     if is_streamed:
-        stream_packed(packed.folder, tmp_path / "s", images_a_shard=4)
+        stream_packed(packed.folder, tmp_path / "s", images_per_shard=4)
         data = open_dataset(tmp_path / "s", 4)  # type: ignore[assignment]
-    test = split_of(data, "test")
+    test = select_split(data, "test")
     assert isinstance(test, SplitDataset) and len(test) == 12
     order = torch.cat([reading_order(test, 3, 0, 7), reading_order(test, 3, 7, 5)])
     seen = test.read(order)[:, 0, 0, 0]
@@ -147,14 +147,14 @@ def test_a_split_holds_its_images_alone_in_any_order(
     assert torch.equal(order, reading_order(test, 3, 0, 12))
     assert test.labels is not None and test.labels[order].tolist() == (seen % 2).tolist()
     assert test.classes == {"even": 6, "odd": 6} and test.describe()["split"] == "test"
-    digests = {split_of(data, name).digest for name in ("train", "test", "all")}
+    digests = {select_split(data, name).digest for name in ("train", "test", "all")}
     assert len(digests) == 3 and data.digest in digests
     with pytest.raises(IndexError):
         test.read(torch.tensor([12]))
 
 
 def test_train_is_taken_where_nothing_is_asked_for(packed: PackedDataset) -> None:
-    assert split_of(packed, None).split == "train" and split_of(packed, "all") is packed
+    assert select_split(packed, None).split == "train" and select_split(packed, "all") is packed
     with pytest.raises(DatasetError, match=r"no split 'tset'\. Did you mean test\?"):
         choose_split(packed.manifest, packed.folder, "tset")
 
@@ -165,12 +165,12 @@ def test_train_is_taken_where_nothing_is_asked_for(packed: PackedDataset) -> Non
 def test_splits_that_are_no_stretches_are_refused(splits: object, tmp_path: Path) -> None:
     write_packed(tmp_path / "p", np.zeros((29, 4, 4, 3), np.uint8), splits=splits)
     with pytest.raises(DatasetError, match="no stretches of 29 images"):
-        split_of(PackedDataset(tmp_path / "p"), None)
+        select_split(PackedDataset(tmp_path / "p"), None)
 
 
 def test_no_splits_no_split(tmp_path: Path) -> None:
     write_packed(tmp_path / "p", np.zeros((2, 4, 4, 3), np.uint8))
     data = PackedDataset(tmp_path / "p")
-    assert split_of(data, None) is data
+    assert select_split(data, None) is data
     with pytest.raises(DatasetError, match="has no splits"):
-        split_of(data, "train")
+        select_split(data, "train")

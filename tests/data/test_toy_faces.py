@@ -322,8 +322,8 @@ def shares_by_label(factor: str, part: str) -> list[float]:
     """For each class, the mean share of its pictures' pixels that show a part."""
     _, maps = draw_faces(0, 400, 32)
     labels = torch.tensor(labels_of_faces(factor, 400, 32, 0))
-    shown = (maps == LABEL_INDEX[part]).float().mean((1, 2))
-    return [float(shown[labels == number].mean()) for number in range(3)]
+    printable = (maps == LABEL_INDEX[part]).float().mean((1, 2))
+    return [float(printable[labels == number].mean()) for number in range(3)]
 
 
 def test_labels_of_hair_and_glasses_tell_the_truth_about_the_pixels() -> None:

@@ -39,7 +39,6 @@ ELSEWHERE = {
     r"facegan studio\b": ("tests/studio/test_studio_command.py", "needs Gradio"),
     r"pip install\b": (".ci/release.py", "needs a package index"),
     r"curl .*execute-api": ("tests/infra/test_door_handler.py", "needs API Gateway"),
-    r".*--crop faces": ("tests/data/prepare/test_face_crops.py", "needs photos of faces"),
     r".*--(extractor inception|inception-weights)\b":
         ("tests/metrics/test_extractor.py", "fetches 96 MB"),
 }  # fmt: skip

@@ -324,10 +324,10 @@ from pathlib import Path
 from facegan.errors import ArtifactError
 from facegan.model_files import CARD_NAME, WEIGHTS_NAME, read_card, read_files
 from facegan.model_files.archive import check_archive, list_archive
-from facegan.path_kinds import what_is
+from facegan.path_kinds import describe_path
 
 def look(path):
-    what_is(path)
+    describe_path(path)
     raise ArtifactError("said in little time")
 
 path = Path(sys.argv[1])

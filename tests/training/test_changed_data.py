@@ -30,7 +30,7 @@ def train(*words: object) -> int:
 
 @pytest.fixture
 def data(dataset: ImageFolderDataset, tmp_path: Path) -> Path:
-    write_packed(tmp_path / "data", dataset.images[:32, :8, :8], images_a_shard=10)
+    write_packed(tmp_path / "data", dataset.images[:32, :8, :8], images_per_shard=10)
     return tmp_path / "data"
 
 
@@ -248,7 +248,7 @@ def test_a_changed_shard_of_a_stream_is_refused_when_it_is_read(data: Path, tmp_
     from facegan.data.streamed import StreamedDataset, write_streamed, write_tar
 
     images = np.asarray(PackedDataset(data).read(torch.arange(32)).permute(0, 2, 3, 1))
-    write_streamed(tmp_path / "stream", images, images_a_shard=10)
+    write_streamed(tmp_path / "stream", images, images_per_shard=10)
     found = StreamedDataset(tmp_path / "stream").read(torch.arange(32))
     assert torch.equal(found.permute(0, 2, 3, 1), torch.from_numpy(images))
     images[15] ^= 1

@@ -82,9 +82,9 @@ def formats(
 ) -> dict[str, object]:
     """The same images in every format that can be read in any order."""
     folder = tmp_path_factory.mktemp("formats")
-    write_packed(folder / "packed", dataset.images, images_a_shard=13)
+    write_packed(folder / "packed", dataset.images, images_per_shard=13)
     splits = {"train": [0, 64]}
-    write_packed(folder / "split", dataset.images, images_a_shard=13, splits=splits)
+    write_packed(folder / "split", dataset.images, images_per_shard=13, splits=splits)
     packed = PackedDataset(folder / "packed", 32)
     split = SplitDataset(PackedDataset(folder / "split", 32), "train")
     return {"folder": dataset, "packed": packed, "split": split}
@@ -112,7 +112,7 @@ def test_a_streamed_set_mirrors_the_same_images_in_its_own_order(
     pytest.importorskip("webdataset", reason="the extra `streaming` is not installed")
     from facegan.data.streamed import StreamedDataset, write_streamed
 
-    write_streamed(tmp_path / "data", dataset.images, images_a_shard=6)
+    write_streamed(tmp_path / "data", dataset.images, images_per_shard=6)
     config = CONFIG.model_copy(update={"batch_size": 16})
     of_folder, streamed = (
         reals_of(Trainer(tiny_gan(), data, config), 8)

@@ -19,7 +19,7 @@ from free_ports import free_port
 from facegan.artifact import load_artifact
 from facegan.cli.__main__ import facegan, run_safely
 from facegan.data import ImageFolderDataset, PackedDataset
-from facegan.data.opening import single_pictures
+from facegan.data.opening import single_images
 from facegan.data.packed_files import PackedManifest, write_packed
 from facegan.errors import ConfigError, DatasetError
 from facegan.gans import Gan
@@ -42,7 +42,7 @@ TINY = ["--preset", "tiny", "--tick-kimg", "0.032", "--precision", "fp32"]
 @pytest.fixture(scope="module")
 def packed(dataset: ImageFolderDataset, tmp_path_factory: pytest.TempPathFactory) -> PackedDataset:
     folder = tmp_path_factory.mktemp("packed") / "data"
-    write_packed(folder, dataset.images, [n % 2 for n in range(64)], images_a_shard=13)
+    write_packed(folder, dataset.images, [n % 2 for n in range(64)], images_per_shard=13)
     return PackedDataset(folder, 32)
 
 
@@ -80,7 +80,7 @@ def test_a_run_on_streamed_shards_resumes_to_the_same_bits(
     pytest.importorskip("webdataset", reason="the extra `streaming` is not installed")
     from facegan.data.streamed import StreamedDataset, write_streamed
 
-    write_streamed(tmp_path / "data", dataset.images, images_a_shard=6)
+    write_streamed(tmp_path / "data", dataset.images, images_per_shard=6)
     whole, first, second = (
         Trainer(tiny_gan(), StreamedDataset(tmp_path / "data"), CONFIG) for _ in range(3)
     )
@@ -200,7 +200,7 @@ def test_a_streamed_set_must_be_complete_too(packed: PackedDataset, tmp_path: Pa
     from facegan.data.streaming import stream_packed
 
     for name in ("a", "b"):
-        stream_packed(packed.folder, tmp_path / name, images_a_shard=9)
+        stream_packed(packed.folder, tmp_path / name, images_per_shard=9)
     assert is_prepared(two_hosts(tmp_path / "a", tmp_path / "b"), tmp_path / "a")
     next((tmp_path / "b").rglob("*.tar")).unlink()
     with pytest.raises(DatasetError, match=r"\.tar is missing on algo-2"):
@@ -294,9 +294,9 @@ def test_a_report_shows_the_pictures_of_the_runs_split_alone(
 ) -> None:
     images = packed.read(torch.arange(64)).permute(0, 2, 3, 1).numpy()
     write_packed(tmp_path / "data", images, splits={"train": [0, 48], "test": [48, 64]})
-    places, read = single_pictures(tmp_path / "data", 32, "test")
+    places, read = single_images(tmp_path / "data", 32, "test")
     assert len(places) == 16 and (read(places[0]) == images[48]).all()
-    assert len(single_pictures(tmp_path / "data", 32)[0]) == 64
+    assert len(single_images(tmp_path / "data", 32)[0]) == 64
 
 
 def test_an_unknown_split_to_evaluate_on_is_refused_before_the_run(

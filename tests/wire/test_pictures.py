@@ -12,7 +12,7 @@ from PIL import Image
 
 from facegan import image_encoding
 from facegan.errors import InvocationError, RequestError
-from facegan.image_encoding import SAID_OF_ALL, SOURCE_TYPE, encode_jpeg, encode_webp, xmp_packet
+from facegan.image_encoding import COMMON_TEXTS, SOURCE_TYPE, encode_jpeg, encode_webp, xmp_packet
 from facegan.wire import (
     IMAGE_CODECS,
     JPEG,
@@ -125,7 +125,7 @@ def test_every_picture_says_that_it_was_generated_and_by_what(kind: str) -> None
     origin = replace(ORIGIN, classes=("long", 'a <b> & "c"', "短い\n"))
     told = read_provenance(encode_images(faces(3), content_type, provenance=origin, layout=layout))
     assert SOURCE_TYPE in told.pop("XML:com.adobe.xmp")
-    assert told == {**SAID_OF_ALL, **origin.facts()}
+    assert told == {**COMMON_TEXTS, **origin.facts()}
 
 
 @pytest.mark.parametrize("kind", ["jpeg", "webp", "animation"])

@@ -13,7 +13,7 @@ from facegan.cli.inputs import PART, PREPARED, URL, check_output, check_source
 from facegan.name_lists import quoted
 
 if TYPE_CHECKING:
-    from facegan.data.prepare import Checked
+    from facegan.data.prepare import CheckResult
 
 # Imports inside functions: `--help` and refusals answer without importing torch (1.6 s).
 
@@ -128,10 +128,10 @@ LOG_SECONDS = 30  # between lines of progress where nobody watches
 )
 @click.option(
     "--crop",
-    type=click.Choice(["centre", "celeba", "ffhq", "faces"]),
+    metavar="[centre|celeba|ffhq]",
     default="centre",
     show_default=True,
-    help="Which square of each picture is kept.",
+    help="Which square of each image is kept; center is accepted, too.",
 )
 @click.option(
     "--labels",
@@ -196,13 +196,12 @@ def prepare(
     --crop centre   the square in the middle
            celeba   of 178x218 the middle 178x178 (as StarGAN and PyTorch's DCGAN do)
            ffhq     squares as they are
-           faces    around the largest face (pip install 'facegan[faces]')
 
     \b
     Examples
       A folder or an archive:
         facegan data prepare photos --out runs/photos64 --resolution 64
-        facegan data prepare photos.zip --out runs/faces64 --resolution 64 --crop faces
+        facegan data prepare photos.zip --out runs/photos64 --resolution 64
       Every folder in it a class:
         facegan data prepare pets --out runs/pets64 --resolution 64 --labels folders
       CelebA, its official partition as splits, smiling or not as classes:
@@ -470,14 +469,14 @@ def check(folder: Path) -> None:
       facegan data check runs/photos64
     """
     from facegan.data.manifest import read_manifest
-    from facegan.data.prepare import Checked
+    from facegan.data.prepare import CheckResult
     from facegan.data.prepare import check as check_packed
     from facegan.errors import DatasetError
 
     if read_manifest(folder).get("kind") == "streamed":
         from facegan.data.streaming import check_streamed
 
-        tell_checked(Checked(*check_streamed(folder)))
+        tell_checked(CheckResult(*check_streamed(folder)))
         click.echo("All is well.")
         return
     checked = check_packed(folder)
@@ -488,7 +487,7 @@ def check(folder: Path) -> None:
     click.echo("All is well.")
 
 
-def tell_checked(checked: "Checked") -> None:
+def tell_checked(checked: "CheckResult") -> None:
     """Print what is in a data set."""
     manifest = checked.manifest
     click.echo(f"{manifest.get('images'):,} images of {manifest.get('resolution')} pixels")

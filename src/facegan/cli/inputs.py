@@ -15,18 +15,18 @@ import click
 from facegan.errors import ArtifactError, ConfigError, OutputError, RunError
 from facegan.files import check_writable
 from facegan.path_kinds import (
-    Found,
+    PathInfo,
+    describe_path,
     next_command,
-    not_prepared,
+    not_prepared_error,
     refuse_data,
     similar_path,
-    what_is,
 )
 
 S3 = "s3://"
 
 
-def refuse_source(found: Found) -> None:
+def refuse_source(found: PathInfo) -> None:
     """Refuse what `facegan data prepare` cannot take: it takes archives too.
 
     Raises:
@@ -46,20 +46,20 @@ def check_source(source: str | None) -> None:
         DatasetError: it says what was found there, and the next command.
     """
     if source is not None and source != "split" and not source.startswith(S3):
-        refuse_source(what_is(source))
+        refuse_source(describe_path(source))
 
 
-def refuse_unprepared(found: Found) -> None:
+def refuse_unprepared(found: PathInfo) -> None:
     """Refuse what is no data set that `facegan data` wrote.
 
     Raises:
         DatasetError: it says what was found there, and the next command.
     """
     if found.kind != "data set":
-        raise not_prepared(found)
+        raise not_prepared_error(found)
 
 
-def refuse_part(found: Found) -> None:
+def refuse_part(found: PathInfo) -> None:
     """Refuse what is no part of a data set; a folder of parts stands for all in it.
 
     Raises:
@@ -69,7 +69,7 @@ def refuse_part(found: Found) -> None:
         refuse_unprepared(found)
 
 
-def refuse_model(found: Found) -> None:
+def refuse_model(found: PathInfo) -> None:
     """Refuse what is no model; an archive is opened by its reader.
 
     Raises:
@@ -99,7 +99,7 @@ def refuse_model(found: Found) -> None:
     raise ArtifactError(f"{found.path} is {found.text}, not a model.", hint)
 
 
-def refuse_run(found: Found) -> None:
+def refuse_run(found: PathInfo) -> None:
     """Refuse what is no folder of a run.
 
     Raises:
@@ -124,7 +124,7 @@ def refuse_run(found: Found) -> None:
     raise RunError(f"{found.path} is {found.text}; it holds no run (no run.json).", hint)
 
 
-def refuse_latents(found: Found) -> None:
+def refuse_latents(found: PathInfo) -> None:
     """Refuse what is no .npy file.
 
     Raises:
@@ -153,7 +153,7 @@ class InputPath(click.ParamType):  # type: ignore[type-arg]
     def __init__(
         self,
         name: str,
-        refuse: Callable[[Found], None],
+        refuse: Callable[[PathInfo], None],
         remote: bool = False,
         as_text: bool = False,
     ) -> None:
@@ -163,7 +163,7 @@ class InputPath(click.ParamType):  # type: ignore[type-arg]
         """The path; whatever else lies there is refused."""
         if self.remote and str(value).startswith(S3):
             return value
-        self.refuse(what_is(value))
+        self.refuse(describe_path(value))
         return str(value) if self.as_text else Path(value)
 
     def get_metavar(self, param: click.Parameter, ctx: Any = None) -> str:

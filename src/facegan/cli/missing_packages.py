@@ -17,7 +17,6 @@ EXTRAS = {  # imported package → the extra of pyproject.toml that brings it
     "webdataset": "streaming",
     "boto3": "cloud",
     "botocore": "cloud",
-    "cv2": "faces",
     "gradio": "studio",
 }
 

@@ -20,7 +20,7 @@ from facegan.gans.families import (
 from facegan.hyperparameters.aliases import ALIASES
 from facegan.hyperparameters.run_spec import DEFAULT_FAMILY, DEFAULT_RESOLUTION, RunSpec
 from facegan.hyperparameters.training import TrainingConfig
-from facegan.path_kinds import what_is
+from facegan.path_kinds import describe_path
 
 OWN = RunSpec.own_settings()
 FLAGS = (*OWN, "config", "out", "processes", "resume")
@@ -144,7 +144,7 @@ def parse_flags(args: list[str]) -> dict[str, str]:
 def stray(word: str) -> str:
     """Return what to say of a word that belongs to no flag; a path is recognised."""
     message = f"What is {word!r}? Hyperparameters are written --name value."
-    match what_is(word).kind:
+    match describe_path(word).kind:
         case "images" | "data set" | "zip" | "archives":
             return f"{message} The folder of images is given as --data {word}."
         case "run" | "unfinished run":

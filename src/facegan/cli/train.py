@@ -25,7 +25,7 @@ from facegan.files import read_json
 from facegan.gans.resolve import resolve
 from facegan.hyperparameters.run_file import read_run_file
 from facegan.hyperparameters.run_spec import IDENTITY, RunSpec
-from facegan.path_kinds import what_is
+from facegan.path_kinds import describe_path
 from facegan.tick_line import METRIC_DEFINITIONS
 from facegan.training.check_run import check_run
 from facegan.training.run_lock import check_free
@@ -176,7 +176,7 @@ def check_quickly(
     """
     before: dict[str, Any] = {}
     if resume and out is not None:
-        refuse_run(what_is(out))
+        refuse_run(describe_path(out))
         before = recorded_plan(out)
     check_run(RunSpec.from_mapping({**before, **values}), FLAGS, processes)
     if "data" not in values and not resume:
@@ -188,7 +188,7 @@ def check_quickly(
         if not values.get(name, "").isascii():
             refuse_undecoded(name, values[name])
         if name in values and not values[name].startswith(S3):
-            refuse_data(what_is(values[name]), values.get("resolution") or 64)
+            refuse_data(describe_path(values[name]), values.get("resolution") or 64)
     if out is not None and not resume:
         check_free(out)
 

@@ -64,7 +64,7 @@ class ProcessingJob:
         Args:
             pictures: Their place.
             resolution: The side of every image, in pixels.
-            options: Of `facegan data prepare`, as ``("--crop", "faces")``.
+            options: Of `facegan data prepare`, as ``("--crop", "celeba")``.
             job: The rest of a :class:`ProcessingJob`.
         """
         folder = f"{INPUTS}/pictures"

@@ -20,13 +20,13 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from facegan.data.labels import Labels, WithLabels, read_labels
-from facegan.data.manifest import data_name, pictures_source, read_manifest
+from facegan.data.labels import Labels, LabelsMixin, read_labels
+from facegan.data.manifest import data_name, folder_source, read_manifest
 from facegan.data.prepare.pixels import UnusableError
-from facegan.data.prepare.pool import Spec, crop_modalities
+from facegan.data.prepare.pool import PrepareSpec, crop_modalities
 from facegan.data.prepare.skip_report import IgnoredFiles, SkipReasons, sum_of_counts
 from facegan.errors import DatasetError
-from facegan.path_kinds import no_images, what_is
+from facegan.path_kinds import describe_path, no_images_error
 
 logger = logging.getLogger(__name__)
 
@@ -37,7 +37,7 @@ OnProgress = Callable[[int], object]
 ReadPixels = Callable[[list[Path], int, OnProgress], tuple[Pixels, dict[Path, str]]]
 
 
-class ImageFolderDataset(WithLabels):
+class ImageFolderDataset(LabelsMixin):
     """Pictures below a folder, decoded once into memory.
 
     A picture is turned upright by its EXIF, laid on white where it is transparent, cropped square
@@ -67,7 +67,7 @@ class ImageFolderDataset(WithLabels):
     ) -> None:
         self.folder, self.resolution = Path(folder), resolution
         self.labels_from = labels_from
-        found = survey(self.folder)
+        found = scan_folder(self.folder)
         read = read_pixels or decode_files
         self.images, unreadable = read(found.files, resolution, on_progress)
         self.skipped = found.problems | unreadable
@@ -115,7 +115,7 @@ class ImageFolderDataset(WithLabels):
 
 
 @dataclass
-class Survey:
+class FolderScan:
     """What lies in a folder of pictures, before any of them is read."""
 
     folder: Path
@@ -126,7 +126,7 @@ class Survey:
 
     def none_found(self) -> DatasetError:
         """What is said where there is no picture: what is there instead."""
-        return no_images(what_is(self.folder), there=self.ignored.lines())
+        return no_images_error(describe_path(self.folder), there=self.ignored.lines())
 
     def none_readable(self, skipped: dict[Path, str]) -> DatasetError:
         """What is said where no picture can be used: all reasons."""
@@ -148,16 +148,16 @@ class Survey:
             logger.warning("%s", line)
 
 
-def survey(folder: Path) -> Survey:
+def scan_folder(folder: Path) -> FolderScan:
     """The pictures of a folder, found as ``facegan data prepare`` finds them.
 
     Raises:
         DatasetError: the folder is missing, is not a folder, or holds no pictures.
     """
     if not folder.is_dir():
-        raise no_images(what_is(folder))
-    source = pictures_source(folder)
-    found = Survey(folder, source.root)
+        raise no_images_error(describe_path(folder))
+    source = folder_source(folder)
+    found = FolderScan(folder, source.root)
     for entry in source.entries():
         if entry.problem:
             found.problems[source.root / entry.name] = entry.problem
@@ -169,21 +169,21 @@ def survey(folder: Path) -> Survey:
     return found
 
 
-def find_pictures(folder: Path) -> list[Path]:
+def find_images(folder: Path) -> list[Path]:
     """Every picture file of a data set, in the order of their names.
 
     Raises:
         DatasetError: the folder is missing, is not a folder, or holds no pictures.
     """
-    found = survey(folder)
+    found = scan_folder(folder)
     if not found.files:
         raise found.none_readable(found.problems)
     return found.files
 
 
-def picture_files(folder: Path) -> Iterator[Path]:
+def iter_images(folder: Path) -> Iterator[Path]:
     """The picture files of a folder that may have none."""
-    source = pictures_source(folder)
+    source = folder_source(folder)
     yield from (source.root / entry.name for entry in source.entries() if not entry.problem)
 
 
@@ -250,7 +250,7 @@ def decode_square(file: Path, resolution: int) -> Pixels:
     Raises:
         UnusableError: it cannot be read; the message says why.
     """
-    (content,) = crop_modalities(Spec(resolution, CROP), (file,))
+    (content,) = crop_modalities(PrepareSpec(resolution, CROP), (file,))
     if isinstance(content, str):
         raise UnusableError(content)
     return np.frombuffer(content, np.uint8).reshape(resolution, resolution, 3)

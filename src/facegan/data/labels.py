@@ -21,17 +21,17 @@ import torch
 from torch import Tensor
 
 from facegan.data.manifest import MANIFEST, images_root
-from facegan.data.prepare.classes import FolderClasses, folder_of_classes
+from facegan.data.prepare.classes import FolderClasses, find_class_root
 from facegan.data.prepare.names import match_key
 from facegan.data.prepare.packed_format import numbers_by_path
 from facegan.data.prepare.pixels import UnusableError
-from facegan.data.prepare.skip_report import shown
-from facegan.data.prepare.source_manifest import find_manifest, folder_of_paths
+from facegan.data.prepare.skip_report import printable
+from facegan.data.prepare.source_manifest import find_manifest, manifest_root
 from facegan.data.prepare.sources import Entry, FolderSource
 from facegan.errors import ConfigError, DatasetError, did_you_mean
 
 SOURCES = ("manifest", "folders")
-MEND = (
+LABELS_HINT = (
     f'Write "labels": {{"a.png": 0, "b.png": 1, …}} into {MANIFEST}, sort the pictures into a '
     "folder a class and add --labels folders, or draw labelled faces: facegan data toy --labels."
 )
@@ -51,7 +51,7 @@ class Labels:
         return hashlib.sha256(names + self.numbers.numpy().tobytes()).hexdigest()
 
 
-class WithLabels:
+class LabelsMixin:
     """What a data set says of its labels, by those that it reads when they are first asked for."""
 
     @property
@@ -94,7 +94,7 @@ def read_labels(folder: Path, files: list[Path], source: str) -> Labels | None:
     found = find_manifest(FolderSource(folder))  # in a folder around all pictures, perhaps
     if found.facts.get("labels") is None:
         return None
-    below = "" if found.is_ours and not found.folder else folder_of_paths(found)
+    below = "" if found.is_ours and not found.folder else manifest_root(found)
     place = folder / found.folder / MANIFEST
     return labels_of_manifest(place, found.facts, paths, below)
 
@@ -108,7 +108,7 @@ def require_labels(folder: Path, files: list[Path], source: str) -> Labels:
     labels = read_labels(folder, files, source)
     if labels is None:
         told = f"The data folder {folder} has no labels, which a conditional preset needs."
-        raise DatasetError(told, "\n".join([*unused_manifests(folder), MEND]))
+        raise DatasetError(told, "\n".join([*unused_manifests(folder), LABELS_HINT]))
     return labels
 
 
@@ -119,13 +119,13 @@ def unused_manifests(folder: Path) -> list[str]:
         pass
     names = sorted(source.ignored.manifests - {MANIFEST})
     beside = "Labels are read of the one that lies beside or above all pictures."
-    return [f"Not used: {shown(name)}. {beside}" for name in names[:1]]
+    return [f"Not used: {printable(name)}. {beside}" for name in names[:1]]
 
 
 def labels_of_folders(folder: Path, paths: list[Path]) -> Labels:
     """A class a folder, as ``facegan data prepare`` finds them."""
     entries = [Entry(path.as_posix()) for path in paths]
-    classes, found = FolderClasses(folder_of_classes(entries)), []
+    classes, found = FolderClasses(find_class_root(entries)), []
     for entry in entries:
         try:
             found.append(classes.class_of(entry))
@@ -134,9 +134,9 @@ def labels_of_folders(folder: Path, paths: list[Path]) -> Labels:
                 f"{entry.name} lies in no folder of {folder}, so it has no class.",
                 "Sort every picture into the folder of its class.",
             ) from None
-    names = classes.in_order(set(found))
+    names = classes.ordered(set(found))
     number_of = {name: number for number, name in enumerate(names)}
-    return counted(folder, names, [number_of[name] for name in found])
+    return build_labels(folder, names, [number_of[name] for name in found])
 
 
 def labels_of_manifest(
@@ -150,14 +150,14 @@ def labels_of_manifest(
         paths: The pictures', from the data folder on.
         below: The folder that the manifest's own paths start at, with a slash at the end.
     """
-    number_of = numbers_by_path(file, manifest["labels"], MEND)
+    number_of = numbers_by_path(file, manifest["labels"], LABELS_HINT)
     numbers = []
     for path in paths:
         number = number_of.get(match_key(path.as_posix().removeprefix(below)))
         if number is None:
-            raise DatasetError(f"{file}: the picture {path} has no label.", MEND)
+            raise DatasetError(f"{file}: the picture {path} has no label.", LABELS_HINT)
         numbers.append(number)
-    return counted(file, class_names(file, manifest.get("class_names"), numbers), numbers)
+    return build_labels(file, class_names(file, manifest.get("class_names"), numbers), numbers)
 
 
 def class_names(file: Path, names: Any, numbers: list[int]) -> list[str]:
@@ -188,7 +188,7 @@ def is_list_of_names(names: Any) -> bool:
     )
 
 
-def counted(place: Path, names: list[str], numbers: list[int]) -> Labels:
+def build_labels(place: Path, names: list[str], numbers: list[int]) -> Labels:
     """Labels with the number of pictures of each class, of which none may be empty.
 
     Raises:

@@ -5,20 +5,20 @@ from pathlib import Path
 from typing import Any
 
 from facegan.data.prepare.packed_format import FORMAT, MANIFEST, check_resolution, load_manifest
-from facegan.data.prepare.skip_report import shown
+from facegan.data.prepare.skip_report import printable
 from facegan.data.prepare.sources import FolderSource
 
 __all__ = [
     "MANIFEST",
     "check_resolution",
     "data_name",
+    "folder_source",
     "images_root",
     "load_manifest",
-    "pictures_source",
     "read_manifest",
 ]
 
-MOST_LETTERS = 255  # of a data set's name
+MAX_LETTERS = 255  # of a data set's name
 
 
 def read_manifest(folder: Path) -> dict[str, Any]:
@@ -29,16 +29,17 @@ def read_manifest(folder: Path) -> dict[str, Any]:
 
 def data_name(folder: Path, facts: Mapping[str, Any]) -> str:
     """A data set's name for people, cards and files: its manifest's, else its folder's."""
-    name = facts.get("name")
-    return shown(name if isinstance(name, str) and name else folder.absolute().name)[:MOST_LETTERS]
+    named = facts.get("name")
+    name = named if isinstance(named, str) and named else folder.absolute().name
+    return printable(name)[:MAX_LETTERS]
 
 
 def images_root(folder: Path) -> Path:
     """The folder that a data set's pictures lie in, at any depth."""
-    return pictures_source(folder).root
+    return folder_source(folder).root
 
 
-def pictures_source(folder: Path) -> FolderSource:
+def folder_source(folder: Path) -> FolderSource:
     """A folder's pictures as a source; of what ``facegan data toy`` wrote not its label maps.
 
     Raises:

@@ -11,26 +11,26 @@ from facegan.data.image_folder import (
     OnProgress,
     Pixels,
     decode_square,
-    find_pictures,
+    find_images,
     is_usable,
-    picture_files,
+    iter_images,
 )
 from facegan.data.labels import Labels, require_labels
 from facegan.data.manifest import MANIFEST, images_root, read_manifest
 from facegan.data.packed import PackedDataset, labels_of_packed
 from facegan.data.packed_files import read_packed_manifest
-from facegan.data.prepare.classes import folder_of_classes
+from facegan.data.prepare.classes import find_class_root
 from facegan.data.prepare.packed_format import check_resolution
 from facegan.data.prepare.skip_report import IgnoredFiles
 from facegan.data.prepare.sources import Entry, empty_folders
-from facegan.data.splits import ALL, choose_split, labels_within, no_splits, read_splits
+from facegan.data.splits import ALL, choose_split, labels_within, no_splits_error, read_splits
 from facegan.data.streamed import OpenFile, StreamedDataset, StreamedPixels
 from facegan.errors import DatasetError
 
 logger = logging.getLogger(__name__)
 
 
-def kind_of(folder: Path) -> str:
+def dataset_kind(folder: Path) -> str:
     """What a folder's manifest says it is: "folder", of pictures, "packed" or "streamed".
 
     Raises:
@@ -64,7 +64,7 @@ def open_dataset(
     Raises:
         DatasetError: see :class:`PackedDataset` and :class:`ImageFolderDataset`.
     """
-    kind = kind_of(Path(folder))
+    kind = dataset_kind(Path(folder))
     if kind == "streamed":
         stream = StreamedPixels.open(Path(folder), resolution, open_file)
         return StreamedDataset(folder, resolution, labels_from, stream)
@@ -73,46 +73,46 @@ def open_dataset(
     return ImageFolderDataset(folder, resolution, on_progress, labels_from)
 
 
-def refuse_other_resolution(folder: Path, resolution: int) -> None:
+def check_dataset_resolution(folder: Path, resolution: int) -> None:
     """Refuse, before any work is done, a resolution that a packed data set does not have.
 
     Raises:
         DatasetError: it says how to get it.
     """
-    if kind_of(folder) != "folder":
+    if dataset_kind(folder) != "folder":
         check_resolution(folder, read_packed_manifest(folder).resolution, resolution)
 
 
-def refuse_unknown_split(folder: Path, split: str | None) -> None:
+def check_split_exists(folder: Path, split: str | None) -> None:
     """Refuse a split that a data set does not have; where there is no manifest yet, nothing.
 
     Raises:
         DatasetError: it names those that there are.
     """
-    if kind_of(folder) != "folder":
+    if dataset_kind(folder) != "folder":
         choose_split(read_packed_manifest(folder), folder, split)
-    elif split not in (None, ALL) and picture_here(folder):
-        raise no_splits(folder, str(split))
+    elif split not in (None, ALL) and has_images(folder):
+        raise no_splits_error(folder, str(split))
 
 
-def picture_here(folder: Path) -> bool:
+def has_images(folder: Path) -> bool:
     """Whether a folder holds any picture: a host may have none of a data set."""
-    return any(picture_files(folder))
+    return any(iter_images(folder))
 
 
-def required_labels(folder: Path, labels_from: str, split: str | None = None) -> Labels:
+def read_required_labels(folder: Path, labels_from: str, split: str | None = None) -> Labels:
     """A data set's labels, where they are needed; no picture is read.
 
     Raises:
         DatasetError: there are none, or they are not what they should be.
     """
-    if kind_of(folder) == "folder":
-        files = find_pictures(folder)
+    if dataset_kind(folder) == "folder":
+        files = find_images(folder)
         if labels_from == "folders":
-            files = without_unusable(images_root(folder), files)
+            files = without_stray_files(images_root(folder), files)
         found = require_labels(folder, files, labels_from)
         if labels_from == "folders":
-            tell_empty(folder, files, found)
+            log_empty_classes(folder, files, found)
         return found
     manifest = read_packed_manifest(folder)
     labels = labels_of_packed(folder, manifest, labels_from)
@@ -126,21 +126,21 @@ def required_labels(folder: Path, labels_from: str, split: str | None = None) ->
     return labels
 
 
-def without_unusable(root: Path, files: list[Path]) -> list[Path]:
+def without_stray_files(root: Path, files: list[Path]) -> list[Path]:
     """Files less those beside the folders of classes, unless one of these would be used."""
     stray = next((file for file in files if file.parent == root and is_usable(file)), None)
     return [*([stray] if stray else []), *(file for file in files if file.parent != root)]
 
 
-def tell_empty(folder: Path, files: list[Path], labels: Labels) -> None:
+def log_empty_classes(folder: Path, files: list[Path], labels: Labels) -> None:
     """Log which folders are no classes, since no picture lies in them."""
     root = images_root(folder)
-    below = folder_of_classes(Entry(file.relative_to(root).as_posix()) for file in files)
+    below = find_class_root(Entry(file.relative_to(root).as_posix()) for file in files)
     for line in IgnoredFiles(empty_folders=empty_folders(root / below, labels.classes)).lines():
         logger.warning("%s", line)
 
 
-def single_pictures(
+def single_images(
     folder: Path, resolution: int, split: str | None = None
 ) -> tuple[list[Path], Callable[[Path], Pixels]]:
     """A path for each picture of a data set, and what reads one: for who wants few of many.
@@ -157,8 +157,8 @@ def single_pictures(
     Raises:
         DatasetError: there are no pictures; see also :class:`PackedPixels`.
     """
-    if kind_of(folder) == "folder":
-        return find_pictures(folder), lambda file: decode_square(file, resolution)
+    if dataset_kind(folder) == "folder":
+        return find_images(folder), lambda file: decode_square(file, resolution)
     dataset = open_dataset(folder, resolution)
     assert isinstance(dataset, PackedDataset)
     pixels = dataset.pixels

@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from facegan.data.labels import Labels, WithLabels, class_names, counted
+from facegan.data.labels import Labels, LabelsMixin, build_labels, class_names
 from facegan.data.manifest import MANIFEST, data_name
 from facegan.data.packed_files import (
     Numbers,
@@ -27,7 +27,7 @@ LABELS_ARE_PACKED = (
 )
 
 
-class PackedDataset(WithLabels):
+class PackedDataset(LabelsMixin):
     """What ``facegan data prepare`` wrote.
 
     Nothing is decoded and little is read when it is opened. All processes of a host share the
@@ -179,5 +179,6 @@ def labels_of_packed(
         numbers = read_label_numbers(folder, manifest)
     if numbers is None:
         return None
-    place, listed = folder / MANIFEST, numbers.tolist()
-    return counted(place, class_names(place, manifest.facts.get("class_names"), listed), listed)
+    file, listed = folder / MANIFEST, numbers.tolist()
+    names = class_names(file, manifest.facts.get("class_names"), listed)
+    return build_labels(file, names, listed)

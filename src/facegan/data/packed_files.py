@@ -46,9 +46,9 @@ Pixels = npt.NDArray[np.uint8]
 Numbers = npt.NDArray[np.int64]
 OnProgress = Callable[[int], object]
 
-IMAGES_A_SHARD = 8192
+IMAGES_PER_SHARD = 8192
 BLOCK_BYTES = 2**24  # hashed at a time
-MOST_OPEN = 256  # shards whose files are kept open: processes may have 1,024 files by default
+MAX_OPEN_SHARDS = 256  # shards whose files are kept open: processes may have 1,024 files by default
 
 
 @dataclass(frozen=True)
@@ -85,14 +85,14 @@ class PackedManifest:
         """What the file says of the data sets that belong to this one, by name."""
         return self.facts.get("companions") or {}
 
-    def open_shard(self, folder: Path, shard: Shard, stays_open: bool = True) -> "ShardRows":
+    def open_shard(self, folder: Path, shard: Shard, stays_open: bool = True) -> "ShardReader":
         """One shard's images, read when they are asked for.
 
         Raises:
             DatasetError: it is missing, short, or of another shape or type than it should be.
         """
         size = shard.images, self.resolution, self.channels
-        return ShardRows(folder / shard.file, *size, stays_open)
+        return ShardReader(folder / shard.file, *size, stays_open)
 
     @classmethod
     def from_facts(cls, facts: Mapping[str, Any], place: Path) -> Self:
@@ -119,11 +119,11 @@ class PackedManifest:
         try:
             shards = tuple(read_shard(entry) for entry in facts["shards"])
             found = cls(
-                positive(facts["resolution"]), positive(facts["images"]),
-                sha256(facts["digest"]), shards, facts,
+                check_positive(facts["resolution"]), check_positive(facts["images"]),
+                check_sha256(facts["digest"]), shards, facts,
             )  # fmt: skip
             if labels := facts.get("labels"):
-                inside(labels)
+                check_relative_name(labels)
             check_facts(facts)
             if found.channels not in (1, 3):
                 raise ValueError(f"{found.channels} channels")
@@ -143,7 +143,8 @@ class PackedManifest:
 
 def read_shard(entry: Any) -> Shard:
     """One entry of a manifest's list; what is wrong with it as ValueError, TypeError, KeyError."""
-    return Shard(inside(entry["file"]), positive(entry["images"]), sha256(entry["sha256"]))
+    file, images = check_relative_name(entry["file"]), check_positive(entry["images"])
+    return Shard(file, images, check_sha256(entry["sha256"]))
 
 
 def check_facts(facts: Mapping[str, Any]) -> None:
@@ -158,27 +159,27 @@ def check_facts(facts: Mapping[str, Any]) -> None:
 
 def check_companion(folder: Any, digest: Any, aligned: Any) -> None:
     """Refuse what says nothing of a companion; with what is wrong as ValueError or TypeError."""
-    inside(folder)
-    sha256(digest)
+    check_relative_name(folder)
+    check_sha256(digest)
     if type(aligned) is not bool:
         raise ValueError(f"aligned is {aligned!r}, neither true nor false")
 
 
-def positive(number: Any) -> int:
+def check_positive(number: Any) -> int:
     """A whole number from 1."""
     if type(number) is not int or number < 1:
         raise ValueError(f"{number!r} is no whole number from 1")
     return number
 
 
-def sha256(text: Any) -> str:
+def check_sha256(text: Any) -> str:
     """A sha256 as 64 hexadecimal digits."""
     if not (isinstance(text, str) and len(text) == 64 and set(text) <= set("0123456789abcdef")):
         raise ValueError(f"{text!r} is no sha256")
     return text
 
 
-def inside(name: Any) -> str:
+def check_relative_name(name: Any) -> str:
     """A file's name below the folder, that cannot lead out of it."""
     if not isinstance(name, str) or not name or "\\" in name or "\0" in name:
         raise ValueError(f"{name!r} is no file's name")
@@ -217,7 +218,7 @@ class PixelSource(Protocol):
         """Read every byte and compare it with the manifest's digests."""
 
 
-class Rows(Protocol):
+class ShardImages(Protocol):
     """The images of one shard."""
 
     def __len__(self) -> int:
@@ -231,7 +232,7 @@ class Rows(Protocol):
 
 
 @dataclass(frozen=True)
-class MappedRows:
+class InMemoryShard:
     """Images in memory, or in a file that nobody else can change."""
 
     images: Pixels
@@ -248,7 +249,7 @@ class MappedRows:
         return self.images[first : first + count].copy()
 
 
-class ShardRows:
+class ShardReader:
     """Images in a shard's file, each read when it is asked for.
 
     Args:
@@ -329,7 +330,7 @@ class PackedPixels:
 
     folder: Path
     manifest: PackedManifest
-    shards: Sequence[Rows]
+    shards: Sequence[ShardImages]
 
     @classmethod
     def open(cls, folder: Path, resolution: int | None = None) -> Self:
@@ -341,7 +342,7 @@ class PackedPixels:
         """
         manifest = read_packed_manifest(folder)
         check_resolution(folder, manifest.resolution, resolution)
-        stays_open = len(manifest.shards) <= MOST_OPEN
+        stays_open = len(manifest.shards) <= MAX_OPEN_SHARDS
         shards = [manifest.open_shard(folder, shard, stays_open) for shard in manifest.shards]
         return cls(folder, manifest, shards)
 
@@ -479,7 +480,7 @@ def write_packed(
     images: Pixels,
     labels: Sequence[int] | None = None,
     class_names: Sequence[str] | None = None,
-    images_a_shard: int = IMAGES_A_SHARD,
+    images_per_shard: int = IMAGES_PER_SHARD,
     **facts: Any,
 ) -> PackedManifest:
     """Write pixels as a packed data set; the folder appears when it is complete.
@@ -496,14 +497,14 @@ def write_packed(
         DatasetError: the folder holds something, or cannot be written; no partial one stays.
     """
     about = {"kind": "packed", **facts}
-    with written(folder, images, labels, class_names, about) as (partial, shards):
-        for number, first in enumerate(range(0, len(images), images_a_shard)):
-            shards.append(write_shard(partial, number, images[first : first + images_a_shard]))
+    with packed_folder(folder, images, labels, class_names, about) as (partial, shards):
+        for number, first in enumerate(range(0, len(images), images_per_shard)):
+            shards.append(write_shard(partial, number, images[first : first + images_per_shard]))
     return read_packed_manifest(folder)
 
 
 @contextmanager
-def written(
+def packed_folder(
     folder: Path,
     images: Pixels,
     labels: Sequence[int] | None,
@@ -512,7 +513,7 @@ def written(
 ) -> Iterator[tuple[Path, list[Shard]]]:
     """A folder to write shards into, and the list for them; the rest is written afterwards."""
     shards: list[Shard] = []
-    with appearing(folder) as partial:
+    with atomic_folder(folder) as partial:
         (partial / "images").mkdir()
         yield partial, shards
         manifest: dict[str, Any] = {
@@ -554,7 +555,7 @@ def write_shard(folder: Path, number: int, images: Pixels) -> Shard:
 
 
 @contextmanager
-def appearing(folder: Path) -> Iterator[Path]:
+def atomic_folder(folder: Path) -> Iterator[Path]:
     """A folder beside another, which becomes it when all went well, and else is removed."""
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         raise DatasetError(f"{folder} exists and is not empty.", "Name another folder.")

@@ -11,14 +11,14 @@ from typing import Any
 from torch import Tensor
 
 from facegan.data.dataset import order_of
-from facegan.data.labels import Labels, WithLabels, counted
+from facegan.data.labels import Labels, LabelsMixin, build_labels
 from facegan.data.manifest import MANIFEST
 from facegan.data.packed import PackedDataset
 from facegan.data.packed_files import PackedManifest
 from facegan.errors import DatasetError, did_you_mean
 
 ALL = "all"  # no split: every image
-USUAL = "train"  # where nothing is asked for
+DEFAULT_SPLIT = "train"  # where nothing is asked for
 Span = tuple[int, int]
 
 
@@ -51,10 +51,10 @@ def choose_split(manifest: PackedManifest, folder: Path, asked: str | None) -> s
     """
     splits = read_splits(manifest, folder)
     if asked is None:
-        return USUAL if USUAL in splits else None
+        return DEFAULT_SPLIT if DEFAULT_SPLIT in splits else None
     if asked not in splits and asked != ALL:
         if not splits:
-            raise no_splits(folder, asked)
+            raise no_splits_error(folder, asked)
         raise DatasetError(
             f"The data set in {folder} has no split {asked!r}.",
             did_you_mean(asked, [*splits, ALL], "splits"),
@@ -62,7 +62,7 @@ def choose_split(manifest: PackedManifest, folder: Path, asked: str | None) -> s
     return asked if asked in splits else None
 
 
-def no_splits(folder: Path, asked: str) -> DatasetError:
+def no_splits_error(folder: Path, asked: str) -> DatasetError:
     """What is said where a split is asked for and there are none."""
     return DatasetError(
         f"The data in {folder} has no splits, so none is called {asked!r}.",
@@ -70,7 +70,7 @@ def no_splits(folder: Path, asked: str) -> DatasetError:
     )
 
 
-class SplitDataset(WithLabels):
+class SplitDataset(LabelsMixin):
     """The images of one split, numbered from 0.
 
     Args:
@@ -148,10 +148,10 @@ def labels_within(
     if labels is None:
         return None
     place = folder / f"{MANIFEST} (split {split})"
-    return counted(place, list(labels.classes), labels.numbers[start:stop].tolist())
+    return build_labels(place, list(labels.classes), labels.numbers[start:stop].tolist())
 
 
-def split_of(dataset: Any, asked: str | None) -> Any:
+def select_split(dataset: Any, asked: str | None) -> Any:
     """The split that is asked for of a data set, or all of it.
 
     Raises:
@@ -159,7 +159,7 @@ def split_of(dataset: Any, asked: str | None) -> Any:
     """
     if not isinstance(dataset, PackedDataset):
         if asked not in (None, ALL):
-            raise no_splits(dataset.folder, str(asked))
+            raise no_splits_error(dataset.folder, str(asked))
         return dataset
     name = choose_split(dataset.manifest, dataset.folder, asked)
     return SplitDataset(dataset, name) if name else dataset

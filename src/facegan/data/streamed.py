@@ -30,11 +30,11 @@ from facegan.data.packed_files import (
     Pixels,
     Shard,
     damaged_shards,
+    packed_folder,
     read_packed_manifest,
-    written,
 )
 from facegan.data.prepare.packed_format import AGAIN, check_resolution
-from facegan.data.prepare.writer import file_aside
+from facegan.data.prepare.writer import atomic_file
 from facegan.errors import DatasetError, FaceGANError
 from facegan.files import file_digest
 from facegan.safe_images import open_image
@@ -332,7 +332,7 @@ def write_streamed(
     images: Pixels,
     labels: Sequence[int] | None = None,
     class_names: Sequence[str] | None = None,
-    images_a_shard: int | None = None,
+    images_per_shard: int | None = None,
     **facts: Any,
 ) -> PackedManifest:
     """Write pixels as a streamed data set; see :func:`write_packed`.
@@ -349,9 +349,9 @@ def write_streamed(
         DatasetError: the folder holds something, or cannot be written; webdataset is missing.
     """
     load_webdataset()
-    size = images_a_shard or max(SHARD_BYTES // images[0].nbytes, 1)
+    size = images_per_shard or max(SHARD_BYTES // images[0].nbytes, 1)
     about = {"kind": "streamed", **facts}
-    with written(folder, images, labels, class_names, about) as (partial, shards):
+    with packed_folder(folder, images, labels, class_names, about) as (partial, shards):
         for number, first in enumerate(range(0, len(images), size)):
             shards.append(write_tar(partial, number, first, images[first : first + size]))
     return read_packed_manifest(folder)
@@ -370,7 +370,7 @@ def write_tar(folder: Path, number: int, first: int, images: Pixels) -> Shard:
 
     name = f"images/{number:05d}.tar"
     with (
-        file_aside(folder / name) as file,
+        atomic_file(folder / name) as file,
         TarWriter(file, encoder=False, mtime=0) as writer,
         ThreadPoolExecutor(os.cpu_count()) as pool,  # Pillow frees the lock
     ):

@@ -32,8 +32,8 @@ from facegan.data.prepare.packed_format import (
     SOURCES,
     read_packed,
 )
-from facegan.data.prepare.workspace import finished_manifest, working_in
-from facegan.data.prepare.writer import STATE, file_aside, to_pretty
+from facegan.data.prepare.workspace import find_finished, locked_folder
+from facegan.data.prepare.writer import STATE, atomic_file, encode_manifest
 from facegan.data.splits import read_splits
 from facegan.data.streamed import SHARD_BYTES, StreamedDataset, load_webdataset, write_tar
 from facegan.errors import DatasetError
@@ -46,7 +46,7 @@ def stream_packed(
     packed: Path,
     out: Path,
     seed: int = 0,
-    images_a_shard: int | None = None,
+    images_per_shard: int | None = None,
     on_progress: OnProgress = lambda done, expected: None,
 ) -> dict[str, Any]:
     """Write a streamed data set of a packed one, which stays.
@@ -75,12 +75,12 @@ def stream_packed(
             "Train on it as it is.",
         )
     side = manifest.resolution
-    size = images_a_shard or max(SHARD_BYTES // (side * side * 3), 1)
+    size = images_per_shard or max(SHARD_BYTES // (side * side * 3), 1)
     plan = {"resolution": side, "streamed_from": manifest.digest, "order_seed": seed,
             "images_per_shard": size}  # fmt: skip
-    if finished := finished_manifest(out, plan):
+    if finished := find_finished(out, plan):
         return {**finished, "already_there": True}
-    with working_in(out, plan):
+    with locked_folder(out, plan):
         pixels.verify()  # what is damaged must not get a new, valid digest
         order = shuffled(manifest, seed, packed)
         digest, shards = write_shards(out, pixels, order, size, on_progress)
@@ -92,7 +92,7 @@ def stream_packed(
             "protocol": {**(manifest.facts.get("protocol") or {}), **plan},
             "shards": [vars(shard) for shard in shards],
         }
-        write_atomic(out / MANIFEST, to_pretty(facts))
+        write_atomic(out / MANIFEST, encode_manifest(facts))
         shutil.rmtree(out / STATE, ignore_errors=True)
     return facts
 
@@ -151,13 +151,13 @@ def write_lists(packed: Path, out: Path, order: Numbers, manifest: PackedManifes
     """Labels and names of the images in their new order; what was thrown away as it was."""
     numbers = read_label_numbers(packed, manifest)
     if numbers is not None:
-        with file_aside(out / LABELS) as stream:
+        with atomic_file(out / LABELS) as stream:
             np.save(stream, numbers[order], allow_pickle=False)
     if (packed / SOURCES).exists():
         reorder_lines(packed / SOURCES, out / SOURCES, order)
     for name in (SKIPPED, DUPLICATES):
         if (packed / name).exists():
-            with (packed / name).open("rb") as source, file_aside(out / name) as stream:
+            with (packed / name).open("rb") as source, atomic_file(out / name) as stream:
                 shutil.copyfileobj(source, stream)
 
 
@@ -171,7 +171,7 @@ def reorder_lines(source: Path, target: Path, order: Numbers) -> None:
         ends = np.cumsum(np.fromiter((len(line) for line in lines), np.int64))
         if len(ends) != len(order):
             raise DatasetError(f"{source} names {len(ends)} pictures, not {len(order)}.")
-        with file_aside(target) as stream:
+        with atomic_file(target) as stream:
             for index in order.tolist():
                 lines.seek(int(ends[index - 1]) if index else 0)
                 stream.write(lines.readline())

@@ -14,8 +14,8 @@ import torch
 from torch import Tensor
 from torch.nn.functional import interpolate
 
-from facegan.data.image_folder import survey
-from facegan.data.opening import kind_of, single_pictures
+from facegan.data.image_folder import scan_folder
+from facegan.data.opening import dataset_kind, single_images
 from facegan.errors import DatasetError
 
 Pixels = npt.NDArray[np.uint8]
@@ -74,9 +74,9 @@ class RealImages:
 
     def __init__(self, folder: Path, resolution: int, split: str | None = None) -> None:
         self.folder, self.resolution = folder, resolution
-        found, self.read_one = single_pictures(folder, resolution, split)
-        self.survey = survey(folder) if kind_of(folder) == "folder" else None
-        self.skipped = dict(self.survey.problems) if self.survey else {}
+        found, self.read_one = single_images(folder, resolution, split)
+        self.scan = scan_folder(folder) if dataset_kind(folder) == "folder" else None
+        self.skipped = dict(self.scan.problems) if self.scan else {}
         self.found = len(found) + len(self.skipped)
         self.files = evenly_spaced(found, MAX_COMPARED)
 
@@ -116,8 +116,8 @@ class RealImages:
         readable = [(f, p) for f, p in zip(self.files, found, strict=True) if p is not None]
         if len(readable) < 2:
             raise DatasetError(f"{self.folder} holds fewer than two images that can be read.")
-        if self.survey:
-            self.survey.tell(len(readable), self.skipped)
+        if self.scan:
+            self.scan.tell(len(readable), self.skipped)
         return [file for file, _ in readable], torch.cat([print_ for _, print_ in readable])
 
     def fingerprint_of(self, file: Path) -> Tensor | None:

@@ -9,7 +9,7 @@ from facegan.errors import ConfigError, DatasetError, normalize_name
 from facegan.gans.resolve import OFFERED, ResolvedRun, resolve
 from facegan.hyperparameters.aliases import EPOCHS
 from facegan.hyperparameters.run_spec import RunSpec
-from facegan.image_files import is_picture
+from facegan.image_files import has_image_suffix
 
 
 def check_run(spec: RunSpec, offered: tuple[str, ...] = OFFERED, processes: int = 1) -> ResolvedRun:
@@ -75,4 +75,4 @@ def count_images(data: str) -> int | None:
         if isinstance(count, int):
             return count
     files = (name for _, _, names in os.walk(data) for name in names)
-    return sum(map(is_picture, files)) or None
+    return sum(map(has_image_suffix, files)) or None

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import IO
 
 from facegan.data.manifest import MANIFEST
-from facegan.data.opening import kind_of
+from facegan.data.opening import dataset_kind
 from facegan.data.packed_files import read_packed_manifest
 from facegan.errors import DatasetError
 
@@ -59,9 +59,9 @@ def open_source(data: str) -> Iterator[DataSource]:
                 f"{s3_folder.objects.name} holds no {MANIFEST}, so no data set.",
                 f"Prepare the images: facegan data prepare {data} --out DIR --resolution 64.",
             )
-        if kind_of(folder) != "streamed":
+        if dataset_kind(folder) != "streamed":
             raise DatasetError(
-                f"{s3_folder.objects.name} holds a {kind_of(folder)} data set; from S3 only "
+                f"{s3_folder.objects.name} holds a {dataset_kind(folder)} data set; from S3 only "
                 "streamed ones are read.",
                 "Copy it to a disk, or write it streamed: facegan data stream DIR --out DIR2.",
             )

@@ -13,8 +13,8 @@ from typing import Any, Self
 from tqdm.contrib.logging import logging_redirect_tqdm
 
 from facegan.data.image_folder import detect_resolution
-from facegan.data.opening import refuse_other_resolution, refuse_unknown_split, required_labels
-from facegan.data.splits import split_of
+from facegan.data.opening import check_dataset_resolution, check_split_exists, read_required_labels
+from facegan.data.splits import select_split
 from facegan.errors import ArtifactError, ConfigError, ExportError, OutputError
 from facegan.gans import Gan, build_gan, with_class_count
 from facegan.gans.batch_split import micro_batch_sizes
@@ -99,12 +99,12 @@ def complete_spec(
     with open_source(spec.data or "") as source:
         folder = source.folder
         side = spec.resolution or detect_resolution(folder) or DEFAULT_RESOLUTION
-        refuse_other_resolution(folder, side)
+        check_dataset_resolution(folder, side)
         if has_all_data:
-            refuse_unknown_split(folder, spec.split)
+            check_split_exists(folder, spec.split)
         run = resolve(spec.replaced(resolution=side), offered)
         if has_all_data and not spec.evaluate_data:
-            refuse_unknown_split(folder, spec.evaluate_split)
+            check_split_exists(folder, spec.evaluate_split)
         run.check_batch(processes=1)  # other numbers are checked when the processes are known
         if has_all_data or not run.preset.conditional:
             check_labels(run, folder)
@@ -120,7 +120,7 @@ def check_labels(run: ResolvedRun, folder: Path) -> None:
         DatasetError: the preset is conditional, and the data has no labels or wrong ones.
     """
     if run.preset.conditional:
-        labels = required_labels(folder, run.spec.labels or DEFAULT_LABELS, run.spec.split)
+        labels = read_required_labels(folder, run.spec.labels or DEFAULT_LABELS, run.spec.split)
         with_class_count(run.family, run.preset, labels.classes)
     elif run.spec.labels:
         raise ConfigError(
@@ -263,7 +263,7 @@ def open_evaluation(
         images = open_dataset(held_out, dataset.resolution, split=split)
         verify(images, verified)
     elif split:
-        images = split_of(getattr(dataset, "whole", dataset), split)
+        images = select_split(getattr(dataset, "whole", dataset), split)
     return Evaluation(
         images,
         config,

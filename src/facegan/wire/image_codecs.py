@@ -7,7 +7,7 @@ from typing import NamedTuple
 import numpy as np
 
 from facegan.errors import InvocationError, NotAcceptable
-from facegan.image_encoding import PNG_SAID_OF_ALL, XMP
+from facegan.image_encoding import COMMON_CHUNKS, XMP
 from facegan.wire.content_types import (
     JPEG,
     JSON,
@@ -124,7 +124,7 @@ def min_npy_size(count: int, image_shape: tuple[int, ...]) -> int:
 
 def min_png_size(count: int, image_shape: tuple[int, ...]) -> int:
     """Return the size of one PNG's metadata, and of pixels that are all alike."""
-    return len(PNG_SAID_OF_ALL) + count * math.prod(image_shape) // MAX_DEFLATE_RATIO
+    return len(COMMON_CHUNKS) + count * math.prod(image_shape) // MAX_DEFLATE_RATIO
 
 
 def min_pngs_size(count: int, image_shape: tuple[int, ...]) -> int:

@@ -12,7 +12,7 @@ from PIL import Image
 from PIL.PngImagePlugin import PngImageFile
 
 from facegan.errors import InvocationError
-from facegan.image_encoding import SAID_OF_ALL, XMP_FACTS, XMP_KEYWORD
+from facegan.image_encoding import COMMON_TEXTS, XMP_FACTS, XMP_KEYWORD
 from facegan.name_lists import read_names, write_names
 from facegan.safe_images import open_image
 from facegan.wire.generate_request import GenerateRequest
@@ -172,7 +172,7 @@ def read_xmp(packet: bytes) -> dict[str, str]:
     start = f"{{{XMP_FACTS}}}"
     pairs = [pair for element in elements for pair in element.attrib.items()]
     own = {name.removeprefix(start): text for name, text in pairs if name.startswith(start)}
-    keywords = {keyword.lower(): keyword for keyword in SAID_OF_ALL}
+    keywords = {keyword.lower(): keyword for keyword in COMMON_TEXTS}
     return {keywords.get(name, f"facegan:{name}"): text for name, text in own.items()}
 
 

@@ -13,8 +13,8 @@ from PIL import Image
 from tiny_images import lines_of, picture, pixels_of, saved, write_files
 
 from facegan.data.prepare import prepare
-from facegan.data.prepare.pool import Spec, prepare_batch
-from facegan.data.prepare.sources import is_picture
+from facegan.data.prepare.pool import PrepareSpec, prepare_batch
+from facegan.data.prepare.sources import has_image_suffix
 
 ROOT = Path(__file__).parents[2]
 CORPUS = ROOT / "runs" / "pillow-sdist"  # `make broken-pictures` fetches it
@@ -105,7 +105,7 @@ def test_no_damage_ends_more_than_the_picture(
     broken = bytearray(content)
     broken[place % len(broken)] = value
     content = bytes(broken[:-keep] if keep < 400 else broken)
-    (done,) = prepare_batch(Spec(8, "centre"), [(content,)])
+    (done,) = prepare_batch(PrepareSpec(8, "centre"), [(content,)])
     if isinstance(done, list):
         assert done[0] and "0x" not in done[0]
     else:
@@ -122,7 +122,7 @@ def corpus() -> dict[str, bytes]:
                     content = files.extractfile(member)
                     assert content is not None
                     name = member.name.split("/Tests/images/")[1]
-                    found[name if is_picture(name) else name + ".png"] = content.read()
+                    found[name if has_image_suffix(name) else name + ".png"] = content.read()
     return found
 
 

@@ -10,7 +10,12 @@ from tiny_images import picture, write_files
 
 from facegan.data import ImageFolderDataset
 from facegan.data.prepare import pixels
-from facegan.data.prepare.pixels import UnusableError, formats_here, open_picture, upright_rgb
+from facegan.data.prepare.pixels import (
+    UnusableError,
+    open_source_image,
+    supported_formats,
+    upright_rgb,
+)
 
 # 24 x 16 pixels, red at the left and blue at the right, to be turned by a quarter; made by libheif.
 PHOTO = zlib.decompress(base64.b85decode(
@@ -22,7 +27,7 @@ PHOTO = zlib.decompress(base64.b85decode(
     r"8qVo0^)5df{+8{z`MTEEOFn<u`#Ch@{{6XGM%ChT|K9n)`{B9Pfn3=+K-1VD0q^U}patY{FfcLlgB{KW#A=K}pl|"
     r"{O2E;+RiP@<|3;=*Wfhz"
 ))  # fmt: skip
-needs_plugin = pytest.mark.skipif("HEIF" not in formats_here(), reason="needs pi-heif")
+needs_plugin = pytest.mark.skipif("HEIF" not in supported_formats(), reason="needs pi-heif")
 
 
 @needs_plugin
@@ -39,7 +44,7 @@ def test_it_is_read_and_upright(tmp_path: Path) -> None:
 def test_its_exif_costs_nothing(noise: bytes) -> None:
     start = PHOTO.index(b"MM\0*")
     content = PHOTO[: start + 4] + noise + PHOTO[start + 4 + len(noise) :]
-    with open_picture(content) as opened:
+    with open_source_image(content) as opened:
         assert np.asarray(upright_rgb(opened)).shape == (24, 16, 3)
 
 
@@ -47,14 +52,14 @@ def test_its_exif_costs_nothing(noise: bytes) -> None:
 def test_a_cut_one_is_named() -> None:
     for length in range(20, len(PHOTO) - 1, 50):
         with pytest.raises((UnusableError, ValueError)):
-            open_picture(PHOTO[:length]).load()
+            open_source_image(PHOTO[:length]).load()
 
 
 def test_without_the_plugin_it_is_counted_and_the_fix_is_said(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    without = tuple(name for name in formats_here() if name != "HEIF")
-    monkeypatch.setattr(pixels, "formats_here", lambda: without)
+    without = tuple(name for name in supported_formats() if name != "HEIF")
+    monkeypatch.setattr(pixels, "supported_formats", lambda: without)
     folder = write_files(tmp_path, {"a.heic": PHOTO, "b.HEIF": PHOTO, "c.png": picture(1)})
     data = ImageFolderDataset(folder, 8)
     assert len(data) == 1 and len(data.skipped) == 2

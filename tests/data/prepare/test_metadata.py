@@ -14,8 +14,8 @@ from PIL.PngImagePlugin import PngInfo
 from tiny_images import saved
 
 from facegan import image_encoding
-from facegan.data.prepare.metadata import orientation_of, take_off
-from facegan.data.prepare.pixels import GENERATED, UnusableError, open_picture, upright_rgb
+from facegan.data.prepare.metadata import orientation_of, strip_metadata
+from facegan.data.prepare.pixels import GENERATED, UnusableError, open_source_image, upright_rgb
 
 RAMP = np.arange(24 * 16 * 3, dtype=np.uint16).reshape(16, 24, 3).astype(np.uint8)
 PICTURE = Image.fromarray(RAMP)
@@ -29,7 +29,7 @@ FORMATS = {
 
 
 def pixels_of(content: bytes) -> np.ndarray:
-    with open_picture(content) as picture:
+    with open_source_image(content) as picture:
         return np.asarray(upright_rgb(picture))
 
 
@@ -259,8 +259,8 @@ def test_what_facegan_generated_is_known_by_its_metadata() -> None:
         image_encoding.encode_webp(RAMP, facts, 90),
     ):
         with pytest.raises(UnusableError, match="facegan made it"):
-            open_picture(content)
-        assert open_picture(content, everything=True).size == (24, 16)
+            open_source_image(content)
+        assert open_source_image(content, everything=True).size == (24, 16)
     assert "metadata" in GENERATED
 
 
@@ -268,12 +268,12 @@ def test_other_peoples_software_is_no_mark_of_ours() -> None:
     about = PngInfo()
     about.add_text("Software", "GIMP")
     about.add_text("Source", "facegan toy faces, synthetic, seed 0, image 1")
-    assert open_picture(saved(PICTURE, pnginfo=about)).size == (24, 16)
+    assert open_source_image(saved(PICTURE, pnginfo=about)).size == (24, 16)
 
 
 def test_nothing_is_copied_where_there_is_nothing_to_take_off() -> None:
     plain = saved(PICTURE)
-    assert take_off(plain).content is plain
+    assert strip_metadata(plain).content is plain
 
 
 def test_truncated_pixels_are_never_filled_up() -> None:
@@ -287,5 +287,5 @@ def test_truncated_pixels_are_never_filled_up() -> None:
 def test_the_walk_never_raises(format: str, place: int, value: int, keep: int) -> None:
     content = bytearray(saved(PICTURE, format, **FORMATS[format]))
     content[place % len(content)] = value
-    take_off(bytes(content))
-    take_off(bytes(content[:keep]))
+    strip_metadata(bytes(content))
+    strip_metadata(bytes(content[:keep]))

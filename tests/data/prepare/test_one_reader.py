@@ -16,8 +16,8 @@ from tiny_images import lines_of, names_of, picture, pixels_of, saved, write_fil
 
 from facegan import image_encoding
 from facegan.data import ImageFolderDataset
-from facegan.data.image_folder import find_pictures
-from facegan.data.opening import required_labels
+from facegan.data.image_folder import find_images
+from facegan.data.opening import read_required_labels
 from facegan.data.prepare import prepare
 from facegan.data.prepare.skip_report import IgnoredFiles
 from facegan.errors import DatasetError
@@ -183,7 +183,7 @@ def test_a_hidden_folder_is_no_class_and_an_empty_one_is_said(
               "grid.png": GENERATED, "cat/.ipynb_checkpoints/b.png": picture(52)}  # fmt: skip
     folder = write_files(tmp_path / "x", files)
     with caplog.at_level(logging.WARNING):
-        labels = required_labels(folder, "folders")
+        labels = read_required_labels(folder, "folders")
     assert labels.classes == {"cat": 2, "horse": 2}
     assert "No picture lies in bird, run: that makes no class." in caplog.text
     assert ImageFolderDataset(folder, 8, labels_from="folders").classes == labels.classes
@@ -213,7 +213,7 @@ def test_a_folder_without_pictures_says_what_is_there(
 ) -> None:
     folder = write_files(tmp_path / "x", files)
     folder.mkdir(exist_ok=True)
-    for read in (lambda: ImageFolderDataset(folder, 8), lambda: find_pictures(folder),
+    for read in (lambda: ImageFolderDataset(folder, 8), lambda: find_images(folder),
                  lambda: prepare(folder, tmp_path / "out", 8, workers=1)):  # fmt: skip
         with pytest.raises(DatasetError, match=f"(?s)holds no images.*{told}"):
             read()

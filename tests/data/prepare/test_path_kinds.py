@@ -14,11 +14,11 @@ from packers import pack_tar, pack_zip
 from tiny_images import picture, write_files
 
 from facegan.cli.inputs import refuse_data
-from facegan.data.image_folder import find_pictures
-from facegan.data.opening import kind_of, required_labels
+from facegan.data.image_folder import find_images
+from facegan.data.opening import dataset_kind, read_required_labels
 from facegan.data.prepare import check, merge, prepare, sample
 from facegan.errors import DatasetError
-from facegan.path_kinds import no_images, what_is
+from facegan.path_kinds import describe_path, no_images_error
 
 FACES = {f"{k}.png": picture(k) for k in range(4)}
 STYLEGAN = {**FACES, "dataset.json": json.dumps({"labels": [[name, 0] for name in FACES]}).encode()}
@@ -101,7 +101,7 @@ SHAPES = [  # what is made; what is said of it; the next command's first words
     (written("faces.npy", b"\x93NUMPY\x01\x00"), "is a NumPy array", ""),
     (written("faces.csv", b"a,b\n"), "is a text file", ""),
 ]  # fmt: skip
-NO_FOLDER = [kind_of, find_pictures, check, lambda path: sample(path, 4),
+NO_FOLDER = [dataset_kind, find_images, check, lambda path: sample(path, 4),
              lambda path: merge([path], path.parent / "merged")]  # fmt: skip
 
 
@@ -112,7 +112,7 @@ def test_what_is_no_folder_of_pictures_is_told_with_the_next_command(
     """By the early look and by each reader; never with a number of the system's."""
     path = make(tmp_path)
     with pytest.raises(DatasetError) as early:
-        refuse_data(what_is(path), 16)
+        refuse_data(describe_path(path), 16)
     assert told in early.value.message and "--resolution 64" not in early.value.hint
     for read in NO_FOLDER if path.is_file() else NO_FOLDER[1:]:
         with pytest.raises(DatasetError) as caught:
@@ -129,27 +129,27 @@ def test_the_command_that_is_told_makes_a_data_set(
     """As it is printed, but for the processes it would start."""
     path = make(tmp_path)
     monkeypatch.chdir(tmp_path)
-    told = no_images(what_is(path), 8).hint.partition(": facegan data prepare ")[2]
+    told = no_images_error(describe_path(path), 8).hint.partition(": facegan data prepare ")[2]
     words = shlex.split(told.removesuffix("."))
     source, out = Path(words[0]), Path(words[words.index("--out") + 1])
     resolution = int(words[words.index("--resolution") + 1])
     assert resolution == 8
     assert prepare(source, out, resolution, workers=1)["images"] == 4
-    refuse_data(what_is(out))
+    refuse_data(describe_path(out))
 
 
 def test_what_can_be_read_is_let_through(tmp_path: Path) -> None:
-    refuse_data(what_is(write_files(tmp_path / "x", {**FACES, "old.zip": b"PK"})))
+    refuse_data(describe_path(write_files(tmp_path / "x", {**FACES, "old.zip": b"PK"})))
 
 
 def test_a_data_set_one_folder_below_is_named(tmp_path: Path) -> None:
     """Unless images lie beside it."""
     prepare(write_files(tmp_path / "x", FACES), tmp_path / "all/done", 8, workers=1)
-    for read in (find_pictures, check, lambda path: refuse_data(what_is(path))):
+    for read in (find_images, check, lambda path: refuse_data(describe_path(path))):
         with pytest.raises(DatasetError, match=r"(?s)data set in .*all/done.*Name that folder"):
             read(tmp_path / "all")
     write_files(tmp_path / "all/more", FACES)
-    assert len(find_pictures(tmp_path / "all")) == 4
+    assert len(find_images(tmp_path / "all")) == 4
 
 
 @pytest.mark.parametrize("manifest", ["ds/dataset.json", "dataset.json", "ds/in/dataset.json"])
@@ -164,14 +164,14 @@ def test_labels_around_all_pictures_are_read_as_prepare_reads_them(
     files = {f"ds/in/{name}": picture(k) for k, name in enumerate(names)}
     files[manifest] = json.dumps({"labels": labels, "class_names": ["no", "yes"]}).encode()
     folder = write_files(tmp_path / "x", files)
-    assert required_labels(folder, "manifest").classes == {"no": 2, "yes": 2}
+    assert read_required_labels(folder, "manifest").classes == {"no": 2, "yes": 2}
     assert prepare(folder, tmp_path / "out", 8, workers=1)["class_names"] == ["no", "yes"]
 
 
 def test_a_manifest_beside_some_pictures_is_named_as_not_used(tmp_path: Path) -> None:
     files = {f"a/{name}": body for name, body in STYLEGAN.items()} | {"b/1.png": picture(50)}
     with pytest.raises(DatasetError, match=r"has no labels.*Not used: a/dataset.json"):
-        required_labels(write_files(tmp_path / "x", files), "manifest")
+        read_required_labels(write_files(tmp_path / "x", files), "manifest")
 
 
 def test_a_folder_of_plain_pictures_is_no_prepared_data_set(tmp_path: Path) -> None:
@@ -187,8 +187,8 @@ def test_the_look_needs_no_torch(tmp_path: Path) -> None:
     path = zipped(FACES)(tmp_path)
     code = (
         "import sys; sys.modules['torch'] = None\n"
-        "from facegan.cli.inputs import refuse_data, what_is\n"
-        f"refuse_data(what_is({str(path)!r}))"
+        "from facegan.cli.inputs import describe_path, refuse_data\n"
+        f"refuse_data(describe_path({str(path)!r}))"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
     assert "is a zip archive of 4 images" in done.stderr

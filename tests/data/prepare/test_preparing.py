@@ -247,7 +247,7 @@ def test_a_disk_that_takes_no_more_is_told_and_the_run_goes_on_later(tmp_path: P
 
 
 @pytest.mark.parametrize(("how", "told"), [
-    ({"resolution": 3}, "4 to 4096"), ({"crop": "center"}, "Did you mean centre"),
+    ({"resolution": 3}, "4 to 4096"), ({"crop": "celebA"}, "Did you mean celeba"),
     ({"labels": "Smiling"}, "CelebA"), ({"shard": (2, 2)}, "count from 0 to 1"),
 ])  # fmt: skip
 def test_a_value_out_of_range_is_refused(tmp_path: Path, how: dict, told: str) -> None:

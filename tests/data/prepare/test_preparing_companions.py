@@ -9,7 +9,6 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
-from test_face_crops import drawn_face
 from tiny_images import (
     files_of,
     lines_of,
@@ -150,21 +149,18 @@ def test_toy_faces_are_a_folder_of_pictures_and_one_of_maps(tmp_path: Path) -> N
 
 
 def test_the_crop_is_that_of_the_picture(tmp_path: Path) -> None:
-    """The face is in the picture only; its partner, of twice the size, is cut where it is."""
-    pytest.importorskip("cv2", reason="the extra faces is not installed")
-    columns = np.linspace(0, 255, 1200).astype(np.uint8)
-    ramp = Image.fromarray(np.broadcast_to(columns, (600, 1200)))
+    """CelebA's box is that of the image; its partner, of twice the size, is cut where it is."""
+    rows = np.zeros((436, 356), np.uint8)
+    rows[40:396] = 255  # rows 20 to 198 of the image
     source = write_files(tmp_path / "a", {
-        "left.png": saved(drawn_face((600, 300), (150, 150), 80)),
-        "right.png": saved(drawn_face((600, 300), (450, 150), 80)),
-        "wall.png": picture(1, (600, 300)),
+        "left.png": picture(1, (178, 218)), "wall.png": picture(2, (600, 300)),
     })  # fmt: skip
-    names = ("left.png", "right.png", "wall.png")
-    others = write_files(tmp_path / "b", dict.fromkeys(names, saved(ramp)))
-    quickly(source, tmp_path / "out", 32, crop="faces", paired=others)
-    left, right = pixels_of(tmp_path / "out/paired").mean((1, 2, 3))
-    assert 50 < left < 80 and 175 < right < 205  # a quarter and three quarters of the ramp
-    assert "no face was found" in reasons_of(tmp_path / "out/paired")["wall.png"]
+    partners = dict.fromkeys(("left.png", "wall.png"), saved(Image.fromarray(rows)))
+    others = write_files(tmp_path / "b", partners)
+    quickly(source, tmp_path / "out", 178, crop="celeba", paired=others)
+    (partner,) = pixels_of(tmp_path / "out/paired")
+    assert (partner[2:-2] == 255).all() and partner.mean() > 254
+    assert "CelebA's 178x218" in reasons_of(tmp_path / "out/paired")["wall.png"]
 
 
 @given(st.integers(8, 500), st.integers(8, 500), st.integers(1, 9))

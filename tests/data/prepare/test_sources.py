@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from tiny_images import files_of, lines_of, names_of, photos, picture, write_files
 
 from facegan.data.prepare import StreamSource, merge, prepare
-from facegan.data.prepare.classes import folder_of_classes
+from facegan.data.prepare.classes import find_class_root
 from facegan.data.prepare.sources import Entry, FolderSource, escapes
 from facegan.errors import CloudError, DatasetError
 
@@ -99,7 +99,7 @@ def test_folders_below_the_one_folder_that_holds_all_are_the_classes(
 ])  # fmt: skip
 def test_the_folder_that_holds_all_classes(names: list[str], below: str) -> None:
     """A folder with pictures of its own is a class, not what holds classes."""
-    assert folder_of_classes(Entry(name) for name in names) == below
+    assert find_class_root(Entry(name) for name in names) == below
 
 
 @pytest.mark.parametrize("name", [

@@ -1,10 +1,10 @@
 """From pictures anywhere to a packed data set: decoded, cropped, resized and counted, once."""
 
-from facegan.data.prepare.checking import Checked, check
+from facegan.data.prepare.checking import CheckResult, check
 from facegan.data.prepare.crops import CROPS
 from facegan.data.prepare.merging import merge
 from facegan.data.prepare.pipeline import prepare
 from facegan.data.prepare.sampling import sample
 from facegan.data.prepare.sources import StreamSource
 
-__all__ = ["CROPS", "Checked", "StreamSource", "check", "merge", "prepare", "sample"]
+__all__ = ["CROPS", "CheckResult", "StreamSource", "check", "merge", "prepare", "sample"]

@@ -62,7 +62,7 @@ class CelebASource:
     def entries(self) -> Iterator[Entry]:
         """The pictures of one split after those of another, each in the order of the names."""
         self.inner.everything = self.everything
-        found = (self.complete(entry) for entry in self.inner.entries())
+        found = (self.complete_example(entry) for entry in self.inner.entries())
         yield from sorted(found, key=lambda entry: SPLITS.index(entry.split or SPLITS[-1]))
 
     @property
@@ -70,7 +70,7 @@ class CelebASource:
         """What is no picture in the folder of the pictures."""
         return self.inner.ignored
 
-    def complete(self, entry: Entry) -> Entry:
+    def complete_example(self, entry: Entry) -> Entry:
         """An entry with what the lists say of its file; with a problem where they say nothing."""
         name = PurePosixPath(entry.name).name
         split = self.split_of.get(name)

@@ -26,17 +26,17 @@ from facegan.files import file_digest
 
 
 @dataclass
-class Checked:
+class CheckResult:
     """What was found in a data set."""
 
     manifest: dict[str, Any]
     problems: list[str] = field(default_factory=list)  # sentences; empty where all is well
     classes: dict[str, int] = field(default_factory=dict)  # name → images
     reasons: dict[str, int] = field(default_factory=dict)  # why pictures were skipped → how many
-    companions: dict[str, "Checked"] = field(default_factory=dict)
+    companions: dict[str, "CheckResult"] = field(default_factory=dict)
 
 
-def check(folder: Path, on_progress: Callable[[int], object] = lambda images: None) -> Checked:
+def check(folder: Path, on_progress: Callable[[int], object] = lambda images: None) -> CheckResult:
     """Read all of a prepared data set and compare it with its manifest.
 
     Args:
@@ -47,7 +47,7 @@ def check(folder: Path, on_progress: Callable[[int], object] = lambda images: No
         DatasetError: it has no manifest that could be compared with.
     """
     manifest = read_packed(folder)
-    checked = Checked(manifest)
+    checked = CheckResult(manifest)
     try:
         aligned = read_companions(folder, manifest)
         checks = [ModalityCheck(*place) for place in ((folder, manifest), *aligned.values())]
@@ -72,9 +72,9 @@ def check(folder: Path, on_progress: Callable[[int], object] = lambda images: No
     return checked
 
 
-def check_aligned(folder: Path, manifest: dict[str, Any], images: int) -> Checked:
+def check_aligned(folder: Path, manifest: dict[str, Any], images: int) -> CheckResult:
     """What is told of a companion whose shards were read with those of the pictures."""
-    checked = Checked(manifest)
+    checked = CheckResult(manifest)
     checked.problems += [*count_problems(manifest), *list_problems(folder, checked)]
     if manifest["images"] != images:
         checked.problems.append(f"It has {manifest['images']} images, the pictures are {images}.")
@@ -131,7 +131,7 @@ def shard_problems(
     An example is there twice where all its sides are: a picture may have several partners.
     """
     seen, position = DigestIndex(), 0
-    twice = TwiceCounter(checks[0].manifest.get("splits", {}))
+    twice = DuplicateCounter(checks[0].manifest.get("splits", {}))
     for number, shard in enumerate(checks[0].shards):
         shards = [check.open(number) for check in checks]
         for check, pixels in zip(checks, shards, strict=True):
@@ -141,7 +141,7 @@ def shard_problems(
         if len(there) == len(checks):
             for place, images in enumerate(zip(*there, strict=False), position):
                 example = hashlib.sha256(b"".join(image.data for image in images))
-                first = seen.first_of(example.digest(), str(place))
+                first = seen.add(example.digest(), str(place))
                 if first is not None:
                     twice.add(int(first), place)
         position += shard["images"]
@@ -153,7 +153,7 @@ def shard_problems(
         yield from twice.problems()
 
 
-class TwiceCounter:
+class DuplicateCounter:
     """Counts pictures that are there twice, within a split and between two."""
 
     def __init__(self, splits: dict[str, list[int]]) -> None:
@@ -176,7 +176,7 @@ class TwiceCounter:
             yield f"{len(numbers)} images are there {where}, the first of them image {numbers[0]}."
 
 
-def label_problems(folder: Path, checked: Checked) -> Iterator[str]:
+def label_problems(folder: Path, checked: CheckResult) -> Iterator[str]:
     """Labels that are missing, not one an image, or of no class; and how many there are of each."""
     names = checked.manifest.get("class_names")
     if names is None:
@@ -199,7 +199,7 @@ def label_problems(folder: Path, checked: Checked) -> Iterator[str]:
             yield f"The class {name} has no image."
 
 
-def list_problems(folder: Path, checked: Checked) -> Iterator[str]:
+def list_problems(folder: Path, checked: CheckResult) -> Iterator[str]:
     """Lists that are not as long as the manifest counts."""
     for name, count in ((SOURCES, "written"), (SKIPPED, "skipped"), (DUPLICATES, "duplicates")):
         lines = 0

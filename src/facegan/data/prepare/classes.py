@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator
 from typing import Any, Protocol
 
 from facegan.data.prepare.file_filter import MANIFEST
-from facegan.data.prepare.names import folders_around, is_undecoded, match_key, nfc
+from facegan.data.prepare.names import common_folders, is_undecoded, match_key, nfc
 from facegan.data.prepare.packed_format import numbers_by_path
 from facegan.data.prepare.pixels import UnusableError
 from facegan.data.prepare.sources import Entry, usable_names
@@ -22,7 +22,7 @@ UNDECODED = (
     "it lies in no folder, or its folder is written in an unknown encoding, which "
     "--name-encoding says"
 )
-MEND = (
+LABELS_HINT = (
     f'What is read in {MANIFEST} is a number a picture, "labels": {{"a.png": 0, …}} or '
     '[["a.png", 0], …], or a vector with a single 1. --labels none leaves labels out.'
 )
@@ -34,7 +34,7 @@ class Classes(Protocol):
     def class_of(self, entry: Entry) -> str | None:
         """A picture's class; None without classes. Raises UnusableError where it has none."""
 
-    def in_order(self, seen: set[str]) -> list[str] | None:
+    def ordered(self, seen: set[str]) -> list[str] | None:
         """All classes' names, in the order of their numbers, given those that have pictures."""
 
 
@@ -44,11 +44,11 @@ class NoClasses:
     def class_of(self, entry: Entry) -> None:
         """None."""
 
-    def in_order(self, seen: set[str]) -> None:
+    def ordered(self, seen: set[str]) -> None:
         """None."""
 
 
-def folder_of_classes(entries: Iterable[Entry]) -> str:
+def find_class_root(entries: Iterable[Entry]) -> str:
     """The folder whose folders are the classes: the root, or one that holds all, as in pets/cats/.
 
     An archive of a folder often has that folder's name before every path. The look ends as soon as
@@ -67,7 +67,7 @@ def folder_of_classes(entries: Iterable[Entry]) -> str:
             lies_in.add(name.count("/"))
             yield name
 
-    around = folders_around(names())
+    around = common_folders(names())
     if len(around) in lies_in:  # a folder with pictures of its own is a class
         around = around[:-1]
     return around[-1] if around else ""
@@ -77,7 +77,7 @@ class FolderClasses:
     """A folder is a class, with all below it, in the order of the names.
 
     Args:
-        below: The folder that holds those folders, as :func:`folder_of_classes` finds it.
+        below: The folder that holds those folders, as :func:`find_class_root` finds it.
     """
 
     def __init__(self, below: str = "") -> None:
@@ -104,10 +104,10 @@ class FolderClasses:
                 f"written {seen!r}.",
                 "Rename one, or put their pictures together.",
             )
-        check_name(seen)
+        check_class_name(seen)
         return seen
 
-    def in_order(self, seen: set[str]) -> list[str]:
+    def ordered(self, seen: set[str]) -> list[str]:
         """Sorted; those that are one folder on other systems are told."""
         names = sorted(seen)
         alike: dict[str, str] = {}
@@ -133,7 +133,7 @@ class GivenClasses:
         """As the entry has it."""
         return entry.label
 
-    def in_order(self, seen: set[str]) -> list[str]:
+    def ordered(self, seen: set[str]) -> list[str]:
         """As the source has them."""
         return self.names
 
@@ -150,10 +150,10 @@ class ManifestClasses:
     """
 
     def __init__(self, manifest: dict[str, Any], below: str = "") -> None:
-        self.number_of = numbers_by_path(MANIFEST, manifest["labels"], MEND)
+        self.number_of = numbers_by_path(MANIFEST, manifest["labels"], LABELS_HINT)
         self.below = below
         highest = max(self.number_of.values(), default=-1)
-        self.names = check_names(manifest.get("class_names"), highest, len(self.number_of))
+        self.names = check_class_names(manifest.get("class_names"), highest, len(self.number_of))
 
     def class_of(self, entry: Entry) -> str:
         """The name of the class that the manifest gives a path.
@@ -167,12 +167,12 @@ class ManifestClasses:
             raise UnusableError(f"{MANIFEST} gives it no label; the first it has is of {first!a}")
         return self.names[number]
 
-    def in_order(self, seen: set[str]) -> list[str]:
+    def ordered(self, seen: set[str]) -> list[str]:
         """As the manifest has them."""
         return self.names
 
 
-def check_names(names: Any, highest: int, pictures: int) -> list[str]:
+def check_class_names(names: Any, highest: int, pictures: int) -> list[str]:
     """The classes' names; their numbers where there are no names.
 
     Raises:
@@ -183,7 +183,7 @@ def check_names(names: Any, highest: int, pictures: int) -> list[str]:
     if not isinstance(names, list) or not all(isinstance(n, str) and n for n in names):
         raise DatasetError(f"{MANIFEST}: class_names is no list of names.")
     for name, count in Counter(names).items():
-        check_name(name)
+        check_class_name(name)
         if count > 1:
             raise DatasetError(f"{MANIFEST}: two classes have one name, {name!r}.", "Rename one.")
     if highest >= len(names):
@@ -195,7 +195,7 @@ def check_names(names: Any, highest: int, pictures: int) -> list[str]:
     return names
 
 
-def check_name(name: str) -> None:
+def check_class_name(name: str) -> None:
     """Refuse a class's name that could not stand in a picture's metadata."""
     if is_undecoded(name):
         raise DatasetError(

@@ -1,102 +1,83 @@
-"""Which square of a picture is kept: the crops by name, each with where its numbers come from."""
+"""Which square of an image is kept: the crops by name, each with where its numbers come from."""
 
 from collections.abc import Callable
 from typing import Any
 
 from PIL import Image
 
-from facegan.data.prepare.faces import face_square, require_detector
-from facegan.data.prepare.pixels import Box, UnusableError, middle
+from facegan.data.prepare.pixels import Box, UnusableError, centre_square
 from facegan.errors import ConfigError, did_you_mean
 
-CELEBA_SIZE = (178, 218)  # of every picture in img_align_celeba
+CELEBA_SIZE = (178, 218)  # of every image in img_align_celeba
 CELEBA_BOX = (0, 20, 178, 198)  # the rows that a centre crop keeps: (218 - 178) / 2 = 20
 
 
-def centre(picture: Image.Image) -> Box:
-    """The square in the middle."""
-    return middle(picture.size)
+def centre(image: Image.Image) -> Box:
+    """Return the square in the middle."""
+    return centre_square(image.size)
 
 
-def celeba(picture: Image.Image) -> Box:
-    """CelebA's aligned faces: the centred 178x178 of 178x218, as StarGAN and PyTorch's DCGAN do.
+def celeba(image: Image.Image) -> Box:
+    """Return the box of CelebA's aligned faces: the centred 178x178 of 178x218.
 
-    StarGAN: ``CenterCrop(178)``, then resized (github.com/yunjey/stargan, data_loader.py);
+    As StarGAN: ``CenterCrop(178)``, then resized (github.com/yunjey/stargan, data_loader.py), and
     PyTorch's DCGAN tutorial: ``Resize``, then ``CenterCrop``, nearly the same square. ProGAN and
     StyleGAN take another, the 128x128 around (89, 121): figures on one are not those on the other.
-
-    Raises:
-        UnusableError: another size, so that it is no aligned CelebA picture.
     """
-    if picture.size != CELEBA_SIZE:
-        raise UnusableError(f"it has {picture.width}x{picture.height} pixels, CelebA's 178x218")
+    if image.size != CELEBA_SIZE:
+        raise UnusableError(f"it has {image.width}x{image.height} pixels, CelebA's 178x218")
     return CELEBA_BOX
 
 
-def ffhq(picture: Image.Image) -> Box:
-    """FFHQ's pictures are aligned squares: as they are.
-
-    Raises:
-        UnusableError: it is no square.
-    """
-    if picture.width != picture.height:
-        raise UnusableError(f"it has {picture.width}x{picture.height} pixels, FFHQ's are squares")
-    return middle(picture.size)
+def ffhq(image: Image.Image) -> Box:
+    """Return the whole of an image of FFHQ, which is an aligned square."""
+    if image.width != image.height:
+        raise UnusableError(f"it has {image.width}x{image.height} pixels, FFHQ's are squares")
+    return centre_square(image.size)
 
 
-CROPS: dict[str, Callable[[Image.Image], Box]] = {
-    "centre": centre,
-    "celeba": celeba,
-    "ffhq": ffhq,
-    "faces": face_square,
-}
+CROPS: dict[str, Callable[[Image.Image], Box]] = {"centre": centre, "celeba": celeba, "ffhq": ffhq}
 
 
-def check_crop(name: str) -> None:
-    """Refuse a crop that is unknown, or lacks its package.
-
-    Raises:
-        ConfigError: it is or does.
-    """
+def find_crop(name: str) -> str:
+    """Return the name in ``CROPS`` that a user means, in British or American spelling."""
+    name = "centre" if name == "center" else name
+    if name == "faces":
+        raise ConfigError(
+            "--crop faces was removed: facegan ships no face detector.",
+            "Crop the faces with another program first, or use --crop center.",
+        )
     if name not in CROPS:
         raise ConfigError(f"crop is {name!r}.", did_you_mean(name, list(CROPS), "crops"))
-    if name == "faces":
-        require_detector()
+    return name
 
 
 def describe_crop(name: str) -> dict[str, Any]:
-    """What a manifest says of a crop."""
-    if name == "faces":
-        from facegan.data.prepare.faces import describe_detector
-
-        return {"crop": name, **describe_detector()}
+    """Return what a manifest says of a crop."""
     return {"crop": name, **({"crop_box": list(CELEBA_BOX)} if name == "celeba" else {})}
 
 
 def draft_size(crop: str, resolution: int) -> int | None:
-    """How many pixels a JPEG must keep if it is decoded at 1/2, 1/4 or 1/8; None: as it is.
+    """Return how many pixels a JPEG must keep if it is decoded at 1/2, 1/4 or 1/8; None: all.
 
-    Twice the target leaves the resize its choice. Other crops count pixels of the whole picture.
+    Twice the target leaves the resize its choice. Other crops count pixels of the whole image.
     """
     return 2 * resolution if crop == "centre" else None
 
 
 def partner_box(box: Box, size: tuple[int, int], partner: tuple[int, int]) -> Box:
-    """The box in a partner of a picture that keeps what a box keeps in the picture.
+    """Return the box in an image's partner that keeps what a box keeps in the image.
 
     Args:
-        box: In the picture.
-        size: The picture's width and height.
-        partner: Its partner's, larger or smaller, of the same shape.
-
-    Raises:
-        UnusableError: it is of another shape, by more than sizes are rounded.
+        box: In the image.
+        size: The image's width and height.
+        partner: Its partner's, larger or smaller, of the same shape up to rounding.
     """
     (width, height), (its_width, its_height) = size, partner
     off = abs(width * its_height - height * its_width)
     if off >= min(max(width, its_width), max(height, its_height)):
         raise UnusableError(
-            f"it has {its_width}x{its_height} pixels, another shape than its picture's "
+            f"it has {its_width}x{its_height} pixels, another shape than its image's "
             f"{width}x{height}"
         )
     across, down = its_width / width, its_height / height

@@ -17,7 +17,7 @@ class DigestIndex:
         )
         self.database.execute("BEGIN")
 
-    def first_of(self, digest: bytes, name: str) -> str | None:
+    def add(self, digest: bytes, name: str) -> str | None:
         """The name that a digest was seen with before; None, and it is noted, if it was not."""
         row = (digest, to_bytes(name))
         added = self.database.execute("INSERT OR IGNORE INTO seen VALUES (?, ?)", row).rowcount

@@ -13,12 +13,12 @@ from typing import Any, Protocol
 
 from PIL import Image
 
-from facegan.data.prepare.classes import check_names
+from facegan.data.prepare.classes import check_class_names
 from facegan.data.prepare.modalities import HalfModality, LabelMapModality, Modality
-from facegan.data.prepare.names import folders_around, match_key
-from facegan.data.prepare.pixels import open_picture
-from facegan.data.prepare.skip_report import IgnoredFiles, shown
-from facegan.data.prepare.source_manifest import SourceManifest, find_manifest, images_of
+from facegan.data.prepare.names import common_folders, match_key
+from facegan.data.prepare.pixels import open_source_image
+from facegan.data.prepare.skip_report import IgnoredFiles, printable
+from facegan.data.prepare.source_manifest import SourceManifest, find_manifest, images_source
 from facegan.data.prepare.sources import (
     Entry,
     Source,
@@ -28,7 +28,7 @@ from facegan.data.prepare.sources import (
     usable_names,
 )
 from facegan.errors import ConfigError, DatasetError
-from facegan.image_files import is_picture
+from facegan.image_files import has_image_suffix
 
 Example = tuple[Entry | None, ...]  # an entry a side, None where it has none
 PAIRED, LABEL_MAPS = "paired", "label_maps"
@@ -59,7 +59,7 @@ class Companion(Protocol):
         """Its entries, from the first on."""
 
 
-class Matched:
+class SourceCompanion:
     """A companion with a source of its own.
 
     Args:
@@ -80,9 +80,9 @@ class Matched:
         self.source, self.modality, self.beside = source, modality, beside
         self.readers = source.readers
 
-    def partners(self) -> "ByName":
+    def partners(self) -> "PartnersByName":
         """Its entries by name; the names are in memory."""
-        return ByName(self.source, self.beside.name, *self.wrappers)
+        return PartnersByName(self.source, self.beside.name, *self.wrappers)
 
     @cached_property
     def wrappers(self) -> tuple[str, str]:
@@ -90,21 +90,21 @@ class Matched:
 
         photos.zip may hold photos/a/1.jpg, and sketches.zip sketches/a/1.png.
         """
-        theirs, ours = prefixes_of(self.source), prefixes_of(self.beside)
+        theirs, ours = root_prefixes(self.source), root_prefixes(self.beside)
         if theirs == ours == [""]:
             return "", ""
         names = [entry.name for entry in self.source.entries()]
-        keys = {prefix: {key_of(name, prefix) for name in names} for prefix in theirs}
+        keys = {prefix: {partner_key(name, prefix) for name in names} for prefix in theirs}
         found = Counter[tuple[str, str]]()
         for entry in self.beside.entries():
             for own in ours:
-                key = key_of(entry.name, own)
+                key = partner_key(entry.name, own)
                 found.update((prefix, own) for prefix in theirs if key in keys[prefix])
         both = [(prefix, own) for prefix in theirs for own in ours]
         return max(both, key=lambda pair: (found[pair], -len(pair[0]) - len(pair[1])))
 
 
-class ByName:
+class PartnersByName:
     """Entries by their path without suffix; of those that are called alike the first."""
 
     def __init__(self, source: Source, beside: str, prefix: str = "", own: str = "") -> None:
@@ -112,14 +112,14 @@ class ByName:
         self.waiting: dict[str, Entry | None] = {}  # None: taken
         self.twins: list[Entry] = []
         for entry in source.entries():
-            first = self.waiting.setdefault(key_of(entry.name, prefix), entry)
+            first = self.waiting.setdefault(partner_key(entry.name, prefix), entry)
             if first is not None and first is not entry:
-                problem = f"{shown(first.name)} is called the same but for its suffix"
+                problem = f"{printable(first.name)} is called the same but for its suffix"
                 self.twins.append(replace(entry, problem=entry.problem or problem))
 
     def take(self, entry: Entry) -> Entry | str:
         """What is called the same but for its suffix."""
-        key = key_of(entry.name, self.own)
+        key = partner_key(entry.name, self.own)
         if key not in self.waiting:
             return f"it has no partner in {self.name}"
         partner, self.waiting[key] = self.waiting[key], None
@@ -133,7 +133,7 @@ class ByName:
         yield from self.twins
 
 
-class OtherHalf:
+class SplitCompanion:
     """The companion that lies in the same file."""
 
     readers = 1
@@ -141,7 +141,7 @@ class OtherHalf:
     def __init__(self, source: str) -> None:
         self.modality = HalfModality(source, PAIRED, PAIRED, half=1)
 
-    def partners(self) -> "OtherHalf":
+    def partners(self) -> "SplitCompanion":
         """It holds nothing that could be used up."""
         return self
 
@@ -174,7 +174,7 @@ class Examples:
         """In the order of the source; at the end what is left of each companion."""
         waiting = [companion.partners() for companion in self.companions]
         for entry in self.source.entries():
-            yield complete(entry, [partners.take(entry) for partners in waiting])
+            yield complete_example(entry, [partners.take(entry) for partners in waiting])
         for place, partners in enumerate(waiting, 1):
             for entry in partners.left():
                 yield (*[None] * place, entry, *[None] * (len(waiting) - place))
@@ -194,7 +194,7 @@ class Examples:
         return None if count is None else max(count, seen)
 
 
-def complete(entry: Entry, taken: list[Entry | str]) -> Example:
+def complete_example(entry: Entry, taken: list[Entry | str]) -> Example:
     """An entry with its partners; what one lacks is its problem."""
     lacks = next((found for found in taken if isinstance(found, str)), "")
     if lacks:
@@ -202,22 +202,22 @@ def complete(entry: Entry, taken: list[Entry | str]) -> Example:
     return (entry, *(None if isinstance(found, str) else found for found in taken))
 
 
-def key_of(name: str, prefix: str = "") -> str:
+def partner_key(name: str, prefix: str = "") -> str:
     """A path below a folder, without its suffix: what files that belong together have in common."""
     return match_key(stem_of(name).removeprefix(prefix))
 
 
 def stem_of(name: str) -> str:
     """A path without its suffix."""
-    return name.rpartition(".")[0] if is_picture(name) else name
+    return name.rpartition(".")[0] if has_image_suffix(name) else name
 
 
-def prefixes_of(source: Source) -> list[str]:
+def root_prefixes(source: Source) -> list[str]:
     """The root and the folders that all of a source lies in, outermost first."""
-    return ["", *folders_around(usable_names(source.entries()))][:MOST_FOLDERS]
+    return ["", *common_folders(usable_names(source.entries()))][:MOST_FOLDERS]
 
 
-def name_of(example: Example) -> str:
+def shard_key(example: Example) -> str:
     """What decides which machine prepares an example; a picture's own name if it is alone."""
     first = next(entry for entry in example if entry is not None)
     return first.name if len(example) == 1 else stem_of(first.name)
@@ -226,7 +226,7 @@ def name_of(example: Example) -> str:
 # --- from what a user names -----------------------------------------------------------------------
 
 
-def gather(
+def build_examples(
     source: Source,
     paired: Source | Path | str | None,
     label_maps: Source | Path | str | None,
@@ -250,20 +250,20 @@ def gather(
     facts: dict[str, Any] = {}
     if paired == SPLIT:
         modality = HalfModality(source.name)
-        companions.append(OtherHalf(source.name))
+        companions.append(SplitCompanion(source.name))
         facts[SPLIT] = True
     elif paired is not None:
         found, _ = open_folder_of(paired, "images_folder", everything, encoding)
-        companions.append(Matched(found, Modality(found.name, PAIRED, PAIRED), source))
+        companions.append(SourceCompanion(found, Modality(found.name, PAIRED, PAIRED), source))
     if label_maps is not None:
         found, manifest = open_folder_of(label_maps, "labels_folder", everything, encoding)
         named = manifest.get("label_names")
-        names = tuple(check_names(named, -1, 0)) if named else None
+        names = tuple(check_class_names(named, -1, 0)) if named else None
         palette = first_palette(found)
         map_modality = LabelMapModality(
             found.name, LABEL_MAPS, "label-maps", names=names, palette=palette
         )
-        companions.append(Matched(found, map_modality, source))
+        companions.append(SourceCompanion(found, map_modality, source))
         facts |= {"label_names": names and list(names), "palette": palette and list(palette)}
     sources = {companion.modality.name: companion.modality.source for companion in companions}
     plan = {"companions": list(sources), **facts, "companion_sources": sources} if sources else {}
@@ -284,7 +284,7 @@ def open_folder_of(
                 f"The dataset.json in {source.name} names no {key}.",
                 "Name the very folder that the files lie in.",
             )
-        source = images_of(source, manifest, key)
+        source = images_source(source, manifest, key)
     return source, manifest.facts
 
 
@@ -293,14 +293,14 @@ def first_palette(source: Source) -> tuple[str, ...] | None:
     for entry in source.entries():
         try:
             content = entry.read() if entry.read else read_file(Path(entry.path or ""))
-            with open_picture(content) as picture:
-                return colours_of(picture)
+            with open_source_image(content) as picture:
+                return palette_of(picture)
         except Exception:  # a broken file may raise anything; it is named when its turn comes
             continue
     return None
 
 
-def colours_of(picture: Image.Image) -> tuple[str, ...] | None:
+def palette_of(picture: Image.Image) -> tuple[str, ...] | None:
     """A picture's palette as #rrggbb; None where it has none."""
     found = picture.getpalette("RGB") if picture.mode == "P" else None
     if not found:

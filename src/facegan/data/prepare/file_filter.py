@@ -7,7 +7,7 @@ be trained on, and an editor's copies are nobody's data.
 import re
 
 from facegan.data.prepare.skip_report import IgnoredFiles
-from facegan.image_files import NEVER, is_image, is_picture, kind_of_name
+from facegan.image_files import NOT_IMAGES, has_image_suffix, is_image_head, suffix_of
 
 MANIFEST = "dataset.json"
 RUN_FILE, RUN_IMAGES = "run.json", "samples"  # of a folder that `facegan train` made
@@ -102,12 +102,12 @@ class FileFilter:
         if not self.everything and (label := self.by_product_of(name)):
             self.pass_over(label)
             return False
-        return is_picture(name) or self.takes_head(name, head)
+        return has_image_suffix(name) or self.takes_head(name, head)
 
     def takes_head(self, name: str, head: bytes | None) -> bool:
         """The same of a file that is no by-product, and not called a picture."""
-        kind = kind_of_name(name)
-        if is_image(head) and kind not in NEVER if head is not None else not kind:
+        kind = suffix_of(name)
+        if is_image_head(head) and kind not in NOT_IMAGES if head is not None else not kind:
             return True
         if name.rpartition("/")[2] == MANIFEST:
             self.ignored.manifests.add(name)
@@ -117,7 +117,7 @@ class FileFilter:
 
     def needs_head(self, name: str) -> bool:
         """Whether the first bytes of a file decide."""
-        return not is_picture(name) and (self.everything or not self.by_product_of(name))
+        return not has_image_suffix(name) and (self.everything or not self.by_product_of(name))
 
     def pass_over(self, label: str, files: int = 1) -> None:
         """Count by-products."""

@@ -26,17 +26,28 @@ from facegan.data.prepare.packed_format import (
     read_packed,
 )
 from facegan.data.prepare.pixels import Pixels
-from facegan.data.prepare.workspace import ANOTHER, abandon, finished_manifest, working_in
-from facegan.data.prepare.writer import PackedWriter, Record, companion_facts, files_of, split_files
+from facegan.data.prepare.workspace import (
+    FOLDER_HINT,
+    find_finished,
+    locked_folder,
+    remove_leftovers,
+)
+from facegan.data.prepare.writer import (
+    PackedWriter,
+    Record,
+    companion_facts,
+    join_files,
+    split_files,
+)
 from facegan.errors import DatasetError
 
-Place = tuple[int, int]  # what events are put in order by
+Position = tuple[int, int]  # what events are put in order by
 # An example: what became of each of its sides, and the pixels of all of them if it was written.
-Event = tuple[Place, list[Record | None], list[Pixels]]
-ModalityEvent = tuple[Place, int, Record, Pixels | None]  # one side of it, by its number
+Event = tuple[Position, list[Record | None], list[Pixels]]
+ModalityEvent = tuple[Position, int, Record, Pixels | None]  # one side of it, by its number
 SHARES = ("part", "host")  # K of M: of one source, or of what machines were given
 # Of a protocol: what parts may differ in.
-OWN = (*SHARES, "source", "labels_digest", "companion_sources", "unpaired_source")
+MAY_DIFFER = (*SHARES, "source", "labels_digest", "companion_sources", "unpaired_source")
 
 
 def merge(
@@ -66,23 +77,23 @@ def merge(
     manifests, parts = [manifests[k] for k in places], [parts[k] for k in places]
     protocol = common_protocol(parts, manifests)
     if (out / MANIFEST).exists():
-        raise DatasetError(f"{out} holds a data set already.", ANOTHER)
+        raise DatasetError(f"{out} holds a data set already.", FOLDER_HINT)
     resolution = manifests[0]["resolution"]
     plan = {"resolution": resolution, "merged": [digests_of(manifest) for manifest in manifests]}
-    finished_manifest(out, plan)
+    find_finished(out, plan)
     are_parts = "part" in manifests[0]["protocol"]
     expected = sum(manifest["found"] for manifest in manifests)
-    with working_in(out, plan):
+    with locked_folder(out, plan):
         modalities = modalities_of(parts[0], manifests[0])
         writer = PackedWriter(out, resolution, protocol["images_per_shard"], modalities)
         try:
             streams = [
-                events_of(folder, manifest, 0 if are_parts else number)
+                example_events(folder, manifest, 0 if are_parts else number)
                 for number, (folder, manifest) in enumerate(zip(parts, manifests, strict=True))
             ]
-            copy(writer, heapq.merge(*streams, key=place_of), on_progress, expected)
+            write_merged(writer, heapq.merge(*streams, key=position_of), on_progress, expected)
             if not writer.counts["written"]:
-                abandon(out)
+                remove_leftovers(out)
                 raise DatasetError(f"None of the {len(parts)} parts holds a picture.")
             order = common_classes(manifests, protocol["labels_from"])
             return writer.finish(protocol, order, merge_unaligned(parts, manifests, out))
@@ -90,7 +101,7 @@ def merge(
             writer.close()
 
 
-def place_of(event: Event | ModalityEvent) -> Place:
+def position_of(event: Event | ModalityEvent) -> Position:
     """What events are ordered by."""
     return event[0]
 
@@ -188,7 +199,7 @@ def common_protocol(parts: Sequence[Path], manifests: list[dict[str, Any]]) -> d
     """
     first = manifests[0]
     for folder, manifest in zip(parts, manifests, strict=True):
-        names = {*first["protocol"], *manifest["protocol"]} - set(OWN)
+        names = {*first["protocol"], *manifest["protocol"]} - set(MAY_DIFFER)
         for name in ("resolution", *sorted(names)):
             ours = {**first["protocol"], "resolution": first["resolution"]}.get(name)
             its = {**manifest["protocol"], "resolution": manifest["resolution"]}.get(name)
@@ -221,7 +232,7 @@ def common_classes(
     return lambda seen: list(lists[0])
 
 
-def copy(
+def write_merged(
     writer: PackedWriter,
     events: Iterator[Event],
     on_progress: Callable[[int, int | None], object],
@@ -241,8 +252,8 @@ def copy(
         whole = [record for record in records if record]
         if content:
             first = writer.seen.find(digest)
-            if first is not None and first != files_of(whole):
-                first_of[files_of(whole)] = first
+            if first is not None and first != join_files(whole):
+                first_of[join_files(whole)] = first
         if index < begun:
             continue
         if content:
@@ -253,11 +264,11 @@ def copy(
             writer.note([{**r, "of": of} for r, of in zip(whole, firsts, strict=True)])
         else:
             writer.note(records)
-        writer.reach(index + 1, names.hexdigest())
+        writer.advance(index + 1, names.hexdigest())
         on_progress(index + 1, expected)
 
 
-def events_of(folder: Path, manifest: dict[str, Any], number: int) -> Iterator[Event]:
+def example_events(folder: Path, manifest: dict[str, Any], number: int) -> Iterator[Event]:
     """What became of every example of a part, in its order.
 
     Raises:
@@ -265,7 +276,7 @@ def events_of(folder: Path, manifest: dict[str, Any], number: int) -> Iterator[E
     """
     places = [(folder, manifest), *read_companions(folder, manifest).values()]
     streams = [modality_events(index, *place, number) for index, place in enumerate(places)]
-    together = groupby(heapq.merge(*streams, key=place_of), key=place_of)
+    together = groupby(heapq.merge(*streams, key=position_of), key=position_of)
     for place, events in together:
         records: list[Record | None] = [None] * len(places)
         pixels: list[Pixels] = []
@@ -285,10 +296,10 @@ def modality_events(
         (((number, record["index"]), index, record, None) for record in read_lines(folder / name))
         for name in (SKIPPED, DUPLICATES)
     ]
-    return heapq.merge(written_of(index, folder, manifest, number), *lost, key=place_of)
+    return heapq.merge(written_events(index, folder, manifest, number), *lost, key=position_of)
 
 
-def written_of(
+def written_events(
     index: int, folder: Path, manifest: dict[str, Any], number: int
 ) -> Iterator[ModalityEvent]:
     """The pictures of a part, with their labels and splits by name.

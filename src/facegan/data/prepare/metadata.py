@@ -22,7 +22,7 @@ OWN_SOFTWARE, OWN_XMP = b"facegan ", b"urn:facegan:"
 
 
 @dataclass
-class Bare:
+class StrippedImage:
     """An image file without its metadata.
 
     Attributes:
@@ -54,13 +54,13 @@ class Found:
             start = self.kept.pop()[0]
         self.kept.append((start, stop))
 
-    def bare(self, end: bytes = b"") -> Bare:
+    def bare(self, end: bytes = b"") -> StrippedImage:
         """The file of what was kept."""
         content = self.content
         if self.kept != [(0, len(content))]:
             view = memoryview(content)
             content = b"".join([*(view[start:stop] for start, stop in self.kept), end])
-        return Bare(content, self.orientation(), self.is_generated or OWN_XMP in self.xmp)
+        return StrippedImage(content, self.orientation(), self.is_generated or OWN_XMP in self.xmp)
 
     def orientation(self) -> int:
         """EXIF's orientation; where it has none, XMP's."""
@@ -70,19 +70,19 @@ class Found:
         return found or UPRIGHT
 
 
-def take_off(content: bytes) -> Bare:
+def strip_metadata(content: bytes) -> StrippedImage:
     """An image file without its metadata; other files, and what is too broken to walk, as they are.
 
     Args:
         content: Any bytes.
     """
-    for is_one, walk in WALKS:
+    for is_one, walk in STRIPPERS:
         if is_one(content):
             try:
                 return walk(content)
             except (IndexError, ValueError, struct.error):  # cut: the decoder says where
-                return Bare(content)
-    return Bare(content)
+                return StrippedImage(content)
+    return StrippedImage(content)
 
 
 # --- the one tag --------------------------------------------------------------------------------
@@ -101,13 +101,15 @@ def orientation_of(exif: bytes) -> int | None:
         for entry in range(start + 2, start + 2 + 12 * count, 12):
             tag, type_ = struct.unpack_from(order + "HH", exif, entry)
             if tag == TAG_ORIENTATION:
-                return whole_number(exif, entry + 4, type_, order, "I")
+                return orientation_value(exif, entry + 4, type_, order, "I")
     except struct.error:  # it ends early
         pass
     return None
 
 
-def whole_number(content: bytes, place: int, type_: int, order: str, counter: str) -> int | None:
+def orientation_value(
+    content: bytes, place: int, type_: int, order: str, counter: str
+) -> int | None:
     """The orientation in a tag's count and value; None where it is of no whole number's type."""
     size = WHOLE_NUMBERS.get(type_, 0)
     (count,) = struct.unpack_from(order + counter, content, place)
@@ -123,7 +125,7 @@ ALONE = (0x01, *range(0xD0, 0xD9))  # markers without a length
 XMP_NAME = b"http://ns.adobe.com/xap/1.0/\0"
 
 
-def bare_jpeg(content: bytes) -> Bare:
+def strip_jpeg(content: bytes) -> StrippedImage:
     """A JPEG: of its application segments only JFIF's and Adobe's say what its colours are."""
     found = Found(content)
     found.keep(0, 2)
@@ -145,8 +147,8 @@ def bare_jpeg(content: bytes) -> Bare:
             return found.bare()
         stop = place + 2 + int.from_bytes(content[place + 2 : place + 4], "big")
         if stop < place + 4 or stop > len(content):
-            return Bare(content)
-        if not (APP0 <= marker <= 0xEF or marker == COM) or says_colours(content, place, stop):
+            return StrippedImage(content)
+        if not (APP0 <= marker <= 0xEF or marker == COM) or is_colour_segment(content, place, stop):
             found.keep(place, stop)
         elif marker == APP1:
             body = content[place + 4 : stop]
@@ -157,7 +159,7 @@ def bare_jpeg(content: bytes) -> Bare:
         place = stop
 
 
-def says_colours(content: bytes, start: int, stop: int) -> bool:
+def is_colour_segment(content: bytes, start: int, stop: int) -> bool:
     """Whether an application segment is a whole one of JFIF or Adobe."""
     marker, size = content[start + 1], stop - start - 4
     if marker == APP0:
@@ -174,7 +176,7 @@ XMP_KEYWORD = b"XML:com.adobe.xmp"
 RAW_PROFILE = b"Raw profile type exif"  # as ImageMagick wrote EXIF before PNG had a place for it
 
 
-def bare_png(content: bytes) -> Bare:
+def strip_png(content: bytes) -> StrippedImage:
     """A PNG: its critical chunks, transparency, and what tells an animation."""
     found = Found(content)
     found.keep(0, 8)
@@ -189,12 +191,12 @@ def bare_png(content: bytes) -> Bare:
         if is_critical or name in PNG_KEPT:
             found.keep(place, stop)
         elif name in (b"eXIf", b"tEXt", b"zTXt", b"iTXt"):
-            note_png(found, name, content[place + 8 : min(stop - 4, len(content))])
+            read_png_metadata(found, name, content[place + 8 : min(stop - 4, len(content))])
         place, ends = stop, name == b"IEND"
     return found.bare(b"" if ends else PNG_END)
 
 
-def note_png(found: Found, name: bytes, body: bytes) -> None:
+def read_png_metadata(found: Found, name: bytes, body: bytes) -> None:
     """Note what a chunk of metadata says."""
     if name == b"eXIf":
         found.exif = found.exif or body
@@ -228,7 +230,7 @@ WEBP_KEPT = (b"VP8X", b"VP8 ", b"VP8L", b"ALPH", b"ANIM", b"ANMF")
 WEBP_FLAGS = 0x20 | 0x08 | 0x04  # of VP8X: there is a colour profile, EXIF, XMP
 
 
-def bare_webp(content: bytes) -> Bare:
+def strip_webp(content: bytes) -> StrippedImage:
     """A WebP: its image chunks, in a container that promises no others."""
     found, place = Found(content), 12
     end = min(8 + int.from_bytes(content[4:8], "little"), len(content))
@@ -238,14 +240,14 @@ def bare_webp(content: bytes) -> Bare:
         if name in WEBP_KEPT:
             found.keep(place, stop)
             if place + 8 + length > end:
-                return Bare(content)
+                return StrippedImage(content)
         elif name == b"EXIF":
             found.exif = content[place + 8 : place + 8 + length]
         elif name == b"XMP ":
             found.xmp = content[place + 8 : place + 8 + length]
         place = stop
     if found.kept == [(12, len(content))]:
-        return Bare(content)
+        return StrippedImage(content)
     body = bytearray(b"".join(content[start:stop] for start, stop in found.kept))
     if body[:4] == b"VP8X":
         body[8] &= 0xFF ^ WEBP_FLAGS
@@ -263,7 +265,7 @@ TIFF_KEPT = {
 }
 
 
-def bare_tiff(content: bytes) -> Bare:
+def strip_tiff(content: bytes) -> StrippedImage:
     """A TIFF whose first directory lists only the tags that tell how its pixels are stored."""
     order = "<" if content[:2] == b"II" else ">"
     is_big = struct.unpack_from(order + "H", content, 2)[0] == 43
@@ -278,14 +280,14 @@ def bare_tiff(content: bytes) -> Bare:
         if tag in TIFF_KEPT:
             kept.append(content[place : place + size])
         elif tag == TAG_ORIENTATION:
-            value = whole_number(content, place + 4, type_, order, offset)
+            value = orientation_value(content, place + 4, type_, order, offset)
             orientation = value or orientation
     after = content[stop : stop + struct.calcsize(order + offset)]  # where the next directory is
     after = after.ljust(struct.calcsize(order + offset), b"\0")
     directory = struct.pack(order + counter, len(kept)) + b"".join(kept) + after
     changed = bytearray(content)
     changed[start : start + len(directory)] = directory  # never longer than what was there
-    return Bare(bytes(changed), orientation)
+    return StrippedImage(bytes(changed), orientation)
 
 
 # --- AVIF and HEIF ------------------------------------------------------------------------------
@@ -293,7 +295,7 @@ def bare_tiff(content: bytes) -> Bare:
 HIDDEN_ITEM = b"skip"
 
 
-def bare_heif(content: bytes) -> Bare:
+def strip_heif(content: bytes) -> StrippedImage:
     """An AVIF or HEIF whose items of EXIF and XMP are called something that nobody reads."""
     changed: bytearray | None = None
     for meta, stop in boxes(content, 0, len(content), b"meta"):
@@ -305,7 +307,7 @@ def bare_heif(content: bytes) -> Bare:
                     changed = changed or bytearray(content)
                     changed[kind : kind + 4] = HIDDEN_ITEM
     is_cut = next(boxes(content, 0, len(content), b"mdat"), None) is None
-    return Bare(content if changed is None else bytes(changed), None, is_cut=is_cut)
+    return StrippedImage(content if changed is None else bytes(changed), None, is_cut=is_cut)
 
 
 def boxes(content: bytes, place: int, end: int, wanted: bytes) -> Iterator[tuple[int, int]]:
@@ -334,10 +336,10 @@ def is_tiff(content: bytes) -> bool:
     return content[:4] in (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
 
 
-WALKS: tuple[tuple[Callable[[bytes], bool], Callable[[bytes], Bare]], ...] = (
-    (lambda content: content[:3] == b"\xff\xd8\xff", bare_jpeg),
-    (lambda content: content[:8] == PNG_SIGNATURE, bare_png),
-    (is_webp, bare_webp),
-    (is_tiff, bare_tiff),
-    (lambda content: content[4:8] == b"ftyp", bare_heif),
+STRIPPERS: tuple[tuple[Callable[[bytes], bool], Callable[[bytes], StrippedImage]], ...] = (
+    (lambda content: content[:3] == b"\xff\xd8\xff", strip_jpeg),
+    (lambda content: content[:8] == PNG_SIGNATURE, strip_png),
+    (is_webp, strip_webp),
+    (is_tiff, strip_tiff),
+    (lambda content: content[4:8] == b"ftyp", strip_heif),
 )

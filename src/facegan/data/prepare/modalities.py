@@ -15,8 +15,8 @@ from facegan.data.prepare.pixels import (
     Box,
     Pixels,
     UnusableError,
+    apply_orientation,
     cut,
-    upright,
     upright_rgb,
 )
 
@@ -101,7 +101,7 @@ class LabelMapModality(Modality):
             raise UnusableError(f"{picture.format} changes the numbers of a map: {MAP_MEND}")
         if picture.mode == "L" and raw_mode(picture) != "L":
             raise UnusableError(f"it is grey of less than 8 bits, not a label map: {MAP_MEND}")
-        whole = upright(picture)
+        whole = apply_orientation(picture)
         highest = int(np.asarray(whole).max())
         if self.names is not None and highest >= len(self.names):
             raise UnusableError(f"it has the class {highest}; the last is {len(self.names) - 1}")

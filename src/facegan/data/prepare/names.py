@@ -15,7 +15,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from itertools import takewhile
 
 from facegan.errors import ConfigError, pluralize
-from facegan.image_files import is_picture
+from facegan.image_files import has_image_suffix
 
 log = logging.getLogger(__name__)
 
@@ -78,20 +78,20 @@ def zip_names(path: str, infos: Sequence[zipfile.ZipInfo], encoding: str | None)
             pluralize(len(unknown), "name"),
             ascii(unknown[0]),
         )
-    if is_parted_by_backslash(names):
-        return [part_folders(name) for name in names]  # made elsewhere, but as on Windows
+    if uses_backslashes(names):
+        return [backslashes_to_slashes(name) for name in names]  # made elsewhere, but as on Windows
     return [
-        part_folders(name) if info.create_system in WINDOWS else name
+        backslashes_to_slashes(name) if info.create_system in WINDOWS else name
         for info, name in zip(infos, names, strict=True)
     ]
 
 
-def is_parted_by_backslash(names: Iterable[str]) -> bool:
+def uses_backslashes(names: Iterable[str]) -> bool:
     """Return whether no name has a slash and every picture's a backslash: it parts folders."""
-    return all("/" not in name and ("\\" in name or not is_picture(name)) for name in names)
+    return all("/" not in name and ("\\" in name or not has_image_suffix(name)) for name in names)
 
 
-def part_folders(name: str) -> str:
+def backslashes_to_slashes(name: str) -> str:
     """Return a name with backslashes as slashes; of bytes one may be half of a letter."""
     return name if is_undecoded(name) else name.replace("\\", "/")
 
@@ -170,7 +170,7 @@ def check_encoding(encoding: str) -> None:
         ) from None
 
 
-def folders_around(names: Iterable[str]) -> list[str]:
+def common_folders(names: Iterable[str]) -> list[str]:
     """Return the folders that hold all files, outermost first, each with a slash at its end.
 
     The look ends with the first name that lies in no folder of the others.

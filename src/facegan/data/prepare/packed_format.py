@@ -10,9 +10,9 @@ import numpy as np
 
 from facegan.data.prepare.names import match_key
 from facegan.data.prepare.pixels import Pixels
-from facegan.data.prepare.skip_report import shown
+from facegan.data.prepare.skip_report import printable
 from facegan.errors import DatasetError, first_line
-from facegan.path_kinds import no_images, not_prepared, prepare_command, what_is
+from facegan.path_kinds import describe_path, no_images_error, not_prepared_error, prepare_command
 
 FORMAT, VERSION, KIND = "facegan-dataset", 2, "packed"
 MANIFEST, LABELS = "dataset.json", "labels.npy"
@@ -45,7 +45,7 @@ def load_manifest(folder: Path) -> dict[str, Any]:
     except FileNotFoundError:
         return {}
     except NotADirectoryError:
-        raise no_images(what_is(folder)) from None
+        raise no_images_error(describe_path(folder)) from None
     except OSError as cause:
         raise DatasetError(f"{folder / MANIFEST} cannot be read: {cause.strerror}.") from cause
     except (ValueError, RecursionError) as cause:
@@ -61,7 +61,7 @@ def read_packed(folder: Path) -> dict[str, Any]:
     """
     manifest = load_manifest(folder)
     if not (folder / MANIFEST).exists():
-        raise not_prepared(what_is(folder))
+        raise not_prepared_error(describe_path(folder))
     if manifest.get("format") != FORMAT:
         raise DatasetError(f"{folder / MANIFEST} is not of the format {FORMAT!r}.")
     if manifest.get("kind") == "streamed":
@@ -166,7 +166,7 @@ def number_of_label(file: Path | str, path: str, label: Any, hint: str) -> int:
         if all(type(number) in (int, float) and number in (0, 1) for number in numbers):
             kind = f", a vector with {numbers.count(1)} ones: several attributes at once, or none"
     raise DatasetError(
-        f"{file}: the label of {shown(path)} is {brief(label)}{kind}.", f"Count from 0. {hint}"
+        f"{file}: the label of {printable(path)} is {brief(label)}{kind}.", f"Count from 0. {hint}"
     )
 
 

@@ -18,20 +18,26 @@ from facegan.data.prepare.classes import (
     GivenClasses,
     ManifestClasses,
     NoClasses,
-    folder_of_classes,
+    find_class_root,
 )
-from facegan.data.prepare.crops import check_crop, describe_crop
-from facegan.data.prepare.examples import Example, Examples, gather, name_of, open_folder_of
+from facegan.data.prepare.crops import describe_crop, find_crop
+from facegan.data.prepare.examples import (
+    Example,
+    Examples,
+    build_examples,
+    open_folder_of,
+    shard_key,
+)
 from facegan.data.prepare.packed_format import images_per_shard
 from facegan.data.prepare.pixels import FILTER, UnusableError
-from facegan.data.prepare.pool import Prepared, Spec, Task, prepare_all
+from facegan.data.prepare.pool import Prepared, PrepareSpec, Task, prepare_all
 from facegan.data.prepare.skip_report import IgnoredFiles, SkipReasons
 from facegan.data.prepare.source_manifest import (
     SourceManifest,
     find_manifest,
-    folder_of_paths,
-    images_of,
-    warn_of_unused,
+    images_source,
+    manifest_root,
+    warn_unused_manifests,
 )
 from facegan.data.prepare.sources import (
     FolderSource,
@@ -40,10 +46,10 @@ from facegan.data.prepare.sources import (
     empty_folders,
     open_source,
 )
-from facegan.data.prepare.workspace import abandon, finished_manifest, working_in
+from facegan.data.prepare.workspace import find_finished, locked_folder, remove_leftovers
 from facegan.data.prepare.writer import PackedWriter, Record, companion_facts
 from facegan.errors import ConfigError, DatasetError
-from facegan.path_kinds import no_images, what_is
+from facegan.path_kinds import describe_path, no_images_error
 
 # How many pictures are done, and how many there will be if that is known.
 OnProgress = Callable[[int, int | None], object]
@@ -107,11 +113,12 @@ def prepare(
         DatasetError: the source or the folder cannot be used, the disk is full, or not one picture
             can be prepared.
     """
-    check_arguments(resolution, crop, shard, workers)
+    check_arguments(resolution, shard, workers)
+    crop = find_crop(crop)
     source, classes, labels_plan, said = open_with_classes(
         source, labels, is_whole=host is None, everything=everything, encoding=encoding
     )
-    examples, companions_plan = gather(source, paired, label_maps, everything, encoding)
+    examples, companions_plan = build_examples(source, paired, label_maps, everything, encoding)
     other = (
         None
         if unpaired is None
@@ -135,21 +142,21 @@ def prepare(
 
     how = (resolution, crop, shard, workers, on_progress, shard_images, everything, on_ignored)
     beside = partial(prepare_unpaired, other, out, *how)
-    if (manifest := finished_manifest(out, plan)) is not None:
+    if (manifest := find_finished(out, plan)) is not None:
         beside()
         manifest = refuse_changed(out, manifest, examples)
         on_ignored(examples.ignored)
         return manifest
-    with working_in(out, plan):
+    with locked_folder(out, plan):
         writer = PackedWriter(out, resolution, per_shard, examples.modalities)
         try:
-            spec = Spec(resolution, crop, examples.modalities, everything)
-            fill(writer, examples, classes, shard, spec, workers, on_progress)
+            spec = PrepareSpec(resolution, crop, examples.modalities, everything)
+            prepare_remaining(writer, examples, classes, shard, spec, workers, on_progress)
             if labels in (None, "manifest"):
-                warn_of_unused(source, said)
+                warn_unused_manifests(source, said)
             if not writer.counts["written"] and not shard and not host:
-                problem = nothing_prepared(writer, source, examples.ignored)
-                abandon(out)
+                problem = nothing_prepared_error(writer, source, examples.ignored)
+                remove_leftovers(out)
                 raise problem
             ignored = examples.ignored
             if isinstance(classes, FolderClasses) and isinstance(source, FolderSource):
@@ -158,7 +165,7 @@ def prepare(
             on_ignored(ignored)
             writer.commit()
             protocol = {name: value for name, value in plan.items() if name != "resolution"}
-            return writer.finish(protocol, classes.in_order, beside(writer.position))
+            return writer.finish(protocol, classes.ordered, beside(writer.position))
         finally:
             writer.close()
 
@@ -203,9 +210,7 @@ def prepare_unpaired(
     return {UNPAIRED: companion_facts(UNPAIRED, manifest["digest"], is_aligned=False)}
 
 
-def check_arguments(
-    resolution: int, crop: str, shard: SourceShard | None, workers: int | None
-) -> None:
+def check_arguments(resolution: int, shard: SourceShard | None, workers: int | None) -> None:
     """Refuse what is out of range."""
     if resolution not in RESOLUTIONS:
         raise ConfigError(f"resolution is {resolution}; it may be 4 to 4096 pixels.")
@@ -213,7 +218,6 @@ def check_arguments(
         raise ConfigError(f"workers is {workers}; at least 1 must work.")
     if shard is not None and not 0 <= shard[0] < shard[1]:
         raise ConfigError(f"shard is {shard[0]} of {shard[1]}; count from 0 to {shard[1] - 1}.")
-    check_crop(crop)
 
 
 def describe_decoder() -> str:
@@ -260,14 +264,14 @@ def open_with_classes(
     whole = source
     if manifest.is_ours:
         refuse_prepared(source, manifest)
-        source = images_of(source, manifest)  # beside it are label maps
+        source = images_source(source, manifest)  # beside it are label maps
     if labels == "folders":
-        below = folder_of_classes(source.entries()) if is_whole else ""
+        below = find_class_root(source.entries()) if is_whole else ""
         plan = {"labels_from": "folders", **({"labels_below": below} if below else {})}
         return source, FolderClasses(below), plan, manifest
     if manifest.facts.get("labels") and labels != "none":
         plan = {"labels_from": "manifest", "labels_digest": manifest.digest}
-        below = "" if source is not whole else folder_of_paths(manifest)
+        below = "" if source is not whole else manifest_root(manifest)
         if below:
             plan["labels_below"] = below
         return source, ManifestClasses(manifest.facts, below), plan, manifest
@@ -293,12 +297,12 @@ def refuse_prepared(source: Source, manifest: SourceManifest) -> None:
     raise DatasetError(f"{place} is a prepared data set; it needs no preparing.", hint)
 
 
-def fill(
+def prepare_remaining(
     writer: PackedWriter,
     examples: Examples,
     classes: Classes,
     shard: SourceShard | None,
-    spec: Spec,
+    spec: PrepareSpec,
     workers: int | None,
     on_progress: OnProgress,
 ) -> None:
@@ -308,12 +312,12 @@ def fill(
     tasks = pending_tasks(examples, writer, shard, cursor)
     on_progress(begun, examples.expected(begun))
     # Closed at once when something fails here: it holds processes.
-    with closing(prepare_all(tasks, spec, examples.readers, workers or cores())) as done:
+    with closing(prepare_all(tasks, spec, examples.readers, workers or cpu_count())) as done:
         for task, prepared in done:
-            record_what_became(writer, classes, task, prepared)
-            writer.reach(task.index + 1, task.names)
+            record_result(writer, classes, task, prepared)
+            writer.advance(task.index + 1, task.names)
             on_progress(task.index + 1, examples.expected(task.index + 1))
-    writer.reach(cursor.position, cursor.names)
+    writer.advance(cursor.position, cursor.names)
 
 
 class Cursor:
@@ -335,19 +339,19 @@ def pending_tasks(
     names = hashlib.sha256()
     index = -1
     for index, example in enumerate(examples):
-        names.update(names_in(example))
+        names.update(encode_names(example))
         if index < begun:
             if index == begun - 1 and names.hexdigest() != names_then:
-                raise changed(writer.folder, examples)
+                raise source_changed(writer.folder, examples)
             continue
         cursor.position, cursor.names = index + 1, names.hexdigest()
-        if shard is None or belongs_to_shard(name_of(example), shard):
+        if shard is None or belongs_to_shard(shard_key(example), shard):
             yield Task(index, example, cursor.names)
     if index + 1 < begun:
-        raise changed(writer.folder, examples)
+        raise source_changed(writer.folder, examples)
 
 
-def names_in(example: Example) -> bytes:
+def encode_names(example: Example) -> bytes:
     """What an example adds to the names of a source."""
     names = (entry.name if entry else "" for entry in example)
     return b"".join(name.encode("utf-8", "surrogatepass") + b"\0" for name in names)
@@ -359,18 +363,16 @@ def belongs_to_shard(name: str, shard: SourceShard) -> bool:
     return int.from_bytes(number, "big") % shard[1] == shard[0]
 
 
-def record_what_became(
-    writer: PackedWriter, classes: Classes, task: Task, prepared: Prepared
-) -> None:
+def record_result(writer: PackedWriter, classes: Classes, task: Task, prepared: Prepared) -> None:
     """Write or skip one example."""
     if isinstance(prepared, list):
-        skip(writer, task, prepared)
+        record_skip(writer, task, prepared)
         return
     entries = [entry for entry in task.example if entry is not None]  # all of them, as it is whole
     try:
         label = classes.class_of(entries[0])
     except UnusableError as cause:
-        skip(writer, task, [str(cause), *[""] * (len(entries) - 1)])
+        record_skip(writer, task, [str(cause), *[""] * (len(entries) - 1)])
         return
     records: list[Record] = [{"file": entry.name, "index": task.index} for entry in entries]
     if label is not None:
@@ -380,7 +382,7 @@ def record_what_became(
     writer.write(records, *prepared)
 
 
-def skip(writer: PackedWriter, task: Task, reasons: list[str]) -> None:
+def record_skip(writer: PackedWriter, task: Task, reasons: list[str]) -> None:
     """Name the pictures of an example that is not used: what is wrong with each, or its partner."""
     name, reason = next(
         (entry.name, reason)
@@ -396,27 +398,27 @@ def skip(writer: PackedWriter, task: Task, reasons: list[str]) -> None:
     ])  # fmt: skip
 
 
-def cores() -> int:
+def cpu_count() -> int:
     """How many cores this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
-def names_of(examples: Examples) -> str:
+def names_digest(examples: Examples) -> str:
     """What all names of a source come to."""
     names = hashlib.sha256()
     for example in examples:
-        names.update(names_in(example))
+        names.update(encode_names(example))
     return names.hexdigest()
 
 
 def refuse_changed(out: Path, manifest: dict[str, Any], examples: Examples) -> dict[str, Any]:
     """The manifest of what is there already, if the source still holds the same names."""
-    if names_of(examples) != manifest.get("names_digest"):
-        raise changed(out, examples)
+    if names_digest(examples) != manifest.get("names_digest"):
+        raise source_changed(out, examples)
     return {**manifest, "already_there": True}
 
 
-def changed(out: Path, examples: Examples) -> DatasetError:
+def source_changed(out: Path, examples: Examples) -> DatasetError:
     """The source is another than before."""
     told = " and ".join(dict.fromkeys(modality.source for modality in examples.modalities))
     return DatasetError(
@@ -425,12 +427,14 @@ def changed(out: Path, examples: Examples) -> DatasetError:
     )
 
 
-def nothing_prepared(writer: PackedWriter, source: Source, ignored: IgnoredFiles) -> DatasetError:
+def nothing_prepared_error(
+    writer: PackedWriter, source: Source, ignored: IgnoredFiles
+) -> DatasetError:
     """Why there is no data set: a sentence, and what is there instead."""
     there = list(ignored.lines("--everything"))
     found = writer.counts["found"]
     if not found and isinstance(source, FolderSource):
-        return no_images(what_is(source.root), there=there)
+        return no_images_error(describe_path(source.root), there=there)
     if not found:
         return DatasetError(f"{source.name} holds no pictures.", " ".join(there) or NO_FILES)
     writer.commit()

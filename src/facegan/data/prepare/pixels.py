@@ -7,7 +7,7 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image, UnidentifiedImageError
 
-from facegan.data.prepare.metadata import UPRIGHT, orientation_of, take_off
+from facegan.data.prepare.metadata import UPRIGHT, orientation_of, strip_metadata
 from facegan.safe_images import TooManyPixelsError, open_image
 
 # Imports inside functions: pi-heif is an optional package.
@@ -39,7 +39,7 @@ class UnusableError(ValueError):
     """A picture is not used; the message says why, in words that are the same on every machine."""
 
 
-def open_picture(content: bytes, everything: bool = False) -> Image.Image:
+def open_source_image(content: bytes, everything: bool = False) -> Image.Image:
     """A picture that is worth decoding; of its pixels nothing is read yet.
 
     Args:
@@ -52,13 +52,13 @@ def open_picture(content: bytes, everything: bool = False) -> Image.Image:
     """
     if not content:
         raise UnusableError("it is empty (0 bytes)")
-    bare = take_off(content)
+    bare = strip_metadata(content)
     if bare.is_generated and not everything:
         raise UnusableError(GENERATED)
     try:
-        picture = open_image(bare.content, formats_here())
+        picture = open_image(bare.content, supported_formats())
     except UnidentifiedImageError:
-        raise UnusableError(unidentified(content)) from None
+        raise UnusableError(describe_unidentified(content)) from None
     except TooManyPixelsError as cause:
         raise UnusableError(str(cause)) from None
     if bare.is_cut and picture.format == "HEIF":
@@ -76,7 +76,7 @@ def open_picture(content: bytes, everything: bool = False) -> Image.Image:
 
 
 @lru_cache(maxsize=1)
-def formats_here() -> tuple[str, ...]:
+def supported_formats() -> tuple[str, ...]:
     """Those of the formats that can be read here: HEIF by the extra ``heic``."""
     Image.init()
     if find_spec("pi_heif"):
@@ -88,19 +88,19 @@ def formats_here() -> tuple[str, ...]:
     return tuple(name for name in FORMATS if name in Image.OPEN)
 
 
-def unidentified(content: bytes) -> str:
+def describe_unidentified(content: bytes) -> str:
     """What a file is that is no picture, as far as its first bytes tell."""
     start = content[:256].lstrip(b"\xef\xbb\xbf\r\n\t ").lower()
     if start.startswith(b"<"):
         return "it is text (HTML, SVG or XML), not a picture"
     if content[4:8] == b"ftyp" and content[8:12] in HEIF_BRANDS:
-        if "HEIF" in formats_here():
+        if "HEIF" in supported_formats():
             return "it is a damaged HEIC"
         return "it is HEIC, which is read with pip install 'facegan[heic]', or convert it to JPEG"
     return "it is no picture that is read here (JPEG, PNG, WebP, AVIF, BMP, GIF, TIFF, PPM)"
 
 
-def upright(picture: Image.Image) -> Image.Image:
+def apply_orientation(picture: Image.Image) -> Image.Image:
     """A picture turned by its orientation, and by nothing else that its metadata says."""
     turn = TURNS.get(picture.info.get(ORIENTATION, UPRIGHT))
     return picture if turn is None else picture.transpose(turn)
@@ -112,10 +112,10 @@ def upright_rgb(picture: Image.Image) -> Image.Image:
     Raises:
         ValueError: it has 16 bits or more.
     """
-    return flatten(upright(picture))
+    return to_rgb(apply_orientation(picture))
 
 
-def flatten(picture: Image.Image) -> Image.Image:
+def to_rgb(picture: Image.Image) -> Image.Image:
     """Any mode as RGB; transparency is laid on white."""
     if picture.mode.startswith("I;16") or picture.mode in ("I", "F"):
         raise ValueError(f"pictures of mode {picture.mode} (16 bits or more) are not read")
@@ -125,7 +125,7 @@ def flatten(picture: Image.Image) -> Image.Image:
     return picture.convert("RGB")
 
 
-def middle(size: tuple[int, int]) -> Box:
+def centre_square(size: tuple[int, int]) -> Box:
     """The centred square of a width and height."""
     side = min(size)
     left, top = (size[0] - side) // 2, (size[1] - side) // 2

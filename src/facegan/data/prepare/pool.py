@@ -21,7 +21,7 @@ from PIL import Image
 from facegan.data.prepare.crops import CROPS, draft_size, partner_box
 from facegan.data.prepare.examples import Example
 from facegan.data.prepare.modalities import Modality
-from facegan.data.prepare.pixels import Box, open_picture
+from facegan.data.prepare.pixels import Box, open_source_image
 from facegan.data.prepare.sources import Entry, read_file
 from facegan.errors import DatasetError, FaceGANError
 
@@ -45,7 +45,7 @@ class Task:
 
 
 @dataclass(frozen=True)
-class Spec:
+class PrepareSpec:
     """What a process must know."""
 
     resolution: int
@@ -107,7 +107,7 @@ def load_ahead(tasks: Iterator[Task], readers: int) -> Iterator[tuple[Task, Load
 
 
 def prepare_all(
-    tasks: Iterator[Task], spec: Spec, readers: int, workers: int
+    tasks: Iterator[Task], spec: PrepareSpec, readers: int, workers: int
 ) -> Generator[tuple[Task, Prepared], None, None]:
     """What became of every task, in the order of the tasks, whatever the number of workers.
 
@@ -136,7 +136,7 @@ def until_failure(
 
 
 def prepare_batches(
-    batches: Iterator[list[tuple[Task, Loads]]], spec: Spec, workers: int
+    batches: Iterator[list[tuple[Task, Loads]]], spec: PrepareSpec, workers: int
 ) -> Generator[tuple[Task, Prepared], None, None]:
     """The same, of batches."""
     if workers == 1:
@@ -145,15 +145,15 @@ def prepare_batches(
             yield from zip((task for task, _ in batch), done, strict=True)
         return
     spawn = multiprocessing.get_context("spawn")  # forking a process that runs threads may hang it
-    pool = ProcessPoolExecutor(workers, spawn, start_worker)
+    pool = ProcessPoolExecutor(workers, spawn, init_worker)
     going: deque[tuple[list[tuple[Task, Loads]], Future[list[Prepared]]]] = deque()
     try:
         for batch in batches:
             going.append((batch, pool.submit(prepare_batch, spec, [x for _, x in batch])))
             if len(going) >= 4 * workers:
-                yield from finished(*going.popleft())
+                yield from batch_results(*going.popleft())
         while going:
-            yield from finished(*going.popleft())
+            yield from batch_results(*going.popleft())
     finally:
         pool.shutdown(cancel_futures=True)
 
@@ -171,7 +171,7 @@ def batched(items: Iterator[tuple[Task, Loads]], size: int) -> Iterator[list[tup
         yield batch
 
 
-def finished(
+def batch_results(
     batch: list[tuple[Task, Loads]], future: "Future[list[Prepared]]"
 ) -> Iterator[tuple[Task, Prepared]]:
     """A batch's tasks with what became of them."""
@@ -186,14 +186,14 @@ def finished(
     yield from zip((task for task, _ in batch), done, strict=True)
 
 
-def prepare_batch(spec: Spec, batch: list[Loads]) -> list[Prepared]:
+def prepare_batch(spec: PrepareSpec, batch: list[Loads]) -> list[Prepared]:
     """Pixels of some examples, and why others have none."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # Pillow's, of odd metadata; what matters is raised
         return [prepare_one(spec, loads) for loads in batch]
 
 
-def prepare_one(spec: Spec, loads: Loads) -> Prepared:
+def prepare_one(spec: PrepareSpec, loads: Loads) -> Prepared:
     """Pixels of an example with their digest; or what is wrong with each side."""
     done = crop_modalities(spec, loads)
     pixels = [content for content in done if isinstance(content, bytes)]
@@ -202,7 +202,7 @@ def prepare_one(spec: Spec, loads: Loads) -> Prepared:
     return pixels, hashlib.sha256(b"".join(pixels)).digest()
 
 
-def crop_modalities(spec: Spec, loads: Loads) -> list[bytes | str]:
+def crop_modalities(spec: PrepareSpec, loads: Loads) -> list[bytes | str]:
     """The pixels of every side, cut as the first is; or what is wrong with it, or nothing."""
     pairs = zip(spec.modalities, loads, strict=True)
     opened = [attempt(open_modality, spec, *pair) for pair in pairs]
@@ -226,17 +226,17 @@ def attempt(work: Callable[..., T], *args: Any) -> T | str:
         return reason_of(cause)
 
 
-def open_modality(spec: Spec, modality: Modality, loaded: Load) -> Image.Image | str:
+def open_modality(spec: PrepareSpec, modality: Modality, loaded: Load) -> Image.Image | str:
     """One side of an example, upright and whole; the reason if there is nothing to open."""
     if isinstance(loaded, str):
         return loaded
     content = loaded if isinstance(loaded, bytes) else read_file(loaded)
-    with open_picture(content, spec.everything) as picture:
+    with open_source_image(content, spec.everything) as picture:
         return modality.open(picture, draft_size(spec.crop, spec.resolution))
 
 
 def crop_modality(
-    spec: Spec, modality: Modality, picture: Image.Image, box: Box, size: tuple[int, int]
+    spec: PrepareSpec, modality: Modality, picture: Image.Image, box: Box, size: tuple[int, int]
 ) -> bytes:
     """The pixels of what one side keeps, given the first side's box and size."""
     return modality.cut(picture, partner_box(box, size, picture.size), spec.resolution).tobytes()
@@ -252,15 +252,15 @@ def reason_of(cause: Exception) -> str:
     return told if isinstance(cause, (ValueError, OSError)) else f"{type(cause).__name__}: {told}"
 
 
-def start_worker() -> None:
+def init_worker() -> None:
     """Leave Ctrl-C to the parent, and end with it, however it ends."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     parent = multiprocessing.parent_process()
     if parent is not None:
-        threading.Thread(target=follow, args=(parent,), daemon=True).start()
+        threading.Thread(target=exit_with_parent, args=(parent,), daemon=True).start()
 
 
-def follow(parent: BaseProcess) -> None:
+def exit_with_parent(parent: BaseProcess) -> None:
     """End when the parent does."""
     parent.join()
     os._exit(1)

@@ -28,11 +28,12 @@ def sample(folder: Path, count: int) -> Pixels:
     if not total:
         raise DatasetError(f"{folder} holds no images.")
     wanted = np.unique(np.linspace(0, total - 1, min(count, total)).round().astype(int))
-    planes = ((folder, manifest), *read_companions(folder, manifest).values())
-    return np.concatenate([coloured(pick(*plane, wanted), plane[1]) for plane in planes], axis=2)
+    places = ((folder, manifest), *read_companions(folder, manifest).values())
+    images = [colourize(read_selected(*place, wanted), place[1]) for place in places]
+    return np.concatenate(images, axis=2)
 
 
-def pick(folder: Path, manifest: dict[str, Any], wanted: np.ndarray) -> Pixels:
+def read_selected(folder: Path, manifest: dict[str, Any], wanted: np.ndarray) -> Pixels:
     """Some images (n, R, R, channels) of a data set, by their indices in order."""
     found, start = [], 0
     for shard in manifest["shards"]:
@@ -44,7 +45,7 @@ def pick(folder: Path, manifest: dict[str, Any], wanted: np.ndarray) -> Pixels:
     return np.concatenate(found)
 
 
-def coloured(pixels: Pixels, manifest: dict[str, Any]) -> Pixels:
+def colourize(pixels: Pixels, manifest: dict[str, Any]) -> Pixels:
     """Images as RGB: pictures as they are, label maps (n, R, R, 1) in their palette."""
     if "palette" not in manifest:
         return pixels

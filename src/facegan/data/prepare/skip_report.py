@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 from facegan.name_lists import quoted
 
-NAMES_TOLD, GROUPS_TOLD = 3, 8
+MAX_NAMES, MAX_GROUPS = 3, 8
 
 
 @dataclass
@@ -33,18 +33,18 @@ class IgnoredFiles:
             insist: What takes by-products, too.
         """
         if count := self.by_products.total():
-            told = counted(self.by_products)
+            told = list_counts(self.by_products)
             files = "files" if count > 1 else "file"
             yield (
                 f"Passed over {count:,} hidden {files} or by-products of programs: {told}. "
                 f"({insist} takes them.)"
             )
         if count := self.others.total():
-            told = counted(self.others)
+            told = list_counts(self.others)
             files = "files that are no pictures" if count > 1 else "file that is no picture"
             yield f"{count:,} other {files}: {told}."
         if self.empty_folders:
-            told = counted_names(self.empty_folders)
+            told = list_names(self.empty_folders)
             yield f"No picture lies in {told}: that makes no class."
 
 
@@ -60,18 +60,18 @@ class SkipReasons:
         """Note that a picture was skipped."""
         key = re.sub(r"\d+", "#", reason)
         said, count, names = self.groups.get(key, (reason, 0, []))
-        if count < NAMES_TOLD:
+        if count < MAX_NAMES:
             names.append(name)
         self.groups[key] = said, count + 1, names
 
     def lines(self) -> Iterator[str]:
         """A line a reason, the most frequent first, with the first names."""
         groups = sorted(self.groups.values(), key=lambda group: -group[1])
-        for reason, count, names in groups[:GROUPS_TOLD]:
-            listed = ", ".join(quoted(shown(name)) for name in names)
+        for reason, count, names in groups[:MAX_GROUPS]:
+            listed = ", ".join(quoted(printable(name)) for name in names)
             more = " …" if count > len(names) else ""
-            yield f"Skipped {count:,}: {listed}{more}: {shown(reason)}"
-        if rest := sum(count for _, count, _ in groups[GROUPS_TOLD:]):
+            yield f"Skipped {count:,}: {listed}{more}: {printable(reason)}"
+        if rest := sum(count for _, count, _ in groups[MAX_GROUPS:]):
             yield f"Skipped {rest:,} for other reasons."
 
 
@@ -80,20 +80,20 @@ def sum_of_counts(used: int, skipped: int) -> str:
     return f"{used + skipped:,} found = {used:,} used + {skipped:,} skipped"
 
 
-def counted(counts: Counter[str]) -> str:
+def list_counts(counts: Counter[str]) -> str:
     """Counts by what they count: "20 .txt, 5 .mp4"."""
-    most = counts.most_common(GROUPS_TOLD)
-    told = ", ".join(f"{count:,} {shown(what)}" for what, count in most)
+    most = counts.most_common(MAX_GROUPS)
+    told = ", ".join(f"{count:,} {printable(what)}" for what, count in most)
     rest = counts.total() - sum(count for _, count in most)
     return told + (f", {rest:,} more" if rest else "")
 
 
-def counted_names(names: list[str]) -> str:
+def list_names(names: list[str]) -> str:
     """The first of some names, and how many more there are."""
-    told = ", ".join(quoted(shown(name)) for name in names[:GROUPS_TOLD])
-    return told + (f" and {len(names) - GROUPS_TOLD} more" if len(names) > GROUPS_TOLD else "")
+    told = ", ".join(quoted(printable(name)) for name in names[:MAX_GROUPS])
+    return told + (f" and {len(names) - MAX_GROUPS} more" if len(names) > MAX_GROUPS else "")
 
 
-def shown(name: str) -> str:
+def printable(name: str) -> str:
     """A name that a terminal can print: without escape sequences or broken letters."""
     return name if name.isprintable() else ascii(name)[1:-1]

@@ -8,14 +8,14 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from facegan.data.prepare.file_filter import MANIFEST
-from facegan.data.prepare.names import escapes, folders_around
+from facegan.data.prepare.names import common_folders, escapes
 from facegan.data.prepare.packed_format import FORMAT
-from facegan.data.prepare.skip_report import shown
+from facegan.data.prepare.skip_report import printable
 from facegan.data.prepare.sources import (
     FolderSource,
     Source,
+    SubfolderSource,
     TarSource,
-    Within,
     usable_names,
 )
 from facegan.errors import DatasetError
@@ -48,17 +48,17 @@ def find_manifest(source: Source, is_needed: bool = True) -> SourceManifest:
         DatasetError: it cannot be read, or is no JSON.
     """
     try:
-        found = look_for_manifest(source)
+        found = search_manifest(source)
     except DatasetError:
         if is_needed:
             raise
         return SourceManifest()
     if is_needed and found.digest and not found.is_ours and "labels" not in found.facts:
-        log.warning('%s in %s holds no "labels".', shown(found.folder + MANIFEST), source.name)
+        log.warning('%s in %s holds no "labels".', printable(found.folder + MANIFEST), source.name)
     return found
 
 
-def look_for_manifest(source: Source) -> SourceManifest:
+def search_manifest(source: Source) -> SourceManifest:
     """The same, with every error."""
     find: Callable[[str], bytes | None] = source.find
     if isinstance(source, TarSource):
@@ -70,10 +70,10 @@ def look_for_manifest(source: Source) -> SourceManifest:
         folders = [name.removesuffix(MANIFEST) for name in sorted(source.ignored.manifests)]
         around = folders[:1]
     else:
-        folders, around = folders_around([first]), None
+        folders, around = common_folders([first]), None
     for folder in folders:
         if (content := find(folder + MANIFEST)) is not None:
-            around = around or folders_around(usable_names(source.entries()))
+            around = around or common_folders(usable_names(source.entries()))
             if folder in around:
                 return parse_manifest(folder, content)
     return SourceManifest()
@@ -85,7 +85,7 @@ def parse_manifest(folder: str, content: bytes) -> SourceManifest:
     Raises:
         DatasetError: it is no JSON.
     """
-    place = shown(folder + MANIFEST)
+    place = printable(folder + MANIFEST)
     try:
         facts = json.loads(content)
     except (ValueError, RecursionError) as cause:
@@ -95,14 +95,14 @@ def parse_manifest(folder: str, content: bytes) -> SourceManifest:
     return SourceManifest(folder, facts, hashlib.sha256(content).hexdigest())
 
 
-def folder_of_paths(manifest: SourceManifest) -> str:
+def manifest_root(manifest: SourceManifest) -> str:
     """Return the folder that the paths in a manifest start at, with a slash at its end."""
     below = manifest.folder + str(manifest.facts.get("images_folder") or ".")
     folder = "/".join(part for part in below.split("/") if part not in ("", "."))
     return folder + "/" if folder else ""
 
 
-def images_of(source: Source, manifest: SourceManifest, key: str = "images_folder") -> Source:
+def images_source(source: Source, manifest: SourceManifest, key: str = "images_folder") -> Source:
     """Return the pictures of a source in the folder that its manifest names.
 
     Args:
@@ -124,10 +124,10 @@ def images_of(source: Source, manifest: SourceManifest, key: str = "images_folde
     folder = "/".join(
         part for part in (manifest.folder + below).split("/") if part not in ("", ".")
     )
-    return Within(source, folder) if folder else source
+    return SubfolderSource(source, folder) if folder else source
 
 
-def warn_of_unused(source: Source, used: SourceManifest) -> None:
+def warn_unused_manifests(source: Source, used: SourceManifest) -> None:
     """Say which dataset.json were seen on the way and not used, if any."""
     own = {used.folder + MANIFEST} if used.digest else set()
     unused = sorted(source.ignored.manifests - own)
@@ -137,7 +137,7 @@ def warn_of_unused(source: Source, used: SourceManifest) -> None:
     log.warning(
         "Not used: %s%s in %s. Labels are read of the one that lies beside or above all "
         "pictures.%s --labels none leaves them out.",
-        shown(unused[0]),
+        printable(unused[0]),
         f" and {len(unused) - 1} more" if len(unused) > 1 else "",
         source.name,
         tar,

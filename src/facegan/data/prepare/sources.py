@@ -23,19 +23,19 @@ from facegan.data.prepare.file_filter import (
 )
 from facegan.data.prepare.names import (
     AGAIN,
+    backslashes_to_slashes,
     check_encoding,
     clean_name,
     escapes,
-    is_parted_by_backslash,
     nfc,
-    part_folders,
+    uses_backslashes,
     zip_names,
 )
 from facegan.data.prepare.pixels import MAX_BYTES, UnusableError
-from facegan.data.prepare.skip_report import IgnoredFiles, shown
+from facegan.data.prepare.skip_report import IgnoredFiles, printable
 from facegan.errors import DatasetError
-from facegan.image_files import HEAD, is_picture, read_head
-from facegan.path_kinds import no_images, what_is
+from facegan.image_files import HEAD, has_image_suffix, read_head
+from facegan.path_kinds import describe_path, no_images_error
 from facegan.strict_tar import StrictTarInfo, is_tar
 
 MOST_MANIFESTS = 16  # of a tar's, that are held while it is looked through
@@ -96,7 +96,7 @@ def read_file(path: Path) -> bytes:
         raise UnusableError("it is no plain file")
     if facts.st_size > MAX_BYTES:
         raise UnusableError(TOO_LARGE)
-    return bounded(path.read_bytes())
+    return check_size(path.read_bytes())
 
 
 class FolderSource:
@@ -129,7 +129,7 @@ class FolderSource:
     def entries(self) -> Iterator[Entry]:
         """In the order of the names, folder by folder; only one folder's names are held."""
         sieve = FileFilter(self.everything)
-        waiting = [("", Listing(iter([""]), frozenset([""])))]
+        waiting = [("", FolderListing(iter([""]), frozenset([""])))]
         while waiting:
             prefix, listing = waiting[-1]
             name = next(listing.names, None)
@@ -153,7 +153,7 @@ class FolderSource:
                 sieve.pass_over(label)
             elif name in listing.links and os.path.isdir(path):  # noqa: PTH112
                 yield Entry(prefix + name, problem="a link to a folder, which is not followed")
-            elif is_picture(name) or sieve.takes_head(prefix + name, read_head(path)):
+            elif has_image_suffix(name) or sieve.takes_head(prefix + name, read_head(path)):
                 yield Entry(prefix + name, path)
         self.ignored = sieve.ignored
 
@@ -174,7 +174,7 @@ class FolderSource:
             raise DatasetError(f"{place} cannot be read: {cause.strerror}.") from cause
 
 
-class Listing(NamedTuple):
+class FolderListing(NamedTuple):
     """What lies in a folder."""
 
     names: Iterator[str]  # in order
@@ -183,7 +183,7 @@ class Listing(NamedTuple):
     of_ours: dict[str, str] = {}  # folders of by-products of facegan's → what to call them
 
 
-def list_folder(folder: str) -> Listing:
+def list_folder(folder: str) -> FolderListing:
     """A folder's names in order, and which of them are folders and links."""
     names, folders, links = [], [], []
     with os.scandir(folder) as children:
@@ -194,8 +194,8 @@ def list_folder(folder: str) -> Listing:
             elif child.is_symlink():
                 links.append(child.name)
     of_ours = {RUN_IMAGES: SAMPLES_OF_A_RUN} if RUN_FILE in names else {}
-    in_order = sorted(names, key=lambda name: (nfc(name), name))
-    return Listing(iter(in_order), frozenset(folders), frozenset(links), of_ours)
+    ordered = sorted(names, key=lambda name: (nfc(name), name))
+    return FolderListing(iter(ordered), frozenset(folders), frozenset(links), of_ours)
 
 
 def empty_folders(folder: Path, classes: Container[str]) -> list[str]:
@@ -274,7 +274,7 @@ class ZipSource:
     def read(self, info: zipfile.ZipInfo) -> bytes:
         """A member's bytes, however long it says it is."""
         with self.archive.open(info) as stream:
-            return bounded(stream.read(MAX_BYTES + 1))
+            return check_size(stream.read(MAX_BYTES + 1))
 
     def expected(self, seen: int) -> int:
         """The directory at a zip's end tells."""
@@ -302,7 +302,7 @@ def zip_problem(info: zipfile.ZipInfo) -> str:
     return TOO_LARGE if info.file_size > MAX_BYTES else ""
 
 
-def bounded(content: bytes) -> bytes:
+def check_size(content: bytes) -> bytes:
     """The content itself, if it is not too much."""
     if len(content) > MAX_BYTES:
         raise UnusableError(TOO_LARGE)
@@ -334,7 +334,7 @@ class TarSource:
             for member, archive in self.members():
                 name, problem = self.clean_name(member)
                 digest = hashlib.sha256(name.encode("utf-8", "surrogatepass")).digest()
-                again = AGAIN if seen.first_of(digest, "") is not None else ""
+                again = AGAIN if seen.add(digest, "") is not None else ""
                 problem = problem or tar_problem(member) or again
                 stream = None if problem else archive.extractfile(member)
                 head = stream.read(HEAD) if stream and sieve.needs_head(name) else b""
@@ -345,14 +345,14 @@ class TarSource:
 
     def clean_name(self, member: tarfile.TarInfo) -> tuple[str, str]:
         """A member's clean name, and why it is not read."""
-        name = part_folders(member.name) if self.is_parted_by_backslash else member.name
+        name = backslashes_to_slashes(member.name) if self.uses_backslashes else member.name
         return clean_name(name)
 
     @cached_property
-    def is_parted_by_backslash(self) -> bool:
+    def uses_backslashes(self) -> bool:
         """Whether its names are written as on Windows: the look ends with the first that is not."""
         names = (member.name.removeprefix("./") for member, _ in self.members())
-        return is_parted_by_backslash(names)
+        return uses_backslashes(names)
 
     def members(self) -> Iterator[tuple[tarfile.TarInfo, tarfile.TarFile]]:
         """Every member but folders; the memory of those before is let go."""
@@ -370,7 +370,7 @@ class TarSource:
                 ) as archive,
             ):
                 for member in archive:
-                    last = shown(member.name)
+                    last = printable(member.name)
                     self.fraction = min(file.tell() / size, 1.0)
                     archive.members = []  # type: ignore[attr-defined]  # it would keep them all
                     if not member.isdir():
@@ -425,7 +425,7 @@ def read_member(archive: tarfile.TarFile, member: tarfile.TarInfo) -> bytes:
         DatasetError: there are too many.
     """
     if member.size > MAX_BYTES:
-        raise DatasetError(f"{shown(member.name)} has over {MAX_BYTES:,} bytes.")
+        raise DatasetError(f"{printable(member.name)} has over {MAX_BYTES:,} bytes.")
     stream = archive.extractfile(member)
     assert stream is not None  # plain files have content
     return stream.read()
@@ -469,7 +469,7 @@ class StreamSource:
         return self.count()
 
 
-class Within:
+class SubfolderSource:
     """The pictures of a source that lie below a folder in it, named from there."""
 
     def __init__(self, source: Source, folder: str) -> None:
@@ -515,8 +515,8 @@ def open_source(path: Path, encoding: str | None = None) -> Source:
             return TarSource(path, encoding)
     except OSError as cause:
         raise DatasetError(f"{path} cannot be read: {cause.strerror or cause}.") from cause
-    found = what_is(path)
+    found = describe_path(path)
     if found.kind in ("zip", "tar"):
         told = f"{path} is {found.text} and is damaged: it cannot be opened."
         raise DatasetError(told, "Fetch it again.")
-    raise no_images(found, wanted="a folder, a zip or a tar of images")
+    raise no_images_error(found, wanted="a folder, a zip or a tar of images")

@@ -16,10 +16,10 @@ from facegan.files import write_atomic
 
 PLAN = "plan.json"
 HARMLESS = {STATE, "lost+found"}  # the second is on every new ext4 volume
-ANOTHER = "Name another folder, or remove this one first."
+FOLDER_HINT = "Name another folder, or remove this one first."
 
 
-def finished_manifest(out: Path, plan: dict[str, Any]) -> dict[str, Any] | None:
+def find_finished(out: Path, plan: dict[str, Any]) -> dict[str, Any] | None:
     """The manifest of this very data set, if it is there already; None where it is to be made.
 
     Raises:
@@ -30,24 +30,24 @@ def finished_manifest(out: Path, plan: dict[str, Any]) -> dict[str, Any] | None:
     if (out / MANIFEST).exists():
         manifest = read_json(out / MANIFEST)
         made_as = {"resolution": manifest.get("resolution"), **manifest.get("protocol", {})}
-        refuse_another(out, "holds another data set", made_as, plan)
+        check_same_plan(out, "holds another data set", made_as, plan)
         return manifest
     if (out / STATE / PLAN).exists():
         begun_as = read_json(out / STATE / PLAN)
-        refuse_another(out, "holds the beginning of another data set", begun_as, plan)
+        check_same_plan(out, "holds the beginning of another data set", begun_as, plan)
     elif out.is_dir() and any(child.name not in HARMLESS for child in out.iterdir()):
-        raise DatasetError(f"{out} is not empty.", ANOTHER)
+        raise DatasetError(f"{out} is not empty.", FOLDER_HINT)
     return None
 
 
-def refuse_another(out: Path, problem: str, found: dict[str, Any], plan: dict[str, Any]) -> None:
+def check_same_plan(out: Path, problem: str, found: dict[str, Any], plan: dict[str, Any]) -> None:
     """Say in what two plans differ, if they do."""
     for name in (*plan, *(name for name in found if name not in plan)):
         if found.get(name) != plan.get(name):
             there, here = found.get(name), plan.get(name)
             raise DatasetError(
                 f"{out} {problem}: {name} is {there!r} there, and {here!r} here.",
-                ANOTHER,
+                FOLDER_HINT,
             )
 
 
@@ -61,7 +61,7 @@ def read_json(path: Path) -> dict[str, Any]:
 
 
 @contextlib.contextmanager
-def working_in(out: Path, plan: dict[str, Any]) -> Iterator[None]:
+def locked_folder(out: Path, plan: dict[str, Any]) -> Iterator[None]:
     """Hold a folder for one process, and say of a disk's errors what to do.
 
     Raises:
@@ -88,7 +88,7 @@ def working_in(out: Path, plan: dict[str, Any]) -> Iterator[None]:
         raise OutputError(f"{out} cannot be written: {cause.strerror or cause}.") from cause
 
 
-def abandon(out: Path) -> None:
+def remove_leftovers(out: Path) -> None:
     """Leave nothing of a data set that came to nothing."""
     shutil.rmtree(out / STATE, ignore_errors=True)
     for empty in (out / "images", out):

@@ -42,6 +42,7 @@ from facegan.files import file_digest, write_atomic
 STATE = ".preparing"
 LISTS = {"written": SOURCES, "skipped": SKIPPED, "duplicates": DUPLICATES}
 # Of a protocol: what holds for every side.
+# ("detector" and "face_margin" are of sets that earlier versions made by --crop faces.)
 SHARED = ("crop", "crop_box", "detector", "face_margin", "decoder", "images_per_shard", "part")
 Record = dict[str, Any]  # {"file", "index"}, and what became of it
 Records = Sequence[Record | None]  # one a side, None where an example has none
@@ -58,7 +59,7 @@ class ModalityWriter:
         self.shards: list[dict[str, Any]] = []
         self.shard: ShardFile | None = None
 
-    def remember(self, shard: dict[str, Any]) -> None:
+    def resume(self, shard: dict[str, Any]) -> None:
         """Take up a finished shard, read once more: its pixels are part of the digest."""
         file = self.folder / shard["file"]
         pixels = open_shard(file, shard["images"], self.resolution, self.modality.channels)
@@ -68,10 +69,10 @@ class ModalityWriter:
                 f"Remove {self.folder} and prepare it again.",
             )
         for image in pixels:
-            self.take_in(image.tobytes())
+            self.add_to_digest(image.tobytes())
         self.shards.append(shard)
 
-    def take_in(self, pixels: bytes) -> None:
+    def add_to_digest(self, pixels: bytes) -> None:
         """Note what an image adds to the whole."""
         self.digest.update(pixels)
         self.highest = max(self.highest, self.modality.highest(pixels))
@@ -82,11 +83,11 @@ class ModalityWriter:
             number, channels = len(self.shards), self.modality.channels
             self.shard = ShardFile(self.folder, number, self.resolution, channels)
         self.shard.append(pixels)
-        self.take_in(pixels)
+        self.add_to_digest(pixels)
 
     def count(self, record: Record) -> None:
         """Count a picture by what became of it."""
-        self.counts[fate_of(record)] += 1
+        self.counts[outcome_of(record)] += 1
         self.counts["found"] += 1
 
     def commit(self) -> dict[str, Any] | None:
@@ -116,7 +117,7 @@ class ModalityWriter:
         }
 
 
-def fate_of(record: Record) -> str:
+def outcome_of(record: Record) -> str:
     """What became of a picture."""
     return "skipped" if "reason" in record else "duplicates" if "of" in record else "written"
 
@@ -148,7 +149,7 @@ class PackedWriter:
         self.journals = 0
         self.seen = DigestIndex()
         self.journal: IO[bytes] | None = None
-        self.remember()
+        self.resume()
 
     @property
     def counts(self) -> dict[str, int]:
@@ -157,18 +158,18 @@ class PackedWriter:
 
     # --- what a killed run left -------------------------------------------------------------
 
-    def remember(self) -> None:
+    def resume(self) -> None:
         """Take up the finished shards."""
         while (path := self.journal_path(self.journals)).exists():
             for line in read_lines(path):
                 if "position" in line:
                     self.position, self.names = line["position"], line["names"]
                     for writer, shard in zip(self.writers, line["shards"], strict=False):
-                        writer.remember(shard)
+                        writer.resume(shard)
                 else:
                     self.count(line["sides"])
                     if "pixels" in line:
-                        self.seen.first_of(bytes.fromhex(line["pixels"]), files_of(line["sides"]))
+                        self.seen.add(bytes.fromhex(line["pixels"]), join_files(line["sides"]))
             self.journals += 1
 
     def journal_path(self, number: int) -> Path:
@@ -179,7 +180,7 @@ class PackedWriter:
 
     def write(self, records: Sequence[Record], pixels: Sequence[bytes], digest: bytes) -> None:
         """Add an example, unless the pixels of all its sides were there before."""
-        first = self.seen.first_of(digest, files_of(records))
+        first = self.seen.add(digest, join_files(records))
         if first is not None:
             both = zip(records, split_files(first, len(records)), strict=True)
             self.note([{"file": r["file"], "index": r["index"], "of": of} for r, of in both])
@@ -202,10 +203,10 @@ class PackedWriter:
             if record is not None:
                 writer.count(record)
         first = records[0]
-        if first is not None and fate_of(first) == "written" and first.get("label") is not None:
+        if first is not None and outcome_of(first) == "written" and first.get("label") is not None:
             self.classes_seen.add(first["label"])
 
-    def reach(self, position: int, names: str) -> None:
+    def advance(self, position: int, names: str) -> None:
         """Note how far the source was read; if a shard is full by that, it is finished."""
         self.position, self.names = position, names
         shard = self.writers[0].shard
@@ -258,7 +259,7 @@ class PackedWriter:
             **({"companions": companions} if companions else {}),
         }
         manifest = self.writers[0].manifest(protocol, self.names, **facts)
-        write_atomic(self.folder / MANIFEST, to_pretty(manifest))
+        write_atomic(self.folder / MANIFEST, encode_manifest(manifest))
         shutil.rmtree(self.folder / STATE, ignore_errors=True)
         return manifest
 
@@ -269,7 +270,7 @@ class PackedWriter:
             own = {"source": writer.modality.source, **shared, "filter": writer.modality.filter}
             facts = {"companion_of": "..", **writer.modality.facts(writer.highest)}
             manifest = writer.manifest(own, self.names, **facts)
-            write_atomic(writer.folder / MANIFEST, to_pretty(manifest))
+            write_atomic(writer.folder / MANIFEST, encode_manifest(manifest))
         return {
             writer.modality.name: companion_facts(
                 writer.modality.folder, writer.digest.hexdigest(), True
@@ -285,7 +286,7 @@ class PackedWriter:
         with contextlib.ExitStack() as stack:
             files = [
                 {
-                    fate: stack.enter_context(file_aside(writer.folder / name))
+                    fate: stack.enter_context(atomic_file(writer.folder / name))
                     for fate, name in LISTS.items()
                 }
                 for writer in self.writers
@@ -293,9 +294,9 @@ class PackedWriter:
             for records in self.records():
                 for lists, record in zip(files, records, strict=True):
                     if record is not None:
-                        lists[fate_of(record)].write(to_line(without(record, "label", "split")))
+                        lists[outcome_of(record)].write(to_line(omit(record, "label", "split")))
                 first = records[0]
-                if first is None or fate_of(first) != "written":
+                if first is None or outcome_of(first) != "written":
                     continue
                 if class_names is not None:
                     labels.append(number_of[first["label"]])
@@ -303,7 +304,7 @@ class PackedWriter:
                     splits.setdefault(split, [written, written])[1] = written + 1
                 written += 1
         if class_names is not None:
-            with file_aside(self.folder / LABELS) as stream:
+            with atomic_file(self.folder / LABELS) as stream:
                 np.save(stream, np.frombuffer(labels, np.int64), allow_pickle=False)
         return splits
 
@@ -325,17 +326,17 @@ class PackedWriter:
         self.seen.close()
 
 
-def files_of(records: Sequence[Record]) -> str:
+def join_files(records: Sequence[Record]) -> str:
     """The names of all sides as one: no file's name holds a zero."""
     return "\0".join(record["file"] for record in records)
 
 
 def split_files(names: str, modalities: int) -> list[str]:
-    """The names of all sides, of what :func:`files_of` made of them."""
+    """The names of all sides, of what :func:`join_files` made of them."""
     return names.split("\0", modalities - 1)
 
 
-def without(record: Record, *names: str) -> Record:
+def omit(record: Record, *names: str) -> Record:
     """A record less some of its facts."""
     return {name: value for name, value in record.items() if name not in names}
 
@@ -346,7 +347,7 @@ def companion_facts(folder: str, digest: str, is_aligned: bool) -> dict[str, Any
 
 
 @contextlib.contextmanager
-def file_aside(path: Path) -> Iterator[IO[bytes]]:
+def atomic_file(path: Path) -> Iterator[IO[bytes]]:
     """A file that appears when it is complete and on the disk."""
     partial = path.with_name(f".{path.name}.partial")
     path.parent.mkdir(parents=True, exist_ok=True)  # a companion without images has none yet
@@ -360,6 +361,6 @@ def file_aside(path: Path) -> Iterator[IO[bytes]]:
         partial.unlink(missing_ok=True)
 
 
-def to_pretty(manifest: dict[str, Any]) -> bytes:
+def encode_manifest(manifest: dict[str, Any]) -> bytes:
     """A manifest for people, too."""
     return json.dumps(manifest, indent=1).encode() + b"\n"

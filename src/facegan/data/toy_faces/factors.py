@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from facegan.data.toy_faces.parameters import Face
+from facegan.data.toy_faces.parameters import ToyFace
 from facegan.data.toy_faces.random_face import draw_parameters
 from facegan.data.toy_faces.render import chunk_size
 from facegan.errors import ConfigError, did_you_mean
@@ -17,21 +17,21 @@ class Factor:
     """One way to sort faces into classes: its classes, and each face's, as a scalar of the face."""
 
     classes: tuple[str, ...]
-    of: Callable[[Face], Tensor]  # (N, 1, 1), whole numbers
+    of: Callable[[ToyFace], Tensor]  # (N, 1, 1), whole numbers
 
 
-def kind_of_hair(face: Face) -> Tensor:
+def kind_of_hair(face: ToyFace) -> Tensor:
     """0 on a shaven head or with a wreath of hair only, 1 for short hair, 2 for long hair."""
     is_bald = (face.hair.opacity == 0) | (face.hair.crown > -1)
     return torch.where(is_bald, 0, 1 + face.hair.long)
 
 
-def kind_of_glasses(face: Face) -> Tensor:
+def kind_of_glasses(face: ToyFace) -> Tensor:
     """0 for none, 1 for clear ones, 2 for dark ones."""
     return face.glasses.worn * (1 + (face.glasses.tint > 0.5))
 
 
-def age(face: Face) -> Tensor:
+def age(face: ToyFace) -> Tensor:
     """0 for a child, 1 for an adult, 2 for an old face."""
     return 1 - face.head.child + face.head.old
 

@@ -14,7 +14,7 @@ from facegan.data.toy_faces.canvas import (
 )
 from facegan.data.toy_faces.head import face_distance
 from facegan.data.toy_faces.palette import shade
-from facegan.data.toy_faces.parameters import Beard, Hair, Head, Mouth, Pose
+from facegan.data.toy_faces.parameters import Beard, Hair, HeadShape, Mouth, Pose
 
 
 @dataclass(frozen=True)
@@ -44,7 +44,7 @@ def _strands(canvas: Canvas, hair: Hair) -> Tensor:
     return torch.lerp(locks, curls, hair.curl)
 
 
-def hair_fields(canvas: Canvas, hair: Hair, head: Head, pose: Pose) -> HairFields:
+def hair_fields(canvas: Canvas, hair: Hair, head: HeadShape, pose: Pose) -> HairFields:
     """The whole head of hair, as if the face did not cover it."""
     x, y = canvas.x, canvas.y
     strands = _strands(canvas, hair)
@@ -85,7 +85,7 @@ def paint_back_hair(canvas: Canvas, hair: Hair, fields: HairFields) -> None:
 
 
 def paint_front_hair(
-    canvas: Canvas, hair: Hair, head: Head, fields: HairFields, on_face: Tensor
+    canvas: Canvas, hair: Hair, head: HeadShape, fields: HairFields, on_face: Tensor
 ) -> None:
     """The hair before the forehead, the ears and, where it is long, the shoulders.
 
@@ -105,7 +105,7 @@ def paint_front_hair(
     canvas.paint(canvas.cover(front) * hair.opacity, _lit(hair, fields, 1.0), "hair")
 
 
-def paint_beard(canvas: Canvas, beard: Beard, head: Head, mouth: Mouth, pose: Pose) -> None:
+def paint_beard(canvas: Canvas, beard: Beard, head: HeadShape, mouth: Mouth, pose: Pose) -> None:
     """Beard, goatee and moustache, as one coat so that none is laid on twice."""
     x, y = canvas.x, canvas.y
     rough = torch.sin(47 * x + 3 * torch.sin(19 * y)) * torch.sin(37 * y + 2 * torch.sin(29 * x))

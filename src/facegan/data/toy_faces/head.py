@@ -5,19 +5,19 @@ from torch import Tensor
 
 from facegan.data.toy_faces.canvas import Canvas, ellipse, hump, rounded_box
 from facegan.data.toy_faces.palette import BLACK, MOUTH_INSIDE, TONGUE, WHITE, shade
-from facegan.data.toy_faces.parameters import Eyes, Glasses, Hair, Head, Mouth, Pose
+from facegan.data.toy_faces.parameters import Eyes, Glasses, Hair, HeadShape, Mouth, Pose
 
 EYE_Y, EAR_Y = -0.045, 0.02
 
 
-def face_distance(canvas: Canvas, head: Head) -> Tensor:
+def face_distance(canvas: Canvas, head: HeadShape) -> Tensor:
     """(N, H, W) distance to the face's outline: an ellipse that narrows towards the chin."""
     down = (canvas.y / head.half_height).clamp(0, 1.1)
     half_width = head.half_width * (1 - head.jaw * down * down.sqrt())
     return ellipse(canvas.x, canvas.y, half_width, head.half_height)
 
 
-def paint_ears(canvas: Canvas, head: Head, pose: Pose) -> None:
+def paint_ears(canvas: Canvas, head: HeadShape, pose: Pose) -> None:
     """Both ears; the one the head turns away from is nearer the face."""
     x = (canvas.x + 0.5 * pose.slide_x).abs() - head.half_width * 0.99
     y = canvas.y - EAR_Y - 0.5 * pose.slide_y
@@ -26,7 +26,7 @@ def paint_ears(canvas: Canvas, head: Head, pose: Pose) -> None:
     canvas.paint(canvas.cover(ear + 0.032, 0.03) * 0.35, shade(head.skin, 0.72, 0.52, 0.48))
 
 
-def paint_face(canvas: Canvas, head: Head, pose: Pose) -> Tensor:
+def paint_face(canvas: Canvas, head: HeadShape, pose: Pose) -> Tensor:
     """Lit skin with blush, freckles and the lines of age; returns the face's coverage."""
     x, y = canvas.x, canvas.y
     depth = (1 - (x / 0.55).square() - (y / 0.65).square()).clamp_(min=0).sqrt_()
@@ -48,7 +48,7 @@ def paint_face(canvas: Canvas, head: Head, pose: Pose) -> Tensor:
     return coverage
 
 
-def paint_nose(canvas: Canvas, head: Head, mouth: Mouth, pose: Pose) -> None:
+def paint_nose(canvas: Canvas, head: HeadShape, mouth: Mouth, pose: Pose) -> None:
     """A round tip with its shadow, and a light on it."""
     x = canvas.x - 1.25 * pose.slide_x
     y = canvas.y - mouth.nose_y - 1.3 * pose.slide_y
@@ -62,7 +62,7 @@ def paint_nose(canvas: Canvas, head: Head, mouth: Mouth, pose: Pose) -> None:
     canvas.paint(canvas.cover(glint, 0.015) * 0.35, WHITE)
 
 
-def paint_mouth(canvas: Canvas, head: Head, mouth: Mouth, pose: Pose) -> None:
+def paint_mouth(canvas: Canvas, head: HeadShape, mouth: Mouth, pose: Pose) -> None:
     """Lips that curve up with the smile; an open mouth shows teeth and tongue.
 
     The inside of the mouth counts as lip: no label is its own.
@@ -88,7 +88,7 @@ def paint_mouth(canvas: Canvas, head: Head, mouth: Mouth, pose: Pose) -> None:
     canvas.paint(gap * canvas.cover(y - 0.38 * opening), WHITE, "teeth")
 
 
-def paint_eyes(canvas: Canvas, eyes: Eyes, head: Head, hair: Hair, pose: Pose) -> None:
+def paint_eyes(canvas: Canvas, eyes: Eyes, head: HeadShape, hair: Hair, pose: Pose) -> None:
     """Both eyes at once, in coordinates mirrored about the nose, and their brows."""
     x = canvas.x - pose.slide_x
     side = x.sign()
@@ -106,7 +106,7 @@ def paint_eyes(canvas: Canvas, eyes: Eyes, head: Head, hair: Hair, pose: Pose) -
 def _paint_open_eyes(
     canvas: Canvas,
     eyes: Eyes,
-    head: Head,
+    head: HeadShape,
     pose: Pose,
     out: Tensor,
     y: Tensor,
@@ -157,7 +157,9 @@ def paint_glasses(canvas: Canvas, glasses: Glasses, eyes: Eyes, pose: Pose) -> N
     canvas.paint(canvas.cover(frame) * glasses.worn, glasses.colour, "glasses")
 
 
-def paint_temples(canvas: Canvas, glasses: Glasses, eyes: Eyes, head: Head, pose: Pose) -> None:
+def paint_temples(
+    canvas: Canvas, glasses: Glasses, eyes: Eyes, head: HeadShape, pose: Pose
+) -> None:
     """The arms of the glasses, from the rims to the ears; hair may cover them."""
     x = canvas.x - pose.slide_x
     y = canvas.y - EYE_Y - pose.slide_y + 0.02

@@ -23,7 +23,7 @@ class Pose:
 
 
 @dataclass(frozen=True)
-class Head:
+class HeadShape:
     """Face outline, skin and age; ``child`` and ``old`` are flags."""
 
     half_width: Tensor
@@ -141,11 +141,11 @@ class Scene:
 
 
 @dataclass(frozen=True)
-class Face:
+class ToyFace:
     """Everything that decides how a batch of faces looks."""
 
     pose: Pose
-    head: Head
+    head: HeadShape
     eyes: Eyes
     mouth: Mouth
     hair: Hair

@@ -16,13 +16,13 @@ from facegan.data.toy_faces.palette import (
 from facegan.data.toy_faces.parameters import (
     Beard,
     Eyes,
-    Face,
     Glasses,
     Hair,
-    Head,
+    HeadShape,
     Mouth,
     Pose,
     Scene,
+    ToyFace,
 )
 from facegan.data.toy_faces.random_draw import Draw
 
@@ -54,12 +54,12 @@ def _draw_pose(draw: Draw) -> Pose:
     )
 
 
-def _draw_head(draw: Draw, tone: Tensor, child: Tensor, old: Tensor) -> Head:
+def _draw_head(draw: Draw, tone: Tensor, child: Tensor, old: Tensor) -> HeadShape:
     step = tone * (len(SKIN_TONES) - 1.001)
     index = step.long().flatten()
     skin = mix(pick(SKIN_TONES, index), pick(SKIN_TONES, index + 1), step % 1)
     warmth = draw.normal(0, 0.012).unsqueeze(1) * torch.tensor([1.0, 0, -1]).view(1, 3, 1, 1)
-    return Head(
+    return HeadShape(
         half_width=draw.normal(0.475, 0.022) + 0.02 * child,
         half_height=draw.normal(0.56, 0.018) - 0.04 * child,
         jaw=draw.uniform(0.03, 0.20) * (1 - 0.6 * child),
@@ -211,7 +211,7 @@ def _draw_scene(draw: Draw) -> Scene:
     )
 
 
-def draw_parameters(first: int, count: int, seed: int) -> Face:
+def draw_parameters(first: int, count: int, seed: int) -> ToyFace:
     """The parameters of faces ``first`` to ``first + count - 1``, each from its own stream."""
     draw = Draw(first, count, seed)
     tone, life = draw.uniform(), draw.uniform()
@@ -220,7 +220,7 @@ def draw_parameters(first: int, count: int, seed: int) -> Face:
     lashes = torch.where(long > 0, draw.chance(0.85), draw.chance(0.12))
     head = _draw_head(draw, tone, child, old)
     hair = _draw_hair(draw, tone, long, old)
-    return Face(
+    return ToyFace(
         pose=_draw_pose(draw),
         head=head,
         eyes=_draw_eyes(draw, tone, child, lashes),

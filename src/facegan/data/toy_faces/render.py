@@ -9,7 +9,7 @@ from torch.nn.functional import avg_pool2d
 
 from facegan.data.toy_faces import hair, head, scene
 from facegan.data.toy_faces.canvas import Canvas
-from facegan.data.toy_faces.parameters import Face
+from facegan.data.toy_faces.parameters import ToyFace
 from facegan.data.toy_faces.random_face import draw_parameters
 from facegan.errors import ConfigError
 
@@ -54,7 +54,7 @@ def _one_thread() -> Iterator[None]:
         torch.set_num_threads(threads)
 
 
-def blank_canvas(face: Face, side: int) -> Canvas:
+def blank_canvas(face: ToyFace, side: int) -> Canvas:
     """An empty canvas of ``side`` pixels with the coordinates of these faces' poses."""
     pose, count = face.pose, len(face.pose.roll)
     axis = (torch.arange(side, dtype=torch.float32) + 0.5) / side * 2 - 1
@@ -72,10 +72,13 @@ def blank_canvas(face: Face, side: int) -> Canvas:
     )
 
 
-def paint_faces(canvas: Canvas, face: Face) -> None:
+def paint_faces(canvas: Canvas, face: ToyFace) -> None:
     """Paint every part, back to front. A window is the box in which its parts can lie."""
     level, upper = canvas.window(-0.8, -0.4, 0.8, 0.4), canvas.window(-0.64, -0.5, 0.64, 0.36)
-    middle, lower = canvas.window(-0.45, -0.45, 0.45, 0.75), canvas.window(-0.8, -0.35, 0.8, 0.95)
+    middle, lower = (
+        canvas.window(-0.45, -0.45, 0.45, 0.75),
+        canvas.window(-0.8, -0.35, 0.8, 0.95),
+    )
     fields = hair.hair_fields(canvas, face.hair, face.head, face.pose)
     scene.paint_background(canvas, face.scene)
     hair.paint_back_hair(canvas, face.hair, fields)

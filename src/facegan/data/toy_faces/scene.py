@@ -5,7 +5,7 @@ from torch import Tensor
 
 from facegan.data.toy_faces.canvas import Canvas, ellipse
 from facegan.data.toy_faces.palette import WHITE, shade
-from facegan.data.toy_faces.parameters import Head, Pose, Scene
+from facegan.data.toy_faces.parameters import HeadShape, Pose, Scene
 
 
 def paint_background(canvas: Canvas, scene: Scene) -> None:
@@ -37,7 +37,7 @@ def paint_clothes(canvas: Canvas, scene: Scene, pose: Pose) -> None:
     canvas.paint(canvas.cover(shoulders), (cloth * light.unsqueeze(1)).clamp(0, 1), "body")
 
 
-def paint_neck(canvas: Canvas, scene: Scene, head: Head, pose: Pose) -> None:
+def paint_neck(canvas: Canvas, scene: Scene, head: HeadShape, pose: Pose) -> None:
     """Neck and neckline, hemmed in the clothes' second colour, with the chin's shadow on it."""
     canvas = canvas.window(-0.5, 0.25, 0.5, 1)
     x, y = _below_head(canvas, pose)

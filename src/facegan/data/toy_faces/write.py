@@ -14,8 +14,8 @@ from typing import Any
 from PIL import Image
 from PIL.PngImagePlugin import PngInfo
 
-from facegan.data.packed_files import appearing
-from facegan.data.prepare.pool import start_worker
+from facegan.data.packed_files import atomic_folder
+from facegan.data.prepare.pool import init_worker
 from facegan.data.toy_faces.canvas import LABELS
 from facegan.data.toy_faces.factors import find_factor, labels_of_faces
 from facegan.data.toy_faces.render import RENDERER_VERSION, check_spec, chunk_size, draw_chunk
@@ -135,7 +135,7 @@ def write_toy_faces(
     out = out.resolve()
     if _is_already_there(out, spec):
         return False
-    with appearing(out) as partial:
+    with atomic_folder(out) as partial:
         _make_folders(partial, spec)
         _write_all(partial, spec, workers or _cores(), on_progress or (lambda count: None))
         (partial / "dataset.json").write_text(json.dumps(spec.card(), indent=2) + "\n", "utf-8")
@@ -189,7 +189,7 @@ def _write_in_pool(root: Path, spec: ToySpec, workers: int, report: Callable[[in
     """Share the chunks out among processes, a few at a time, so that an error stops them soon."""
     spawn = multiprocessing.get_context("spawn")  # forking a process that runs threads may hang it
     chunks = iter(spec.chunks)
-    with ProcessPoolExecutor(workers, spawn, start_worker) as pool:
+    with ProcessPoolExecutor(workers, spawn, init_worker) as pool:
         pending: set[Future[int]] = set()
         try:
             while True:

@@ -20,11 +20,11 @@ import torch.distributed as dist
 from torch import Tensor
 
 from facegan.data import Dataset, ImageFolderDataset, open_dataset
-from facegan.data.image_folder import Pixels, find_pictures, picture_files
+from facegan.data.image_folder import Pixels, find_images, iter_images
 from facegan.data.manifest import MANIFEST, read_manifest
-from facegan.data.opening import kind_of
+from facegan.data.opening import dataset_kind
 from facegan.data.packed_files import read_packed_manifest
-from facegan.data.splits import SplitDataset, split_of
+from facegan.data.splits import SplitDataset, select_split
 from facegan.data.streamed import OpenFile
 from facegan.errors import DatasetError
 from facegan.files import file_digest
@@ -61,13 +61,13 @@ def open_on_all(
 
     Raises:
         DatasetError: no host has images, a prepared data set is not complete on every host, or the
-            hosts have different ones; see also :class:`ImageFolderDataset` and :func:`split_of`.
+            hosts have different ones; see :class:`ImageFolderDataset`, :func:`select_split`.
     """
     if open_file or group.size == 1 or is_prepared(group, folder):
         whole: Any = open_dataset(folder, resolution, on_progress, labels_from, open_file)
     else:
         whole = open_folder(group, folder, resolution, on_progress, labels_from)
-    found: Dataset | SplitDataset = split_of(whole, split)
+    found: Dataset | SplitDataset = select_split(whole, split)
     return found
 
 
@@ -95,7 +95,7 @@ def is_prepared(group: ProcessGroup, folder: Path) -> bool:
 
 def prepared_part(folder: Path) -> dict[str, str | None]:
     """Return the manifest's digest, if this host has a prepared data set, and a missing file."""
-    if kind_of(folder) == "folder":
+    if dataset_kind(folder) == "folder":
         return {"digest": None, "missing": MANIFEST}
     manifest = read_packed_manifest(folder)
     labels = [manifest.labels_file] if manifest.labels_file else []
@@ -114,13 +114,13 @@ def open_folder(
     own = None
     if group.is_local_main_process:
         others = len(group.local_main_ranks) > 1
-        is_empty = folder.is_dir() and not any(picture_files(folder))
+        is_empty = folder.is_dir() and not any(iter_images(folder))
         if not (others and is_empty):
             own = ImageFolderDataset(folder, resolution, on_progress, labels_from)
     parts = group.gather_json(folder_part(own, folder) if group.is_local_main_process else None)
     parts = [parts[rank] for rank in group.local_main_ranks]
     if not any(part["length"] for part in parts):
-        find_pictures(folder)  # raises: there are none
+        find_images(folder)  # raises: there are none
     if len({part["digest"] for part in parts}) > 1:
         check_unprepared(group, parts, folder)
         return gather_images(group, own, parts, folder, resolution)
