@@ -52,7 +52,7 @@ def test_a_job_leaves_its_record_and_its_curves_where_sagemaker_looks(
 ) -> None:
     output = finished[0].base / "output"
     kept = {path.name for path in (output / "data").iterdir()}
-    assert kept == {"run.json", "metrics.jsonl", "samples", "report.html"}
+    assert kept == {"run.json", "run.toml", "metrics.jsonl", "samples", "report.html"}
     assert len(list((output / "data" / "samples").glob("*.png"))) == 2
     assert len(list((output / "tensorboard").glob("events.out.tfevents.*"))) == 1
 

@@ -432,7 +432,8 @@ def test_a_status_of_the_toolkits_error_is_kept(serve: Serve, name: str) -> None
         def {name}(a, b):
             raise GenericInferenceToolkitError(422, "Too dark.")
     """)
-    assert refused(ask(client), 422)["message"] == "Too dark."
+    reply = refused(ask(client), 422)
+    assert (reply["error"], reply["message"]) == ("OwnRefusal", "Too dark.")
 
 
 @pytest.mark.parametrize("status", ["200", "'422'", "None", "999"])

@@ -14,7 +14,7 @@ from flask.testing import FlaskClient
 from werkzeug.test import TestResponse
 
 from facegan.artifact import Artifact
-from facegan.errors import ArtifactError, ConfigError
+from facegan.errors import ArtifactError, ConfigError, FaceGANError
 from facegan.serving import create_app
 from facegan.serving.limits import ServingLimits
 from facegan.serving.model.served_model import ServingSettings, serve
@@ -60,6 +60,20 @@ MISTAKES = {
     "nested": b"[" * 100_000,
     "NaN": b'{"latents": [[NaN]]}',
 }
+# A reply's field `error` is the name of a class: renaming one would break clients.
+ERROR_NAMES = {
+    "ArtifactError", "CallerGone", "DeadlineMissed", "Draining", "InternalError", "LoadTimeout",
+    "MemoryExceeded", "ModelLoaded", "NotAcceptable", "Overloaded", "OwnCodeError", "OwnRefusal",
+    "RequestError", "RequestTooLarge", "UnknownModel", "UnsupportedContentType",
+}  # fmt: skip
+
+
+def subclasses(cls: type[FaceGANError]) -> set[type[FaceGANError]]:
+    return {cls}.union(*map(subclasses, cls.__subclasses__()))
+
+
+def test_error_names_on_the_wire_stay() -> None:
+    assert {cls.__name__ for cls in subclasses(FaceGANError)} >= ERROR_NAMES
 
 
 @pytest.mark.parametrize("body", MISTAKES.values(), ids=MISTAKES)

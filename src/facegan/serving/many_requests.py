@@ -7,7 +7,7 @@ from typing import NamedTuple
 from facegan.errors import FaceGANError, OwnCodeError, RequestError, RequestTooLarge
 from facegan.serving.batching.deadline import Deadline
 from facegan.serving.batching.exclusive_queue import parsing
-from facegan.serving.custom_code.functions import CustomRefusal
+from facegan.serving.custom_code.functions import OwnRefusal
 from facegan.serving.http.negotiation import negotiate
 from facegan.serving.limits import ServingLimits
 from facegan.serving.model.served_model import ServedModel
@@ -26,7 +26,7 @@ from facegan.wire import (
     iter_requests,
 )
 
-LINE_ERRORS = (RequestError, CustomRefusal, OwnCodeError)  # of one line; others refuse the body
+LINE_ERRORS = (RequestError, OwnRefusal, OwnCodeError)  # of one line; others refuse the body
 
 
 class Line(NamedTuple):

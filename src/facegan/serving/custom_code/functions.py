@@ -44,12 +44,10 @@ MAX_MESSAGE = 300  # characters of a custom error that are sent to the client
 END = object()  # of an iterator
 
 
-class CustomRefusal(FaceGANError):
-    """A refusal by custom code, with the HTTP status that it chose.
+class OwnRefusal(FaceGANError):
+    """A refusal by custom code, with the HTTP status (400 … 599) that it chose.
 
-    Args:
-        message: The text of the refusal.
-        status: 400 … 599.
+    The class's name is the JSON field `error` of the reply, as that of OwnCodeError is.
     """
 
     def __init__(self, message: str, status: int) -> None:
@@ -177,7 +175,7 @@ def refusal_of(error: BaseInferenceToolkitError) -> FaceGANError:
     """Convert a refusal to one with its status, if the status is that of a refusal."""
     status = error.status_code
     if isinstance(status, int) and 400 <= status <= 599:
-        return CustomRefusal(str(error.message)[:MAX_MESSAGE], int(status))
+        return OwnRefusal(str(error.message)[:MAX_MESSAGE], int(status))
     return OwnCodeError(
         "The model's own code failed.", f"It chose the status {status!r}, which is not an error's."
     )

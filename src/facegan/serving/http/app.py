@@ -24,7 +24,7 @@ from facegan.errors import (
 from facegan.serving.answer import answer
 from facegan.serving.batching.batcher import Batcher
 from facegan.serving.batching.deadline import Deadline
-from facegan.serving.custom_code.functions import CustomRefusal
+from facegan.serving.custom_code.functions import OwnRefusal
 from facegan.serving.http.buffered_socket import BufferedSocket
 from facegan.serving.http.contract import (
     execution_parameters,
@@ -261,7 +261,7 @@ def refuse(error: FaceGANError) -> flask.Response:
 
 def status_of(error: FaceGANError) -> int:
     """Return an error's status: custom code's choice, or that of the nearest class in the table."""
-    if isinstance(error, CustomRefusal):
+    if isinstance(error, OwnRefusal):
         return error.status
     return next(STATUS[cls] for cls in type(error).__mro__ if cls in STATUS)
 
