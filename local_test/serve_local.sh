@@ -40,7 +40,7 @@ else
 fi
 for file in model_card.json generator.safetensors; do
     [ -f "$folder/$file" ] ||
-        fail "$model holds no $file. Train it to the end: local_test/train_local.sh."
+        fail "$model has no $file. Train it to the end: local_test/train_local.sh."
 done
 options=$("$here/docker_options.sh")
 
