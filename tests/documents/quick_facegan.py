@@ -18,9 +18,9 @@ IMPORTED = (
     *("boto3", "tensorboard", "facegan.artifact", "facegan.data", "facegan.gans"),
     *(
         f"facegan.cli.{verb}"
-        for verb in ("data", "evaluate", "export", "generate", "report", "train")
+        for verb in ("data", "evaluate", "export", "generate", "init", "report", "train")
     ),
-    *("facegan.metrics", "facegan.report", "facegan.synthesis", "facegan.training"),
+    *("facegan.metrics", "facegan.report", "facegan.synthesis", "facegan.training.start"),
 )
 
 

@@ -17,8 +17,8 @@ HELP = """Write a run.toml with every setting of a run, its meaning and its rang
 Examples:
   facegan init                                          # dcgan's preset for 32 px
   facegan init --family stylegan2 --preset paper64 --out faces64.toml
-  facegan init --data runs/toy32 --total-kimg 50        # the data's resolution chooses the preset
-  facegan train --config run.toml --data runs/toy32 --out runs/first
+  facegan init --data runs/toy32 --total-kimg 50 --out toy.toml   # the preset for its resolution
+  facegan train --config toy.toml --out runs/from-file
 
 It takes the flags of `facegan train`, and writes their values instead of the preset's.
 """

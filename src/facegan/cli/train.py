@@ -43,7 +43,7 @@ Examples:
   facegan train --data cats_and_dogs/ --out runs/c --family r3gan --preset paper64 \\
                 --conditional true --labels folders
   facegan train --data runs/toy32 --out runs/d --processes 2       # the same faces, shared work
-  facegan train --config run.toml --out runs/e         # settings in a file: facegan init
+  facegan train --config runs/b/run.toml --out runs/e  # settings from a file; see facegan init
 
 Every hyperparameter below is a flag; its default is the preset's. Images of any size are cropped
 square around the centre and resized. Ctrl-C (or SIGTERM) ends the step, writes a checkpoint and
