@@ -19,15 +19,7 @@ from facegan.wire import PNG, GenerateRequest, Images, decode_request
 
 
 class FaceHandler:
-    """Adapters from the toolkit's four functions to plans.
-
-    Args:
-        limits: Of requests and replies.
-        default_accept: The content type of replies if Accept names none.
-
-    Raises:
-        ConfigError: `default_accept` is not a type that images can be encoded as.
-    """
+    """Adapters from the toolkit's four functions to plans."""
 
     def __init__(self, limits: ServingLimits | None = None, default_accept: str = PNG) -> None:
         self.settings = ServingSettings(limits or ServingLimits(), default_accept)

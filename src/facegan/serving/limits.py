@@ -20,11 +20,7 @@ LINES_HINT = (
 
 @dataclass(frozen=True, kw_only=True)
 class ServingLimits:
-    """How much one request may ask for, and how many bytes may cross the wire either way.
-
-    Raises:
-        ConfigError: a limit below 1.
-    """
+    """How much one request may ask for, and how many bytes may cross the wire either way."""
 
     max_images: int = 64
     max_body_bytes: int = SAGEMAKER_BODY_BYTES  # of a request, and of a reply
@@ -40,11 +36,7 @@ class ServingLimits:
                 raise ConfigError(f"{name} is {value}.", "It must be at least 1.")
 
     def check_count(self, count: int) -> None:
-        """Refuse a request for too many images.
-
-        Raises:
-            RequestTooLarge: `count` is over ``max_images``.
-        """
+        """Refuse a request for too many images."""
         if count > self.max_images:
             raise RequestTooLarge(
                 f"The request asks for {count} images; the limit is {self.max_images}.",
@@ -57,11 +49,7 @@ class ServingLimits:
         return 16 * self.max_images
 
     def check_lines(self, count: int) -> None:
-        """Refuse lines that ask for too many images together.
-
-        Raises:
-            RequestTooLarge: `count` is over :attr:`max_images_of_lines`.
-        """
+        """Refuse lines that ask for too many images together."""
         if count > self.max_images_of_lines:
             raise RequestTooLarge(
                 f"The lines ask for {count} images; the limit is {self.max_images_of_lines}.",
@@ -78,9 +66,6 @@ class ServingLimits:
             content_type: Its type; of one that is not read here there is no limit.
             latent_dim: Numbers of the model's latents.
             longest_name: Characters of the model's longest class name.
-
-        Raises:
-            RequestTooLarge: it is.
         """
         name = bare_type(content_type)
         if name not in NUMBER_BYTES or len(body) <= PLAIN_BYTES:
@@ -101,11 +86,7 @@ class ServingLimits:
         return PLAIN_BYTES + count * (NUMBER_BYTES[name] * latent_dim + words)
 
     def check_reply(self, size: int, count: int, what: str = "images") -> None:
-        """Refuse a reply of `size` bytes that shows `count` images, or answers as many lines.
-
-        Raises:
-            RequestTooLarge: SageMaker would cut it off.
-        """
+        """Refuse a reply of `size` bytes that shows `count` images, or answers as many lines."""
         if size > self.max_body_bytes:
             fitting = count * self.max_body_bytes // size
             raise RequestTooLarge(

@@ -12,7 +12,7 @@ from facegan.serving.http.negotiation import negotiate
 from facegan.serving.limits import ServingLimits
 from facegan.serving.model.served_model import ServedModel
 from facegan.serving.plan import Plan, encode, generate
-from facegan.serving.telemetry import note
+from facegan.serving.telemetry.requests import note
 from facegan.synthesis import LatentBatch
 from facegan.wire import (
     IMAGE_CODECS,
@@ -49,10 +49,6 @@ def answer_lines(
     Requests that this project's code reads are read twice: their images are counted before any is
     generated, and no more than one window of requests is ever held. A wrong line gets an error as
     its reply; if the model is too busy for one line, the whole body is refused.
-
-    Raises:
-        RequestTooLarge: The lines ask for too many images, or their replies are too large.
-        ServingUnavailable: The model is too busy.
     """
     negotiate(accept, (JSON_LINES,), JSON_LINES)
     body = as_utf8(body, content_type)
@@ -74,12 +70,7 @@ def answer_lines(
 def check_lines(
     body: bytes, model: ServedModel, limits: ServingLimits, deadline: Deadline
 ) -> Iterator[Line]:
-    """Return the requests of a body, after checking its size and the number of images.
-
-    Raises:
-        RequestTooLarge: The body is too large, or asks for too many images.
-        ServingUnavailable: Too many large bodies wait to be parsed.
-    """
+    """Return the requests of a body, after checking its size and the number of images."""
     limits.check_body(body, JSON_LINES, *model.request_widths)
     max_line_bytes = limits.max_request_bytes(JSON, *model.request_widths)
     with parsing(len(body), deadline):
@@ -180,11 +171,7 @@ def generate_together(plans: Sequence[Plan]) -> dict[int, Images]:
 
 
 def one_line(reply: bytes) -> bytes:
-    """Return a reply without line feeds.
-
-    Raises:
-        OwnCodeError: A custom output_fn returned several lines that are not JSON.
-    """
+    """Return a reply without line feeds."""
     reply = reply.strip(b"\r\n")
     if b"\n" not in reply:
         return reply

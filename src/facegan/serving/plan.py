@@ -11,7 +11,7 @@ from facegan.serving.custom_code.values import Prediction, to_images
 from facegan.serving.http.negotiation import accepts_stream, negotiate, preferred_type
 from facegan.serving.limits import ServingLimits
 from facegan.serving.model.served_model import REPLY_TYPES, ServedModel
-from facegan.serving.telemetry import note
+from facegan.serving.telemetry.requests import note
 from facegan.synthesis import LatentBatch
 from facegan.wire import (
     IMAGE_CODECS,
@@ -66,21 +66,7 @@ class Plan:
         deadline: Deadline = NEVER,
         is_stream: bool = False,
     ) -> "Plan":
-        """Plan one request; everything that can be refused is refused here.
-
-        Args:
-            body: The body of the HTTP request.
-            content_type: Its Content-Type header.
-            accept: Its Accept header, or None.
-            model: The model that generates.
-            limits: Of requests and replies.
-            deadline: Until when the client waits.
-            is_stream: Whether the client reads a stream, whatever Accept says.
-
-        Raises:
-            RequestError: The request cannot be read, generated or encoded.
-            ServingUnavailable: Too many large bodies wait to be parsed.
-        """
+        """Plan one request; everything that can be refused is refused here."""
         if model.output_fn is None:
             reply_type = negotiate(accept, REPLY_TYPES, model.default_accept)
         else:
@@ -99,11 +85,7 @@ class Plan:
         return plan
 
     def for_request(self, request: GenerateRequest) -> "Plan":
-        """Return the plan with the images of a request.
-
-        Raises:
-            RequestError: The request does not fit the model, the limits or the reply type.
-        """
+        """Return the plan with the images of a request."""
         count, model = request.count, self.model
         self.limits.check_count(count)
         if model.synthesizer is None:
@@ -154,12 +136,7 @@ def read_large_request(
 
 
 def generate(plan: Plan) -> Any:
-    """Generate the images of a plan; or return what the custom predict_fn returns.
-
-    Raises:
-        ServingUnavailable: The model is too busy to do it in time.
-        OwnCodeError: The custom predict_fn failed.
-    """
+    """Generate the images of a plan; or return what the custom predict_fn returns."""
     if plan.batch is not None and plan.model.batcher is not None:
         return plan.model.batcher.draw(plan.batch, plan.deadline)
     assert plan.model.predict_fn is not None
@@ -167,16 +144,7 @@ def generate(plan: Plan) -> Any:
 
 
 def encode(plan: Plan, prediction: Any) -> tuple[bytes | Iterator[bytes], str]:
-    """Return the body of the reply and its content type.
-
-    Args:
-        plan: The plan.
-        prediction: What :func:`generate` returned.
-
-    Raises:
-        RequestTooLarge: The reply is larger than the limit.
-        OwnCodeError: Custom code failed, or returned something that cannot be encoded.
-    """
+    """Return the body of the reply and its content type."""
     if plan.model.output_fn is not None:
         if plan.batch is not None:
             assert plan.provenance is not None

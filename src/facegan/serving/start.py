@@ -18,14 +18,7 @@ from facegan.synthesis import BackendConfig, estimate_memory
 
 
 def app_of(here: ServingEnvironment) -> flask.Flask:
-    """Return the WSGI app for an environment's model, or for models that are loaded while it runs.
-
-    Raises:
-        ArtifactError: there is no model, or it is damaged.
-        OwnCodeError: its own code is forbidden, or does not load.
-        LoadTimeout: it takes too long.
-        ConfigError: images cannot be encoded as the default type of replies.
-    """
+    """Return the WSGI app of an environment: of one model, or of many, loaded while it runs."""
     limits = ServingLimits(**here.limits)
     settings = ServingSettings(
         limits,

@@ -14,7 +14,7 @@ from facegan.errors import FaceGANError, OwnCodeError, RequestTooLarge
 from facegan.serving.custom_code.values import to_images
 from facegan.serving.limits import ServingLimits
 from facegan.serving.plan import Plan, generate
-from facegan.serving.telemetry import note, request_id
+from facegan.serving.telemetry.requests import note, request_id
 from facegan.wire import (
     JSON_LINES,
     STREAMED_LINES,
@@ -35,15 +35,7 @@ class InternalError(FaceGANError):
 
 
 def stream_lines(plan: Plan) -> bytes | Iterator[bytes]:
-    """Return one line per image; the first images are generated before this returns.
-
-    Args:
-        plan: The plan of a JSON Lines reply.
-
-    Raises:
-        RequestTooLarge: The lines are larger than the limit.
-        FaceGANError: The first images could not be generated.
-    """
+    """Return one line per image; the first images are generated before this returns."""
     plan, blocks = image_blocks(plan)
     lines = lines_of(plan, itertools.chain([next(blocks)], blocks))
     if plan.is_stream:
@@ -88,11 +80,7 @@ def lines_of(plan: Plan, blocks: Iterator[Images]) -> Iterator[bytes]:
 
 
 def within_limit(lines: Iterable[bytes], count: int, limits: ServingLimits) -> Iterator[bytes]:
-    """Yield lines as long as they fit into a reply.
-
-    Raises:
-        RequestTooLarge: The next line does not fit.
-    """
+    """Yield lines as long as they fit into a reply."""
     size = 0
     for number, line in enumerate(lines, 1):
         size += len(line)
@@ -106,11 +94,7 @@ def within_limit(lines: Iterable[bytes], count: int, limits: ServingLimits) -> I
 
 
 def stream_pieces(plan: Plan, pieces: Iterator[bytes], content_type: str) -> Iterator[bytes]:
-    """Return the pieces of a custom output_fn; the first one is made before this returns.
-
-    Raises:
-        FaceGANError: The first piece could not be made.
-    """
+    """Return the pieces of a custom output_fn; the first one is made before this returns."""
     first = next(pieces, b"")
     pieces = itertools.chain([first], pieces)
     limited = pieces if plan.is_stream else within_limit(pieces, plan.count, plan.limits)

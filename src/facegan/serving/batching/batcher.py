@@ -14,15 +14,14 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 import numpy as np
-import numpy.typing as npt
 
 from facegan.errors import DeadlineMissed, Draining, FaceGANError, Overloaded, RequestError
 from facegan.serving.batching.deadline import Deadline
 from facegan.synthesis import LatentBatch
+from facegan.wire import Images
 
 log = logging.getLogger(__name__)
 
-Images = npt.NDArray[np.uint8]  # (N, H, W, 3)
 STUCK_SECONDS = 60.0  # a batch that takes longer never ends
 RETRY_SECONDS = 1.0  # the shortest wait that is advised
 

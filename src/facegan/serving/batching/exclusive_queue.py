@@ -76,11 +76,7 @@ LARGE_BODIES = ExclusiveQueue(MAX_PARSING)  # of all models of this process
 
 @contextlib.contextmanager
 def parsing(size: int, deadline: Deadline) -> Iterator[None]:
-    """Parse a body: a large one alone, with a pause after it, so that other threads can run.
-
-    Raises:
-        Overloaded, DeadlineMissed: As :meth:`ExclusiveQueue.turn`.
-    """
+    """Parse a body: a large one alone, with a pause after it, so that other threads can run."""
     if size < LARGE_BYTES:
         yield
         return

@@ -26,15 +26,15 @@ from facegan.errors import (
     UnsupportedContentType,
     first_line,
 )
-from facegan.serving.batching.batcher import Batcher, Images
+from facegan.serving.batching.batcher import Batcher
 from facegan.serving.batching.deadline import Deadline
 from facegan.serving.batching.exclusive_queue import ExclusiveQueue
 from facegan.serving.custom_code.context import ScriptContext
 from facegan.serving.custom_code.script import InferenceScript
 from facegan.serving.custom_code.values import as_request, split_reply, to_bytes
-from facegan.serving.telemetry import request_id
+from facegan.serving.telemetry.requests import request_id
 from facegan.synthesis import LatentBatch, Synthesizer
-from facegan.wire import CSV, JSON
+from facegan.wire import CSV, JSON, Images
 
 log = logging.getLogger(__name__)
 

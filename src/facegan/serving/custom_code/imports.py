@@ -8,7 +8,6 @@ find such modules.
 """
 
 import builtins
-import hashlib
 import importlib
 import importlib.util
 import itertools
@@ -59,11 +58,7 @@ class PrivateFinder:
 
 
 class PrivateImports:
-    """The modules of one folder, as a package with a unique name.
-
-    Args:
-        folder: Its modules can be imported by their plain names.
-    """
+    """The modules of one folder, as a package with a unique name."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
@@ -114,15 +109,10 @@ class PrivateImports:
         # An installed package comes before a plain folder, as on sys.path.
         return bool(top) and folder.is_dir() and importlib.util.find_spec(top) is None
 
-    def digest_of(self, file: Path) -> str:
-        """Return the SHA-256 of a file in hexadecimal."""
-        return hashlib.sha256(file.read_bytes()).hexdigest()
-
     def forget(self) -> None:
         """Remove the modules from Python, so that their memory can be freed."""
         if self.finder in sys.meta_path:
             sys.meta_path.remove(self.finder)
-        mine = (self.package, f"{self.package}_")
         for name in [*sys.modules]:
-            if name == self.package or name.startswith((f"{mine[0]}.", mine[1])):
+            if name == self.package or name.startswith((f"{self.package}.", f"{self.package}_")):
                 del sys.modules[name]

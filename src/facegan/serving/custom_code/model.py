@@ -15,11 +15,7 @@ from facegan.synthesis.load import synthesizer_from_artifact
 
 
 def run_model_fn(script: InferenceScript, model_dir: Path) -> Any:
-    """Return what model_fn makes of a folder; None if there is no model_fn.
-
-    Raises:
-        OwnCodeError: it failed, or returned None.
-    """
+    """Return what model_fn makes of a folder; None if there is no model_fn."""
     if script.model_fn is None:
         return None
     with script.located_errors("model_fn"):
@@ -40,9 +36,6 @@ def as_synthesizer(
         script: The script that made it.
         model_dir: Its folder; a card in it tells the latents' width.
         backend_config: The device, and how to use it.
-
-    Raises:
-        OwnCodeError: it is something else, or does not generate images.
     """
     if isinstance(model, Synthesizer):
         return model

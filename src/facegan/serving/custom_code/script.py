@@ -6,6 +6,7 @@ installed: a start that needs the network can fail.
 """
 
 import contextlib
+import hashlib
 import inspect
 import logging
 import sys
@@ -39,7 +40,7 @@ class InferenceScript:
             ``PREDICT_IN_PARALLEL`` of the file.
         reads_json_lines: Whether input_fn takes a whole body of JSON Lines, instead of one line at
             a time: the constant ``READS_JSON_LINES``.
-        digest: Of the file's text.
+        digest: The file's SHA-256 in hexadecimal.
     """
 
     folder: Path
@@ -102,9 +103,6 @@ def load_script(model_dir: Path, is_allowed: bool, is_private: bool) -> Inferenc
         is_allowed: Whether scripts may run.
         is_private: Whether its imports are kept apart from those of other models. If not, its
             folder is put in front of ``sys.path``, as SageMaker does.
-
-    Raises:
-        OwnCodeError: it may not run, cannot be imported, or has functions that cannot be called.
     """
     folder = (model_dir / FOLDER).resolve()
     file = folder / PROGRAM
@@ -129,7 +127,7 @@ def load_script(model_dir: Path, is_allowed: bool, is_private: bool) -> Inferenc
 def load_module(script: InferenceScript, file: Path, is_private: bool) -> ModuleType:
     """Import the file, and set the script's `digest` and `forget`."""
     imports = PrivateImports(script.folder)
-    script.digest = imports.digest_of(file)
+    script.digest = hashlib.sha256(file.read_bytes()).hexdigest()
     script.forget = imports.forget
     if not is_private and str(script.folder) not in sys.path:
         sys.path.insert(0, str(script.folder))

@@ -48,11 +48,7 @@ def as_request(data: Any) -> GenerateRequest:
 
 
 def to_images(prediction: Any) -> Images:
-    """Convert what a custom predict_fn returned, or one item of it, to images (N, H, W, 3).
-
-    Raises:
-        OwnCodeError: It is neither a Prediction nor uint8 images.
-    """
+    """Convert what a custom predict_fn returned, or one item of it, to images (N, H, W, 3)."""
     if isinstance(prediction, Prediction):
         return prediction.images
     if isinstance(prediction, Iterator):
@@ -78,11 +74,7 @@ def to_array(value: Any) -> npt.NDArray[Any]:
 
 
 def split_reply(result: Any, accept: str) -> tuple[Any, str]:
-    """Return the body and the content type that output_fn returned; `accept` if it has no type.
-
-    Raises:
-        TypeError: The content type cannot be sent in a header.
-    """
+    """Return the body and the content type that output_fn returned; `accept` if it has no type."""
     body, content_type = result if isinstance(result, tuple) and len(result) == 2 else (result, "")
     content_type = content_type or accept
     if not isinstance(content_type, str) or not content_type.isprintable():
@@ -91,11 +83,7 @@ def split_reply(result: Any, accept: str) -> tuple[Any, str]:
 
 
 def to_bytes(body: Any) -> bytes:
-    """Convert a body, or a piece of one, to bytes.
-
-    Raises:
-        TypeError: It is neither bytes nor text.
-    """
+    """Convert a body, or a piece of one, to bytes."""
     if isinstance(body, str):
         return body.encode()
     if not isinstance(body, bytes | bytearray | memoryview):

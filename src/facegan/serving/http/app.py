@@ -43,8 +43,14 @@ from facegan.serving.model.served_model import (
     plain_batcher,
     serve,
 )
-from facegan.serving.telemetry import Telemetry, install_telemetry, note, request_id
-from facegan.serving.telemetry.requests import CUSTOM_KEY, check_attributes
+from facegan.serving.telemetry.ids import CUSTOM, is_echoed
+from facegan.serving.telemetry.requests import (
+    CUSTOM_KEY,
+    Telemetry,
+    install_telemetry,
+    note,
+    request_id,
+)
 from facegan.synthesis import Synthesizer
 from facegan.wire import PNG, REQUEST_TYPES
 
@@ -87,9 +93,6 @@ def create_app(
         batcher: Batches the requests; by default one that follows the limits.
         threads: Requests that batch transform jobs may send at the same time.
         emf: Whether to write CloudWatch's embedded metrics to the log.
-
-    Raises:
-        ConfigError: images cannot be encoded as `default_accept`.
     """
     limits = limits or ServingLimits()
     app, telemetry, shutdown = base_app(limits, emf)
@@ -147,15 +150,7 @@ def respond(
     is_stream: bool = False,
     endpoint_name: str = "",
 ) -> flask.Response:
-    """Answer the current request with a model.
-
-    Args:
-        served: The model.
-        limits: Of requests and replies.
-        accept_key: Which header says what types of reply are accepted.
-        is_stream: Whether the client reads a stream.
-        endpoint_name: Of the route; a local server is every endpoint.
-    """
+    """Answer the current request with a model."""
     environ = flask.request.environ
     body, content_type = answer(
         read_body(),
@@ -178,15 +173,11 @@ def deadline_of(environ: Mapping[str, object], seconds: float) -> Deadline:
 
 
 def check_headers() -> None:
-    """Refuse, on every route alike, a compressed body and attributes that cannot be echoed.
-
-    Raises:
-        UnsupportedContentType: Content-Encoding names anything but ``identity``.
-        RequestError: Custom attributes that SageMaker would not pass on.
-    """
+    """Refuse, on every route alike, a compressed body and attributes that cannot be echoed."""
     environ = flask.request.environ
-    if attributes := environ.get(CUSTOM_KEY):
-        check_attributes(attributes)
+    if (attributes := environ.get(CUSTOM_KEY)) and not is_echoed(attributes):
+        message = f"{CUSTOM} is not 1 to 1024 visible ASCII characters."
+        raise RequestError(message, "Shorten or encode it.")
     encoding = environ.get("HTTP_CONTENT_ENCODING", "")
     if any(coding.strip().lower() not in ("", "identity") for coding in encoding.split(",")):
         message = f"Content-Encoding: {encoding[:100]!a} is not decoded here."
@@ -194,12 +185,7 @@ def check_headers() -> None:
 
 
 def read_body() -> bytes:
-    """Return the request's body.
-
-    Raises:
-        RequestTooLarge: it is over the limit; found by Content-Length, if there is one, unread.
-        RequestError: it ends early or is chunked wrongly.
-    """
+    """Return the request's body; refuse one that is too large, or that ends early."""
     try:
         body = flask.request.get_data(cache=False)
         flask.request.stream.read(1)  # a chunked body is cut at the limit; one more read raises

@@ -182,11 +182,7 @@ class BufferedSocket(socket.socket):
         return True
 
     def read_chunks(self, head: Head, max_body_bytes: int) -> bool:
-        """Decode the chunks (RFC 9112, section 7.1); return whether the last one is there.
-
-        Raises:
-            Refused: they are malformed, or too long.
-        """
+        """Decode the chunks (RFC 9112, section 7.1); return whether the last one is there."""
         while self.chunk_left != 0:
             if self.chunk_left is None:
                 if (line := self.read_line()) is None:
@@ -249,11 +245,7 @@ class BufferedSocket(socket.socket):
 
 
 def chunk_size(line: bytes) -> int:
-    """Parse the size in a chunk's first line; 0 is the last chunk's.
-
-    Raises:
-        Refused: there is no size in it.
-    """
+    """Parse the size in a chunk's first line; 0 is the last chunk's."""
     found = CHUNK_LINE.fullmatch(line)
     if found is None or not CHUNK_EXT_RE.fullmatch(found[2] or b""):
         raise Refused(BAD_CHUNKS)

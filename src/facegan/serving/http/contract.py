@@ -5,7 +5,7 @@ from typing import Any
 
 import flask
 
-from facegan.serving.http.openapi import ServiceInfo, info_of_card
+from facegan.serving.http.openapi import ServiceInfo
 from facegan.serving.limits import ServingLimits
 from facegan.serving.model.served_model import ServedModel
 
@@ -48,9 +48,10 @@ def execution_parameters(limits: ServingLimits, threads: int, is_ours: bool) -> 
 
 def service_info(served: ServedModel) -> ServiceInfo:
     """Return what the documents say about a model and its custom code."""
-    if served.card is not None:
-        return info_of_card(served.card)
     card = served.synthesizer and served.synthesizer.card
+    if card is not None and served.functions is None:
+        size = f"{card.resolution} x {card.resolution}"
+        return ServiceInfo(f"A {card.family} that draws faces of {size} pixels.", card.latent_dim)
     return ServiceInfo(
         "A model with code of its own.",
         card.latent_dim if card else None,

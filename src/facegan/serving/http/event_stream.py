@@ -20,12 +20,7 @@ HEADERS = {
 
 
 def install_event_stream(app: flask.Flask, respond: Callable[[], flask.Response]) -> None:
-    """Add the route that boto3's ``invoke_endpoint_with_response_stream`` posts to.
-
-    Args:
-        app: The server.
-        respond: Answers the current request.
-    """
+    """Add the route that boto3's ``invoke_endpoint_with_response_stream`` posts to."""
 
     @app.post("/endpoints/<endpoint_name>/invocations-response-stream")
     def invoke_streaming(endpoint_name: str) -> flask.Response:

@@ -94,16 +94,7 @@ class Head(Request):  # type: ignore[misc]  # gunicorn has no types
 
 
 def parse_head(data: bytes, settings: Any, address: Any) -> Head:
-    """Parse a complete head with its empty line.
-
-    Args:
-        data: Its bytes.
-        settings: gunicorn's.
-        address: The client's, as ``accept`` returned it.
-
-    Raises:
-        Refused: it is malformed or ambiguous.
-    """
+    """Parse a complete head with its empty line."""
     try:
         return Head(settings, IterUnreader([data]), address)
     except Exception as cause:  # whatever a client sends, the main loop goes on
@@ -111,11 +102,7 @@ def parse_head(data: bytes, settings: Any, address: Any) -> Head:
 
 
 def parse_trailer(head: Head, data: bytes) -> None:
-    """Check the headers behind a chunked body, each with its line end; they are not used.
-
-    Raises:
-        Refused: they are malformed, or not allowed there.
-    """
+    """Check the headers behind a chunked body, each with its line end; they are not used."""
     try:
         head.parse_headers(data.removesuffix(b"\r\n"), from_trailer=True)
     except errors.InvalidHeaderName as cause:  # also a header that is not allowed there
@@ -129,9 +116,6 @@ def check_beginning(data: bytes | bytearray) -> None:
 
     Malformed comes before too long, and all bytes that a head may have are searched: so the answer
     is the same however the bytes arrive.
-
-    Raises:
-        Refused: another protocol, lines that end in LF alone, or too many bytes.
     """
     if NEVER_A_HEAD.search(data, 0, MAX_HEAD_BYTES):
         raise Refused(BAD_REQUEST)

@@ -48,14 +48,7 @@ class OpaqueName(BaseConverter):
 def create_models_app(
     registry: ModelRegistry, *, limits: ServingLimits, threads: int = 16, emf: bool = False
 ) -> flask.Flask:
-    """Return the WSGI app that serves the models of a registry; it is ready without any.
-
-    Args:
-        registry: The models.
-        limits: What one request may cost, as the registry's models have it.
-        threads: Requests that batch transform jobs may send at the same time.
-        emf: Whether to write CloudWatch's embedded metrics to the log.
-    """
+    """Return the WSGI app that serves the models of a registry; it is ready without any."""
     app, telemetry, shutdown = base_app(limits, emf)
     registry.observer = telemetry
     telemetry.is_ready = lambda: not registry.is_closing and registry.is_healthy
@@ -121,11 +114,7 @@ def install_models(app: flask.Flask, registry: ModelRegistry, limits: ServingLim
 
 
 def answer_within(served: ServedModel, limits: ServingLimits) -> flask.Response:
-    """Answer the current request with a model.
-
-    Raises:
-        MemoryExceeded: there was no memory for it.
-    """
+    """Answer the current request with a model."""
     try:
         return respond(served, limits)
     except FaceGANError:

@@ -29,9 +29,6 @@ def negotiate(accept: str | None, offered: tuple[str, ...], default: str) -> str
         accept: The Accept header; None or blank accepts everything.
         offered: Bare content types.
         default: The one of them to prefer where the caller has no preference.
-
-    Raises:
-        NotAcceptable: The caller accepts none of them; the hint lists them.
     """
     if not (accept or "").strip(" ,\t"):
         return default

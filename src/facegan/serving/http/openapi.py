@@ -10,7 +10,6 @@ from pydantic_core import core_schema
 
 from facegan import __version__
 from facegan.errors import FaceGANError
-from facegan.model_files import ModelCard
 from facegan.serving.limits import ServingLimits
 from facegan.wire import CSV, JSON, JSON_LINES, NPY, REQUEST_TYPES, ZIP, GenerateRequest
 from facegan.wire.image_codecs import IMAGE_CODECS
@@ -95,12 +94,6 @@ class ServiceInfo:
     def is_ours(self) -> bool:
         """Whether no custom code takes part."""
         return self.reads and self.predicts and self.writes and not self.may_differ
-
-
-def info_of_card(card: ModelCard) -> ServiceInfo:
-    """Return the info of a model without custom code."""
-    size = f"{card.resolution} x {card.resolution}"
-    return ServiceInfo(f"A {card.family} that draws faces of {size} pixels.", card.latent_dim)
 
 
 def openapi_document(info: ServiceInfo, limits: ServingLimits, statuses: Statuses) -> Json:

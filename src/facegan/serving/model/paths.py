@@ -26,10 +26,6 @@ def check_name(name: object) -> str:
 def model_folder(url: object, base: Path) -> Path:
     """Return a model's folder, which lies below that of all models, links resolved.
 
-    Args:
-        url: An absolute path.
-        base: The folder of all models.
-
     Raises:
         RequestError: it is not a path, has "..", or leads outside, itself or by a link in it.
         UnknownModel: there is no such folder.

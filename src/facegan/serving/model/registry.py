@@ -148,9 +148,6 @@ class ModelRegistry:
         """Unload a model; return whether its memory is free.
 
         Waits for the requests that use it, but not longer than `seconds`.
-
-        Raises:
-            UnknownModel: no such model is loaded.
         """
         with self.lock:
             self.get(name)
@@ -211,11 +208,7 @@ class ModelRegistry:
     # --- look up and use ------------------------------------------------------------------------
 
     def get(self, name: str) -> RegistryEntry:
-        """Return the entry of a loaded model.
-
-        Raises:
-            UnknownModel: no such model is loaded.
-        """
+        """Return the entry of a loaded model."""
         entry = self.entries.get(name)
         if entry is None or entry.served is None:
             raise not_loaded(name)
@@ -223,13 +216,7 @@ class ModelRegistry:
 
     @contextlib.contextmanager
     def acquire(self, name: str) -> Iterator[ServedModel]:
-        """Use a model: it stays loaded until the block ends.
-
-        Raises:
-            UnknownModel: no such model is loaded.
-            Overloaded: too many requests use models.
-            Draining: the server is stopping.
-        """
+        """Use a model: it stays loaded until the block ends."""
         with self.lock:
             if self.is_closing and name not in self.entries:
                 raise about_to_end()  # the model may have been unloaded for it
@@ -257,9 +244,6 @@ class ModelRegistry:
         """Return some of the models in the order of loading, and the next page's token or "".
 
         A token is a number in that order: models that come and go between two pages shift nothing.
-
-        Raises:
-            RequestError: the token is not one of ours.
         """
         if token and not (token.isascii() and token.isdigit() and len(token) < 20):
             raise RequestError("The next_page_token is none of this server's.", "Leave it out.")

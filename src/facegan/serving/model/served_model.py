@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Any
 
 from facegan.errors import ConfigError
-from facegan.model_files import ModelCard
 from facegan.serving.batching.batcher import Batcher, BatchObserver
 from facegan.serving.batching.deadline import Deadline
 from facegan.serving.batching.serial_executor import SerialExecutor
@@ -25,11 +24,7 @@ Generate = Callable[[LatentBatch], Images]
 
 
 def check_default_accept(content_type: str) -> str:
-    """Return a content type without parameters.
-
-    Raises:
-        ConfigError: Images cannot be encoded as this type.
-    """
+    """Return a content type without parameters."""
     name = bare_type(content_type)
     if name not in REPLY_TYPES:
         hint = "It must be one of " + ", ".join(REPLY_TYPES) + "."
@@ -56,12 +51,8 @@ class ServingSettings:
 
 
 def settings_of_many(settings: ServingSettings) -> ServingSettings:
-    """Return the settings for many models: their batches take turns, their code is kept apart.
-
-    Raises:
-        ConfigError: Images cannot be encoded as the default type; otherwise the first load fails.
-    """
-    check_default_accept(settings.default_accept)
+    """Return the settings for many models: their batches take turns, their code is kept apart."""
+    check_default_accept(settings.default_accept)  # otherwise the first load fails
     executor = SerialExecutor()
 
     def make_batcher(synthesizer: Synthesizer) -> Batcher:
@@ -83,6 +74,9 @@ class ServedModel:
         default_accept: The content type of replies if Accept names none.
         script: The model's own code, if it has some.
         functions: Its functions for requests, if it has some.
+        input_fn: Its input_fn; None if this package parses requests.
+        predict_fn: Its predict_fn; None if the batcher generates.
+        output_fn: Its output_fn; None if this package encodes images.
     """
 
     synthesizer: Synthesizer | None
@@ -90,24 +84,9 @@ class ServedModel:
     default_accept: str = PNG
     script: InferenceScript | None = None
     functions: CustomFunctions | None = None
-
-    @cached_property
-    def input_fn(self) -> Callable[[bytes, str], Any] | None:
-        """The custom input_fn, or None if this project's code reads requests."""
-        has_one = self.functions is not None and self.functions.script.input_fn is not None
-        return self.functions.read if self.functions is not None and has_one else None
-
-    @cached_property
-    def predict_fn(self) -> Callable[[Any, Deadline], Any] | None:
-        """The custom predict_fn, or None if the batcher generates."""
-        has_one = self.functions is not None and self.functions.script.predict_fn is not None
-        return self.functions.predict if self.functions is not None and has_one else None
-
-    @cached_property
-    def output_fn(self) -> Callable[[Any, str], tuple[bytes | Iterator[bytes], str]] | None:
-        """The custom output_fn, or None if this project's code encodes images."""
-        has_one = self.functions is not None and self.functions.script.output_fn is not None
-        return self.functions.write if self.functions is not None and has_one else None
+    input_fn: Callable[[bytes, str], Any] | None = None
+    predict_fn: Callable[[Any, Deadline], Any] | None = None
+    output_fn: Callable[[Any, str], tuple[bytes | Iterator[bytes], str]] | None = None
 
     @cached_property
     def request_widths(self) -> tuple[int, int]:
@@ -121,12 +100,6 @@ class ServedModel:
     def reads_json_lines(self) -> bool:
         """Whether a custom input_fn takes whole bodies of JSON Lines."""
         return self.script is not None and self.script.reads_json_lines
-
-    @property
-    def card(self) -> ModelCard | None:
-        """The model's card; None if custom code answers requests."""
-        is_custom = self.functions is not None or self.synthesizer is None
-        return None if is_custom or self.synthesizer is None else self.synthesizer.card
 
     def generate_batch(self, batch: LatentBatch, deadline: Deadline) -> Images:
         """Generate a batch together with other requests → uint8 images (N, H, W, 3)."""
@@ -176,11 +149,7 @@ def plain_batcher(
 
 
 def serve(synthesizer: Synthesizer, settings: ServingSettings) -> ServedModel:
-    """Serve a model, and generate once, so that what can fail or is slow the first time is over.
-
-    Raises:
-        ConfigError: Images cannot be encoded as the default type of replies.
-    """
+    """Serve a model, and generate once, so that what can fail or is slow the first time is over."""
     default_accept = check_default_accept(settings.default_accept)
     served = ServedModel(synthesizer, settings.batcher_of(synthesizer), default_accept)
     served.generate_batch(synthesizer.prepare_batch(seeds=[0]), Deadline())
@@ -188,13 +157,7 @@ def serve(synthesizer: Synthesizer, settings: ServingSettings) -> ServedModel:
 
 
 def open_model(model_dir: Path, settings: ServingSettings) -> ServedModel:
-    """Load the model in a folder, and its ``code/inference.py`` if there is one.
-
-    Raises:
-        ArtifactError: There is no model, or it is damaged.
-        OwnCodeError: The code is forbidden, does not load, or does not fit this project's.
-        ConfigError: As :func:`serve`.
-    """
+    """Load the model in a folder, and its ``code/inference.py`` if there is one."""
     script = load_script(model_dir, settings.own_code, settings.private_imports)
     if script is None:
         return serve(open_synthesizer(model_dir, settings.backend_config), settings)
@@ -217,11 +180,23 @@ def serve_script(
     max_waiting = settings.limits.max_waiting_requests
     if not isinstance(model, Synthesizer):
         default_accept = check_default_accept(settings.default_accept)
-        functions = CustomFunctions(script, model, model_dir, max_waiting)
-        return ServedModel(None, None, default_accept, script, functions)
+        served = ServedModel(None, None, default_accept, script)
+        return with_functions(served, CustomFunctions(script, model, model_dir, max_waiting))
     served = replace(serve(model, settings), script=script)
     if not (script.input_fn or script.predict_fn or script.output_fn):
         return served
     assert served.batcher is not None
     batched = BatchedSynthesizer(model, served.batcher)
-    return replace(served, functions=CustomFunctions(script, batched, model_dir, max_waiting))
+    return with_functions(served, CustomFunctions(script, batched, model_dir, max_waiting))
+
+
+def with_functions(served: ServedModel, functions: CustomFunctions) -> ServedModel:
+    """Return a model that calls the custom functions that its script has."""
+    script = functions.script
+    return replace(
+        served,
+        functions=functions,
+        input_fn=functions.read if script.input_fn else None,
+        predict_fn=functions.predict if script.predict_fn else None,
+        output_fn=functions.write if script.output_fn else None,
+    )

@@ -28,9 +28,6 @@ class EmbeddedMetrics:
 
     Of more than 100 values per period, a uniform sample is kept: percentiles hold, the number of
     values does not; ``Requests`` counts.
-
-    Args:
-        service: The value of the one dimension, ``Service``.
     """
 
     def __init__(self, service: str = "facegan") -> None:
@@ -65,11 +62,7 @@ class EmbeddedMetrics:
         self.deepest_queue = max(self.deepest_queue, images)
 
     def take_line(self, now: float | None = None) -> str:
-        """Return the period's line, and begin the next period.
-
-        Args:
-            now: Seconds since 1970.
-        """
+        """Return the period's line, and begin the next period."""
         with self.lock:
             values: dict[str, Any] = dict(self.counts)
             values["QueueImages"] = self.deepest_queue

@@ -14,7 +14,6 @@ from weakref import WeakSet
 
 import flask
 
-from facegan.errors import RequestError
 from facegan.serving.batching.batcher import Batcher, BatchObserver
 from facegan.serving.telemetry.emf import EmbeddedMetrics
 from facegan.serving.telemetry.ids import CUSTOM, is_echoed, name_request
@@ -108,10 +107,6 @@ def install_telemetry(app: flask.Flask, *, emf: bool = False) -> Telemetry:
     Adds ``GET /metrics``, X-Request-Id to every reply, and SageMaker's custom attributes to the
     replies to requests with some. The worker finds the observer in ``app.extensions``; its
     ``is_ready`` is to be set.
-
-    Args:
-        app: The app.
-        emf: Whether to write CloudWatch's embedded metrics, one line per minute.
     """
     telemetry = Telemetry(EmbeddedMetrics() if emf else None)
     if telemetry.emf:
@@ -141,14 +136,6 @@ def note(**facts: object) -> None:
 def request_id() -> str:
     """Return the current request's id; empty outside of a request."""
     return REQUEST_ID.get()
-
-
-def check_attributes(attributes: str | None) -> None:
-    """Raise RequestError for custom attributes that SageMaker would not pass on."""
-    if attributes and not is_echoed(attributes):
-        raise RequestError(
-            f"{CUSTOM} is not 1 to 1024 visible ASCII characters.", "Shorten or encode it."
-        )
 
 
 class Middleware:
