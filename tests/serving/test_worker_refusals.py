@@ -30,8 +30,8 @@ from facegan.serving.http.refusals import (
     encode_refusal,
 )
 from facegan.serving.http.worker import BufferedWorker
-from facegan.serving.telemetry.requests import install_telemetry
 from facegan.serving.telemetry.logs import REQUEST_ID, REQUESTS, JsonFormatter
+from facegan.serving.telemetry.requests import install_telemetry
 
 TESTED = (27, 0)  # gunicorn's version, its first two numbers
 CUSTOM = "X-Amzn-SageMaker-Custom-Attributes"
