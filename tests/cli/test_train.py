@@ -352,7 +352,7 @@ def test_a_damaged_line_of_figures_is_named(
         stream.write("{}\n")
     assert train("--out", copy, "--resume") == 4
     told = capsys.readouterr().err
-    assert "metrics.jsonl holds a line that is no tick" in told and "Traceback" not in told
+    assert "metrics.jsonl holds a line that is not a tick" in told and "Traceback" not in told
 
 
 @pytest.mark.parametrize(

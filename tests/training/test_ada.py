@@ -244,7 +244,7 @@ def test_each_is_drawn_as_often_as_asked(transformation: ada.Transformation, p: 
     """Some draws do nothing: a flip or not, 0 quarters, a shift by 0 of -2 … 2 pixels."""
     idle = {"flip_x": 1 / 2, "luma_flip": 1 / 2, "rotate_by_quarters": 1 / 4,
             "translate_by_pixels": 1 / 16}  # fmt: skip
-    matrices = ada.drawn(transformation, torch.tensor(p), MANY)
+    matrices = ada.sample(transformation, torch.tensor(p), MANY)
     changed = (matrices != torch.eye(matrices.shape[1])).flatten(1).any(1).double().mean()
     assert changed.item() == pytest.approx(p * (1 - idle.get(transformation.__name__, 0)), abs=0.04)
 
@@ -253,7 +253,7 @@ def test_each_is_drawn_as_often_as_asked(transformation: ada.Transformation, p: 
 def test_the_two_rotations_together_are_as_likely_as_any_other(p: float) -> None:
     either = torch.zeros(MANY.count, dtype=torch.bool)
     for _ in range(2):
-        matrices = ada.drawn(ada.rotate, torch.tensor(p), MANY)
+        matrices = ada.sample(ada.rotate, torch.tensor(p), MANY)
         either |= (matrices != torch.eye(3)).flatten(1).any(1)
     assert either.double().mean().item() == pytest.approx(p, abs=0.03)
 

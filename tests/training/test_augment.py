@@ -136,7 +136,7 @@ def test_cutout_hides_a_square_of_half_the_side_or_less_at_an_edge() -> None:
 
 def test_it_stands_before_a_discriminator_only_while_it_trains() -> None:
     discriminator = nn.Flatten()
-    augment("color").stand_before(discriminator)
+    augment("color").hook_before(discriminator)
     images = pictures()
     assert not torch.equal(discriminator(images), images.flatten(1))
     assert torch.equal(discriminator.eval()(images), images.flatten(1))
@@ -145,7 +145,7 @@ def test_it_stands_before_a_discriminator_only_while_it_trains() -> None:
 @pytest.mark.parametrize("policy", ["", "none", " none "])
 def test_nothing_stands_before_a_discriminator_where_nothing_is_asked_for(policy: str) -> None:
     discriminator = nn.Flatten()
-    augment(policy).stand_before(discriminator)
+    augment(policy).hook_before(discriminator)
     assert not discriminator._forward_pre_hooks
 
 

@@ -346,7 +346,7 @@ def test_a_line_that_is_left_out_is_told(run: Path, caplog: pytest.LogCaptureFix
     file = run / "metrics.jsonl"
     os.truncate(file, file.stat().st_size - 9)
     assert train("--out", run, "--resume", "--total-kimg", "0.04") == 0
-    assert "ends with a line that was cut short: it is left out" in caplog.text
+    assert "ends with a truncated line: ignored" in caplog.text
 
 
 def test_a_last_line_without_its_end_is_kept_where_it_is_whole(run: Path, finished: Path) -> None:

@@ -230,7 +230,7 @@ def test_a_run_stopped_while_it_is_evaluated_loses_no_figures(
         patched.setattr(evaluation, "seeded_inputs", stopping)
         trainer = begin(folder, tiny_gan(), dataset)
         go(folder, trainer)
-    assert trainer.kimg == evaluated and not trainer.is_finished and trainer.owes_tick
+    assert trainer.kimg == evaluated and not trainer.is_finished and trainer.is_tick_due
     assert_same_end_after_resuming(folder, undisturbed, tiny_gan, dataset)
 
 

@@ -218,15 +218,15 @@ def test_what_was_found_is_kept_when_the_run_is_resumed(
              "r3gan", "--preset", "tiny", "--micro-batch", "auto"]  # fmt: skip
     monkeypatch.setattr("facegan.training.trainer.find_micro_batch", lambda trainer: 4)
     assert run_safely(facegan, [*words, "--total-kimg", "0.032"]) == 0
-    assert "Micro-batches: 4 of 4 images a step" in capsys.readouterr().out
+    assert "Micro-batches: 4 of 4 images per step" in capsys.readouterr().out
     monkeypatch.setattr("facegan.training.trainer.find_micro_batch", lambda trainer: 8)
     resume = ["train", "--out", str(tmp_path / "run"), "--resume", "--total-kimg"]
     assert run_safely(facegan, [*resume, "0.048"]) == 0
-    assert "Micro-batches: 4 of 4 images a step" in capsys.readouterr().out
+    assert "Micro-batches: 4 of 4 images per step" in capsys.readouterr().out
     facts = json.loads((tmp_path / "run" / "run.json").read_text())
     assert facts["training"]["images_at_once"] == 4 and facts["plan"]["micro_batch"] == "auto"
     assert run_safely(facegan, [*resume, "0.064", "--micro-batch", "8"]) == 0
-    assert "Micro-batches: 2 of 8 images a step" in capsys.readouterr().out
+    assert "Micro-batches: 2 of 8 images per step" in capsys.readouterr().out
 
 
 # --- families to come ---------------------------------------------------------------------------

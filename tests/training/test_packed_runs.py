@@ -256,7 +256,7 @@ def test_a_run_takes_the_split_train_and_says_so_and_resumes_on_it_alone(
     assert train(*words, "--total-kimg", "0.032", "--split", "tset") == 3
     assert "Did you mean test?" in capsys.readouterr().err and not out.exists()
     assert train(*words, "--total-kimg", "0.032") == 0
-    assert "48 pictures of 32 px" in (said := capsys.readouterr().out)
+    assert "48 images of 32 px" in (said := capsys.readouterr().out)
     assert "the split train (test left out; --split all takes all)" in said
     facts = json.loads((out / "run.json").read_text())["dataset"]
     assert (facts["split"], facts["images"]) == ("train", 48) and facts["digest"] != packed.digest
@@ -276,14 +276,14 @@ def test_a_run_is_evaluated_against_another_split_of_its_data(
     images = packed.read(torch.arange(64)).permute(0, 2, 3, 1).numpy()
     write_packed(tmp_path / "data", images, splits={"train": [0, 48], "test": [48, 64]})
     seen: dict[str, Any] = {}
-    monkeypatch.setattr(run_module, "Evaluation", lambda pictures, config, **more: (
-        seen.update(more, pictures=pictures)))  # fmt: skip
+    monkeypatch.setattr(run_module, "Evaluation", lambda images, config, **more: (
+        seen.update(more, images=images)))  # fmt: skip
     place = DataSource(tmp_path / "data")
     dataset, config = open_dataset_at(place, 32), TrainingConfig(evaluate_kimg=1)
     for split, images_seen in (("test", 16), (None, 48), ("all", 64)):
         run = Run(spec=RunSpec(evaluate_split=split), out="")
         open_evaluation(run, config, dataset, DataSource(Path()), VerifiedData())
-        assert len(seen["pictures"]) == seen["about"]["images"] == images_seen
+        assert len(seen["images"]) == seen["about"]["images"] == images_seen
     spec = RunSpec(evaluate_data=str(tmp_path / "data"), evaluate_split="test")
     open_evaluation(Run(spec=spec, out=""), config, packed, place, VerifiedData())
     assert seen["about"]["split"] == "test"
@@ -306,4 +306,4 @@ def test_an_unknown_split_to_evaluate_on_is_refused_before_the_run(
     assert train(*words, "--evaluate-kimg", "1") == 3
     assert "has no splits" in capsys.readouterr().err
     assert train(*words) == 2
-    assert "Say how often" in capsys.readouterr().err and not (tmp_path / "out").exists()
+    assert "Set how often" in capsys.readouterr().err and not (tmp_path / "out").exists()

@@ -18,8 +18,8 @@ import pytest
 from facegan.artifact import load_artifact
 from facegan.cli.__main__ import facegan, run_safely
 from facegan.errors import RunError
-from facegan.training import RunFolder, run_lock
-from facegan.training.run_lock import LOCK_NAME, locked, refuse_if_locked
+from facegan.training import run_lock
+from facegan.training.run_lock import LOCK_NAME, check_free, locked, refuse_if_locked
 
 WORDS = ["--preset", "tiny", "--resolution", "8", "--batch-size", "8", "--precision", "fp32"]
 
@@ -37,7 +37,7 @@ def start(*words: object) -> "subprocess.Popen[str]":
 
 @pytest.fixture(autouse=True)
 def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(run_lock, "PATIENCE", 0.2)
+    monkeypatch.setattr(run_lock, "WAIT_SECONDS", 0.2)
 
 
 def test_a_second_trainer_is_refused_by_name_and_a_killed_one_leaves_no_lock(
@@ -84,7 +84,7 @@ def test_a_folder_that_nothing_was_put_into_is_as_it_was(tmp_path: Path) -> None
         assert record["pid"] == os.getpid() and record["host"] == socket.gethostname()
         assert abs(record["since"] - time.time()) < 60
         with pytest.raises(RunError, match=rf"in use: pid {os.getpid()} on host"):
-            RunFolder(folder).check_free()
+            check_free(folder)
     assert list(tmp_path.iterdir()) == []
     folder.mkdir(parents=True)
     with locked(folder):
@@ -137,7 +137,7 @@ def test_whatever_stands_in_a_lock_that_nobody_holds_it_is_free(
     tmp_path: Path, record: bytes, images_dir: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     (tmp_path / LOCK_NAME).write_bytes(record)
-    RunFolder(tmp_path).check_free()
+    check_free(tmp_path)
     with locked(tmp_path):
         assert json.loads((tmp_path / LOCK_NAME).read_text())["pid"] == os.getpid()
     assert ("was left by another process" in caplog.text) == bool(record)
@@ -150,10 +150,10 @@ def test_what_lies_in_a_locks_place_is_named(
     tmp_path: Path, make: Callable[[Path], object]
 ) -> None:
     make(tmp_path / LOCK_NAME)
-    with pytest.raises(RunError, match=r"\.lock is no file"), locked(tmp_path):
+    with pytest.raises(RunError, match=r"\.lock is not a file"), locked(tmp_path):
         pytest.fail("it is locked")
-    with pytest.raises(RunError, match=r"\.lock is no file"):
-        RunFolder(tmp_path).check_free()
+    with pytest.raises(RunError, match=r"\.lock is not a file"):
+        check_free(tmp_path)
 
 
 def test_whatever_stands_in_a_lock_that_is_held_the_refusal_is_a_sentence(tmp_path: Path) -> None:

@@ -4,7 +4,7 @@ import contextlib
 import json
 import os
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import click
 
@@ -30,9 +30,6 @@ from facegan.tick_line import METRIC_DEFINITIONS
 from facegan.training.check_run import check_run
 from facegan.training.run_lock import check_free
 
-if TYPE_CHECKING:
-    pass
-
 HELP = """Train a GAN on a folder of images; ends with RUN/model.tar.gz.
 
 \b
@@ -46,13 +43,13 @@ Examples:
   facegan train --config runs/b/run.toml --out runs/e  # settings from a file; see facegan init
 
 Every hyperparameter below is a flag; its default is the preset's. Images of any size are cropped
-square around the centre and resized. Ctrl-C (or SIGTERM) ends the step, writes a checkpoint and
-stops; --resume goes on to the very bits an undisturbed run would have reached.
+to a centred square and resized. Ctrl-C (or SIGTERM) ends the step, writes a checkpoint and stops;
+--resume continues, bit-identical to a run that was never interrupted.
 """
 
 
 def print_metric_definitions(ctx: click.Context, param: click.Parameter, is_given: bool) -> None:
-    """Print what a SageMaker job declares to have its curves drawn (--metric-definitions)."""
+    """Print the MetricDefinitions by which SageMaker draws a job's curves."""
     if is_given:
         click.echo(json.dumps(METRIC_DEFINITIONS, indent=2))
         ctx.exit()
@@ -63,17 +60,17 @@ def print_metric_definitions(ctx: click.Context, param: click.Parameter, is_give
     "--config",
     metavar="FILE",
     type=click.Path(path_type=Path),
-    help="A run.toml, as `facegan init` writes; flags go before it.",
+    help="A run.toml, as `facegan init` writes it; flags override it.",
 )
 @run_options
 @click.option(
     "--out", metavar="DIR", type=click.Path(path_type=Path), help="The run's folder.  [required]"
 )
-@click.option("--resume", is_flag=True, help="Go on with the run in --out.")
+@click.option("--resume", is_flag=True, help="Resume the run in --out.")
 @click.option(
     "--processes",
     type=click.IntRange(1, 1024),
-    help="Share every batch among so many processes.  [default: one per GPU; 1 without]",
+    help="Number of processes that share every batch.  [default: one per GPU; 1 without]",
 )
 @click.option(
     "--metric-definitions",
@@ -81,7 +78,7 @@ def print_metric_definitions(ctx: click.Context, param: click.Parameter, is_give
     is_eager=True,
     expose_value=False,
     callback=print_metric_definitions,
-    help="Print the MetricDefinitions of a SageMaker training job, and stop.",
+    help="Print the MetricDefinitions of a SageMaker training job, and exit.",
 )
 def command(
     config: Path | None,
@@ -102,7 +99,7 @@ def command(
         raise click.UsageError("Missing option '--out': the folder of the run.")
     with_graphs = wants_graphs(os.environ)
 
-    # torch takes seconds to import: after the mistakes, not before
+    # torch takes seconds to import, so check first
     from facegan.training.allocator import keep_freed_memory
     from facegan.training.data_source import absolute_source
     from facegan.training.distributed.worker import take_part
@@ -131,7 +128,7 @@ def command(
 
     if environment:
         if processes is not None:
-            raise click.UsageError("torchrun says how many processes there are; not --processes.")
+            raise click.UsageError("Under torchrun, leave out --processes: torchrun sets it.")
         take_part(environment, decide, values.get("data"), print_last_error)
     else:
         start(decide(), processes)
@@ -144,11 +141,11 @@ def print_last_error(error: FaceGANError) -> int:
 
 
 def settings_from(file: Path, flags: dict[str, Any]) -> dict[str, Any]:
-    """Return the settings in a run.toml, each checked by itself: name, type and range.
+    """Return the settings in a run.toml, with names, types and ranges checked.
 
     Raises:
-        RunFileError: one of them is wrong; it names the file and the key.
-        ConfigError: a flag that chooses the family or the preset is.
+        RunFileError: a setting in the file is wrong.
+        ConfigError: a flag for the family or the preset is wrong.
     """
     settings = read_run_file(file)
     chosen = {name: flags[name] for name in IDENTITY if name in flags}
@@ -199,12 +196,12 @@ def refuse_undecoded(name: str, path: str) -> None:
         str(Path(path).absolute()).encode()
     except UnicodeEncodeError:
         raise ConfigError(
-            f"{to_flag(name)} {path!a} is not a name in UTF-8.", "Rename the folder, or link it."
+            f"{to_flag(name)} {path!a} is not valid UTF-8.", "Rename the folder, or link it."
         ) from None
 
 
 def recorded_plan(out: Path) -> dict[str, Any]:
-    """Return what a run was started as; empty where RunFolder will report why it cannot be read."""
+    """Return the run's recorded spec; empty if it cannot be read, which RunFolder reports."""
     with contextlib.suppress(OSError, ValueError, KeyError, TypeError):
         return dict(read_json(out / "run.json")["plan"])
     return {}

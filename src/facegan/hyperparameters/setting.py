@@ -34,7 +34,7 @@ class Preset:
     recipe: Mapping[str, Any] = field(default_factory=dict)
     latent_dim: int = setting("width of a latent vector", default=100, low=1, high=4096)
     conditional: bool = setting(
-        "learn the classes of a labelled data set apart; some families cannot", default=False
+        "learn the classes of a labelled data set (not in every family)", default=False
     )
     # How many classes the data has; set when networks are built, not by the user.
     classes: int = 0

@@ -58,7 +58,7 @@ class TrainingConfig(BaseModel):
     total_kimg: float | None = Field(
         None, gt=0, le=1e6, description="thousands of images to train on"
     )
-    batch_size: int | None = Field(None, ge=2, le=65536, description="images a step")
+    batch_size: int | None = Field(None, ge=2, le=65536, description="images per step")
     micro_batch: Annotated[int | str | None, PlainValidator(read_micro_batch)] = Field(
         None,
         description="images that each process computes at once: gradients are accumulated to the "
@@ -66,7 +66,7 @@ class TrainingConfig(BaseModel):
         "process's whole part of the batch)",
     )
     ema_half_life_kimg: float | None = Field(
-        None, ge=0, description="half-life of the generator's moving average; 0 keeps none"
+        None, ge=0, description="half-life of the generator's moving average; 0: no average"
     )
     seed: int = Field(
         0, ge=0, lt=2**32, description="random seed of weights, latents and the data's order"
@@ -77,66 +77,65 @@ class TrainingConfig(BaseModel):
     tick_kimg: float | None = Field(
         None,
         gt=0,
-        description="a log line, a sample grid and a checkpoint every so often "
+        description="kimg between log lines, sample grids and checkpoints "
         "(default: a twentieth of total_kimg)",
     )
     keep_checkpoints: int = Field(2, ge=1, le=1000, description="how many checkpoints to keep")
     mirror: bool = Field(
         False,
-        description="show each image mirrored half of the time, left and right exchanged; leave it "
-        "off where they matter: text, signs, asymmetric scenes",
+        description="mirror each image (left and right) half of the time; leave it off for text, "
+        "signs and asymmetric scenes",
     )
     augment: str = Field(
         NOTHING,
-        description="change what the discriminator is shown, for small data sets: any of "
+        description="augment the discriminator's input, for small data sets: any of "
         "color,translation,cutout (DiffAugment) and blit,geom,recolor (ADA)",
     )
     augment_probability: Annotated[float | str, PlainValidator(read_probability)] = Field(
         1.0,
-        description="how likely each of these is done to an image: 0 to 1, adaptive (by what the "
-        "discriminator makes of the reals) or scheduled (by the family)",
+        description="probability of each of these for an image: 0 to 1, adaptive (ADA: by the "
+        "discriminator's overfitting) or scheduled (by the family)",
     )
     augment_target: float = Field(
-        0.6, gt=-1, lt=1, description="adaptive: the mean sign of the reals' logits to keep"
+        0.6, gt=-1, lt=1, description="adaptive: target for the mean sign of the reals' logits"
     )
     augment_speed_kimg: float = Field(
-        500.0, gt=0, description="adaptive: how many kimg from never to always"
+        500.0, gt=0, description="adaptive: kimg in which the probability can go from 0 to 1"
     )
     augment_filter: Literal["bicubic", "wavelet"] = Field(
         "bicubic",
-        description="how blit and geom read between pixels: wavelet as the ADA paper, bicubic at "
-        "less cost",
+        description="how blit and geom resample: wavelet as in the ADA paper, bicubic at less cost",
     )
     evaluate_kimg: float | None = Field(
         None,
         ge=0,
-        description="KID, FD, precision and recall at the first tick after every so many kimg, "
-        "and at the end; 0: never",
+        description="kimg between evaluations (KID, FD, precision and recall), which happen at "
+        "the next tick and at the end; 0: never",
     )
     evaluate_samples: int = Field(
         2000,
         ge=FEWEST_SAMPLES,
         le=1_000_000,
-        description="how many images an evaluation generates, and how many real ones it uses at "
-        "most; inception and 50000 use all real images, as papers do",
+        description="number of images that an evaluation generates, and maximum number of real "
+        "images it uses; inception with 50000 uses all real images, as papers do",
     )
     evaluate_extractor: Literal["lite0", "inception"] = Field(
         "lite0", description="lite0 is embedded; inception (FID as published) is downloaded"
     )
     precision: Literal["auto", "bf16", "fp32"] = Field(
-        "auto", description="auto: bf16 where the processor has it in hardware"
+        "auto", description="auto: bf16 if the hardware supports it"
     )
     compile: Literal["off", "on", "cuda-graphs"] = Field(
         "off",
-        description="torch.compile the networks, but for updates with gradient penalties "
-        "(r3gan's discriminator, stylegan2's regularisers): a minute at the start, quicker steps "
+        description="torch.compile the networks, except in updates with gradient penalties "
+        "(r3gan's discriminator, stylegan2's regularisers): a minute at the start, faster steps "
         "on GPUs; needs a compiler",
     )
     device: str = Field("auto", description="auto, cpu, cuda, cuda:1 …")
     data_on_gpu: Literal["auto", "on", "off"] = Field(
         "auto",
         description="keep all images in the GPU's memory; auto: if they take at most a "
-        "quarter of what is free",
+        "quarter of its free memory",
     )
 
     @field_validator("*", mode="before")

@@ -1,4 +1,4 @@
-"""The game: phases over players, ticks, checkpoints that resume to the same bits."""
+"""Training: the trainer, run folders, and checkpoints that resume bit-identically."""
 
 from typing import TYPE_CHECKING, Any
 
@@ -12,7 +12,7 @@ __all__ = ["RunFolder", "Trainer", "TrainingConfig", "split_hyperparameters"]
 
 
 def __getattr__(name: str) -> Any:
-    """Import what needs torch when it is asked for: names and numbers are checked without."""
+    """Import torch's users on first use: hyperparameters are checked without torch."""
     if name == "RunFolder":
         from facegan.training.run_folder import RunFolder
 

@@ -13,15 +13,15 @@ from facegan.image_files import has_image_suffix
 
 
 def check_run(spec: RunSpec, offered: tuple[str, ...] = OFFERED, processes: int = 1) -> ResolvedRun:
-    """Check all of a run that can be checked without reading images, and return what it comes to.
+    """Check a run as far as possible without reading images; return it resolved.
 
     Args:
-        spec: The run; without a resolution, the one that the data was prepared at counts.
-        offered: Further names worth offering for a mistyped one.
+        spec: The run; its default resolution is that of the prepared data.
+        offered: More names to suggest for a mistyped one.
         processes: How many share the batch.
 
     Raises:
-        ConfigError: an unknown name, a value out of range, or what cannot work together.
+        ConfigError: an unknown name, a value out of range, or settings that exclude one another.
         DatasetError: the data is packed at another resolution.
     """
     side = prepared_resolution(spec)
@@ -37,19 +37,17 @@ def check_run(spec: RunSpec, offered: tuple[str, ...] = OFFERED, processes: int 
 
 
 def check_evaluation(run: ResolvedRun) -> None:
-    """Raise ConfigError if images to evaluate against are named and nothing is evaluated."""
+    """Raise ConfigError if images to evaluate against are named, but not how often."""
     held_out = run.spec.evaluate_data or run.spec.evaluate_split
     if held_out and not run.config.evaluate_kimg:
         raise ConfigError(
-            f"Nothing would be evaluated against {held_out}.", "Say how often: --evaluate-kimg 5."
+            f"Nothing would be evaluated against {held_out}.", "Set how often: --evaluate-kimg 5."
         )
 
 
 def prepared_resolution(spec: RunSpec) -> int | None:
-    """Return the resolution that the data was prepared at; None of plain images, or if unknown.
-
-    Raises:
-        DatasetError: the data is packed, and at another resolution than the run's.
+    """Return the resolution of prepared data, None if unknown; raise DatasetError if the run's
+    resolution differs from that of packed data.
     """
     if not spec.data:
         return None

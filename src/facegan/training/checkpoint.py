@@ -1,4 +1,4 @@
-"""A run's state on disk: safetensors and JSON under one checksum, written aside and renamed.
+"""Saves and loads checkpoints: safetensors and JSON under one checksum, written atomically.
 
 ::
 
@@ -6,7 +6,7 @@
     RUN/checkpoints/kimg-00000012.000/state.json          numbers; run; size and sha256 of the
                                                           tensors; checksum over all of that
 
-Checkpoints of older runs, which have no id, have no checksum: only the sha256 of the tensors.
+Older runs have no id, and their checkpoints no checksum: only the sha256 of the tensors.
 """
 
 import contextlib
@@ -34,16 +34,16 @@ logger = logging.getLogger(__name__)
 Tensors = dict[str, Tensor]
 Numbers = dict[str, Any]
 TENSORS_NAME, NUMBERS_NAME = "state.safetensors", "state.json"
-MOST_BYTES = 2**40  # of tensors whose size is not recorded
+MAX_BYTES = 2**40  # of tensors whose size is not recorded
 DAMAGE = (OSError, ValueError, TypeError, KeyError, RecursionError, SafetensorError)
 
 
 class NotOfThisRun(ValueError):
-    """A checkpoint is whole, but not this run's; the text says whose it is, as "is of …"."""
+    """A checkpoint is intact but belongs to another run; the message starts with a verb."""
 
 
 def flatten_optimizer(prefix: str, optimizer: torch.optim.Optimizer) -> Tensors:
-    """An optimiser's moments by name; its settings come from the preset, not from here."""
+    """Return an optimiser's moments by name, without its settings: the preset has those."""
     state = optimizer.state_dict()["state"]
     return {
         f"{prefix}/{index}/{key}": value
@@ -53,7 +53,7 @@ def flatten_optimizer(prefix: str, optimizer: torch.optim.Optimizer) -> Tensors:
 
 
 def restore_optimizer(prefix: str, optimizer: torch.optim.Optimizer, tensors: Tensors) -> None:
-    """Give an optimiser back the moments that :func:`flatten_optimizer` named."""
+    """Load the moments that :func:`flatten_optimizer` returned."""
     state: dict[int, dict[str, Tensor]] = {}
     for name, value in tensors.items():
         if name.startswith(f"{prefix}/"):
@@ -64,12 +64,12 @@ def restore_optimizer(prefix: str, optimizer: torch.optim.Optimizer, tensors: Te
 
 
 def save_checkpoint(folder: Path, tensors: Tensors, numbers: Mapping[str, Any], keep: int) -> Path:
-    """Write one checkpoint below a folder, whole or not at all, and drop the oldest beyond `keep`.
+    """Write one checkpoint below a folder atomically, and delete the oldest beyond `keep`.
 
     Raises:
-        RunError: it cannot be written (a full disk); the checkpoints before it are untouched.
+        RunError: it cannot be written (a full disk); earlier checkpoints are intact.
     """
-    final = folder / name_of(numbers)
+    final = folder / checkpoint_name(numbers)
     partial = folder / f".partial-{final.name}"
     blob = save_tensors({name: value.cpu().contiguous() for name, value in tensors.items()})
     facts = {**numbers, "bytes": len(blob), "sha256": hashlib.sha256(blob).hexdigest()}
@@ -84,14 +84,14 @@ def save_checkpoint(folder: Path, tensors: Tensors, numbers: Mapping[str, Any], 
             os.replace(partial, final)
     finally:
         shutil.rmtree(partial, ignore_errors=True)
-    # One of a later name is none of ours: it was found damaged or foreign when the run was resumed.
-    for old in [one for one in list_checkpoints(folder) if one.name <= final.name][:-keep]:
+    # A later name is not ours: that checkpoint was damaged or foreign when the run was resumed.
+    for old in [path for path in list_checkpoints(folder) if path.name <= final.name][:-keep]:
         remove(old)
     return final
 
 
 def remove(checkpoint: Path) -> None:
-    """Remove a checkpoint, or whatever lies in its place; what cannot be is left there."""
+    """Remove a checkpoint, or another file in its place; ignore failures."""
     with contextlib.suppress(OSError):
         if checkpoint.is_symlink() or checkpoint.is_file():
             checkpoint.unlink()
@@ -99,21 +99,21 @@ def remove(checkpoint: Path) -> None:
             shutil.rmtree(checkpoint)
 
 
-def name_of(numbers: Mapping[str, Any]) -> str:
-    """Return the folder's name of a checkpoint."""
+def checkpoint_name(numbers: Mapping[str, Any]) -> str:
+    """Return the name of a checkpoint's folder."""
     return f"kimg-{numbers['images_seen'] / 1000:012.3f}"
 
 
 def checksum(numbers: Mapping[str, Any]) -> str:
-    """Return the SHA-256 of a checkpoint's numbers; as they hold the tensors' own, of all of it."""
+    """Return the SHA-256 of a checkpoint's numbers, which include that of its tensors."""
     covered = {name: value for name, value in numbers.items() if name != "checksum"}
     return hashlib.sha256(json.dumps(covered, sort_keys=True).encode()).hexdigest()
 
 
 def list_checkpoints(folder: Path) -> list[Path]:
-    """The checkpoints below a folder, oldest first.
+    """Return the checkpoints below a folder, oldest first.
 
-    SageMaker's agent leaves marks of its own among what it syncs (``*.sagemaker-uploaded``).
+    SageMaker's agent adds marker files to the folders that it syncs (``*.sagemaker-uploaded``).
     """
     return sorted(path for path in folder.glob("kimg-*") if path.suffix[1:].isdigit())
 
@@ -123,23 +123,24 @@ def read_newest(
     ours: Mapping[str, Any] | None = None,
     check: Callable[[Tensors, Numbers], object] = lambda tensors, numbers: None,
 ) -> tuple[bytes, Numbers]:
-    """The newest checkpoint that is whole and of this run; others are named, and why not.
+    """Return the newest intact checkpoint of this run; log why others are skipped.
 
-    Its tensors are left as bytes, to be sent to other processes as they are. Which is newest is
-    said by what is in them, not by their folders' names.
+    Its tensors stay bytes, so that they can be sent to other processes. `images_seen` decides
+    which is newest, not the folders' names.
 
     Args:
         folder: The run's checkpoints.
-        ours: What the run is, as ``run_facts.owner`` says it; None takes any run's.
-        check: Refuses, by ValueError, a state that does not fit the run.
+        ours: The run's identity from ``run_facts.identity``; None accepts any run's.
+        check: Raises ValueError for a state that does not fit the run.
 
     Raises:
-        RunError: none is whole and of this run.
+        RunError: no checkpoint is intact and of this run.
     """
     refused: dict[str, str] = {}
 
     def refuse(checkpoint: Path, cause: Exception) -> None:
-        reason = str(cause) if isinstance(cause, NotOfThisRun) else f"is damaged ({plain(cause)})"
+        is_foreign = isinstance(cause, NotOfThisRun)
+        reason = str(cause) if is_foreign else f"is damaged ({one_line(cause)})"
         refused[checkpoint.name] = reason
         logger.warning("The checkpoint %s %s: it is not used.", checkpoint, reason)
 
@@ -149,7 +150,7 @@ def read_newest(
             found.append((checkpoint, read_numbers(checkpoint, ours)))
         except DAMAGE as cause:
             refuse(checkpoint, cause)
-    for checkpoint, numbers in sorted(found, key=lambda one: -one[1]["images_seen"]):
+    for checkpoint, numbers in sorted(found, key=lambda pair: -pair[1]["images_seen"]):
         try:
             blob = read_blob(checkpoint, numbers)
             check(load_tensors(blob), numbers)
@@ -164,13 +165,7 @@ def read_newest(
 
 
 def read_numbers(checkpoint: Path, ours: Mapping[str, Any] | None) -> Numbers:
-    """Return a checkpoint's numbers, which its checksum covers.
-
-    Raises:
-        OSError: they cannot be read.
-        ValueError: they are damaged.
-        NotOfThisRun: they are of another run.
-    """
+    """Return a checkpoint's numbers; raise OSError or ValueError if they are damaged."""
     if checkpoint.is_symlink():
         raise ValueError("it is a symbolic link")
     numbers = read_json(checkpoint / NUMBERS_NAME)
@@ -181,19 +176,16 @@ def read_numbers(checkpoint: Path, ours: Mapping[str, Any] | None) -> Numbers:
         refuse_foreign(numbers, ours)
     images = numbers["images_seen"]
     if type(images) is not int or not 0 <= images < 2**53:
-        raise ValueError(f"{NUMBERS_NAME}: images_seen is no number of images")
-    if not has_checksum and name_of(numbers) != checkpoint.name:
+        raise ValueError(f"{NUMBERS_NAME}: images_seen is not a number of images")
+    if not has_checksum and checkpoint_name(numbers) != checkpoint.name:
         raise ValueError(f"{NUMBERS_NAME}: images_seen is {images}, which is not its name")
     return numbers
 
 
 def refuse_foreign(numbers: Numbers, ours: Mapping[str, Any]) -> None:
-    """Refuse a checkpoint of another family, preset or run, or made with other settings.
+    """Raise NotOfThisRun for a checkpoint of another run, family, preset or other settings.
 
-    Settings that only one of the two knows came with another version of facegan.
-
-    Raises:
-        NotOfThisRun: it says whose it is, and what this run is.
+    Settings that only one of the two has are ignored: another version of facegan added them.
     """
     names = ("family", "preset")
     if any(numbers.get(name) not in (None, ours[name]) for name in names):
@@ -203,30 +195,25 @@ def refuse_foreign(numbers: Numbers, ours: Mapping[str, Any]) -> None:
         raise NotOfThisRun(f"is of another run: {numbers.get('run')}, this is {ours.get('run')}")
     settings = numbers.get("settings") or {}
     if not isinstance(settings, dict):
-        raise ValueError(f"{NUMBERS_NAME}: its settings are no object")
+        raise ValueError(f"{NUMBERS_NAME}: its settings are not an object")
     for name, value in ours["settings"].items():
         if name in settings and settings[name] != value:
             raise NotOfThisRun(f"was made with {name} {settings[name]}, this run has {value}")
 
 
 def read_blob(checkpoint: Path, numbers: Numbers) -> bytes:
-    """Return a checkpoint's tensors as bytes, which its numbers know by their digest.
-
-    Raises:
-        OSError: they cannot be read.
-        ValueError: they are damaged.
-    """
-    size = numbers["bytes"] if "checksum" in numbers else MOST_BYTES
+    """Return a checkpoint's tensors as bytes, checked against their digest."""
+    size = numbers["bytes"] if "checksum" in numbers else MAX_BYTES
     if type(size) is not int:
-        raise ValueError(f"{NUMBERS_NAME}: bytes is no whole number")
+        raise ValueError(f"{NUMBERS_NAME}: bytes is not a whole number")
     blob = read_regular(checkpoint / TENSORS_NAME, size)
     if hashlib.sha256(blob).hexdigest() != numbers.get("sha256"):
         raise ValueError(f"{TENSORS_NAME}: its checksum does not match")
     return blob
 
 
-def plain(cause: Exception) -> str:
-    """Return what is wrong with a file in one line, for people."""
+def one_line(cause: Exception) -> str:
+    """Return what is wrong with a file, as one line for an error message."""
     if isinstance(cause, OSError) and cause.strerror:
         return f"{Path(str(cause.filename)).name}: {cause.strerror}"
     return f"{cause} is missing" if isinstance(cause, KeyError) else first_line(cause)[:300]

@@ -1,4 +1,4 @@
-"""torch.compile for the players, in those phases that it can derive."""
+"""torch.compile for the players, in the phases without second derivatives."""
 
 import shutil
 import sysconfig
@@ -26,19 +26,19 @@ class Compiled:
     runs as written: stylegan2's R1 and path lengths, and r3gan's whole discriminator update.
 
     Args:
-        wish: "off", "on", or "cuda-graphs".
+        setting: "off", "on", or "cuda-graphs".
         players: The networks.
-        device: Where they compute.
+        device: Their device.
 
     Raises:
-        ConfigError: what compiling needs is not here, or CUDA graphs are asked for without CUDA.
+        ConfigError: a compiler is missing, or CUDA graphs are set without CUDA.
     """
 
-    def __init__(self, wish: str, players: Iterable[nn.Module], device: torch.device) -> None:
-        self.mode = MODES.get(wish)
+    def __init__(self, setting: str, players: Iterable[nn.Module], device: torch.device) -> None:
+        self.mode = MODES.get(setting)
         if self.mode is None:
             return
-        if wish == "cuda-graphs" and device.type != "cuda":
+        if setting == "cuda-graphs" and device.type != "cuda":
             raise ConfigError("CUDA graphs need a CUDA device.", "Use --compile on, or off.")
         check_compilers(device)
         for player in players:
@@ -48,12 +48,12 @@ class Compiled:
                 synthesis.compile(mode=self.mode)
 
     def begin_step(self) -> None:
-        """Tell CUDA graphs that the memory of the step before may be used again."""
+        """Let CUDA graphs reuse the memory of the previous step."""
         if self.mode == "reduce-overhead":
             torch.compiler.cudagraph_mark_step_begin()
 
     def during(self, phase: Phase) -> AbstractContextManager[object]:
-        """What a phase's losses are computed under."""
+        """Return the context to compute a phase's losses in: eager for second derivatives."""
         if self.mode is None or not phase.second_order:
             return nullcontext()
         eager: AbstractContextManager[object] = torch.compiler.set_stance("force_eager")
@@ -61,14 +61,10 @@ class Compiled:
 
 
 def check_compilers(device: torch.device) -> None:
-    """Refuse to compile where a run would only fail in its first step.
-
-    Raises:
-        ConfigError: it says what is missing, and how to get it.
-    """
+    """Raise ConfigError if a compiler is missing, rather than fail in the first step."""
     if device.type == "cpu" and not any(map(shutil.which, CPP_COMPILERS)):
         raise ConfigError(
-            "--compile on a CPU needs a C++ compiler, and there is none here.",
+            "--compile on a CPU needs a C++ compiler, and none was found.",
             "Install g++ (apt-get install g++), or leave --compile off.",
         )
     if device.type != "cuda":
@@ -80,7 +76,7 @@ def check_compilers(device: torch.device) -> None:
         )
     if not any(map(shutil.which, C_COMPILERS)):
         raise ConfigError(
-            "--compile on a GPU needs a C compiler, and neither gcc nor clang is here.",
+            "--compile on a GPU needs a C compiler, and neither gcc nor clang was found.",
             "Install gcc (apt-get install gcc libc6-dev), or leave --compile off.",
         )
     headers = Path(sysconfig.get_path("include"))

@@ -1,4 +1,4 @@
-"""The moving average of a player's weights: what is served is smoother than what is trained."""
+"""Exponential moving average (EMA) of a player's weights, which is served instead of them."""
 
 from copy import deepcopy
 
@@ -9,12 +9,12 @@ RUNNING = ("running_mean", "running_var")  # batch norm's names
 
 
 class Averaged(nn.Module):
-    """A player's copy under the names that checkpoints have for it."""
+    """A copy of a player, with the names of its tensors in checkpoints."""
 
     def __init__(self, player: nn.Module) -> None:
         super().__init__()
         self.module = deepcopy(player)
-        # torch's AveragedModel counts here. Nobody does now: runs of earlier versions have it.
+        # Unused; it is in the checkpoints of earlier versions, which used torch's AveragedModel.
         self.register_buffer("n_averaged", torch.tensor(1))
         self.requires_grad_(False).eval()
 
@@ -22,14 +22,14 @@ class Averaged(nn.Module):
 class MovingAverage:
     """An exponential moving average of weights, with a half-life counted in images.
 
-    Buffers are copied, for most are no averages of anything: spectral norm's vectors, averaged,
-    belong to no weight. Batch norm's running statistics are averaged as its weights are.
+    Buffers are copied: averages of spectral norm's vectors would not belong to any weight. Batch
+    norm's running statistics are averaged like weights.
 
     Args:
-        player: What is averaged.
+        player: The player to average.
         half_life_kimg: Thousands of images after which half of a weight is new.
-        ramp_up: The half-life is never longer than this share of the images seen so far; otherwise
-            the first ticks would show the initial weights. None: it is as long as it is.
+        ramp_up: Limits the half-life to this share of the images seen so far, so that the first
+            ticks do not show the initial weights. None: no limit.
     """
 
     def __init__(
@@ -45,17 +45,17 @@ class MovingAverage:
         return self.averaged.module
 
     def follow(self, half_life_kimg: float) -> None:
-        """Take a schedule's half-life, which needs no ramp-up of ours."""
+        """Set a scheduled half-life, which needs no ramp-up."""
         self.half_life_images, self.ramp_up = half_life_kimg * 1000, None
 
     @torch.no_grad()
     def update(self, player: nn.Module, batch_size: int, images_seen: int) -> None:
-        """Move towards the player by the share that one batch is of the half-life.
+        """Move towards the player's weights after a step.
 
         Args:
-            player: The one that was trained.
+            player: The trained player.
             batch_size: Images of the step.
-            images_seen: Images of the run before it.
+            images_seen: Images of the run before the step.
         """
         horizon = self.half_life_images
         if self.ramp_up is not None:

@@ -58,7 +58,7 @@ def cache_on_gpu(dataset: Dataset, device: torch.device, setting: str) -> GpuCac
         raise ConfigError(
             f"data_on_gpu is on, but the images take {needed / 2**30:.1f} GiB, and {device} has "
             f"{free / 2**30:.1f} GiB free.",
-            "Leave it at auto: then each step's are sent.",
+            "Leave it at auto: then each step's images are sent.",
         )
     logger.info("All images are on %s: %.2f GiB.", device, needed / 2**30)
     return GpuCache(dataset, device)

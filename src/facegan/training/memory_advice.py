@@ -70,10 +70,7 @@ def memory_of(device: torch.device) -> float:
 
 @contextlib.contextmanager
 def fitting_memory(trainer: Trainer) -> Iterator[None]:
-    """Turn running out of memory into a RunError that names the micro-batch that needs less.
-
-    It never suggests another recipe.
-    """
+    """Turn running out of memory into a RunError that suggests a micro-batch that fits."""
     try:
         yield
     except (RuntimeError, MemoryError) as cause:
@@ -88,7 +85,7 @@ def fitting_memory(trainer: Trainer) -> Iterator[None]:
 
 
 def advice(trainer: Trainer) -> str:
-    """Return what makes a run fit that did not, with the same result."""
+    """Return how to make a run fit without changing its result."""
     gan, group = trainer.gan, trainer.group
     sizes = [
         size

@@ -1,4 +1,4 @@
-"""What a run prints for people: what it trains on, how it ends, and what to do next."""
+"""Messages of a run: data and settings at its start, results and next steps at its end."""
 
 import sys
 from functools import partial
@@ -22,7 +22,7 @@ MIRRORED = (
 
 
 def print_start(trainer: Trainer, folder: RunFolder, data: str) -> None:
-    """Print what is about to be trained, on what, for how long."""
+    """Print the data, networks, length and hardware of a run."""
     gan, dataset = trainer.gan, trainer.dataset
     sizes = [
         f"{name} {sum(p.numel() for p in player.parameters()):,} parameters"
@@ -30,7 +30,7 @@ def print_start(trainer: Trainer, folder: RunFolder, data: str) -> None:
     ]
     numeric = str(trainer.dtype).removeprefix("torch.")
     length = f"{trainer.total_images / 1000:g} kimg in batches of {trainer.batch_size}"
-    echo(f"{len(dataset):,} pictures of {dataset.resolution} px from {data}{of_split(dataset)}")
+    echo(f"{len(dataset):,} images of {dataset.resolution} px from {data}{of_split(dataset)}")
     if trainer.config.mirror:
         echo(MIRRORED)
     if advice := advice_on_size(len(dataset), trainer.config.augment):
@@ -42,7 +42,7 @@ def print_start(trainer: Trainer, folder: RunFolder, data: str) -> None:
     echo(f"{length}, {numeric} on {trainer.device}{among(trainer.group)}")
     if trainer.micro_batch < trainer.own_images:
         passes = trainer.own_images // trainer.micro_batch
-        echo(f"Micro-batches: {passes} of {trainer.micro_batch} images a step")
+        echo(f"Micro-batches: {passes} of {trainer.micro_batch} images per step")
     if line := memory_line(trainer):
         echo(line)
     echo(f"Curves: tensorboard --logdir {folder.tensorboard}")
@@ -50,13 +50,13 @@ def print_start(trainer: Trainer, folder: RunFolder, data: str) -> None:
 
 
 def warn_of_slow_steps(trainer: Trainer) -> None:
-    """Warn before a run starts that will take days, as large networks do on a processor."""
+    """Print a warning if a run on a CPU will take days, as large networks do."""
     if (seconds := step_seconds(trainer)) >= SLOW_STEP:
         hours = seconds * trainer.total_images / trainer.batch_size / 3600
         length = f"{hours:,.0f} hours" if hours < 72 else f"{hours / 24:,.0f} days"
         echo(
             f"A step takes about {seconds:.0f} s on this processor, the whole run about {length}. "
-            "Stop it by Ctrl-C, and choose a smaller preset or resolution, or a GPU.",
+            "Stop it with Ctrl-C, and choose a smaller preset or resolution, or a GPU.",
             file=sys.stderr,
         )
 
@@ -70,14 +70,14 @@ def of_split(dataset: Any) -> str:
 
 
 def among(group: ProcessGroup) -> str:
-    """Return how many processes share the run, if it is shared."""
+    """Return the number of processes, if there are several."""
     hosts = len(set(group.hosts))
     on = f" on {hosts} hosts" if hosts > 1 else ""
     return f", shared by {group.size} processes{on}" if group.size > 1 else ""
 
 
 def print_finished(trainer: Trainer, folder: RunFolder) -> None:
-    """Print that a resumed run has nothing left to train, and how it may go on for longer."""
+    """Print that a resumed run has nothing left to train, and how to extend it."""
     reached, more = [], []
     if trainer.images_seen >= trainer.total_images:
         reached.append(f"{trainer.kimg:g} of {trainer.total_images / 1000:g} kimg")
@@ -91,7 +91,7 @@ def print_finished(trainer: Trainer, folder: RunFolder) -> None:
 
 
 def print_stopped(trainer: Trainer, folder: RunFolder) -> None:
-    """Print where a run was stopped, and how it goes on."""
+    """Print where a run was stopped, and how to resume it."""
     echo(
         f"Stopped at {trainer.kimg:.1f} kimg. Go on with: "
         f"facegan train --out {folder.path} --resume"
@@ -99,7 +99,7 @@ def print_stopped(trainer: Trainer, folder: RunFolder) -> None:
 
 
 def print_end(trainer: Trainer, folder: RunFolder) -> None:
-    """Print what was trained, and what to do with it."""
+    """Print the length of a finished run, its metrics and the next command."""
     echo(
         f"Trained {trainer.kimg:.1f} kimg in {trainer.train_seconds:.0f} s. Model: {folder.archive}"
     )
@@ -109,7 +109,7 @@ def print_end(trainer: Trainer, folder: RunFolder) -> None:
 
 
 def print_best(evaluation: Evaluation, folder: RunFolder) -> None:
-    """Print the metric of the last and of the best generator."""
+    """Print the metrics of the last and the best generator."""
     card = evaluation.card()
     name = evaluation.judged_by
     echo(
@@ -118,6 +118,6 @@ def print_best(evaluation: Evaluation, folder: RunFolder) -> None:
     )
 
 
-def shortened(text: str, most: int = 200) -> str:
-    """Return a text, cut so that it fits a line or two."""
-    return text if len(text) <= most else text[: most - 1] + "…"
+def shortened(text: str, limit: int = 200) -> str:
+    """Return a text, shortened to fit a line or two."""
+    return text if len(text) <= limit else text[: limit - 1] + "…"

@@ -1,4 +1,4 @@
-"""Finds the largest micro-batch that a GPU holds, by trying: nothing of the run is changed."""
+"""Finds the largest micro-batch that fits a GPU by trial, without changing the run."""
 
 import logging
 from collections.abc import Callable, Iterator, Sequence
@@ -16,11 +16,11 @@ from facegan.training.trainer_protocol import TrainerProtocol
 
 logger = logging.getLogger(__name__)
 
-SPARE = 0.03  # of a GPU's memory, which a run of days fragments
+SPARE = 0.03  # of a GPU's memory, for fragmentation in a long run
 
 
 def find_micro_batch(trainer: TrainerProtocol) -> int:
-    """The images of the largest micro-batch that every process's GPU holds; on a CPU, all.
+    """Return the images of the largest micro-batch that fits every process's GPU; on a CPU, all.
 
     Raises:
         RunError: not even the smallest fits.
@@ -29,8 +29,8 @@ def find_micro_batch(trainer: TrainerProtocol) -> int:
     sizes = micro_batch_sizes(gan.family, gan.preset, trainer.batch_size, trainer.group.size)
     if device.type != "cuda":
         logger.info(
-            "micro_batch auto: on a CPU, where memory is not tried out, all %d images of a process "
-            "at once. Give a number for less memory.",
+            "micro_batch auto: memory is not measured on a CPU, so each process computes its %d "
+            "images at once. Set a number to use less memory.",
             sizes[0],
         )
         return sizes[0]
@@ -46,12 +46,7 @@ def find_micro_batch(trainer: TrainerProtocol) -> int:
 
 
 def largest_that_fits(sizes: Sequence[int], fits: Callable[[int], bool]) -> int | None:
-    """The first size that fits; after one that does not, the largest of at most its half is tried.
-
-    Args:
-        sizes: The largest first.
-        fits: Tries one.
-    """
+    """Return the first size that fits, of sizes in descending order; each try at least halves."""
     rest = list(sizes)
     while rest:
         if fits(rest[0]):
@@ -61,7 +56,7 @@ def largest_that_fits(sizes: Sequence[int], fits: Callable[[int], bool]) -> int 
 
 
 def all_fit(trainer: TrainerProtocol, size: int) -> bool:
-    """Whether a micro-batch fits the GPUs of all processes, which must all ask."""
+    """Return whether a micro-batch fits every process's GPU; all processes must call this."""
     is_small_enough = fits(trainer, size)
     if trainer.device.type == "cuda":
         torch.cuda.empty_cache()
@@ -69,15 +64,15 @@ def all_fit(trainer: TrainerProtocol, size: int) -> bool:
 
 
 def fits(trainer: TrainerProtocol, size: int) -> bool:
-    """Try every phase on two micro-batches of noise, beside all that a step holds."""
+    """Try every phase on two micro-batches of noise, with the memory of a whole step allocated."""
     rows = min(2 * size, trainer.own_images)
     try:
-        with unchanged(trainer), holding(moments_to_come(trainer)):
-            batch, alone = noise(trainer, rows), BatchSlice(0, 1, rows)
+        with unchanged(trainer), holding(future_moments(trainer)):
+            batch, batch_slice = noise(trainer, rows), BatchSlice(0, 1, rows)
             for phase in trainer.phases:
                 trainer.begin(phase)
-                parts = MicroBatches(trainer.gan, batch, alone, rows // size, trainer.device)
-                parts.derive(phase, trainer.compute)
+                parts = MicroBatches(trainer.gan, batch, batch_slice, rows // size, trainer.device)
+                parts.backward(phase, trainer.compute)
     except (RuntimeError, MemoryError) as error:
         if not is_out_of_memory(error):
             raise
@@ -87,7 +82,7 @@ def fits(trainer: TrainerProtocol, size: int) -> bool:
 
 @contextmanager
 def unchanged(trainer: TrainerProtocol) -> Iterator[None]:
-    """Afterwards random numbers and buffers are what they were, and there are no gradients."""
+    """Restore random numbers and buffers afterwards, and clear gradients."""
     players = trainer.gan.players.values()
     buffers = [(buffer, buffer.clone()) for player in players for buffer in player.buffers()]
     try:
@@ -109,8 +104,8 @@ def holding(tensors: list[Tensor]) -> Iterator[None]:
         tensors.clear()
 
 
-def moments_to_come(trainer: TrainerProtocol) -> list[Tensor]:
-    """Memory for the moments that Adam makes at the first step, and some to spare."""
+def future_moments(trainer: TrainerProtocol) -> list[Tensor]:
+    """Allocate as much as the moments that Adam creates at the first step, and some to spare."""
     device = trainer.device
     parameters = [
         parameter
@@ -127,7 +122,7 @@ def moments_to_come(trainer: TrainerProtocol) -> list[Tensor]:
 
 
 def noise(trainer: TrainerProtocol, rows: int) -> Batch:
-    """Inputs of a step like any other, for so many images."""
+    """Return a step's inputs with noise for images."""
     gan, device = trainer.gan, trainer.device
     generator = torch.Generator().manual_seed(0)
     batch: Batch = {

@@ -1,4 +1,4 @@
-"""Keeps a run going after a step with NaN or infinite numbers, for families that want it."""
+"""Replaces NaN and infinite gradients and loss terms, for families that train on."""
 
 from collections.abc import Iterable
 
@@ -17,7 +17,7 @@ def replace_nan_gradients(gradients: Iterable[Tensor]) -> None:
 def add_finite(value: Tensor, total: Tensor, count: int) -> Tensor:
     """Return the sum of count + 1 terms; those that are not finite count as the others' mean.
 
-    It is NaN while no term has been finite: such a run does not go on.
+    The sum is NaN while no term has been finite, which stops the run.
 
     Args:
         value: The new term.

@@ -17,8 +17,8 @@ def open_dataset(
     group: ProcessGroup = SINGLE_PROCESS,
     split: str | None = None,
 ) -> Any:
-    """Open the images, with a bar where the first process decodes them; packed ones need none."""
-    hidden = None if group.is_main_process else True  # None: where there is no terminal
+    """Open the images, with a progress bar for the decoding in the main process."""
+    hidden = None if group.is_main_process else True  # None: shown in a terminal
     with tqdm(desc="Reading images", unit="img", disable=hidden) as bar:
         return open_on_all(
             group,
@@ -32,6 +32,6 @@ def open_dataset(
 
 
 def verify(dataset: Any, verified: VerifiedData) -> None:
-    """Compare packed images with their digests, with a bar, unless that was done before."""
+    """Verify the digests of packed images with a progress bar, unless that was done before."""
     with tqdm(desc="Checking images", unit="img", disable=None, delay=1, leave=False) as bar:
         verified.check(dataset, bar.update)

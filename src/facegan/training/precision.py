@@ -1,4 +1,4 @@
-"""Which device and which number format a run computes in, decided once and said."""
+"""Chooses and prepares a run's device and number format (bf16 or fp32)."""
 
 import platform
 import re
@@ -16,18 +16,14 @@ from facegan.training.distributed.process_group import SINGLE_PROCESS, ProcessGr
 
 
 def choose_device(name: str, group: ProcessGroup = SINGLE_PROCESS) -> torch.device:
-    """The device a name asks for; "auto" takes a GPU where there is one, a process its own.
-
-    Raises:
-        ConfigError: no such device here.
-    """
+    """Return the device of a name; "auto" is a GPU if there is one, each process its own."""
     if group.size > 1 and name in ("auto", "cuda") and torch.cuda.is_available():
         return find_device(f"cuda:{group.local_rank}")
     return find_device(name)
 
 
 def has_fast_bf16(device: torch.device) -> bool:
-    """Whether the device multiplies bfloat16 in hardware; emulation would be slower than fp32."""
+    """Return whether the device has bfloat16 in hardware; emulation is slower than fp32."""
     if device.type == "cuda":
         return bool(torch.cuda.is_bf16_supported(including_emulation=False))
     found = torch.cpu.get_capabilities()
@@ -35,11 +31,7 @@ def has_fast_bf16(device: torch.device) -> bool:
 
 
 def choose_dtype(precision: str, device: torch.device) -> torch.dtype:
-    """The autocast type: float32 means none.
-
-    Raises:
-        ConfigError: bf16 was asked for where the device would only emulate it.
-    """
+    """Return the autocast type, float32 for none; raise ConfigError if bf16 is not in hardware."""
     if precision == "fp32":
         return torch.float32
     if has_fast_bf16(device):
@@ -53,32 +45,30 @@ def choose_dtype(precision: str, device: torch.device) -> torch.dtype:
 
 
 def place(player: nn.Module, device: torch.device) -> nn.Module:
-    """Move a player, in place; on a GPU its weights lie channels-last, for the tensor cores."""
+    """Move a player, in place; on a GPU to channels-last memory, for the tensor cores."""
     if device.type != "cuda":
         return player.to(device)
-    channels_last: Any = player.to  # torch's own types forget this argument
+    channels_last: Any = player.to  # torch's types lack this argument
     moved: nn.Module = channels_last(device, memory_format=torch.channels_last)
     return moved
 
 
 def prepare_device(device: torch.device) -> None:
-    """Make a GPU this process's own, and float32 on it what it says: TF32 has 10 bits of 23.
-
-    The papers' runs have TF32 off; penalties of gradients are computed in float32 for their sake.
+    """Select a GPU for this process, and turn TF32 off, as the papers do: gradient penalties need
+    float32, and TF32 has 10 of its 23 bits.
     """
     if device.type != "cuda":
         return
-    torch.cuda.set_device(device)  # NCCL's, and that of random numbers
+    torch.cuda.set_device(device)  # for NCCL and random numbers
     torch.backends.cuda.matmul.allow_tf32 = False
     torch.backends.cudnn.allow_tf32 = False
 
 
 @contextmanager
 def fixed_shapes() -> Iterator[None]:
-    """Within, shapes recur, so that cuDNN times its algorithms once a shape and takes the quickest.
+    """Let cuDNN choose the fastest algorithm per shape, unless torch must be deterministic.
 
-    Unless torch has been told to be deterministic: two runs may find different ones quickest
-    (docs/decisions/0022-gpu-numbers.md).
+    Two runs may choose different ones (docs/decisions/0022-gpu-numbers.md).
     """
     cudnn = torch.backends.cudnn
     before = cudnn.benchmark
@@ -90,7 +80,7 @@ def fixed_shapes() -> Iterator[None]:
 
 
 def describe_hardware(device: torch.device) -> dict[str, Any]:
-    """What a run computes on: the device's kind and its name; for a processor, its threads."""
+    """Return the device's type and name, and a CPU's threads."""
     if device.type == "cuda":
         return {"device": "cuda", "hardware": torch.cuda.get_device_name(device)}
     threads = torch.get_num_threads()
@@ -98,7 +88,7 @@ def describe_hardware(device: torch.device) -> dict[str, Any]:
 
 
 def processor_name() -> str:
-    """The processor as Linux names it; its architecture elsewhere."""
+    """Return the processor's name on Linux, its architecture elsewhere."""
     try:
         found = re.search(r"^model name\s*: (.+)$", Path("/proc/cpuinfo").read_text(), re.M)
     except OSError:

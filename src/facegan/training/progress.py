@@ -21,7 +21,7 @@ from facegan.training.trainer import Trainer
 
 logger = logging.getLogger(__name__)
 
-SAMPLES = 64  # the latents drawn at every tick
+SAMPLES = 64  # images per tick
 BAR_FORMAT = (
     "{desc}: {percentage:3.0f}%|{bar}| {n:.1f}/{total:.1f} kimg [{elapsed}<{remaining}{postfix}]"
 )
@@ -61,7 +61,7 @@ class ProgressReporter:
         if self.tensorboard:
             self.tensorboard.close()
         if error is None and not self.trainer.is_finished:  # stopped, perhaps between two ticks
-            self.trainer.figures()  # no checkpoint of what has diverged
+            self.trainer.figures()  # raises if training has diverged
             self.folder.save_state(self.trainer)
 
     def step(self, trainer: Trainer) -> None:
@@ -69,7 +69,7 @@ class ProgressReporter:
         self.bar.update(trainer.kimg - self.bar.n)
 
     def tick(self, trainer: Trainer, figures: Mapping[str, float]) -> None:
-        """Write a tick's images, figures and checkpoint."""
+        """Write a tick's images, metrics and checkpoint."""
         figures = {**figures, **self.diversity.figures(self.draw_samples())}
         losses = {name: value for name, value in figures.items() if name != "kimg"}
         shown = {name: f"{value:.3g}" for name, value in losses.items()}
@@ -95,7 +95,7 @@ class ProgressReporter:
             stream.write(line + "\n")
 
     def draw_samples(self) -> Tensor:
-        """Return images of the fixed latents, uint8 (N, 3, H, W); save them as a grid too."""
+        """Save images of the fixed latents as a grid; return them, uint8 (N, 3, H, W)."""
         levels = self.trainer.draw_pixels(self.latents)
         facts = {
             "facegan:family": self.trainer.gan.family.name,

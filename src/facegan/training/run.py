@@ -42,14 +42,14 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, kw_only=True)
 class Run:
-    """A run to train: what it is, and where it is kept.
+    """A run to train: its spec and its folder.
 
     Args:
-        spec: What it is; :func:`complete_spec` or :func:`resumed_spec` made it.
+        spec: The result of :func:`complete_spec` or :func:`resumed_spec`.
         out: The run's folder.
-        resume: Whether to go on with what is in the folder.
+        resume: Whether to resume the run in the folder.
         tensorboard: Another folder for the curves.
-        cache: Where features of real images are kept; None keeps none.
+        cache: A folder to cache features of real images in; None for no cache.
         exports_graphs: Whether the model gets graphs, so that CPU servers need no torch.
     """
 
@@ -66,33 +66,33 @@ class Run:
         return RunFolder(Path(self.out), Path(self.tensorboard) if self.tensorboard else None)
 
     def as_json(self) -> str:
-        """Return the run as text, for the processes that share it."""
+        """Return the run as JSON, for the processes that share it."""
         return json.dumps({**asdict(self), "spec": self.spec.as_mapping()})
 
     @classmethod
     def from_json(cls, text: str) -> Self:
-        """Read what :meth:`as_json` wrote."""
+        """Parse what :meth:`as_json` returned."""
         facts = json.loads(text)
         return cls(**{**facts, "spec": RunSpec.from_mapping(facts["spec"])})
 
 
-# --- what a run is ----------------------------------------------------------------------------
+# --- the spec -----------------------------------------------------------------------------------
 
 
 def complete_spec(
     spec: RunSpec, offered: tuple[str, ...] = OFFERED, has_all_data: bool = True
 ) -> RunSpec:
-    """Return the run with resolution and preset, checked against its data; no image is read.
+    """Fill in resolution and preset, and check the run against its data without reading images.
 
     Args:
-        spec: What was asked for; it names the data.
-        offered: Further names worth offering for a mistyped one.
-        has_all_data: False on hosts that may lack the manifest and the labels; the first has them.
+        spec: The run, with its data.
+        offered: More names to suggest for a mistyped one.
+        has_all_data: False on hosts that may lack the manifest and the labels.
 
     Raises:
         ConfigError: an unknown name, a value out of range, or images that the family cannot make.
         DatasetError: the data's manifest cannot be read, it is packed at another resolution, or
-            labels are needed and there are none.
+            labels are needed and missing.
     """
     check_run(spec, offered)
     installed_families()  # logs it if a package's family has a built-in one's name
@@ -113,38 +113,33 @@ def complete_spec(
 
 
 def check_labels(run: ResolvedRun, folder: Path) -> None:
-    """Check that the preset and the data's labels go together, before an image is read.
-
-    Raises:
-        ConfigError: the preset is not conditional, so the labels named would not be used.
-        DatasetError: the preset is conditional, and the data has no labels or wrong ones.
-    """
+    """Raise ConfigError for labels that the preset would not use, DatasetError for missing ones."""
     if run.preset.conditional:
         labels = read_required_labels(folder, run.spec.labels or DEFAULT_LABELS, run.spec.split)
         with_class_count(run.family, run.preset, labels.classes)
     elif run.spec.labels:
         raise ConfigError(
-            f"The preset {run.spec.preset!r} is not conditional: it would not look at the labels.",
-            "Leave labels out, or ask for --conditional true.",
+            f"The preset {run.spec.preset!r} is not conditional: it would not use the labels.",
+            "Leave labels out, or set --conditional true.",
         )
 
 
 def resumed_spec(out: Path, changes: dict[str, Any]) -> RunSpec:
-    """Return what a run was started as, with what may change; ConfigError for any other change."""
+    """Return the spec that a run was started with, and changes; ConfigError if they may not be."""
     folder = RunFolder(out)
     plan = folder.as_started({**folder.read_plan(), **changes})
     folder.check_same(plan)
     return RunSpec.from_mapping(plan)
 
 
-# --- training it --------------------------------------------------------------------------------
+# --- training -----------------------------------------------------------------------------------
 
 
 def train(run: Run, group: ProcessGroup = SINGLE_PROCESS) -> bool:
-    """Train a run to its artifact, with the other processes of its group.
+    """Train a run to its model archive, with the other processes of its group.
 
     Returns:
-        Whether the run is finished and has its artifact; False where it was stopped before.
+        Whether the run is finished; False if it was stopped.
 
     Raises:
         RunError: another process trains in the folder.
@@ -210,14 +205,10 @@ def train_on(
 def train_to_artifact(
     run: Run, trainer: Trainer, folder: RunFolder, facts: dict[str, Any], verified: list[str]
 ) -> None:
-    """Train and report, as the first process does, to the artifact or to where it is stopped."""
-    # For a resumed run it records where and how it goes on.
+    """Train as the main process: report, and write the model unless the run is stopped."""
     folder.start(run.spec.as_mapping(), facts, trainer, verified)
     messages.print_start(trainer, folder, run.spec.data or "")
-    with (
-        logging_redirect_tqdm(),
-        ProgressReporter(folder, trainer),
-    ):  # log lines scroll above the bar
+    with logging_redirect_tqdm(), ProgressReporter(folder, trainer):  # logs scroll above the bar
         trainer.run()
     if not trainer.is_finished:
         messages.print_stopped(trainer, folder)
@@ -229,7 +220,7 @@ def train_to_artifact(
 
 
 def add_graphs(folder: RunFolder) -> None:
-    """Export the model's graphs at the end of a run; a failure is logged and fails no run."""
+    """Export the model's graphs; log a failure, which must not fail the run."""
     from facegan.export import export_graphs  # onnx takes seconds to import
 
     messages.echo("Exporting …", file=sys.stderr)
@@ -243,9 +234,9 @@ def add_graphs(folder: RunFolder) -> None:
 def keep_micro_batch(
     folder: RunFolder, config: TrainingConfig, gan: Gan, group: ProcessGroup
 ) -> TrainingConfig:
-    """Keep the micro-batch that was found when the run was started, so that its bits stay.
+    """Keep the micro-batch that was found at the run's start, so that the result is the same.
 
-    It is searched for again where the processes are others and cannot compute so many images.
+    It is searched for again if the number of processes has changed and excludes it.
     """
     found = group.broadcast_json(folder.images_at_once() if group.is_main_process else None)
     batch = config.completed_by(gan.preset).batch_size or 0
@@ -257,7 +248,7 @@ def keep_micro_batch(
 def open_evaluation(
     run: Run, config: TrainingConfig, dataset: Any, held_out: DataSource, verified: VerifiedData
 ) -> Evaluation:
-    """Return what measures the run's quality: its extractor, and the images to compare with."""
+    """Return the run's evaluation, with its extractor and real images."""
     images, split = dataset, run.spec.evaluate_split
     if run.spec.evaluate_data:
         images = open_dataset(held_out, dataset.resolution, split=split)

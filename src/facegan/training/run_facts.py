@@ -1,4 +1,4 @@
-"""What a run writes down of itself: its numbers, its hardware, its versions, its name."""
+"""The facts that a run records in run.json: settings, hardware, versions and identity."""
 
 import json
 import logging
@@ -13,19 +13,19 @@ from facegan import __version__
 from facegan.errors import RunError
 from facegan.files import read_json
 from facegan.hyperparameters.run_spec import MAY_CHANGE
-from facegan.training.checkpoint import plain
+from facegan.training.checkpoint import one_line
 from facegan.training.precision import describe_hardware
-from facegan.training.state_check import faults
+from facegan.training.state_check import first_fault
 from facegan.training.trainer import Trainer
 
 logger = logging.getLogger(__name__)
 
-# Facts that decide how sums are rounded.
+# Facts that decide how sums are rounded
 ROUNDING = ("hardware", "threads", "computed_in", "images_at_once")
 
 
 def describe(trainer: Trainer) -> dict[str, Any]:
-    """All the numbers of a run, on what it runs, and the versions that compute it."""
+    """Return a run's settings, hardware and versions."""
     return {
         "settings": trainer.gan.preset.as_dict(),
         "training": {
@@ -39,7 +39,7 @@ def describe(trainer: Trainer) -> dict[str, Any]:
 
 
 def warn_of_other_hardware(before: Mapping[str, Any], trainer: Trainer) -> None:
-    """Say it where a resumed run cannot end with the very bits of an undisturbed one."""
+    """Log a warning if a resumed run cannot be bit-identical to an uninterrupted one."""
     now = describe(trainer)["training"]
     for name in ROUNDING:
         if name in before and before[name] != now.get(name):
@@ -49,12 +49,12 @@ def warn_of_other_hardware(before: Mapping[str, Any], trainer: Trainer) -> None:
             )
 
 
-def owner(trainer: Trainer, run: str | None) -> dict[str, Any]:
-    """Whose checkpoint it is: run, family, preset, and every setting that may not change in a run.
+def identity(trainer: Trainer, run: str | None) -> dict[str, Any]:
+    """Return what every checkpoint of a run has in common: id, family, preset, fixed settings.
 
     Args:
-        trainer: The run's.
-        run: The run's id; None of a run that is older than ids.
+        trainer: The run's trainer.
+        run: The run's id; None for runs made before there were ids.
     """
     facts = describe(trainer)
     settings = {**facts["settings"], **trainer.config.model_dump()}
@@ -73,13 +73,13 @@ Text = Annotated[str, Field(pattern=r"^[^\x00]*$")]
 
 
 class Facts(BaseModel):
-    """A part of run.json; what it says besides is as it may be."""
+    """A part of run.json; unknown keys are allowed."""
 
     model_config = ConfigDict(strict=True, extra="allow")
 
 
 class PlanFacts(Facts):
-    """What was asked for: hyperparameters and all else by name, each a word or a number."""
+    """The RunSpec that the run was started with."""
 
     __pydantic_extra__: dict[str, Text | bool | int | float | None]
     family: Text
@@ -89,7 +89,7 @@ class PlanFacts(Facts):
 
 
 class DatasetFacts(Facts):
-    """On which pictures."""
+    """The data set's name, digest and number of images."""
 
     name: str
     digest: str
@@ -97,7 +97,7 @@ class DatasetFacts(Facts):
 
 
 class RunFacts(Facts):
-    """All of run.json that a resumed run reads."""
+    """The parts of run.json that a resumed run reads."""
 
     run: Text | None = None  # the id; older runs have none
     plan: PlanFacts
@@ -108,11 +108,7 @@ class RunFacts(Facts):
 
 
 def read_run_facts(file: Path) -> dict[str, Any]:
-    """All that a run.json says, its types checked.
-
-    Raises:
-        RunError: it is missing, cannot be read, or does not describe a run.
-    """
+    """Return the content of a run.json with its types checked; raise RunError if it is damaged."""
     try:
         facts = read_json(file)
         RunFacts.model_validate(facts)
@@ -122,7 +118,7 @@ def read_run_facts(file: Path) -> dict[str, Any]:
             "Start it without --resume.",
         ) from cause
     except (OSError, ValueError) as cause:
-        reason = faults(cause) if isinstance(cause, ValidationError) else plain(cause)
+        reason = first_fault(cause) if isinstance(cause, ValidationError) else one_line(cause)
         raise RunError(
             f"{file.parent} holds no run to resume: {file.name} is damaged ({reason}).",
             f"Put {file.name} back from a copy, or start a new run in another folder.",

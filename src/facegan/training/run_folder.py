@@ -1,4 +1,4 @@
-"""A run's folder: what was asked for, checkpoints, and at the end the artifact."""
+"""A run's folder: run.json, checkpoints, logs, samples and, at the end, the model archive."""
 
 import contextlib
 import json
@@ -25,18 +25,18 @@ from facegan.training.checkpoint import Tensors, list_checkpoints, read_newest, 
 from facegan.training.io_errors import as_run_error
 from facegan.training.run_facts import (
     describe,
-    owner,
+    identity,
     read_run_facts,
     warn_of_other_hardware,
 )
-from facegan.training.run_lock import PLAN_NAME, check_free, check_no_run, locked
+from facegan.training.run_lock import PLAN_NAME, check_no_run, locked
 from facegan.training.state_check import check_state
 from facegan.training.trainer import Trainer
 
 logger = logging.getLogger(__name__)
 
-REQUIRED = ("data", "family", "preset", "resolution")  # of a plan
-DERIVED = ("tick_kimg",)  # settings that follow from others where nobody names them
+REQUIRED = ("data", "family", "preset", "resolution")  # in a plan
+DERIVED = ("tick_kimg",)  # settings computed from others by default
 
 
 class RunFolder:
@@ -44,16 +44,16 @@ class RunFolder:
 
     ::
 
-        RUN/run.json            what was asked for, what that comes to, on which data and hardware
+        RUN/run.json            the plan (the RunSpec), all settings, data and hardware
         RUN/run.toml            every setting, for facegan train --config
-        RUN/metrics.jsonl       one line a tick
-        RUN/samples/*.png       the same latents at every tick
-        RUN/tensorboard/        the same figures as curves
-        RUN/checkpoints/kimg-*  what --resume needs
+        RUN/metrics.jsonl       one line per tick
+        RUN/samples/*.png       images of the same latents at every tick
+        RUN/tensorboard/        the metrics as curves
+        RUN/checkpoints/kimg-*  read by --resume
         RUN/model/              generator.safetensors, model_card.json
-        RUN/model.tar.gz        the same, as SageMaker wants it
-        RUN/best.tar.gz         the best that was evaluated, where a run is evaluated
-        RUN/.lock               who trains here, while somebody does
+        RUN/model.tar.gz        the same, as SageMaker expects it
+        RUN/best.tar.gz         the best generator, if the run is evaluated
+        RUN/.lock               the process that trains here
 
     Args:
         path: RUN.
@@ -62,7 +62,7 @@ class RunFolder:
 
     def __init__(self, path: Path, tensorboard: Path | None = None) -> None:
         self.path = path
-        self.run: str | None = None  # the run's id, once it was started or read
+        self.run: str | None = None  # the run's id, once started or resumed
         self.plan_file = path / PLAN_NAME
         self.run_file = path / RUN_FILE_NAME
         self.checkpoints = path / "checkpoints"
@@ -73,39 +73,26 @@ class RunFolder:
         self.archive = path / "model.tar.gz"
         self.best_archive = path / "best.tar.gz"
 
-    def check_free(self) -> None:
-        """Refuse a folder in which somebody trains, or that holds a run or something else.
-
-        Raises:
-            RunError: the folder is in use, or not empty.
-            OutputError: it cannot be made or written.
-        """
-        check_free(self.path)
-
     @contextmanager
     def owned(self, plan: Mapping[str, Any], resume: bool) -> Iterator[None]:
-        """Keep other trainers out of the folder; once they are, look again at what is in it.
+        """Hold the folder's lock, and check its content again now that no other process writes.
 
         Raises:
-            RunError: another process trains there; or the folder is no longer free.
-            ConfigError: it no longer holds such a run.
+            RunError: another process trains there, or has started a run there.
+            ConfigError: the run to resume has changed.
         """
         with locked(self.path):
             if resume:
                 self.check_same(plan)
             else:
-                check_no_run(self.path)  # a job's checkpoint folder may hold marks of others
+                check_no_run(self.path)  # a job's checkpoint folder may hold marker files
             yield
 
     def holds_run(self) -> bool:
-        """Whether there is a run to go on with.
-
-        Raises:
-            RunError: there are checkpoints, but nothing that says of what.
-        """
+        """Return whether there is a run to resume; raise RunError if only its checkpoints exist."""
         if not self.plan_file.exists() and list_checkpoints(self.checkpoints):
             raise RunError(
-                f"{self.path} holds checkpoints, but no {PLAN_NAME} that says what they are of.",
+                f"{self.path} holds checkpoints, but not the {PLAN_NAME} that describes their run.",
                 f"Put {PLAN_NAME} back, or name an empty folder.",
             )
         return self.plan_file.exists()
@@ -117,16 +104,13 @@ class RunFolder:
         trainer: Trainer,
         verified: Sequence[str] = (),
     ) -> None:
-        """Write what is about to run, or how it goes on: ``run.json`` and ``run.toml``.
+        """Write ``run.json`` and ``run.toml``, for a new or a resumed run.
 
         Args:
-            plan: What was asked for.
-            dataset: What the data says of itself.
-            trainer: The run's.
-            verified: Fingerprints of data whose pixels were compared with their digests.
-
-        Raises:
-            RunError: it cannot be written.
+            plan: The RunSpec.
+            dataset: The data set's description.
+            trainer: The run's trainer.
+            verified: Fingerprints of data whose pixels match their digests.
         """
         is_new = not self.plan_file.exists()
         self.run = secrets.token_hex(16) if is_new else self.read_facts().get("run")
@@ -145,11 +129,7 @@ class RunFolder:
             write_atomic(self.run_file, settings.encode())
 
     def read_plan(self) -> dict[str, Any]:
-        """What was asked for when the run was started.
-
-        Raises:
-            RunError: the folder holds no run.
-        """
+        """Return the RunSpec that the run was started with; raise RunError without one."""
         plan: dict[str, Any] = self.read_facts()["plan"]
         for name in REQUIRED:
             if name not in plan:
@@ -160,12 +140,7 @@ class RunFolder:
         return plan
 
     def check_same(self, plan: Mapping[str, Any]) -> None:
-        """Refuse to resume the run as something else.
-
-        Raises:
-            ConfigError: the plan comes to other numbers than the run was started with; it names
-                them, and what may change.
-        """
+        """Raise ConfigError if a plan would change settings that a resumed run must keep."""
         before, now = self.settings(), settings_of(plan)
         changed = [
             name
@@ -174,22 +149,18 @@ class RunFolder:
         ]
         changed = [name for name in changed if name in IDENTITY] or changed
         if changed:
-            told = ", ".join(f"{name}={before[name]} (now {now[name]})" for name in changed)
+            shown = ", ".join(f"{name}={before[name]} (now {now[name]})" for name in changed)
             raise ConfigError(
-                f"{self.path} holds a run that was started with {told}.",
+                f"{self.path} holds a run that was started with {shown}.",
                 f"Only {', '.join(sorted(MAY_CHANGE))} may change when it is resumed; for anything "
                 "else start a new run in another folder.",
             )
 
     def as_started(self, plan: Mapping[str, Any]) -> dict[str, Any]:
-        """Return a plan in which the preset's numbers are those of the run's start.
+        """Return a plan in which the preset has the values that the run was started with.
 
-        A later version of facegan may give a preset other numbers, or a recipe of more parts. A run
-        keeps those it was started with, where neither it nor the plan names them.
-
-        Raises:
-            RunError: the folder holds no run.
-            ConfigError: the plan names what nobody knows.
+        A later version of facegan may change a preset's values or add settings to its recipe. A run
+        keeps its old values, unless the plan names others.
         """
         recorded, now = self.recorded(), settings_of(plan)
         named = {*plan, *self.read_facts()["plan"], *DERIVED}
@@ -201,61 +172,53 @@ class RunFolder:
         return {**plan, **kept}
 
     def settings(self) -> dict[str, Any]:
-        """Every number the run was started with, by name."""
+        """Return every setting that the run was started with, by name."""
         return {**settings_of(self.read_facts()["plan"]), **self.recorded()}
 
     def recorded(self) -> dict[str, Any]:
-        """Return the numbers that run.json holds, and what it implies of newer settings."""
+        """Return the settings in run.json, and the implied values of newer settings."""
         facts = self.read_facts()
         recorded = {**facts.get("settings", {}), **facts.get("training", {})}
-        return {**before_they_existed(recorded), **recorded}
+        return {**implied_settings(recorded), **recorded}
 
     def check_dataset(self, dataset: Mapping[str, Any]) -> None:
-        """Refuse to resume a run on other data than its plan describes.
-
-        Raises:
-            RunError: the pixels or labels are not those the run was started on.
-        """
+        """Raise RunError if pixels or labels are not those that the run was started on."""
         before = self.read_facts()["dataset"]
         if any(dataset.get(name) != before.get(name) for name in ("digest", "labels_digest")):
             raise RunError(
-                f"The data is not what {self.path} was started on ({before['images']} pictures "
+                f"The data is not what {self.path} was started on ({before['images']} images "
                 f"named {before['name']!r}).",
-                "Give that folder by --data, or start a new run.",
+                "Name that folder with --data, or start a new run.",
             )
 
     def read_facts(self) -> dict[str, Any]:
-        """All that run.json says.
-
-        Raises:
-            RunError: there is none, or it is damaged.
-        """
+        """Return the content of run.json; raise RunError if it is missing or damaged."""
         return read_run_facts(self.plan_file)
 
     def images_at_once(self) -> int | None:
-        """The images that each process computed at once; None of runs that did not record it."""
+        """Return the recorded micro-batch of each process; None in old runs."""
         found: int | None = self.read_facts().get("training", {}).get("images_at_once")
         return found
 
     def verified(self) -> list[str]:
-        """Fingerprints of the data whose pixels were compared with their digests."""
+        """Return fingerprints of data whose pixels match their digests."""
         return list(self.read_facts().get("verified", []))
 
     def save_state(self, trainer: Trainer) -> None:
         """Write a checkpoint."""
         tensors, numbers = trainer.state()
-        numbers = {**numbers, **owner(trainer, self.run)}
+        numbers = {**numbers, **identity(trainer, self.run)}
         save_checkpoint(self.checkpoints, tensors, numbers, keep=trainer.config.keep_checkpoints)
 
     def resume(self, trainer: Trainer) -> None:
-        """Load the newest whole checkpoint into a trainer; log lines past it are dropped.
+        """Load the newest intact checkpoint into a trainer, and drop log lines after it.
 
-        A run that was killed before its first checkpoint starts over, to the same bits. Of several
-        processes the first reads, and sends the others what it has read.
+        A run that was killed before its first checkpoint starts over, with the same result. The
+        main process reads, and sends the state to the others.
 
         Raises:
-            RunError: none is whole and of this run, or another file of the run is damaged; nothing
-                was changed.
+            RunError: no checkpoint can be used, or another file of the run is damaged; nothing was
+                changed.
         """
         blob, numbers, ticks = b"", None, []
         if trainer.group.is_main_process:
@@ -272,7 +235,7 @@ class RunFolder:
             self.restore_best(trainer)
 
     def read_state(self, trainer: Trainer) -> tuple[bytes, dict[str, Any] | None]:
-        """The newest checkpoint that fits a trainer; None where there is none at all."""
+        """Return the newest checkpoint that fits a trainer; without any, empty bytes and None."""
         if not list_checkpoints(self.checkpoints):
             logger.warning("%s holds no checkpoint: the run starts over.", self.checkpoints)
             return b"", None
@@ -280,13 +243,13 @@ class RunFolder:
         def check(tensors: Tensors, numbers: Mapping[str, Any]) -> None:
             check_state(trainer, tensors, numbers)
 
-        return read_newest(self.checkpoints, owner(trainer, self.run), check)
+        return read_newest(self.checkpoints, identity(trainer, self.run), check)
 
     def read_ticks(self) -> list[tuple[float, bytes]]:
-        """The kimg and the line of every tick in metrics.jsonl, but for one that was cut short.
+        """Return kimg and line of every tick in metrics.jsonl, without a truncated last line.
 
         Raises:
-            RunError: it cannot be read, or a line is no tick.
+            RunError: the file cannot be read, or a line is not a tick.
         """
         found = []
         try:
@@ -295,39 +258,29 @@ class RunFolder:
             return []
         except (OSError, ValueError) as cause:
             raise RunError(
-                f"{self.metrics_file} cannot be read: {reason_of(cause)}.", "Mend it, or delete it."
+                f"{self.metrics_file} cannot be read: {reason_of(cause)}.", "Fix it, or delete it."
             ) from cause
         for number, line in enumerate(lines, 1):
             try:
                 found.append((read_tick(parse_json(line))["kimg"], line.rstrip() + b"\n"))
             except ValueError as cause:
                 if number == len(lines) and not line.endswith(b"\n"):
-                    logger.warning(  # a kill came while it was written
-                        "%s ends with a line that was cut short: it is left out.", self.metrics_file
-                    )
+                    # the process was killed while it wrote
+                    logger.warning("%s ends with a truncated line: ignored.", self.metrics_file)
                     break
-                raise RunError(
-                    f"{self.metrics_file} holds a line that is no tick (line {number}: {cause}).",
-                    "Delete that line.",
-                ) from cause
+                message = f"{self.metrics_file} holds a line that is not a tick"
+                raise RunError(f"{message} (line {number}: {cause}).", "Delete it.") from cause
         return found
 
     def keep_ticks(self, ticks: list[tuple[float, bytes]], kimg: float) -> None:
-        """Forget the figures of steps that will be taken again, and a line that was cut short.
-
-        Raises:
-            RunError: the file cannot be written.
-        """
+        """Drop the lines of steps that will be repeated, and a truncated one."""
         kept = b"".join(line for at, line in ticks if at <= kimg)
         if self.metrics_file.exists() and self.metrics_file.read_bytes() != kept:
             with as_run_error(self.metrics_file):
                 write_atomic(self.metrics_file, kept)
 
     def copy_record(self, target: Path) -> None:
-        """Copy what tells of the run, all but checkpoints and model; what cannot be is only logged.
-
-        The model counts for more than its record: no run fails here.
-        """
+        """Copy run.json, run.toml, metrics and samples; only log a failure."""
         try:
             target.mkdir(parents=True, exist_ok=True)
             for file in (self.plan_file, self.run_file, self.metrics_file):
@@ -339,9 +292,9 @@ class RunFolder:
             logger.warning("The run's record cannot be copied to %s: %s", target, cause)
 
     def holds_model(self, trainer: Trainer) -> bool:
-        """Whether the model of a trainer that is finished lies there whole, in folder and archive.
+        """Return whether a finished trainer's model is complete, as folder and archive.
 
-        A run that is killed while it writes its model is finished and has none, or an older one.
+        A run that was killed while it wrote its model is finished, but has no model or an old one.
         """
         try:
             cards = [read_card(source) for source in (self.model, self.archive)]
@@ -351,7 +304,7 @@ class RunFolder:
         return cards[0] == cards[1] and cards[0].kimg == trainer.kimg
 
     def restore_best(self, trainer: Trainer) -> None:
-        """Make best.tar.gz what the trainer's state says is best, unless it is."""
+        """Write best.tar.gz from the trainer's state, unless it is up to date."""
         best = trainer.evaluation.best if trainer.evaluation else None
         with contextlib.suppress(ArtifactError):
             if best and read_card(self.best_archive).kimg == best.figures["kimg"]:
@@ -359,26 +312,26 @@ class RunFolder:
         self.save_best(trainer)
 
     def save_best(self, trainer: Trainer) -> None:
-        """Make best.tar.gz what the trainer's state says is best; without a best, there is none."""
+        """Write best.tar.gz from the trainer's state; delete it if the state has no best."""
         best = trainer.evaluation.best if trainer.evaluation else None
         if trainer.evaluation is None or best is None:
             self.best_archive.unlink(missing_ok=True)
             return
         card = trainer.evaluation.card()
-        aside = self.path / ".best"
+        temporary = self.path / ".best"
         try:
             save_artifact(
                 trainer.gan,
-                aside,
+                temporary,
                 weights=best.weights,
                 kimg=best.figures["kimg"],
                 dataset=self.read_facts()["dataset"],
                 training=describe(trainer)["training"],
                 metrics={"best": card["best"], "protocol": card["protocol"]},
             )
-            pack_artifact(aside, self.best_archive)
+            pack_artifact(temporary, self.best_archive)
         finally:
-            shutil.rmtree(aside, ignore_errors=True)
+            shutil.rmtree(temporary, ignore_errors=True)
 
     def finish(self, trainer: Trainer, dataset: Mapping[str, Any]) -> ModelCard:
         """Write the artifact of a trained GAN, as a folder and as model.tar.gz."""
@@ -399,8 +352,8 @@ class RunFolder:
         return card
 
 
-def before_they_existed(recorded: Mapping[str, Any]) -> dict[str, Any]:
-    """Return what a run does that is older than a setting, where recipes now have another value."""
+def implied_settings(recorded: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the behaviour of runs older than a setting whose default has changed since."""
     settings: dict[str, Any] = {"mirror": False}
     if reads_between_pixels(str(recorded.get("augment", NOTHING))):
         settings["augment_filter"] = "bicubic"

@@ -1,7 +1,7 @@
-"""Keeps a run's folder to one trainer, by a lock that the kernel releases when its owner ends.
+"""Locks a run's folder, so that one process at a time trains in it.
 
-``RUN/.lock`` says who holds it: pid, host, since when. The lock itself is ``flock`` on that file,
-so a file that a killed process has left behind locks nobody out, and neither does a copy of it.
+``RUN/.lock`` records the owner: pid, host and start time. The lock itself is ``flock`` on that
+file, which the kernel releases when the process ends: a file left behind, or a copy, locks nothing.
 """
 
 import contextlib
@@ -26,9 +26,8 @@ logger = logging.getLogger(__name__)
 
 PLAN_NAME = "run.json"
 LOCK_NAME = ".lock"
-# Seconds to wait for an owner that is just ending: processes whose launcher was killed notice it
-# within a few.
-PATIENCE = 5.0
+# Processes whose launcher was killed notice it, and release the lock, within a few seconds.
+WAIT_SECONDS = 5.0
 TAKEN = (errno.EWOULDBLOCK, errno.EACCES)  # EACCES: SMB
 NAME_ANOTHER = "Check its permissions, or name another --out."
 
@@ -36,7 +35,7 @@ held: set[int] = set()  # descriptors of this process, to be closed in its forke
 
 
 def forget_locks() -> None:
-    """Close what a forked child has inherited: it owns nothing."""
+    """Close the descriptors that a forked child has inherited: it does not own the locks."""
     while held:
         os.close(held.pop())
 
@@ -46,10 +45,10 @@ os.register_at_fork(after_in_child=forget_locks)
 
 @contextmanager
 def locked(folder: Path) -> Iterator[None]:
-    """Own a run's folder; it is made if it is missing, and removed again if nothing was put in it.
+    """Hold the lock of a run's folder; create the folder, and remove it again if it stays empty.
 
     Raises:
-        RunError: another process owns it, which is named; or it cannot be written.
+        RunError: another process holds the lock, or the folder cannot be written.
     """
     made = [path for path in (folder, *folder.parents) if not path.exists()]
     with as_run_error(folder, NAME_ANOTHER):
@@ -61,22 +60,18 @@ def locked(folder: Path) -> Iterator[None]:
             yield
         finally:
             if descriptor in held:  # not in a forked child
-                with contextlib.suppress(OSError):  # while it is locked: nobody else's is removed
+                with contextlib.suppress(OSError):  # while locked, so it is ours
                     (folder / LOCK_NAME).unlink()
                 held.discard(descriptor)
                 os.close(descriptor)
     finally:
         for path in made:
-            with contextlib.suppress(OSError):  # it holds a run
+            with contextlib.suppress(OSError):  # not empty
                 path.rmdir()
 
 
 def refuse_if_locked(folder: Path) -> None:
-    """Refuse a folder in which another trainer is at work now.
-
-    Raises:
-        RunError: it names the process.
-    """
+    """Raise RunError, naming the process, if another one trains in the folder."""
     refuse_other_lock(folder / LOCK_NAME)
     with contextlib.suppress(OSError), (folder / LOCK_NAME).open("rb") as stream:
         try:
@@ -86,11 +81,7 @@ def refuse_if_locked(folder: Path) -> None:
 
 
 def check_no_run(folder: Path) -> None:
-    """Refuse a folder for a new run that already holds one.
-
-    Raises:
-        RunError: it does.
-    """
+    """Raise RunError if the folder already holds a run."""
     if (folder / PLAN_NAME).exists():
         raise RunError(
             f"{folder} already holds a run.",
@@ -100,11 +91,7 @@ def check_no_run(folder: Path) -> None:
 
 
 def check_empty(folder: Path) -> None:
-    """Refuse a folder for a new run that holds anything but the lock.
-
-    Raises:
-        RunError: it already holds a run, or something else.
-    """
+    """Raise RunError if the folder holds anything but the lock."""
     check_no_run(folder)
     if folder.exists() and not folder.is_dir():
         raise RunError(f"{folder} is a file, not a folder.", "Name another --out.")
@@ -113,49 +100,45 @@ def check_empty(folder: Path) -> None:
 
 
 def check_free(folder: Path) -> None:
-    """Refuse a folder for a new run that is in use, taken, or cannot be written; needs no torch.
+    """Check that a folder can take a new run; needs no torch.
 
     Raises:
-        RunError: somebody trains there, or it holds a run or something else.
-        OutputError: it cannot be made or written.
+        RunError: another process trains there, or the folder is not empty.
+        OutputError: it cannot be created or written.
     """
     try:
         refuse_if_locked(folder)
         check_empty(folder)
         check_writable(folder)
     except OSError as cause:
-        told = (cause.strerror or str(cause)).lower()
+        reason = (cause.strerror or str(cause)).lower()
         raise OutputError(
-            f"{folder} cannot be written: {told}.",
+            f"{folder} cannot be written: {reason}.",
             f"Name another --out, or check {cause.filename or folder}.",
         ) from cause
 
 
 def in_use(folder: Path) -> RunError:
-    """What is said where another process trains in a folder."""
+    """Return the error for a folder in which another process trains."""
     return RunError(
         f"{folder} is in use: {owner_of(folder / LOCK_NAME)} trains there.",
-        "Wait for its end, stop it, or name another --out.",
+        "Wait until it ends, stop it, or name another --out.",
     )
 
 
 def refuse_other_lock(file: Path) -> None:
-    """Refuse what lies in a lock's place and is none: a folder, a link, a pipe.
-
-    Raises:
-        RunError: it is.
-    """
+    """Raise RunError if the path of a lock is a folder, a link or a pipe."""
     if file.is_symlink() or (file.exists() and not file.is_file()):
-        raise RunError(f"{file} is no file, so it is not the lock of a run.", "Delete it.")
+        raise RunError(f"{file} is not a file, so it is not the lock of a run.", "Delete it.")
 
 
 def acquire(file: Path) -> int:
-    """Lock a file and write down who holds it; its descriptor, open for as long as it is held.
+    """Lock a file, record the owner in it, and return its open descriptor.
 
     Raises:
-        RunError: another process holds it, or it cannot be written.
+        RunError: another process holds the lock, or the file cannot be written.
     """
-    until = time.monotonic() + PATIENCE
+    until = time.monotonic() + WAIT_SECONDS
     while True:
         refuse_other_lock(file)
         with as_run_error(file, NAME_ANOTHER):
@@ -163,7 +146,7 @@ def acquire(file: Path) -> int:
         try:
             if lock(descriptor, file):
                 with as_run_error(file, NAME_ANOTHER):
-                    sign(descriptor)
+                    record_owner(descriptor)
                 return descriptor
         except BaseException:
             os.close(descriptor)
@@ -175,9 +158,9 @@ def acquire(file: Path) -> int:
 
 
 def lock(descriptor: int, file: Path) -> bool:
-    """Lock an open file where its file system can; False where another process has locked it.
+    """Lock an open file, if its file system has locks; return False if another process holds it.
 
-    Whose record is in it already is logged.
+    A previous owner's record is logged.
     """
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -192,28 +175,28 @@ def lock(descriptor: int, file: Path) -> bool:
         )
         return True
     try:
-        is_there = os.path.samestat(os.fstat(descriptor), file.stat())
+        is_current = os.path.samestat(os.fstat(descriptor), file.stat())
     except FileNotFoundError:
-        is_there = False
-    if not is_there:  # its owner has just removed it; the next one is another file
+        is_current = False
+    if not is_current:  # its owner has just removed it; the next attempt creates another
         return False
     if os.fstat(descriptor).st_size:
         logger.warning(
-            "%s was left by %s, which ended without leaving it (or this is a copy); going on.",
+            "%s was left by %s, which did not end normally (or this is a copy); continuing.",
             *(file.parent, owner_of(file)),
         )
     return True
 
 
-def sign(descriptor: int) -> None:
-    """Write down who holds the lock."""
+def record_owner(descriptor: int) -> None:
+    """Write this process's pid, host and time into the lock."""
     record = {"pid": os.getpid(), "host": socket.gethostname(), "since": round(time.time(), 3)}
     os.truncate(descriptor, 0)
     os.pwrite(descriptor, json.dumps(record).encode() + b"\n", 0)
 
 
 def owner_of(file: Path) -> str:
-    """The process that a lock's file names, for people."""
+    """Describe the process that a lock's file names."""
     try:
         record = read_json(file, 4096)
         pid, host, since = int(record["pid"]), str(record["host"])[:255], float(record["since"])

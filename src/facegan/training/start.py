@@ -1,4 +1,4 @@
-"""Starts a run: in this process, or in several where there are more GPUs or hosts."""
+"""Starts a run, in this process or in one process per GPU and host."""
 
 import os
 import sys
@@ -21,20 +21,20 @@ def start(run: Run, processes: int | str | None = None, cluster: Cluster = ONE_H
 
     Args:
         run: The run.
-        processes: How many on each host; None is one per GPU.
+        processes: How many on each host; None: one per GPU.
         cluster: The hosts.
 
     Returns:
-        Whether the run is finished; it may have been stopped.
+        Whether the run is finished; False if it was stopped.
 
     Raises:
-        FaceGANError: whatever ended the run, in whichever process.
+        FaceGANError: the error that ended the run, in any process.
     """
     if environment := WorkerEnvironment.from_mapping(os.environ):  # torchrun started this process
         return take_part(environment, lambda: run, run.spec.data)
     each = count_gpus(run.spec) if processes is None else convert("processes", int, processes)
     if each < 1:
-        raise ConfigError(f"processes is {each}.", "At least one must train.")
+        raise ConfigError(f"processes is {each}.", "It must be at least 1.")
     if each * len(cluster.hosts) == 1:
         return train(run)
     resolve(run.spec).check_batch(each * len(cluster.hosts))
@@ -43,6 +43,6 @@ def start(run: Run, processes: int | str | None = None, cluster: Cluster = ONE_H
 
 
 def count_gpus(spec: RunSpec) -> int:
-    """Return how many GPUs a run can use; at least one device."""
+    """Return the number of GPUs a run can use, at least 1."""
     device: Any = spec.hyperparameters.get("device", "auto")
     return max(torch.cuda.device_count(), 1) if device in ("auto", "cuda") else 1

@@ -1,4 +1,4 @@
-"""Refuses a saved state that does not fit a trainer, before anything of it is loaded."""
+"""Checks that a saved state fits a trainer, before any of it is loaded."""
 
 from collections.abc import Mapping
 from typing import Annotated, Any
@@ -15,13 +15,13 @@ MOMENTS = ("exp_avg", "exp_avg_sq")
 
 
 class Strict(BaseModel):
-    """Numbers as JSON has them: nothing is taken for another type."""
+    """A pydantic model that converts no types."""
 
     model_config = ConfigDict(strict=True)
 
 
 class TallyNumbers(Strict):
-    """Of the tick in progress."""
+    """The sums of the tick in progress."""
 
     images: NonNegativeInt
     seconds: Seconds
@@ -30,7 +30,7 @@ class TallyNumbers(Strict):
 
 
 class EvaluationNumbers(Strict):
-    """Of what was evaluated."""
+    """The metrics of the last and the best evaluation."""
 
     last: dict[str, Figure]
     best: dict[str, Figure] | None
@@ -38,7 +38,7 @@ class EvaluationNumbers(Strict):
 
 
 class StateNumbers(Strict):
-    """All numbers of a state that a trainer reads."""
+    """All numbers of a trainer's state."""
 
     images_seen: NonNegativeInt
     train_seconds: Seconds
@@ -47,19 +47,19 @@ class StateNumbers(Strict):
 
 
 def check_state(trainer: TrainerProtocol, tensors: Tensors, numbers: Mapping[str, Any]) -> None:
-    """Refuse what is not the whole state of such a trainer; the trainer stays as it is.
+    """Check that a state is complete and fits the trainer, which stays unchanged.
 
     Raises:
-        ValueError: a number or tensor is missing, unknown, or of another type or shape.
-        NotOfThisRun: the networks are another version's.
+        ValueError: a number or tensor is missing, unknown, or has the wrong type or shape.
+        NotOfThisRun: another version of facegan made it, with other networks.
         RunError: the run was evaluated by another protocol.
     """
     try:
         found = StateNumbers.model_validate(dict(numbers))
     except ValidationError as cause:
-        raise ValueError(faults(cause)) from None
+        raise ValueError(first_fault(cause)) from None
     if found.tally.images > found.images_seen or found.images_seen % trainer.batch_size:
-        raise ValueError(f"{found.images_seen} images are not so many whole batches")
+        raise ValueError(f"{found.images_seen} images are not a whole number of batches")
     expected: dict[str, Tensor | None] = {f"tally/{name}": None for name in found.tally.counts}
     for name, module in trainer.stateful_modules().items():
         expected |= {f"{name}/{key}": value for key, value in module.state_dict().items()}
@@ -83,7 +83,7 @@ def check_state(trainer: TrainerProtocol, tensors: Tensors, numbers: Mapping[str
 
 
 def moments_in(trainer: TrainerProtocol, tensors: Tensors) -> dict[str, Tensor | None]:
-    """Return what the optimisers' saved moments must be like, of all parameters that have some."""
+    """Return examples of the moments that the optimisers must have, for parameters with a step."""
     expected: dict[str, Tensor | None] = {}
     for name, optimizer in trainer.optimizers.items():
         parameters = [p for group in optimizer.param_groups for p in group["params"]]
@@ -96,11 +96,7 @@ def moments_in(trainer: TrainerProtocol, tensors: Tensors) -> dict[str, Tensor |
 
 
 def check_networks(expected: set[str], found: set[str]) -> None:
-    """Refuse players whose tensors have other names: an older version's, of other networks.
-
-    Raises:
-        NotOfThisRun: it names one.
-    """
+    """Raise NotOfThisRun if players' tensors have other names, as after a change of networks."""
     changed = sorted(name for name in expected ^ found if name.startswith("player."))
     if changed:
         raise NotOfThisRun(
@@ -110,11 +106,7 @@ def check_networks(expected: set[str], found: set[str]) -> None:
 
 
 def check_names(expected: set[str], found: set[str]) -> None:
-    """Refuse tensors of which some are missing or unknown.
-
-    Raises:
-        ValueError: it names a few.
-    """
+    """Raise ValueError if tensors are missing or unknown."""
     for what, names in (("missing", expected - found), ("unknown here", found - expected)):
         if names:
             shown = ", ".join(sorted(names)[:3])
@@ -122,31 +114,30 @@ def check_names(expected: set[str], found: set[str]) -> None:
 
 
 def check_tensor(name: str, found: Tensor, like: Tensor | None) -> None:
-    """Refuse a tensor of another type or shape; without an example, all but one number.
+    """Raise ValueError unless a tensor is finite and has the example's type and shape.
 
-    Raises:
-        ValueError: it is another.
+    Without an example it must be a single number.
     """
     if like is None:
         if found.numel() != 1:
             raise ValueError(f"the tensor {name} is {tuple(found.shape)}, not one number")
-        if not has_sense(found):
+        if not is_finite(found):
             raise ValueError(f"the tensor {name} is {found.item()}")
     elif found.shape != like.shape or found.dtype != like.dtype:
         raise ValueError(
             f"the tensor {name} is {found.dtype} {tuple(found.shape)}, "
             f"not {like.dtype} {tuple(like.shape)}"
         )
-    elif not has_sense(found):
+    elif not is_finite(found):
         raise ValueError(f"the tensor {name} holds numbers that are not finite")
 
 
-def has_sense(tensor: Tensor) -> bool:
-    """Whether all of a tensor's numbers are real and finite."""
+def is_finite(tensor: Tensor) -> bool:
+    """Return whether all of a tensor's numbers are real and finite."""
     return not tensor.is_complex() and bool(tensor.isfinite().all())
 
 
-def faults(error: ValidationError) -> str:
-    """Return the first thing that is wrong, in a line: where, and what."""
+def first_fault(error: ValidationError) -> str:
+    """Return the first validation error as one line, with its location."""
     first = error.errors()[0]
     return f"{'.'.join(map(str, first['loc']))}: {first['msg']}"

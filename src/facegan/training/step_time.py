@@ -1,4 +1,4 @@
-"""Estimates how long a training step takes on a processor, before hours are spent to find out."""
+"""Estimates the duration of a training step on a CPU before the run starts."""
 
 import time
 from typing import Any
@@ -8,18 +8,18 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from facegan.gans import build_gan
 
-# Forward and backward of both players, as multiples of one forward of each: two of the generator's,
-# three of the discriminator's, each three times as dear with its gradients. Presets with lazy
-# regularisation take more. Of a large product's speed, networks reach a bit under a half.
+# A step in units of one forward pass of both players: two passes of the generator, three of the
+# discriminator, each three times as expensive with its gradients. Presets with lazy regularisation
+# take more. Networks reach a little under half of the speed of a large matrix product.
 PASSES, EFFICIENCY = 9, 0.45
-SIDE = 1024  # of the matrices that the processor's speed is measured by
+SIDE = 1024  # of the matrices that measure the CPU's speed
 WORTH_COUNTING = 1e12  # parameters x images x pixels of a step; below that it takes a second or two
 
 
 def step_seconds(trainer: Any) -> float:
-    """Estimate a step's seconds on a processor; 0 for small steps, and on GPUs.
+    """Estimate a step's seconds on a CPU; 0 for small steps, and on GPUs.
 
-    It took within a factor of two what was estimated for DCGANs of 32 to 256 px.
+    The estimate was within a factor of two for DCGANs of 32 to 256 px.
     """
     gan, batch = trainer.gan, trainer.batch_size // trainer.group.size
     parameters = sum(p.numel() for player in gan.players.values() for p in player.parameters())
@@ -33,7 +33,7 @@ def step_seconds(trainer: Any) -> float:
 
 
 def flops_per_image(gan: Any) -> float:
-    """Count the operations of one image through both players, on networks without weights."""
+    """Count the operations of one image through both players, on meta tensors."""
     rows = 2
     with torch.device("meta"), FlopCounterMode(display=False) as counter:
         copy = build_gan(
@@ -52,7 +52,7 @@ def flops_per_image(gan: Any) -> float:
 
 
 def flops_per_second(dtype: torch.dtype) -> float:
-    """Measure this processor by a large product of matrices, in some hundredths of a second."""
+    """Measure this CPU's speed with a large matrix product; takes some hundredths of a second."""
     matrix = torch.ones(SIDE, SIDE, dtype=dtype)
     best = float("inf")
     for _ in range(3):

@@ -1,4 +1,4 @@
-"""One loop for every family: for each phase due, unfreeze its player, sum its terms, step."""
+"""Trainer: the training loop of every family of GANs."""
 
 import math
 import time
@@ -44,31 +44,32 @@ from facegan.training.precision import (
 )
 from facegan.training.state_check import check_state
 
-STEP, NETWORKS = 0, 1  # what a step's random numbers are for
+STEP, NETWORKS = 0, 1  # the streams of a step's random numbers
 
 
 class Trainer:
-    """Plays a GAN's game on a data set.
+    """Trains a GAN on a data set.
 
-    The state of a run is its players, averages and optimisers, the strength of its augmentation,
-    and one number: the images seen.
-    Step k's latents, images and other random numbers are a function of (seed, k), so that nothing
-    else needs to be saved for a resumed run to end with the same bits.
+    A step runs each phase that is due: unfreeze its player, sum its loss terms, step its optimiser.
+    The state of a run is its players, averages and optimisers, the augmentation probability, and
+    the number of images seen. Step k's latents, images and other random numbers are a function of
+    (seed, k), so nothing else must be saved for a resumed run to be bit-identical.
 
     Args:
-        gan: The players, as ``build_gan`` made them; trained in place, its averages kept current.
+        gan: The players from ``build_gan``; they and the averages are changed in place.
         dataset: uint8 images of the GAN's image shape.
-        config: What to do; the preset's recipe fills in what it leaves open.
-        on_tick: Called with the tick's figures after every tick, while the trainer stands still.
-        evaluation: Measures quality at ticks; without one, where the configuration asks for it,
-            against the data itself.
-        group: The processes that share the run; whatever one calls, all must call.
+        config: The settings; the preset's recipe fills in those that are None.
+        on_tick: Called with the metrics after every tick.
+        on_step: Called after every step.
+        evaluation: Measures quality at ticks; by default, if `evaluate_kimg` is set, against the
+            training data.
+        group: The processes that share the run; all must make the same calls.
 
     Raises:
         ConfigError: the shapes or classes of GAN and data differ, the device or precision is not
-            there, the pictures shall be on a GPU that cannot hold them, or the batch cannot be
+            available, the images do not fit the GPU that must hold them, or the batch cannot be
             divided among the processes.
-        MetricError: evaluation was asked for, and cannot be done.
+        MetricError: evaluation is not possible.
     """
 
     def __init__(
@@ -90,9 +91,9 @@ class Trainer:
                 f"The data's classes are {list(dataset.classes)}, the GAN's {list(gan.classes)}."
             )
         self.gan, self.dataset = gan, dataset
-        asked = config or TrainingConfig()
-        self.config = asked.completed_by(gan.preset)
-        self.ema_is_scheduled = asked.ema_half_life_kimg is None  # a wish goes before a schedule
+        requested = config or TrainingConfig()
+        self.config = requested.completed_by(gan.preset)
+        self.ema_is_scheduled = requested.ema_half_life_kimg is None
         self.batch_size, self.total_images = self.sizes()
         self.group, self.batch_slice = group, group.batch_slice(gan, self.batch_size)
         self.check_micro_batch()
@@ -109,8 +110,8 @@ class Trainer:
         self.gpu_cache = cache_on_gpu(dataset, self.device, self.config.data_on_gpu)
         self.images_seen = 0
         self.train_seconds = 0.0
-        self.waited = 0.0  # for the pictures of the step in progress
-        self.stop_requested = self.stop_agreed = False  # here, and by all processes
+        self.waited = 0.0  # seconds, for the images of the step in progress
+        self.stop_requested = self.stop_agreed = False  # in this process; by all of them
         self.on_tick, self.on_step = on_tick, on_step
         self.accumulator = MetricAccumulator()
         if evaluation is None and self.config.evaluate_kimg and group.is_main_process:
@@ -120,14 +121,14 @@ class Trainer:
         self.micro_batch = size if isinstance(size, int) else find_micro_batch(self)
 
     def sizes(self) -> tuple[int, int]:
-        """Images a step, and images in all: whole batches."""
+        """Return the images of a step and of the run, in whole batches."""
         batch_size, total_kimg = self.config.batch_size, self.config.total_kimg
         if batch_size is None or total_kimg is None:
             raise ConfigError("The preset has no recipe.", "Give batch_size and total_kimg.")
         return batch_size, math.ceil(total_kimg * 1000 / batch_size) * batch_size
 
     def check_micro_batch(self) -> None:
-        """Refuse a micro-batch that is not exact for these networks."""
+        """Raise ConfigError if micro-batches would change these networks' result."""
         size, family = self.config.micro_batch, self.gan.family
         if size is not None and size != self.own_images:
             check_micro_batch(family, self.gan.preset, self.batch_size, self.group.size, size)
@@ -135,24 +136,24 @@ class Trainer:
 
     @property
     def own_images(self) -> int:
-        """Images of a batch that this process computes."""
+        """The images of a batch that this process computes."""
         return self.batch_size // self.group.size
 
     def build_optimizers(self) -> dict[str, torch.optim.Adam]:
-        """One Adam a player, as the family wants it."""
+        """Return one Adam per player, with the family's settings."""
         return {
             name: torch.optim.Adam(
                 self.gan.players[name].parameters(),
                 lr=adam.learning_rate,
                 betas=(adam.beta1, adam.beta2),
                 eps=adam.epsilon,
-                fused=self.device.type != "meta",  # which has no kernels, only shapes
+                fused=self.device.type != "meta",  # meta tensors have no kernels
             )
             for name, adam in self.gan.family.optimizers(self.gan.preset).items()
         }
 
     def build_averages(self) -> dict[str, MovingAverage]:
-        """A moving average of every player that will be served, where the recipe wants one."""
+        """Return a moving average of every generator, if the half-life is above 0."""
         half_life = self.config.ema_half_life_kimg or 0.0
         names = self.gan.family.generators if half_life > 0 else ()
         ramp_up = self.gan.family.ema_ramp_up
@@ -162,15 +163,16 @@ class Trainer:
         return averages
 
     def build_augmentation(self) -> AugmentProbability:
-        """Put the augmentation before every judge; what is returned says how strong it is."""
+        """Augment the input of every discriminator; return the probability's controller."""
         config, gan = self.config, self.gan
-        wish = config.augment_probability if parse_policy(config.augment) else 0.0
-        how = wish, config.augment_target, config.augment_speed_kimg
-        strength = AugmentProbability(gan, *how, self.device)
-        augment = Augment(config.augment, strength.probability, config.augment_filter)
+        setting = config.augment_probability if parse_policy(config.augment) else 0.0
+        controller = AugmentProbability(
+            gan, setting, config.augment_target, config.augment_speed_kimg, self.device
+        )
+        augment = Augment(config.augment, controller.probability, config.augment_filter)
         for name in gan.family.discriminators:
-            augment.stand_before(gan.players[name])
-        return strength
+            augment.hook_before(gan.players[name])
+        return controller
 
     # --- the loop -------------------------------------------------------------------------------
 
@@ -188,26 +190,23 @@ class Trainer:
 
     @property
     def is_finished(self) -> bool:
-        """Whether nothing is left to train, and no tick to be made."""
-        return self.has_trained_all and not self.owes_tick
+        """Whether nothing is left to train, and no tick is due."""
+        return self.has_trained_all and not self.is_tick_due
 
     @property
-    def owes_tick(self) -> bool:
-        """Whether a tick is due; a run that was stopped while it was evaluated resumes with it."""
+    def is_tick_due(self) -> bool:
+        """Whether a tick is due; a run that was stopped during its evaluation resumes with it."""
         tick_images = (self.config.tick_kimg or 1.0) * 1000
         passed = self.images_seen // tick_images > self.images_at_last_tick // tick_images
         return self.accumulator.images > 0 and (passed or self.has_trained_all)
 
     @property
     def images_at_last_tick(self) -> int:
-        """How many images had been seen when the last tick was made."""
+        """The images seen at the last tick."""
         return self.images_seen - self.accumulator.images
 
     def stop(self) -> None:
-        """Ask the run to end after the step in progress; safe in a signal handler.
-
-        All processes end after the same step, whichever was asked.
-        """
+        """End the run, in all processes, after the step in progress; safe in a signal handler."""
         self.stop_requested = True
 
     def run(self) -> None:
@@ -218,28 +217,28 @@ class Trainer:
             RunError: the processes no longer have the same weights.
         """
         self.check_identical()
-        self.agree(0.0)
+        self.sync_stop(0.0)
         while not (self.is_finished or self.stop_agreed):
-            if not self.owes_tick:
+            if not self.is_tick_due:
                 started = time.perf_counter()
                 self.step()
                 elapsed = time.perf_counter() - started
                 if self.on_step:
                     self.on_step(self)
-                elapsed = self.agree(elapsed)
+                elapsed = self.sync_stop(elapsed)
                 self.train_seconds += elapsed
                 self.accumulator.add_step(self.batch_size, elapsed, self.waited)
-            if self.owes_tick:
+            if self.is_tick_due:
                 self.tick()
-                self.agree(0.0)  # a tick takes long, and its listener may have asked to stop
+                self.sync_stop(0.0)  # a tick takes long, and its callback may have called stop
 
-    def agree(self, seconds: float) -> float:
-        """Learn whether any process was asked to stop; returns the leader's seconds."""
+    def sync_stop(self, seconds: float) -> float:
+        """Stop if any process was stopped; return the main process's seconds."""
         self.stop_agreed, seconds = self.group.sync_stop(self.stop_requested, seconds)
         return seconds
 
     def step(self) -> None:
-        """One step: every phase that is due, then the averages."""
+        """Run every phase that is due, then update the averages."""
         number = self.images_seen // self.batch_size
         self.follow_schedules()
         self.compiled.begin_step()
@@ -255,7 +254,7 @@ class Trainer:
             average.update(self.gan.players[name], self.batch_size, number * self.batch_size)
 
     def follow_schedules(self) -> None:
-        """Take rates and half-lives from the family, as functions of the images seen."""
+        """Set learning rates, betas, half-lives and p from the family's schedules."""
         family, preset = self.gan.family, self.gan.preset
         for name, adam in family.optimizers(preset, self.kimg).items():
             settings = self.optimizers[name].param_groups[0]
@@ -267,7 +266,7 @@ class Trainer:
                 average.follow(half_life)
 
     def next_batch(self, number: int) -> Batch:
-        """The inputs of a step, a function of the seed and the step's number alone: own rows."""
+        """Return this process's rows of a step's inputs, a function of seed and step alone."""
         generator = random_numbers(self.config.seed, number, STEP)
         order = reading_order(self.dataset, self.config.seed, self.images_seen, self.batch_size)
         indices = self.batch_slice.rows(order)
@@ -286,11 +285,11 @@ class Trainer:
         return batch
 
     def next_reals(self, indices: Tensor, mirrored: Tensor | None = None) -> Tensor:
-        """Return the uint8 images (N, 3, H, W) at N indices, on the device; note the time it takes.
+        """Return the uint8 images (N, 3, H, W) at N indices, on the device; measure the wait.
 
         Args:
-            indices: Which images of the data set.
-            mirrored: Which of these are mirrored, booleans (N,); None for none.
+            indices: Indices into the data set.
+            mirrored: Which of the images to mirror, booleans (N,).
         """
         started = time.perf_counter()
         if self.gpu_cache:
@@ -303,41 +302,42 @@ class Trainer:
         return reals
 
     def update(self, phase: Phase, batch: Batch) -> None:
-        """One player's update; the others stand still."""
+        """Update a phase's player."""
         optimizer = self.begin(phase)
-        terms = self.derive(phase, batch)
-        slopes = [p.grad for p in self.gan.players[phase.player].parameters() if p.grad is not None]
-        self.group.all_reduce_mean([*slopes, *terms.values()])
-        goes_on = self.gan.family.replaces_nan_gradients
-        if goes_on:
-            replace_nan_gradients(slopes)
+        terms = self.backward(phase, batch)
+        player = self.gan.players[phase.player]
+        gradients = [p.grad for p in player.parameters() if p.grad is not None]
+        self.group.all_reduce_mean([*gradients, *terms.values()])
+        skip_nan = self.gan.family.replaces_nan_gradients
+        if skip_nan:
+            replace_nan_gradients(gradients)
         optimizer.step()
-        self.accumulator.add_terms(terms, skip_nan=goes_on)
+        self.accumulator.add_terms(terms, skip_nan)
 
     def begin(self, phase: Phase) -> torch.optim.Adam:
-        """Unfreeze a phase's player alone, without gradients; return its optimiser."""
+        """Unfreeze only a phase's player, and clear its gradients; return its optimiser."""
         for name, player in self.gan.players.items():
             player.requires_grad_(name == phase.player)
         optimizer = self.optimizers[phase.player]
         optimizer.zero_grad(set_to_none=True)
         return optimizer
 
-    def derive(self, phase: Phase, batch: Batch) -> Terms:
-        """Add a phase's gradients over the own rows to its player's; return its terms, detached."""
+    def backward(self, phase: Phase, batch: Batch) -> Terms:
+        """Add the phase's gradients to those of its player; return its terms, detached."""
         if (count := self.own_images // self.micro_batch) > 1:
             parts = MicroBatches(self.gan, batch, self.batch_slice, count, self.device)
-            return parts.derive(phase, self.compute)
+            return parts.backward(phase, self.compute)
         terms = self.compute(phase, batch)
         torch.stack(list(terms.values())).sum().backward()
         return {name: value.detach().float() for name, value in terms.items()}
 
     def compute(self, phase: Phase, batch: Batch) -> Terms:
-        """A phase's terms on some rows."""
+        """Return a phase's loss terms for some rows."""
         with autocast(self.device, self.dtype), self.compiled.during(phase):
             return phase.loss(self.gan, batch)
 
     def tick(self) -> None:
-        """Close the tally, refuse what is not finite or not alike, evaluate, tell who listens."""
+        """Check that all is finite and identical, evaluate, and call the tick's callback."""
         self.check_identical()
         figures, is_stopped = self.figures(), False
         if self.evaluation and self.evaluation.is_due(self):
@@ -346,29 +346,25 @@ class Trainer:
             except Stopped:
                 is_stopped = True
         if self.group.any(is_stopped):
-            return  # the tick is still owed, by all processes
+            return  # the tick is still due, in all processes
         self.accumulator = MetricAccumulator()
         if self.on_tick:
             self.on_tick(self, figures)
 
     def draw_pixels(self, latents: Tensor, labels: Tensor | None = None) -> Tensor:
-        """What the averaged generator makes of latents, as uint8 (N, 3, H, W) on the CPU."""
+        """Return the averaged generator's images of latents, uint8 (N, 3, H, W) on the CPU."""
         images = sample_images(self, latents, labels)
         return ((images.clamp(-1, 1) + 1) * 127.5).round().to(torch.uint8)
 
     def check_identical(self) -> None:
-        """Refuse to go on where the processes' weights are no longer the same bits.
-
-        Raises:
-            RunError: they are not; a process is named.
-        """
+        """Raise RunError if the processes' weights are not bit-identical."""
         if self.group.size > 1:
             weights = [p for player in self.gan.players.values() for p in player.parameters()]
             sums = [w.detach().reshape(-1).view(torch.int32).sum() for w in weights]
             self.group.check_identical(torch.stack(sums).cpu(), "weights")
 
     def figures(self) -> dict[str, float]:
-        """What the tally says so far.
+        """Return the metrics since the last tick.
 
         Raises:
             TrainingDiverged: a loss term or a weight is not finite.
@@ -380,7 +376,7 @@ class Trainer:
     # --- state ----------------------------------------------------------------------------------
 
     def state(self) -> tuple[Tensors, dict[str, Any]]:
-        """All that a resumed run needs: tensors by name, and plain numbers."""
+        """Return what a resumed run needs: tensors by name, and plain numbers."""
         tensors: Tensors = {}
         for name, module in self.stateful_modules().items():
             tensors.update({f"{name}/{key}": value for key, value in module.state_dict().items()})
@@ -389,7 +385,7 @@ class Trainer:
         tensors.update(
             {f"augment/{name}": t for name, t in self.augment_probability.state().items()}
         )
-        sums, tally = self.accumulator.state()
+        sums, totals = self.accumulator.state()
         tensors.update({f"tally/{name}": total for name, total in sums.items()})
         numbers: dict[str, Any] = {
             "images_seen": self.images_seen,
@@ -398,13 +394,13 @@ class Trainer:
         if self.evaluation:
             best, numbers["evaluation"] = self.evaluation.state()
             tensors.update({f"best/{name}": value for name, value in best.items()})
-        return tensors, {**numbers, "tally": tally}
+        return tensors, {**numbers, "tally": totals}
 
     def load_state(self, tensors: Tensors, numbers: Mapping[str, Any]) -> None:
-        """Take up where :meth:`state` left off; what does not fit changes nothing.
+        """Load what :meth:`state` returned; a state that does not fit changes nothing.
 
         Raises:
-            ValueError: they are not the state of such a trainer.
+            ValueError: the state does not fit.
             RunError: the run was evaluated by another protocol.
         """
         check_state(self, tensors, numbers)
@@ -421,23 +417,23 @@ class Trainer:
             self.evaluation.load_state(below("best", tensors), numbers["evaluation"])
 
     def stateful_modules(self) -> dict[str, nn.Module]:
-        """Players and averages under the names they are saved by."""
+        """Return players and averages by their names in checkpoints."""
         players = {f"player.{name}": player for name, player in self.gan.players.items()}
         averages = {f"average.{name}": ema.averaged for name, ema in self.averages.items()}
         return players | averages
 
 
 def below(name: str, tensors: Tensors) -> Tensors:
-    """The tensors under ``name/``, without it."""
+    """Return the tensors under ``name/``, without that prefix."""
     prefix = f"{name}/"
     return {k.removeprefix(prefix): v for k, v in tensors.items() if k.startswith(prefix)}
 
 
 @contextmanager
 def seeded_networks(seed: int, number: int, device: torch.device) -> Iterator[None]:
-    """Random numbers that networks draw themselves (noise, mixing) follow the step too.
+    """Seed the random numbers that networks draw themselves (noise, mixing) by the step.
 
-    Afterwards torch's global generators are as they were; other GPUs than the one are not touched.
+    torch's global generators are restored afterwards; those of other GPUs are not changed.
     """
     with torch.random.fork_rng([device] if device.type == "cuda" else []):
         torch.manual_seed(random_numbers(seed, number, NETWORKS).initial_seed())
@@ -445,9 +441,9 @@ def seeded_networks(seed: int, number: int, device: torch.device) -> Iterator[No
 
 
 def sample_images(trainer: Trainer, latents: Tensor, labels: Tensor | None = None) -> Tensor:
-    """What the averaged generator makes of fixed latents: float (N, 3, H, W), on the CPU.
+    """Return the averaged generator's images of latents, float (N, 3, H, W) on the CPU.
 
-    A conditional game shows its classes evenly where no labels (N,) are given.
+    By default a conditional GAN's labels are spread evenly over its classes.
     """
     generator, classes = trainer.gan.generator_ema, trainer.gan.classes
     inputs = [latents]

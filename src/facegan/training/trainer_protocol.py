@@ -1,4 +1,4 @@
-"""What evaluation, micro-batch search and state checks use of a trainer, which imports them."""
+"""The type of a trainer for the modules that the trainer imports."""
 
 from typing import Any, Protocol
 
@@ -11,7 +11,7 @@ from facegan.training.distributed.process_group import ProcessGroup
 
 
 class TrainerProtocol(Protocol):
-    """The part of :class:`facegan.training.trainer.Trainer` that its own parts may use."""
+    """What evaluation, micro-batch search and state checks use of a ``Trainer``."""
 
     gan: Gan
     group: ProcessGroup

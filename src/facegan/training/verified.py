@@ -1,4 +1,4 @@
-"""Compares packed data with its digests once, and not again while its files stay as they are."""
+"""Verifies the digests of packed data once, and again only after its files changed."""
 
 import hashlib
 import json
@@ -8,14 +8,15 @@ from typing import Any
 
 from facegan.data.packed_files import PackedPixels
 
-SETTLED_SECONDS = 2.0  # of clocks of file systems: what was written just now may yet change unseen
+# Resolution of file systems' clocks: a newer file may still change without a new time.
+SETTLED_SECONDS = 2.0
 
 
 class VerifiedData:
-    """Which data sets were compared with their digests, by fingerprints of their files.
+    """The data sets whose digests were verified, as fingerprints of their files.
 
     Args:
-        known: Fingerprints of those that were before, as a run's folder remembers them.
+        known: Fingerprints from run.json, of data verified before.
     """
 
     def __init__(self, known: Iterable[str] = ()) -> None:
@@ -23,17 +24,14 @@ class VerifiedData:
         self.seen: list[str] = []
 
     def check(self, dataset: Any, on_progress: Callable[[int], object] = lambda done: None) -> None:
-        """Refuse a packed data set with damaged shards; others know their pixels by themselves.
+        """Raise DatasetError if shards of a packed data set are damaged.
 
-        A folder's digest is of the pixels that were decoded; a streamed shard is compared each time
-        it is read.
+        Others need no check: a folder's digest is of its decoded pixels, and a streamed shard is
+        verified whenever it is read.
 
         Args:
             dataset: Any data set, or a split of one.
-            on_progress: Called with the number of images of every shard done.
-
-        Raises:
-            DatasetError: it names the shards.
+            on_progress: Called after every shard with its number of images.
         """
         pixels = getattr(getattr(dataset, "whole", dataset), "pixels", None)
         if not isinstance(pixels, PackedPixels):
@@ -46,16 +44,16 @@ class VerifiedData:
 
 
 def fingerprint(pixels: PackedPixels) -> tuple[str, float]:
-    """What changes when a file of a data set does, and when the last one did.
+    """Return a hash that changes with any file of a data set, and when the last one changed.
 
-    A file's change time cannot be set by hand; of a copy it is another.
+    It includes the files' change times (ctime), which cannot be set, and differ in a copy.
     """
-    facts = [(one.file, one.sha256, (pixels.folder / one.file).stat())
-             for one in pixels.manifest.shards]  # fmt: skip
+    shards = pixels.manifest.shards
+    stats = [(pixels.folder / shard.file).stat() for shard in shards]
     rows = [
-        [name, sha256, s.st_dev, s.st_ino, s.st_size, s.st_mtime_ns, s.st_ctime_ns]
-        for name, sha256, s in facts
+        [shard.file, shard.sha256, s.st_dev, s.st_ino, s.st_size, s.st_mtime_ns, s.st_ctime_ns]
+        for shard, s in zip(shards, stats, strict=True)
     ]
     text = json.dumps([pixels.manifest.digest, rows])
-    changed = max(max(s.st_mtime, s.st_ctime) for _, _, s in facts)
+    changed = max(max(s.st_mtime, s.st_ctime) for s in stats)
     return hashlib.sha256(text.encode()).hexdigest(), changed

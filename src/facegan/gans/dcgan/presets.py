@@ -29,7 +29,7 @@ class DcganPreset(Preset):
     beta1: float = setting("Adam's momentum", default=0.5, low=0, high=0.9999)
     beta2: float = setting("Adam's second-moment decay", default=0.999, low=0, high=0.99999)
     real_target: float = setting(
-        "what the discriminator should say of reals; 0.9 keeps it from certainty",
+        "what the discriminator is trained to output for reals; 0.9 is label smoothing",
         default=1.0,
         low=0.5,
         high=1,
@@ -42,14 +42,14 @@ class DcganPreset(Preset):
 
 PRESETS = {
     "article32": DcganPreset(
-        about="the article's network and recipe, 32 px: uniform latents, Adam 2e-4, 128 a batch",
+        about="the article's network and recipe, 32 px: uniform latents, Adam 2e-4, batches of 128",
         layout="article",
         base_size=2,
         latent_distribution="uniform",
         recipe={"batch_size": 128, "total_kimg": 2026.0, "ema_half_life_kimg": 0.0},
     ),
     "toy32": DcganPreset(
-        about="the quickest way we know to good faces on two CPU cores: minutes at 32 px; also 64",
+        about="good faces in minutes on two CPU cores, at 32 px; also 64",
         self_modulation=True,
         generator_learning_rate=6e-4,
         discriminator_learning_rate=6e-4,

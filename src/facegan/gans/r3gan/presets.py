@@ -139,26 +139,26 @@ PRESETS = {
         },
     ),
     "faces32": R3ganPreset(
-        about="paper64 less its last stage, its gamma over 4 for a quarter of the pixels: a guess, "
-        "its length too",
+        about="paper64 without its last stage, with a quarter of its gamma; gamma and length are "
+        "guesses",
         gamma_start=0.5,
         gamma_end=0.05,
         recipe=RECIPE,
     ),
     "paper64": R3ganPreset(
-        about="the paper's FFHQ-64 network and schedules, its length a guess; 64 px",
+        about="the paper's FFHQ-64 network and schedules, the length is a guess; 64 px",
         gamma_start=2.0,
         gamma_end=0.2,
         recipe=RECIPE,
     ),
     "faces128": R3ganPreset(
-        about="between paper64 and paper256, its gamma their mean: a guess, its length too",
+        about="between paper64 and paper256, with the mean gamma; gamma and length are guesses",
         gamma_start=17.0,
         gamma_end=1.7,
         recipe=RECIPE,
     ),
     "paper256": R3ganPreset(
-        about="the paper's FFHQ-256 network and schedules, its length a guess; 256 px",
+        about="the paper's FFHQ-256 network and schedules, the length is a guess; 256 px",
         gamma_start=150.0,
         gamma_end=15.0,
         recipe=RECIPE,
@@ -201,6 +201,6 @@ PRESETS["paper32-conditional"] = replace(
 )
 PRESETS["tiny-conditional"] = replace(
     PRESETS["tiny"],
-    about="tiny, told the classes of a labelled data set apart",
+    about="tiny, with the classes of a labelled data set",
     conditional=True,
 )

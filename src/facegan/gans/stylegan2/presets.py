@@ -107,6 +107,6 @@ PRESETS = {
 }
 PRESETS["tiny-conditional"] = replace(
     PRESETS["tiny"],
-    about="tiny, told the classes of a labelled data set apart",
+    about="tiny, with the classes of a labelled data set",
     conditional=True,
 )

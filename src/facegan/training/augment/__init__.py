@@ -1,9 +1,9 @@
-"""What a discriminator is shown, changed at random, so that it cannot learn few pictures by heart.
+"""Augmentation of a discriminator's input, so that it cannot memorise a small data set.
 
-Reals and fakes are changed alike, in both players' updates, and differentiably: the generator
-learns through the changes, and penalties are taken through them. It is not taught to draw them: as
-long as they leave enough images alone, only a generator of clean pictures makes changed fakes look
-like changed reals (Karras et al., arXiv:2006.06676, section 2.2).
+Reals and fakes are augmented alike, in both players' updates, and differentiably: gradients and
+gradient penalties pass through. The generator does not learn to draw augmented images: as long as
+enough images stay unchanged, only a generator of clean images makes augmented fakes look like
+augmented reals (Karras et al., arXiv:2006.06676, section 2.2).
 """
 
 from facegan.hyperparameters.augment_policy import parse_policy

@@ -1,8 +1,8 @@
-"""ADA's transformations, each a matrix an image (Karras et al., arXiv:2006.06676, appendix B).
+"""ADA's transformations, as one matrix per image (Karras et al., arXiv:2006.06676, appendix B).
 
-Those of an image's places are multiplied into one matrix, so that the picture is read once, however
-many there are; so are those of its colours. Places need the inverse, from the result back to the
-picture; each transformation is as likely as its inverse, so the inverse is what is drawn.
+The geometric transformations of an image are multiplied into one matrix, so that it is resampled
+once; so are its colour transformations. Resampling needs the inverse, from the result to the
+original; each transformation is as likely as its inverse, so the inverse is sampled directly.
 """
 
 import math
@@ -18,36 +18,36 @@ from facegan.training.augment.resample import Warp, warp_bicubic
 # → matrices (N, 3, 3) over (x, y, 1) in pixels, or (N, 4, 4) over (red, green, blue, 1).
 Transformation = Callable[[Draws], Tensor]
 
-FARTHEST = 1 / 8  # of the sides, for translations
+MAX_SHIFT = 1 / 8  # of each side
 SCALE_OCTAVES, CONTRAST_OCTAVES, SATURATION_OCTAVES = 0.2, 0.5, 1.0
 BRIGHTNESS = 0.2
 
 
 def matrix(like: Tensor, *rows: Sequence[Tensor | int]) -> Tensor:
-    """Rows of 0, of 1, and of tensors (N,) such as one, as matrices (N, rows, columns)."""
+    """Build matrices (N, rows, columns) from rows of 0, 1 and tensors (N,)."""
     constants = torch.zeros_like(like), torch.ones_like(like)
     entries = [e if isinstance(e, Tensor) else constants[e] for row in rows for e in row]
     return torch.stack(entries, 1).view(len(like), len(rows), -1)
 
 
-# --- pixel blitting: pixels go elsewhere, and stay what they are ---------------------------------
+# --- pixel blitting: moves whole pixels ----------------------------------------------------------
 
 
 def flip_x(draws: Draws) -> Tensor:
-    """Left and right change places, or not."""
+    """Exchange left and right, in half of the images."""
     sign = 1.0 - 2 * draws.whole(0, 1)
     return scaling(sign, torch.ones_like(sign))
 
 
 def rotate_by_quarters(draws: Draws) -> Tensor:
-    """By 0 to 3 times 90 degrees."""
+    """Rotate by 0 to 3 times 90 degrees."""
     angle = draws.whole(0, 3) * (math.pi / 2)
     return rotation(angle.cos().round(), angle.sin().round())
 
 
 def translate_by_pixels(draws: Draws) -> Tensor:
-    """By whole pixels, up to an eighth of each side."""
-    x, y = draws.uniform(-FARTHEST, FARTHEST), draws.uniform(-FARTHEST, FARTHEST)
+    """Translate by whole pixels, up to an eighth of each side."""
+    x, y = draws.uniform(-MAX_SHIFT, MAX_SHIFT), draws.uniform(-MAX_SHIFT, MAX_SHIFT)
     return translation((x * draws.width).round(), (y * draws.height).round())
 
 
@@ -55,26 +55,26 @@ def translate_by_pixels(draws: Draws) -> Tensor:
 
 
 def scale(draws: Draws) -> Tensor:
-    """Both sides by one factor."""
+    """Scale both sides by one factor."""
     factor = draws.factor(SCALE_OCTAVES)
     return scaling(factor, factor)
 
 
 def rotate(draws: Draws) -> Tensor:
-    """By any angle."""
+    """Rotate by any angle."""
     angle = draws.uniform(-math.pi, math.pi)
     return rotation(angle.cos(), angle.sin())
 
 
 def stretch(draws: Draws) -> Tensor:
-    """One side by a factor, the other by its inverse."""
+    """Scale one side by a factor, the other by its inverse."""
     factor = draws.factor(SCALE_OCTAVES)
     return scaling(factor, 1 / factor)
 
 
 def translate(draws: Draws) -> Tensor:
-    """By fractions of pixels; an eighth of each side is the standard deviation."""
-    x, y = draws.normal(FARTHEST), draws.normal(FARTHEST)
+    """Translate by fractions of pixels, with an eighth of each side as standard deviation."""
+    x, y = draws.normal(MAX_SHIFT), draws.normal(MAX_SHIFT)
     return translation(x * draws.width, y * draws.height)
 
 
@@ -94,38 +94,38 @@ def translation(x: Tensor, y: Tensor) -> Tensor:
 
 
 def brightness(draws: Draws) -> Tensor:
-    """All channels up or down."""
+    """Add a number to all channels."""
     by = draws.normal(BRIGHTNESS)
     return matrix(by, (1, 0, 0, by), (0, 1, 0, by), (0, 0, 1, by), (0, 0, 0, 1))
 
 
 def contrast(draws: Draws) -> Tensor:
-    """All channels away from the middle grey, or towards it."""
+    """Scale all channels about middle grey."""
     by = draws.factor(CONTRAST_OCTAVES)
     return mixing(by, torch.zeros_like(by), torch.zeros_like(by))
 
 
 def luma_flip(draws: Draws) -> Tensor:
-    """Bright and dark change places, hues stay, or not: I - 2 v vᵀ."""
+    """Invert brightness and keep hues, in half of the images: I - 2 v vᵀ."""
     double = 2.0 * draws.whole(0, 1)
     return mixing(1 - double / 3, -double / 3, -double / 3)
 
 
 def hue(draws: Draws) -> Tensor:
-    """A rotation about v by any angle (Rodrigues' formula)."""
+    """Rotate about v by any angle (Rodrigues' formula)."""
     angle = draws.uniform(-math.pi, math.pi)
     even, odd = (1 - angle.cos()) / 3, angle.sin() / math.sqrt(3)
     return mixing(angle.cos() + even, even - odd, even + odd)
 
 
 def saturation(draws: Draws) -> Tensor:
-    """Colours away from their greys, or towards them: v vᵀ + s (I - v vᵀ)."""
+    """Scale colours about their greys: v vᵀ + s (I - v vᵀ)."""
     by = draws.factor(SATURATION_OCTAVES)
     return mixing((1 + 2 * by) / 3, (1 - by) / 3, (1 - by) / 3)
 
 
 def mixing(own: Tensor, following: Tensor, preceding: Tensor) -> Tensor:
-    """A channel becomes a sum of itself, the following one and the preceding one, all around."""
+    """Build matrices that make each channel a sum of itself, the next and the previous one."""
     return matrix(
         own,
         (own, following, preceding, 0),
@@ -135,17 +135,17 @@ def mixing(own: Tensor, following: Tensor, preceding: Tensor) -> Tensor:
     )
 
 
-# --- all together --------------------------------------------------------------------------------
+# --- composition ---------------------------------------------------------------------------------
 
 BLIT = (flip_x, rotate_by_quarters, translate_by_pixels)
 GEOM = (scale, rotate, stretch, rotate, translate)
 COLOR = (brightness, contrast, luma_flip, hue, saturation)
 
 
-def drawn(transformation: Transformation, p: Tensor, draws: Draws) -> Tensor:
-    """Its matrices where it was chosen, the identity elsewhere.
+def sample(transformation: Transformation, p: Tensor, draws: Draws) -> Tensor:
+    """Return a transformation's matrices with probability p, else the identity.
 
-    There are two rotations, before and after the stretch: together as likely as any other.
+    There are two rotations, before and after the stretch; together they have probability p.
     """
     likely = 1 - (1 - p).sqrt() if transformation is rotate else p
     matrices = transformation(draws)
@@ -154,12 +154,12 @@ def drawn(transformation: Transformation, p: Tensor, draws: Draws) -> Tensor:
 
 
 def product(matrices: Iterable[Tensor]) -> Tensor:
-    """Of matrices (N, k, k) in their order, in full precision whatever `@` is allowed to round."""
+    """Multiply matrices (N, k, k) in order; unlike `@`, always in full precision."""
     return reduce(lambda left, right: (left[:, :, :, None] * right[:, None]).sum(2), matrices)
 
 
 def where_changed(matrices: Tensor, changed: Tensor, images: Tensor) -> Tensor:
-    """The images whose matrix is the identity stay as they are, bit for bit."""
+    """Return the changed images, or the original where a matrix is the identity."""
     identity = torch.eye(matrices.shape[1], device=images.device)
     differs = (matrices != identity).any(2).any(1)
     return torch.where(differs[:, None, None, None], changed, images)
@@ -171,14 +171,14 @@ def move(
     chances: Sequence[tuple[Transformation, Tensor]],
     warp: Warp = warp_bicubic,
 ) -> Tensor:
-    """Return images (N, 3, H, W) after transformations of their places, each with a probability."""
-    matrices = product([drawn(transformation, p, draws) for transformation, p in chances])
+    """Apply geometric transformations to images (N, 3, H, W), each with its probability."""
+    matrices = product([sample(transformation, p, draws) for transformation, p in chances])
     return where_changed(matrices, warp(images, matrices), images)
 
 
 def recolor(images: Tensor, draws: Draws, p: Tensor) -> Tensor:
-    """Images (N, 3, H, W) after the transformations of colours, each with a probability."""
-    matrices = product(reversed([drawn(transformation, p, draws) for transformation in COLOR]))
+    """Apply the colour transformations to images (N, 3, H, W), each with probability p."""
+    matrices = product(reversed([sample(transformation, p, draws) for transformation in COLOR]))
     weights = matrices.to(images.dtype)[:, :3, :, None, None]  # (N, 3, 4, 1, 1)
     red, green, blue = images.split(1, 1)
     changed = weights[:, :, 0] * red + weights[:, :, 1] * green + weights[:, :, 2] * blue

@@ -1,4 +1,4 @@
-"""Which operations a run takes from DiffAugment and ADA, and the hook that puts them in place."""
+"""A run's augmentation policy: operations of DiffAugment and ADA, hooked before discriminators."""
 
 from collections.abc import Callable, Mapping
 
@@ -7,7 +7,7 @@ from torch import Tensor, nn
 
 from facegan.hyperparameters.augment_policy import parse_policy
 from facegan.training.augment.ada import BLIT, GEOM, move, recolor
-from facegan.training.augment.diff_augment import an_image, cut_out, jitter_colour, translate
+from facegan.training.augment.diff_augment import cut_out, jitter_colour, per_image, translate
 from facegan.training.augment.draws import Draws
 from facegan.training.augment.resample import WARPS, Warp
 
@@ -15,18 +15,18 @@ Chances = Mapping[str, Tensor]  # an operation's name → its probability, witho
 Stage = Callable[[Tensor, Draws, Chances], Tensor]
 
 
-def on_some(name: str, operation: Callable[[Tensor, Draws], Tensor]) -> Stage:
-    """An operation on images, done to those that chance chooses."""
+def by_chance(name: str, operation: Callable[[Tensor, Draws], Tensor]) -> Stage:
+    """Return a stage that applies an operation to each image with its probability."""
 
     def stage(images: Tensor, draws: Draws, chances: Chances) -> Tensor:
-        chosen = an_image(draws.chosen(chances[name]))
+        chosen = per_image(draws.chosen(chances[name]))
         return torch.where(chosen, operation(images, draws), images)
 
     return stage
 
 
 def move_once(warp: Warp) -> Stage:
-    """Blitting and geometry, in one reading of the picture."""
+    """Return the stage of blitting and geometry, which resamples an image once."""
 
     def stage(images: Tensor, draws: Draws, chances: Chances) -> Tensor:
         groups = {"blit": BLIT, "geom": GEOM}
@@ -37,29 +37,23 @@ def move_once(warp: Warp) -> Stage:
 
 
 def stages(warp: Warp) -> dict[tuple[str, ...], Stage]:
-    """Return what is done, by the operations that it does, in the papers' orders.
-
-    The operations are those that augment_policy.py names.
-    """
+    """Return the stages by the names of their operations, in the papers' order."""
     return {
-        ("color",): on_some("color", jitter_colour),
-        ("translation",): on_some("translation", translate),
+        ("color",): by_chance("color", jitter_colour),
+        ("translation",): by_chance("translation", translate),
         ("blit", "geom"): move_once(warp),
         ("recolor",): lambda images, draws, chances: recolor(images, draws, chances["recolor"]),
-        ("cutout",): on_some("cutout", cut_out),
+        ("cutout",): by_chance("cutout", cut_out),
     }
 
 
 class Augment:
-    """A policy: each operation is done to each image with the same probability, independently.
+    """A policy, which applies each operation to each image with the same probability.
 
     Args:
-        policy: What :func:`parse_policy` reads.
+        policy: A text that :func:`parse_policy` parses.
         probability: A tensor without dimensions, on the images' device; its owner may change it.
-        filter: What reads between pixels, a name in ``resample.WARPS``.
-
-    Raises:
-        ConfigError: the policy cannot be read.
+        filter: Interpolates between pixels, a name in ``resample.WARPS``.
     """
 
     def __init__(self, policy: str, probability: Tensor, filter: str = "bicubic") -> None:
@@ -72,7 +66,7 @@ class Augment:
         ]
 
     def __call__(self, images: Tensor) -> Tensor:
-        """Images (N, 3, H, W), augmented; float in, the same float type out."""
+        """Augment images (N, 3, H, W) of any float type."""
         draws = Draws.of(images)
         chances = {name: self.probability * share for name, share in self.shares.items()}
         augmented = images if images.dtype == torch.float64 else images.float()
@@ -80,8 +74,8 @@ class Augment:
             augmented = stage(augmented, draws, chances)
         return augmented.to(images.dtype)
 
-    def stand_before(self, discriminator: nn.Module) -> None:
-        """Augment whatever the discriminator is shown, while it trains."""
+    def hook_before(self, discriminator: nn.Module) -> None:
+        """Augment the discriminator's input in training mode."""
 
         def hook(module: nn.Module, inputs: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
             images, *rest = inputs

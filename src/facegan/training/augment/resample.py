@@ -1,13 +1,13 @@
-"""Images read at other places than their pixels', derivable in the images at any order.
+"""Resamples images by affine matrices, with gradients of any order.
 
-Reading is linear in the image, so its gradient is the adjoint map, and the gradient of that is
-reading again. torch derives ``grid_sample`` once only; penalties on gradients need it twice.
+Sampling is linear in the image, so its gradient is the adjoint map, and the gradient of that is
+sampling again. torch differentiates ``grid_sample`` only once; gradient penalties need it twice.
 
-Two filters read between pixels. Outside an image lies its mirror image, without the edge repeated.
+There are two filters. Images are padded by reflection, without repeating the edge.
 
-* ``bicubic``: a cubic convolution weighs 4x4 pixels. Exact at the pixels themselves; an image made
-  smaller aliases in its finest details. At 32 px its images differ from the paper's by 4 % rms
-  where each operation has a probability of 0.3, by 6 % where 1 (docs/results.md).
+* ``bicubic``: cubic convolution of 4x4 pixels. Exact at pixel centres; a smaller image aliases. At
+  32 px its images differ from the paper's by 4 % rms if each operation has a probability of 0.3,
+  by 6 % if 1 (docs/results.md).
 * ``wavelet``: the paper's (arXiv:2006.06676, appendix B). The image is doubled by the low-pass
   filter of the wavelet sym6, read bilinearly at twice the result's resolution, and halved by the
   same filter reversed. Doubling and halving are products with small matrices.
@@ -53,13 +53,13 @@ class Read(torch.autograd.Function):
 
 
 class Write(torch.autograd.Function):
-    """The adjoint: every pixel is added to those it would be read from."""
+    """The adjoint of :class:`Read`: adds every pixel to those it would be read from."""
 
     @staticmethod
     def forward(ctx: Any, pixels: Tensor, grid: Tensor, mode: str, shape: torch.Size) -> Tensor:
         ctx.save_for_backward(grid)
         ctx.mode = mode
-        like = pixels.new_empty(shape)  # of which nothing but the shape is asked for
+        like = pixels.new_empty(shape)  # only its shape is used
         images, _ = torch.ops.aten.grid_sampler_2d_backward(
             pixels.contiguous(), like, grid, MODES[mode], REFLECTION, True, (True, False)
         )
@@ -72,7 +72,7 @@ class Write(torch.autograd.Function):
 
 
 def read(images: Tensor, grid: Tensor, mode: str) -> Tensor:
-    """Read images (N, C, H, W) at the places of a grid (N, h, w, 2), about whose ends is mirrored.
+    """Sample images (N, C, H, W) at a grid (N, h, w, 2), padded by reflection.
 
     Args:
         images: Float.
@@ -83,14 +83,14 @@ def read(images: Tensor, grid: Tensor, mode: str) -> Tensor:
 
 
 def write(pixels: Tensor, grid: Tensor, mode: str, shape: torch.Size) -> Tensor:
-    """Do the adjoint of :func:`read`, from images of a shape."""
+    """Apply the adjoint of :func:`read`, for images of a shape."""
     return cast(Tensor, Write.apply(pixels, grid, mode, shape))  # type: ignore[no-untyped-call]
 
 
 def places(matrices: Tensor, x: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
-    """Return where matrices (N, 3, 3) send the points of a grid: x and y (N, len(y), len(x)).
+    """Transform the points of a grid by matrices (N, 3, 3), to x and y (N, len(y), len(x)).
 
-    Places are (x, y, 1), in pixels from the middle, x to the right, y down.
+    Points are (x, y, 1), in pixels from the centre, x to the right, y down.
     """
     across, down = (
         row[:, 0] * x + row[:, 1] * y[:, None] + row[:, 2]
@@ -100,7 +100,7 @@ def places(matrices: Tensor, x: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def warp_bicubic(images: Tensor, matrices: Tensor) -> Tensor:
-    """Read images (N, C, H, W) where matrices (N, 3, 3) send each pixel of the result."""
+    """Sample images (N, C, H, W) where matrices (N, 3, 3) send each pixel of the result."""
     height, width = images.shape[2:]
     x, y = (torch.arange(side, device=images.device) - (side - 1) / 2 for side in (width, height))
     across, down = places(matrices, x, y)
@@ -109,7 +109,7 @@ def warp_bicubic(images: Tensor, matrices: Tensor) -> Tensor:
 
 
 def warp_wavelet(images: Tensor, matrices: Tensor) -> Tensor:
-    """Do what :func:`warp_bicubic` does, by the wavelet's filter."""
+    """Do the same as :func:`warp_bicubic` with the wavelet's filter."""
     height, width = images.shape[2:]
     x, y = (half_pixels(side, images.device) for side in (width, height))
     across, down = places(matrices, x, y)
@@ -128,12 +128,12 @@ WARPS: dict[str, Warp] = {"bicubic": warp_bicubic, "wavelet": warp_wavelet}
 
 
 def half_pixels(side: int, device: torch.device) -> Tensor:
-    """Return the places, in pixels from the middle, that :func:`halving` makes a side of."""
+    """Return the positions, in pixels from the centre, that :func:`halving` reduces to a side."""
     return (torch.arange(2 * side + TAPS - 2, device=device) - CENTRE - (side - 1)) / 2
 
 
 def mirrored(place: Tensor, side: int) -> Tensor:
-    """Return places with those beyond a side's margin mirrored into it."""
+    """Reflect positions beyond a side's margin into it."""
     middle, period = (side - 1) / 2, 2 * (side - 1)
     turn = (place + middle) % period
     within = torch.minimum(turn, period - turn) - middle
@@ -141,7 +141,7 @@ def mirrored(place: Tensor, side: int) -> Tensor:
 
 
 def margin(side: int) -> int:
-    """Return how many mirrored pixels are doubled with a side: few places lie beyond them."""
+    """Return how many reflected pixels are doubled with a side; few positions lie beyond."""
     return side // 2
 
 
@@ -151,16 +151,16 @@ def along_both(
     height: int,
     width: int,
 ) -> Tensor:
-    """Multiply the matrix of a height and that of a width onto images' columns and rows."""
+    """Multiply images' columns and rows by the matrices for their height and width."""
     rows, columns = (matrix(side, images.device, images.dtype) for side in (height, width))
     return rows @ (images @ columns.T)
 
 
 @lru_cache(maxsize=16)
 def doubling(side: int, device: torch.device, dtype: torch.dtype) -> Tensor:
-    """Return the matrix that doubles a line of pixels and its mirrored margins.
+    """Return the matrix that doubles a line of pixels and its reflected margins.
 
-    Its results, 2 side - 1 + 4 margins, lie at the centres of pixels and half-way between them.
+    The results, 2 side - 1 + 4 margins, are at the centres of pixels and half-way between them.
     """
     first = -2 * margin(side)
     last_tap = torch.arange(first, 2 * side - 1 - first) + CENTRE

@@ -139,7 +139,7 @@ def open_folder(
 
 
 def folder_part(own: ImageFolderDataset | None, folder: Path) -> dict[str, Any]:
-    """Return what the first process of a host tells the others about its images."""
+    """Return the digest, count and skipped files of a host's images, for the other hosts."""
     if own is None:
         return {"digest": "", "length": 0, "skipped": {}, "prepared": False}
     skipped = {str(file.relative_to(folder)): reason for file, reason in own.skipped.items()}
@@ -190,7 +190,7 @@ class GatheredImages:
         return torch.from_numpy(self.images[indices.numpy()]).permute(0, 3, 1, 2)
 
     def describe(self, with_labels: bool = False) -> dict[str, Any]:
-        """Return what a model card says of the data."""
+        """Return the data's facts for a model card."""
         counts = {"images": len(self), "skipped": self.skipped}
         facts = {"name": self.folder.name, "digest": self.digest, "resolution": self.resolution}
         return {**facts, **counts}
@@ -242,11 +242,7 @@ def map_on_host(
 
 
 def write_temporary(write: Callable[[IO[bytes]], None]) -> str:
-    """Write a temporary file and return its path.
-
-    Raises:
-        DatasetError: it cannot be written.
-    """
+    """Write a temporary file and return its path."""
     with tempfile.NamedTemporaryFile(prefix="facegan-pixels-", delete=False) as file:
         try:
             write(file)

@@ -1,4 +1,4 @@
-"""The file by which a process tells its launcher why it failed, or that it was stopped."""
+"""The files in which a process reports its failure, or that it was stopped, to its launcher."""
 
 import json
 import time
@@ -13,18 +13,18 @@ STOPPED = "stopped"  # a file beside the error file
 
 
 def note_stop(error_file: Path) -> None:
-    """Record that this process was stopped gently, which is not a failure."""
+    """Record that this process was stopped, which is not a failure."""
     error_file.with_name(STOPPED).touch()
 
 
 def write_error(file: Path, error: FaceGANError) -> None:
-    """Write an error where torch's elastic agent looks for it, in the form that it reads."""
+    """Write an error in the format of torch's elastic agent."""
     now = time.time()
     facts = {"kind": type(error).__name__, "hint": error.hint, "moment": now, "timestamp": now}
     file.write_text(json.dumps({"message": {"message": error.message, "extraInfo": facts}}))
 
 
 def error_from(message: Mapping[str, Any]) -> tuple[FaceGANError, float]:
-    """Return the error that :func:`write_error` wrote, and when it did."""
+    """Return the error that :func:`write_error` wrote, and its time."""
     facts = message["extraInfo"]
     return getattr(errors, facts["kind"])(message["message"], facts["hint"]), facts["moment"]

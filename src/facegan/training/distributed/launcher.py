@@ -1,8 +1,8 @@
 """Launches the processes of a run by torch's elastic agent, and reports how they ended.
 
-The agent starts and watches this host's processes. A signal to stop is passed on to them, and they
-are waited for: they end the step, write a checkpoint and leave. When one fails, the agent ends the
-others, and what is raised here is what that one said of itself.
+The agent starts and watches this host's processes. Signals to stop are forwarded to them; they end
+the step, write a checkpoint and exit. When one fails, the agent ends the others, and its error is
+raised here.
 """
 
 import logging
@@ -36,8 +36,8 @@ RENDEZVOUS_SECONDS = 900  # hosts start at different times, since each loads its
 RUN = "facegan"
 ROUNDING = 2.0  # seconds that the agent's clock may be late by
 KILLED = (
-    "If nobody did that on purpose, the machine may have run out of memory. With --resume the run "
-    "goes on from its last checkpoint; with a smaller --micro-batch it takes less memory."
+    "Unless it was killed on purpose, the machine may have run out of memory. With --resume the "
+    "run continues from its last checkpoint; with a smaller --micro-batch it takes less memory."
 )
 SEE_ABOVE = "Its own message is above."
 
@@ -48,8 +48,8 @@ class Cluster:
 
     hosts: tuple[str, ...] = ("localhost",)
     rank: int = 0
-    interface: str = ""  # the network's, where torch must be told
-    port: int = 0  # where they meet, on the first of them; 0 is any that is free, for one host
+    interface: str = ""  # the network interface, if torch must not choose it
+    port: int = 0  # of the rendezvous, on the first host; 0: any free port, for one host
 
     @property
     def here(self) -> str:
@@ -61,17 +61,17 @@ ONE_HOST = Cluster()
 
 
 def launch(command: Sequence[str], processes: int, cluster: Cluster = ONE_HOST) -> bool:
-    """Run a program in several processes on this host, and wait for their end.
+    """Run a program in several processes on this host, and wait until they end.
 
-    SIGTERM and SIGINT make all of them stop gently; a second SIGINT ends them at once.
+    SIGTERM and SIGINT stop all of them after their step; a second SIGINT ends them at once.
 
     Args:
-        command: The program and its arguments, the same for all.
-        processes: How many on this host; every host has as many.
-        cluster: The hosts, each of which launches its own.
+        command: The program and its arguments.
+        processes: How many on each host.
+        cluster: The hosts, each of which launches its own processes.
 
     Returns:
-        Whether the run came to its end; False where it was stopped before.
+        Whether the run is finished; False if it was stopped.
 
     Raises:
         FaceGANError: the error of the process that failed first.
@@ -103,17 +103,17 @@ def launch(command: Sequence[str], processes: int, cluster: Cluster = ONE_HOST) 
 
 
 def prepare_environment(processes: int, cluster: Cluster, command: Sequence[str] = ()) -> None:
-    """Set environment variables for the processes; those that the user has set stay."""
+    """Set environment variables for the processes, unless the user has set them."""
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
     variables = {
-        # Two processes with the threads of all cores each slow one another many times over.
+        # Two processes with a thread per core each would slow one another many times over.
         "OMP_NUM_THREADS": str(max(1, (cores or 1) // processes)),
-        # torch logs pages about broken connections; one sentence is printed here.
+        # torch logs pages about broken connections; we print one sentence.
         "TORCH_CPP_LOG_LEVEL": "FATAL",
-        "TORCHELASTIC_SIGNALS_TO_HANDLE": "SIGQUIT",  # the others are handled here
+        "TORCHELASTIC_SIGNALS_TO_HANDLE": "SIGQUIT",  # we handle the others
         "FACEGAN_HOST_NAME": cluster.here,
     }
-    # The SDK's ModelTrainer, in local mode, names one that is not there; then torch finds its own.
+    # The SDK's ModelTrainer, in local mode, names one that does not exist; then torch chooses.
     interfaces = {name for _, name in socket.if_nameindex()}
     if len(cluster.hosts) == 1:  # else gloo asks the resolver for this machine's name
         loopback = [name for name in ("lo", "lo0") if name in interfaces]
@@ -126,7 +126,7 @@ def prepare_environment(processes: int, cluster: Cluster, command: Sequence[str]
         variables |= dict.fromkeys(names, cluster.interface)
     for name, value in variables.items():
         os.environ.setdefault(name, value)
-    # The agent's log repeats what is said here.
+    # The agent's log would repeat our messages.
     elastic = logging.getLogger("torch.distributed.elastic")
     elastic.propagate = False
     elastic.addHandler(logging.NullHandler())
@@ -161,33 +161,33 @@ def build_agent(command: Sequence[str], processes: int, cluster: Cluster, folder
 
 @contextmanager
 def fixed_host_name(host: str) -> Iterator[None]:
-    """Give torch's agent this host's name, which it would look up by DNS again and again."""
-    asked = socket.getfqdn
+    """Give torch's agent this host's name, which it would otherwise look up by DNS repeatedly."""
+    original = socket.getfqdn
     socket.getfqdn = lambda name="": host
     try:
         yield
     finally:
-        socket.getfqdn = asked
+        socket.getfqdn = original
 
 
 @contextmanager
 def forward_signals(agent: Any) -> Iterator[list[int]]:
     """Forward SIGTERM and SIGINT to the processes as SIGTERM; yield the list of those received."""
-    come: list[int] = []
+    received: list[int] = []
 
     def pass_on(number: int, frame: Any) -> None:
         workers = [worker.id for worker in agent.get_worker_group().workers if worker.id]
-        if not workers or (number == signal.SIGINT and come):
+        if not workers or (number == signal.SIGINT and received):
             handler = before[signal.Signals(number)]
             handler(number, frame) if callable(handler) else sys.exit(128 + number)
-        come.append(number)
+        received.append(number)
         for process in workers:
             with suppress(ProcessLookupError):
                 os.kill(process, signal.SIGTERM)
 
     before = {number: signal.signal(number, pass_on) for number in (signal.SIGINT, signal.SIGTERM)}
     try:
-        yield come
+        yield received
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
@@ -202,13 +202,13 @@ def were_stopped(failures: Mapping[int, Any]) -> bool:
 
 
 def first_failure(failures: Mapping[int, Any], cluster: Cluster) -> FaceGANError:
-    """Return the error of the first process that failed by itself, else of one that lost it."""
+    """Return the earliest error that is not a consequence of another process's failure."""
     found = [describe_failure(rank, failure, cluster) for rank, failure in failures.items()]
-    return min(found, key=lambda one: one[:2])[2]
+    return min(found, key=lambda failure: failure[:2])[2]
 
 
 def describe_failure(rank: int, failure: Any, cluster: Cluster) -> tuple[int, float, FaceGANError]:
-    """Return how close to the cause a process is, when it ended, and its error."""
+    """Return the rank of a failure as the cause (0 is likeliest), its time, and its error."""
     if isinstance(failure.message, dict):
         error, moment = error_from(failure.message)
         return int(isinstance(error, PeerLost)), moment, error
@@ -222,7 +222,7 @@ def describe_failure(rank: int, failure: Any, cluster: Cluster) -> tuple[int, fl
 
 
 def notify_other_hosts(error: FaceGANError, cluster: Cluster) -> None:
-    """Tell the other hosts' processes why this one's ended, in case it could not."""
+    """Report a failure to the other hosts' processes, in case the failed one could not."""
     announce_failure(cluster.hosts[0], cluster.port, RUN, error)
     if cluster.rank == 0:
         time.sleep(3 * HEARTBEAT_SECONDS)  # this host holds the store that the others read

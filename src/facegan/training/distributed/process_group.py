@@ -90,7 +90,7 @@ class ProcessGroup:
         return self.sync_stop(flag, 0.0)[0]
 
     def barrier(self) -> None:
-        """Wait until every process is here."""
+        """Wait for every process."""
         self.sync_stop(False, 0.0)
 
     def check_identical(self, fingerprint: Tensor, what: str) -> None:

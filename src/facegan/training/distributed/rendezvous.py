@@ -67,7 +67,7 @@ def join_process_group(
 
 
 def announce_failure(address: str, port: int, run: str, error: FaceGANError) -> None:
-    """Tell all processes why the run ends, from a launcher; ignore that none of them listens."""
+    """Report to all processes, from a launcher, why the run ends; ignore a missing store."""
     with suppress(RuntimeError):
         store = TCPStore(address, port, is_master=False, wait_for_workers=False, timeout=SHORT)
         report_failure(PrefixStore(f"facegan/{run}/0", store), error.message, error.hint)

@@ -1,9 +1,8 @@
 """Sends this process's heartbeat and monitors the others'.
 
-A process that waits in a collective does not notice a lost host: no packet says that none will
-come. So a thread of every process writes a heartbeat to a common store each second, and reads there
-whether the others are alive and whether one has failed. If so, this process ends too, killed where
-the main thread is stuck.
+A process that waits in a collective does not notice that another host is lost. So a thread of every
+process writes a heartbeat to a common store each second, and reads whether the others are alive and
+whether one has failed. If so, this process ends too; it is killed if the main thread is stuck.
 """
 
 import contextlib
@@ -19,8 +18,8 @@ from facegan.errors import FaceGANError, PeerLost, first_line
 from facegan.training.distributed.process_group import ProcessGroup
 
 HEARTBEAT_SECONDS = 1.0
-# A process silent for so long is lost. Long work in C, or a stalled disk, may delay heartbeats:
-# 20 s were too few for two containers on a busy machine of two cores, in two of seven runs.
+# A process without a heartbeat for so long is lost. Long work in C, or a stalled disk, may delay
+# heartbeats: 20 s were too few for two containers on two busy cores, in two of seven runs.
 TIMEOUT_SECONDS = 60.0
 SUSPECT_SECONDS = 4.0  # the same, after a broken connection
 GRACE_SECONDS = 3.0  # for the main thread to end by itself
@@ -49,10 +48,10 @@ class Watchdog:
     Rank 0 monitors every rank and reports failures to all; the others monitor rank 0.
 
     Args:
-        store: Holds all heartbeats. For the watchdog alone, because a call on it may take long.
+        store: Holds all heartbeats; used by the watchdog alone, because calls may take long.
         group: The processes of the run.
         on_fatal: Called with the error before this process is killed; returns the exit code.
-        launcher: The process id of our launcher, without which this process ends; None: no such.
+        launcher: The process id of our launcher; this process ends if it is gone.
     """
 
     def __init__(
@@ -81,11 +80,11 @@ class Watchdog:
     def stop(self) -> None:
         """Stop both threads: the run has ended."""
         self.stopped.set()
-        for thread in self.threads:  # one that Python ended inside torch would abort the process
+        for thread in self.threads:  # a thread ended inside torch would abort the process
             thread.join(GRACE_SECONDS)
 
     def announce(self, error: BaseException) -> None:
-        """Tell the other processes why this one ends."""
+        """Report to the other processes why this one ends."""
         self.stop()
         message, hint = repr(error), ""
         if isinstance(error, FaceGANError):

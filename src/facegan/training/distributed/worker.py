@@ -1,7 +1,7 @@
-"""One process of several that train one run: joins the others, trains, reports why it fails.
+"""One of the processes that train a run together: joins the others, trains, reports failures.
 
-Run by facegan's launcher as ``python -m facegan.training.distributed.worker RUN``; under torchrun,
-`facegan train` itself comes here.
+facegan's launcher starts ``python -m facegan.training.distributed.worker RUN``; under torchrun,
+`facegan train` calls :func:`take_part`.
 """
 
 import dataclasses
@@ -26,7 +26,7 @@ def main() -> None:
     logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stderr)
     environment = WorkerEnvironment.from_mapping(os.environ)
     if environment is None:
-        sys.exit("This is started by facegan train --processes.")
+        sys.exit("Use facegan train --processes to start this module.")
     keep_freed_memory(os.environ)
     run = Run.from_json(sys.argv[1])
     take_part(environment, lambda: run, run.spec.data)
@@ -43,9 +43,9 @@ def take_part(
 
     Args:
         environment: This process's rank among them.
-        decide: Returns the run; called in the first process alone, for all.
-        data: The data on this host; None where it is that of the first.
-        on_error: Reports what ends this process by force, under a launcher that is not ours.
+        decide: Returns the run; called only in the main process, for all.
+        data: The data on this host; None: as on the first host.
+        on_error: Reports an error that kills this process, under torchrun.
 
     Returns:
         Whether the run is finished.
@@ -71,7 +71,7 @@ def take_part(
 
 @contextmanager
 def reporting(environment: WorkerEnvironment, report: OnError) -> Iterator[None]:
-    """Under our launcher, report a failure to it: it prints one reason for all processes."""
+    """Report failures to our launcher, which prints one error for all processes."""
     try:
         yield
     except FaceGANError as error:
@@ -80,7 +80,7 @@ def reporting(environment: WorkerEnvironment, report: OnError) -> Iterator[None]
         sys.exit(report(error))
     except Exception as error:
         name = f"Rank {environment.rank} on {environment.host}"
-        report(RunError(f"{name} failed: {error!r}", "Its traceback stands above."))
+        report(RunError(f"{name} failed: {error!r}", "See its traceback above."))
         raise
 
 
