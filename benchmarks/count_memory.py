@@ -17,7 +17,7 @@ from torch.utils._pytree import tree_leaves
 
 from facegan.gans import FAMILIES, Gan, build_gan
 from facegan.gans.autocast import autocast
-from facegan.gans.memory import PRECISIONS, TrainingMemory, rows
+from facegan.gans.memory import PRECISIONS, TrainingMemory, table_keys
 
 FEW, MORE = 4, 8  # images, of which the difference is what one takes
 TYPES = {"bf16": torch.bfloat16, "fp32": torch.float32}
@@ -107,7 +107,7 @@ def peaks(gan: Gan, rows: int, dtype: torch.dtype) -> list[int]:
 
 def main() -> None:
     """Print rows of the table in gans/memory.py: of all families, or of those named."""
-    for family, preset, side in rows(FAMILIES.values()):
+    for family, preset, side in table_keys(FAMILIES.values()):
         if family in (sys.argv[1:] or FAMILIES):
             need = count_need(family, preset, side)
             sizes = f"{need.parameters:_}, {need.averaged:_}, {need.largest:_}"

@@ -71,7 +71,7 @@ def test_pictures_of_another_size_are_resized(
     ("words", "code", "message"),
     [
         (["--samples", "3"], 11, "at least 4"),
-        (["--pictures", "2"], 11, "2 pictures are too few"),
+        (["--pictures", "2"], 11, "2 real images are too few"),
         (["--samples", "0"], 2, "--samples"),
         (["--data", "{nowhere}"], 3, "does not exist"),
         (["--inception-weights", "{nowhere}"], 11, "cannot be read"),

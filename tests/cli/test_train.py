@@ -298,7 +298,7 @@ def test_a_resolution_without_a_default_preset_lists_what_there_is(
     words = ["--data", images_dir, "--out", tmp_path / "r", "--family", "stylegan2"]
     assert train(*words, "--resolution", "48") == 2
     told = capsys.readouterr().err
-    assert "no default preset for 48 px (it has for 32, 64, 128, 256)" in told
+    assert "no default preset at 48 px, only at 32, 64, 128, 256 px" in told
     assert "paper32" in told and "tiny" in told
 
 
@@ -310,7 +310,7 @@ def test_a_resolution_the_family_cannot_make_is_refused_before_a_picture_is_read
     words = ["--data", images_dir, "--out", tmp_path / "r", "--family", family, "--preset", "tiny"]
     assert train(*words, "--resolution", "48") == 2
     told = capsys.readouterr().err
-    assert "cannot make images of 48x48" in told and "8, 16, 32" in told
+    assert "cannot generate images of 48x48" in told and "8, 16, 32" in told
 
 
 def test_a_run_says_what_it_is_and_runs_on_before_it_ends(run: Path) -> None:

@@ -180,7 +180,7 @@ def test_the_program_needs_no_toolkit(job: Job) -> None:
         [sys.executable, "-c", program], env=job.environment, capture_output=True, text=True
     )
     assert done.returncode == 1
-    assert done.stderr.startswith("Error: dcgan cannot make images of 33x33")
+    assert done.stderr.startswith("Error: dcgan cannot generate images of 33x33")
     assert "Traceback" not in done.stderr and "8, 16, 32" in job.failure
 
 

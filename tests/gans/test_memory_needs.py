@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from facegan.gans import FAMILIES
-from facegan.gans.memory import GIB, TABLE, TrainingMemory, describe_memory, find_memory, rows
+from facegan.gans.memory import GIB, TABLE, TrainingMemory, describe_memory, find_memory, table_keys
 
 sys.path.insert(0, str(Path(__file__).parents[2] / "benchmarks"))
 
@@ -27,7 +27,7 @@ def test_a_row_is_what_is_counted(row: tuple[str, str, int]) -> None:
 
 def test_every_preset_that_takes_memory_is_in_the_table() -> None:
     """A row that is missing: python benchmarks/count_memory.py FAMILY prints it."""
-    missing = set(rows(FAMILIES.values())) - set(TABLE)
+    missing = set(table_keys(FAMILIES.values())) - set(TABLE)
     assert not missing
 
 

@@ -70,8 +70,8 @@ def test_the_protocol_says_all_that_the_numbers_depend_on(pooled: Extractor) -> 
 def small_papers(monkeypatch: pytest.MonkeyPatch) -> None:
     """Papers of 50 fakes, in place of 50,000: so many rows are kept, too."""
     monkeypatch.setattr(comparison, "MAX_REALS", 50)
-    monkeypatch.setattr(comparison, "MOST_ROWS", 50)
-    monkeypatch.setattr(feature_set, "MOST_ROWS", 50)
+    monkeypatch.setattr(comparison, "MAX_ROWS", 50)
+    monkeypatch.setattr(feature_set, "MAX_ROWS", 50)
     monkeypatch.setattr(sys.modules["facegan.metrics.scores"], "PUBLISHED_SAMPLES", 50)
 
 
@@ -169,8 +169,8 @@ def test_a_stream_that_ends_early_is_not_scored(pooled: Extractor) -> None:
 
 
 def test_small_sets_carry_a_caution(pooled: Extractor) -> None:
-    assert "12 dimensions" in Comparison(Noise(60), pooled, samples=12).caution
-    assert Comparison(Noise(60), pooled, samples=13).caution == ""
+    assert "12 dimensions" in Comparison(Noise(60), pooled, samples=12).small_sample_warning
+    assert Comparison(Noise(60), pooled, samples=13).small_sample_warning == ""
 
 
 # --- the cache -----------------------------------------------------------------------------------

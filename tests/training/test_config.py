@@ -5,7 +5,7 @@ import pytest
 from facegan.errors import ConfigError
 from facegan.gans import FAMILIES
 from facegan.hyperparameters.training import FEWEST_SAMPLES
-from facegan.metrics import FEWEST
+from facegan.metrics import MIN_SAMPLES
 from facegan.training import TrainingConfig, split_hyperparameters
 
 TINY = FAMILIES["dcgan"].presets["tiny"]
@@ -99,4 +99,4 @@ def test_a_number_that_is_none_shows_the_writing_that_works(value: object, told:
 
 
 def test_the_fewest_samples_are_those_of_the_metrics() -> None:
-    assert FEWEST_SAMPLES == FEWEST
+    assert FEWEST_SAMPLES == MIN_SAMPLES

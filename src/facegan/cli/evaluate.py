@@ -126,7 +126,9 @@ def command(
             dataset, features, samples, pictures, about=dataset.describe(), cache=features_cache
         )
         measured = measure(comparison, synthesizer)
-    click.echo(measured.as_json() if as_json else measured.as_table(comparison.caution))
+    click.echo(
+        measured.as_json() if as_json else measured.as_table(comparison.small_sample_warning)
+    )
 
 
 @dataclass(frozen=True)
@@ -141,9 +143,9 @@ class Measurement:
         """Return one JSON object."""
         return json.dumps(asdict(self))
 
-    def as_table(self, caution: str) -> str:
+    def as_table(self, warning: str) -> str:
         """Return one line per metric, and the protocol for people."""
-        lines = [*self.rows(), "", *self.protocol_lines(), *([caution] if caution else [])]
+        lines = [*self.rows(), "", *self.protocol_lines(), *([warning] if warning else [])]
         return "\n".join(lines)
 
     def rows(self) -> Iterator[str]:

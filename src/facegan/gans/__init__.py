@@ -1,4 +1,4 @@
-"""Families of GANs: networks, losses and presets; :func:`build_gan` builds the players of one."""
+"""Families of GANs: networks, losses and presets; :func:`build_gan` builds one of them."""
 
 from collections.abc import Mapping
 from dataclasses import replace
@@ -35,7 +35,7 @@ __all__ = [
 
 
 def __getattr__(name: str) -> Any:
-    """Import what needs torch when it is asked for: the table of families does without."""
+    """Import the functions that need torch on first use; the table of families works without."""
     if name not in ("draw_labels", "uniform_labels"):
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     from facegan.gans import labels
@@ -44,10 +44,10 @@ def __getattr__(name: str) -> Any:
 
 
 def with_class_count(family: Family, preset: Preset, classes: Mapping[str, int]) -> Preset:
-    """The preset with the number of classes its networks are built for; 0 where it wants none.
+    """Return the preset with the number of classes, which is 0 if it is not conditional.
 
     Raises:
-        ConfigError: the preset is conditional, but the family is not, or there are no two classes.
+        ConfigError: the preset is conditional, but the family is not, or there is no second class.
     """
     check_conditional(family, preset)
     if not preset.conditional:
@@ -56,7 +56,7 @@ def with_class_count(family: Family, preset: Preset, classes: Mapping[str, int])
         raise ConfigError(
             f"A conditional {family.name} needs labels of two classes or more; "
             f"the data has {len(classes)}.",
-            "Label the pictures, or choose a preset that is not conditional.",
+            "Label the images, or choose a preset that is not conditional.",
         )
     return replace(preset, classes=len(classes))
 
@@ -70,30 +70,29 @@ def build_gan(
     classes: Mapping[str, int] | None = None,
     **hyperparameters: Any,
 ) -> Gan:
-    """Build a family's players from a preset, with some of its numbers changed.
+    """Build the networks of a family from a preset, with some of its hyperparameters changed.
 
     Args:
-        family: Its name: a built-in family, or one that an installed package adds.
-        preset: A name in the family's presets.
-        image_shape: (3, H, W) of the data set; the family says which it can make.
-        seed: Of the initial weights; None takes them from torch's global random numbers.
-        classes: How many pictures of the data are of each class, in the order of the labels; a
-            preset that is not conditional does not look at them.
+        family: Name of a built-in family, or of one that an installed package adds.
+        preset: Name of one of the family's presets.
+        image_shape: (3, H, W) of the data set.
+        seed: Seed of the initial weights; None uses torch's global random state.
+        classes: Number of images per class, in the order of the labels; ignored by presets that
+            are not conditional.
         hyperparameters: Preset fields to change, as values or strings.
 
     Raises:
-        ConfigError: an unknown family, preset or hyperparameter, a value out of range, or an image
-            shape the family cannot make; a conditional preset of a family that cannot, or without
-            two classes.
+        ConfigError: an unknown name, a value out of range, an image shape that the family cannot
+            generate, or a conditional preset without classes.
     """
     import torch
 
     found = find_family(family)
-    wanted = find_preset(found, preset).replaced(hyperparameters)
-    numbers = with_class_count(found, wanted, classes or {})
-    with torch.random.fork_rng(devices=[], enabled=seed is not None):  # players are born on the CPU
+    changed = find_preset(found, preset).replaced(hyperparameters)
+    complete = with_class_count(found, changed, classes or {})
+    with torch.random.fork_rng(devices=[], enabled=seed is not None):  # weights are made on the CPU
         if seed is not None:
             torch.manual_seed(seed)
-        players = found.build_players(numbers, image_shape)
-    known = dict(classes or {}) if numbers.conditional else {}
-    return Gan(found, preset, numbers, tuple(image_shape), players, classes=known)
+        players = found.build_players(complete, image_shape)
+    known = dict(classes or {}) if complete.conditional else {}
+    return Gan(found, preset, complete, tuple(image_shape), players, classes=known)

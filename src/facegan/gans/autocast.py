@@ -1,4 +1,4 @@
-"""Autocast by a device, which is nothing where the device has none (``meta``)."""
+"""torch.autocast for any device; it does nothing on devices that lack it (``meta``)."""
 
 from contextlib import AbstractContextManager, nullcontext
 
@@ -6,12 +6,12 @@ import torch
 
 
 def autocast(device: torch.device, dtype: torch.dtype) -> AbstractContextManager[object]:
-    """Operations that gain by it compute in `dtype`; float32 switches autocast off."""
+    """Compute in `dtype` where autocast does so, within the block; float32 switches it off."""
     if not torch.amp.is_autocast_available(device.type):
         return nullcontext()
     return torch.autocast(device.type, dtype, enabled=dtype is not torch.float32)
 
 
-def in_own_type(device: torch.device) -> AbstractContextManager[object]:
-    """Every operation computes in the type of its inputs."""
+def without_autocast(device: torch.device) -> AbstractContextManager[object]:
+    """Compute every operation in the type of its inputs, within the block."""
     return autocast(device, torch.float32)

@@ -1,8 +1,7 @@
-"""Batch norm over a whole batch, wherever its rows are, so that processes change nothing.
+"""Batch norm over the batch of all processes, so that their number does not change the result.
 
-torch's SyncBatchNorm runs on GPUs only. This one is torch's BatchNorm2d in every way while a
-process is alone or does not train; among several, their statistics are combined, and so are the
-gradients that flow back through them.
+torch's SyncBatchNorm runs on GPUs only. In a single process, and in eval mode, this one is torch's
+BatchNorm2d. Several processes combine their statistics, and the gradients through them.
 """
 
 from typing import Any, cast
@@ -16,7 +15,7 @@ from facegan.gans import data_parallel
 
 
 class BatchNorm2d(nn.BatchNorm2d):
-    """(N, C, H, W) → the same, of mean 0 and variance 1 over all processes' N, H and W."""
+    """Normalises (N, C, H, W) to mean 0 and variance 1 over N, H and W of all processes."""
 
     def __init__(self, channels: int) -> None:
         super().__init__(channels)
@@ -25,37 +24,38 @@ class BatchNorm2d(nn.BatchNorm2d):
         whole = data_parallel.is_whole_batch() or data_parallel.current_slice().size == 1
         if whole or not self.training:
             return super().forward(x)
-        moments = whole_moments(x)
-        self.follow(moments, data_parallel.global_count(x.numel() // x.shape[1]))
+        moments = global_moments(x)
+        self.update_running_stats(moments, data_parallel.global_count(x.numel() // x.shape[1]))
         arguments = self.weight, self.bias, moments, self.eps
         return cast(Tensor, Normalise.apply(x, *arguments))  # type: ignore[no-untyped-call]
 
-    def follow(self, moments: Tensor, count: int) -> None:
-        """Move the running statistics; that of the variance is unbiased, as torch's is."""
+    def update_running_stats(self, moments: Tensor, count: int) -> None:
+        """Update the running statistics; the variance is unbiased there, as in torch."""
         momentum = cast(float, self.momentum)
         cast(Tensor, self.num_batches_tracked).add_(1)
         cast(Tensor, self.running_mean).lerp_(moments[0], momentum)
         cast(Tensor, self.running_var).lerp_(moments[1] * (count / (count - 1)), momentum)
 
 
-def whole_moments(x: Tensor) -> Tensor:
-    """Mean and biased variance of each channel over all processes, (2, C), in float32.
+def global_moments(x: Tensor) -> Tensor:
+    """Return mean and biased variance of each channel over all processes, (2, C), in float32.
 
-    Parts of one size: their variances' mean, and the variance of their means.
+    Every process has equally many rows, so the variance is the mean of the processes' variances
+    plus the variance of their means.
     """
-    nothing = torch.zeros(x.shape[1], device=x.device)  # given, they make the result float32
-    own = torch.batch_norm_update_stats(x.detach(), nothing, nothing.clone(), 0.0)
+    zeros = torch.zeros(x.shape[1], device=x.device)  # float32 statistics make the result float32
+    own = torch.batch_norm_update_stats(x.detach(), zeros, zeros.clone(), 0.0)
     means, variances = data_parallel.all_gather(torch.stack(own)).unbind(1)  # (processes, C)
     return torch.stack([means.mean(0), variances.mean(0) + means.var(0, unbiased=False)])
 
 
 class Normalise(torch.autograd.Function):
-    """(x - mean) / sqrt(variance + eps) * weight + bias, derived through mean and variance too.
+    """(x - mean) / sqrt(variance + eps) * weight + bias, differentiated through the moments too.
 
-    With x̂ the normalised x and g the gradient of the result, that of x is
-    weight / sqrt(variance + eps) * (g - E[g] - x̂ E[g x̂]) (arXiv:1502.03167, section 3), the
-    expectations over the whole batch. torch's kernels give the first term, and both sums over the
-    own rows; the rest is linear in x̂, and so again a batch norm with other weights.
+    With x̂ the normalised x and g the gradient of the result, the gradient of x is
+    weight / sqrt(variance + eps) * (g - E[g] - x̂ E[g x̂]) (arXiv:1502.03167, section 3), with
+    expectations over the whole batch. torch's kernel computes the first term, and both sums over
+    this process's rows. The rest is linear in x̂: a batch norm with other weights.
     """
 
     @staticmethod
@@ -73,7 +73,7 @@ class Normalise(torch.autograd.Function):
         own, of_weight, of_bias = torch.ops.aten.native_batch_norm_backward(
             gradient, x, weight, mean, variance, None, None, False, ctx.eps, [True, True, True]
         )
-        with data_parallel.use_slice(ctx.share):  # backward may run in a thread of its own
+        with data_parallel.use_slice(ctx.share):  # backward may run in another thread
             sums = data_parallel.mean_over_processes(torch.stack([of_weight, of_bias]))
         scale = weight * (variance + ctx.eps).rsqrt() / (x.numel() // x.shape[1])
         through = -scale * sums

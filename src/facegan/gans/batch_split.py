@@ -1,4 +1,4 @@
-"""How a batch may be shared among processes and cut into micro-batches, with the same result."""
+"""Checks how a batch is divided among processes and micro-batches, so that results are equal."""
 
 from itertools import count
 from typing import Any
@@ -8,10 +8,7 @@ from facegan.gans.family import Family
 
 
 def check_batch(family: Family, preset: Any, batch_size: int, processes: int) -> None:
-    """Raise ConfigError for a batch that so many processes cannot share.
-
-    The message names the nearest sizes that can be divided as the family needs it.
-    """
+    """Raise ConfigError if a batch cannot be divided among processes, with the nearest sizes."""
 
     def divides(size: int) -> bool:
         together = family.images_together(preset, size) if processes > 1 else 1
@@ -29,9 +26,9 @@ def check_batch(family: Family, preset: Any, batch_size: int, processes: int) ->
 
 
 def micro_batch_sizes(family: Family, preset: Any, batch_size: int, processes: int) -> list[int]:
-    """Return every exact size of a micro-batch, the largest (a process's whole part) first.
+    """Return every exact micro-batch size, the largest (a process's part of the batch) first.
 
-    A size divides a process's part and keeps images together that must be seen together.
+    A size divides a process's part, and is a multiple of the family's group of images.
     """
     own = batch_size // processes
     together = family.images_together(preset, batch_size)
@@ -42,10 +39,7 @@ def micro_batch_sizes(family: Family, preset: Any, batch_size: int, processes: i
 def check_micro_batch(
     family: Family, preset: Any, batch_size: int, processes: int, size: int | str | None
 ) -> None:
-    """Raise ConfigError for a micro-batch that does not divide a process's part of the batch.
-
-    The message says why not, and names the nearest sizes that are exact.
-    """
+    """Raise ConfigError if a micro-batch is not exact; it says why and names the nearest sizes."""
     own = batch_size // processes
     if size is None or size == own:
         return

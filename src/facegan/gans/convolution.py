@@ -1,8 +1,8 @@
-"""A convolution that is derived twice by convolutions of its own shape.
+"""A grouped convolution with fast second derivatives, for gradient penalties.
 
-torch derives a grouped convolution's gradients by one convolution per group, with a kernel as large
-as the image: 1,536 of the 2,191 kernels that r3gan's discriminator phase starts on a GPU at
-paper32. Here all derivatives are one call each, of any order; a step on a CPU gains a quarter.
+torch computes a grouped convolution's second derivatives with one convolution per group and a
+kernel as large as the image: 1,536 of the 2,191 kernels of r3gan's discriminator phase at paper32
+on a GPU. Here each derivative, of any order, is one call; a step on a CPU is a quarter faster.
 """
 
 from collections.abc import Iterator
@@ -13,15 +13,15 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F  # noqa: N812  # the field's own alias
 
-from facegan.gans.layers import in_autocast_type
+from facegan.gans.layers import to_autocast_dtype
 
 Geometry = tuple[int, int, int]  # stride, padding, groups: the same for rows and columns
-_weights_are_constant = False  # not a ContextVar: on a GPU autograd derives on a thread of its own
+_weights_are_constant = False  # not a ContextVar: on a GPU autograd runs in another thread
 
 
 @contextmanager
 def constant_weights() -> Iterator[None]:
-    """Within, gradients of images leave those of weights out, which nobody asks for."""
+    """Skip the weights' gradients within the block, when only those of the images are needed."""
     global _weights_are_constant
     before, _weights_are_constant = _weights_are_constant, True
     try:
@@ -38,8 +38,8 @@ def convolve(
     padding: int = 0,
     groups: int = 1,
 ) -> Tensor:
-    """torch's conv2d, in autocast's type; quicker to derive twice."""
-    x, weight = in_autocast_type(x), in_autocast_type(weight)
+    """Compute torch's conv2d, in autocast's type, with fast second derivatives."""
+    x, weight = to_autocast_dtype(x), to_autocast_dtype(weight)
     bias = None if bias is None else bias.to(x.dtype)
     if not torch.is_grad_enabled():
         return F.conv2d(x, weight, bias, stride, padding, 1, groups)
@@ -51,10 +51,12 @@ class Convolution(torch.autograd.Function):
     """conv2d of x with a weight."""
 
     @staticmethod
-    def forward(ctx: Any, x: Tensor, weight: Tensor, bias: Tensor | None, to: Geometry) -> Tensor:
+    def forward(
+        ctx: Any, x: Tensor, weight: Tensor, bias: Tensor | None, geometry: Geometry
+    ) -> Tensor:
         ctx.save_for_backward(x, weight)
-        ctx.to = to
-        stride, padding, groups = to
+        ctx.geometry = geometry
+        stride, padding, groups = geometry
         return F.conv2d(x, weight, bias, stride, padding, 1, groups)
 
     @staticmethod
@@ -62,65 +64,70 @@ class Convolution(torch.autograd.Function):
         x, weight = ctx.saved_tensors
         of_x, of_weight, of_bias, _ = ctx.needs_input_grad
         return (
-            InputGradient.apply(g, weight, x, ctx.to) if of_x else None,  # type: ignore[no-untyped-call]
-            weight_gradient(g, weight, x, ctx.to) if of_weight else None,
+            InputGradient.apply(g, weight, x, ctx.geometry) if of_x else None,  # type: ignore[no-untyped-call]
+            weight_gradient(g, weight, x, ctx.geometry) if of_weight else None,
             g.sum((0, 2, 3)) if of_bias and not _weights_are_constant else None,
             None,
         )
 
 
 class InputGradient(torch.autograd.Function):
-    """The gradient by x of a convolution, whose result's gradient is g; x says its shape only."""
+    """A convolution's gradient with respect to x, given the result's gradient g.
+
+    Only the shape of x is used.
+    """
 
     @staticmethod
-    def forward(ctx: Any, g: Tensor, weight: Tensor, x: Tensor, to: Geometry) -> Tensor:
+    def forward(ctx: Any, g: Tensor, weight: Tensor, x: Tensor, geometry: Geometry) -> Tensor:
         ctx.save_for_backward(g, weight)
-        ctx.to = to
-        return derive(g, x, weight, to, 0)
+        ctx.geometry = geometry
+        return compute_gradient(g, x, weight, geometry, 0)
 
     @staticmethod
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
         g, weight = ctx.saved_tensors
         of_g, of_weight, _, _ = ctx.needs_input_grad
         return (
-            Convolution.apply(gradient, weight, None, ctx.to) if of_g else None,  # type: ignore[no-untyped-call]
-            weight_gradient(g, weight, gradient, ctx.to) if of_weight else None,
+            Convolution.apply(gradient, weight, None, ctx.geometry) if of_g else None,  # type: ignore[no-untyped-call]
+            weight_gradient(g, weight, gradient, ctx.geometry) if of_weight else None,
             None,
             None,
         )
 
 
 class WeightGradient(torch.autograd.Function):
-    """The gradient by the weight, which says its shape only."""
+    """A convolution's gradient with respect to the weight, of which only the shape is used."""
 
     @staticmethod
-    def forward(ctx: Any, g: Tensor, weight: Tensor, x: Tensor, to: Geometry) -> Tensor:
+    def forward(ctx: Any, g: Tensor, weight: Tensor, x: Tensor, geometry: Geometry) -> Tensor:
         ctx.save_for_backward(g, x)
-        ctx.to = to
-        return derive(g, x, weight, to, 1)
+        ctx.geometry = geometry
+        return compute_gradient(g, x, weight, geometry, 1)
 
     @staticmethod
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
         g, x = ctx.saved_tensors
         of_g, _, of_x, _ = ctx.needs_input_grad
         return (
-            Convolution.apply(x, gradient, None, ctx.to) if of_g else None,  # type: ignore[no-untyped-call]
+            Convolution.apply(x, gradient, None, ctx.geometry) if of_g else None,  # type: ignore[no-untyped-call]
             None,
-            InputGradient.apply(g, gradient, x, ctx.to) if of_x else None,  # type: ignore[no-untyped-call]
+            InputGradient.apply(g, gradient, x, ctx.geometry) if of_x else None,  # type: ignore[no-untyped-call]
             None,
         )
 
 
-def weight_gradient(g: Tensor, weight: Tensor, x: Tensor, to: Geometry) -> Tensor | None:
-    """The gradient by the weight, where it is asked for."""
+def weight_gradient(g: Tensor, weight: Tensor, x: Tensor, geometry: Geometry) -> Tensor | None:
+    """Return the weight's gradient; None within :func:`constant_weights`."""
     if _weights_are_constant:
         return None
-    return cast(Tensor, WeightGradient.apply(g, weight, x, to))  # type: ignore[no-untyped-call]
+    return cast(Tensor, WeightGradient.apply(g, weight, x, geometry))  # type: ignore[no-untyped-call]
 
 
-def derive(g: Tensor, x: Tensor, weight: Tensor, to: Geometry, which: int) -> Tensor:
-    """One of a convolution's gradients: by x (0) or by the weight (1)."""
-    stride, padding, groups = to
+def compute_gradient(
+    g: Tensor, x: Tensor, weight: Tensor, geometry: Geometry, which: int
+) -> Tensor:
+    """Return a convolution's gradient with respect to x (`which` = 0) or to the weight (1)."""
+    stride, padding, groups = geometry
     gradients = torch.ops.aten.convolution_backward(
         *(g, x, weight, None),
         *([stride] * 2, [padding] * 2, [1, 1], False, [0, 0], groups),

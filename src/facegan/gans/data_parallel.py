@@ -1,9 +1,9 @@
-"""Data parallelism for networks and losses: draws and means of a batch split over processes.
+"""Data parallelism: random numbers and means of a batch that is split over processes.
 
-Random numbers are drawn for the whole batch, alike in every process, and each process keeps its own
-rows. Means that outlive a step are taken over all processes. So the number of processes does not
-change a run. A single process draws and averages exactly as torch does. The trainer sets the slice
-by :func:`use_slice`; networks draw through this file instead of torch's own functions.
+Every process draws the random numbers of the whole batch and keeps its own rows. Running means are
+taken over all processes. So the number of processes does not change a run, and a single process
+draws and averages exactly as torch does. The trainer sets the slice by :func:`use_slice`; networks
+draw through this file instead of torch's own functions.
 
 A micro-batch is a slice of a process's slice. Micro-batches run one after the other, so the mean of
 the whole batch is known only after the last one: see :class:`RunningMeans`.
@@ -22,7 +22,7 @@ from torch import Tensor
 
 @dataclass(frozen=True)
 class BatchSlice:
-    """Which rows of a batch are this process's: the `rank`-th of `size` equal parts."""
+    """This process's rows of a batch: the `rank`-th of `size` equal parts."""
 
     rank: int = 0
     size: int = 1
@@ -74,7 +74,7 @@ def current_slice() -> BatchSlice:
 
 
 def global_count(count: int) -> int:
-    """Return how many rows all processes hold together, `count` each."""
+    """Return the number of rows over all processes, each of which has `count`."""
     return count * current_slice().size
 
 
@@ -82,7 +82,7 @@ def global_count(count: int) -> int:
 
 
 def draw(sample: Callable[[int], Tensor], count: int) -> Tensor:
-    """Return `count` rows: this process's of those that `sample` draws for the whole batch."""
+    """Draw with `sample` for the whole batch, and return this process's `count` rows."""
     if is_whole_batch():
         return sample(count)
     return current_slice().rows(sample(global_count(count)))
@@ -94,7 +94,7 @@ def randn(count: int, *shape: int, **options: Any) -> Tensor:
 
 
 def randn_like(x: Tensor) -> Tensor:
-    """Return torch.randn_like's numbers for a float32 tensor of this process's rows."""
+    """Return torch.randn_like's numbers for this process's rows, in float32."""
     return randn(*x.shape, device=x.device)
 
 
@@ -114,10 +114,10 @@ def randint(low: int, high: int, count: int, *shape: int, **options: Any) -> Ten
 class RunningMeans:
     """Updates running means once per batch while the batch runs in micro-batches.
 
-    The means of the micro-batches are summed, call by call, and :meth:`apply` updates the running
-    means at the end. A loss that uses the updated mean is computed twice
-    (``Phase.needs_batch_means``): after the first time :meth:`measure` keeps the whole batch's
-    means, and the second time :meth:`update` returns what the running mean will be.
+    The means of the micro-batches are summed per call, and :meth:`apply` updates the running means
+    at the end. A loss that uses the updated mean is computed twice (``Phase.needs_batch_means``):
+    :meth:`measure` stores the whole batch's means after the first time, and :meth:`update` returns
+    the future running mean the second time.
     """
 
     def __init__(self) -> None:
@@ -139,7 +139,7 @@ class RunningMeans:
         self.micro_batches += 1
 
     def update(self, running: Tensor, mean: Tensor, weight: float) -> Tensor:
-        """Add a micro-batch's mean; return the updated running mean if it is known already."""
+        """Add a micro-batch's mean; return the updated running mean once it is known."""
         call, self.calls = self.calls, self.calls + 1
         if self.batch_means is not None:
             return running.lerp(self.batch_means[call], weight)
@@ -150,7 +150,7 @@ class RunningMeans:
         return running
 
     def measure(self) -> None:
-        """Take the means over all micro-batches and all processes."""
+        """Compute the means over all micro-batches and all processes."""
         own = [total / self.micro_batches for total in self.sums]
         self.batch_means = [mean_over_processes(mean) for mean in own]
 
@@ -171,10 +171,10 @@ def update_running_mean(running: Tensor, mean: Tensor, weight: float) -> Tensor:
     Args:
         running: A buffer of a player; at most one phase updates it.
         mean: The mean of this process's rows, without a gradient.
-        weight: How much of the way the running mean goes.
+        weight: Weight of the new mean, 0 to 1.
 
     Returns:
-        The running mean. In a micro-batch it is not updated yet, except in a phase with
+        The running mean; in a micro-batch the old one, except in a phase with
         ``needs_batch_means``.
     """
     if (means := _running_means.get()) is not None:
@@ -183,7 +183,7 @@ def update_running_mean(running: Tensor, mean: Tensor, weight: float) -> Tensor:
 
 
 def mean_over_processes(x: Tensor) -> Tensor:
-    """Return the mean of every process's tensor, without a gradient."""
+    """Return the mean of the processes' tensors, without a gradient."""
     return x if current_slice().size == 1 else all_gather(x).mean(0)
 
 

@@ -1,8 +1,8 @@
-"""The families of GANs: the built-in ones, and those that installed packages add by entry point.
+"""The table of GAN families: built-in ones, and those of installed packages, by entry point.
 
 A package adds a family with an entry point of the group ``facegan.families``, which names its
-``Family`` object: see docs/adding-a-gan.md. Names are listed from the packages' metadata; a
-package's code is imported only when its family is asked for.
+``Family`` object: see docs/adding-a-gan.md. Names are read from the packages' metadata; a package's
+code is imported only when its family is requested.
 """
 
 import logging
@@ -20,13 +20,13 @@ from facegan.hyperparameters.setting import Preset
 log = logging.getLogger(__name__)
 
 GROUP = "facegan.families"
-# A new family of our own is one folder, and one line here.
+# A new built-in family is one folder, and one entry here.
 FAMILIES: dict[str, Family] = {family.name: family for family in (DCGAN, R3GAN, STYLEGAN2)}
 
 
 @cache
 def installed_families() -> dict[str, tuple[EntryPoint, ...]]:
-    """Return the entry points of other packages' families by name; imports none of them."""
+    """Return the entry points of other packages' families, by name, without importing them."""
     found = defaultdict(set)
     for entry in entry_points(group=GROUP):
         found[entry.name].add(entry)
@@ -40,17 +40,17 @@ def installed_families() -> dict[str, tuple[EntryPoint, ...]]:
 
 
 def packages_of(entries: tuple[EntryPoint, ...]) -> str:
-    """Return the packages that entry points come from, as "mygan 1.0 and othergan 2.1"."""
+    """Return the packages of entry points, such as "mygan 1.0 and othergan 2.1"."""
     names = {f"{it.dist.name} {it.dist.version}" if it.dist else it.value for it in entries}
     return " and ".join(sorted(names))
 
 
 def find_family(name: str) -> Family:
-    """Return the family of that name, importing an installed package's if it is one.
+    """Return the family of that name; import it if it is an installed package's.
 
     Raises:
-        ConfigError: nothing has that name (the nearest are offered), two packages do, or the
-            package's code cannot be imported.
+        ConfigError: the name is unknown (the nearest are offered) or in two packages, or the
+            package cannot be imported.
     """
     if isinstance(name, str) and name in FAMILIES:
         return FAMILIES[name]
@@ -63,11 +63,7 @@ def find_family(name: str) -> Family:
 
 @cache
 def load_family(name: str, entries: tuple[EntryPoint, ...]) -> Family:
-    """Import an installed package's family.
-
-    Raises:
-        ConfigError: two packages have one of that name, or this one's code does not work.
-    """
+    """Import an installed package's family."""
     packages = packages_of(entries)
     if len(entries) > 1:
         raise ConfigError(
@@ -91,11 +87,7 @@ def load_family(name: str, entries: tuple[EntryPoint, ...]) -> Family:
 
 
 def find_preset(family: Family, name: str) -> Preset:
-    """Return the family's preset of that name.
-
-    Raises:
-        ConfigError: there is none; the message offers the nearest names.
-    """
+    """Return the family's preset of that name, or raise ConfigError with the nearest names."""
     if not isinstance(name, str) or name not in family.presets:
         message = f"Unknown preset {name!r} of family {family.name!r}."
         raise ConfigError(message, did_you_mean(str(name), tuple(family.presets), "presets"))
@@ -103,7 +95,7 @@ def find_preset(family: Family, name: str) -> Preset:
 
 
 def check_conditional(family: Family, preset: Preset) -> None:
-    """Raise ConfigError for a conditional preset of a family whose networks take no labels."""
+    """Raise ConfigError if a preset is conditional but the family's networks take no labels."""
     if preset.conditional and not family.has_classes:
         able = " or ".join(name for name, other in FAMILIES.items() if other.has_classes)
         raise ConfigError(

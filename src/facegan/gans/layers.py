@@ -1,9 +1,9 @@
-"""Halving and doubling convolutions (4x4, stride 2), quick to train on CPUs.
+"""Convolutions (4x4, stride 2) that halve or double the sides and train fast on CPUs.
 
-On a CPU, oneDNN's backward passes for these shapes take several times what their arithmetic needs
-(docs/results.md, "Where a step's time goes"). Written as a gather of the 4x4 patches and one matrix
-product, all three passes become matrix products. The layers are torch's own in every other way:
-same parameters, same names, same results up to rounding.
+On CPUs oneDNN's backward passes for these shapes are several times slower than their arithmetic
+(docs/results.md, "Where a step's time goes"). Here all three passes are a gather of the 4x4 patches
+and one matrix product. Parameters and their names are those of torch's layers, and so are the
+results, up to rounding.
 """
 
 from typing import Any, cast
@@ -13,89 +13,77 @@ from torch import Tensor, nn
 from torch.nn import functional as F  # noqa: N812  # the field's own alias
 
 
-def gather_patches(x: Tensor) -> Tensor:
-    """(N, H, W, C) → the 4x4 patch under each output, (N, H/2, W/2, 4*4*C); zeros outside."""
-    count, height, width, channels = x.shape
-    padded = F.pad(x, (0, 0, 1, 1, 1, 1))
-    patches = padded.unfold(1, 4, 2).unfold(2, 4, 2).permute(0, 1, 2, 4, 5, 3)
-    return patches.reshape(count, height // 2, width // 2, 16 * channels)
-
-
-def scatter_patches(patches: Tensor) -> Tensor:
-    """The adjoint: (N, h, w, 4*4*C) → (N, 2h, 2w, C), overlapping patches summed.
-
-    A patch spans two rows of 2x2 blocks and two columns of them: four sums of whole blocks.
-    """
-    count, h, w, depth = patches.shape
-    blocks = patches.view(count, h, w, 2, 2, 2, 2, depth // 16)  # row, its half, column, its half
-    total = patches.new_zeros(count, h + 1, 2, w + 1, 2, depth // 16)
-    for i in (0, 1):
-        for j in (0, 1):
-            part = blocks[:, :, :, i, :, j].permute(0, 1, 3, 2, 4, 5)
-            total[:, i : i + h, :, j : j + w].add_(part)
-    inner = total.view(count, 2 * h + 2, 2 * w + 2, depth // 16)[:, 1:-1, 1:-1]
-    return inner.contiguous()  # dense, or what follows takes its slow path
-
-
 class Gather(torch.autograd.Function):
-    """:func:`gather_patches`, whose gradient is the scatter, at any order."""
+    """:func:`gather_patches`, with the scatter as its gradient."""
 
     @staticmethod
     def forward(ctx: Any, x: Tensor) -> Tensor:
-        return gather_patches(x)
+        count, height, width, channels = x.shape
+        padded = F.pad(x, (0, 0, 1, 1, 1, 1))
+        patches = padded.unfold(1, 4, 2).unfold(2, 4, 2).permute(0, 1, 2, 4, 5, 3)
+        return patches.reshape(count, height // 2, width // 2, 16 * channels)
 
     @staticmethod
     def backward(ctx: Any, gradient: Tensor) -> Tensor:
-        return scatter(gradient.contiguous())
+        return scatter_patches(gradient.contiguous())
 
 
 class Scatter(torch.autograd.Function):
-    """:func:`scatter_patches`, whose gradient is the gather, at any order."""
+    """:func:`scatter_patches`, with the gather as its gradient."""
 
     @staticmethod
     def forward(ctx: Any, patches: Tensor) -> Tensor:
-        return scatter_patches(patches)
+        # A patch spans two rows and two columns of 2x2 blocks: four sums of whole blocks.
+        count, h, w, depth = patches.shape
+        blocks = patches.view(count, h, w, 2, 2, 2, 2, depth // 16)  # row, half, column, half
+        total = patches.new_zeros(count, h + 1, 2, w + 1, 2, depth // 16)
+        for i in (0, 1):
+            for j in (0, 1):
+                part = blocks[:, :, :, i, :, j].permute(0, 1, 3, 2, 4, 5)
+                total[:, i : i + h, :, j : j + w].add_(part)
+        inner = total.view(count, 2 * h + 2, 2 * w + 2, depth // 16)[:, 1:-1, 1:-1]
+        return inner.contiguous()  # strided memory would make the next operation slow
 
     @staticmethod
     def backward(ctx: Any, gradient: Tensor) -> Tensor:
-        return gather(gradient)
+        return gather_patches(gradient)
 
 
-def gather(x: Tensor) -> Tensor:
-    """:func:`gather_patches`, differentiable."""
+def gather_patches(x: Tensor) -> Tensor:
+    """Gather the 4x4 patch under each output: (N, H, W, C) → (N, H/2, W/2, 4*4*C), zero-padded."""
     return cast(Tensor, Gather.apply(x))  # type: ignore[no-untyped-call]
 
 
-def scatter(patches: Tensor) -> Tensor:
-    """:func:`scatter_patches`, differentiable."""
+def scatter_patches(patches: Tensor) -> Tensor:
+    """Add up overlapping patches, the adjoint: (N, h, w, 4*4*C) → (N, 2h, 2w, C)."""
     return cast(Tensor, Scatter.apply(patches))  # type: ignore[no-untyped-call]
 
 
 class RowwiseLinear(nn.Linear):
-    """torch's Linear whose rows, while it serves, come out the same however many there are.
+    """torch's Linear; without gradients, a row's result does not depend on the number of rows.
 
-    A matrix product on a CPU parts its rows among threads and takes them by fours or eights, those
-    left over by a path that rounds differently. So there are always sixteen.
+    CPU kernels compute rows in groups of four or eight, and round the remaining ones differently.
+    So the rows are padded to sixteen.
     """
 
     def forward(self, x: Tensor) -> Tensor:
         if torch.is_grad_enabled() or torch.compiler.is_exporting():
             return super().forward(x)
-        parts = [self.sixteen(part) for part in x.split(16)]
+        parts = [self.forward_padded(part) for part in x.split(16)]
         return parts[0] if len(parts) == 1 else torch.cat(parts)
 
-    def sixteen(self, x: Tensor) -> Tensor:
-        """Up to sixteen rows, computed as sixteen."""
+    def forward_padded(self, x: Tensor) -> Tensor:
+        """Compute up to sixteen rows as sixteen."""
         return super().forward(F.pad(x, (0, 0, 0, 16 - len(x))))[: len(x)]
 
 
-def is_quicker_as_product(x: Tensor) -> bool:
-    """Whether to take the matrix product: while training on a CPU."""
+def is_faster_as_product(x: Tensor) -> bool:
+    """Return whether the matrix product is faster than torch's layer: in training on a CPU."""
     return x.device.type == "cpu" and torch.is_grad_enabled()
 
 
-def in_autocast_type(x: Tensor) -> Tensor:
-    """Cast before the gather, which makes four numbers of each."""
+def to_autocast_dtype(x: Tensor) -> Tensor:
+    """Cast to autocast's type, if it is enabled; before a gather, which copies each number."""
     kind = x.device.type
     if not torch.amp.is_autocast_available(kind) or not torch.is_autocast_enabled(kind):
         return x
@@ -109,13 +97,13 @@ class HalvingConv2d(nn.Conv2d):
         super().__init__(channels_in, channels_out, 4, stride=2, padding=1, bias=bias)
 
     def forward(self, x: Tensor) -> Tensor:
-        if not is_quicker_as_product(x):
+        if not is_faster_as_product(x):
             return super().forward(x)
-        x, weight = in_autocast_type(x), in_autocast_type(self.weight)
-        if x.shape[-2:] == (2, 2):  # one patch, of which all but the middle lies outside
+        x, weight = to_autocast_dtype(x), to_autocast_dtype(self.weight)
+        if x.shape[-2:] == (2, 2):  # one patch, of which only the middle is not padding
             middle = weight[:, :, 1:3, 1:3].flatten(1)
             return F.linear(x.flatten(1), middle, self.bias)[:, :, None, None]
-        patches = gather(x.permute(0, 2, 3, 1))
+        patches = gather_patches(x.permute(0, 2, 3, 1))
         kernel = weight.permute(0, 2, 3, 1).flatten(1)  # (C', 4*4*C)
         return F.linear(patches, kernel, self.bias).permute(0, 3, 1, 2)
 
@@ -127,11 +115,11 @@ class DoublingConv2d(nn.ConvTranspose2d):
         super().__init__(channels_in, channels_out, 4, stride=2, padding=1, bias=bias)
 
     def forward(self, x: Tensor, output_size: list[int] | None = None) -> Tensor:
-        if not is_quicker_as_product(x):
+        if not is_faster_as_product(x):
             return super().forward(x, output_size)
-        x, weight = in_autocast_type(x), in_autocast_type(self.weight)
+        x, weight = to_autocast_dtype(x), to_autocast_dtype(self.weight)
         kernel = weight.permute(0, 2, 3, 1).flatten(1)  # (C, 4*4*C')
-        images = scatter(x.permute(0, 2, 3, 1) @ kernel)
+        maps = scatter_patches(x.permute(0, 2, 3, 1) @ kernel)
         if self.bias is not None:
-            images = images + self.bias.to(images.dtype)
-        return images.permute(0, 3, 1, 2)
+            maps = maps + self.bias.to(maps.dtype)
+        return maps.permute(0, 3, 1, 2)

@@ -1,7 +1,7 @@
-"""How much memory training with a preset needs: a table of what was counted, read without torch.
+"""Estimates the memory that training with a preset needs, from a table; without torch.
 
-The figures are of ``benchmarks/count_memory.py``, which counts the tensors that are alive in
-a step. cuDNN's workspaces and fragments come on top: expect a tenth more.
+``benchmarks/count_memory.py`` computes the table by counting the tensors that are alive in a step.
+cuDNN's workspaces and fragmentation add about 10 %.
 """
 
 import re
@@ -13,41 +13,33 @@ from facegan.gans.family import Family
 
 MIB, GIB = 2**20, 2**30
 PRECISIONS = ("bf16", "fp32")
-MOST = 0.9  # of a device's memory, that a step should need by these figures
+MAX_SHARE = 0.9  # of a device's memory, that a step may need by this estimate
 RUNTIME = 0.75 * GIB  # Python, torch, and on a GPU CUDA's context
 
 
 @dataclass(frozen=True)
 class TrainingMemory:
-    """What a step needs.
+    """The memory that a step needs: numbers of parameters, and MiB in bf16 and in fp32."""
 
-    Args:
-        parameters: Of all players.
-        averaged: Of the players whose moving average is kept.
-        largest: Of the player that has the most.
-        image_mib: What each image takes at the peak of a step, in bf16 and in fp32.
-        fixed_mib: What comes besides, whatever the batch: weights in another type, their gradients.
-    """
-
-    parameters: int
-    averaged: int
-    largest: int
-    image_mib: tuple[float, float]
-    fixed_mib: tuple[int, int]
+    parameters: int  # of all players
+    averaged: int  # of the players whose moving average is kept
+    largest: int  # of the largest player
+    image_mib: tuple[float, float]  # per image, at the peak of a step
+    fixed_mib: tuple[int, int]  # of any batch: weights in another type, their gradients
 
     def bytes(self, images: int, precision: str) -> float:
-        """For so many images at once: weights, Adam's moments, averages, gradients, activations."""
+        """Return the bytes for `images` at once, with Adam's moments, averages and gradients."""
         kind = PRECISIONS.index(precision)
         kept = 4 * (3 * self.parameters + self.averaged + self.largest)
         return RUNTIME + kept + MIB * (self.fixed_mib[kind] + images * self.image_mib[kind])
 
     def largest_fitting(self, sizes: Iterable[int], precision: str, capacity: float) -> int | None:
-        """The first of some sizes of a micro-batch, the largest first, that fits with some room."""
-        room = MOST * capacity
-        return next((size for size in sizes if self.bytes(size, precision) <= room), None)
+        """Return the first of some micro-batch sizes, largest first, that fits; None if none do."""
+        limit = MAX_SHARE * capacity
+        return next((size for size in sizes if self.bytes(size, precision) <= limit), None)
 
 
-# (family, preset, side): the fields of a TrainingMemory, as benchmarks/count_memory.py counted.
+# (family, preset, side) → the fields of TrainingMemory, as benchmarks/count_memory.py prints them.
 COUNTED = {
     ("dcgan", "article32", 32): (14_110_788, 2_963_779, 11_147_009, (0.33, 0.68), (112, 160)),
     ("dcgan", "toy32", 32): (1_822_720, 1_159_424, 1_159_424, (0.33, 1.3), (7, 12)),
@@ -71,8 +63,8 @@ COUNTED = {
 TABLE = {key: TrainingMemory(*numbers) for key, numbers in COUNTED.items()}
 
 
-def rows(families: Iterable[Family]) -> Iterator[tuple[str, str, int]]:
-    """What the table should hold: every preset at the sides it is made for, but small ones."""
+def table_keys(families: Iterable[Family]) -> Iterator[tuple[str, str, int]]:
+    """Yield the table's keys: every preset but tiny ones, at its resolutions from 32 px."""
     for family in families:
         for name in family.presets:
             if not name.startswith("tiny"):
@@ -84,7 +76,7 @@ def rows(families: Iterable[Family]) -> Iterator[tuple[str, str, int]]:
 
 
 def find_memory(family: Family, preset_name: str, preset: Any, side: int) -> TrainingMemory | None:
-    """What a preset needs; None where it was not counted, or where its sizes were changed."""
+    """Return what a preset needs; None if it is not in the table or its sizes were changed."""
     original = family.presets[preset_name]
     for spec in fields(preset):
         value = getattr(preset, spec.name)
@@ -102,27 +94,27 @@ def describe_memory(
     device: str,
     capacity: float,
 ) -> str:
-    """Say what so many images at once need, what a device has, and which micro-batch would fit.
+    """Return a sentence: the memory needed, the device's, and a micro-batch that fits.
 
     Args:
-        need: The preset's.
-        sizes: Every exact micro-batch, the largest first.
-        images: At once.
+        need: What the preset needs.
+        sizes: Every exact micro-batch size, the largest first.
+        images: Number of images at once.
         precision: "bf16" or "fp32".
-        device: Its name.
-        capacity: The device's bytes.
+        device: Name of the device.
+        capacity: The device's memory in bytes.
     """
     each = need.image_mib[PRECISIONS.index(precision)]
     needed = need.bytes(images, precision)
-    told = (
+    text = (
         f"Memory: about {needed / GIB:.1f} GiB for {images} images at once in {precision} "
         f"({each:,.3g} MiB each); {device} has {capacity / GIB:.1f} GiB."
     )
-    if needed <= MOST * capacity:
-        return told
+    if needed <= MAX_SHARE * capacity:
+        return text
     smaller = [size for size in sizes if size < images]
     fitting = need.largest_fitting(smaller, precision, capacity)
     if fitting:
         needed = need.bytes(fitting, precision)
-        return f"{told} micro_batch={fitting} needs about {needed / GIB:.1f} GiB, same result."
-    return f"{told} Not even the smallest part, {sizes[-1]} at once, fits."
+        return f"{text} micro_batch={fitting} needs about {needed / GIB:.1f} GiB, same result."
+    return f"{text} Not even the smallest part, {sizes[-1]} at once, fits."

@@ -1,12 +1,11 @@
-"""Resampling by the binomial filter [1, 3, 3, 1]: a depthwise convolution and its derivatives.
+"""Up- and downsampling by the binomial filter [1, 3, 3, 1], as a depthwise convolution.
 
-Both StyleGAN2 and R3GAN double and halve their maps with it. The result is as large as a strided
-convolution of every channel makes it, zeros lie outside, and sums are taken in float32 whatever the
-map's type is.
+StyleGAN2 and R3GAN double and halve their maps with it. The result has the size of a strided
+convolution's with zero padding; sums are float32 whatever the map's type.
 
-On CPUs maps are laid out channels-last first, as the result is: there a depthwise convolution is
-2 to 10 times as fast as on contiguous maps, and 2 to 5 times as fast as sums of slices
-(docs/results.md, "Faster steps"). On GPUs a map keeps its layout.
+On CPUs the result is channels-last, and so is the input, converted if necessary: a depthwise
+convolution is then 2 to 10 times as fast as on contiguous maps, and 2 to 5 times as fast as sums of
+slices (docs/results.md, "Faster steps"). On GPUs a map keeps its layout.
 """
 
 from typing import Any, cast
@@ -15,16 +14,16 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F  # noqa: N812  # the field's own alias
 
-from facegan.gans.autocast import in_own_type
+from facegan.gans.autocast import without_autocast
 
 TAPS = (1.0, 3.0, 3.0, 1.0)  # arXiv:1812.04948's binomial filter, one tap longer
 
 
 class Resample(nn.Module):
-    """Filters every channel, while it doubles, halves or keeps the sides.
+    """Filters every channel, and doubles, halves or keeps the sides.
 
-    Doubling and halving take a padding of 1; keeping loses 3 and adds twice the padding. A constant
-    stays what it is, times `gain`: four where a step before has spread the pixels over zeros.
+    Doubling and halving need a padding of 1; otherwise the sides become 3 smaller, plus twice the
+    padding. A constant is multiplied by `gain`, which is 4 after pixels were spread over zeros.
     """
 
     kernel: Tensor
@@ -42,20 +41,21 @@ class Resample(nn.Module):
 
 
 class Filter(torch.autograd.Function):
-    """One small kernel over every channel. Its gradient is its adjoint, which is such a filter too.
+    """One small kernel over every channel; its gradient is its adjoint, which is a filter too.
 
-    torch derives a depthwise convolution twice channel by channel, which takes twenty times longer.
+    torch computes second derivatives of a depthwise convolution channel by channel, 20 times as
+    slow.
     """
 
     @staticmethod
     def forward(ctx: Any, x: Tensor, kernel: Tensor, up: int, down: int, padding: int) -> Tensor:
         ctx.kernel, ctx.up, ctx.down, ctx.padding = kernel, up, down, padding
-        with in_own_type(x.device):
+        with without_autocast(x.device):
             return convolve_depthwise(x, kernel, up, down, padding)
 
     @staticmethod
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
-        """The adjoint: up and down change places; the kernel is its own mirror image."""
+        # The adjoint: up and down are exchanged; the kernel is symmetric.
         resampled = ctx.up * ctx.down > 1
         padding = ctx.padding if resampled else len(ctx.kernel) - 1 - ctx.padding
         adjoint = Filter.apply(gradient, ctx.kernel, ctx.down, ctx.up, padding)  # type: ignore[no-untyped-call]
@@ -63,11 +63,11 @@ class Filter(torch.autograd.Function):
 
 
 def convolve_depthwise(x: Tensor, kernel: Tensor, up: int, down: int, padding: int) -> Tensor:
-    """(N, C, H, W) → the same kernel (k, k) over every channel; transposed where it doubles."""
+    """Convolve every channel of (N, C, H, W) with one kernel (k, k); transposed if up > 1."""
     channels, dtype = x.shape[1], x.dtype
     if x.device.type == "cpu":
         x = x.contiguous(memory_format=torch.channels_last)
-        # A CPU takes the transposed convolution channel by channel in bf16: 20 times the time.
+        # In bf16, CPUs compute a transposed convolution channel by channel, 20 times as slow.
         x = x.float() if up > 1 and dtype is torch.bfloat16 else x
     weight = kernel.to(x.dtype).expand(channels, 1, *kernel.shape)
     if up > 1:

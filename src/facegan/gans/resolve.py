@@ -1,6 +1,6 @@
-"""Checks a RunSpec against its family: names, types and ranges, without torch and without the data.
+"""Resolves a RunSpec to a preset and a training configuration; checks names, types and ranges.
 
-What comes out is the preset and the training configuration that the run will use.
+It needs neither torch nor the data.
 """
 
 from collections.abc import Mapping
@@ -14,46 +14,38 @@ from facegan.hyperparameters.run_spec import DEFAULT_LABELS, RunSpec
 from facegan.hyperparameters.setting import Preset
 from facegan.hyperparameters.training import TrainingConfig, split_hyperparameters
 
-# Offered for mistyped names beside the hyperparameters.
+# Names that errors suggest besides the hyperparameters.
 OFFERED = (*RunSpec.own_settings(), "processes")
 
 
 @dataclass(frozen=True)
 class ResolvedRun:
-    """A RunSpec and what it comes to.
+    """A RunSpec with its family, preset and training configuration."""
 
-    Args:
-        spec: The run; where it names no preset, the family's for the resolution.
-        family: Of that name.
-        preset: With the run's changes.
-        changes: The preset's hyperparameters that the run names, as they were given.
-        config: The trainer's that the run names, without the preset's recipe.
-    """
-
-    spec: RunSpec
+    spec: RunSpec  # with the family's preset for the resolution, if the run named none
     family: Family
-    preset: Preset
-    changes: Mapping[str, Any]
-    config: TrainingConfig
+    preset: Preset  # with the run's changes
+    changes: Mapping[str, Any]  # the run's changes to the preset, as given
+    config: TrainingConfig  # only what the run sets, without the preset's recipe
 
     @property
     def complete_config(self) -> TrainingConfig:
-        """The training configuration with the preset's recipe filled in."""
+        """Return the training configuration completed by the preset's recipe."""
         return self.config.completed_by(self.preset)
 
     def check_batch(self, processes: int) -> None:
-        """Raise ConfigError if the batch cannot be shared, or cut into the micro-batches named."""
+        """Raise ConfigError if the batch cannot be divided among processes or micro-batches."""
         batch = self.complete_config.batch_size or 0
         check_batch(self.family, self.preset, batch, processes)
         check_micro_batch(self.family, self.preset, batch, processes, self.config.micro_batch)
 
     def check_shape(self) -> None:
-        """Raise ConfigError if the family cannot make images of the run's resolution."""
+        """Raise ConfigError if the family cannot generate images of the run's resolution."""
         if side := self.spec.resolution:
             self.family.check_shape(self.preset, (3, side, side))
 
     def settings(self) -> dict[str, Any]:
-        """Return every setting of the run by name: what it names, and the preset's values."""
+        """Return every setting of the run by name: its own and the preset's values."""
         return {
             "family": self.family.name,
             "preset": self.spec.preset,
@@ -68,19 +60,19 @@ class ResolvedRun:
 def resolve(
     spec: RunSpec, offered: tuple[str, ...] = OFFERED, images: int | None = None
 ) -> ResolvedRun:
-    """Check a run's names, types and ranges, and return what it comes to.
+    """Check a run's names, types and ranges, and return its preset and configuration.
 
-    Where neither the preset nor the resolution is known yet, the family's first preset stands in:
-    all of a family's have the same names, types and ranges.
+    If neither the preset nor the resolution is known yet, the family's first preset is used: all
+    presets of a family have the same names, types and ranges.
 
     Args:
         spec: The run.
-        offered: Further names worth offering for a mistyped one.
-        images: How many the data set has, where that is known: hints convert epochs by it.
+        offered: Further names to suggest for a mistyped one.
+        images: Number of images in the data set, if known, to convert epochs in hints.
 
     Raises:
-        ConfigError: an unknown family, preset or name (the nearest are offered), or a value of
-            another type or out of range.
+        ConfigError: an unknown name (the nearest are offered), or a value of the wrong type or out
+            of range.
     """
     family = find_family(spec.family)
     name = spec.preset
@@ -95,11 +87,7 @@ def resolve(
 
 
 def types_of(family: str, name: str) -> set[type]:
-    """Return the types that a hyperparameter of a family's runs takes, without None.
-
-    Raises:
-        ConfigError: there is no such family, or no hyperparameter of that name.
-    """
+    """Return the types that a hyperparameter of a family accepts, without None."""
     preset = next(iter(find_family(family).presets.values()))
     split_hyperparameters(preset, {name: ""}, OFFERED)
     hints = get_type_hints(type(preset)) | get_type_hints(TrainingConfig)
@@ -109,5 +97,5 @@ def types_of(family: str, name: str) -> set[type]:
 
 
 def settings_of(plan: Mapping[str, Any]) -> dict[str, Any]:
-    """Return every setting that a run's recorded plan comes to, by name."""
+    """Return every setting, by name, of the run that a recorded plan describes."""
     return resolve(RunSpec.from_mapping(plan)).settings()

@@ -18,7 +18,7 @@ from facegan.hyperparameters.aliases import unknown_hyperparameter
 from facegan.hyperparameters.augment_policy import NOTHING, parse_policy, reads_between_pixels
 from facegan.hyperparameters.setting import KINDS, Preset, convert, must_be
 
-FEWEST_SAMPLES = 4  # metrics.FEWEST, which needs torch to be read; a test compares them
+FEWEST_SAMPLES = 4  # metrics.MIN_SAMPLES, which needs torch to be read; a test compares them
 WHOLE_NUMBERS = ("batch_size", "seed", "keep_checkpoints", "evaluate_samples")
 ADAPTIVE_ONLY = ("augment_target", "augment_speed_kimg")
 

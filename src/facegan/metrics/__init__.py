@@ -10,7 +10,7 @@ from facegan.metrics.feature_set import FeatureSet
 from facegan.metrics.inception import find_inception
 from facegan.metrics.scores import (
     EARLIER_NAMES,
-    FEWEST,
+    MIN_SAMPLES,
     is_published,
     metric_name,
     metric_names,
@@ -20,7 +20,7 @@ from facegan.metrics.scores import (
 __all__ = [
     "EARLIER_NAMES",
     "EXTRACTORS",
-    "FEWEST",
+    "MIN_SAMPLES",
     "Comparison",
     "Extractor",
     "FeatureCache",

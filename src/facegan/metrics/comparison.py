@@ -10,7 +10,7 @@ from torch import Tensor
 
 from facegan.metrics.cache import FeatureCache
 from facegan.metrics.extractor import BATCH, Extractor, OnProgress, no_progress
-from facegan.metrics.feature_set import MOST_ROWS, FeatureSet, collect
+from facegan.metrics.feature_set import MAX_ROWS, FeatureSet, collect
 from facegan.metrics.fidelity import load_fidelity
 from facegan.metrics.scores import (
     KID_SUBSETS,
@@ -147,14 +147,14 @@ class Comparison:
             extractor=self.extractor.protocol,
             kid_subsets=KID_SUBSETS,
             kid_subset_size=kid_subset_size(self.samples, self.count),
-            kid_among=MOST_ROWS,
+            kid_among=MAX_ROWS,
             neighbours=NEIGHBOURS,
-            neighbours_among=min(self.samples, self.count, MOST_ROWS),
+            neighbours_among=min(self.samples, self.count, MAX_ROWS),
             computed_by=f"torch-fidelity {version('torch-fidelity')}",
         )
 
     @property
-    def caution(self) -> str:
+    def small_sample_warning(self) -> str:
         """What to keep in mind where the sets are small; empty where nothing need be said."""
         smaller, width = min(self.samples, self.count), self.extractor.width
         if smaller > width:

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from facegan.metrics.extractor import Extractor, OnProgress, no_progress
 
-MOST_ROWS = 50_000
+MAX_ROWS = 50_000
 BLOCK = 4096  # rows whose products are added at a time
 
 
@@ -56,7 +56,7 @@ class Moments:
 class FeatureSet:
     """What is kept of the features of `count` images."""
 
-    rows: Tensor  # float32 (min(count, MOST_ROWS), width)
+    rows: Tensor  # float32 (min(count, MAX_ROWS), width)
     count: int
     mean: Tensor  # float64 (width,), of all
     covariance: Tensor  # float64 (width, width), of all
@@ -66,7 +66,7 @@ class FeatureSet:
         """Return what is kept of features (N, width)."""
         moments = Moments(features.shape[1])
         moments.add(features)
-        return cls(features[:MOST_ROWS], len(features), moments.mean, moments.covariance)
+        return cls(features[:MAX_ROWS], len(features), moments.mean, moments.covariance)
 
 
 def collect(
@@ -89,7 +89,7 @@ def collect(
     Raises:
         ValueError: fewer or more came.
     """
-    rows = torch.empty(min(count, MOST_ROWS), extractor.width)
+    rows = torch.empty(min(count, MAX_ROWS), extractor.width)
     moments, seen = Moments(extractor.width), 0
     for batch in batches:
         features = extractor(batch)

@@ -67,12 +67,12 @@ def read_weights(file: Path) -> dict[str, Tensor]:
         content = file.read_bytes()
     except OSError as cause:
         raise MetricError(
-            f"The Inception weights {file} cannot be read: {cause.strerror}.", how_to_get_them()
+            f"The Inception weights {file} cannot be read: {cause.strerror}.", download_hint()
         ) from cause
     if hashlib.sha256(content).hexdigest() != SHA256:
         raise MetricError(
             f"{file} does not hold the Inception weights that FID is defined by.",
-            f"With other weights the number would not be FID. {how_to_get_them()}",
+            f"With other weights the number would not be FID. {download_hint()}",
         )
     return load_safely(io.BytesIO(content))
 
@@ -91,7 +91,7 @@ def cached_file() -> Path:
     return Path(torch.hub.get_dir()) / "checkpoints" / FILE
 
 
-def how_to_get_them() -> str:
+def download_hint() -> str:
     """Return the hint: which file, its digest, and where it belongs."""
     return (
         f"Fetch {URL} (96 MB, SHA-256 {SHA256}) and put it at {cached_file()}, or name it by "
@@ -116,7 +116,7 @@ def find_inception() -> Path:
     except (OSError, RuntimeError) as cause:  # URLError is an OSError; RuntimeError: another digest
         raise MetricError(
             f"The Inception weights are not at {file}, and cannot be fetched: {cause}.",
-            how_to_get_them(),
+            download_hint(),
         ) from cause
     finally:
         socket.setdefaulttimeout(patience)

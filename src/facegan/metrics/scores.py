@@ -14,7 +14,7 @@ NEIGHBOURS = 3  # of precision and recall: k in Kynkäänniemi et al., arXiv:190
 KID_SUBSETS = 100
 KID_SUBSET_SIZE = 1000  # at most; half of the smaller set where that is less
 KID_SEED = 2020  # torch-fidelity's own
-FEWEST = NEIGHBOURS + 1  # k neighbours besides oneself
+MIN_SAMPLES = NEIGHBOURS + 1  # k neighbours besides oneself
 PUBLISHED = "inception"  # the extractor of FID and KID
 PUBLISHED_SAMPLES = 50_000  # fakes that papers draw for FID; they compare them with all reals
 # metric → what it is called when Inception made it, and when another extractor did. Precision and
@@ -59,10 +59,10 @@ def check_counts(samples: int, pictures: int) -> None:
         MetricError: it says how many are needed.
     """
     for count, kind in ((samples, "samples"), (pictures, "pictures")):
-        if count < FEWEST:
+        if count < MIN_SAMPLES:
             raise MetricError(
                 f"{count} {kind} are too few: precision and recall with k = {NEIGHBOURS} need "
-                f"at least {FEWEST}.",
+                f"at least {MIN_SAMPLES}.",
                 "Thousands make numbers worth comparing.",
             )
 

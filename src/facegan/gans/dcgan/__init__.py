@@ -1,4 +1,4 @@
-"""DCGAN (Radford, Metz & Chintala, arXiv:1511.06434): the article's network, and quicker ones."""
+"""DCGAN (Radford, Metz & Chintala, arXiv:1511.06434): the article's network and faster ones."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 class Dcgan(Family):
-    """A generator of transposed convolutions against a discriminator of strided ones."""
+    """DCGAN: a generator of transposed convolutions, a discriminator of strided ones."""
 
     name = "dcgan"
     paper = "Radford, Metz & Chintala 2015, arXiv:1511.06434"
@@ -44,7 +44,6 @@ class Dcgan(Family):
         }
 
     def needs_whole_batch(self, preset: DcganPreset) -> str:
-        """The generator has batch norm in every preset."""
         return "its batch norm takes mean and variance of all images of a batch at once"
 
     def phases(self, preset: DcganPreset) -> tuple[Phase, ...]:
@@ -56,7 +55,7 @@ class Dcgan(Family):
         import torch
 
         if preset.latent_distribution == "normal":
-            return torch.randn(count, preset.latent_dim, generator=generator)
+            return super().sample_latents(preset, count, generator)
         return torch.rand(count, preset.latent_dim, generator=generator) * 2 - 1
 
 

@@ -1,8 +1,8 @@
-"""The two players of DCGAN, sized by a preset and the data set's image shape.
+"""DCGAN's generator and discriminator, sized by a preset and the image shape.
 
-The article's networks and the paper's differ in where they start, what they normalise and how they
-are initialised; each difference is one field of the preset. Maps are kept channels-last in memory
-from the first to the last layer: kernels that meet two layouts take a path ten times slower.
+The article's networks and the paper's differ in their first layer, normalisation and
+initialisation; each difference is one field of the preset. Feature maps are channels-last in memory
+throughout: kernels whose inputs have different layouts are ten times slower.
 """
 
 import math
@@ -20,7 +20,7 @@ WIDEST = 8  # times conv_dim, the paper's 1024 = 8 x 128
 
 
 def widths_from(conv_dim: int, stages: int, widest: int = WIDEST) -> list[int]:
-    """Channels from the layer nearest the image inwards: conv_dim, doubled at each stage."""
+    """Return the channels per stage, from the image inwards: conv_dim, doubled at each stage."""
     return [conv_dim * min(2**stage, widest) for stage in range(stages)]
 
 
@@ -34,7 +34,7 @@ class Generator(nn.Module):
         self.base = (preset.base_size, preset.base_size, widths[0])
         bias = preset.layout == "article"
         self.project = RowwiseLinear(preset.latent_dim, math.prod(self.base), bias=bias)
-        # The article feeds the projection to the first convolution as it is.
+        # The article has no norm or activation between the projection and the first convolution.
         first = [] if bias else [BatchNorm2d(widths[0]), nn.ReLU()]
         self.start = nn.Sequential(*first)
         blocks: list[nn.Module] = []
@@ -65,10 +65,9 @@ class Generator(nn.Module):
 
 
 class SelfModulation(nn.Module):
-    """Gains and shifts of normalised maps by the latent itself (arXiv:1810.01365, equation 3).
+    """Scales and shifts normalised maps by the latent (arXiv:1810.01365, equation 3).
 
-    The paper's two small networks are one linear layer here, its gains added to 1: it starts as
-    plain batch norm. The latent then reaches every layer, not the first alone.
+    The paper's two small networks are one linear layer here; its gains are added to 1.
     """
 
     def __init__(self, latent_dim: int, channels: int) -> None:
@@ -82,7 +81,7 @@ class SelfModulation(nn.Module):
 
 
 class Discriminator(nn.Module):
-    """Images (N, 3, H, W) in [-1, 1] → logits (N,): how real each looks, not squashed."""
+    """Images (N, 3, H, W) in [-1, 1] → logits (N,), higher for real images."""
 
     def __init__(self, preset: DcganPreset, image_shape: tuple[int, ...]) -> None:
         super().__init__()
@@ -109,17 +108,20 @@ class Discriminator(nn.Module):
 
 
 def initialise_as_article(module: nn.Module) -> None:
-    """He's uniform init (arXiv:1502.01852) on convolutions and linear layers, as its code does.
+    """Initialise convolutions and linear layers by He's uniform rule (arXiv:1502.01852).
 
-    Its docstring promises N(0, 0.02) and its transposed convolutions keep torch's default; the
-    article's results rest on what the code does, so this repeats it.
+    That is what the article's code does, and its transposed convolutions keep torch's default; its
+    docstring says N(0, 0.02).
     """
     if isinstance(module, nn.Conv2d | nn.Linear):
         nn.init.kaiming_uniform_(module.weight)
 
 
 def initialise_as_paper(module: nn.Module) -> None:
-    """Weights from N(0, 0.02) (arXiv:1511.06434, section 4); batch norm's gains from N(1, 0.02)."""
+    """Initialise weights from N(0, 0.02), batch norm's gains from N(1, 0.02).
+
+    arXiv:1511.06434, section 4.
+    """
     if isinstance(module, nn.Conv2d | nn.ConvTranspose2d | nn.Linear):
         nn.init.normal_(module.weight, 0.0, 0.02)
         if module.bias is not None:

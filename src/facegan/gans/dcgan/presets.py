@@ -1,4 +1,4 @@
-"""DCGAN's numbers under names: what the article used, and what is quickest on a laptop."""
+"""Presets of DCGAN: the article's, and a fast one for laptops."""
 
 from dataclasses import dataclass
 
@@ -7,7 +7,7 @@ from facegan.hyperparameters.setting import Preset, setting
 
 @dataclass(frozen=True, kw_only=True)
 class DcganPreset(Preset):
-    """Widths, losses and optimisers of one DCGAN."""
+    """Hyperparameters of a DCGAN."""
 
     layout: str = "paper"  # "paper" or "article"
     base_size: int = 4  # side of the generator's first map

@@ -1,4 +1,4 @@
-"""R3GAN (Huang, Gokaslan, Kuleshov & Tompkin, arXiv:2501.05441): a baseline without tricks."""
+"""R3GAN (Huang, Gokaslan, Kuleshov & Tompkin, arXiv:2501.05441): a modern GAN baseline."""
 
 from __future__ import annotations
 
@@ -8,14 +8,13 @@ from facegan.gans.family import Adam, Family, Phase
 from facegan.gans.r3gan.presets import PRESETS, R3ganPreset, widths_from
 
 if TYPE_CHECKING:
-    import torch
-    from torch import Tensor, nn
+    from torch import nn
 
 # Imports inside functions: presets are checked without torch (1.6 s).
 
 
 class R3gan(Family):
-    """Residual networks without normalisation under a regularised relativistic loss."""
+    """R3GAN: residual networks without normalisation, a regularised relativistic loss."""
 
     name = "r3gan"
     paper = "Huang, Gokaslan, Kuleshov & Tompkin 2024, arXiv:2501.05441"
@@ -55,11 +54,6 @@ class R3gan(Family):
         from facegan.gans.r3gan.loss import PHASES
 
         return PHASES
-
-    def sample_latents(self, preset: R3ganPreset, count: int, generator: torch.Generator) -> Tensor:
-        import torch
-
-        return torch.randn(count, preset.latent_dim, generator=generator)
 
 
 FAMILY = R3gan()

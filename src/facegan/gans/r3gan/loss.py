@@ -1,11 +1,11 @@
-"""R3GAN's losses: a relativistic game with a zero-centred gradient penalty on both sides.
+"""R3GAN's losses: relativistic, with zero-centred gradient penalties on reals and fakes.
 
-arXiv:2501.05441, section 2: RpGAN (arXiv:1807.00734) with R1 + R2 converges locally where the
-classic losses need tricks. The paper draws the reals of the two updates apart; a step here has one
-batch of reals, and both updates pair it with fakes of their own: measured, the generator's gradient
-is the same (docs/decisions/0019-same-reals.md). Fakes are independent draws, so
-any pairing of reals with fakes is as good as another; in a conditional game, any within a class:
-a fake has its real's label, for how real two classes look beside each other is not the question.
+arXiv:2501.05441, section 2: RpGAN (arXiv:1807.00734) with R1 + R2, which converges locally. The
+paper draws separate reals for the two updates; here both updates of a step use the same reals with
+different fakes: as measured, the generator's gradient is the same
+(docs/decisions/0019-same-reals.md). Fakes are independent draws, so it does not matter which real
+is paired with which fake. In a conditional GAN a fake has the label of its real, so that only
+images of one class are compared.
 """
 
 import torch
@@ -17,9 +17,9 @@ from facegan.gans.family import Batch, Gan, Phase, Terms, record_logits
 
 
 def discriminator_loss(gan: Gan, batch: Batch) -> Terms:
-    """softplus(-(D(x) - D(G(z)))) with γ/2 |∇D(x)|² and γ/2 |∇D(G(z))|², at every step.
+    """Return softplus(-(D(x) - D(G(z)))) with γ/2 |∇D(x)|² and γ/2 |∇D(G(z))|², at every step.
 
-    One pass over reals and fakes together: without batch norm, no image sees another.
+    Reals and fakes share one pass: without batch norm, images do not affect each other.
     """
     reals, labels = batch["reals"], batch.get("labels")
     latents = gan.sample_latents(len(reals), batch["generator"], reals.device)
@@ -28,9 +28,8 @@ def discriminator_loss(gan: Gan, batch: Batch) -> Terms:
     images = torch.cat([reals, fakes]).requires_grad_()
     logits = gan.players["discriminator"](images, None if labels is None else labels.repeat(2))
     of_reals, of_fakes = logits.chunk(2)
-    record_logits(batch, of_reals - of_fakes, of_fakes - of_reals)  # nothing else has a zero
+    record_logits(batch, of_reals - of_fakes, of_fakes - of_reals)  # only differences have a zero
     r1, r2 = gradient_penalties(logits, images).chunk(2)
-    # A batch made by hand may lack the moment: then it is the run's first.
     weight = gan.preset.gamma(batch["kimg"]) / 2
     return {
         "discriminator": softplus(of_fakes - of_reals).mean(),
@@ -40,7 +39,7 @@ def discriminator_loss(gan: Gan, batch: Batch) -> Terms:
 
 
 def generator_loss(gan: Gan, batch: Batch) -> Terms:
-    """softplus(-(D(G(z)) - D(x))): the same pairing with the players' roles exchanged."""
+    """Return softplus(-(D(G(z)) - D(x))): the same pairing with the roles exchanged."""
     discriminator, labels = gan.players["discriminator"], batch.get("labels")
     of_fakes = discriminator(gan.players["generator"](batch["latents"], labels), labels)
     of_reals = discriminator(batch["reals"], labels)
@@ -48,9 +47,9 @@ def generator_loss(gan: Gan, batch: Batch) -> Terms:
 
 
 def gradient_penalties(logits: Tensor, images: Tensor) -> Tensor:
-    """|∇D|² of every image, (N,): the sum over its pixels, itself differentiable.
+    """Return |∇D|² of every image, (N,), summed over its pixels; differentiable.
 
-    The networks may compute in bfloat16, as the paper's do: its range is float32's, so nothing
+    The networks may compute in bfloat16, as in the paper: it has float32's range, so nothing
     overflows. Images are float32, so their gradients and this sum are too.
     """
     with constant_weights():

@@ -1,8 +1,8 @@
-"""The two players of R3GAN: mirrored stacks of residual blocks without normalisation.
+"""R3GAN's generator and discriminator: mirrored stacks of residual blocks without normalisation.
 
 arXiv:2501.05441, the roadmap's last configuration: blocks that are wide and grouped in the middle,
-biases only under an activation, Fix-up's initialisation, resampling by a small filter. There is no
-tanh: a generator's images may leave [-1, 1], and whoever makes pixels of them clamps.
+biases only before an activation, Fix-up's initialisation, resampling by a small filter. There is no
+tanh: generated images may leave [-1, 1], and are clamped when pixels are made.
 """
 
 import math
@@ -11,19 +11,19 @@ from itertools import pairwise
 import torch
 from torch import Tensor, nn
 
-from facegan.gans.autocast import in_own_type
+from facegan.gans.autocast import without_autocast
 from facegan.gans.convolution import convolve
 from facegan.gans.labels import one_hot
-from facegan.gans.layers import in_autocast_type
+from facegan.gans.layers import to_autocast_dtype
 from facegan.gans.r3gan.presets import SMALLEST, R3ganPreset, widths_from
 from facegan.gans.resampling import Resample
 
 SLOPE = 0.2  # of the leaky ReLU below zero
-LOW_PRECISION_STAGES = 4  # at most so many, the largest, compute in autocast's type; as the paper's
+LOW_PRECISION_STAGES = 4  # the largest stages, computed in autocast's type, as in the paper's code
 
 
 def channels_last(x: Tensor) -> Tensor:
-    """(N, C, H, W) with channels last in memory; layers keep that, and compute fastest in it."""
+    """Lay out (N, C, H, W) with channels last in memory, in which layers are fastest."""
     return x.contiguous(memory_format=torch.channels_last)
 
 
@@ -31,12 +31,12 @@ def channels_last(x: Tensor) -> Tensor:
 
 
 def initialise(weight: Tensor, gain: float = 1.0) -> None:
-    """Weights from N(0, gain² / fan_in); a gain of 0 makes them 0."""
+    """Initialise a weight from N(0, gain² / fan_in); a gain of 0 makes it 0."""
     nn.init.normal_(weight, 0.0, gain / math.sqrt(weight[0].numel()))
 
 
 def block_gain(blocks: int) -> float:
-    """The gain inside residual branches: He's for the leaky ReLU, tamed for the depth.
+    """Return the gain inside residual branches: He's for the leaky ReLU, reduced by the depth.
 
     Fix-up (arXiv:1901.09321, section 3.1) scales by L^(-1 / (2m - 2)): L is the number of branches
     and m = 3 the layers in each, the last of which starts at 0.
@@ -46,7 +46,7 @@ def block_gain(blocks: int) -> float:
 
 
 class Conv(nn.Conv2d):
-    """A convolution that keeps the map's size unless told a padding, initialised with a gain."""
+    """A convolution that is initialised with a gain; by default it keeps the map's size."""
 
     def __init__(
         self,
@@ -70,13 +70,13 @@ class Conv(nn.Conv2d):
 
 
 class ResidualBlock(nn.Module):
-    """x + Conv1x1(lrelu(GroupedConv3x3(lrelu(Conv1x1(x))))); at first x itself."""
+    """x + Conv1x1(lrelu(GroupedConv3x3(lrelu(Conv1x1(x))))); the identity at initialisation."""
 
     def __init__(self, channels: int, preset: R3ganPreset, gain: float) -> None:
         super().__init__()
         wide = channels * preset.expansion
         groups = wide // preset.group_width
-        # The paper's biases lie inside the activations: a convolution's own bias, just before one.
+        # The paper adds biases in the activations; here they are those of the convolutions before.
         self.branch = nn.Sequential(
             Conv(channels, wide, bias=True, gain=gain),
             nn.LeakyReLU(SLOPE, inplace=True),
@@ -92,7 +92,7 @@ class ResidualBlock(nn.Module):
 
 
 class Upsample(nn.Module):
-    """Twice the side. A 1x1 convolution first, on the small map, where the width changes."""
+    """Doubles the side; a 1x1 convolution before it, on the smaller map, changes the width."""
 
     def __init__(self, channels_in: int, channels_out: int) -> None:
         super().__init__()
@@ -100,12 +100,12 @@ class Upsample(nn.Module):
         self.resample = Resample(up=2)
 
     def forward(self, x: Tensor) -> Tensor:
-        doubled: Tensor = self.resample(self.change(in_autocast_type(x)))
+        doubled: Tensor = self.resample(self.change(to_autocast_dtype(x)))
         return doubled
 
 
 class Downsample(nn.Module):
-    """Half the side. A 1x1 convolution last, on the small map, where the width changes."""
+    """Halves the side; a 1x1 convolution after it, on the smaller map, changes the width."""
 
     def __init__(self, channels_in: int, channels_out: int) -> None:
         super().__init__()
@@ -118,18 +118,18 @@ class Downsample(nn.Module):
 
 
 def change_width(channels_in: int, channels_out: int) -> nn.Module:
-    """Nothing where the widths agree."""
+    """Return a 1x1 convolution, or the identity if the widths are equal."""
     return nn.Identity() if channels_in == channels_out else Conv(channels_in, channels_out)
 
 
 def blocks_of(preset: R3ganPreset, width: int, stages: int) -> list[nn.Module]:
-    """One stage's residual blocks, in a network of so many stages."""
+    """Build one stage's residual blocks, in a network of `stages`."""
     gain = block_gain(stages * preset.blocks_per_stage)
     return [ResidualBlock(width, preset, gain) for _ in range(preset.blocks_per_stage)]
 
 
 def count_float32_layers(preset: R3ganPreset, stages: int) -> int:
-    """How many of the layers between the 4x4 stage and the images compute in float32.
+    """Return how many of the layers between the 4x4 stage and the images compute in float32.
 
     They are those of the smaller maps: below 32 px at 256 px, 8 px at 128 px, none up to 64 px.
     """
@@ -137,7 +137,7 @@ def count_float32_layers(preset: R3ganPreset, stages: int) -> int:
 
 
 class LabelEmbedding(nn.Linear):
-    """Labels (N,) → (N, width): one vector per class, at first N(0, gain² / classes)."""
+    """Labels (N,) → (N, width): one vector per class, initialised from N(0, gain² / classes)."""
 
     def __init__(self, classes: int, width: int, gain: float = 1.0) -> None:
         super().__init__(classes, width, bias=False)
@@ -151,9 +151,9 @@ class LabelEmbedding(nn.Linear):
 
 
 class Generator(nn.Module):
-    """Latents (N, latent_dim) → images (N, 3, H, W), about [-1, 1] and not squashed into it.
+    """Latents (N, latent_dim) → images (N, 3, H, W), about [-1, 1] without a tanh.
 
-    A conditional one takes labels (N,) too; each class has a vector as wide as a latent beside it.
+    A conditional one takes labels (N,) too; a class vector is concatenated to the latent.
     """
 
     def __init__(self, preset: R3ganPreset, image_shape: tuple[int, ...]) -> None:
@@ -173,7 +173,7 @@ class Generator(nn.Module):
         self.embed = LabelEmbedding(preset.classes, preset.latent_dim) if preset.classes else None
 
     def forward(self, latents: Tensor, labels: Tensor | None = None) -> Tensor:
-        with in_own_type(latents.device):
+        with without_autocast(latents.device):
             x = latents.float()
             if self.embed is not None:
                 x = torch.cat([x, self.embed(labels)], 1)
@@ -185,11 +185,10 @@ class Generator(nn.Module):
 
 
 class Discriminator(nn.Module):
-    """Images (N, 3, H, W) → logits (N,): how real each looks, up to a constant.
+    """Images (N, 3, H, W) → logits (N,), higher for real images, up to a constant.
 
     A conditional one takes labels (N,) too, and projects: a logit is the product of the image's
-    features with its class's vector (arXiv:1802.05637, equation 3, without the part that no label
-    enters).
+    features with its class's vector (arXiv:1802.05637, equation 3, without the unconditional term).
     """
 
     def __init__(self, preset: R3ganPreset, image_shape: tuple[int, ...]) -> None:
@@ -202,12 +201,12 @@ class Discriminator(nn.Module):
         self.layers = nn.Sequential(*layers)
         self.first_float32_layer = len(layers) - count_float32_layers(preset, len(widths))
         self.end = nn.Sequential(*blocks_of(preset, widths[-1], len(widths)))
-        # The adjoint of the generator's basis: a 4x4 kernel a channel, over the whole map.
+        # The adjoint of the generator's basis: one 4x4 kernel per channel, over the whole map.
         self.basis = Conv(widths[-1], widths[-1], SMALLEST, padding=0, groups=widths[-1])
-        # No bias: the relativistic loss sees differences of logits only.
+        # No bias: the relativistic loss uses only differences of logits.
         self.head = nn.Linear(widths[-1], widths[-1] if preset.classes else 1, bias=False)
         initialise(self.head.weight)
-        # Not named `embed`: vectors of that name, in runs of 0.1, were used times 1 / sqrt(width).
+        # Not named `embed`: facegan 0.1 multiplied vectors of that name by 1 / sqrt(width).
         self.class_vectors = (
             LabelEmbedding(preset.classes, widths[-1], gain=1 / math.sqrt(widths[-1]))
             if preset.classes
@@ -216,7 +215,7 @@ class Discriminator(nn.Module):
 
     def forward(self, images: Tensor, labels: Tensor | None = None) -> Tensor:
         x = self.layers[: self.first_float32_layer](self.from_rgb(channels_last(images)))
-        with in_own_type(images.device):
+        with without_autocast(images.device):
             x = self.layers[self.first_float32_layer :](x.float())  # (N, C, 4, 4)
             strengths = self.basis(self.end(x)).flatten(1)
             logits: Tensor = self.head(strengths)  # (N, 1), or features (N, C)

@@ -1,4 +1,4 @@
-"""R3GAN's numbers under names: the paper's, guesses for faces, and small ones for CPUs."""
+"""Presets of R3GAN: the paper's, estimates for faces, and small ones for CPUs."""
 
 import math
 from dataclasses import dataclass, replace
@@ -14,10 +14,7 @@ GAMMA_HELP = "weight of both gradient penalties"
 
 @dataclass(frozen=True, kw_only=True)
 class R3ganPreset(Preset):
-    """Widths and schedules of one R3GAN.
-
-    Five numbers move from their start to their end over ``schedule_kimg`` and then rest.
-    """
+    """Hyperparameters of an R3GAN; five change from start to end over ``schedule_kimg``."""
 
     latent_dim: int = setting(LATENT_HELP, default=64, low=1, high=4096)
     width: int = setting("channels of the wide stages", default=768, low=1, high=8192)
@@ -62,58 +59,53 @@ class R3ganPreset(Preset):
     )
 
     def scheduled(self, start: float, end: float, kimg: float) -> float:
-        """Half a cosine from start to end over the first ``schedule_kimg``, then the end."""
+        """Return a value on half a cosine from start to end over ``schedule_kimg``."""
         progress = min(kimg / self.schedule_kimg, 1.0)
         return end + (start - end) * (1 + math.cos(math.pi * progress)) / 2
 
     def learning_rate(self, kimg: float) -> float:
-        """Adam's step after so many thousand images."""
+        """Return Adam's step after `kimg` thousand images."""
         return self.scheduled(self.learning_rate_start, self.learning_rate_end, kimg)
 
     def beta2(self, kimg: float) -> float:
-        """Adam's second-moment decay after so many thousand images."""
+        """Return Adam's second-moment decay after `kimg` thousand images."""
         return self.scheduled(self.beta2_start, self.beta2_end, kimg)
 
     def gamma(self, kimg: float) -> float:
-        """The penalties' weight after so many thousand images."""
+        """Return the penalties' weight after `kimg` thousand images."""
         return self.scheduled(self.gamma_start, self.gamma_end, kimg)
 
     def ema_half_life(self, kimg: float) -> float:
-        """The average's half-life, in kimg, after so many thousand images."""
+        """Return the average's half-life, in kimg, after `kimg` thousand images."""
         return self.scheduled(self.ema_half_life_start_kimg, self.ema_half_life_end_kimg, kimg)
 
     def augment_probability(self, kimg: float) -> float:
-        """How likely an image is augmented after so many thousand images."""
+        """Return the probability of augmentation after `kimg` thousand images."""
         return self.scheduled(self.augment_probability_start, self.augment_probability_end, kimg)
 
 
 def widths_from(preset: R3ganPreset, image_shape: tuple[int, ...]) -> list[int]:
-    """Channels at 4, 8, 16 … pixels, up to the image's side.
-
-    Raises:
-        ConfigError: the image is not square RGB, no doublings of 4 lead to its side, or the
-            channels at some side cannot be cut into groups.
-    """
+    """Return the channels at 4, 8, 16 … pixels, up to the image's side."""
     sides = pyramid("r3gan", SMALLEST, image_shape)
     return [width_at(preset, side) for side in sides]
 
 
 def width_at(preset: R3ganPreset, side: int) -> int:
-    """The preset's width up to its full-width resolution, halved at every doubling beyond."""
+    """Return the channels at a side: the full width, halved per doubling of the full-width side."""
     width = preset.width // max(1, side // preset.full_width_resolution)
     if width == 0 or width * preset.expansion % preset.group_width:
         raise ConfigError(
             f"{width} channels at {side} px, times an expansion of {preset.expansion}, "
-            f"cannot be cut into groups of {preset.group_width}.",
+            f"cannot be divided into groups of {preset.group_width}.",
             "Choose another width, expansion or group_width.",
         )
     return width
 
 
-# Schedules end after 20,000 kimg, runs do not: the authors let them run until FID no longer fell.
-# CIFAR-10 saw 250,000 kimg, ImageNet 1,000,000 (the paper's table 9, as quoted in issues 18 and 19
-# of github.com/brownvc/R3GAN). What FFHQ saw was not found: 150,000 is a guess of ours.
-# The recipe's half-life only says that an average is kept: the schedule replaces its value.
+# Schedules end after 20,000 kimg, but the authors trained until FID no longer fell: 250,000 kimg
+# on CIFAR-10, 1,000,000 on ImageNet (the paper's table 9, as quoted in issues 18 and 19 of
+# github.com/brownvc/R3GAN). The number for FFHQ was not found: 150,000 is our guess.
+# The recipe's half-life only switches the average on: the schedule replaces its value.
 RECIPE = {
     "batch_size": 256,
     "total_kimg": 150_000.0,

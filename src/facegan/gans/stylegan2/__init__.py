@@ -14,14 +14,13 @@ from facegan.gans.stylegan2.presets import (
 )
 
 if TYPE_CHECKING:
-    import torch
-    from torch import Tensor, nn
+    from torch import nn
 
 # Imports inside functions: presets are checked without torch (1.6 s).
 
 
 class Stylegan2(Family):
-    """A generator that paints by styles against a residual discriminator."""
+    """StyleGAN2: a style-based generator, a residual discriminator."""
 
     name = "stylegan2"
     paper = "Karras, Laine, Aittala, Hellsten, Lehtinen & Aila 2020, arXiv:1912.04958"
@@ -56,7 +55,7 @@ class Stylegan2(Family):
         }
 
     def images_together(self, preset: Stylegan2Preset, batch_size: int) -> int:
-        """Whole groups for the minibatch stddev, and an even number where lengths are measured."""
+        # Whole groups for the minibatch stddev, and an even number for the path lengths.
         shrink = PATH_BATCH_SHRINK if preset.path_length_weight else 1
         return math.lcm(largest_group(batch_size, preset.minibatch_stddev_group), shrink)
 
@@ -65,19 +64,12 @@ class Stylegan2(Family):
 
         return phases_of(preset)
 
-    def sample_latents(
-        self, preset: Stylegan2Preset, count: int, generator: torch.Generator
-    ) -> Tensor:
-        import torch
-
-        return torch.randn(count, preset.latent_dim, generator=generator)
-
 
 def lazily_regularised(preset: Stylegan2Preset, interval: int | None) -> Adam:
-    """Adam for a player that steps once more every `interval` steps.
+    """Return Adam for a player with an additional regularisation step every n = `interval` steps.
 
-    To keep its pace over the images seen, the rate is scaled by r = n / (n + 1) and the betas are
-    raised to the r (arXiv:1912.04958, appendix B, "Lazy regularization").
+    The rate is multiplied by r = n / (n + 1), and the betas are raised to the power r
+    (arXiv:1912.04958, appendix B, "Lazy regularization").
     """
     r = interval / (interval + 1) if interval else 1.0
     return Adam(preset.learning_rate * r, preset.beta1**r, preset.beta2**r)

@@ -1,21 +1,20 @@
-"""The layers StyleGAN2 is made of, in plain PyTorch: nothing to compile, and twice derivable.
+"""StyleGAN2's layers in plain PyTorch, without custom kernels and with second derivatives.
 
-Weights are drawn from N(0, 1) and scaled when used, so that Adam's step means the same in every
-layer (equalised learning rate, arXiv:1710.10196, section 4.1). Under autocast the convolutions run
-in its type; styles, demodulation and the filter's own arithmetic keep float32 or their input's.
+Weights are drawn from N(0, 1) and scaled when used, so that Adam's step has the same effect in
+every layer (equalised learning rate, arXiv:1710.10196, section 4.1). Under autocast convolutions
+run in its type; styles and demodulation are float32.
 
-An activation is a leaky ReLU times sqrt(2). A leaky ReLU is homogeneous, so the factor goes into
-what it is applied to (weights, biases, demodulation), and the activation is one pass in place.
+An activation is a leaky ReLU times sqrt(2). A leaky ReLU is homogeneous, so the factor is applied
+to its input (weights, biases, demodulation), and the activation is one in-place operation.
 """
 
 import math
-from typing import cast
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F  # noqa: N812  # the field's own alias
 
-from facegan.gans.autocast import in_own_type
+from facegan.gans.autocast import without_autocast
 from facegan.gans.resampling import Resample
 from facegan.gans.stylegan2.presets import largest_group
 
@@ -25,18 +24,18 @@ ACTIVATION_GAIN = math.sqrt(2)  # so that a unit variance stays near one
 
 
 def activate(x: Tensor) -> Tensor:
-    """Leaky ReLU, in place, of what has already been multiplied by ACTIVATION_GAIN."""
+    """Apply the leaky ReLU in place; x was already multiplied by ACTIVATION_GAIN."""
     return F.leaky_relu_(x, SLOPE)
 
 
 class EqualLinear(nn.Module):
-    """(..., C) → (..., C'): weights N(0, 1) / rate, used times rate / sqrt(C).
+    """(..., C) → (..., C'): weights from N(0, 1) / rate, multiplied by rate / sqrt(C) when used.
 
     Args:
         channels_in: C.
         channels_out: C'.
-        bias: What every bias starts from, as used.
-        rate: The learning rate's multiplier; the function drawn at the start does not depend on it.
+        bias: Initial bias, as used.
+        rate: Multiplier of the learning rate; the initial function does not depend on it.
         activates: Whether an activation follows.
     """
 
@@ -61,7 +60,7 @@ class EqualLinear(nn.Module):
 
 
 class EqualConv2d(nn.Module):
-    """(N, C, H, W) → (N, C', H', W'): weights N(0, 1), used times 1 / sqrt(C k²).
+    """(N, C, H, W) → (N, C', H', W'): weights from N(0, 1), multiplied by 1 / sqrt(C k²) when used.
 
     Args:
         channels_in: C.
@@ -71,7 +70,7 @@ class EqualConv2d(nn.Module):
         padding: Zeros on every side.
         bias: Whether there are biases.
         activates: Whether an activation follows.
-        gain: What the result is multiplied by.
+        gain: Factor of the result.
     """
 
     def __init__(
@@ -101,12 +100,12 @@ class EqualConv2d(nn.Module):
 
 
 class ModulatedConv2d(nn.Module):
-    """(N, C, H, W) and w (N, style_dim) → (N, C', H, W), or (N, C', 2H, 2W) where it doubles.
+    """(N, C, H, W) and w (N, style_dim) → (N, C', H, W), or (N, C', 2H, 2W) if it doubles.
 
-    A sample's weights are w'_oik = s_i w_oik, divided by their norm over i and k where it
-    demodulates (arXiv:1912.04958, equations 1 to 3). A convolution is linear, so s scales the
-    inputs and the norms divide the outputs: the same numbers as a grouped convolution with weights
-    of every sample's own, but one dense convolution for the batch, several times quicker.
+    A sample's weights are w'_oik = s_i w_oik, divided by their norm over i and k if it demodulates
+    (arXiv:1912.04958, equations 1 to 3). A convolution is linear, so s scales the inputs and the
+    norms divide the outputs. The result is that of a grouped convolution with one group per sample,
+    but one dense convolution for the batch is several times faster.
     """
 
     def __init__(
@@ -132,32 +131,29 @@ class ModulatedConv2d(nn.Module):
         return x if scales is None else x * scales.to(x.dtype)
 
     def modulate(self, x: Tensor, w: Tensor) -> tuple[Tensor, Tensor | None]:
-        """Return the convolution of styled inputs, and what demodulates it: float32 (N, C', 1, 1).
+        """Return the convolution of the scaled inputs, and its demodulation, float32 (N, C', 1, 1).
 
-        The second is None where the layer does not demodulate.
+        The second is None if the layer does not demodulate.
         """
         weight, scales = self.weight * self.gain, None
-        with in_own_type(x.device):
+        with without_autocast(x.device):
             styles = self.to_style(w.float())  # (N, C)
             if self.demodulates:
                 norms = F.linear(styles.square(), weight.square().sum((2, 3)))  # (N, C')
                 scales = (norms + EPSILON).rsqrt()[:, :, None, None]
-        return self.convolve(x * styles.to(x.dtype)[:, :, None, None], weight), scales
-
-    def convolve(self, x: Tensor, weight: Tensor) -> Tensor:
-        """The convolution all samples share."""
+        x = x * styles.to(x.dtype)[:, :, None, None]
         if self.smooth is None:
-            return F.conv2d(x, weight, padding=self.padding)
-        # (N, C', 2H + 1, 2W + 1), of which the filter takes one off.
-        return cast(Tensor, self.smooth(F.conv_transpose2d(x, weight.transpose(0, 1), stride=2)))
+            return F.conv2d(x, weight, padding=self.padding), scales
+        doubled = F.conv_transpose2d(x, weight.transpose(0, 1), stride=2)  # (N, C', 2H + 1, 2W + 1)
+        return self.smooth(doubled), scales
 
 
 def append_minibatch_stddev(x: Tensor, limit: int) -> Tensor:
-    """(N, C, H, W) → (N, C + 1, H, W): how much the images of a group differ, as a channel.
+    """Append a channel with the variation within a group: (N, C, H, W) → (N, C + 1, H, W).
 
-    The standard deviation over the group at every place, averaged over all places
-    (arXiv:1710.10196, section 3). A group is a run of neighbours, so that a process that holds a
-    part of the batch holds whole groups.
+    It is the standard deviation over the group, averaged over channels and positions
+    (arXiv:1710.10196, section 3). A group has consecutive images, so that each process holds whole
+    groups.
     """
     count, _, height, width = x.shape
     group = largest_group(count, limit)

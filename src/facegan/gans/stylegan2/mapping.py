@@ -1,4 +1,4 @@
-"""StyleGAN2's mappings: from latents (and labels) to w, and from labels to what a judge seeks."""
+"""StyleGAN2's mapping networks: of latents (and labels) to w, of labels to vectors."""
 
 from itertools import pairwise
 from typing import cast
@@ -6,7 +6,7 @@ from typing import cast
 import torch
 from torch import Tensor, nn
 
-from facegan.gans.autocast import in_own_type
+from facegan.gans.autocast import without_autocast
 from facegan.gans.labels import one_hot
 from facegan.gans.stylegan2.layers import EPSILON, EqualLinear
 from facegan.gans.stylegan2.presets import Stylegan2Preset
@@ -15,12 +15,12 @@ LABEL_LAYERS = 8  # of the discriminator's mapping, in every configuration of th
 
 
 def normalise(x: Tensor) -> Tensor:
-    """(N, C) with a mean square of one a row."""
+    """Scale each row of (N, C) to a mean square of 1."""
     return x * (x.square().mean(1, keepdim=True) + EPSILON).rsqrt()
 
 
 class LabelEmbedding(nn.Module):
-    """Labels (N,) → (N, width), a normalised vector a class."""
+    """Labels (N,) → (N, width), one normalised vector per class."""
 
     def __init__(self, classes: int, width: int) -> None:
         super().__init__()
@@ -31,22 +31,22 @@ class LabelEmbedding(nn.Module):
 
 
 class Mapping(nn.Module):
-    """Latents z (N, latent_dim) → w (N, style_dim), in float32 whatever the autocast.
+    """Latents z (N, latent_dim) → w (N, style_dim), in float32 despite autocast.
 
-    A conditional one takes labels (N,) too: z and the class's vector, both normalised, enter side
-    by side (arXiv:2006.06676).
+    A conditional one takes labels (N,) too: z and the class's vector, both normalised, are
+    concatenated (arXiv:2006.06676).
     """
 
     def __init__(self, preset: Stylegan2Preset) -> None:
         super().__init__()
-        entry = preset.latent_dim + (preset.style_dim if preset.classes else 0)
+        width_in = preset.latent_dim + (preset.style_dim if preset.classes else 0)
         self.layers = mapping_layers(
-            entry, preset.style_dim, preset.mapping_layers, preset.mapping_rate
+            width_in, preset.style_dim, preset.mapping_layers, preset.mapping_rate
         )
         self.embed = LabelEmbedding(preset.classes, preset.style_dim) if preset.classes else None
 
     def forward(self, latents: Tensor, labels: Tensor | None = None) -> Tensor:
-        with in_own_type(latents.device):
+        with without_autocast(latents.device):
             x = normalise(latents.float())
             if self.embed is not None:
                 x = torch.cat([x, self.embed(labels)], 1)
@@ -54,7 +54,7 @@ class Mapping(nn.Module):
 
 
 class LabelMapping(nn.Module):
-    """Labels (N,) → what the discriminator looks for in pictures of that class, (N, width)."""
+    """Labels (N,) → vectors (N, width) that the discriminator's features are projected on."""
 
     def __init__(self, preset: Stylegan2Preset, width: int) -> None:
         super().__init__()
@@ -62,11 +62,11 @@ class LabelMapping(nn.Module):
         self.layers = mapping_layers(width, width, LABEL_LAYERS, preset.mapping_rate)
 
     def forward(self, labels: Tensor | None) -> Tensor:
-        with in_own_type(self.embed.layer.weight.device):
+        with without_autocast(self.embed.layer.weight.device):
             return cast(Tensor, self.layers(self.embed(labels)))
 
 
-def mapping_layers(entry: int, width: int, count: int, rate: float) -> nn.Sequential:
-    """Return so many activated layers, which learn at a slower rate."""
-    widths = pairwise([entry] + [width] * count)
+def mapping_layers(width_in: int, width: int, count: int, rate: float) -> nn.Sequential:
+    """Build `count` activated layers with a learning rate multiplied by `rate`."""
+    widths = pairwise([width_in] + [width] * count)
     return nn.Sequential(*(EqualLinear(*pair, rate=rate, activates=True) for pair in widths))

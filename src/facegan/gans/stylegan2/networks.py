@@ -1,6 +1,6 @@
-"""The two players of StyleGAN2, sized by a preset and the data set's image shape.
+"""StyleGAN2's generator and discriminator, sized by a preset and the image shape.
 
-The generator is the skip one, the discriminator the residual one (arXiv:1912.04958, figure 7).
+The generator has output skips, the discriminator is residual (arXiv:1912.04958, figure 7).
 """
 
 import math
@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from facegan.gans import data_parallel
-from facegan.gans.autocast import in_own_type
+from facegan.gans.autocast import without_autocast
 from facegan.gans.resampling import Resample
 from facegan.gans.shapes import pyramid
 from facegan.gans.stylegan2.layers import (
@@ -26,14 +26,13 @@ from facegan.gans.stylegan2.mapping import LabelMapping, Mapping
 from facegan.gans.stylegan2.presets import Stylegan2Preset
 
 SMALLEST = 4  # side of the first map
-MEAN_W_DECAY = 0.995  # a training batch's share in the mean of w is the rest
+MEAN_W_DECAY = 0.995  # a training batch's weight in the mean of w is 1 minus this
 
 
 class SynthesisLayer(nn.Module):
     """A modulated convolution, then noise and bias, then the activation (figure 2c).
 
-    The noise is drawn anew while training and is the same picture always in eval mode; a preset may
-    leave it out.
+    The noise is new in every training step and fixed in eval mode; a preset can switch it off.
     """
 
     noise: Tensor
@@ -64,7 +63,7 @@ class SynthesisLayer(nn.Module):
 
 
 class ToRGB(nn.Module):
-    """Features (N, C, H, W) and w → their part of the image, float32 (N, 3, H, W)."""
+    """Features (N, C, H, W) and w → float32 (N, 3, H, W), which is added to the image."""
 
     def __init__(self, preset: Stylegan2Preset, width: int) -> None:
         super().__init__()
@@ -77,7 +76,7 @@ class ToRGB(nn.Module):
 
 
 class SynthesisBlock(nn.Module):
-    """Doubles features and image; ws (N, 3, style_dim) holds a w for each of its layers."""
+    """Doubles the sides of features and image; ws (N, 3, style_dim) has one w per layer."""
 
     def __init__(self, preset: Stylegan2Preset, narrow: int, wide: int, side: int) -> None:
         super().__init__()
@@ -92,12 +91,12 @@ class SynthesisBlock(nn.Module):
 
 
 class Synthesis(nn.Module):
-    """A w for every layer, (N, layers, style_dim) → images (N, 3, H, W)."""
+    """One w per layer, (N, layers, style_dim) → images (N, 3, H, W)."""
 
     def __init__(self, preset: Stylegan2Preset, sides: list[int]) -> None:
         super().__init__()
         widths = [preset.width_at(side) for side in sides]
-        self.layers = 2 * len(sides)  # a block's last w, its image's, is the next one's first
+        self.layers = 2 * len(sides)  # a block's last w is the first one of the next block
         self.constant = nn.Parameter(torch.randn(1, widths[0], SMALLEST, SMALLEST))
         self.first = SynthesisLayer(preset, widths[0], widths[0], SMALLEST)
         self.to_rgb = ToRGB(preset, widths[0])
@@ -107,7 +106,7 @@ class Synthesis(nn.Module):
         )
 
     def forward(self, ws: Tensor) -> Tensor:
-        # Not len(ws), which the exporter would take for a constant.
+        # Not len(ws), which torch.export would make a constant.
         x = self.first(self.constant.expand(ws.shape[0], -1, -1, -1), ws[:, 0])
         image: Tensor = self.to_rgb(x, ws[:, 1])
         for index, block in enumerate(self.blocks):
@@ -116,10 +115,10 @@ class Synthesis(nn.Module):
 
 
 class Generator(nn.Module):
-    """Latents (N, latent_dim) → images (N, 3, H, W), float32, near [-1, 1]: nothing squashes them.
+    """Latents (N, latent_dim) → images (N, 3, H, W), float32, near [-1, 1] without a tanh.
 
-    It keeps two running means besides its weights: that of w, the typical face that truncation
-    leads to, and that of the path lengths, the target of their regularisation.
+    It has two running means: of w, towards which truncation moves, and of the path lengths, the
+    target of their regularisation.
     """
 
     mean_w: Tensor
@@ -140,16 +139,16 @@ class Generator(nn.Module):
     def styles(
         self, latents: Tensor, labels: Tensor | None = None, truncation_psi: float = 1.0
     ) -> Tensor:
-        """z (N, latent_dim), and labels (N,) of a conditional game → a w for every layer."""
+        """Map z (N, latent_dim), and labels (N,) if conditional, to one w per layer."""
         w = self.map(latents, labels)
         if truncation_psi != 1.0:
             w = self.mean_w.lerp(w, truncation_psi)  # arXiv:1812.04948, appendix B
         return w[:, None].expand(-1, self.synthesis.layers, -1)
 
     def map(self, latents: Tensor, labels: Tensor | None = None) -> Tensor:
-        """z (N, latent_dim) → w (N, style_dim); while training, the mean of w follows.
+        """Map z (N, latent_dim) to w (N, style_dim); while training, update the mean of w.
 
-        There is one mean, over all classes: the typical picture is of none of them.
+        There is one mean over all classes.
         """
         w: Tensor = self.mapping(latents, labels)
         if self.training:
@@ -158,9 +157,9 @@ class Generator(nn.Module):
 
 
 class DiscriminatorBlock(nn.Module):
-    """(N, C, H, W) → (N, C', H/2, W/2), with a linear way around; their sum over sqrt(2).
+    """(N, C, H, W) → (N, C', H/2, W/2): the sum of two branches, one linear, over sqrt(2).
 
-    The root divides the weights of both ways' last layers.
+    The root divides the weights of both branches' last layers.
     """
 
     def __init__(self, narrow: int, wide: int) -> None:
@@ -178,11 +177,11 @@ class DiscriminatorBlock(nn.Module):
 
 
 class Discriminator(nn.Module):
-    """Images (N, 3, H, W) → logits (N,): how real each looks, not squashed.
+    """Images (N, 3, H, W) → logits (N,), higher for real images.
 
     A conditional one takes labels (N,) too, and projects: a logit is the product of the image's
-    features with its mapped label (arXiv:1802.05637, equation 3, without the part that no label
-    enters), over the root of their width.
+    features with its mapped label (arXiv:1802.05637, equation 3, without the unconditional term),
+    over the root of their width.
     """
 
     def __init__(self, preset: Stylegan2Preset, image_shape: tuple[int, ...]) -> None:
@@ -200,10 +199,10 @@ class Discriminator(nn.Module):
         self.map_label = LabelMapping(preset, widths[-1]) if preset.classes else None
 
     def forward(self, images: Tensor, labels: Tensor | None = None) -> Tensor:
-        # One layout, wherever they come from: the data's, on which the filters are quick.
+        # Channels-last like the data, whatever their origin: the filters are faster on it.
         images = images.contiguous(memory_format=torch.channels_last)
         x = self.blocks(self.from_rgb(images))
-        with in_own_type(x.device):  # the last stage in float32, as the ADA paper's code
+        with without_autocast(x.device):  # the last stage is float32, as in the ADA paper's code
             x = self.last(append_minibatch_stddev(x.float(), self.group))
             logits: Tensor = self.head(self.hidden(x.flatten(1)))  # (N, 1 or C)
         if self.map_label is not None:

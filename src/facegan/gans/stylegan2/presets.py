@@ -1,7 +1,7 @@
-"""StyleGAN2's numbers under names: NVIDIA's `auto` rules at four resolutions, and a tiny one.
+"""Presets of StyleGAN2: NVIDIA's `auto` rules at four resolutions, and small ones for CPUs.
 
-The rules are those of the ADA paper's code for one GPU (arXiv:2006.06676, appendix C, as its
-`--cfg=auto` chooses them); Karras et al.'s first configuration had 8 mapping layers.
+The rules are those of the ADA paper's code for one GPU (arXiv:2006.06676, appendix C, its
+`--cfg=auto`); Karras et al.'s first configuration had 8 mapping layers.
 """
 
 from dataclasses import dataclass, replace
@@ -12,21 +12,21 @@ PATH_BATCH_SHRINK = 2  # path lengths are measured on half a batch
 
 
 def largest_group(count: int, limit: int) -> int:
-    """The largest divisor of a batch's size that is no larger than the limit."""
+    """Return the largest divisor of `count` that is at most `limit`."""
     return max(size for size in range(1, min(count, limit) + 1) if count % size == 0)
 
 
 def r1_gamma(resolution: int, batch_size: int) -> float:
-    """The R1 weight that fits a resolution and a batch: 0.0002 resolution² / batch size.
+    """Return R1's weight by the rule of thumb 0.0002 resolution² / batch size.
 
-    A rule of thumb, not an optimum: where quality matters, try a few times more and less.
+    It is not an optimum: if quality matters, try several times more and less.
     """
     return 0.0002 * resolution**2 / batch_size
 
 
 @dataclass(frozen=True, kw_only=True)
 class Stylegan2Preset(Preset):
-    """Widths, losses and optimisers of one StyleGAN2."""
+    """Hyperparameters of a StyleGAN2."""
 
     latent_dim: int = setting("width of a latent vector", default=512, low=1, high=4096)
     style_dim: int = setting("width of w", default=512, low=1, high=4096)
@@ -60,12 +60,12 @@ class Stylegan2Preset(Preset):
     beta2: float = setting("Adam's second-moment decay", default=0.99, low=0, high=0.99999)
 
     def width_at(self, side: int) -> int:
-        """Channels of the maps of a side."""
+        """Return the channels of maps with that side."""
         return max(min(self.channel_base // side, self.max_channels), 1)
 
 
 def paper(resolution: int) -> Stylegan2Preset:
-    """What `auto` chooses for a resolution on one GPU, below 512 pixels."""
+    """Return the `auto` preset for a resolution below 512 px on one GPU."""
     batch_size = min(4096 // resolution, 32)
     return Stylegan2Preset(
         about=f"the ADA paper's choices for one GPU, adaptive augmentation, {resolution} px",

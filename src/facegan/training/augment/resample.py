@@ -22,7 +22,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F  # noqa: N812  # the field's own alias
 
-from facegan.gans.autocast import in_own_type
+from facegan.gans.autocast import without_autocast
 
 MODES = {"bilinear": 0, "bicubic": 2}  # as torch numbers them
 REFLECTION = 2
@@ -113,7 +113,7 @@ def warp_wavelet(images: Tensor, matrices: Tensor) -> Tensor:
     height, width = images.shape[2:]
     x, y = (half_pixels(side, images.device) for side in (width, height))
     across, down = places(matrices, x, y)
-    with in_own_type(images.device):  # a product of matrices would be rounded to bf16
+    with without_autocast(images.device):  # a product of matrices would be rounded to bf16
         doubled = along_both(images, doubling, height, width)
         ends = doubled.shape[3] - 1, doubled.shape[2] - 1  # each half a pixel from the next
         grid = torch.stack([mirrored(across, width) / ends[0], mirrored(down, height) / ends[1]], 3)
