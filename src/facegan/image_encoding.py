@@ -1,4 +1,4 @@
-"""Pictures as files: a grid of faces, and PNG, JPEG and WebP that say they are generated."""
+"""Images as files: a grid of faces, and PNG, JPEG and WebP that say they are generated."""
 
 import io
 import math
@@ -113,13 +113,13 @@ COMMON_CHUNKS = png_chunks(png_texts({XMP_KEYWORD: XMP} | COMMON_TEXTS))
 
 
 def encode_jpeg(image: Pixels, facts: Mapping[str, str], quality: int) -> bytes:
-    """One picture (H, W, 3) as a JPEG that says what :func:`encode_png` says, in XMP.
+    """One image (H, W, 3) as a JPEG that says what :func:`encode_png` says, in XMP.
 
     Args:
         image: uint8.
         facts: Of them, the longest are left out if they do not fit into JPEG's 64 KB.
         quality: 1 … 100, as libjpeg counts. Colours keep their full resolution, which halving
-            would blur visibly in pictures as small as these.
+            would blur visibly in images as small as these.
     """
     stream = io.BytesIO()
     packet = xmp_packet(facts, JPEG_XMP_BYTES)
@@ -128,7 +128,7 @@ def encode_jpeg(image: Pixels, facts: Mapping[str, str], quality: int) -> bytes:
 
 
 def encode_webp(image: Pixels, facts: Mapping[str, str], quality: int) -> bytes:
-    """One picture (H, W, 3) as a lossy WebP, of quality 1 … 100, that says the same in XMP."""
+    """One image (H, W, 3) as a lossy WebP, of quality 1 … 100, that says the same in XMP."""
     stream = io.BytesIO()
     Image.fromarray(image).save(stream, "WEBP", quality=quality, xmp=xmp_packet(facts))
     return stream.getvalue()
@@ -140,7 +140,7 @@ def encode_animation(
     facts: Mapping[str, str] | None = None,
     quality: int | None = None,
 ) -> bytes:
-    """Pictures (N, H, W, 3) as an animated WebP that says it is generated, for ever anew.
+    """Images (N, H, W, 3) as an animated WebP that says it is generated, for ever anew.
 
     Args:
         frames: uint8, N >= 1. Of equal neighbours the format keeps one, shown for longer.
@@ -182,9 +182,9 @@ def xml_quoted(text: str) -> str:
 
 def enlarge_png(png: bytes, scale: int) -> bytes:
     """A PNG of ours with every pixel as scale x scale pixels, its metadata kept."""
-    with open_image(png, ["PNG"]) as picture:
-        pixels = np.asarray(picture.convert("RGB"))
-        said = {str(key): str(text) for key, text in picture.info.items()}
+    with open_image(png, ["PNG"]) as image:
+        pixels = np.asarray(image.convert("RGB"))
+        said = {str(key): str(text) for key, text in image.info.items()}
     facts = {key: text for key, text in said.items() if key.startswith("facegan:")}
     return encode_png(pixels.repeat(scale, axis=0).repeat(scale, axis=1), facts)
 

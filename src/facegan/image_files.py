@@ -1,4 +1,4 @@
-"""Which files are pictures: by their suffix, or by their first bytes whatever they are called."""
+"""Which files are images: by their suffix, or by their first bytes whatever they are called."""
 
 import os
 import re
@@ -11,7 +11,7 @@ SUFFIXES = (
     *(".bmp", ".dib", ".gif", ".tif", ".tiff", ".ppm", ".pgm", ".pbm", ".pnm"),
 )
 HEAD = 32  # bytes that tell what a file is
-# Whose content begins as a picture's, and is not what a picture's name promises: raw files of
+# Whose content begins as an image's, and is not what an image's name promises: raw files of
 # cameras hold a small preview, thumbnails one frame of a film.
 NOT_IMAGES = (
     *(".dng", ".nef", ".nrw", ".cr2", ".cr3", ".arw", ".srf", ".sr2", ".orf", ".rw2", ".pef"),
@@ -38,7 +38,7 @@ def suffix_of(name: str) -> str:
 
 
 def is_image_head(head: bytes) -> bool:
-    """Whether a file that is called something else is a picture, by its first bytes."""
+    """Whether a file that is called something else is an image, by its first bytes."""
     if head[:3] == b"\xff\xd8\xff" or head[:8] == b"\x89PNG\r\n\x1a\n":
         return True
     if head[:4] == b"RIFF":
@@ -62,7 +62,7 @@ def read_head(path: str) -> bytes:
 
 
 def holds_image(path: str) -> bool:
-    """Whether a file would be looked into as a picture, by its name or its first bytes."""
+    """Whether a file would be looked into as an image, by its name or its first bytes."""
     if has_image_suffix(path):
         return True
     return suffix_of(path) not in NOT_IMAGES and is_image_head(read_head(path))

@@ -19,7 +19,7 @@ SMALL = ("--images", "5", "--resolution", "8", "--workers", "1")
 def test_it_draws_a_data_set_and_says_where(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """Five pictures, five label maps, one card; the progress goes to stderr."""
+    """Five images, five label maps, one card; the progress goes to stderr."""
     assert toy(tmp_path / "toy", *SMALL, "--seed", "3", "--label-maps") == 0
     assert len(list((tmp_path / "toy" / "images").rglob("*.png"))) == 5
     assert len(list((tmp_path / "toy" / "labels").rglob("*.png"))) == 5

@@ -16,7 +16,7 @@ from facegan.errors import DatasetError
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
-    """Four pictures with partners and maps, and three of another domain."""
+    """Four images with partners and maps, and three of another domain."""
     numbers = np.random.default_rng(0)
     for name, count in (("a", 4), ("b", 4), ("c", 4), ("d", 3)):
         (tmp_path / name).mkdir()

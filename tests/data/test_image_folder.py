@@ -1,4 +1,4 @@
-"""Any folder of pictures becomes squares of one resolution; what cannot is named."""
+"""Any folder of images becomes squares of one resolution; what cannot is named."""
 
 import json
 import logging
@@ -38,7 +38,7 @@ def first(folder: Path, resolution: int = 8) -> np.ndarray:
         ("a.jpg", "CMYK", (0, 0, 0, 0), WHITE),
     ],
 )
-def test_every_kind_of_picture_becomes_rgb(
+def test_every_kind_of_image_becomes_rgb(
     tmp_path: Path, name: str, mode: str, colour: object, expected: tuple[int, ...]
 ) -> None:
     Image.new(mode, (20, 30), colour).save(tmp_path / name)
@@ -46,7 +46,7 @@ def test_every_kind_of_picture_becomes_rgb(
 
 
 @pytest.mark.parametrize("size", [(40, 20), (20, 40)])
-def test_a_picture_is_cropped_square_around_its_centre(
+def test_an_image_is_cropped_square_around_its_centre(
     tmp_path: Path, size: tuple[int, int]
 ) -> None:
     picture = Image.new("RGB", size, WHITE)
@@ -55,7 +55,7 @@ def test_a_picture_is_cropped_square_around_its_centre(
     assert (first(tmp_path) == RED).all()
 
 
-def test_a_picture_on_its_side_is_turned_upright(tmp_path: Path) -> None:
+def test_an_image_on_its_side_is_turned_upright(tmp_path: Path) -> None:
     picture = Image.new("RGB", (20, 20), WHITE)
     picture.paste(RED, (0, 0, 10, 20))  # red at the left …
     exif = Image.Exif()
@@ -78,7 +78,7 @@ def test_minus_one_to_one_is_done_in_one_place() -> None:
 
 
 @pytest.mark.parametrize("make", [None, "file", "empty", "texts"])
-def test_a_folder_without_pictures_is_named(tmp_path: Path, make: str | None) -> None:
+def test_a_folder_without_images_is_named(tmp_path: Path, make: str | None) -> None:
     folder = tmp_path / "faces"
     if make == "file":
         folder.write_text("x")
@@ -90,7 +90,7 @@ def test_a_folder_without_pictures_is_named(tmp_path: Path, make: str | None) ->
         ImageFolderDataset(folder, 8)
 
 
-def test_an_unreadable_picture_is_named_and_left_out(
+def test_an_unreadable_image_is_named_and_left_out(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     Image.new("RGB", (9, 9), RED).save(tmp_path / "good.png")
@@ -105,9 +105,9 @@ def test_an_unreadable_picture_is_named_and_left_out(
     assert data.describe()["skipped"] == 3
 
 
-def test_a_folder_of_unreadable_pictures_is_refused(tmp_path: Path) -> None:
-    (tmp_path / "a.png").write_bytes(b"no picture")
-    with pytest.raises(DatasetError, match=r"None of the 1 pictures.*a\.png"):
+def test_a_folder_of_unreadable_images_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "a.png").write_bytes(b"no image")
+    with pytest.raises(DatasetError, match=r"None of the 1 images.*a\.png"):
         ImageFolderDataset(tmp_path, 8)
 
 

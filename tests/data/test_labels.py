@@ -71,7 +71,7 @@ def test_folders_are_classes_only_where_that_is_asked(tmp_path: Path) -> None:
     assert dict(data.classes) == {"cat": 2, "owl": 1}
 
 
-def test_a_picture_in_no_folder_has_no_class(tmp_path: Path) -> None:
+def test_an_image_in_no_folder_has_no_class(tmp_path: Path) -> None:
     pictures(tmp_path, ("cat/a.png", "stray.png"))
     with pytest.raises(DatasetError, match=r"stray\.png lies in no folder"):
         _ = ImageFolderDataset(tmp_path, 8, labels_from="folders").labels
@@ -85,12 +85,12 @@ def test_an_unknown_source_offers_the_nearest(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("manifest", "message"),
     [
-        ({"labels": {"a.png": 0}}, r"the picture b\.png has no label"),
+        ({"labels": {"a.png": 0}}, r"the image b\.png has no label"),
         ({"labels": {**NUMBERS, "a.png": -1}}, r"label of a\.png is -1.*from 0"),
         ({"labels": {**NUMBERS, "a.png": "1"}}, r"label of a\.png is '1'"),
         ({"labels": {**NUMBERS, "a.png": True}}, r"label of a\.png is True"),
         ({"labels": {**NUMBERS, "a.png": 1.5}}, r"label of a\.png is 1\.5"),
-        ({"labels": {**NUMBERS, "a.png": 3, "c.png": 3}}, "no picture is of the class '1'"),
+        ({"labels": {**NUMBERS, "a.png": 3, "c.png": 3}}, "no image is of the class '1'"),
         ({"labels": {**NUMBERS, "a.png": 10**9}}, "of class 1000000000, but the classes end with"),
         ({"labels": [["a.png", 0], ["a.png", 1]]}, "two labels"),
         ({"labels": 7}, "no mapping and no list of pairs"),
@@ -115,11 +115,11 @@ def test_wrong_labels_are_named_when_they_are_wanted_and_not_before(
         _ = data.labels
 
 
-def test_a_picture_that_was_left_out_takes_its_label_along(
+def test_an_image_that_was_left_out_takes_its_label_along(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     pictures(tmp_path)
-    (tmp_path / "b.png").write_text("no picture")
+    (tmp_path / "b.png").write_text("no image")
     (tmp_path / "dataset.json").write_text(json.dumps({"labels": {**NUMBERS, "sub/d.png": 0}}))
     with caplog.at_level(logging.ERROR):
         data = ImageFolderDataset(tmp_path, 8)

@@ -220,12 +220,12 @@ def test_without_labels_a_conditional_run_is_refused(packed: PackedDataset) -> N
         read_required_labels(packed.folder, "manifest")
 
 
-def test_folders_cannot_name_classes_of_packed_pictures(folder: Path) -> None:
+def test_folders_cannot_name_classes_of_packed_images(folder: Path) -> None:
     with pytest.raises(DatasetError, match="no folders to tell classes by"):
         read_required_labels(folder, "folders")
 
 
-def test_single_pictures_can_be_read(folder: Path, pixels: NDArray[np.uint8]) -> None:
+def test_single_images_can_be_read(folder: Path, pixels: NDArray[np.uint8]) -> None:
     places, read = single_images(folder, 8)
     assert len(places) == 17 and places[5] == folder / "images" / "00001.npy" / "0"
     assert all((read(place) == pixels[row]).all() for row, place in enumerate(places))

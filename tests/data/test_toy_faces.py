@@ -104,7 +104,7 @@ def test_the_number_of_threads_changes_nothing() -> None:
     assert torch.equal(*drawn)
 
 
-def test_no_two_pictures_share_a_stream() -> None:
+def test_no_two_images_share_a_stream() -> None:
     """The generators' 32-bit seeds do not repeat within a data set, nor among small seeds."""
     of_one = {stream_seed(0, index) for index in range(200_000)}
     assert len(of_one) == 200_000
@@ -210,7 +210,7 @@ def test_pixels_called_hair_have_the_hairs_colour() -> None:
 
 
 def test_windows_cut_nothing_off() -> None:
-    """Painting each part on the whole frame gives the same pictures."""
+    """Painting each part on the whole frame gives the same images."""
     face = draw_parameters(0, FACES, 3)
     cut, whole = blank_canvas(face, 48), canvas_of(WholeCanvas, face, 48)
     paint_faces(cut, face)
@@ -301,8 +301,8 @@ def test_without_label_maps_there_are_none(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("factor", FACTORS)
-def test_labels_name_classes_and_leave_the_pictures_alone(tmp_path: Path, factor: str) -> None:
-    """The manifest gains each picture's class; not a pixel changes."""
+def test_labels_name_classes_and_leave_the_images_alone(tmp_path: Path, factor: str) -> None:
+    """The manifest gains each image's class; not a pixel changes."""
     write_toy_faces(tmp_path / "plain", 300, 8, workers=1)
     write_toy_faces(tmp_path / "told", 300, 8, workers=1, labels=factor)
     plain, told = (ImageFolderDataset(tmp_path / name, 8) for name in ("plain", "told"))
@@ -319,7 +319,7 @@ def test_a_label_does_not_depend_on_the_faces_it_is_drawn_with() -> None:
 
 
 def shares_by_label(factor: str, part: str) -> list[float]:
-    """For each class, the mean share of its pictures' pixels that show a part."""
+    """For each class, the mean share of its images' pixels that show a part."""
     _, maps = draw_faces(0, 400, 32)
     labels = torch.tensor(labels_of_faces(factor, 400, 32, 0))
     printable = (maps == LABEL_INDEX[part]).float().mean((1, 2))
@@ -348,7 +348,7 @@ def test_unknown_labels_offer_the_nearest(tmp_path: Path) -> None:
 def test_files_are_the_same_bytes_whatever_the_workers_and_the_number_of_images(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Two processes and 45 images, or one and 33: picture k is the same file."""
+    """Two processes and 45 images, or one and 33: image k is the same file."""
     write_toy_faces(tmp_path / "one", 33, 16, workers=1)
     monkeypatch.setattr(writing, "_CHUNKS_WORTH_A_POOL", 2)
     reports: list[int] = []
@@ -415,7 +415,7 @@ def test_an_interrupted_draw_leaves_nothing(tmp_path: Path) -> None:
 def test_a_full_disk_is_named_and_leaves_nothing(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """No space for the last picture: an error that says so, and no folder."""
+    """No space for the last image: an error that says so, and no folder."""
     save = writing._save_png
 
     def save_while_there_is_space(picture: Image.Image, path: Path, seed: int, index: int) -> None:

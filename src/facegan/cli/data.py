@@ -23,13 +23,13 @@ def command() -> None:
     """Make a data set that `facegan train` reads, and look at it.
 
     \b
-    From your pictures, whatever they lie in:
+    From your images, whatever they lie in:
       facegan data prepare photos --out runs/photos64 --resolution 64
       facegan data check runs/photos64
       facegan data show runs/photos64 --out grid.png
 
     \b
-    No pictures yet? Have some drawn:
+    No images yet? Have some drawn:
       facegan data toy --out runs/toy32 --images 20000 --resolution 32
       facegan train --data runs/toy32 --out runs/first --family dcgan --preset toy32
     """
@@ -44,19 +44,19 @@ def command() -> None:
 )
 @click.option("--images", required=True, type=int, help="How many faces, at least 1.")
 @click.option(
-    "--resolution", required=True, type=int, help="Side of the square pictures, 8 to 1024 pixels."
+    "--resolution", required=True, type=int, help="Side of the square images, 8 to 1024 pixels."
 )
 @click.option(
     "--seed",
     default=0,
     show_default=True,
-    help="Which faces. Picture k of a seed is the same in a data set of any length.",
+    help="Which faces. Image k of a seed is the same in a data set of any length.",
 )
 @click.option("--label-maps", is_flag=True, help="Also write what each pixel shows, in 14 classes.")
 @click.option(
     "--labels",
     type=click.Choice(["hair", "glasses", "age"]),
-    help="Also say what kind of face each picture shows, for conditional presets.",
+    help="Also say what kind of face each image shows, for conditional presets.",
 )
 @click.option("--workers", type=int, help="Processes to draw with.  [default: one a core]")
 def toy(
@@ -80,7 +80,7 @@ def toy(
     beard and glasses: the part on top at each pixel; a clear lens shows what is behind it.
 
     \b
-    --labels writes the class of each whole picture into dataset.json:
+    --labels writes the class of each whole image into dataset.json:
       hair      bald, short, long
       glasses   none, clear, dark
       age       child, adult, old
@@ -142,10 +142,10 @@ LOG_SECONDS = 30  # between lines of progress where nobody watches
 @click.option(
     "--paired",
     metavar="SOURCE",
-    help="Partners of the pictures, by their path without suffix; or split: each file holds both.",
+    help="Partners of the images, by their path without suffix; or split: each file holds both.",
 )
 @click.option("--label-maps", metavar="SOURCE", help="Maps of class indices, by the same path.")
-@click.option("--unpaired", metavar="SOURCE", help="Pictures of another domain, of any number.")
+@click.option("--unpaired", metavar="SOURCE", help="Images of another domain, of any number.")
 @click.option(
     "--shard",
     metavar="K",
@@ -184,10 +184,10 @@ def prepare(
     region: str | None,
     profile: str | None,
 ) -> None:
-    """Prepare pictures once: square, of one resolution, packed.
+    """Prepare images once: square, of one resolution, packed.
 
-    SOURCE is a folder with pictures at any depth, a .zip, a .tar or .tar.gz, CelebA as it is
-    downloaded, or s3://bucket/prefix. Each picture is turned upright, laid on white where it is
+    SOURCE is a folder with images at any depth, a .zip, a .tar or .tar.gz, CelebA as it is
+    downloaded, or s3://bucket/prefix. Each image is turned upright, laid on white where it is
     transparent, cropped, and resized with antialiasing (Lanczos). One that cannot be used is named,
     with the reason, in OUT/skipped.jsonl; of equal ones the first is kept. Killed? The same command
     goes on where it was.
@@ -219,7 +219,7 @@ def prepare(
                 --resolution 64 --shard auto
     """
     from facegan.data.prepare import StreamSource
-    from facegan.data.prepare import prepare as prepare_pictures
+    from facegan.data.prepare import prepare as prepare_images
     from facegan.data.prepare.skip_report import IgnoredFiles
 
     check_output(out)
@@ -240,7 +240,7 @@ def prepare(
         found = StreamSource(Path(source).name, lambda: ())  # S3 had nothing for this host
     ignored = IgnoredFiles()
     with progress_bar("Preparing") as on_progress:
-        manifest = prepare_pictures(
+        manifest = prepare_images(
             found,
             out,
             resolution,
@@ -265,7 +265,7 @@ def prepare(
 
 
 class Share(NamedTuple):
-    """Which pictures this machine prepares."""
+    """Which images this machine prepares."""
 
     place: tuple[int, int] | None  # (K, M): the K-th of M machines; None for one that is alone
     is_given: bool = False  # whether the source holds no others; else they are chosen by name
@@ -295,13 +295,13 @@ def find_share(shard: str | None, parts: int | None, source: str) -> Share:
 
 
 def open_s3(address: str, endpoint_url: str | None, region: str | None, profile: str | None) -> Any:
-    """The pictures below an address on S3, as a source."""
+    """The images below an address on S3, as a source."""
     from facegan.cloud.aws import Aws
     from facegan.cloud.s3_pictures import READERS, S3Pictures
     from facegan.data.prepare import StreamSource
 
-    pictures = S3Pictures(address, Aws(region, profile, endpoint_url))
-    return StreamSource(pictures.name, pictures.streams, pictures.find, readers=READERS)
+    images = S3Pictures(address, Aws(region, profile, endpoint_url))
+    return StreamSource(images.name, images.streams, images.find, readers=READERS)
 
 
 @contextmanager
@@ -320,7 +320,7 @@ def progress_bar(title: str) -> Iterator[Callable[[int, int | None], None]]:
     is_log = not sys.stderr.isatty()
     stream: Any = Lines(sys.stderr) if is_log else sys.stderr
     with tqdm(
-        unit=" pictures",
+        unit=" images",
         desc=title,
         file=stream,
         mininterval=LOG_SECONDS if is_log else 0.5,
@@ -357,7 +357,7 @@ class Lines:
 
 
 def tell_counts(manifest: dict[str, Any], out: Path) -> None:
-    """Say what became of every picture."""
+    """Say what became of every image."""
     click.echo(
         f"{manifest['found']:,} found = {manifest['written']:,} written + "
         f"{manifest['duplicates']:,} duplicates + {manifest['skipped']:,} skipped"
@@ -365,7 +365,7 @@ def tell_counts(manifest: dict[str, Any], out: Path) -> None:
     if manifest["skipped"]:
         for line in reasons_in(out / manifest["skipped_files"]):
             click.echo(line)
-        click.echo(f"Why pictures were skipped: {out / manifest['skipped_files']}")
+        click.echo(f"Why images were skipped: {out / manifest['skipped_files']}")
     if manifest["duplicates"]:
         click.echo(f"Of what they are duplicates: {out / manifest['duplicate_files']}")
     click.echo(f"{manifest['images']:,} images of {manifest['resolution']} pixels are in {out}")
@@ -374,7 +374,7 @@ def tell_counts(manifest: dict[str, Any], out: Path) -> None:
 
 
 def reasons_in(file: Path) -> Iterator[str]:
-    """Why pictures were skipped, grouped, by a data set's list of them."""
+    """Why images were skipped, grouped, by a data set's list of them."""
     from facegan.data.prepare.packed_format import read_lines
     from facegan.data.prepare.skip_report import SkipReasons
 
@@ -446,7 +446,7 @@ def merge(parts: tuple[Path, ...], out: Path) -> None:
       facegan data merge parts --out runs/photos64
 
     Other data sets, prepared with the same options, are put one after another. Duplicates between
-    parts are dropped; a part that no picture fell to is fine.
+    parts are dropped; a part that no image fell to is fine.
     """
     from facegan.data.prepare import merge as merge_parts
 
@@ -461,7 +461,7 @@ def merge(parts: tuple[Path, ...], out: Path) -> None:
 def check(folder: Path) -> None:
     """Read all of a prepared data set: is it what its manifest says, and what is in it?
 
-    Prints counts, the balance of labels, why pictures were skipped, and the digest. Damaged shards
+    Prints counts, the balance of labels, why images were skipped, and the digest. Damaged shards
     and images that are there twice are named, and then the exit code is 3. Of a streamed data set
     the shards' digests and the labels are checked.
 
@@ -519,9 +519,9 @@ GRID_FORMATS = {".png": "PNG", ".jpg": "JPEG", ".jpeg": "JPEG", ".webp": "WEBP"}
 @click.option("--images", default=64, show_default=True, help="How many, spread over the data set.")
 @click.option("--columns", type=int, help="[default: as square as can be]")
 def show(folder: Path, out: Path, images: int, columns: int | None) -> None:
-    """Draw some pictures of a prepared data set side by side.
+    """Draw some images of a prepared data set side by side.
 
-    Beside a picture is its partner, and its label map in the map's colours.
+    Beside an image is its partner, and its label map in the map's colours.
 
     \b
       facegan data show runs/photos64 --out grid.png
@@ -542,16 +542,16 @@ def show(folder: Path, out: Path, images: int, columns: int | None) -> None:
     if (kind := GRID_FORMATS.get(out.suffix.lower())) is None:
         raise click.UsageError(f"--out {out}: name a .png, .jpg or .webp, as {out.stem}.png.")
     check_output(out)
-    pictures = sample(folder, images)
-    modalities = pictures.shape[2] // pictures.shape[1]  # a picture and its companions
-    columns = columns or math.ceil(math.sqrt(len(pictures) / modalities))
+    sampled = sample(folder, images)
+    modalities = sampled.shape[2] // sampled.shape[1]  # an image and its companions
+    columns = columns or math.ceil(math.sqrt(len(sampled) / modalities))
     stream = io.BytesIO()
     about = PngInfo()  # so that a grid is never taken for data
     about.add_text("Software", f"facegan {__version__}")
-    image = Image.fromarray(montage(pictures, columns, gap=2 * modalities))
+    image = Image.fromarray(montage(sampled, columns, gap=2 * modalities))
     image.save(stream, kind, **({"pnginfo": about} if kind == "PNG" else {"xmp": MADE_BY_US}))
     try:
         write_atomic(out, stream.getvalue())
     except OSError as cause:
         raise OutputError(f"{out} cannot be written: {cause.strerror}.") from cause
-    click.echo(f"{len(pictures)} of the images in {folder} are in {out}")
+    click.echo(f"{len(sampled)} of the images in {folder} are in {out}")

@@ -12,7 +12,7 @@ OrderOfEpoch = Callable[[int, int, int], Tensor]
 
 
 class Dataset(Protocol):
-    """Pictures of one resolution. Formats (folders, packed or streamed shards) are its bodies."""
+    """Images of one resolution. Formats (folders, packed or streamed shards) are its bodies."""
 
     @property
     def image_shape(self) -> tuple[int, int, int]:

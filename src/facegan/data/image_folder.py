@@ -1,6 +1,6 @@
-"""Any folder of pictures as a data set: every picture a square of one resolution, read once.
+"""Any folder of images as a data set: every image a square of one resolution, read once.
 
-Pictures are found and decoded by the code of ``facegan data prepare``: the same files, the same
+Images are found and decoded by the code of ``facegan data prepare``: the same files, the same
 limits, the same pixels, and the same reasons for what is skipped.
 """
 
@@ -38,14 +38,14 @@ ReadPixels = Callable[[list[Path], int, OnProgress], tuple[Pixels, dict[Path, st
 
 
 class ImageFolderDataset(LabelsMixin):
-    """Pictures below a folder, decoded once into memory.
+    """Images below a folder, decoded once into memory.
 
-    A picture is turned upright by its EXIF, laid on white where it is transparent, cropped square
+    An image is turned upright by its EXIF, laid on white where it is transparent, cropped square
     around its centre, and resized with antialiasing. What cannot be read is told in the log, with
     counts and reasons, and left out.
 
     Args:
-        folder: Pictures at any depth; or a folder of pictures that ``facegan data`` wrote.
+        folder: Images at any depth; or a folder of images that ``facegan data`` wrote.
         resolution: The side of every image, in pixels.
         on_progress: Called with 1 for every file done.
         labels_from: Where labels are read if anyone asks for them: "manifest" or "folders", see
@@ -53,7 +53,7 @@ class ImageFolderDataset(LabelsMixin):
         read_pixels: Reads the files another way, for instance where that was done before.
 
     Raises:
-        DatasetError: the folder is missing, holds no pictures, or none that can be read, or they
+        DatasetError: the folder is missing, holds no images, or none that can be read, or they
             would not fit in memory.
     """
 
@@ -116,27 +116,27 @@ class ImageFolderDataset(LabelsMixin):
 
 @dataclass
 class FolderScan:
-    """What lies in a folder of pictures, before any of them is read."""
+    """What lies in a folder of images, before any of them is read."""
 
     folder: Path
-    root: Path  # below which pictures are looked for
-    files: list[Path] = field(default_factory=list)  # pictures, in the order of their names
+    root: Path  # below which images are looked for
+    files: list[Path] = field(default_factory=list)  # images, in the order of their names
     problems: dict[Path, str] = field(default_factory=dict)  # what is none to try, and why
     ignored: IgnoredFiles = field(default_factory=IgnoredFiles)
 
     def none_found(self) -> DatasetError:
-        """What is said where there is no picture: what is there instead."""
+        """Return the error for a folder without images, which names what is there instead."""
         return no_images_error(describe_path(self.folder), there=self.ignored.lines())
 
     def none_readable(self, skipped: dict[Path, str]) -> DatasetError:
-        """What is said where no picture can be used: all reasons."""
+        """Return the error for a folder without usable images, with all reasons."""
         return DatasetError(
-            f"None of the {len(skipped)} pictures in {self.folder} can be read.",
+            f"None of the {len(skipped)} images in {self.folder} can be read.",
             "\n".join([*self.reasons(skipped).lines(), *self.ignored.lines()]),
         )
 
     def reasons(self, skipped: dict[Path, str]) -> SkipReasons:
-        """Why pictures were skipped, by their names below the folder."""
+        """Why images were skipped, by their names below the folder."""
         return SkipReasons(
             (str(file.relative_to(self.root)), skipped[file]) for file in sorted(skipped)
         )
@@ -149,10 +149,10 @@ class FolderScan:
 
 
 def scan_folder(folder: Path) -> FolderScan:
-    """The pictures of a folder, found as ``facegan data prepare`` finds them.
+    """The images of a folder, found as ``facegan data prepare`` finds them.
 
     Raises:
-        DatasetError: the folder is missing, is not a folder, or holds no pictures.
+        DatasetError: the folder is missing, is not a folder, or holds no images.
     """
     if not folder.is_dir():
         raise no_images_error(describe_path(folder))
@@ -170,10 +170,10 @@ def scan_folder(folder: Path) -> FolderScan:
 
 
 def find_images(folder: Path) -> list[Path]:
-    """Every picture file of a data set, in the order of their names.
+    """Every image file of a data set, in the order of their names.
 
     Raises:
-        DatasetError: the folder is missing, is not a folder, or holds no pictures.
+        DatasetError: the folder is missing, is not a folder, or holds no images.
     """
     found = scan_folder(folder)
     if not found.files:
@@ -182,13 +182,13 @@ def find_images(folder: Path) -> list[Path]:
 
 
 def iter_images(folder: Path) -> Iterator[Path]:
-    """The picture files of a folder that may have none."""
+    """The image files of a folder that may have none."""
     source = folder_source(folder)
     yield from (source.root / entry.name for entry in source.entries() if not entry.problem)
 
 
 def detect_resolution(folder: Path | str) -> int | None:
-    """The resolution a prepared data set was made at; None for a folder of any pictures."""
+    """The resolution a prepared data set was made at; None for a folder of any images."""
     found = read_manifest(Path(folder)).get("resolution")
     return found if isinstance(found, int) else None
 
@@ -199,9 +199,9 @@ def check_memory(count: int, resolution: int) -> None:
     available = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
     if needed > 0.7 * available:
         raise DatasetError(
-            f"{count} pictures at {resolution} px need {needed / 2**30:.1f} GiB of memory; "
+            f"{count} images at {resolution} px need {needed / 2**30:.1f} GiB of memory; "
             f"this machine has {available / 2**30:.1f} GiB.",
-            "Train at a lower resolution or on fewer pictures.",
+            "Train at a lower resolution or on fewer images.",
         )
 
 
@@ -236,7 +236,7 @@ def decode_all(
 
 
 def is_usable(file: Path) -> bool:
-    """Whether a picture can be read."""
+    """Whether an image can be read."""
     try:
         decode_square(file, 4)
     except UnusableError:
@@ -245,7 +245,7 @@ def is_usable(file: Path) -> bool:
 
 
 def decode_square(file: Path, resolution: int) -> Pixels:
-    """One picture as uint8 (resolution, resolution, 3): upright, RGB, centre-cropped, resized.
+    """One image as uint8 (resolution, resolution, 3): upright, RGB, centre-cropped, resized.
 
     Raises:
         UnusableError: it cannot be read; the message says why.

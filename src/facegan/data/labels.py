@@ -1,10 +1,10 @@
-"""Which class each picture is of: said by dataset.json, or by folders' names where that is asked.
+"""Which class each image is of: said by dataset.json, or by folders' names where that is asked.
 
 Two sources, and nothing is guessed from how files happen to lie:
 
-* ``manifest``: ``"labels"`` of dataset.json gives every picture the number of its class, from 0:
+* ``manifest``: ``"labels"`` of dataset.json gives every image the number of its class, from 0:
   ``{"a.png": 1, …}``, or ``[["a.png", 1], …]`` as StyleGAN's tools write it. Paths start at the
-  pictures' folder; the file may lie in a folder around all pictures. ``"class_names"`` names the
+  images' folder; the file may lie in a folder around all images. ``"class_names"`` names the
   classes; without it they are called 0, 1, 2 …
 * ``folders``: the folders in the data folder are the classes, in the order of their names; or,
   where all lie in one folder, those in that one.
@@ -32,7 +32,7 @@ from facegan.errors import ConfigError, DatasetError, did_you_mean
 
 SOURCES = ("manifest", "folders")
 LABELS_HINT = (
-    f'Write "labels": {{"a.png": 0, "b.png": 1, …}} into {MANIFEST}, sort the pictures into a '
+    f'Write "labels": {{"a.png": 0, "b.png": 1, …}} into {MANIFEST}, sort the images into a '
     "folder a class and add --labels folders, or draw labelled faces: facegan data toy --labels."
 )
 
@@ -41,12 +41,12 @@ LABELS_HINT = (
 class Labels:
     """A data set's labels."""
 
-    numbers: Tensor  # int64 (N,): each picture's class, by its place in `classes`
-    classes: dict[str, int]  # name → how many pictures
+    numbers: Tensor  # int64 (N,): each image's class, by its place in `classes`
+    classes: dict[str, int]  # name → how many images
 
     @property
     def digest(self) -> str:
-        """sha256 of the names and of every picture's label, in order."""
+        """sha256 of the names and of every image's label, in order."""
         names = json.dumps(list(self.classes)).encode()
         return hashlib.sha256(names + self.numbers.numpy().tobytes()).hexdigest()
 
@@ -79,11 +79,11 @@ class LabelsMixin:
 
 
 def read_labels(folder: Path, files: list[Path], source: str) -> Labels | None:
-    """The labels of some of a folder's pictures; None where its manifest gives none.
+    """The labels of some of a folder's images; None where its manifest gives none.
 
     Raises:
         ConfigError: the source is neither ``manifest`` nor ``folders``.
-        DatasetError: a picture has no label, a class no picture, or the labels are no such list.
+        DatasetError: an image has no label, a class no image, or the labels are no such list.
     """
     if source not in SOURCES:
         raise ConfigError(f"labels is {source!r}.", did_you_mean(source, SOURCES, "sources"))
@@ -91,7 +91,7 @@ def read_labels(folder: Path, files: list[Path], source: str) -> Labels | None:
     paths = [file.relative_to(root) for file in files]
     if source == "folders":
         return labels_of_folders(folder, paths)
-    found = find_manifest(FolderSource(folder))  # in a folder around all pictures, perhaps
+    found = find_manifest(FolderSource(folder))  # in a folder around all images, perhaps
     if found.facts.get("labels") is None:
         return None
     below = "" if found.is_ours and not found.folder else manifest_root(found)
@@ -118,7 +118,7 @@ def unused_manifests(folder: Path) -> list[str]:
     for _ in source.entries():
         pass
     names = sorted(source.ignored.manifests - {MANIFEST})
-    beside = "Labels are read of the one that lies beside or above all pictures."
+    beside = "Labels are read of the one that lies beside or above all images."
     return [f"Not used: {printable(name)}. {beside}" for name in names[:1]]
 
 
@@ -132,7 +132,7 @@ def labels_of_folders(folder: Path, paths: list[Path]) -> Labels:
         except UnusableError:
             raise DatasetError(
                 f"{entry.name} lies in no folder of {folder}, so it has no class.",
-                "Sort every picture into the folder of its class.",
+                "Sort every image into the folder of its class.",
             ) from None
     names = classes.ordered(set(found))
     number_of = {name: number for number, name in enumerate(names)}
@@ -142,12 +142,12 @@ def labels_of_folders(folder: Path, paths: list[Path]) -> Labels:
 def labels_of_manifest(
     file: Path, manifest: dict[str, Any], paths: list[Path], below: str = ""
 ) -> Labels:
-    """The labels that a manifest gives to pictures; those of other files do not matter.
+    """The labels that a manifest gives to images; those of other files do not matter.
 
     Args:
         file: The manifest's, for messages.
         manifest: What it says.
-        paths: The pictures', from the data folder on.
+        paths: The images', from the data folder on.
         below: The folder that the manifest's own paths start at, with a slash at the end.
     """
     number_of = numbers_by_path(file, manifest["labels"], LABELS_HINT)
@@ -155,7 +155,7 @@ def labels_of_manifest(
     for path in paths:
         number = number_of.get(match_key(path.as_posix().removeprefix(below)))
         if number is None:
-            raise DatasetError(f"{file}: the picture {path} has no label.", LABELS_HINT)
+            raise DatasetError(f"{file}: the image {path} has no label.", LABELS_HINT)
         numbers.append(number)
     return build_labels(file, class_names(file, manifest.get("class_names"), numbers), numbers)
 
@@ -167,13 +167,13 @@ def class_names(file: Path, names: Any, numbers: list[int]) -> list[str]:
         DatasetError: they are no list of different names, or end before the last class.
     """
     last = max(numbers)
-    if names is None:  # more classes than pictures cannot be: do not believe a huge number
+    if names is None:  # more classes than images cannot be: do not believe a huge number
         names = [str(number) for number in range(min(last, len(numbers)) + 1)]
     if not is_list_of_names(names):
         raise DatasetError(f"{file}: class_names is no list of different names.", "Name each once.")
     if last >= len(names):
         raise DatasetError(
-            f"{file}: a picture is of class {last}, but the classes end with {len(names) - 1}.",
+            f"{file}: an image is of class {last}, but the classes end with {len(names) - 1}.",
             "Count the classes from 0, without gaps.",
         )
     return list(names)
@@ -189,10 +189,10 @@ def is_list_of_names(names: Any) -> bool:
 
 
 def build_labels(place: Path, names: list[str], numbers: list[int]) -> Labels:
-    """Labels with the number of pictures of each class, of which none may be empty.
+    """Labels with the number of images of each class, of which none may be empty.
 
     Raises:
-        DatasetError: one is, or a name cannot be printed into a picture's metadata.
+        DatasetError: one is, or a name cannot be printed into an image's metadata.
     """
     tensor = torch.tensor(numbers, dtype=torch.int64)
     counts = torch.bincount(tensor, minlength=len(names)).tolist()
@@ -201,7 +201,7 @@ def build_labels(place: Path, names: list[str], numbers: list[int]) -> Labels:
             raise DatasetError(f"{place}: {name!a} cannot be printed.", "Rename the class.")
         if count == 0:
             raise DatasetError(
-                f"{place}: no picture is of the class {name!r}, so it cannot be learned.",
-                "Count the classes without gaps, and name those only that have pictures.",
+                f"{place}: no image is of the class {name!r}, so it cannot be learned.",
+                "Count the classes without gaps, and name those only that have images.",
             )
     return Labels(tensor, dict(zip(names, counts, strict=True)))

@@ -35,12 +35,12 @@ def data_name(folder: Path, facts: Mapping[str, Any]) -> str:
 
 
 def images_root(folder: Path) -> Path:
-    """The folder that a data set's pictures lie in, at any depth."""
+    """The folder that a data set's images lie in, at any depth."""
     return folder_source(folder).root
 
 
 def folder_source(folder: Path) -> FolderSource:
-    """A folder's pictures as a source; of what ``facegan data toy`` wrote not its label maps.
+    """A folder's images as a source; of what ``facegan data toy`` wrote not its label maps.
 
     Raises:
         DatasetError: its manifest names a folder that is not below it.

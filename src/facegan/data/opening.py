@@ -1,4 +1,4 @@
-"""Opens a data set by what its manifest says it is: packed shards, else a folder of pictures."""
+"""Opens a data set by what its manifest says it is: packed shards, else a folder of images."""
 
 import logging
 from collections.abc import Callable
@@ -31,7 +31,7 @@ logger = logging.getLogger(__name__)
 
 
 def dataset_kind(folder: Path) -> str:
-    """What a folder's manifest says it is: "folder", of pictures, "packed" or "streamed".
+    """What a folder's manifest says it is: "folder", of images, "packed" or "streamed".
 
     Raises:
         DatasetError: the manifest cannot be read, or says something that nobody here knows.
@@ -55,9 +55,9 @@ def open_dataset(
     """The data set in a folder; a streamed one is a packed one that is read in sequence.
 
     Args:
-        folder: What ``facegan data`` wrote, or any folder of pictures.
+        folder: What ``facegan data`` wrote, or any folder of images.
         resolution: The side of every image, in pixels; of a packed data set the very one.
-        on_progress: Called with 1 for every picture decoded.
+        on_progress: Called with 1 for every image decoded.
         labels_from: Where labels are read if anyone asks for them.
         open_file: Opens the shards of a streamed data set that do not lie in the folder.
 
@@ -96,12 +96,12 @@ def check_split_exists(folder: Path, split: str | None) -> None:
 
 
 def has_images(folder: Path) -> bool:
-    """Whether a folder holds any picture: a host may have none of a data set."""
+    """Whether a folder holds any image: a host may have none of a data set."""
     return any(iter_images(folder))
 
 
 def read_required_labels(folder: Path, labels_from: str, split: str | None = None) -> Labels:
-    """A data set's labels, where they are needed; no picture is read.
+    """A data set's labels, where they are needed; no image is read.
 
     Raises:
         DatasetError: there are none, or they are not what they should be.
@@ -121,7 +121,7 @@ def read_required_labels(folder: Path, labels_from: str, split: str | None = Non
     if labels is None:
         raise DatasetError(
             f"The data set in {folder} has no labels, which a conditional preset needs.",
-            "Prepare the pictures again, with labels.",
+            "Prepare the images again, with labels.",
         )
     return labels
 
@@ -133,7 +133,7 @@ def without_stray_files(root: Path, files: list[Path]) -> list[Path]:
 
 
 def log_empty_classes(folder: Path, files: list[Path], labels: Labels) -> None:
-    """Log which folders are no classes, since no picture lies in them."""
+    """Log which folders are no classes, since no image lies in them."""
     root = images_root(folder)
     below = find_class_root(Entry(file.relative_to(root).as_posix()) for file in files)
     for line in IgnoredFiles(empty_folders=empty_folders(root / below, labels.classes)).lines():
@@ -143,19 +143,19 @@ def log_empty_classes(folder: Path, files: list[Path], labels: Labels) -> None:
 def single_images(
     folder: Path, resolution: int, split: str | None = None
 ) -> tuple[list[Path], Callable[[Path], Pixels]]:
-    """A path for each picture of a data set, and what reads one: for who wants few of many.
+    """A path for each image of a data set, and what reads one: for who wants few of many.
 
     Args:
         folder: The data set's.
         resolution: The side of every image, in pixels.
-        split: Only the pictures of this split, where the data set has one of that name.
+        split: Only the images of this split, where the data set has one of that name.
 
     Returns:
-        The paths, and a function from one to uint8 (R, R, 3); the paths of packed pictures are
+        The paths, and a function from one to uint8 (R, R, 3); the paths of packed images are
         those of their shards with a number below.
 
     Raises:
-        DatasetError: there are no pictures; see also :class:`PackedPixels`.
+        DatasetError: there are no images; see also :class:`PackedPixels`.
     """
     if dataset_kind(folder) == "folder":
         return find_images(folder), lambda file: decode_square(file, resolution)

@@ -23,7 +23,7 @@ from facegan.errors import DatasetError
 
 LABELS_ARE_PACKED = (
     "Leave labels out: a packed data set has the classes that it was prepared with. For others, "
-    "prepare the pictures again."
+    "prepare the images again."
 )
 
 
@@ -85,7 +85,7 @@ class PackedDataset(LabelsMixin):
 
     @property
     def label_names(self) -> tuple[str, ...]:
-        """What the numbers in label maps mean; empty of pictures."""
+        """What the numbers in label maps mean; empty of images."""
         return tuple(self.manifest.facts.get("label_names", ()))
 
     def read_examples(self, indices: Tensor) -> dict[str, Tensor]:

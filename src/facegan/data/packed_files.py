@@ -113,7 +113,7 @@ class PackedManifest:
             )
         if facts.get("images") == 0:
             raise DatasetError(
-                f"{place.parent} holds no picture: none fell to this part of a data set.",
+                f"{place.parent} holds no image: none fell to this part of a data set.",
                 "Merge it with the others: facegan data merge PARTS --out DIR.",
             )
         try:

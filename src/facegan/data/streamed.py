@@ -291,8 +291,8 @@ def decode_shard(
         with open_file(name) as source:
             stream = HashedStream(source)
             for row, member in enumerate(load_webdataset().tar_file_iterator(stream), 1):
-                with open_image(member["data"], ["PNG"]) as picture:
-                    pixels[row - 1] = np.asarray(picture)
+                with open_image(member["data"], ["PNG"]) as image:
+                    pixels[row - 1] = np.asarray(image)
             digest = stream.digest()
     except FaceGANError:
         raise

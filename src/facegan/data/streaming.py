@@ -170,7 +170,7 @@ def reorder_lines(source: Path, target: Path, order: Numbers) -> None:
     with source.open("rb") as lines:
         ends = np.cumsum(np.fromiter((len(line) for line in lines), np.int64))
         if len(ends) != len(order):
-            raise DatasetError(f"{source} names {len(ends)} pictures, not {len(order)}.")
+            raise DatasetError(f"{source} names {len(ends)} images, not {len(order)}.")
         with atomic_file(target) as stream:
             for index in order.tolist():
                 lines.seek(int(ends[index - 1]) if index else 0)

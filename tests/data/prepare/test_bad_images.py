@@ -1,4 +1,4 @@
-"""Files that are no good pictures: each is skipped and named, and the others come through."""
+"""Files that are no good images: each is skipped and named, and the others come through."""
 
 import struct
 import tarfile
@@ -17,7 +17,7 @@ from facegan.data.prepare.pool import PrepareSpec, prepare_batch
 from facegan.data.prepare.sources import has_image_suffix
 
 ROOT = Path(__file__).parents[2]
-CORPUS = ROOT / "runs" / "pillow-sdist"  # `make broken-pictures` fetches it
+CORPUS = ROOT / "runs" / "pillow-sdist"  # `make broken-images` fetches it
 RGB = Image.new("RGB", (20, 20), (200, 10, 10))
 FRAMES = [Image.new("RGB", (20, 20), (k, 9, 9)) for k in (1, 99)]
 
@@ -37,10 +37,10 @@ def bomb(width: int, height: int) -> bytes:
 
 BAD = {  # name → (content, what the reason says)
     "zero.png": (b"", "empty"),
-    "text.jpg": (b"hello", "no picture"),
+    "text.jpg": (b"hello", "not an image"),
     "page.jpg": (b"\n<!DOCTYPE html><html></html>", "HTML"),
     "drawing.jpg": (b'\xef\xbb\xbf<?xml version="1.0"?><svg/>', "SVG"),
-    "program.png": (b"\x7fELF" + bytes(100), "no picture"),
+    "program.png": (b"\x7fELF" + bytes(100), "not an image"),
     "cut.jpg": (saved(Image.effect_noise((99, 99), 90), "JPEG")[:900], "truncated"),
     "cut.png": (picture(1, (60, 60))[:-300], "truncated"),
     "cut.webp": (picture(1, (60, 60), "WEBP")[:-30], ""),
@@ -55,7 +55,7 @@ BAD = {  # name → (content, what the reason says)
     "bomb.png": (bomb(30_000, 30_000), "bomb"),
     "smaller_bomb.png": (bomb(10_000, 10_000), "bomb"),
     "phone.heic": (b"\0\0\0\x18ftypheic" + bytes(40), "HEIC"),
-    "script.png": (b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\n", "no picture"),
+    "script.png": (b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\n", "not an image"),
 }
 GOOD = {
     "mislabelled.png": saved(RGB, "JPEG"),
@@ -98,7 +98,7 @@ WHOLE = [picture(1), picture(1, format="JPEG"), picture(1, format="WEBP"), pictu
 
 @settings(max_examples=80)
 @given(st.sampled_from(WHOLE), st.integers(0, 400), st.integers(0, 255), st.integers(1, 500))
-def test_no_damage_ends_more_than_the_picture(
+def test_no_damage_ends_more_than_the_image(
     content: bytes, place: int, value: int, keep: int
 ) -> None:
     """A byte changed and the end cut off: pixels, or a reason in words."""
@@ -113,7 +113,7 @@ def test_no_damage_ends_more_than_the_picture(
 
 
 def corpus() -> dict[str, bytes]:
-    """The pictures that Pillow tests its decoders with; all are called pictures."""
+    """The images that Pillow tests its decoders with; all are called images."""
     found = {}
     for archive in CORPUS.glob("pillow-*.tar.gz"):
         with tarfile.open(archive) as files:
@@ -126,11 +126,11 @@ def corpus() -> dict[str, bytes]:
     return found
 
 
-def test_pillows_own_broken_pictures_break_nothing(tmp_path: Path) -> None:
+def test_pillows_own_broken_images_break_nothing(tmp_path: Path) -> None:
     """Some of them once crashed it, or took its memory or its time."""
     pictures = corpus()
     if not pictures:
-        pytest.skip("Pillow's source distribution is not here: make broken-pictures")
+        pytest.skip("Pillow's source distribution is not here: make broken-images")
     folder = write_files(tmp_path / "x", pictures)
     manifest = prepare(folder, tmp_path / "out", 16, workers=1)
     assert manifest["found"] == (manifest["written"] + manifest["duplicates"] + manifest["skipped"])

@@ -12,7 +12,7 @@ from facegan.data.prepare import check, prepare
 from facegan.errors import ConfigError, DatasetError
 
 SIZE = (178, 218)
-# The third is listed as a test picture, so that splits are not in the order of the names.
+# The third is listed as a test image, so that splits are not in the order of the names.
 PARTITION = "000001.jpg 0\n000002.jpg 1\n000003.jpg 2\n000004.jpg 0\n000005.jpg 2\n000006.jpg 0\n"
 ATTRIBUTES = """6
 Bald Smiling Young
@@ -58,7 +58,7 @@ def test_the_official_download_with_its_zip_gives_the_same(celeba: Path, tmp_pat
 
 
 def test_the_crop_is_the_middle_square_of_178(tmp_path: Path) -> None:
-    """Twenty rows at the top and at the bottom go; pictures of another size are not CelebA's."""
+    """Twenty rows at the top and at the bottom go; images of another size are not CelebA's."""
     pixels = np.zeros((218, 178, 3), np.uint8)
     pixels[20:198] = np.random.default_rng(0).integers(0, 255, (178, 178, 3))
     folder = write_files(tmp_path / "x", {

@@ -28,7 +28,7 @@ def in_parts(source: Path, out: Path, count: int, **how: object) -> list[Path]:
 def test_merged_parts_are_byte_for_byte_what_one_machine_makes(
     tmp_path_factory: pytest.TempPathFactory, numbers: list[int], machines: int, shard_images: int
 ) -> None:
-    """With duplicates within parts and across them, skipped pictures, empty parts, labels."""
+    """With duplicates within parts and across them, skipped images, empty parts, labels."""
     tmp_path = tmp_path_factory.mktemp("parts")
     contents = {
         f"{'xyz'[k % 3]}/{k:02d}.png": picture(n) if n else b"" for k, n in enumerate(numbers)

@@ -77,7 +77,7 @@ PUT: dict[str, Callable[[bytes, bytes], bytes]] = {  # EXIF into a plain file
 
 @pytest.mark.parametrize("orientation", range(1, 9))
 @pytest.mark.parametrize("format", ["JPEG", "PNG", "WEBP", "TIFF", "AVIF"])
-def test_a_picture_is_turned_as_pillow_turns_it(format: str, orientation: int) -> None:
+def test_an_image_is_turned_as_pillow_turns_it(format: str, orientation: int) -> None:
     tag = Image.Exif()
     tag[0x0112] = orientation
     content = saved(PICTURE, format, exif=tag, **FORMATS[format])
@@ -154,7 +154,7 @@ OF_JPEG = {
     "short Adobe": segment(0xEE, b"Adobe"),
     "empty segments": b"".join(segment(marker, b"") for marker in range(0xE0, 0xF0)),
     "a broken profile": segment(0xE2, b"ICC_PROFILE\0\x01\x09xx"),
-    "a broken index of pictures": segment(0xE2, b"MPF\0MM\0*\0\0\0\x08\xff\xff"),
+    "a broken index of images": segment(0xE2, b"MPF\0MM\0*\0\0\0\x08\xff\xff"),
     "Photoshop": segment(0xED, b"Photoshop 3.0\x008BIM\x04\x04\x00\xffxxxx"),
     "a comment": segment(0xFE, b"\xff" * 65_000),
     "XMP": segment(0xE1, b"http://ns.adobe.com/xap/1.0/\0<x:xmpmeta"),

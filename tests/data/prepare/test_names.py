@@ -31,7 +31,7 @@ def quickly(source: object, out: Path, **how: object) -> dict:
 
 
 def classes_in(out: Path) -> dict[str, str]:
-    """The class of every picture that was written."""
+    """The class of every image that was written."""
     names = json.loads((out / "dataset.json").read_text())["class_names"]
     labels = np.load(out / "labels.npy")
     return {name: names[label] for name, label in zip(names_of(out), labels, strict=True)}
@@ -261,7 +261,7 @@ def test_labels_are_those_of_the_folder_itself(tmp_path: Path, kind: str, around
 def test_a_drawn_data_set_in_an_archive_is_what_it_is_as_a_folder(
     tmp_path: Path, around: str
 ) -> None:
-    """Its label maps are no pictures, and its classes those of its dataset.json."""
+    """Its label maps are no images, and its classes those of its dataset.json."""
     folder = tmp_path / "toy"
     write_toy_faces(folder, 6, 8, label_maps=True, labels="hair", workers=1)
     files = {str(p.relative_to(folder)): p.read_bytes() for p in folder.rglob("*") if p.is_file()}
@@ -277,7 +277,7 @@ def test_a_drawn_data_set_in_an_archive_is_what_it_is_as_a_folder(
 def test_a_dataset_json_that_is_not_used_is_said(
     tmp_path: Path, kind: str, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """It lies beside some of the pictures alone, or in a tar that was not asked for it."""
+    """It lies beside some of the images alone, or in a tar that was not asked for it."""
     beside = {**CATS, "cats/dataset.json": LABELS}
     source = packed_as(kind, tmp_path / "x", beside)
     assert "class_names" not in quickly(source, tmp_path / "out")
@@ -311,7 +311,7 @@ def test_without_labels_a_damaged_dataset_json_does_not_matter(tmp_path: Path) -
 def test_partners_are_found_through_folders_around_either_side(
     tmp_path: Path, ours: str, theirs: str, only: str
 ) -> None:
-    """Also where one side has pictures of one class alone."""
+    """Also where one side has images of one class alone."""
     photos = {f"{ours}{name}": content for name, content in CATS.items()}
     sketches = {f"{theirs}{name}": picture(50 + k) for k, name in enumerate(CATS)
                 if name.startswith(only)}  # fmt: skip
@@ -377,7 +377,7 @@ def test_other_labels_are_told_with_what_is_read_and_what_does_without(
     with pytest.raises(DatasetError) as caught:
         quickly(source, tmp_path / "out")
     assert told in caught.value.message
-    assert "a number a picture" in caught.value.hint and "--labels none" in caught.value.hint
+    assert "one number per image" in caught.value.hint and "--labels none" in caught.value.hint
     assert quickly(source, tmp_path / "out", labels="none")["images"] == len(labels)
 
 

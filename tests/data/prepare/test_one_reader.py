@@ -128,7 +128,7 @@ def test_the_sum_and_the_reasons_are_told_in_a_few_lines(
     assert told[0].startswith("21 found = 1 used + 20 skipped in ")
     assert told[1].startswith("Skipped 20: IMG_0000.HEIC, IMG_0001.HEIC, IMG_0002.HEIC …: it is")
     assert told[2].startswith("Passed over 1 hidden file or by-products of programs: 1 .DS_Store.")
-    assert told[3] == "1 other file that is no picture: 1 .txt." and len(told) == 4
+    assert told[3] == "1 other file that is not an image: 1 .txt." and len(told) == 4
 
 
 def archive_of(folder: Path, kind: str) -> Path:
@@ -185,7 +185,7 @@ def test_a_hidden_folder_is_no_class_and_an_empty_one_is_said(
     with caplog.at_level(logging.WARNING):
         labels = read_required_labels(folder, "folders")
     assert labels.classes == {"cat": 2, "horse": 2}
-    assert "No picture lies in bird, run: that makes no class." in caplog.text
+    assert "No image lies in bird, run: that makes no class." in caplog.text
     assert ImageFolderDataset(folder, 8, labels_from="folders").classes == labels.classes
     ignored = IgnoredFiles()
     prepare(folder, tmp_path / "out", 8, labels="folders", workers=1, on_ignored=ignored.add)
@@ -208,9 +208,7 @@ def test_classes_below_one_folder_are_found_by_both(tmp_path: Path) -> None:
     ({"a.mp4": b"x", "b.mp4": b"x", "c.mov": b"x"}, r"2 \.mp4, 1 \.mov"),
     ({".a/b.png": b"x"}, "Passed over 1 hidden file"),
 ])  # fmt: skip
-def test_a_folder_without_pictures_says_what_is_there(
-    tmp_path: Path, files: dict, told: str
-) -> None:
+def test_a_folder_without_images_says_what_is_there(tmp_path: Path, files: dict, told: str) -> None:
     folder = write_files(tmp_path / "x", files)
     folder.mkdir(exist_ok=True)
     for read in (lambda: ImageFolderDataset(folder, 8), lambda: find_images(folder),
@@ -244,7 +242,7 @@ def test_a_manifest_leads_out_of_no_folder(tmp_path: Path) -> None:
         ImageFolderDataset(tmp_path / "in", 8)
 
 
-def test_large_pictures_are_refused_before_they_are_decoded(tmp_path: Path) -> None:
+def test_large_images_are_refused_before_they_are_decoded(tmp_path: Path) -> None:
     Image.new("1", (10_000, 9_000)).save(tmp_path / "a.png")
     (tmp_path / "b.png").write_bytes(saved(Image.new("RGB", (9, 9))))
     data = ImageFolderDataset(tmp_path, 8)

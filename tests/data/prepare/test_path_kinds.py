@@ -106,7 +106,7 @@ NO_FOLDER = [dataset_kind, find_images, check, lambda path: sample(path, 4),
 
 
 @pytest.mark.parametrize(("make", "told", "command"), SHAPES)
-def test_what_is_no_folder_of_pictures_is_told_with_the_next_command(
+def test_what_is_no_folder_of_images_is_told_with_the_next_command(
     make: Make, told: str, command: str, tmp_path: Path
 ) -> None:
     """By the early look and by each reader; never with a number of the system's."""
@@ -154,7 +154,7 @@ def test_a_data_set_one_folder_below_is_named(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("manifest", ["ds/dataset.json", "dataset.json", "ds/in/dataset.json"])
 @pytest.mark.parametrize("wide", [False, True])
-def test_labels_around_all_pictures_are_read_as_prepare_reads_them(
+def test_labels_around_all_images_are_read_as_prepare_reads_them(
     manifest: str, wide: bool, tmp_path: Path
 ) -> None:
     """As in what a zip of a labelled folder is unpacked to, with one folder too many."""
@@ -168,13 +168,13 @@ def test_labels_around_all_pictures_are_read_as_prepare_reads_them(
     assert prepare(folder, tmp_path / "out", 8, workers=1)["class_names"] == ["no", "yes"]
 
 
-def test_a_manifest_beside_some_pictures_is_named_as_not_used(tmp_path: Path) -> None:
+def test_a_manifest_beside_some_images_is_named_as_not_used(tmp_path: Path) -> None:
     files = {f"a/{name}": body for name, body in STYLEGAN.items()} | {"b/1.png": picture(50)}
     with pytest.raises(DatasetError, match=r"has no labels.*Not used: a/dataset.json"):
         read_required_labels(write_files(tmp_path / "x", files), "manifest")
 
 
-def test_a_folder_of_plain_pictures_is_no_prepared_data_set(tmp_path: Path) -> None:
+def test_a_folder_of_plain_images_is_no_prepared_data_set(tmp_path: Path) -> None:
     folder = write_files(tmp_path / "x", FACES)
     with pytest.raises(DatasetError) as caught:
         check(folder)

@@ -32,7 +32,7 @@ TESTS = Path(__file__).parent
 
 
 def quickly(source: Path, out: Path, resolution: int = 8, **how: object) -> dict:
-    """In this process: to start others takes longer than the pictures do."""
+    """In this process: to start others takes longer than the images do."""
     return prepare(source, out, resolution, workers=1, **how)  # type: ignore[arg-type]
 
 
@@ -92,7 +92,7 @@ def test_the_bytes_are_the_same_whatever_the_number_of_workers(tmp_path: Path) -
 
 def test_found_is_written_and_duplicates_and_skipped(tmp_path: Path) -> None:
     folder = write_files(photos(tmp_path / "photos", 5), {
-        "bad.jpg": b"<html>", "zz.png": picture(0), "notes.txt": b"no picture",
+        "bad.jpg": b"<html>", "zz.png": picture(0), "notes.txt": b"no image",
         "same_pixels.bmp": picture(1, format="BMP"),
     })  # fmt: skip
     manifest = quickly(folder, tmp_path / "out")
@@ -154,7 +154,7 @@ prepare(Path(sys.argv[1]), Path(sys.argv[2]), 8, workers=1, shard_images=4, on_p
 def test_a_killed_run_does_no_finished_work_again(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Two shards of four are done at ten pictures: the second run decodes from the ninth."""
+    """Two shards of four are done at ten images: the second run decodes from the ninth."""
     folder, out = photos(tmp_path / "photos", 14), tmp_path / "out"
     died = subprocess.run([sys.executable, "-c", KILLED, folder, out], check=False)
     assert died.returncode == -signal.SIGKILL
@@ -257,12 +257,12 @@ def test_a_value_out_of_range_is_refused(tmp_path: Path, how: dict, told: str) -
     assert not (tmp_path / "out").exists()
 
 
-def test_a_source_without_a_usable_picture_leaves_nothing(tmp_path: Path) -> None:
+def test_a_source_without_a_usable_image_leaves_nothing(tmp_path: Path) -> None:
     folder = write_files(tmp_path / "photos", {"notes.txt": b"x"})
     with pytest.raises(DatasetError, match="holds no images"):
         quickly(folder, tmp_path / "out")
     write_files(folder, {"a.jpg": b""})
-    with pytest.raises(DatasetError, match=r"None of the 1 pictures .* a\.jpg: it is empty"):
+    with pytest.raises(DatasetError, match=r"None of the 1 images .* a\.jpg: it is empty"):
         quickly(folder, tmp_path / "out")
     assert not (tmp_path / "out").exists()
     write_files(folder, {"b.png": picture(1)})

@@ -1,4 +1,4 @@
-"""Pictures with partners, label maps or another domain: what belongs together stays so."""
+"""Images with partners, label maps or another domain: what belongs together stays so."""
 
 import json
 import shutil
@@ -64,7 +64,7 @@ def maps(folder: Path, count: int = 7) -> Path:
 # --- pairs --------------------------------------------------------------------------------------
 
 
-def test_partners_are_in_the_order_of_the_pictures_and_the_pictures_as_if_alone(
+def test_partners_are_in_the_order_of_the_images_and_the_images_as_if_alone(
     tmp_path: Path,
 ) -> None:
     source, others = photos(tmp_path / "photos"), partners(tmp_path / "others")
@@ -97,7 +97,7 @@ def test_what_has_no_usable_partner_is_named_on_both_sides_and_the_counts_add_up
     quickly(source, tmp_path / "out", paired=others)
     assert counts_of(tmp_path / "out") == [9, 3, 1, 5]
     assert counts_of(tmp_path / "out/paired") == [9, 3, 1, 5]
-    # The very same picture with another partner is another example.
+    # The very same image with another partner is another example.
     assert names_of(tmp_path / "out") == ["1.png", "6.png", "7.jpg"]
     assert lines_of(tmp_path / "out/paired/duplicates.jsonl")[0]["of"] == "1.png"
     ours, theirs = reasons_of(tmp_path / "out"), reasons_of(tmp_path / "out/paired")
@@ -137,7 +137,7 @@ def test_archives_are_read_as_folders_are(tmp_path: Path, suffix: str) -> None:
     assert packed["companions"] == folder["companions"] and packed["written"] == 3
 
 
-def test_toy_faces_are_a_folder_of_pictures_and_one_of_maps(tmp_path: Path) -> None:
+def test_toy_faces_are_a_folder_of_images_and_one_of_maps(tmp_path: Path) -> None:
     files = {"images/0/1.png": picture(1), "labels/0/1.png": index_map(1)}
     toy = write_files(tmp_path / "toy", files)
     facts = {"format": "facegan-dataset", "images_folder": "images", "labels_folder": "labels"}
@@ -148,7 +148,7 @@ def test_toy_faces_are_a_folder_of_pictures_and_one_of_maps(tmp_path: Path) -> N
         quickly(toy, tmp_path / "other", label_maps=toy)
 
 
-def test_the_crop_is_that_of_the_picture(tmp_path: Path) -> None:
+def test_the_crop_is_that_of_the_image(tmp_path: Path) -> None:
     """CelebA's box is that of the image; its partner, of twice the size, is cut where it is."""
     rows = np.zeros((436, 356), np.uint8)
     rows[40:396] = 255  # rows 20 to 198 of the image
@@ -178,7 +178,7 @@ def test_a_box_is_scaled_with_its_partner(width: int, height: int, times: int) -
 
 
 def test_label_maps_keep_their_classes_names_and_colours(tmp_path: Path) -> None:
-    """A map of another size is cut like its picture; nothing between two classes appears."""
+    """A map of another size is cut like its image; nothing between two classes appears."""
     source = write_files(tmp_path / "a", {"1.png": picture(1, (32, 16)), "2.png": picture(2)})
     striped = np.repeat(np.array([0, 1, 2, 4], np.uint8), [16, 8, 24, 16])
     image = Image.fromarray(np.broadcast_to(striped, (32, 64)).copy())
@@ -269,7 +269,7 @@ class StoppedError(Exception):
 
 
 def everything(tmp_path: Path) -> tuple[Path, dict[str, object]]:
-    """Pictures with all companions; some of each are bad, alone, or there twice."""
+    """Images with all companions; some of each are bad, alone, or there twice."""
     source = write_files(photos(tmp_path / "a", 9), {
         "a/again.png": picture(2), "a/bad.png": b"", "a/lonely.png": picture(50),
     })  # fmt: skip

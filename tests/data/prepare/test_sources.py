@@ -1,4 +1,4 @@
-"""Where pictures come from: archives are as good as folders, and harm no one."""
+"""Where images come from: archives are as good as folders, and harm no one."""
 
 import io
 import os
@@ -98,7 +98,7 @@ def test_folders_below_the_one_folder_that_holds_all_are_the_classes(
     ([], ""),
 ])  # fmt: skip
 def test_the_folder_that_holds_all_classes(names: list[str], below: str) -> None:
-    """A folder with pictures of its own is a class, not what holds classes."""
+    """A folder with images of its own is a class, not what holds classes."""
     assert find_class_root(Entry(name) for name in names) == below
 
 
@@ -273,7 +273,7 @@ def test_streams_are_read_in_order_by_any_number_of_readers(tmp_path: Path, read
 def test_a_store_that_fails_ends_the_run_and_the_run_goes_on_later(
     tmp_path: Path, readers: int
 ) -> None:
-    """Expired credentials are no reason to skip all pictures that are left."""
+    """Expired credentials are no reason to skip all images that are left."""
     source = StreamSource("store", streams({30: CloudError("expired")}), readers=readers)
     with pytest.raises(CloudError):
         prepare(source, tmp_path / "out", 8, workers=1, shard_images=10)

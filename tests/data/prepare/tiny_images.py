@@ -1,4 +1,4 @@
-"""Small pictures for the tests of preparing, and a look at what came of them."""
+"""Small images for the tests of preparing, and a look at what came of them."""
 
 import io
 import json
@@ -11,7 +11,7 @@ from PIL import Image
 
 
 def picture(number: int, size: tuple[int, int] = (12, 10), format: str = "PNG") -> bytes:
-    """A picture that no other number has."""
+    """An image that no other number has."""
     numbers = np.random.default_rng(number)
     pixels = numbers.integers(0, 255, (size[1], size[0], 3), dtype=np.uint8)
     stream = io.BytesIO()
@@ -20,7 +20,7 @@ def picture(number: int, size: tuple[int, int] = (12, 10), format: str = "PNG") 
 
 
 def saved(image: Image.Image, format: str = "PNG", **how: Any) -> bytes:
-    """A picture as a file's bytes."""
+    """An image as a file's bytes."""
     stream = io.BytesIO()
     image.save(stream, format, **how)
     return stream.getvalue()
@@ -36,7 +36,7 @@ def write_files(folder: Path, contents: Mapping[str, bytes]) -> Path:
 
 
 def photos(folder: Path, count: int = 7) -> Path:
-    """A folder of `count` pictures, some of them below others."""
+    """A folder of `count` images, some of them below others."""
     return write_files(folder, {f"{'ab'[k % 2]}/{k:03d}.png": picture(k) for k in range(count)})
 
 

@@ -1,4 +1,4 @@
-"""From pictures anywhere to a packed data set: decoded, cropped, resized and counted, once."""
+"""From images anywhere to a packed data set: decoded, cropped, resized and counted, once."""
 
 from facegan.data.prepare.checking import CheckResult, check
 from facegan.data.prepare.crops import CROPS

@@ -31,7 +31,7 @@ def find_below(folder: Path, name: str) -> Path | None:
 
 
 class CelebASource:
-    """CelebA's pictures, split by split, with the class that one attribute gives each.
+    """CelebA's images, split by split, with the class that one attribute gives each.
 
     Args:
         folder: What :func:`is_celeba` is true of.
@@ -60,14 +60,14 @@ class CelebASource:
             self.class_names = [f"not {attribute}", attribute]
 
     def entries(self) -> Iterator[Entry]:
-        """The pictures of one split after those of another, each in the order of the names."""
+        """The images of one split after those of another, each in the order of the names."""
         self.inner.everything = self.everything
         found = (self.complete_example(entry) for entry in self.inner.entries())
         yield from sorted(found, key=lambda entry: SPLITS.index(entry.split or SPLITS[-1]))
 
     @property
     def ignored(self) -> IgnoredFiles:
-        """What is no picture in the folder of the pictures."""
+        """What is not an image in the folder of the images."""
         return self.inner.ignored
 
     def complete_example(self, entry: Entry) -> Entry:
@@ -87,12 +87,12 @@ class CelebASource:
         return self.inner.expected(seen)
 
     def find(self, name: str) -> bytes | None:
-        """Return a file that lies among the pictures: CelebA has none."""
+        """Return a file that lies among the images: CelebA has none."""
         return None
 
 
 def read_partition(file: Path) -> dict[str, str]:
-    """Each picture's split: lines of a name and 0, 1 or 2.
+    """Each image's split: lines of a name and 0, 1 or 2.
 
     Raises:
         DatasetError: a line is something else.
@@ -107,7 +107,7 @@ def read_partition(file: Path) -> dict[str, str]:
 
 
 def read_attribute(file: Path, attribute: str) -> dict[str, bool]:
-    """Which pictures have an attribute: a count, the names of the attributes, then 1 or -1 each.
+    """Which images have an attribute: a count, the names of the attributes, then 1 or -1 each.
 
     Raises:
         ConfigError: there is no such attribute.

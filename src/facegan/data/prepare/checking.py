@@ -32,7 +32,7 @@ class CheckResult:
     manifest: dict[str, Any]
     problems: list[str] = field(default_factory=list)  # sentences; empty where all is well
     classes: dict[str, int] = field(default_factory=dict)  # name → images
-    reasons: dict[str, int] = field(default_factory=dict)  # why pictures were skipped → how many
+    reasons: dict[str, int] = field(default_factory=dict)  # why images were skipped → how many
     companions: dict[str, "CheckResult"] = field(default_factory=dict)
 
 
@@ -73,11 +73,11 @@ def check(folder: Path, on_progress: Callable[[int], object] = lambda images: No
 
 
 def check_aligned(folder: Path, manifest: dict[str, Any], images: int) -> CheckResult:
-    """What is told of a companion whose shards were read with those of the pictures."""
+    """What is told of a companion whose shards were read with those of the images."""
     checked = CheckResult(manifest)
     checked.problems += [*count_problems(manifest), *list_problems(folder, checked)]
     if manifest["images"] != images:
-        checked.problems.append(f"It has {manifest['images']} images, the pictures are {images}.")
+        checked.problems.append(f"It has {manifest['images']} images, the data set {images}.")
     return checked
 
 
@@ -128,7 +128,7 @@ def shard_problems(
 ) -> Iterator[str]:
     """Shards that are missing or damaged, examples that are there twice, another digest.
 
-    An example is there twice where all its sides are: a picture may have several partners.
+    An example is there twice where all its sides are: an image may have several partners.
     """
     seen, position = DigestIndex(), 0
     twice = DuplicateCounter(checks[0].manifest.get("splits", {}))
@@ -154,7 +154,7 @@ def shard_problems(
 
 
 class DuplicateCounter:
-    """Counts pictures that are there twice, within a split and between two."""
+    """Counts images that are there twice, within a split and between two."""
 
     def __init__(self, splits: dict[str, list[int]]) -> None:
         self.splits, self.pairs = splits, dict[tuple[str, str], list[int]]()

@@ -1,4 +1,4 @@
-"""Which class each picture is of: by its folder, by the source's dataset.json, or as it is told."""
+"""Which class each image is of: by its folder, by the source's dataset.json, or as it is told."""
 
 import logging
 from collections import Counter
@@ -23,23 +23,23 @@ UNDECODED = (
     "--name-encoding says"
 )
 LABELS_HINT = (
-    f'What is read in {MANIFEST} is a number a picture, "labels": {{"a.png": 0, …}} or '
+    f'{MANIFEST} gives one number per image, "labels": {{"a.png": 0, …}} or '
     '[["a.png", 0], …], or a vector with a single 1. --labels none leaves labels out.'
 )
 
 
 class Classes(Protocol):
-    """Gives every picture the name of its class."""
+    """Gives every image the name of its class."""
 
     def class_of(self, entry: Entry) -> str | None:
-        """A picture's class; None without classes. Raises UnusableError where it has none."""
+        """An image's class; None without classes. Raises UnusableError where it has none."""
 
     def ordered(self, seen: set[str]) -> list[str] | None:
-        """All classes' names, in the order of their numbers, given those that have pictures."""
+        """All classes' names, in the order of their numbers, given those that have images."""
 
 
 class NoClasses:
-    """Pictures without labels."""
+    """Images without labels."""
 
     def class_of(self, entry: Entry) -> None:
         """None."""
@@ -52,15 +52,15 @@ def find_class_root(entries: Iterable[Entry]) -> str:
     """The folder whose folders are the classes: the root, or one that holds all, as in pets/cats/.
 
     An archive of a folder often has that folder's name before every path. The look ends as soon as
-    pictures lie in two folders of the root.
+    images lie in two folders of the root.
 
     Args:
-        entries: A source's pictures.
+        entries: A source's images.
 
     Returns:
         Its path with a slash at the end; empty for the root.
     """
-    lies_in = set[int]()  # how deep the pictures' own folders are
+    lies_in = set[int]()  # how deep the images' own folders are
 
     def names() -> Iterator[str]:
         for name in usable_names(entries):
@@ -68,7 +68,7 @@ def find_class_root(entries: Iterable[Entry]) -> str:
             yield name
 
     around = common_folders(names())
-    if len(around) in lies_in:  # a folder with pictures of its own is a class
+    if len(around) in lies_in:  # a folder with images of its own is a class
         around = around[:-1]
     return around[-1] if around else ""
 
@@ -88,7 +88,7 @@ class FolderClasses:
         """The folder's name.
 
         Raises:
-            UnusableError: the picture lies in none.
+            UnusableError: the image lies in none.
             DatasetError: two folders' names look the same, or one cannot be printed.
         """
         folder, slash, _ = entry.name.removeprefix(self.below).partition("/")
@@ -102,7 +102,7 @@ class FolderClasses:
             raise DatasetError(
                 f"Two classes have one name: the folders {first!a} and {folder!a} are both "
                 f"written {seen!r}.",
-                "Rename one, or put their pictures together.",
+                "Rename one, or put their images together.",
             )
         check_class_name(seen)
         return seen
@@ -124,7 +124,7 @@ class FolderClasses:
 
 
 class GivenClasses:
-    """The source says each picture's class itself (CelebA)."""
+    """The source says each image's class itself (CelebA)."""
 
     def __init__(self, names: list[str]) -> None:
         self.names = names
@@ -172,14 +172,14 @@ class ManifestClasses:
         return self.names
 
 
-def check_class_names(names: Any, highest: int, pictures: int) -> list[str]:
+def check_class_names(names: Any, highest: int, images: int) -> list[str]:
     """The classes' names; their numbers where there are no names.
 
     Raises:
         DatasetError: two are the same, one is none, or they end before the highest label.
     """
-    if names is None:  # more classes than pictures cannot be: do not believe a huge number
-        names = [str(number) for number in range(min(highest + 1, pictures))]
+    if names is None:  # more classes than images cannot be: do not believe a huge number
+        names = [str(number) for number in range(min(highest + 1, images))]
     if not isinstance(names, list) or not all(isinstance(n, str) and n for n in names):
         raise DatasetError(f"{MANIFEST}: class_names is no list of names.")
     for name, count in Counter(names).items():
@@ -188,7 +188,7 @@ def check_class_names(names: Any, highest: int, pictures: int) -> list[str]:
             raise DatasetError(f"{MANIFEST}: two classes have one name, {name!r}.", "Rename one.")
     if highest >= len(names):
         raise DatasetError(
-            f"{MANIFEST}: a picture is of class {highest}, but the classes end with "
+            f"{MANIFEST}: an image is of class {highest}, but the classes end with "
             f"{len(names) - 1}.",
             "Count the classes from 0, without gaps.",
         )
@@ -196,7 +196,7 @@ def check_class_names(names: Any, highest: int, pictures: int) -> list[str]:
 
 
 def check_class_name(name: str) -> None:
-    """Refuse a class's name that could not stand in a picture's metadata."""
+    """Refuse a class's name that could not stand in an image's metadata."""
     if is_undecoded(name):
         raise DatasetError(
             f"The class {name!a} cannot be printed: its letters are of no known encoding.",

@@ -1,4 +1,4 @@
-"""Which pixels were there before: a set that a million pictures do not make grow in memory."""
+"""Which pixels were there before: a set that a million images do not make grow in memory."""
 
 import sqlite3
 

@@ -1,4 +1,4 @@
-"""Which pictures belong together: an entry of the source, and of each companion the one it is for.
+"""Which images belong together: an entry of the source, and of each companion the one it is for.
 
 Files belong together by their path without suffix: ``a/1.jpg`` and ``a/1.png``. What has no partner
 comes with that as its problem, so that on every side all that was found is accounted for.
@@ -40,7 +40,7 @@ class Partners(Protocol):
     """The entries of one companion, each to be taken once."""
 
     def take(self, entry: Entry) -> Entry | str:
-        """What belongs to a picture; else why nothing does."""
+        """What belongs to an image; else why nothing does."""
 
     def left(self) -> Iterator[Entry]:
         """Those that belonged to none, with that as their problem."""
@@ -155,10 +155,10 @@ class SplitCompanion:
 
 
 class Examples:
-    """The pictures of a source, each with its companions.
+    """The images of a source, each with its companions.
 
     Args:
-        source: The pictures.
+        source: The images.
         side: How they are read.
         companions: What else belongs to each.
     """
@@ -218,7 +218,7 @@ def root_prefixes(source: Source) -> list[str]:
 
 
 def shard_key(example: Example) -> str:
-    """What decides which machine prepares an example; a picture's own name if it is alone."""
+    """What decides which machine prepares an example; an image's own name if it is alone."""
     first = next(entry for entry in example if entry is not None)
     return first.name if len(example) == 1 else stem_of(first.name)
 
@@ -236,14 +236,14 @@ def build_examples(
     """The examples of a source with its companions, and what the manifest says of these.
 
     Args:
-        source: The pictures.
-        paired: Their partners; or "split", where each file holds two pictures side by side.
+        source: The images.
+        paired: Their partners; or "split", where each file holds two images side by side.
         label_maps: Their label maps.
         everything: Whether hidden files and by-products of programs are taken, too.
         encoding: How names in archives are written that do not say it.
 
     Raises:
-        ConfigError: a companion cannot be read in the order of the pictures.
+        ConfigError: a companion cannot be read in the order of the images.
         DatasetError: a companion's source cannot be used.
     """
     modality, companions = Modality(source.name), list[Companion]()
@@ -293,16 +293,16 @@ def first_palette(source: Source) -> tuple[str, ...] | None:
     for entry in source.entries():
         try:
             content = entry.read() if entry.read else read_file(Path(entry.path or ""))
-            with open_source_image(content) as picture:
-                return palette_of(picture)
+            with open_source_image(content) as image:
+                return palette_of(image)
         except Exception:  # a broken file may raise anything; it is named when its turn comes
             continue
     return None
 
 
-def palette_of(picture: Image.Image) -> tuple[str, ...] | None:
-    """A picture's palette as #rrggbb; None where it has none."""
-    found = picture.getpalette("RGB") if picture.mode == "P" else None
+def palette_of(image: Image.Image) -> tuple[str, ...] | None:
+    """An image's palette as #rrggbb; None where it has none."""
+    found = image.getpalette("RGB") if image.mode == "P" else None
     if not found:
         return None
     return tuple("#" + bytes(found[k : k + 3]).hex() for k in range(0, len(found) - 2, 3))

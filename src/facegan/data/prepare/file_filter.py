@@ -91,7 +91,7 @@ class FileFilter:
         return ""
 
     def takes(self, name: str, head: bytes | None = None) -> bool:
-        """Whether a file is looked into: it is a picture by its name or its first bytes.
+        """Whether a file is looked into: it is an image by its name or its first bytes.
 
         Args:
             name: Its path below the source, parts joined by "/".
@@ -105,7 +105,7 @@ class FileFilter:
         return has_image_suffix(name) or self.takes_head(name, head)
 
     def takes_head(self, name: str, head: bytes | None) -> bool:
-        """The same of a file that is no by-product, and not called a picture."""
+        """The same of a file that is no by-product, and not called an image."""
         kind = suffix_of(name)
         if is_image_head(head) and kind not in NOT_IMAGES if head is not None else not kind:
             return True

@@ -1,7 +1,7 @@
 """`facegan data merge`: what several machines prepared, as one data set with one manifest.
 
 Parts of one source (``--shard K --of M``) come out as one machine would have made them, byte for
-byte: their pictures are put in the order of the source again, and duplicates found across parts.
+byte: their images are put in the order of the source again, and duplicates found across parts.
 Other data sets are put one after another.
 """
 
@@ -61,9 +61,9 @@ def merge(
 
     Args:
         parts: Folders that ``facegan data prepare`` made, or folders of those; a part without
-            pictures is fine.
+            images is fine.
         out: The folder to make.
-        on_progress: Called with how many pictures are done, and are expected.
+        on_progress: Called with how many images are done, and are expected.
 
     Returns:
         The manifest.
@@ -94,7 +94,7 @@ def merge(
             write_merged(writer, heapq.merge(*streams, key=position_of), on_progress, expected)
             if not writer.counts["written"]:
                 remove_leftovers(out)
-                raise DatasetError(f"None of the {len(parts)} parts holds a picture.")
+                raise DatasetError(f"None of the {len(parts)} parts holds an image.")
             order = common_classes(manifests, protocol["labels_from"])
             return writer.finish(protocol, order, merge_unaligned(parts, manifests, out))
         finally:
@@ -145,7 +145,7 @@ def merge_unaligned(
             part for part, companions in zip(parts, found, strict=True) if name not in companions
         ]
         if lacking:
-            raise DatasetError(f"{lacking[0]} has no {name} pictures, and others have.")
+            raise DatasetError(f"{lacking[0]} has no {name} images, and others have.")
         places = [companions[name][0] for companions in found]
         folder = out / places[0].name
         # Written by this very merge before it was killed: the plan of the whole names its digests.
@@ -220,9 +220,9 @@ def common_protocol(parts: Sequence[Path], manifests: list[dict[str, Any]]) -> d
 def common_classes(
     manifests: list[dict[str, Any]], labels_from: str
 ) -> Callable[[set[str]], list[str] | None]:
-    """The classes of all parts, given those that have pictures.
+    """The classes of all parts, given those that have images.
 
-    Folders are classes if a picture of theirs is left; a list that all parts have stays as it is.
+    Folders are classes if an image of theirs is left; a list that all parts have stays as it is.
     """
     lists = [manifest["class_names"] for manifest in manifests if "class_names" in manifest]
     if not lists:
@@ -291,7 +291,7 @@ def example_events(folder: Path, manifest: dict[str, Any], number: int) -> Itera
 def modality_events(
     index: int, folder: Path, manifest: dict[str, Any], number: int
 ) -> Iterator[ModalityEvent]:
-    """What became of every picture of one side of a part, in its order."""
+    """What became of every image of one side of a part, in its order."""
     lost: list[Iterator[ModalityEvent]] = [
         (((number, record["index"]), index, record, None) for record in read_lines(folder / name))
         for name in (SKIPPED, DUPLICATES)
@@ -302,7 +302,7 @@ def modality_events(
 def written_events(
     index: int, folder: Path, manifest: dict[str, Any], number: int
 ) -> Iterator[ModalityEvent]:
-    """The pictures of a part, with their labels and splits by name.
+    """The images of a part, with their labels and splits by name.
 
     Raises:
         DatasetError: its files do not fit together.
@@ -316,7 +316,7 @@ def written_events(
         for pixels in open_shard(folder / shard["file"], shard["images"], *size):
             record = next(records, None)
             if record is None:
-                raise DatasetError(f"{folder / SOURCES} names too few pictures.")
+                raise DatasetError(f"{folder / SOURCES} names too few images.")
             if classes is not None and labels is not None:
                 record["label"] = classes[labels[position]]
             for split, (start, stop) in manifest.get("splits", {}).items():

@@ -1,7 +1,7 @@
-"""What an example is made of: a picture and its companions, and how each of these sides is read.
+"""What an example is made of: an image and its companions, and how each of these sides is read.
 
-A data set of pictures has one side. Image-to-image families need more of each example: a second
-picture of the same thing (pix2pix), or a map that says what each pixel shows (SPADE).
+A data set of images has one side. Image-to-image families need more of each example: a second
+image of the same thing (pix2pix), or a map that says what each pixel shows (SPADE).
 """
 
 from dataclasses import dataclass
@@ -26,7 +26,7 @@ MAP_MEND = "save the maps as palette or 8-bit grey PNGs of class indices"
 
 @dataclass(frozen=True)
 class Modality:
-    """Pictures: read as RGB, resized with antialiasing."""
+    """Images: read as RGB, resized with antialiasing."""
 
     source: str = ""  # the name of where its files come from
     name: str = "images"  # what a manifest and a batch call it
@@ -34,26 +34,26 @@ class Modality:
     channels: int = 3
     filter: str = FILTER
 
-    def open(self, picture: Image.Image, draft: int | None) -> Image.Image:
-        """A picture, upright, as whatever is cut and resized.
+    def open(self, image: Image.Image, draft: int | None) -> Image.Image:
+        """An image, upright, as whatever is cut and resized.
 
         Args:
-            picture: Nothing of it is decoded yet.
+            image: Nothing of it is decoded yet.
             draft: A JPEG may be decoded at 1/2, 1/4 or 1/8 if that leaves it so many pixels.
 
         Raises:
             UnusableError: it is not what this side needs.
         """
         if draft is not None:
-            picture.draft("RGB", (draft, draft))
-        return upright_rgb(picture)
+            image.draft("RGB", (draft, draft))
+        return upright_rgb(image)
 
-    def cut(self, picture: Image.Image, box: Box, resolution: int) -> Pixels:
+    def cut(self, image: Image.Image, box: Box, resolution: int) -> Pixels:
         """What a box holds, as uint8 (R, R, 3)."""
-        return np.asarray(cut(picture, box, resolution, Image.Resampling.LANCZOS))
+        return np.asarray(cut(image, box, resolution, Image.Resampling.LANCZOS))
 
     def highest(self, pixels: bytes) -> int:
-        """The highest class in pixels; pictures have none."""
+        """The highest class in pixels; images have none."""
         return 0
 
     def facts(self, highest: int) -> dict[str, Any]:
@@ -63,19 +63,19 @@ class Modality:
 
 @dataclass(frozen=True)
 class HalfModality(Modality):
-    """One half of a file that holds two pictures side by side, as pix2pix's downloads are."""
+    """One half of a file that holds two images side by side, as pix2pix's downloads are."""
 
     half: int = 0  # 0 is the left one
 
-    def open(self, picture: Image.Image, draft: int | None) -> Image.Image:
+    def open(self, image: Image.Image, draft: int | None) -> Image.Image:
         """The half; never from a draft, in which the middle may lie within a pixel.
 
         Raises:
             UnusableError: the width is odd.
         """
-        whole = upright_rgb(picture)
+        whole = upright_rgb(image)
         if whole.width % 2:
-            raise UnusableError(f"its width, {whole.width}, is odd: no two pictures side by side")
+            raise UnusableError(f"its width, {whole.width}, is odd: no two images side by side")
         half = whole.width // 2
         return whole.crop((self.half * half, 0, (self.half + 1) * half, whole.height))
 
@@ -89,27 +89,27 @@ class LabelMapModality(Modality):
     names: tuple[str, ...] | None = None  # of the classes; None: they are called 0, 1, 2 …
     palette: tuple[str, ...] | None = None  # their colours, #rrggbb; None: PASCAL VOC's
 
-    def open(self, picture: Image.Image, draft: int | None) -> Image.Image:
+    def open(self, image: Image.Image, draft: int | None) -> Image.Image:
         """The map, upright.
 
         Raises:
             UnusableError: what it holds are no class indices, or one is of no class.
         """
-        if picture.mode not in ("P", "L"):
-            raise UnusableError(f"it is of mode {picture.mode}, not a label map: {MAP_MEND}")
-        if picture.format not in LOSSLESS:
-            raise UnusableError(f"{picture.format} changes the numbers of a map: {MAP_MEND}")
-        if picture.mode == "L" and raw_mode(picture) != "L":
+        if image.mode not in ("P", "L"):
+            raise UnusableError(f"it is of mode {image.mode}, not a label map: {MAP_MEND}")
+        if image.format not in LOSSLESS:
+            raise UnusableError(f"{image.format} changes the numbers of a map: {MAP_MEND}")
+        if image.mode == "L" and raw_mode(image) != "L":
             raise UnusableError(f"it is grey of less than 8 bits, not a label map: {MAP_MEND}")
-        whole = apply_orientation(picture)
+        whole = apply_orientation(image)
         highest = int(np.asarray(whole).max())
         if self.names is not None and highest >= len(self.names):
             raise UnusableError(f"it has the class {highest}; the last is {len(self.names) - 1}")
         return whole
 
-    def cut(self, picture: Image.Image, box: Box, resolution: int) -> Pixels:
+    def cut(self, image: Image.Image, box: Box, resolution: int) -> Pixels:
         """What a box holds, as uint8 (R, R): no class that was not there."""
-        return np.asarray(cut(picture, box, resolution, Image.Resampling.NEAREST))
+        return np.asarray(cut(image, box, resolution, Image.Resampling.NEAREST))
 
     def highest(self, pixels: bytes) -> int:
         """The highest class in pixels."""
@@ -126,9 +126,9 @@ class LabelMapModality(Modality):
         }
 
 
-def raw_mode(picture: Image.Image) -> str:
+def raw_mode(image: Image.Image) -> str:
     """How a file holds its pixels: ``L;2`` is grey of 2 bits, which Pillow widens to 8."""
-    tile = getattr(picture, "tile", [])
+    tile = getattr(image, "tile", [])
     args = tile[0][3] if tile else ""
     return args if isinstance(args, str) else str(args[0])
 

@@ -87,7 +87,7 @@ def zip_names(path: str, infos: Sequence[zipfile.ZipInfo], encoding: str | None)
 
 
 def uses_backslashes(names: Iterable[str]) -> bool:
-    """Return whether no name has a slash and every picture's a backslash: it parts folders."""
+    """Return whether no name has a slash and every image's a backslash: it parts folders."""
     return all("/" not in name and ("\\" in name or not has_image_suffix(name)) for name in names)
 
 

@@ -107,7 +107,7 @@ def read_companions(
 
 
 def numbers_by_path(file: Path | str, labels: Any, hint: str) -> dict[str, int]:
-    """The labels that a manifest gives pictures, in either form, as one mapping.
+    """The labels that a manifest gives images, in either form, as one mapping.
 
     Args:
         file: The manifest, for whoever must mend it.
@@ -115,7 +115,7 @@ def numbers_by_path(file: Path | str, labels: Any, hint: str) -> dict[str, int]:
         hint: How they are written.
 
     Raises:
-        DatasetError: they are neither, a picture has two, or one is no whole number from 0.
+        DatasetError: they are neither, an image has two, or one is no whole number from 0.
     """
     pairs = list(labels.items()) if isinstance(labels, dict) else labels
     if not isinstance(pairs, list) or not all(map(is_pair, pairs)):
@@ -126,7 +126,7 @@ def numbers_by_path(file: Path | str, labels: Any, hint: str) -> dict[str, int]:
         raise DatasetError(f"{file}: {told}.", hint)
     found = {match_key(path): label for path, label in pairs}
     if len(found) < len(pairs):
-        raise DatasetError(f"{file}: a picture has two labels.", "Give each picture one.")
+        raise DatasetError(f"{file}: an image has two labels.", "Give each image one.")
     lengths = {len(label) if isinstance(label, list) else None for label in found.values()}
     if len(lengths) > 1:
         sizes = [length for length in lengths if length is not None]
@@ -179,7 +179,7 @@ def check_resolution(folder: Path, packed: int, asked: int | None) -> None:
     if asked not in (None, packed):
         raise DatasetError(
             f"The data set in {folder} is packed at {packed} px, not at {asked}.",
-            f"Use it at {packed} px, or prepare the pictures again: facegan data prepare SOURCE "
+            f"Use it at {packed} px, or prepare the images again: facegan data prepare SOURCE "
             f"--out DIR --resolution {asked}.",
         )
 

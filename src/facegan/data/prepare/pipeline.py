@@ -1,4 +1,4 @@
-"""`facegan data prepare`: from any source of pictures to a packed data set, once and for all."""
+"""`facegan data prepare`: from any source of images to a packed data set, once and for all."""
 
 import hashlib
 import os
@@ -51,7 +51,7 @@ from facegan.data.prepare.writer import PackedWriter, Record, companion_facts
 from facegan.errors import ConfigError, DatasetError
 from facegan.path_kinds import describe_path, no_images_error
 
-# How many pictures are done, and how many there will be if that is known.
+# How many images are done, and how many there will be if that is known.
 OnProgress = Callable[[int, int | None], object]
 RESOLUTIONS = range(4, 4097)
 UNPAIRED = "unpaired"
@@ -77,7 +77,7 @@ def prepare(
     on_ignored: Callable[[IgnoredFiles], object] = lambda ignored: None,
     encoding: str | None = None,
 ) -> dict[str, Any]:
-    """Prepare a source's pictures: square, of one resolution, packed, with a manifest.
+    """Prepare a source's images: square, of one resolution, packed, with a manifest.
 
     What was done stays when the process is killed; the same call goes on. The bytes that come out
     depend on the source and the arguments alone, not on the number of workers or interruptions.
@@ -90,17 +90,17 @@ def prepare(
         labels: "manifest" (the source's dataset.json), "folders", "none", or an attribute of
             CelebA; where None, the manifest if there is one with labels. (In a tar it is looked for
             only if asked.)
-        part: (K, M) prepares the pictures whose names fall to the K-th of M machines.
+        part: (K, M) prepares the images whose names fall to the K-th of M machines.
         workers: Processes; None is one a core. Scripts that start several call this from under
             ``if __name__ == "__main__":``.
-        on_progress: Called with how many pictures are done, and are expected.
+        on_progress: Called with how many images are done, and are expected.
         shard_images: Images a shard; by size where None.
-        paired: Pictures that belong to those of the source by their path without suffix, and get
+        paired: Images that belong to those of the source by their path without suffix, and get
             the same crop; "split" where each file of the source holds both, side by side.
         label_maps: Index maps that belong to them in the same way.
-        unpaired: Pictures that belong to none of them: another domain, a data set of its own.
+        unpaired: Images that belong to none of them: another domain, a data set of its own.
         host: (K, M) says that the source is what the K-th of M machines was given of a larger one.
-            Such a source, as a part, may hold no picture that can be prepared.
+            Such a source, as a part, may hold no image that can be prepared.
         everything: Also hidden files, by-products of programs, and what facegan generated.
         on_aside: Told at the end of all files that were not looked into.
         encoding: How names in archives are written that do not say it, as "cp932".
@@ -110,7 +110,7 @@ def prepare(
 
     Raises:
         ConfigError: an argument is out of range or unknown.
-        DatasetError: the source or the folder cannot be used, the disk is full, or not one picture
+        DatasetError: the source or the folder cannot be used, the disk is full, or not one image
             can be prepared.
     """
     check_arguments(resolution, shard, workers)
@@ -183,7 +183,7 @@ def prepare_unpaired(
     on_ignored: Callable[[IgnoredFiles], object],
     before: int = 0,
 ) -> dict[str, dict[str, Any]]:
-    """Prepare another domain below a data set, after so many pictures of that.
+    """Prepare another domain below a data set, after so many images of that.
 
     Returns:
         What the data set's manifest says of it: nothing where there is none.
@@ -321,7 +321,7 @@ def prepare_remaining(
 
 
 class Cursor:
-    """How far a source was read; the last pictures may be another part's."""
+    """How far a source was read; the last images may be another part's."""
 
     def __init__(self, position: int, names: str) -> None:
         self.position, self.names = position, names
@@ -383,7 +383,7 @@ def record_result(writer: PackedWriter, classes: Classes, task: Task, prepared: 
 
 
 def record_skip(writer: PackedWriter, task: Task, reasons: list[str]) -> None:
-    """Name the pictures of an example that is not used: what is wrong with each, or its partner."""
+    """Name the images of an example that is not used: what is wrong with each, or its partner."""
     name, reason = next(
         (entry.name, reason)
         for entry, reason in zip(task.example, reasons, strict=True)
@@ -422,7 +422,7 @@ def source_changed(out: Path, examples: Examples) -> DatasetError:
     """The source is another than before."""
     told = " and ".join(dict.fromkeys(modality.source for modality in examples.modalities))
     return DatasetError(
-        f"The pictures in {told} are not those that {out} was made from, or begun with.",
+        f"The images in {told} are not those that {out} was made from, or begun with.",
         f"Remove {out} and prepare it again, or name another folder.",
     )
 
@@ -436,7 +436,7 @@ def nothing_prepared_error(
     if not found and isinstance(source, FolderSource):
         return no_images_error(describe_path(source.root), there=there)
     if not found:
-        return DatasetError(f"{source.name} holds no pictures.", " ".join(there) or NO_FILES)
+        return DatasetError(f"{source.name} holds no images.", " ".join(there) or NO_FILES)
     writer.commit()
     reasons = SkipReasons(
         (record["file"], record["reason"])
@@ -445,4 +445,4 @@ def nothing_prepared_error(
         if record is not None and "reason" in record
     )
     told = "\n".join([*reasons.lines(), *there])
-    return DatasetError(f"None of the {found} pictures in {source.name} can be prepared.", told)
+    return DatasetError(f"None of the {found} images in {source.name} can be prepared.", told)

@@ -68,7 +68,7 @@ def load_modalities(example: Example) -> Loads:
 
 
 def load(entry: Entry) -> Load:
-    """What a process needs to prepare a picture: the path of a file, else its bytes.
+    """What a process needs to prepare an image: the path of a file, else its bytes.
 
     Raises:
         FaceGANError: the source as a whole has failed.
@@ -206,20 +206,20 @@ def crop_modalities(spec: PrepareSpec, loads: Loads) -> list[bytes | str]:
     """The pixels of every side, cut as the first is; or what is wrong with it, or nothing."""
     pairs = zip(spec.modalities, loads, strict=True)
     opened = [attempt(open_modality, spec, *pair) for pair in pairs]
-    pictures = [picture for picture in opened if not isinstance(picture, str)]
-    if len(pictures) < len(opened):
-        return [picture if isinstance(picture, str) else "" for picture in opened]
-    box = attempt(CROPS[spec.crop], pictures[0])
+    images = [image for image in opened if not isinstance(image, str)]
+    if len(images) < len(opened):
+        return [image if isinstance(image, str) else "" for image in opened]
+    box = attempt(CROPS[spec.crop], images[0])
     if isinstance(box, str):
-        return [box, *[""] * (len(pictures) - 1)]
+        return [box, *[""] * (len(images) - 1)]
     return [
-        attempt(crop_modality, spec, modality, picture, box, pictures[0].size)
-        for modality, picture in zip(spec.modalities, pictures, strict=True)
+        attempt(crop_modality, spec, modality, image, box, images[0].size)
+        for modality, image in zip(spec.modalities, images, strict=True)
     ]
 
 
 def attempt(work: Callable[..., T], *args: Any) -> T | str:
-    """What a function makes of a picture; or why it can make nothing of it."""
+    """What a function makes of an image; or why it can make nothing of it."""
     try:
         return work(*args)
     except Exception as cause:  # inside a decoder a broken file may raise anything
@@ -231,19 +231,19 @@ def open_modality(spec: PrepareSpec, modality: Modality, loaded: Load) -> Image.
     if isinstance(loaded, str):
         return loaded
     content = loaded if isinstance(loaded, bytes) else read_file(loaded)
-    with open_source_image(content, spec.everything) as picture:
-        return modality.open(picture, draft_size(spec.crop, spec.resolution))
+    with open_source_image(content, spec.everything) as image:
+        return modality.open(image, draft_size(spec.crop, spec.resolution))
 
 
 def crop_modality(
-    spec: PrepareSpec, modality: Modality, picture: Image.Image, box: Box, size: tuple[int, int]
+    spec: PrepareSpec, modality: Modality, image: Image.Image, box: Box, size: tuple[int, int]
 ) -> bytes:
     """The pixels of what one side keeps, given the first side's box and size."""
-    return modality.cut(picture, partner_box(box, size, picture.size), spec.resolution).tobytes()
+    return modality.cut(image, partner_box(box, size, image.size), spec.resolution).tobytes()
 
 
 def reason_of(cause: Exception) -> str:
-    """Why a picture cannot be used, in the same words every time: without addresses or paths."""
+    """Why an image cannot be used, in the same words every time: without addresses or paths."""
     if isinstance(cause, OSError) and cause.strerror:
         return cause.strerror
     told = str(cause).strip()

@@ -1,4 +1,4 @@
-"""`facegan data show`: some pictures of a prepared data set, spread over all of it, to look at."""
+"""`facegan data show`: some images of a prepared data set, spread over all of it, to look at."""
 
 from pathlib import Path
 from typing import Any
@@ -46,7 +46,7 @@ def read_selected(folder: Path, manifest: dict[str, Any], wanted: np.ndarray) ->
 
 
 def colourize(pixels: Pixels, manifest: dict[str, Any]) -> Pixels:
-    """Images as RGB: pictures as they are, label maps (n, R, R, 1) in their palette."""
+    """Images as RGB: images as they are, label maps (n, R, R, 1) in their palette."""
     if "palette" not in manifest:
         return pixels
     colours = np.zeros((256, 3), np.uint8)

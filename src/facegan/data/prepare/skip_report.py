@@ -15,7 +15,7 @@ class IgnoredFiles:
     """Files that were not looked into, counted."""
 
     by_products: Counter[str] = field(default_factory=Counter)  # what they are called → how many
-    others: Counter[str] = field(default_factory=Counter)  # no pictures: suffix → how many
+    others: Counter[str] = field(default_factory=Counter)  # not images: suffix → how many
     empty_folders: list[str] = field(default_factory=list)  # where folders are classes
     manifests: set[str] = field(default_factory=set)  # names of every dataset.json
 
@@ -41,15 +41,15 @@ class IgnoredFiles:
             )
         if count := self.others.total():
             told = list_counts(self.others)
-            files = "files that are no pictures" if count > 1 else "file that is no picture"
+            files = "files that are not images" if count > 1 else "file that is not an image"
             yield f"{count:,} other {files}: {told}."
         if self.empty_folders:
             told = list_names(self.empty_folders)
-            yield f"No picture lies in {told}: that makes no class."
+            yield f"No image lies in {told}: that makes no class."
 
 
 class SkipReasons:
-    """Why pictures were skipped, grouped: alike are reasons that differ in numbers alone."""
+    """Why images were skipped, grouped: alike are reasons that differ in numbers alone."""
 
     def __init__(self, pairs: Iterable[tuple[str, str]] = ()) -> None:
         self.groups: dict[str, tuple[str, int, list[str]]] = {}
@@ -57,7 +57,7 @@ class SkipReasons:
             self.add(name, reason)
 
     def add(self, name: str, reason: str) -> None:
-        """Note that a picture was skipped."""
+        """Note that an image was skipped."""
         key = re.sub(r"\d+", "#", reason)
         said, count, names = self.groups.get(key, (reason, 0, []))
         if count < MAX_NAMES:
@@ -76,7 +76,7 @@ class SkipReasons:
 
 
 def sum_of_counts(used: int, skipped: int) -> str:
-    """The sum of all pictures found."""
+    """The sum of all images found."""
     return f"{used + skipped:,} found = {used:,} used + {skipped:,} skipped"
 
 

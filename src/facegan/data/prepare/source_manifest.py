@@ -1,4 +1,4 @@
-"""A source's dataset.json, wherever it lies beside or above all pictures: in ds/ of a zip of ds."""
+"""A source's dataset.json, wherever it lies beside or above all images: in ds/ of a zip of ds."""
 
 import hashlib
 import json
@@ -38,7 +38,7 @@ class SourceManifest:
 
 
 def find_manifest(source: Source, is_needed: bool = True) -> SourceManifest:
-    """Return the dataset.json at the root, or in a folder around all pictures, the outermost.
+    """Return the dataset.json at the root, or in a folder around all images, the outermost.
 
     Args:
         source: Where to look.
@@ -103,7 +103,7 @@ def manifest_root(manifest: SourceManifest) -> str:
 
 
 def images_source(source: Source, manifest: SourceManifest, key: str = "images_folder") -> Source:
-    """Return the pictures of a source in the folder that its manifest names.
+    """Return the images of a source in the folder that its manifest names.
 
     Args:
         source: All of it.
@@ -136,7 +136,7 @@ def warn_unused_manifests(source: Source, used: SourceManifest) -> None:
     tar = " In a tar it is looked for with --labels manifest." * isinstance(source, TarSource)
     log.warning(
         "Not used: %s%s in %s. Labels are read of the one that lies beside or above all "
-        "pictures.%s --labels none leaves them out.",
+        "images.%s --labels none leaves them out.",
         printable(unused[0]),
         f" and {len(unused) - 1} more" if len(unused) > 1 else "",
         source.name,

@@ -1,4 +1,4 @@
-"""Where pictures come from: a folder tree, a zip, a tar, or named streams, in one fixed order."""
+"""Where images come from: a folder tree, a zip, a tar, or named streams, in one fixed order."""
 
 import hashlib
 import os
@@ -44,7 +44,7 @@ TOO_LARGE = f"the file has over {MAX_BYTES:,} bytes"
 
 @dataclass(frozen=True)
 class Entry:
-    """A picture that was found, and how to get its bytes."""
+    """An image that was found, and how to get its bytes."""
 
     name: str  # below the source, parts joined by "/"
     path: str | None = None  # a file on this machine,
@@ -55,7 +55,7 @@ class Entry:
 
 
 class Source(Protocol):
-    """Pictures in an order that is the same every time."""
+    """Images in an order that is the same every time."""
 
     name: str
     readers: int  # threads that read at once; 1 where entries must be read in their order
@@ -66,7 +66,7 @@ class Source(Protocol):
         """What was not looked into, when all entries were last given."""
 
     def entries(self) -> Iterator[Entry]:
-        """Every picture found. Raises DatasetError where the source itself is damaged."""
+        """Every image found. Raises DatasetError where the source itself is damaged."""
 
     def expected(self, seen: int) -> int | None:
         """How many there will be, after `seen` of them; None if unknown."""
@@ -80,12 +80,12 @@ class Source(Protocol):
 
 
 def usable_names(entries: Iterable[Entry]) -> Iterator[str]:
-    """Yield the names of pictures that may be used."""
+    """Yield the names of images that may be used."""
     yield from (entry.name for entry in entries if not entry.problem)
 
 
 def read_file(path: Path) -> bytes:
-    """A picture file's bytes.
+    """An image file's bytes.
 
     Raises:
         UnusableError: it is no plain file (a pipe would be waited for), or too large.
@@ -100,18 +100,18 @@ def read_file(path: Path) -> bytes:
 
 
 class FolderSource:
-    """Every picture below a folder, at any depth. Links to folders are named, not followed."""
+    """Every image below a folder, at any depth. Links to folders are named, not followed."""
 
     readers = 1
 
     def __init__(self, folder: Path) -> None:
         self.everything, self.ignored = False, IgnoredFiles()
         self.folder, self.name = folder, folder.resolve().name
-        self.root = folder  # below which pictures are looked for
+        self.root = folder  # below which images are looked for
         self.count: int | None = None
 
     def below(self, images_folder: str) -> "FolderSource":
-        """The pictures of one folder in it only.
+        """The images of one folder in it only.
 
         Raises:
             DatasetError: it is not in it.
@@ -214,7 +214,7 @@ def count_files(folder: str) -> int:
 
 
 class ZipSource:
-    """The pictures in a zip, in the order of their names; nothing is unpacked to the disk.
+    """The images in a zip, in the order of their names; nothing is unpacked to the disk.
 
     Args:
         path: The file.
@@ -310,7 +310,7 @@ def check_size(content: bytes) -> bytes:
 
 
 class TarSource:
-    """The pictures in a tar, compressed or not, in its own order, read once from front to end.
+    """The images in a tar, compressed or not, in its own order, read once from front to end.
 
     Args:
         path: The file.
@@ -432,12 +432,12 @@ def read_member(archive: tarfile.TarFile, member: tarfile.TarInfo) -> bytes:
 
 
 class StreamSource:
-    """Pictures that someone else lists and reads, an object store for instance.
+    """Images that someone else lists and reads, an object store for instance.
 
     Args:
         name: What to call it.
         list_streams: Gives names with what reads each; the names the same every time, in order.
-            To read may raise OSError, which is that picture's reason to be skipped; errors of ours
+            To read may raise OSError, which is that image's reason to be skipped; errors of ours
             end the whole.
         find: The bytes of a named file, None where there is none.
         count: How many there are, if that is known.
@@ -470,7 +470,7 @@ class StreamSource:
 
 
 class SubfolderSource:
-    """The pictures of a source that lie below a folder in it, named from there."""
+    """The images of a source that lie below a folder in it, named from there."""
 
     def __init__(self, source: Source, folder: str) -> None:
         self.source, self.prefix = source, folder.rstrip("/") + "/"
@@ -494,7 +494,7 @@ class SubfolderSource:
 
 
 def open_source(path: Path, encoding: str | None = None) -> Source:
-    """The pictures in a folder, a zip or a tar.
+    """The images in a folder, a zip or a tar.
 
     Args:
         path: What a user has named.

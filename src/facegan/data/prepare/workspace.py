@@ -76,7 +76,7 @@ def locked_folder(out: Path, plan: dict[str, Any]) -> Iterator[None]:
             yield
     except sqlite3.Error as cause:
         raise DatasetError(
-            f"The temporary folder cannot hold the list of pictures seen: {cause}.",
+            f"The temporary folder cannot hold the list of images seen: {cause}.",
             "Name another by the variable SQLITE_TMPDIR, then repeat the command.",
         ) from cause
     except OSError as cause:

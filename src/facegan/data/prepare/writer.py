@@ -86,7 +86,7 @@ class ModalityWriter:
         self.add_to_digest(pixels)
 
     def count(self, record: Record) -> None:
-        """Count a picture by what became of it."""
+        """Count an image by what became of it."""
         self.counts[outcome_of(record)] += 1
         self.counts["found"] += 1
 
@@ -118,7 +118,7 @@ class ModalityWriter:
 
 
 def outcome_of(record: Record) -> str:
-    """What became of a picture."""
+    """What became of an image."""
     return "skipped" if "reason" in record else "duplicates" if "of" in record else "written"
 
 
@@ -153,7 +153,7 @@ class PackedWriter:
 
     @property
     def counts(self) -> dict[str, int]:
-        """What became of the pictures of the first side."""
+        """What became of the images of the first side."""
         return self.writers[0].counts
 
     # --- what a killed run left -------------------------------------------------------------
@@ -243,7 +243,7 @@ class PackedWriter:
 
         Args:
             protocol: How it was prepared.
-            order_classes: The classes' names in order, given those that have pictures.
+            order_classes: The classes' names in order, given those that have images.
             companions: What the manifest says of data sets in the folder that others wrote.
 
         Returns:

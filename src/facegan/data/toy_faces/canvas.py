@@ -32,7 +32,7 @@ LABEL_INDEX = {name: index for index, name in enumerate(LABELS)}
 
 @dataclass
 class Canvas:
-    """A batch of pictures under the brush, and what is on top at each of their pixels.
+    """A batch of images under the brush, and what is on top at each of their pixels.
 
     Frame coordinates run from -1 to 1 to the right and down. Head coordinates are the same turned,
     scaled and moved with each head: (0, 0) is the middle of the face.
@@ -80,7 +80,7 @@ class Canvas:
         return torch.clamp(0.5 - distance / (self.pixel + softness), 0, 1)
 
     def paint(self, alpha: Tensor, colour: Tensor, label: str | None = None) -> None:
-        """Lay a colour over the pictures.
+        """Lay a colour over the images.
 
         Args:
             alpha: (N, H, W) coverage times opacity.

@@ -1,4 +1,4 @@
-"""The randomness of each picture: a stream of its own, set by the seed and the picture's number."""
+"""The randomness of each image: a stream of its own, set by the seed and the image's number."""
 
 import math
 from hashlib import blake2s
@@ -19,20 +19,20 @@ def _scramble(value: int) -> int:
 
 
 def stream_seed(seed: int, index: int) -> int:
-    """The 32-bit seed of picture ``index`` of data set ``seed``.
+    """The 32-bit seed of image ``index`` of data set ``seed``.
 
     torch's CPU generator keeps 32 bits of its seed, so a plain hash of the pair would give some
-    hundred thousand pictures their first twins. One-to-one in ``index``, this gives none.
+    hundred thousand images their first twins. One-to-one in ``index``, this gives none.
     """
     of_set = blake2s(str(seed).encode(), digest_size=4).digest()
     return _scramble(_scramble(index) ^ int.from_bytes(of_set, "big"))
 
 
 class Draw:
-    """Random attributes of consecutive pictures, handed out one column at a time.
+    """Random attributes of consecutive images, handed out one column at a time.
 
     The order of the calls decides which column an attribute gets: to reorder them is to draw other
-    pictures, and asks for a new ``renderer_version``.
+    images, and asks for a new ``renderer_version``.
     """
 
     def __init__(self, first: int, count: int, seed: int) -> None:
@@ -48,7 +48,7 @@ class Draw:
         return (next(self._columns) * (high - low) + low).view(-1, 1, 1)
 
     def normal(self, mean: float, deviation: float) -> Tensor:
-        """(N, 1, 1), bell-shaped, cut at two deviations: no picture is an oddity."""
+        """(N, 1, 1), bell-shaped, cut at two deviations: no image is an oddity."""
         bell = torch.erfinv(2 * self.uniform() - 1).mul_(math.sqrt(2)).clamp_(-2, 2)
         return bell * deviation + mean
 

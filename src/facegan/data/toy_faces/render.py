@@ -1,4 +1,4 @@
-"""Draws chunks of faces: parameters in, pictures and label maps out."""
+"""Draws chunks of faces: parameters in, images and label maps out."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager

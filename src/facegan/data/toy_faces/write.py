@@ -73,7 +73,7 @@ class ToySpec:
         }
 
     def labels_by_path(self) -> dict[str, Any]:
-        """Which class each picture is of, and what the classes are called."""
+        """Which class each image is of, and what the classes are called."""
         assert self.labels is not None  # the caller asked for some
         found = labels_of_faces(self.labels, self.images, self.resolution, self.seed)
         paths = [image_path(Path(), index).as_posix() for index in range(self.images)]
@@ -88,7 +88,7 @@ class ToySpec:
 
 
 def image_path(folder: Path, index: int) -> Path:
-    """Where picture ``index`` lies: ``folder/00012/000012345.png``."""
+    """Where image ``index`` lies: ``folder/00012/000012345.png``."""
     return folder / f"{index // IMAGES_PER_FOLDER:05d}" / f"{index:09d}.png"
 
 
@@ -112,12 +112,12 @@ def write_toy_faces(
         out: The folder; it must not exist, or be empty, or hold this very data set.
         images: How many, at least 1.
         resolution: Side in pixels, 8 to 1024.
-        seed: 0 to 2**63 - 1. Picture k of a seed is the same bytes in a data set of any length.
+        seed: 0 to 2**63 - 1. Image k of a seed is the same bytes in a data set of any length.
         label_maps: Also write what is on top at each pixel, see ``LABELS``.
         workers: Processes to draw with; None is one a core.
         on_progress: Called with the number of images written since its last call.
-        labels: Also say of each picture what kind of face it shows, by a name in ``FACTORS``; the
-            pictures are the same.
+        labels: Also say of each image what kind of face it shows, by a name in ``FACTORS``; the
+            images are the same.
 
     Returns:
         False where this very data set was already there and nothing was drawn, else True.
@@ -222,8 +222,8 @@ def _write_chunk(root: Path, spec: ToySpec, chunk: int) -> int:
     return count
 
 
-def _save_png(picture: Image.Image, path: Path, seed: int, index: int) -> None:
+def _save_png(image: Image.Image, path: Path, seed: int, index: int) -> None:
     """Write a PNG that says of itself that it is synthetic."""
     about = PngInfo()
     about.add_text("Source", f"facegan toy faces, synthetic, seed {seed}, image {index}")
-    picture.save(path, compress_level=1, pnginfo=about)
+    image.save(path, compress_level=1, pnginfo=about)
