@@ -4,7 +4,6 @@ import contextlib
 import os
 from pathlib import Path
 
-from facegan.data.prepare.packed_format import FORMAT, check_resolution, load_manifest
 from facegan.errors import ConfigError, DatasetError, normalize_name
 from facegan.gans.resolve import OFFERED, ResolvedRun, resolve
 from facegan.hyperparameters.aliases import EPOCHS
@@ -51,6 +50,9 @@ def prepared_resolution(spec: RunSpec) -> int | None:
     """
     if not spec.data:
         return None
+    # NumPy takes 0.1 s to import, which `facegan train --help` does not need.
+    from facegan.data.prepare.packed_format import FORMAT, check_resolution, load_manifest
+
     folder = Path(spec.data)
     try:
         manifest = load_manifest(folder)
@@ -68,6 +70,8 @@ def count_images(data: str) -> int | None:
     """Return how many images a folder holds, by its manifest or file names; None if unknown."""
     if not data or data.startswith("s3://"):
         return None
+    from facegan.data.prepare.packed_format import load_manifest  # NumPy, as above
+
     with contextlib.suppress(DatasetError):
         count = load_manifest(Path(data)).get("images")
         if isinstance(count, int):
