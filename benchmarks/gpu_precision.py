@@ -9,7 +9,7 @@ from torch import Tensor
 
 from facegan.data import random_numbers, to_float
 from facegan.data.toy_faces import draw_faces
-from facegan.devices import send
+from facegan.devices import to_device
 from facegan.gans import Gan, Phase, build_gan
 from facegan.gans.autocast import autocast
 from facegan.training.precision import place
@@ -66,11 +66,11 @@ def results_of(gan: Gan, network: Network, images: int, dtype: torch.dtype) -> d
     device = torch.device(network.device)
     reals, latents = inputs_of(gan, network, images)
     with torch.no_grad(), autocast(device, dtype):
-        found = {"fakes": gan.players["generator"](send(latents, device)).float().cpu()}
+        found = {"fakes": gan.players["generator"](to_device(latents, device)).float().cpu()}
     for phase in gan.family.phases(gan.preset):
         batch = {
-            "reals": send(reals, device),
-            "latents": send(latents, device),
+            "reals": to_device(reals, device),
+            "latents": to_device(latents, device),
             "generator": random_numbers(1),
             "kimg": 0.0,
         }

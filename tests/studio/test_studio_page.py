@@ -123,10 +123,10 @@ def test_a_click_shows_a_face_large_and_downloads_the_servers_bytes(
 
 
 def drawn_elsewhere(model: Path, seed: int) -> bytes:
-    from facegan.cli.generate import InProcess
+    from facegan.cli.generate import InProcessTransport
     from facegan.synthesis import open_synthesizer
 
-    (face,) = FaceClient(InProcess(open_synthesizer(model))).faces([seed])
+    (face,) = FaceClient(InProcessTransport(open_synthesizer(model))).faces([seed])
     return face.png
 
 
