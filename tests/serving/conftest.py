@@ -1,4 +1,4 @@
-"""A tiny model behind Flask's test client, no socket between."""
+"""A tiny model behind Flask's test client, without a socket."""
 
 from collections.abc import Callable
 

@@ -1,4 +1,4 @@
-"""A real `facegan serve` for tests, and what is sent to it byte by byte."""
+"""A real `facegan serve` process for tests, and helpers that send it raw bytes."""
 
 import json
 import os
@@ -33,7 +33,7 @@ ONE = b'{"seeds": [1]}'
 
 
 class Reply(NamedTuple):
-    """What came back over a socket."""
+    """A reply as it was read from a socket."""
 
     status: int
     head: str
@@ -73,7 +73,7 @@ class Server(NamedTuple):
 
 
 def read_reply(connection: socket.socket, is_head: bool = False) -> Reply:
-    """One reply, its body as long as it says; status 0 where the connection was just closed."""
+    """Read one reply up to its Content-Length; status 0 if the connection was closed instead."""
     with connection.makefile("rb") as stream:
         status_line = stream.readline()
         if not status_line:
@@ -94,7 +94,7 @@ def request(body: bytes = ONE, content_type: str = "application/json", **headers
 
 @contextmanager
 def running(model: Path, *, open_files: int = 1024, **variables: str) -> Iterator[Server]:
-    """A server of 8 threads that has answered /ping."""
+    """A server with 8 threads that has answered /ping."""
     port = free_port()
     command = [sys.executable, "-c", SERVE, "serve", str(model), "--port", str(port)]
     hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
@@ -122,7 +122,7 @@ def running(model: Path, *, open_files: int = 1024, **variables: str) -> Iterato
 
 
 def receive(connection: socket.socket) -> tuple[list[Reply], bool]:
-    """All replies until the connection is closed, or silent for a second; whether it was closed."""
+    """Read replies until the connection closes or is silent for 1 s; return whether it closed."""
     connection.settimeout(1)
     data = b""
     try:
@@ -144,9 +144,9 @@ def receive(connection: socket.socket) -> tuple[list[Reply], bool]:
 
 
 def refused(reply: Reply, *statuses: int) -> dict[str, str]:
-    """Check that a reply is a refusal of the one shape, and return what it says."""
+    """Check that a reply is a JSON error, and return its fields."""
     assert reply.status in statuses, reply
-    told = json.loads(reply.body)
-    assert set(told) == {"error", "message", "hint"} and told["message"]
+    error = json.loads(reply.body)
+    assert set(error) == {"error", "message", "hint"} and error["message"]
     assert b"Traceback" not in reply.body
-    return dict(told)
+    return dict(error)

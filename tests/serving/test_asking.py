@@ -1,4 +1,4 @@
-"""What can be asked over HTTP: ways, mixtures, every format; and what of it is refused."""
+"""Requests over HTTP: interpolations, style mixing, every format; and which of them are refused."""
 
 import io
 import json
@@ -38,8 +38,8 @@ def styles(conditional_artifact: Artifact) -> FlaskClient:
     return create_app(Synthesizer(conditional_artifact)).test_client()
 
 
-def test_a_way_between_seeds_is_drawn_with_its_frames(post: Post, artifact: Artifact) -> None:
-    """Every seed is met exactly, between them stand the others."""
+def test_interpolation_between_seeds_returns_its_frames(post: Post, artifact: Artifact) -> None:
+    """The keyframes are the seeds' own images; the other frames lie between them."""
     frames = decode_images(ask(post, NPY, seeds=[1, 2, 3], interpolate=4).data, NPY)
     assert len(frames) == 9
     model = Synthesizer(artifact)
@@ -48,8 +48,8 @@ def test_a_way_between_seeds_is_drawn_with_its_frames(post: Post, artifact: Arti
     assert np.array_equal(frames, model.generate(latents=way))
 
 
-def test_a_way_between_latents_is_drawn(post: Post, artifact: Artifact) -> None:
-    """The same, of numbers."""
+def test_interpolation_between_latents(post: Post, artifact: Artifact) -> None:
+    """As with seeds."""
     latents = latents_of_seeds(artifact.card, [1, 2]).tolist()
     asked = {"latents": latents, "interpolate": 2}
     frames = decode_images(ask(post, NPY, **asked).data, NPY)
@@ -57,8 +57,8 @@ def test_a_way_between_latents_is_drawn(post: Post, artifact: Artifact) -> None:
     assert np.array_equal(frames, expected)
 
 
-def test_an_animation_shows_the_way(post: Post) -> None:
-    """As WebP, each frame as long as asked."""
+def test_animation_shows_an_interpolation(post: Post) -> None:
+    """WebP frames have the requested duration."""
     fields = {"seeds": [1, 2], "interpolate": 5, "layout": "animation", "frame_ms": 80}
     reply = ask(post, WEBP, **fields)
     assert (reply.status_code, reply.content_type) == (200, WEBP)
@@ -67,12 +67,12 @@ def test_an_animation_shows_the_way(post: Post) -> None:
     with Image.open(io.BytesIO(reply.data)) as film:
         film.load()
         assert film.info["duration"] == 80
-    told = read_provenance(reply.data)
-    assert told["facegan:seeds"] == "1,2" and told["facegan:interpolate"] == "5"
+    provenance = read_provenance(reply.data)
+    assert provenance["facegan:seeds"] == "1,2" and provenance["facegan:interpolate"] == "5"
 
 
 def test_styles_are_mixed_seed_by_seed(styles: FlaskClient, conditional_artifact: Artifact) -> None:
-    """A table of two by three, as the model mixes them, each face beside both its seeds."""
+    """Two by three seeds make six images, each named by both its seeds."""
     fields = {"seeds": [1, 2], "mix": [7, 8, 9], "mix_layers": [2, 3], "classes": ["plain"]}
     model = Synthesizer(conditional_artifact)
     expected = model.mix([1, 2], [7, 8, 9], [2, 3], classes=["plain"])
@@ -81,29 +81,29 @@ def test_styles_are_mixed_seed_by_seed(styles: FlaskClient, conditional_artifact
     png = styles.post("/invocations", json=fields, headers={"Accept": PNG})
     assert decode_images(png.data, PNG).shape == (1, 2 * 34 - 2, 3 * 34 - 2, 3)
     assert read_provenance(png.data)["facegan:mix_layers"] == "2,3"
-    told = styles.post("/invocations", json=fields, headers={"Accept": JSON})
-    pairs = [(face.seed, face.mixed_with) for face in parse_images(told.data)]
+    reply = styles.post("/invocations", json=fields, headers={"Accept": JSON})
+    pairs = [(face.seed, face.mixed_with) for face in parse_images(reply.data)]
     assert pairs == [(1, 7), (1, 8), (1, 9), (2, 7), (2, 8), (2, 9)]
 
 
-def test_the_layers_that_were_mixed_are_told_where_nobody_named_them(styles: FlaskClient) -> None:
-    """The finer half of this model's."""
+def test_default_mixed_layers_are_in_the_provenance(styles: FlaskClient) -> None:
+    """The finer half of the model's layers is the default."""
     fields = {"seeds": [1], "mix": [7]}
-    told = read_provenance(styles.post("/invocations", json=fields).data)["facegan:mix_layers"]
-    layers = list(map(int, told.split(",")))
+    mixed = read_provenance(styles.post("/invocations", json=fields).data)["facegan:mix_layers"]
+    layers = list(map(int, mixed.split(",")))
     assert layers == list(range(layers[0], 2 * layers[0])) and layers[0] > 0
 
 
 @pytest.mark.parametrize("accept", [t for t in IMAGE_CODECS if t not in (NPY, JSON)])
 def test_the_same_request_is_answered_by_the_same_bytes(post: Post, accept: str) -> None:
-    """Whatever the format."""
+    """This holds in every format."""
     first, second = (ask(post, accept, seeds=[4, 5]) for _ in range(2))
     assert first.status_code == 200 and first.data == second.data
 
 
 @pytest.mark.parametrize("name", ["image/jpg", "image/jpeg;q=0.5, image/gif"])
 def test_a_jpeg_by_another_name(post: Post, name: str) -> None:
-    """Answered under its own."""
+    """The reply has the registered name."""
     assert ask(post, name, seeds=[1]).content_type == JPEG
 
 
@@ -117,17 +117,17 @@ def test_a_jpeg_by_another_name(post: Post, name: str) -> None:
         (WEBP, {"seeds": [1] * 64, "layout": "row", "quality": 0}, "quality: "),
     ],
 )
-def test_what_does_not_go_together_is_400(
+def test_conflicting_fields_are_400(
     post: Post, accept: str, fields: dict[str, object], message: str
 ) -> None:
-    """In a sentence, with a hint."""
+    """The error has a message and a hint."""
     reply = ask(post, accept, **fields)
-    told = reply.get_json()
-    assert reply.status_code == 400 and message in told["message"] and told["hint"]
+    error = reply.get_json()
+    assert reply.status_code == 400 and message in error["message"] and error["hint"]
 
 
-def test_a_way_through_two_classes_is_refused(styles: FlaskClient) -> None:
-    """Seeds name a class each; a way has one."""
+def test_interpolation_between_two_classes_is_refused(styles: FlaskClient) -> None:
+    """Each seed implies a class; an interpolation has only one."""
     fields = {"seeds": list(range(8)), "interpolate": 2}
     reply = styles.post("/invocations", json=fields)
     assert reply.status_code == 400 and "one class" in reply.get_json()["message"]
@@ -135,17 +135,17 @@ def test_a_way_through_two_classes_is_refused(styles: FlaskClient) -> None:
     assert reply.status_code == 200
 
 
-def test_a_way_of_too_many_frames_is_413(post: Post) -> None:
+def test_interpolation_with_too_many_frames_is_413(post: Post) -> None:
     """Limits count images, not seeds."""
     assert ask(post, NPY, seeds=[1, 2], interpolate=63).status_code == 200
     assert ask(post, NPY, seeds=[1, 2], interpolate=64).status_code == 413
     assert ask(post, NPY, seeds=[1] * 9, mix=[1] * 9).status_code == 413
 
 
-def test_a_reply_whose_least_size_is_too_large_is_413_before_anything_is_drawn(
+def test_reply_whose_minimum_size_is_too_large_is_413_before_generation(
     artifact: Artifact, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Sixty PNGs cannot fit, whatever they show; three may, and are measured when written."""
+    """60 PNGs cannot fit whatever they show; 3 may, so their size is checked after encoding."""
     from facegan.serving.limits import ServingLimits
 
     shape = artifact.card.image_shape

@@ -1,4 +1,4 @@
-"""A body that its type cannot need is refused by its size; the others are parsed in turn."""
+"""A body larger than any valid request is refused unparsed; large ones are parsed one at a time."""
 
 import json
 import threading
@@ -42,17 +42,17 @@ def test_megabytes_are_refused_before_they_are_parsed(
 ) -> None:
     for module, name in ((request_codecs.json, "loads"), (request_codecs.csv, "reader"),
                          (request_codecs, "read_npy"), (json_lines, "decode_json")):  # fmt: skip
-        monkeypatch.delattr(module, name)  # who parses now fails with 500
+        monkeypatch.delattr(module, name)  # parsing now fails with 500
     reply = post(body, kind)
     assert reply.status_code == 413
     monkeypatch.undo()
-    told = reply.get_json()
-    assert told["error"] == "RequestTooLarge" and f"{len(body):,}" in told["message"]
-    assert told["hint"]
+    error = reply.get_json()
+    assert error["error"] == "RequestTooLarge" and f"{len(body):,}" in error["message"]
+    assert error["hint"]
 
 
-def test_what_a_request_may_need_is_taken(post: Post) -> None:
-    """As many latents as are allowed, each number written at length, and indented."""
+def test_largest_valid_request_is_accepted(post: Post) -> None:
+    """The maximum number of latents, indented, each number with all its digits, is accepted."""
     latents = np.random.default_rng(0).standard_normal((64, 16)) * 1e-100
     for text in (json.dumps({"latents": latents.tolist()}, indent=8), "[" * 100_000):
         assert post(text.encode()).status_code == (200 if text.startswith("{") else 400)

@@ -55,26 +55,26 @@ def run_python(program: str, *arguments: str, **variables: str) -> subprocess.Co
     )
 
 
-def test_the_app_answers_without_what_its_image_lacks(model_dir: Path) -> None:
+def test_app_works_without_the_packages_its_image_lacks(model_dir: Path) -> None:
     """Blocked: boto3, the training toolkit, the data and training rooms, the client."""
     done = run_python(SERVE_WITHOUT, str(model_dir))
     assert done.returncode == 0, done.stderr
 
 
 def test_gunicorns_master_reads_its_settings_without_torch() -> None:
-    """It forks: what it does not load cannot have threads that the worker would miss."""
+    """It forks, and threads of a library that it had loaded would not exist in the worker."""
     done = run_python(READ_SETTINGS)
     assert done.returncode == 0, done.stderr
 
 
-def test_the_containers_process_loads_nothing_heavy_that_it_does_not_use(model_dir: Path) -> None:
+def test_container_imports_no_unused_heavy_package(model_dir: Path) -> None:
     """Each of these costs a tenth of a second of the start, or more."""
     done = run_python(LOAD_AS_THE_CONTAINER, str(CONTAINER), SM_MODEL_DIR=str(model_dir))
     assert done.returncode == 0, done.stderr
 
 
-def test_the_collector_rests_while_the_app_loads_and_passes_over_what_was_loaded() -> None:
-    """Walking through torch's objects again and again costs a tenth of the start."""
+def test_garbage_collector_pauses_while_the_app_loads_and_skips_what_was_loaded() -> None:
+    """Scanning torch's objects again and again costs a tenth of the start."""
     settings = gunicorn_settings("127.0.0.1", 8080, 1)
     frozen = gc.get_freeze_count()
     try:

@@ -1,4 +1,4 @@
-"""A model that knows classes, behind the server: asked for by number or name, and told back."""
+"""A conditional model over HTTP: classes are chosen by number or name, and named in replies."""
 
 import json
 from collections.abc import Callable
@@ -33,15 +33,15 @@ def ask(client: FlaskClient) -> Ask:
     return send
 
 
-def test_a_picture_says_of_which_class_each_face_is(ask: Ask) -> None:
-    """Also where the seeds chose, so that it can be asked for again."""
-    told = read_provenance(ask(seeds=[1, 2], classes=[2, "plain"]).data)
-    assert told["facegan:classes"] == "spotted,plain"
+def test_image_metadata_names_each_class(ask: Ask) -> None:
+    """Also if the seeds chose the class, so that the image can be requested again."""
+    provenance = read_provenance(ask(seeds=[1, 2], classes=[2, "plain"]).data)
+    assert provenance["facegan:classes"] == "spotted,plain"
     chosen = read_provenance(ask(seeds=[1, 2, 3]).data)["facegan:classes"].split(",")
     assert ask(seeds=[1, 2, 3], classes=chosen).data == ask(seeds=[1, 2, 3]).data
 
 
-def test_a_json_answer_has_the_class_beside_the_seed(ask: Ask) -> None:
+def test_json_reply_has_the_class_beside_the_seed(ask: Ask) -> None:
     faces = parse_images(ask(JSON, seeds=[7, 7], classes=["plain", "striped"]).data)
     assert [(face.seed, face.class_name) for face in faces] == [(7, "plain"), (7, "striped")]
     assert faces[0].png != faces[1].png
@@ -82,7 +82,7 @@ VALUES = st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_s
 
 
 @given(classes=VALUES | st.lists(VALUES, max_size=3))
-def test_random_classes_are_never_a_fault_of_ours(client: FlaskClient, classes: object) -> None:
-    """No 5xx for any JSON in their place."""
+def test_random_classes_never_cause_a_5xx(client: FlaskClient, classes: object) -> None:
+    """No JSON in place of classes causes a 5xx."""
     body = json.dumps({"seeds": [1], "classes": classes}).encode()
     assert client.post("/invocations", data=body, content_type=JSON).status_code < 500

@@ -1,4 +1,4 @@
-"""A container's quota of cores, as both versions of control groups tell it, however nested."""
+"""A container's CPU quota, from cgroups v1 and v2, nested or not."""
 
 import os
 from pathlib import Path
@@ -14,9 +14,9 @@ NO_LIMIT = float("inf")
 
 
 def machine(root: Path, groups: str, files: dict[str, str]) -> Path:
-    """A root folder with the kernel's files."""
-    told = {MOUNT + name: text for name, text in files.items()}
-    for name, text in (told | {"proc/self/cgroup": groups}).items():
+    """Make a root folder with the kernel's files."""
+    written = {MOUNT + name: text for name, text in files.items()}
+    for name, text in (written | {"proc/self/cgroup": groups}).items():
         (root / name).parent.mkdir(parents=True, exist_ok=True)
         (root / name).write_text(text + "\n")
     return root
@@ -54,9 +54,9 @@ def test_the_tightest_quota_is_the_containers(
     assert quota_of(machine(tmp_path, groups, files)) == cores
 
 
-@pytest.mark.parametrize("told", [None, "", "a b", "0 0", "100000", "-1 100000", "1 2 3"])
-def test_what_is_missing_or_makes_no_sense_is_no_limit(tmp_path: Path, told: str | None) -> None:
-    files = {} if told is None else {"cpu.max": told}
+@pytest.mark.parametrize("text", [None, "", "a b", "0 0", "100000", "-1 100000", "1 2 3"])
+def test_missing_or_invalid_quota_is_unlimited(tmp_path: Path, text: str | None) -> None:
+    files = {} if text is None else {"cpu.max": text}
     assert usable_cores(machine(tmp_path, "0::/", files)) == ALL
 
 

@@ -83,7 +83,7 @@ def test_images_of_a_generator_are_lines_and_an_error_is_the_last(start: Start) 
 
 
 def test_every_line_of_a_body_has_a_reply_of_the_scripts(start: Start) -> None:
-    """A line that the script refuses, or fails at, harms no other."""
+    """A line that the script refuses or fails at does not affect the others."""
     body = b'{"numbers": [1, 2]}\n{"x": 1\n{"numbers": [13]}\n{"numbers": [4]}\n'
     with start(SCRIPT) as server:
         reply = post(server, body, content_type=JSON_LINES)

@@ -1,4 +1,4 @@
-"""A caller that ends its sending half and still listens is answered; one that hung up is not."""
+"""A client that only shut down its sending half is answered; one that disconnected is not."""
 
 import json
 import socket
@@ -22,7 +22,7 @@ def server(model_dir: Path) -> Iterator[Server]:
 
 @pytest.fixture
 def pair() -> Iterator[tuple[BufferedSocket, socket.socket]]:
-    """A connection over TCP: the server's end, and the caller's."""
+    """A TCP connection: the server's end, and the client's."""
     with socket.create_server(("127.0.0.1", 0)) as listener:
         caller = socket.create_connection(listener.getsockname(), timeout=5)
         accepted, _ = listener.accept()
@@ -34,21 +34,21 @@ def pair() -> Iterator[tuple[BufferedSocket, socket.socket]]:
 
 @pytest.mark.parametrize("body", [b'{"seeds": [1]}', MANY], ids=["one", "many"])
 @pytest.mark.parametrize("accept", ["image/png", "application/jsonlines", "application/json"])
-def test_a_half_closed_caller_is_answered_as_any(server: Server, body: bytes, accept: str) -> None:
+def test_half_closed_client_is_answered(server: Server, body: bytes, accept: str) -> None:
     plain = server.send(request(body, Accept=accept))
     for _ in range(5):
         reply = server.send(request(body, Accept=accept), half_close=True)
         assert (reply.status, reply.body) == (200, plain.body)
 
 
-def test_pings_and_chunks_of_half_closed_callers_are_answered(server: Server) -> None:
+def test_pings_and_chunks_of_half_closed_clients_are_answered(server: Server) -> None:
     head = b"POST /invocations HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n"
     chunked = head + b'Transfer-Encoding: chunked\r\n\r\ne\r\n{"seeds": [1]}\r\n0\r\n\r\n'
     for data in (PING, chunked):
         assert server.send(data, half_close=True).status == 200
 
 
-def test_an_open_caller_is_there_and_gets_nothing_ahead(
+def test_open_connection_is_open_and_nothing_is_sent_ahead(
     pair: tuple[BufferedSocket, socket.socket],
 ) -> None:
     ours, caller = pair
@@ -59,10 +59,10 @@ def test_an_open_caller_is_there_and_gets_nothing_ahead(
     assert caller.recv(1000) == REPLY
 
 
-def test_a_half_closed_caller_is_there_and_its_reply_is_whole(
+def test_half_closed_connection_is_open_and_its_reply_is_whole(
     pair: tuple[BufferedSocket, socket.socket],
 ) -> None:
-    """Also where the head is held back, and asked again while the reply is under way."""
+    """Also if the head is held back, and if is_open is called again during the reply."""
     ours, caller = pair
     caller.shutdown(socket.SHUT_WR)
     assert ours.is_open() and ours.is_open()
@@ -75,7 +75,7 @@ def test_a_half_closed_caller_is_there_and_its_reply_is_whole(
 
 
 @pytest.mark.parametrize("is_reset", [False, True])
-def test_a_caller_that_hung_up_is_gone(
+def test_closed_connection_is_not_open(
     pair: tuple[BufferedSocket, socket.socket], is_reset: bool
 ) -> None:
     ours, caller = pair

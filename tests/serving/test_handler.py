@@ -15,7 +15,7 @@ from facegan.wire import JSON, PNG, read_provenance
 
 
 class ModelServerContext:
-    """What a model server tells the Transformer about one request."""
+    """The context of one request, as a model server passes it to the Transformer."""
 
     def __init__(self, model_dir: Path, accept: str) -> None:
         self.system_properties = {"model_dir": str(model_dir)}

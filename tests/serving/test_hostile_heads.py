@@ -1,4 +1,4 @@
-"""Heads that two readers might read differently: answered the same idle and overloaded.
+"""Ambiguous request heads: an idle and an overloaded server treat them the same.
 
 What follows each head looks like a request to /ping, which is answered by any server: were it taken
 for one, there would be a second reply.
@@ -25,7 +25,7 @@ CHUNKED = b"%x\r\n%b\r\n0\r\n\r\n" % (len(SMUGGLED), SMUGGLED)
 
 
 class Row(NamedTuple):
-    """A head's lines, what follows it, and what a caller may be told."""
+    """A head's lines, the bytes after it, and the messages that are allowed in the reply."""
 
     lines: list[bytes]
     follows: bytes = SMUGGLED
@@ -222,10 +222,10 @@ def is_ping(reply: Reply) -> bool:
 
 
 @pytest.mark.parametrize("row", SERVED.values(), ids=SERVED)
-def test_a_whole_request_is_answered_and_its_body_is_nothing_else(
+def test_complete_request_is_answered_and_its_body_is_not_another_request(
     server: Server, idle: Server, row: Row
 ) -> None:
-    """Told by a second request, whose reply comes next and closes the connection."""
+    """A second request proves it: its reply comes next and closes the connection."""
     with server.connect() as connection:
         connection.sendall(row.data)
         first = connection.recv(65536)
@@ -254,7 +254,7 @@ def test_without_a_length_there_is_no_body(server: Server, idle: Server, row: Ro
 
 
 @pytest.mark.parametrize("row", CLOSED.values(), ids=CLOSED)
-def test_what_might_be_read_in_two_ways_is_refused_and_the_connection_closed(
+def test_ambiguous_request_is_refused_and_the_connection_closed(
     server: Server, idle: Server, row: Row
 ) -> None:
     replies, is_closed = exchange(server, row.data)
@@ -270,14 +270,14 @@ def test_a_refused_expectation_names_its_header(idle: Server) -> None:
     assert "Expect" in json.loads(reply.body)["message"]
 
 
-def test_a_refused_trailer_is_called_one(idle: Server) -> None:
+def test_refused_trailer_is_named(idle: Server) -> None:
     for name in ("a trailer with a length", "a trailer with a coding"):
         (reply,), _ = exchange(idle, CLOSED[name].data)
         assert "trailer" in json.loads(reply.body)["message"]
 
 
-def test_a_head_that_is_asked_for_alone_is_refused_without_a_body(overloaded: Server) -> None:
-    """Or it would be taken for the next reply."""
+def test_refused_head_request_gets_no_body(overloaded: Server) -> None:
+    """The client would take a body for the next reply."""
     data = b"HEAD /metrics HTTP/1.1\r\nHost: x\r\n\r\n"
     with overloaded.connect() as connection:
         connection.sendall(data)
@@ -298,7 +298,7 @@ STRAY = st.sampled_from([
 
 @st.composite
 def mangled(draw: st.DrawFn) -> bytes:
-    """A row of the tables, in which something is put in, left out or doubled."""
+    """A row of the tables with bytes inserted, deleted or duplicated."""
     data = draw(st.sampled_from(ROWS)).data
     for _ in range(draw(st.integers(1, 4))):
         at = draw(st.integers(0, min(len(data), 400)))
@@ -308,8 +308,8 @@ def mangled(draw: st.DrawFn) -> bytes:
 
 
 @pytest.mark.parametrize("place", [1, 1000, MAX_HEAD_BYTES - 1])
-def test_a_head_mangled_and_too_long_is_refused_alike_however_it_arrives(place: int) -> None:
-    """All at once, or until its fault is seen."""
+def test_invalid_long_head_is_refused_the_same_however_it_arrives(place: int) -> None:
+    """The head arrives at once, or byte by byte until it is refused."""
     data = b"a" * place + b"\n" + b"a" * MAX_HEAD_BYTES
     statuses = set()
     for arrived in (place + 1, MAX_HEAD_BYTES, len(data)):
@@ -321,10 +321,10 @@ def test_a_head_mangled_and_too_long_is_refused_alike_however_it_arrives(place: 
 
 @settings(max_examples=int(os.environ.get("FACEGAN_FUZZ_EXAMPLES", "60")))
 @given(data=mangled())
-def test_nothing_mangled_is_a_fault_or_answered_after_a_close(
+def test_mangled_request_never_causes_a_5xx_or_a_reply_after_close(
     idle: Server, overloaded: Server, data: bytes
 ) -> None:
-    """Idle and overloaded read it alike: as many requests, refused for the same, then closed.
+    """Idle and overloaded servers see the same requests, refuse the same ones, then close.
 
     An overloaded server may close early, and says 429 for what an idle one takes to its app.
     """

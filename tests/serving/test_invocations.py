@@ -1,4 +1,4 @@
-"""What a well-meant request gets: faces, as the type it likes, always the same for a seed."""
+"""Valid requests get images, in the accepted type, always the same for a seed."""
 
 import io
 import json
@@ -22,13 +22,13 @@ THREE = b'{"seeds": [1, 2, 3]}'
 
 
 def test_ping_says_ready_with_an_empty_body(client: FlaskClient) -> None:
-    """SageMaker asks for 200 and no body."""
+    """SageMaker expects 200 and no body."""
     reply = client.get("/ping")
     assert (reply.status_code, reply.data) == (200, b"")
 
 
 @pytest.mark.parametrize("accept", IMAGE_CODECS)
-def test_every_offered_type_is_written_and_named(post: Post, accept: str) -> None:
+def test_every_offered_type_is_returned(post: Post, accept: str) -> None:
     """The reply is of the type that Accept names, and says so."""
     reply = post(THREE, Accept=accept)
     assert (reply.status_code, reply.content_type) == (200, accept)
@@ -36,13 +36,13 @@ def test_every_offered_type_is_written_and_named(post: Post, accept: str) -> Non
 
 
 @pytest.mark.parametrize("headers", [{}, {"Accept": "*/*"}, {"Accept": ""}])
-def test_a_caller_without_a_wish_gets_a_png(post: Post, headers: dict[str, str]) -> None:
-    """No Accept, or one of everything, means the default."""
+def test_no_preference_gets_a_png(post: Post, headers: dict[str, str]) -> None:
+    """No Accept header, or */*, means the default type."""
     assert post(THREE, **headers).content_type == PNG
 
 
 def test_the_default_type_can_be_another(artifact: Artifact) -> None:
-    """The operator chooses what callers without a wish get."""
+    """The operator chooses the type for requests without a preference."""
     client = create_app(Synthesizer(artifact), default_accept=NPY).test_client()
     assert client.post("/invocations", data=THREE, content_type=JSON).content_type == NPY
 
@@ -55,14 +55,14 @@ def test_a_content_type_is_read_without_parameters_and_case(post: Post, content_
     assert post(THREE, content_type).status_code == 200
 
 
-def test_the_best_liked_of_several_types_wins(post: Post) -> None:
-    """Accept is a list with weights, not a name."""
+def test_highest_quality_type_wins(post: Post) -> None:
+    """Accept is a list with quality values."""
     reply = post(THREE, Accept="image/avif, image/png;q=0.3, application/x-npy;q=0.8, */*;q=0.1")
     assert reply.content_type == NPY
 
 
-def test_one_seed_is_one_face_in_any_company(post: Post) -> None:
-    """The same face alone, in another order, and as one of many."""
+def test_one_seed_is_one_face_in_any_batch(post: Post) -> None:
+    """A seed's image is the same alone, in another order, and in a larger batch."""
     alone = decode_images(post(b'{"seeds": [2]}', Accept=NPY).data, NPY)[0]
     for seeds in ([2, 1], list(range(20)), [7, 7, 2]):
         body = json.dumps({"seeds": seeds}).encode()
@@ -71,7 +71,7 @@ def test_one_seed_is_one_face_in_any_company(post: Post) -> None:
 
 
 def test_threads_do_not_mix_faces_up(app: Flask, artifact: Artifact) -> None:
-    """Sixteen callers at once get each their own."""
+    """Sixteen concurrent requests each get their own image."""
     expected = Synthesizer(artifact).generate(seeds=range(16))
     answers: dict[int, np.ndarray] = {}
 
@@ -91,7 +91,7 @@ def test_threads_do_not_mix_faces_up(app: Flask, artifact: Artifact) -> None:
 
 
 def test_latents_are_drawn_from_npy_and_csv_alike(post: Post) -> None:
-    """One latent, two content types, one face."""
+    """One latent gives one image in both content types."""
     latents = np.linspace(-1, 1, 16, dtype=np.float32)[np.newaxis]
     stream = io.BytesIO()
     np.save(stream, latents)
@@ -101,34 +101,34 @@ def test_latents_are_drawn_from_npy_and_csv_alike(post: Post) -> None:
     assert npy.data == csv.data
 
 
-def test_a_layout_reaches_the_picture(post: Post) -> None:
-    """A row of three is wider than high, a column higher than wide."""
+def test_layout_is_applied(post: Post) -> None:
+    """A row of three images is wider than high, a column higher than wide."""
     row = Image.open(io.BytesIO(post(b'{"seeds": [1, 2, 3], "layout": "row"}').data))
     column = Image.open(io.BytesIO(post(b'{"seeds": [1, 2, 3], "layout": "column"}').data))
     assert row.size == column.size[::-1]
     assert row.width > row.height
 
 
-def test_a_picture_says_which_model_drew_which_seeds(post: Post, artifact: Artifact) -> None:
+def test_png_has_the_model_and_the_seeds(post: Post, artifact: Artifact) -> None:
     """Provenance travels inside the PNG."""
-    told = read_provenance(post(THREE).data)
-    assert told["facegan:model_sha256"] == artifact.card.weights_sha256
-    assert told["facegan:seeds"] == "1,2,3"
+    provenance = read_provenance(post(THREE).data)
+    assert provenance["facegan:model_sha256"] == artifact.card.weights_sha256
+    assert provenance["facegan:seeds"] == "1,2,3"
 
 
-def test_boto3s_path_is_the_same_door(client: FlaskClient, post: Post) -> None:
-    """A local server answers to any endpoint's name."""
+def test_boto3s_path_is_the_same_route(client: FlaskClient, post: Post) -> None:
+    """A local server accepts any endpoint name."""
     reply = client.post("/endpoints/any-name/invocations", data=THREE, content_type=JSON)
     assert reply.status_code == 200
     assert reply.data == post(THREE).data
 
 
-def test_the_front_page_tells_what_is_served_and_how_to_ask(client: FlaskClient) -> None:
-    """A person who opens the address in a browser learns the next step."""
-    told = client.get("/").get_json()
-    assert told["model"]["family"] == "dcgan"
-    assert told["model"]["has_truncation"] is False and told["model"]["style_layers"] == 0
-    assert "curl http://localhost/invocations" in told["example"]
+def test_front_page_describes_the_model_and_an_example(client: FlaskClient) -> None:
+    """GET / shows an example request."""
+    facts = client.get("/").get_json()
+    assert facts["model"]["family"] == "dcgan"
+    assert facts["model"]["has_truncation"] is False and facts["model"]["style_layers"] == 0
+    assert "curl http://localhost/invocations" in facts["example"]
 
 
 def test_each_reply_has_an_id_of_its_own(client: FlaskClient) -> None:

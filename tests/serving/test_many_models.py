@@ -1,4 +1,4 @@
-"""Many models in one container: SageMaker's contract, line by line, through the real app."""
+"""SageMaker's multi-model contract, point by point, through the real app."""
 
 import hashlib
 import json
@@ -43,14 +43,14 @@ NAMES = st.text(min_size=1, max_size=40)
 
 @dataclass
 class Endpoint:
-    """A server of many models, and how SageMaker talks to it."""
+    """A server of many models, with the requests that SageMaker sends."""
 
     folder: Path
     registry: ModelRegistry
     app: Flask
 
-    def post(self, path: str, wish: object, **headers: str) -> TestResponse:
-        return self.app.test_client().post(path, json=wish, headers=headers)
+    def post(self, path: str, body: object, **headers: str) -> TestResponse:
+        return self.app.test_client().post(path, json=body, headers=headers)
 
     def load(self, name: str, url: Path | str | None = None) -> TestResponse:
         place = str(self.folder / "a" / "model") if url is None else str(url)
@@ -115,21 +115,21 @@ def endpoint(start: Start) -> Endpoint:
 
 
 def refused(reply: TestResponse, status: int) -> dict[str, str]:
-    """Check that a reply is a refusal of the one shape, and return what it says."""
+    """Check that a reply is a JSON error, and return its fields."""
     assert reply.status_code == status, reply.data
-    told = reply.get_json()
-    assert set(told) == {"error", "message", "hint"}
-    assert told["message"] and "Traceback" not in reply.text
-    return dict(told)
+    error = reply.get_json()
+    assert set(error) == {"error", "message", "hint"}
+    assert error["message"] and "Traceback" not in reply.text
+    return dict(error)
 
 
-def test_a_server_without_a_model_is_well(endpoint: Endpoint) -> None:
+def test_server_without_a_model_is_healthy(endpoint: Endpoint) -> None:
     """SageMaker pings before it loads the first."""
     assert endpoint.get("/ping").status_code == 200
     assert endpoint.get("/models").get_json() == {"models": []}
 
 
-def test_a_loaded_model_draws_what_it_would_draw_alone(endpoint: Endpoint) -> None:
+def test_loaded_model_returns_what_it_returns_alone(endpoint: Endpoint) -> None:
     """The same bodies and replies as /invocations, model by model."""
     for name in "ab":
         url = endpoint.folder / name / "model"
@@ -143,14 +143,14 @@ def test_a_loaded_model_draws_what_it_would_draw_alone(endpoint: Endpoint) -> No
         np.testing.assert_array_equal(answered, own)
 
 
-def test_a_name_is_taken_once(endpoint: Endpoint) -> None:
-    """409, as the contract says, also for another folder."""
+def test_name_is_loaded_once(endpoint: Endpoint) -> None:
+    """The contract says 409, also for another folder."""
     assert endpoint.load("a").status_code == 200
     assert refused(endpoint.load("a", endpoint.folder / "b/model"), 409)["error"] == "ModelLoaded"
 
 
 def test_two_loads_of_one_name_make_one_model(start: Start) -> None:
-    """A race: one 200, the other 409, and never two models."""
+    """In a race one load gets 200, the other 409; there are never two models."""
     both_came = threading.Event()
     opened: list[Path] = []
 
@@ -170,7 +170,7 @@ def test_two_loads_of_one_name_make_one_model(start: Start) -> None:
 
 
 def test_others_answer_while_one_is_loaded(start: Start) -> None:
-    """Models, the list and /ping."""
+    """Other models, the list and /ping answer."""
     began, may_go_on = threading.Event(), threading.Event()
 
     def open_slowly(folder: Path) -> ServedModel:
@@ -200,7 +200,7 @@ def test_an_unknown_name_is_404_everywhere(endpoint: Endpoint) -> None:
         assert refused(reply, 404)["error"] == "UnknownModel"
 
 
-def test_an_unloaded_model_is_gone_and_can_come_again(endpoint: Endpoint) -> None:
+def test_unloaded_model_is_gone_and_can_be_loaded_again(endpoint: Endpoint) -> None:
     """Its thread ends with it."""
     endpoint.load("a")
     batcher = endpoint.registry.get("a").served.batcher
@@ -212,10 +212,10 @@ def test_an_unloaded_model_is_gone_and_can_come_again(endpoint: Endpoint) -> Non
     assert endpoint.load("a").status_code == 200 and endpoint.invoke("a").status_code == 200
 
 
-def test_who_draws_when_a_model_is_unloaded_finishes(
+def test_running_requests_finish_when_a_model_is_unloaded(
     start: Start, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """DELETE waits for requests under way, takes none, and does not cut them off."""
+    """DELETE waits for running requests, accepts no new ones, and does not abort any."""
     began, may_go_on = threading.Event(), threading.Event()
     draw = Synthesizer.generate_batch
 
@@ -244,8 +244,8 @@ def test_who_draws_when_a_model_is_unloaded_finishes(
     assert endpoint.registry.leaving == []
 
 
-def test_a_user_who_outlasts_an_unload_closes_the_model(endpoint: Endpoint) -> None:
-    """Unloading waits for so long, and no longer; the last to leave closes."""
+def test_request_that_outlasts_an_unload_closes_the_model(endpoint: Endpoint) -> None:
+    """Unloading stops waiting after its timeout; the last request then closes the model."""
     endpoint.load("a")
     with endpoint.registry.acquire("a") as served:
         assert endpoint.registry.unload("a", seconds=0.01) is False
@@ -254,7 +254,7 @@ def test_a_user_who_outlasts_an_unload_closes_the_model(endpoint: Endpoint) -> N
 
 
 def test_models_past_the_budget_are_507(start: Start) -> None:
-    """So that SageMaker unloads others and asks again."""
+    """SageMaker then unloads other models and retries."""
     size = MemoryEstimate(100, 10)
     endpoint = start(budget=219, size_of=lambda _: size)
     assert [endpoint.load(name).status_code for name in "xy"] == [200, 507]
@@ -264,14 +264,14 @@ def test_models_past_the_budget_are_507(start: Start) -> None:
     assert endpoint.load("y").status_code == 200
 
 
-def test_what_models_compute_with_is_counted_once(start: Start) -> None:
-    """Two that draw in turn: 100 + 100 weights, 50 for whoever draws, 50 to warm the newer up."""
+def test_activation_memory_is_counted_once(start: Start) -> None:
+    """Two models: 100 + 100 for weights, 50 for the one that runs, 50 to warm up the newer one."""
     endpoint = start(budget=300, size_of=lambda _: MemoryEstimate(100, 50))
     assert [endpoint.load(name).status_code for name in "xy"] == [200, 200]
 
 
-def test_the_one_used_longest_ago_makes_room_where_that_is_asked_for(start: Start) -> None:
-    """FACEGAN_EVICT: the second is the idlest, as the first has just been asked."""
+def test_least_recently_used_model_is_evicted_if_enabled(start: Start) -> None:
+    """FACEGAN_EVICT: the second model is evicted, as the first has just been used."""
     endpoint = start(budget=250, is_evicting=True, size_of=lambda _: MemoryEstimate(100, 1))
     for name in ("first", "second"):
         endpoint.load(name)
@@ -281,7 +281,7 @@ def test_the_one_used_longest_ago_makes_room_where_that_is_asked_for(start: Star
 
 
 def test_a_model_in_use_is_not_evicted(start: Start) -> None:
-    """Nor is any other, if that would not make room enough."""
+    """Nor is any other model, if that would not free enough memory."""
     endpoint = start(budget=250, is_evicting=True, size_of=lambda _: MemoryEstimate(100, 1))
     for name in ("busy", "idle"):
         endpoint.load(name)
@@ -295,7 +295,7 @@ def test_a_model_in_use_is_not_evicted(start: Start) -> None:
     "error", [MemoryError(), RuntimeError("DefaultCPUAllocator: can't allocate memory")]
 )
 def test_memory_that_runs_out_is_507(start: Start, error: Exception) -> None:
-    """While a model is loaded, and while it draws; the name is free again."""
+    """While a model is loaded, and while it generates; afterwards the name is free."""
 
     def fail(*_: object) -> ServedModel:
         raise error
@@ -313,7 +313,7 @@ def test_memory_that_runs_out_is_507(start: Start, error: Exception) -> None:
 
 
 def test_pages_of_models_follow_one_another(endpoint: Endpoint) -> None:
-    """Models that go in between shift nothing."""
+    """Unloading a model between two pages shifts nothing."""
     for name in "pqrst":
         endpoint.load(name)
     seen, token = [], ""
@@ -332,15 +332,15 @@ def test_pages_of_models_follow_one_another(endpoint: Endpoint) -> None:
 @pytest.mark.parametrize("query", ["next_page_token=x", "next_page_token=-1", "limit=0",
                                    "limit=x", "limit=1001", "limit=" + "9" * 30,
                                    "limit=0000000100000", "limit=" + "1" * 3900])  # fmt: skip
-def test_a_strange_page_is_400(endpoint: Endpoint, query: str) -> None:
-    """Neither a fault of ours nor all models."""
+def test_invalid_page_is_400(endpoint: Endpoint, query: str) -> None:
+    """It is not a 500, and not a list of all models."""
     refused(endpoint.get(f"/models?{query}"), 400)
 
 
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=25)
 @given(name=NAMES)
 def test_any_name_is_a_name(endpoint: Endpoint, name: str) -> None:
-    """Opaque: slashes, dots, NUL and all, each as it was told."""
+    """Names are opaque: slashes, dots and NUL come back unchanged."""
     if name.encode(errors="replace").decode() != name:
         refused(endpoint.load(name), 400)
         return
@@ -352,17 +352,17 @@ def test_any_name_is_a_name(endpoint: Endpoint, name: str) -> None:
     assert endpoint.names == []
 
 
-@pytest.mark.parametrize("wish", [
+@pytest.mark.parametrize("body", [
     {}, {"model_name": "x"}, {"model_name": "", "url": "u"}, {"model_name": 1, "url": "u"},
     {"model_name": "x", "url": None}, {"model_name": "x" * 2049, "url": "u"}, [], "x", 3,
 ])  # fmt: skip
-def test_a_load_without_a_name_or_a_folder_is_400(endpoint: Endpoint, wish: object) -> None:
-    """Told as the caller's mistake."""
-    refused(endpoint.post("/models", wish), 400)
+def test_a_load_without_a_name_or_a_folder_is_400(endpoint: Endpoint, body: object) -> None:
+    """It is the client's error."""
+    refused(endpoint.post("/models", body), 400)
 
 
-def test_a_load_that_is_no_json_is_refused(endpoint: Endpoint) -> None:
-    """Neither its type nor its text."""
+def test_load_request_that_is_not_json_is_refused(endpoint: Endpoint) -> None:
+    """By its content type, or by its text."""
     client = endpoint.app.test_client()
     refused(client.post("/models", data=b"{", content_type=JSON), 400)
     refused(client.post("/models", data=b"[" * 100_000, content_type=JSON), 400)
@@ -370,7 +370,7 @@ def test_a_load_that_is_no_json_is_refused(endpoint: Endpoint) -> None:
 
 
 def test_a_damaged_model_is_400_and_leaves_nothing(endpoint: Endpoint, tmp_path: Path) -> None:
-    """Its weights are cut, then not those of its card, then missing."""
+    """Its weights are truncated, then do not match the card, then are missing."""
     broken = endpoint.folder / "broken" / "model"
     shutil.copytree(endpoint.folder / "a/model", broken)
     weights = broken / "generator.safetensors"
@@ -389,7 +389,7 @@ def test_a_damaged_model_is_400_and_leaves_nothing(endpoint: Endpoint, tmp_path:
 def test_a_graph_that_names_a_file_is_400(
     endpoint: Endpoint, graphs_dir: Path, tmp_path: Path
 ) -> None:
-    """Before anything reads it; the digest in its card fits, for one stranger wrote both."""
+    """It is refused before the file is read, although the digest in the card matches."""
     import onnx
 
     folder = endpoint.folder / "hostile" / "model"
@@ -414,7 +414,7 @@ def test_a_graph_that_names_a_file_is_400(
 def test_others_draw_while_a_model_draws_for_the_first_time(
     start: Start, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Graphs are compiled then, which may take seconds: no turn of the others' is taken for it."""
+    """Graphs are compiled then, which may take seconds, but does not use the shared thread."""
     began, may_go_on = threading.Event(), threading.Event()
     endpoint = start()
     endpoint.load("a")
@@ -436,7 +436,7 @@ def test_others_draw_while_a_model_draws_for_the_first_time(
     assert loading.result().status_code == 200
 
 
-def test_a_load_that_takes_too_long_is_given_up(start: Start) -> None:
+def test_load_that_takes_too_long_is_abandoned(start: Start) -> None:
     """503 in time; others answer meanwhile; its memory counts until its thread ends."""
     may_end, closed = threading.Event(), threading.Event()
 
@@ -456,9 +456,9 @@ def test_a_load_that_takes_too_long_is_given_up(start: Start) -> None:
     slow = endpoint.folder / "b" / "model"
     endpoint.load("a")
     began = time.monotonic()
-    told = refused(endpoint.load("b", slow), 503)
+    error = refused(endpoint.load("b", slow), 503)
     assert time.monotonic() - began < 5
-    assert told["error"] == "LoadTimeout" and "FACEGAN_LOAD_SECONDS" in told["hint"]
+    assert error["error"] == "LoadTimeout" and "FACEGAN_LOAD_SECONDS" in error["hint"]
     assert endpoint.names == ["a"] and endpoint.invoke("a").status_code == 200
     assert endpoint.get("/ping").status_code == 200
     refused(endpoint.invoke("b"), 404)
@@ -472,7 +472,7 @@ def test_a_load_that_takes_too_long_is_given_up(start: Start) -> None:
 
 
 def test_a_load_that_fails_late_leaves_nothing(start: Start) -> None:
-    """Its error has no one left to go to."""
+    """Nothing waits for its error any more."""
     may_end = threading.Event()
 
     def fail_late(folder: Path) -> ServedModel:
@@ -488,8 +488,8 @@ def test_a_load_that_fails_late_leaves_nothing(start: Start) -> None:
     assert endpoint.registry.entries == {}
 
 
-def test_a_server_that_ends_is_not_well_and_loads_nothing(endpoint: Endpoint) -> None:
-    """What was accepted is drawn; then all models are closed."""
+def test_stopping_server_is_not_healthy_and_loads_nothing(endpoint: Endpoint) -> None:
+    """Accepted requests are answered; then all models are closed."""
     endpoint.load("a")
     assert endpoint.registry.close(5)
     assert endpoint.get("/ping").status_code == 503
@@ -497,8 +497,8 @@ def test_a_server_that_ends_is_not_well_and_loads_nothing(endpoint: Endpoint) ->
     refused(endpoint.invoke("a"), 503)
 
 
-def test_until_the_models_are_let_go_those_that_are_loaded_answer(endpoint: Endpoint) -> None:
-    """SIGTERM: what the worker accepted still comes; /ping says 503 already."""
+def test_loaded_models_answer_until_they_are_released(endpoint: Endpoint) -> None:
+    """After SIGTERM accepted requests are still answered; /ping returns 503 already."""
     endpoint.load("a")
     endpoint.app.extensions["facegan.shutdown"].begin()
     assert endpoint.get("/ping").status_code == 503
@@ -507,7 +507,7 @@ def test_until_the_models_are_let_go_those_that_are_loaded_answer(endpoint: Endp
     assert "facegan_ready 0.0" in endpoint.get("/metrics").text
 
 
-def test_a_broken_model_makes_the_server_unwell(endpoint: Endpoint) -> None:
+def test_broken_model_makes_the_server_unhealthy(endpoint: Endpoint) -> None:
     """SageMaker replaces the instance; a thread that died does not come back."""
     endpoint.load("a")
     batcher = endpoint.registry.get("a").served.batcher
@@ -517,7 +517,7 @@ def test_a_broken_model_makes_the_server_unwell(endpoint: Endpoint) -> None:
 
 
 def test_models_take_turns(models_dir: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Two busy models never compute at once, and neither is shut out."""
+    """Two busy models never compute at once, and neither starves."""
     order: list[Synthesizer] = []
     inside = threading.Lock()
     draw = Synthesizer.generate_batch
@@ -546,14 +546,14 @@ def test_models_take_turns(models_dir: Path, monkeypatch: pytest.MonkeyPatch) ->
     assert len(order) == 24 and changes > 8, numbers
 
 
-def test_a_default_type_that_cannot_be_written_stops_the_start() -> None:
-    """Not the first load."""
+def test_unsupported_default_type_stops_the_start() -> None:
+    """It does not only fail the first load."""
     with pytest.raises(ConfigError, match="image/gif"):
         settings_of_many(ServingSettings(default_accept="image/gif"))
 
 
 def test_a_streamed_reply_keeps_its_model_to_the_end(endpoint: Endpoint) -> None:
-    """Lines are drawn as they are sent, after the route has returned."""
+    """Lines are generated as they are sent, after the route has returned."""
     endpoint.load("a")
     reply = endpoint.app.test_client().post(
         "/models/a/invoke",
@@ -570,8 +570,8 @@ def test_a_streamed_reply_keeps_its_model_to_the_end(endpoint: Endpoint) -> None
     assert endpoint.registry.leaving == [] and endpoint.registry.users == 0
 
 
-def test_so_many_requests_of_all_models_and_no_more(start: Start) -> None:
-    """Each model has a bound of its own; without one of all, ten models could take every thread."""
+def test_requests_of_all_models_are_limited_together(start: Start) -> None:
+    """Without a common limit, ten models with a limit each could take every thread."""
     endpoint = start(max_users=1)
     for name in "ab":
         endpoint.load(name)

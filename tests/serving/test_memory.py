@@ -1,4 +1,4 @@
-"""How much memory a container has, by files as the kernel writes them."""
+"""A container's memory limit, from files as the kernel writes them."""
 
 from pathlib import Path
 
@@ -11,7 +11,7 @@ GIB = 2**30
 
 
 def machine(root: Path, files: dict[str, str]) -> Path:
-    """A root folder with the kernel's files."""
+    """Make a root folder with the kernel's files."""
     always = {"proc/meminfo": f"MemTotal:       {8 * 2**20} kB\nMemFree: 1 kB\n"}
     for name, text in (always | files).items():
         (root / name).parent.mkdir(parents=True, exist_ok=True)
@@ -60,8 +60,8 @@ def test_the_tightest_limit_is_the_containers(
     assert memory_limit(machine(tmp_path, files)) == limit
 
 
-def test_models_get_what_the_process_and_a_reserve_leave(tmp_path: Path) -> None:
-    """A tenth of all, and what is resident."""
+def test_model_memory_is_the_limit_less_process_and_reserve(tmp_path: Path) -> None:
+    """A tenth of the limit and the resident memory are subtracted."""
     files = {"proc/self/status": "VmPeak: 9 kB\nVmRSS:\t 1048576 kB\n"}
     assert model_memory(machine(tmp_path, files)) == int(8 * GIB * 0.9) - GIB
 

@@ -1,4 +1,4 @@
-"""A folder that a stranger names is never one outside of the models' own."""
+"""A load request can never name a folder outside the models' folder."""
 
 from pathlib import Path
 
@@ -22,8 +22,8 @@ def base(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return top / "models"
 
 
-def test_a_folder_of_a_model_is_taken(base: Path) -> None:
-    """As SageMaker names it."""
+def test_model_folder_is_accepted(base: Path) -> None:
+    """The URL has SageMaker's form."""
     assert model_folder(str(base / "a/model"), base) == (base / "a/model").resolve()
 
 
@@ -32,15 +32,15 @@ def test_a_folder_of_a_model_is_taken(base: Path) -> None:
     "{base}/../models/a/model", "{base}/a/../a/model", "{base}-of-others/model", "{base}/a\0/model",
     "{base}/a/model\n", "file://{base}/a/model", "{base}/" + "x" * 5000, "~/models/a",
 ])  # fmt: skip
-def test_other_places_are_400(base: Path, url: str) -> None:
+def test_other_paths_are_400(base: Path, url: str) -> None:
     """Elsewhere, relative, with "..", with NUL, or the folder of all models itself."""
     with pytest.raises(RequestError):
         model_folder(url.format(base=base), base)
 
 
 @pytest.mark.parametrize("url", [None, 1, ["/opt"], {"a": 1}, True])
-def test_what_is_no_text_is_400(base: Path, url: object) -> None:
-    """Any JSON may come."""
+def test_url_that_is_not_text_is_400(base: Path, url: object) -> None:
+    """The field may hold any JSON."""
     with pytest.raises(RequestError):
         model_folder(url, base)
 
@@ -53,8 +53,8 @@ def test_a_missing_folder_is_unknown(base: Path) -> None:
             model_folder(str(url), base)
 
 
-def test_a_link_that_leads_out_is_400(base: Path, tmp_path: Path) -> None:
-    """The folder itself, one above it, or a file in it that we would read."""
+def test_link_out_of_the_folder_is_400(base: Path, tmp_path: Path) -> None:
+    """The link is the folder, one above it, or a file in it that would be read."""
     secret = base.parent / "secret"
     links = {"link": secret / "model", "above": secret}
     for name, target in links.items():
@@ -75,8 +75,8 @@ def test_a_link_that_leads_out_is_400(base: Path, tmp_path: Path) -> None:
         model_folder(str(folder), base)
 
 
-def test_links_in_a_circle_are_400(base: Path) -> None:
-    """Not a hang."""
+def test_link_loop_is_400(base: Path) -> None:
+    """They do not hang the server."""
     (base / "one").symlink_to(base / "two")
     (base / "two").symlink_to(base / "one")
     with pytest.raises(RequestError):
@@ -84,7 +84,7 @@ def test_links_in_a_circle_are_400(base: Path) -> None:
 
 
 def test_the_folder_of_models_may_be_a_link_itself(base: Path, tmp_path: Path) -> None:
-    """The operator's choice."""
+    """The operator chose it."""
     (tmp_path / "models").symlink_to(base)
     assert model_folder(str(tmp_path / "models/a/model"), tmp_path / "models").is_dir()
 
@@ -92,7 +92,7 @@ def test_the_folder_of_models_may_be_a_link_itself(base: Path, tmp_path: Path) -
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(parts=st.lists(PARTS | st.text(max_size=6), max_size=8), is_below=st.booleans())
 def test_no_path_leads_out(base: Path, parts: list[str], is_below: bool) -> None:
-    """Whatever is taken lies below the folder of models."""
+    """Every accepted path lies below the folder of models."""
     url = "/".join([str(base) if is_below else "", *parts])
     try:
         found = model_folder(url, base)
@@ -108,7 +108,7 @@ def test_a_name_is_any_text(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", ["", "x" * 2049, None, 1, "\ud800"])
-def test_what_is_no_text_is_no_name(name: object) -> None:
+def test_name_that_is_not_text_is_refused(name: object) -> None:
     """Empty, too long, half a character."""
     with pytest.raises(RequestError):
         check_name(name)

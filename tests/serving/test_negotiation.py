@@ -47,7 +47,7 @@ def test_the_best_of_what_is_offered(accept: str | None, chosen: str) -> None:
     "accept", ["image/gif", "garbage", "*/*;q=0", "image/png;q=0", "a/b;q=nan"]
 )
 def test_nothing_acceptable_lists_what_is_offered(accept: str) -> None:
-    """The caller is told what to ask for."""
+    """The hint lists the types to ask for."""
     with pytest.raises(NotAcceptable) as caught:
         negotiate(accept, OFFERED, default=PNG)
     assert all(offered in caught.value.hint for offered in OFFERED)

@@ -1,4 +1,4 @@
-"""The OpenAPI document: valid, complete, and no request made from it is a fault of ours."""
+"""The OpenAPI document is valid and complete, and no request generated from it causes a 500."""
 
 import contextlib
 import io
@@ -59,11 +59,11 @@ def test_the_document_is_valid(document: dict) -> None:
 
 
 def test_it_names_every_type_and_status_of_the_tables(document: dict) -> None:
-    """No copy is kept by hand: a row that is added to a table is in the document."""
-    told = document["paths"]["/invocations"]["post"]
-    assert set(told["requestBody"]["content"]) == set(REQUEST_TYPES)
-    assert set(told["responses"]["200"]["content"]) == set(IMAGE_CODECS)
-    assert {int(status) for status in told["responses"]} == {200, *STATUS.values()}
+    """The document is built from the tables, so a new row of a table is in it."""
+    route = document["paths"]["/invocations"]["post"]
+    assert set(route["requestBody"]["content"]) == set(REQUEST_TYPES)
+    assert set(route["responses"]["200"]["content"]) == set(IMAGE_CODECS)
+    assert {int(status) for status in route["responses"]} == {200, *STATUS.values()}
 
 
 def test_it_names_every_field_of_a_request(document: dict) -> None:
@@ -71,16 +71,16 @@ def test_it_names_every_field_of_a_request(document: dict) -> None:
     assert set(schema["properties"]) == set(GenerateRequest.model_fields)
 
 
-def test_every_type_that_is_no_json_says_what_it_holds(document: dict) -> None:
-    """A program that reads it cannot guess what is in bytes."""
-    told = document["paths"]["/invocations"]["post"]
-    for content in (told["requestBody"]["content"], told["responses"]["200"]["content"]):
+def test_every_type_other_than_json_is_described(document: dict) -> None:
+    """A program cannot guess the format of bytes."""
+    route = document["paths"]["/invocations"]["post"]
+    for content in (route["requestBody"]["content"], route["responses"]["200"]["content"]):
         for media in content.values():
             assert "$ref" in media["schema"] or media["schema"]["description"]
 
 
 def test_it_names_every_route(app: Flask, document: dict) -> None:
-    """But for boto3's alias of /invocations."""
+    """Except boto3's alias of /invocations."""
     rules = {rule.rule for rule in app.url_map.iter_rules() if "<" not in rule.rule}
     assert rules == set(document["paths"])
 
@@ -96,7 +96,7 @@ def test_its_examples_are_answered(client: FlaskClient, document: dict) -> None:
 
 
 def ask_at_random(app: Flask, path: str, method: str, mode: GenerationMode) -> None:
-    """Requests made from an app's own document: no fault, and replies such as it names.
+    """Test an app with requests generated from its document: no 5xx, and only documented replies.
 
     Hypothesis is driven by hand, as schemathesis' pytest plugin (4.32) fails with pytest 9.2.
     """
@@ -113,10 +113,8 @@ def ask_at_random(app: Flask, path: str, method: str, mode: GenerationMode) -> N
 
 @pytest.mark.parametrize("mode", GenerationMode)
 @pytest.mark.parametrize("path", ["/invocations", "/ping", "/execution-parameters", "/"])
-def test_a_request_made_from_the_document_is_no_fault_of_ours(
-    app: Flask, path: str, mode: GenerationMode
-) -> None:
-    """Right and wrong ones."""
+def test_generated_requests_never_cause_a_5xx(app: Flask, path: str, mode: GenerationMode) -> None:
+    """Requests are valid and invalid ones."""
     ask_at_random(app, path, "POST" if path == "/invocations" else "GET", mode)
 
 
@@ -137,29 +135,31 @@ def many(model_dir: Path) -> Iterator[Flask]:
 
 
 def test_many_models_have_a_document_of_every_route(many: Flask) -> None:
-    """Valid; and it says that a model's own code may read and write anything."""
+    """It is valid, and says that a model's own code may read and write any type."""
     document = many.test_client().get("/openapi.json").get_json()
     validate(document)
     rules = {x.rule.replace("<opaque:name>", "{model_name}") for x in many.url_map.iter_rules()}
     assert rules == set(document["paths"])
-    told = document["paths"]["/models/{model_name}/invoke"]["post"]
-    assert set(told["requestBody"]["content"]) == {*REQUEST_TYPES, "*/*"}
-    assert set(told["responses"]["200"]["content"]) == {*IMAGE_CODECS, "*/*"}
-    assert "default" in told["responses"]
+    route = document["paths"]["/models/{model_name}/invoke"]["post"]
+    assert set(route["requestBody"]["content"]) == {*REQUEST_TYPES, "*/*"}
+    assert set(route["responses"]["200"]["content"]) == {*IMAGE_CODECS, "*/*"}
+    assert "default" in route["responses"]
 
 
 @pytest.mark.parametrize(("path", "method"), [
     ("/models", "GET"), ("/models", "POST"), ("/models/{model_name}", "GET"),
     ("/models/{model_name}", "DELETE"), ("/models/{model_name}/invoke", "POST"),
 ])  # fmt: skip
-def test_a_request_to_many_models_is_no_fault_of_ours(many: Flask, path: str, method: str) -> None:
+def test_generated_requests_to_many_models_never_cause_a_5xx(
+    many: Flask, path: str, method: str
+) -> None:
     ask_at_random(many, path, method, GenerationMode.POSITIVE)
 
 
-def test_many_models_tell_what_a_transform_job_may_send(many: Flask) -> None:
-    """One record at a time, as a model's own code need not read lines."""
-    told = many.test_client().get("/execution-parameters").get_json()
-    assert told == {
+def test_many_models_have_execution_parameters(many: Flask) -> None:
+    """One record at a time, because a model's own code may not read lines."""
+    parameters = many.test_client().get("/execution-parameters").get_json()
+    assert parameters == {
         "MaxConcurrentTransforms": 4, "BatchStrategy": "SINGLE_RECORD", "MaxPayloadInMB": 6,
     }  # fmt: skip
 
@@ -180,10 +180,10 @@ OWN = {  # the file, the types it reads, those it writes
 
 
 @pytest.mark.parametrize(("code", "read", "written"), OWN.values(), ids=OWN)
-def test_the_document_says_what_is_known_beside_a_models_own_code(
+def test_document_of_a_model_with_custom_code(
     model_dir: Path, tmp_path: Path, code: str, read: set[str], written: set[str]
 ) -> None:
-    """Where input_fn or output_fn is the owner's, any type; where it is ours, our table's."""
+    """A custom input_fn or output_fn has any type; this package's has those of the table."""
     folder = tmp_path / "model"
     shutil.copytree(model_dir, folder)
     (folder / "code").mkdir()
@@ -192,11 +192,11 @@ def test_the_document_says_what_is_known_beside_a_models_own_code(
     client = create_app(served).test_client()
     document = client.get("/openapi.json").get_json()
     validate(document)
-    told = document["paths"]["/invocations"]["post"]
-    assert set(told["requestBody"]["content"]) == read
-    assert set(told["responses"]["200"]["content"]) == written
+    route = document["paths"]["/invocations"]["post"]
+    assert set(route["requestBody"]["content"]) == read
+    assert set(route["responses"]["200"]["content"]) == written
     is_ours = "*/*" not in read | written
-    assert ("default" in told["responses"]) is not is_ours
+    assert ("default" in route["responses"]) is not is_ours
     strategy = client.get("/execution-parameters").get_json()["BatchStrategy"]
     assert strategy == ("MULTI_RECORD" if is_ours else "SINGLE_RECORD")
     lines = client.post("/invocations", data=b'{"seeds": [1]}\n', content_type=JSON_LINES)

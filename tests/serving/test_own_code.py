@@ -1,4 +1,4 @@
-"""An owner's code/inference.py: each function in place of ours, and each way in which it fails."""
+"""A model's own code/inference.py: each function that it may replace, and each way to fail."""
 
 import json
 import shutil
@@ -31,7 +31,7 @@ ONE = b'{"seeds": [1]}'
 
 @pytest.fixture
 def write(model_dir: Path, tmp_path: Path) -> Iterator[Write]:
-    """A copy of the model with a code/inference.py; sys.path is put back."""
+    """Make copies of the model with a code/inference.py; sys.path is restored."""
     path, modules = [*sys.path], {*sys.modules}
 
     def put(code: str, name: str = "model", has_weights: bool = True, **others: str) -> Path:
@@ -54,7 +54,7 @@ def write(model_dir: Path, tmp_path: Path) -> Iterator[Write]:
 
 @pytest.fixture
 def serve(write: Write) -> Iterator[Serve]:
-    """A client of a model with such code."""
+    """Return a client of a model with such code."""
     opened: list[ServedModel] = []
 
     def run(code: str, **options: object) -> FlaskClient:
@@ -78,19 +78,19 @@ def ask(
 
 
 def call(served: ServedModel, body: bytes = ONE, accept: str = NPY) -> tuple[bytes, str]:
-    """A whole reply, without HTTP."""
+    """Return a whole reply, without HTTP."""
     reply, content_type = answer(body, JSON, accept, served, ServingLimits())
     assert isinstance(reply, bytes)
     return reply, content_type
 
 
 def refused(reply: TestResponse, status: int) -> dict[str, str]:
-    """Check that a reply is a refusal of the one shape, and return what it says."""
+    """Check that a reply is a JSON error, and return its fields."""
     assert reply.status_code == status, reply.data
-    told = reply.get_json()
-    assert set(told) == {"error", "message", "hint"}
+    error = reply.get_json()
+    assert set(error) == {"error", "message", "hint"}
     assert "Traceback" not in reply.text
-    return dict(told)
+    return dict(error)
 
 
 def faces(model_dir: Path, *seeds: int) -> np.ndarray:
@@ -101,7 +101,7 @@ def faces(model_dir: Path, *seeds: int) -> np.ndarray:
 
 
 def test_code_without_functions_changes_nothing(serve: Serve, model_dir: Path) -> None:
-    """All four are ours."""
+    """All four functions are this package's."""
     reply = ask(serve("x = 1"))
     np.testing.assert_array_equal(decode_images(reply.data, NPY), faces(model_dir, 1))
 
@@ -112,9 +112,7 @@ def test_code_without_functions_changes_nothing(serve: Serve, model_dir: Path) -
     "{'seeds': json.loads(body)['numbers']}",
     "GenerateRequest(seeds=json.loads(body)['numbers'])",
 ])  # fmt: skip
-def test_what_an_input_fn_reads_is_drawn_by_ours(
-    serve: Serve, model_dir: Path, expression: str
-) -> None:
+def test_result_of_input_fn_is_generated(serve: Serve, model_dir: Path, expression: str) -> None:
     """Through the batcher: seeds, a dict of fields, a request."""
     client = serve(f"""
         import json
@@ -135,10 +133,8 @@ def test_what_an_input_fn_reads_is_drawn_by_ours(
     "torch.frombuffer(bytearray(body), dtype=torch.float32)",
     "[np.frombuffer(body, np.float32).tolist()]",
 ])  # fmt: skip
-def test_latents_of_an_input_fn_are_drawn_by_ours(
-    serve: Serve, model_dir: Path, expression: str
-) -> None:
-    """An array, a tensor or lists, under a content type that we do not know."""
+def test_latents_of_input_fn_are_generated(serve: Serve, model_dir: Path, expression: str) -> None:
+    """An array, a tensor or lists, sent as a content type that this package does not read."""
     client = serve(f"""
         import numpy as np, torch
 
@@ -152,8 +148,8 @@ def test_latents_of_an_input_fn_are_drawn_by_ours(
     np.testing.assert_array_equal(decode_images(reply.data, NPY), own)
 
 
-def test_callers_of_an_input_fn_share_batches(write: Write) -> None:
-    """Our batcher is underneath."""
+def test_requests_with_an_input_fn_share_batches(write: Write) -> None:
+    """Their requests go through the batcher."""
     folder = write("import json\ndef input_fn(body, kind): return json.loads(body)['seeds']")
     served = open_model(folder, ServingSettings())
     assert served.batcher is not None
@@ -180,8 +176,8 @@ def test_callers_of_an_input_fn_share_batches(write: Write) -> None:
     assert sizes == [1, 3]
 
 
-def test_an_output_fn_writes_what_ours_drew(serve: Serve) -> None:
-    """It gets our Faces and the type its caller likes best; a tuple names its own."""
+def test_output_fn_encodes_generated_images(serve: Serve) -> None:
+    """It gets a Prediction and the preferred type; it may return a tuple with another type."""
     client = serve("""
         def output_fn(prediction, accept):
             body = f"{prediction.images.shape[0]} for {accept}"
@@ -195,8 +191,8 @@ def test_an_output_fn_writes_what_ours_drew(serve: Serve) -> None:
         assert ask(client, accept=anything).text == "1 for image/png"
 
 
-def test_a_predict_fn_draws_through_the_batcher(write: Write, model_dir: Path) -> None:
-    """`model` is ours, and whatever it generates is gathered with what others ask."""
+def test_predict_fn_generates_through_the_batcher(write: Write, model_dir: Path) -> None:
+    """What `model` generates is batched with other requests."""
     folder = write("""
         def predict_fn(request, model):
             return model.generate(seeds=[seed + 1 for seed in request.seeds])
@@ -217,8 +213,8 @@ def test_a_predict_fn_draws_through_the_batcher(write: Write, model_dir: Path) -
     assert threads == {"model-0"}
 
 
-def test_all_four_functions_may_be_theirs(serve: Serve) -> None:
-    """Then the folder needs no model of ours, and no batcher is there."""
+def test_all_four_functions_may_be_custom(serve: Serve) -> None:
+    """Then the folder needs no model of this package, and there is no batcher."""
     client = serve("""
         from pathlib import Path
 
@@ -240,7 +236,7 @@ def test_all_four_functions_may_be_theirs(serve: Serve) -> None:
 
 
 def test_every_function_may_ask_for_a_context(serve: Serve) -> None:
-    """As in the toolkit: one argument more. It is of this request, unlike the toolkit's."""
+    """As in the toolkit, one more argument; unlike there, it belongs to this request."""
     client = serve("""
         def model_fn(model_dir, context):
             assert context.system_properties["model_dir"] == model_dir
@@ -276,19 +272,19 @@ NETWORK = """
 """
 
 
-def test_a_module_of_theirs_is_drawn_with_by_ours(serve: Serve) -> None:
-    """Seeds, latents, batches, pictures: all as with our own."""
+def test_custom_module_is_served(serve: Serve) -> None:
+    """Seeds, latents, batches and images work as with any model."""
     client = serve(NETWORK, has_weights=False)
     body = json.dumps({"latents": [[0, 9, -9, 0, 0]]}).encode()
     image = decode_images(ask(client, body).data, NPY)
     assert image.shape == (1, 8, 8, 3)
     np.testing.assert_array_equal(image[0, 0, 0], [128, 255, 0])
-    told = read_provenance(ask(client, accept=PNG).data)
-    assert len(told["facegan:model_sha256"]) == 64
+    provenance = read_provenance(ask(client, accept=PNG).data)
+    assert len(provenance["facegan:model_sha256"]) == 64
     assert client.get("/").get_json()["model"]["latent_dim"] == 5
 
 
-def test_a_card_tells_the_width_where_the_module_does_not(serve: Serve) -> None:
+def test_latent_width_comes_from_the_card_if_the_module_has_none(serve: Serve) -> None:
     """The tiny model's latents are 16 wide."""
     client = serve("""
         def model_fn(model_dir):
@@ -297,8 +293,8 @@ def test_a_card_tells_the_width_where_the_module_does_not(serve: Serve) -> None:
     assert client.get("/").get_json()["model"]["latent_dim"] == 16
 
 
-def test_an_artifact_of_theirs_keeps_all_that_ours_can(serve: Serve, model_dir: Path) -> None:
-    """Our own, its generator wrapped: a negative."""
+def test_custom_artifact_is_served(serve: Serve, model_dir: Path) -> None:
+    """The generator is wrapped to draw negatives."""
     client = serve("""
         import dataclasses, torch
         from facegan.artifact import load_artifact
@@ -319,22 +315,22 @@ def test_an_artifact_of_theirs_keeps_all_that_ours_can(serve: Serve, model_dir: 
     assert np.abs(drawn - (255 - faces(model_dir, 1).astype(int))).max() <= 1
 
 
-@pytest.mark.parametrize(("value", "told"), [
+@pytest.mark.parametrize(("value", "message"), [
     ("None", "returned None"),
     ("{'a': 1}", "dict, not a model"),
     ("lambda z: z", r"\(2, 16\) the model makes \(2, 16\)"),
     ("lambda z: 1 / 0", "line 2.*ZeroDivisionError"),
 ])  # fmt: skip
-def test_a_model_that_ours_cannot_draw_with_is_refused_when_it_is_loaded(
-    write: Write, value: str, told: str
+def test_unusable_model_is_refused_when_it_is_loaded(
+    write: Write, value: str, message: str
 ) -> None:
-    """Not at the first request."""
+    """It does not only fail the first request."""
     folder = write(f"def model_fn(model_dir):\n    return {value}\n")
-    with pytest.raises(OwnCodeError, match=told):
+    with pytest.raises(OwnCodeError, match=message):
         open_model(folder, ServingSettings())
 
 
-def test_a_module_that_does_not_tell_its_width_is_refused(write: Write) -> None:
+def test_module_without_a_latent_width_is_refused(write: Write) -> None:
     folder = write("def model_fn(model_dir):\n    return lambda z: z\n", has_weights=False)
     with pytest.raises(OwnCodeError, match="how wide") as refusal:
         open_model(folder, ServingSettings())
@@ -356,14 +352,16 @@ BROKEN = {
 }  # fmt: skip
 
 
-@pytest.mark.parametrize(("code", "told"), BROKEN.values(), ids=BROKEN)
-def test_code_that_does_not_load_is_named_by_its_line(write: Write, code: str, told: str) -> None:
-    """And nothing serves."""
-    with pytest.raises(OwnCodeError, match=told):
+@pytest.mark.parametrize(("code", "message"), BROKEN.values(), ids=BROKEN)
+def test_code_that_does_not_load_is_named_by_its_line(
+    write: Write, code: str, message: str
+) -> None:
+    """The model is not served."""
+    with pytest.raises(OwnCodeError, match=message):
         open_model(write(code), ServingSettings())
 
 
-def test_code_that_wants_torch_is_told_which_image_has_it(write: Write) -> None:
+def test_code_that_needs_torch_gets_a_hint_which_image_has_it(write: Write) -> None:
     with pytest.raises(OwnCodeError, match="use the image that has it"):
         open_model(write("raise ModuleNotFoundError(\"No module named 'torch'\", name='torch')"),
                    ServingSettings())  # fmt: skip
@@ -376,7 +374,7 @@ def test_an_error_in_a_helper_is_named_there(write: Write) -> None:
 
 
 def test_code_can_be_forbidden(write: Write, tmp_path: Path) -> None:
-    """Then it is not imported, and the model is not served as if it had none."""
+    """Then it is not imported, and the model is refused rather than served without its code."""
     trap = tmp_path / "sprung"
     folder = write(f"open({str(trap)!r}, 'w')")
     with pytest.raises(OwnCodeError, match="forbidden"):
@@ -397,7 +395,7 @@ def test_requirements_are_not_installed_and_the_log_says_so(
 def test_nothing_is_written_into_the_folders_of_many_models(
     write: Write, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """No __pycache__: they are SageMaker's."""
+    """The folders are SageMaker's, so there is no __pycache__."""
     monkeypatch.setattr(sys, "dont_write_bytecode", False)
     folder = write("import helpers", helpers="x = 1")
     before = sorted(folder.rglob("*"))
@@ -409,14 +407,14 @@ def test_nothing_is_written_into_the_folders_of_many_models(
 
 
 @pytest.mark.parametrize("name", ["input_fn", "predict_fn", "output_fn"])
-def test_an_error_in_a_request_is_500_with_its_trace_in_the_log_alone(
+def test_error_in_a_request_is_500_with_its_traceback_only_in_the_log(
     serve: Serve, name: str, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """In our shape; the log names the line."""
+    """The reply is a JSON error; the log names the line."""
     client = serve(f"def {name}(a, b):\n    raise KeyError('secret')\n")
     reply = ask(client)
-    told = refused(reply, 500)
-    assert told["error"] == "OwnCodeError" and name in told["message"]
+    error = refused(reply, 500)
+    assert error["error"] == "OwnCodeError" and name in error["message"]
     assert "secret" not in reply.text
     assert "KeyError: 'secret'" in caplog.text
     assert f"{name} failed at code/inference.py, line 2" in caplog.text
@@ -424,8 +422,8 @@ def test_an_error_in_a_request_is_500_with_its_trace_in_the_log_alone(
 
 
 @pytest.mark.parametrize("name", ["input_fn", "predict_fn", "output_fn"])
-def test_a_status_of_the_toolkits_error_is_kept(serve: Serve, name: str) -> None:
-    """As sagemaker-inference has it, less the trace in the body."""
+def test_status_of_a_toolkit_error_is_kept(serve: Serve, name: str) -> None:
+    """As in sagemaker-inference, but without the traceback in the body."""
     client = serve(f"""
         from sagemaker_inference.errors import GenericInferenceToolkitError
 
@@ -437,7 +435,7 @@ def test_a_status_of_the_toolkits_error_is_kept(serve: Serve, name: str) -> None
 
 
 @pytest.mark.parametrize("status", ["200", "'422'", "None", "999"])
-def test_a_status_that_is_no_refusals_is_500(serve: Serve, status: str) -> None:
+def test_status_that_is_not_an_error_is_500(serve: Serve, status: str) -> None:
     client = serve(f"""
         from sagemaker_inference.errors import GenericInferenceToolkitError
 
@@ -447,8 +445,8 @@ def test_a_status_that_is_no_refusals_is_500(serve: Serve, status: str) -> None:
     refused(ask(client), 500)
 
 
-def test_a_value_error_of_input_fn_is_the_callers(serve: Serve) -> None:
-    """json.loads, float() and AWS's own examples raise it of bodies; elsewhere it is a fault."""
+def test_value_error_of_input_fn_is_400(serve: Serve) -> None:
+    """json.loads, float() and AWS's examples raise it for bad bodies; elsewhere it is 500."""
     client = serve("""
         import json
 
@@ -466,10 +464,10 @@ def test_a_value_error_of_input_fn_is_the_callers(serve: Serve) -> None:
 
 
 @pytest.mark.parametrize(("name", "status"), [("input_fn", 415), ("output_fn", 406)])
-def test_a_format_that_the_toolkit_does_not_know_is_refused_as_ours(
+def test_format_that_the_toolkit_does_not_know_is_415_or_406(
     serve: Serve, name: str, status: int
 ) -> None:
-    """Its own status would be 500."""
+    """The toolkit itself would answer 500."""
     client = serve(f"""
         from sagemaker_inference import decoder, encoder
 
@@ -482,26 +480,26 @@ def test_a_format_that_the_toolkit_does_not_know_is_refused_as_ours(
 
 @pytest.mark.parametrize("value", ["{'a': 1}", "None", "3", "('x', 'text/plain\\r\\nX-Evil: 1')",
                                    "('x', 3)", "(1, 2, 3)"])  # fmt: skip
-def test_an_output_that_is_no_reply_is_500(serve: Serve, value: str) -> None:
-    """Also a content type that would write headers of its own."""
+def test_invalid_result_of_output_fn_is_500(serve: Serve, value: str) -> None:
+    """Also a content type that would inject headers."""
     refused(ask(serve(f"def output_fn(p, accept): return {value}")), 500)
 
 
 @pytest.mark.parametrize("value", ["object()", "'text'", "[[1], [2, 3]]", "3.5", "None"])
-def test_what_an_input_fn_reads_and_ours_cannot_draw_is_refused(serve: Serve, value: str) -> None:
-    """Ragged latents are the caller's; the rest is the code's."""
+def test_invalid_result_of_input_fn_is_refused(serve: Serve, value: str) -> None:
+    """Ragged latents are the client's error, the rest the code's."""
     reply = ask(serve(f"def input_fn(body, kind): return {value}"))
     refused(reply, 400 if value.startswith("[[") else 500)
 
 
 @pytest.mark.parametrize("value", ["{}", "[1, 2]", "model.generate(seeds=[1]) * 1.0"])
-def test_what_a_predict_fn_draws_and_ours_cannot_write_is_500(serve: Serve, value: str) -> None:
+def test_invalid_result_of_predict_fn_is_500(serve: Serve, value: str) -> None:
     """It takes uint8 images (N, H, W, 3)."""
     refused(ask(serve(f"def predict_fn(data, model): return {value}")), 500)
 
 
-def test_a_request_too_large_is_413_whoever_reads_it(serve: Serve) -> None:
-    """Limits are ours."""
+def test_too_large_request_is_413_with_custom_code_too(serve: Serve) -> None:
+    """This package's limits also hold for custom code."""
     client = serve("def input_fn(body, kind): return list(range(65))")
     refused(ask(client), 413)
     client = serve("def output_fn(p, accept): return b'x' * 5000", name="other",
@@ -530,10 +528,8 @@ SLOW = """
 
 
 @pytest.mark.parametrize("parallel", [False, True])
-def test_predict_fn_runs_for_one_caller_at_a_time_unless_it_may(
-    serve: Serve, parallel: bool
-) -> None:
-    """The toolkit never calls it twice at once, and nobody wrote it for that."""
+def test_predict_fn_runs_for_one_request_at_a_time_by_default(serve: Serve, parallel: bool) -> None:
+    """The toolkit never calls it twice at once, so scripts are not written for that."""
     client = serve(SLOW.format(parallel=parallel))
     app = client.application
     with ThreadPoolExecutor(6) as callers:
@@ -543,7 +539,7 @@ def test_predict_fn_runs_for_one_caller_at_a_time_unless_it_may(
 
 
 def test_a_full_queue_before_predict_fn_is_429(serve: Serve) -> None:
-    """At once, so that threads are left for /ping."""
+    """Immediately, so that threads are left for /ping."""
     client = serve(SLOW.format(parallel=False), limits=ServingLimits(max_waiting_requests=2))
     app = client.application
     with ThreadPoolExecutor(8) as callers:
@@ -552,10 +548,10 @@ def test_a_full_queue_before_predict_fn_is_429(serve: Serve) -> None:
     assert statuses == {200, 429}
 
 
-def test_a_stuck_predict_fn_makes_the_server_unwell(
+def test_stuck_predict_fn_makes_the_server_unhealthy(
     serve: Serve, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Nothing can end it but a new process."""
+    """Only a new process can end it."""
     monkeypatch.setattr("facegan.serving.batching.exclusive_queue.STUCK_SECONDS", 0.02)
     client = serve(SLOW.format(parallel=False).replace("0.05", "0.5"))
     with ThreadPoolExecutor(1) as callers:
@@ -570,11 +566,11 @@ def test_a_stuck_predict_fn_makes_the_server_unwell(
 
 
 def own_modules() -> set[str]:
-    """The modules of owners' code that are loaded now."""
+    """Return the names of the loaded modules of custom code."""
     return {name for name in sys.modules if name.startswith("facegan_own_code_")}
 
 
-def test_two_models_helpers_of_one_name_do_not_mix(write: Write) -> None:
+def test_helpers_with_the_same_name_are_kept_apart(write: Write) -> None:
     """Also a package, what it imports itself, and what is imported within a function."""
     before = own_modules()
     served = []
@@ -618,7 +614,7 @@ def test_two_models_helpers_of_one_name_do_not_mix(write: Write) -> None:
 
 
 def test_installed_packages_come_after_a_models_own_files(write: Write) -> None:
-    """As on sys.path; a folder without Python in it hides none."""
+    """As on sys.path; a folder without Python files hides none of them."""
     folder = write(
         "import colorsys, wave\ndef model_fn(d): return [colorsys.OWN, wave.__file__]\n"
         "def predict_fn(data, model): return model\ndef output_fn(p, accept): return str(p)",
@@ -637,7 +633,7 @@ def test_installed_packages_come_after_a_models_own_files(write: Write) -> None:
 
 
 def test_one_models_folder_is_on_the_path_as_in_sagemaker(write: Write) -> None:
-    """importlib, pickles and processes that it starts look there."""
+    """importlib, pickles and subprocesses look there."""
     folder = write(
         "import importlib\nhelpers = importlib.import_module('helpers_on_path')\n"
         "def model_fn(d): return helpers.X\ndef predict_fn(d, m): return m",

@@ -1,4 +1,4 @@
-"""What proxies, gateways and SDKs put on a request: it changes no answer, or is refused by name."""
+"""Headers that proxies, gateways and SDKs add: they change no reply, or are refused by name."""
 
 import gzip
 import json
@@ -62,7 +62,7 @@ def server(model_dir: Path) -> Iterator[Server]:
 
 
 def ask(server: Server, route: bytes, *lines: bytes, body: bytes | None = None) -> Reply:
-    """One request on a connection of its own; 100 Continue is passed over."""
+    """Send one request on a new connection; skip 100 Continue."""
     content = ONE if body is None and route.startswith(b"POST") else body or b""
     types = b"Content-Type: application/json\r\nContent-Length: %d\r\n" % len(content)
     fixed = b"Host: x\r\n" + (types if content else b"")
@@ -74,20 +74,20 @@ def ask(server: Server, route: bytes, *lines: bytes, body: bytes | None = None) 
         return read_reply(connection, is_head) if reply.status == 100 else reply
 
 
-def told(reply: Reply) -> tuple[int, str, bytes]:
-    """What must be the same in two replies; metrics count them."""
+def comparable(reply: Reply) -> tuple[int, str, bytes]:
+    """Return what must be equal in two replies; metrics differ, as they count requests."""
     is_metrics = reply.body.startswith(b"# HELP")
     head = "" if is_metrics else re.sub("(X-Request-Id|Date): [^\r]*", "", reply.head)
     return reply.status, head, b"" if is_metrics else reply.body
 
 
 @pytest.mark.parametrize("route", ROUTES.values(), ids=ROUTES)
-def test_what_others_add_changes_no_answer(server: Server, route: bytes) -> None:
-    plain = told(ask(server, route))
+def test_headers_of_intermediaries_change_no_reply(server: Server, route: bytes) -> None:
+    plain = comparable(ask(server, route))
     for line in PASSING:
-        assert told(ask(server, route, line)) == plain, line
+        assert comparable(ask(server, route, line)) == plain, line
     extensions = [b"X-%d: \x80\xff" % n for n in range(90)]
-    assert told(ask(server, route, *extensions)) == plain
+    assert comparable(ask(server, route, *extensions)) == plain
 
 
 @pytest.mark.parametrize("route", ROUTES.values(), ids=ROUTES)
@@ -96,7 +96,7 @@ def test_what_others_add_changes_no_answer(server: Server, route: bytes) -> None
     b"identity, gzip", b"gzip,identity", b"identity;q=1", b"gzip\r\nContent-Encoding: identity",
     b"\xff", b"*", b"none", b"%67zip",
 ])  # fmt: skip
-def test_a_coding_that_is_not_read_is_415_and_named(
+def test_unsupported_content_encoding_is_415_and_named(
     server: Server, route: bytes, coding: bytes
 ) -> None:
     reply = ask(server, route, b"Content-Encoding: " + coding)
@@ -114,8 +114,8 @@ def test_a_compressed_body_is_415_whatever_its_type(server: Server, body: bytes,
     assert "Content-Encoding" in refused(reply, 415)["message"]
 
 
-def test_lines_with_a_mark_and_cr_lf_are_answered_each(server: Server) -> None:
-    """As Windows writes them."""
+def test_lines_with_a_bom_and_cr_lf_are_each_answered(server: Server) -> None:
+    """Windows writes them."""
     body = b'\xef\xbb\xbf{"seeds": [1]}\r\n{"seeds": [2]}\r\n'
     head = b"POST /invocations HTTP/1.1\r\nHost: x\r\nContent-Type: application/jsonlines\r\n"
     reply = server.send(head + b"Content-Length: %d\r\n\r\n" % len(body) + body)
@@ -143,7 +143,7 @@ METHODS = [b"GET", b"HEAD", b"POST", b"PUT", b"DELETE", b"OPTIONS", b"TRACE", b"
 
 
 @pytest.mark.parametrize("target", TARGETS, ids=lambda x: str(x[:30]))
-def test_no_target_is_a_fault_of_ours(server: Server, target: bytes) -> None:
+def test_request_target_never_causes_a_5xx(server: Server, target: bytes) -> None:
     for method in METHODS:
         reply = ask(server, method + b" " + target)
         assert 0 < reply.status < 500, (method, reply)
@@ -152,7 +152,7 @@ def test_no_target_is_a_fault_of_ours(server: Server, target: bytes) -> None:
 
 
 @pytest.mark.parametrize("host", HOSTS, ids=str)
-def test_no_host_is_a_fault_of_ours(server: Server, host: bytes) -> None:
+def test_host_header_never_causes_a_5xx(server: Server, host: bytes) -> None:
     for route in ROUTES.values():
         with server.connect() as connection:
             body = ONE if route.startswith(b"POST") else b""
@@ -185,7 +185,7 @@ NAMES = st.sampled_from([
 
 
 @given(route=st.sampled_from(list(ROUTES.values())), name=NAMES, value=VALUES)
-def test_no_value_of_a_header_is_a_fault_of_ours(
+def test_header_values_never_cause_a_5xx(
     server: Server, route: bytes, name: bytes, value: bytes
 ) -> None:
     body = ONE if route.startswith(b"POST") else b""

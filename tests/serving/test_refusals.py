@@ -1,4 +1,4 @@
-"""What every mistake gets: its own status, a sentence and a hint in JSON, and never a trace."""
+"""Every mistake has its status, a message and a hint in JSON, and never a traceback."""
 
 import dataclasses
 import io
@@ -27,21 +27,21 @@ ONE = b'{"seeds": [1]}'
 
 
 def npy(array: np.ndarray) -> bytes:
-    """An array as a .npy body, objects pickled."""
+    """Encode an array as a .npy body; objects are pickled."""
     stream = io.BytesIO()
     np.save(stream, array, allow_pickle=True)
     return stream.getvalue()
 
 
 def refused(reply: TestResponse, status: int) -> dict[str, str]:
-    """Check that a reply is a refusal of the one shape, and return what it says."""
+    """Check that a reply is a JSON error, and return its fields."""
     assert reply.status_code == status, reply.data
     assert reply.content_type == JSON
-    told = reply.get_json()
-    assert set(told) == {"error", "message", "hint"}
-    assert told["message"]
+    error = reply.get_json()
+    assert set(error) == {"error", "message", "hint"}
+    assert error["message"]
     assert "Traceback" not in reply.text and ".py" not in reply.text
-    return dict(told)
+    return dict(error)
 
 
 MISTAKES = {
@@ -78,13 +78,13 @@ def test_error_names_on_the_wire_stay() -> None:
 
 @pytest.mark.parametrize("body", MISTAKES.values(), ids=MISTAKES)
 def test_a_wrong_body_is_400(post: Post, body: bytes) -> None:
-    """The caller's mistake, and told as such."""
+    """It is the client's error."""
     assert refused(post(body), 400)["error"] == "RequestError"
 
 
 @pytest.mark.parametrize("number", [np.nan, np.inf, -np.inf])
 def test_latents_that_are_not_finite_are_400(post: Post, number: float) -> None:
-    """A NaN would make a grey face without a word."""
+    """A NaN would silently make a grey image."""
     latents = np.zeros((2, 16), np.float32)
     latents[1, 3] = number
     refused(post(npy(latents), NPY), 400)
@@ -95,14 +95,14 @@ def test_latents_too_large_for_the_model_are_400(post: Post) -> None:
     refused(post(npy(np.full((1, 16), 1e300)), NPY), 400)
 
 
-def test_latents_of_a_wrong_width_are_told_the_right_one(post: Post) -> None:
+def test_wrong_latent_width_gets_the_right_one_as_a_hint(post: Post) -> None:
     """The model takes 16 numbers."""
-    told = refused(post(npy(np.zeros((1, 100))), NPY), 400)
-    assert "16" in told["hint"]
+    error = refused(post(npy(np.zeros((1, 100))), NPY), 400)
+    assert "16" in error["hint"]
 
 
 def test_a_hostile_npy_is_refused_without_unpickling(post: Post, tmp_path: Path) -> None:
-    """sagemaker-inference's own decoder runs what such a body holds."""
+    """sagemaker-inference's own decoder unpickles such a body."""
     trap = tmp_path / "sprung"
 
     class Trap:
@@ -118,33 +118,33 @@ def test_a_hostile_npy_is_refused_without_unpickling(post: Post, tmp_path: Path)
 
 
 @pytest.mark.parametrize("content_type", ["text/plain", "application/x-npz", None, "", ";", "json"])
-def test_an_unknown_content_type_is_415_and_told_the_known(
+def test_unknown_content_type_is_415_with_the_known_ones(
     post: Post, content_type: str | None
 ) -> None:
-    """The answer lists what is read."""
+    """The hint lists the types that are read."""
     assert "text/csv" in refused(post(ONE, content_type), 415)["hint"]
 
 
-def test_an_accept_that_cannot_be_met_is_406_and_told_the_offer(post: Post) -> None:
-    """The answer lists what is written."""
+def test_unsupported_accept_is_406_with_the_offered_types(post: Post) -> None:
+    """The hint lists the types that are written."""
     assert "image/png" in refused(post(ONE, Accept="image/gif"), 406)["hint"]
 
 
 def test_too_many_images_are_413(post: Post) -> None:
     """The default limit is 64."""
     assert post(json.dumps({"seeds": [0] * 64}).encode()).status_code == 200
-    told = refused(post(json.dumps({"seeds": [0] * 65}).encode()), 413)
-    assert "65" in told["message"] and "64" in told["message"]
+    error = refused(post(json.dumps({"seeds": [0] * 65}).encode()), 413)
+    assert "65" in error["message"] and "64" in error["message"]
 
 
 def test_a_body_over_the_limit_is_413(post: Post) -> None:
-    """Told by its length, before it is read."""
-    told = refused(post(b" " * (6 * 2**20 + 1)), 413)
-    assert told["error"] == "RequestTooLarge"
+    """It is refused by its length, before it is read."""
+    error = refused(post(b" " * (6 * 2**20 + 1)), 413)
+    assert error["error"] == "RequestTooLarge"
 
 
 def test_a_body_in_chunks_over_the_limit_is_413(artifact: Artifact) -> None:
-    """werkzeug cuts such a body at the limit without a word; half a request is none."""
+    """werkzeug silently truncates such a body at the limit."""
     app = create_app(Synthesizer(artifact), limits=ServingLimits(max_body_bytes=4000))
     chunked = {"wsgi.input_terminated": True, "CONTENT_LENGTH": ""}
     for size, status in ((3000, 200), (9000, 413)):
@@ -156,7 +156,7 @@ def test_a_body_in_chunks_over_the_limit_is_413(artifact: Artifact) -> None:
         assert reply.status_code == status
 
 
-def test_a_reply_over_the_limit_is_413_before_anything_is_drawn(
+def test_reply_over_the_limit_is_413_before_generation(
     artifact: Artifact, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Raw pixels are counted beforehand: 4 images of 3,072 bytes do not fit into 10,000."""
@@ -180,7 +180,7 @@ def test_a_reply_that_grows_over_the_limit_is_413(artifact: Artifact) -> None:
 @pytest.mark.parametrize(("method", "path", "status"), [
     ("GET", "/nowhere", 404), ("GET", "/invocations", 405), ("POST", "/ping", 405),
 ])  # fmt: skip
-def test_flasks_own_refusals_have_the_same_shape(
+def test_flasks_own_errors_have_the_same_shape(
     client: FlaskClient, method: str, path: str, status: int
 ) -> None:
     """404 and 405 are JSON, too, and 405 names what is allowed."""
@@ -201,42 +201,42 @@ def broken_app(artifact: Artifact, monkeypatch: pytest.MonkeyPatch, fault: Excep
     return app
 
 
-def test_a_fault_of_ours_is_500_with_its_trace_in_the_log_alone(
+def test_bug_is_500_with_its_traceback_only_in_the_log(
     artifact: Artifact, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """The caller gets an id, under which the log holds the cause."""
+    """The reply has the id under which the log has the cause."""
     app = broken_app(artifact, monkeypatch, ZeroDivisionError("secret"))
     reply = app.test_client().post("/invocations", data=ONE, content_type=JSON)
-    told = refused(reply, 500)
+    error = refused(reply, 500)
     assert "secret" not in reply.text
     request_id = reply.headers["X-Request-Id"]
-    assert request_id in told["hint"]
+    assert request_id in error["hint"]
     assert request_id in caplog.text and "ZeroDivisionError: secret" in caplog.text
 
 
 def test_an_artifact_error_is_500(artifact: Artifact, monkeypatch: pytest.MonkeyPatch) -> None:
-    """An error of our tree that is no RequestError is not the caller's fault."""
+    """A FaceGANError that is not a RequestError is not the client's error."""
     app = broken_app(artifact, monkeypatch, ArtifactError("The model is gone."))
     reply = app.test_client().post("/invocations", data=ONE, content_type=JSON)
     assert refused(reply, 500)["error"] == "ArtifactError"
 
 
 def test_a_body_that_ends_early_is_400(client: FlaskClient) -> None:
-    """The caller hung up."""
+    """The client disconnected."""
     reply = client.post(
         "/invocations", data=ONE, content_type=JSON, environ_overrides={"CONTENT_LENGTH": "100"}
     )
     refused(reply, 400)
 
 
-def test_a_default_type_that_cannot_be_written_stops_the_start(artifact: Artifact) -> None:
-    """Told at the start, not to the first caller."""
+def test_unsupported_default_type_stops_the_start(artifact: Artifact) -> None:
+    """It does not only fail the first request."""
     with pytest.raises(ConfigError, match="image/gif"):
         create_app(Synthesizer(artifact), default_accept="image/gif")
 
 
 @pytest.mark.parametrize("field", [f.name for f in dataclasses.fields(ServingLimits)])
 def test_a_limit_below_one_is_refused(field: str) -> None:
-    """No limit may shut the door."""
+    """A limit of 0 would refuse every request."""
     with pytest.raises(ConfigError, match=field):
         ServingLimits(**{field: 0})

@@ -1,4 +1,4 @@
-"""Callers who stall, lie, flood or never hang up, against a real gunicorn: it keeps answering."""
+"""Clients that stall, lie, flood or never close, against a real gunicorn: it keeps answering."""
 
 import io
 import json
@@ -63,8 +63,8 @@ STALLS = {
 
 
 @pytest.mark.parametrize("data", STALLS.values(), ids=STALLS)
-def test_callers_who_stall_keep_nobody_waiting(server: Server, data: bytes) -> None:
-    """Twelve times as many as there are threads: the next caller is answered as if alone.
+def test_stalling_clients_block_nobody(server: Server, data: bytes) -> None:
+    """With twelve times as many as there are threads, the next client is answered as if alone.
 
     gunicorn's own gthread answers neither /ping nor anyone else while they stay.
     """
@@ -77,8 +77,8 @@ def test_callers_who_stall_keep_nobody_waiting(server: Server, data: bytes) -> N
         assert server.send(request()).status == 200
 
 
-def test_callers_who_stall_are_told_so_and_hung_up_on(server: Server) -> None:
-    """All at once, as each takes 2 s; who was silent gets no word."""
+def test_stalling_clients_get_408_and_are_closed(server: Server) -> None:
+    """All at the same time, as each takes 2 s; a silent client gets no reply."""
     names = ["half a head", "half a body", "half a chunk", "no last chunk", "HTTP/0.9"]
     names += ["an endless chunk extension", "an endless trailer"]
     with server.connect() as silent, ThreadPoolExecutor(len(names)) as callers:
@@ -89,8 +89,8 @@ def test_callers_who_stall_are_told_so_and_hung_up_on(server: Server) -> None:
         assert silent.recv(1) == b""
 
 
-def test_a_caller_who_dribbles_is_cut_off(server: Server) -> None:
-    """A byte every 0.1 s: each is progress, and the whole is none."""
+def test_trickling_client_is_cut_off(server: Server) -> None:
+    """It sends a byte every 0.1 s, which does not extend its time."""
     started = time.monotonic()
     with server.connect() as connection, pytest.raises(OSError):
         for byte in request(b" " * 1000):
@@ -100,8 +100,8 @@ def test_a_caller_who_dribbles_is_cut_off(server: Server) -> None:
     assert time.monotonic() - started < 10
 
 
-def test_a_hundred_callers_who_dribble_bodies_are_seen_off_together(server: Server) -> None:
-    """A byte every 0.2 s renews nothing; meanwhile the next caller is answered."""
+def test_hundred_trickling_clients_are_cut_off_together(server: Server) -> None:
+    """A byte every 0.2 s does not extend their time; meanwhile the next client is answered."""
     head = request(b"", Content_Length=1_000_000)
     started = time.monotonic()
     with ExitStack() as stack:
@@ -143,7 +143,7 @@ def test_a_body_that_ends_half_way_is_400(server: Server) -> None:
     refused(server.send(STALLS["half a body"], half_close=True), 400)
 
 
-def test_a_body_longer_than_it_says_is_two_requests_of_which_the_second_is_none(
+def test_body_longer_than_its_length_is_followed_by_an_invalid_request(
     server: Server,
 ) -> None:
     data = request(ONE + b"garbage\r\n\r\n", Content_Length=len(ONE))
@@ -174,7 +174,7 @@ def read_exactly(connection: socket.socket) -> tuple[int, str, bytes]:
     return int(head.split()[1]), head.decode("latin-1"), body
 
 
-def test_who_waits_for_100_continue_gets_it(server: Server) -> None:
+def test_expect_100_continue_is_answered(server: Server) -> None:
     """curl holds a large body back until then."""
     head, _, body = request(Expect="100-continue").partition(b"\r\n\r\n")
     with server.connect() as connection:
@@ -188,10 +188,10 @@ def test_who_waits_for_100_continue_gets_it(server: Server) -> None:
 
 
 def test_a_body_of_100_mb_is_refused_by_its_length(server: Server) -> None:
-    """Not a byte of it is waited for, and none is kept."""
+    """The server neither waits for it nor stores any of it."""
     before = server.memory_mb()
-    told = refused(server.send(request(b" " * 1000, Content_Length=100_000_000)), 413)
-    assert "6,291,456" in told["message"]
+    error = refused(server.send(request(b" " * 1000, Content_Length=100_000_000)), 413)
+    assert "6,291,456" in error["message"]
     assert server.memory_mb() - before < 20
 
 
@@ -205,13 +205,13 @@ def test_100_mb_in_chunks_are_refused_and_not_kept(server: Server) -> None:
             for _ in range(100):
                 connection.sendall(block)
         except OSError:
-            return  # hung up on, after 32 MB that were read and dropped
+            return  # closed, after 32 MB that were read and dropped
         refused(read_reply(connection), 413)
     assert server.memory_mb() - before < 40
 
 
-def test_callers_who_do_not_read_keep_no_ping_waiting(server: Server) -> None:
-    """Each asks for 190 KB again and again, and reads none of it."""
+def test_clients_that_do_not_read_do_not_delay_pings(server: Server) -> None:
+    """Each requests 190 KB again and again, and reads none of it."""
     seeds = json.dumps({"seeds": [1] * 64}).encode()
     asks = request(seeds, Accept="application/x-npy") * 60
     with ExitStack() as stack:
@@ -227,7 +227,7 @@ def test_callers_who_do_not_read_keep_no_ping_waiting(server: Server) -> None:
 
 
 def test_more_connections_than_files_may_be_open(model_dir: Path) -> None:
-    """300 idle callers, where 200 files may be open: the idle make room for the next."""
+    """With 300 idle clients and 200 file descriptors, idle connections are closed for new ones."""
     with running(model_dir, open_files=200) as server, ExitStack() as stack:
         for _ in range(300):
             stack.enter_context(server.connect())
@@ -236,7 +236,7 @@ def test_more_connections_than_files_may_be_open(model_dir: Path) -> None:
 
 
 def npy(array: np.ndarray) -> bytes:
-    """An array as a .npy body, objects pickled."""
+    """Encode an array as a .npy body; objects are pickled."""
     stream = io.BytesIO()
     np.save(stream, array, allow_pickle=True)
     return stream.getvalue()
@@ -275,7 +275,7 @@ def test_hostile_bodies_are_refused_soon(server: Server, body: bytes, content_ty
     b"X-Amzn-SageMaker-Custom-Attributes: \xff\xfe",
 ])  # fmt: skip
 def test_a_header_cannot_make_another_header(server: Server, line: bytes) -> None:
-    """Refused, or answered without what it tried to say."""
+    """The request is refused, or answered without the injected header."""
     head, _, body = request().partition(b"\r\n\r\n")
     reply = server.send(head + b"\r\n" + line + b"\r\n\r\n" + body)
     assert reply.status in (200, 400)
@@ -305,10 +305,10 @@ BODIES = st.sampled_from([b"", ONE, b"5\r\n{}   \r\n0\r\n\r\n", b"0\r\na: b\r\n\
     headers=st.lists(HEADERS, max_size=5), body=BODIES,
 )  # fmt: skip
 @example(method=b"POST", path=b"/", version=b"1.1", headers=[b"Transfer-Encoding: gzip"], body=b"")
-def test_no_bytes_on_a_socket_are_a_fault_of_ours(
+def test_mangled_bytes_never_cause_a_5xx(
     server: Server, method: bytes, path: bytes, version: bytes, headers: list[bytes], body: bytes
 ) -> None:
-    """Something that looks like a request, mangled: answered below 500, or hung up on, and soon."""
+    """A mangled request soon gets a status below 500, or its connection is closed."""
     lines = [method + b" " + path + b" HTTP/" + version, *headers, b"", body]
     started = time.monotonic()
     try:
@@ -319,8 +319,8 @@ def test_no_bytes_on_a_socket_are_a_fault_of_ours(
     assert time.monotonic() - started < 5
 
 
-def test_a_signal_in_the_midst_of_handing_over_ends_the_worker() -> None:
-    """The code it interrupts holds the pool's lock; gthread waited for it, for ever."""
+def test_signal_while_a_request_is_dispatched_ends_the_worker() -> None:
+    """The interrupted code holds the pool's lock, for which gthread waits for ever."""
     worker = BufferedWorker.__new__(BufferedWorker)
     worker.tpool = ThreadPoolExecutor(1)
     worker.cfg = SimpleNamespace(worker_int=lambda _: None)
@@ -336,8 +336,8 @@ def test_a_signal_in_the_midst_of_handing_over_ends_the_worker() -> None:
         assert ended.wait(10)
 
 
-def test_all_that_leaves_no_memory_behind(server: Server) -> None:
-    """Ten rounds of every rude thing that is quick, after one that may fill caches."""
+def test_attacks_leak_no_memory(server: Server) -> None:
+    """Ten rounds of every quick attack, after one that may fill caches."""
 
     def be_rude() -> None:
         for data in STALLS.values():

@@ -1,4 +1,4 @@
-"""One thread computes for all, in the order of arrival."""
+"""One thread computes for all models, in the order of arrival."""
 
 import threading
 import time
@@ -10,7 +10,7 @@ from facegan.serving.batching.serial_executor import SerialExecutor
 
 
 def test_functions_run_one_at_a_time_in_order() -> None:
-    """A model that always has work waits for the others' batches."""
+    """A model that always has work still waits for the others' batches."""
     turns, order = SerialExecutor(), []
     first_runs, may_go_on = threading.Event(), threading.Event()
 
@@ -34,8 +34,8 @@ def test_functions_run_one_at_a_time_in_order() -> None:
     assert order == ["a", "b", "c"]
 
 
-def test_an_error_goes_to_whom_it_belongs() -> None:
-    """And the next turn is taken as ever."""
+def test_error_goes_to_its_caller() -> None:
+    """The next function runs as usual."""
     turns = SerialExecutor()
     with pytest.raises(ZeroDivisionError):
         turns.serialize(lambda x: 1 // x)(0)

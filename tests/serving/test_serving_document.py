@@ -1,4 +1,4 @@
-"""The example of own code in docs/serving.md does what the document says."""
+"""The example of custom code in docs/serving.md does what the document says."""
 
 import re
 import shutil
@@ -16,7 +16,7 @@ DOCUMENT = Path(__file__).parents[2] / "docs" / "serving.md"
 
 @pytest.fixture
 def client(model_dir: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> FlaskClient:
-    """A model with the document's code."""
+    """Return a client of a model with the document's code."""
     monkeypatch.setattr(sys, "path", [*sys.path])
     blocks = re.findall(r"^```python\n(.*?)^```", DOCUMENT.read_text(), re.M | re.S)
     (example,) = [block for block in blocks if "code/inference.py" in block]

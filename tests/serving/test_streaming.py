@@ -1,4 +1,4 @@
-"""Answers in lines: images as they are drawn, many requests of one body, and what breaks off."""
+"""Replies in JSON Lines: streamed images, many requests in one body, and errors in mid-stream."""
 
 import json
 import logging
@@ -79,7 +79,7 @@ def model(artifact: Artifact) -> Synthesizer:
 
 
 def test_each_slice_is_sent_before_the_next_is_drawn(model: Synthesizer) -> None:
-    """Five images, two at once: the first is there when two are drawn."""
+    """Of five images, two at a time, the first is sent when two are generated."""
     drawn: list[int] = []
 
     def draw(batch: LatentBatch) -> Images:
@@ -101,7 +101,7 @@ def test_a_stream_shows_the_same_faces(model: Synthesizer) -> None:
 
 
 def failing(model: Synthesizer, at: int, error: Exception) -> Callable[[LatentBatch], Images]:
-    """Draws, and fails the at-th time."""
+    """Generates images, and fails at the given call."""
     calls = iter(range(100))
 
     def draw(batch: LatentBatch) -> Images:
@@ -113,16 +113,14 @@ def failing(model: Synthesizer, at: int, error: Exception) -> Callable[[LatentBa
 
 
 @pytest.mark.parametrize("error", [Overloaded("Busy.", "Later."), ZeroDivisionError("secret")])
-def test_what_fails_before_the_stream_begins_is_raised(
-    model: Synthesizer, error: Exception
-) -> None:
-    """It becomes the reply's status."""
+def test_failure_before_the_stream_begins_is_raised(model: Synthesizer, error: Exception) -> None:
+    """It decides the reply's status."""
     with pytest.raises(type(error)):
         stream(plan_five(model, failing(model, 0, error)))
 
 
-def test_what_fails_later_is_the_last_line(model: Synthesizer) -> None:
-    """In the form of a refusal, after the faces that came."""
+def test_later_failure_is_the_last_line(model: Synthesizer) -> None:
+    """It has an error reply's fields, and follows the images that were sent."""
     draw = failing(model, 1, Overloaded("Busy.", "Later."))
     *lines, last = stream(plan_five(model, draw))
     assert len(lines) == 2
@@ -131,21 +129,21 @@ def test_what_fails_later_is_the_last_line(model: Synthesizer) -> None:
         list(iter_images([*lines, last]))
 
 
-def test_a_fault_of_ours_in_mid_stream_is_told_without_its_trace(
+def test_bug_in_mid_stream_is_reported_without_its_traceback(
     model: Synthesizer, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """The trace is in the log, at the request id."""
+    """The log has the traceback, at the request id."""
     draw = failing(model, 2, ZeroDivisionError("secret"))
     with caplog.at_level(logging.ERROR):
         *_, last = stream(plan_five(model, draw), "id7")
-    told = json.loads(last)
-    assert told["error"] == "InternalError" and "id7" in told["hint"]
+    error = json.loads(last)
+    assert error["error"] == "InternalError" and "id7" in error["hint"]
     assert "secret" not in last.decode()
     assert "id7" in caplog.text and "ZeroDivisionError: secret" in caplog.text
 
 
-def test_the_server_streams_what_is_asked_for_in_lines(post: Post, model: Synthesizer) -> None:
-    """Without a length, for nobody knows it yet; the same faces."""
+def test_json_lines_are_streamed(post: Post, model: Synthesizer) -> None:
+    """There is no Content-Length, as it is unknown; the images are the same."""
     reply = post(b'{"seeds": [1, 2, 3]}', Accept=JSON_LINES)
     assert (reply.status_code, reply.content_type) == (200, JSON_LINES)
     assert "Content-Length" not in reply.headers
@@ -170,7 +168,7 @@ def test_a_stream_that_cannot_begin_is_an_ordinary_refusal(
 
 @pytest.fixture
 def small(artifact: Artifact) -> Iterator[Callable[..., TestResponse]]:
-    """Asks a server whose replies are at most 30,000 bytes: a dozen faces."""
+    """Send requests to a server whose replies are at most 30,000 bytes, a dozen images."""
     limits = ServingLimits(max_body_bytes=30_000)
     client = create_app(Synthesizer(artifact), limits=limits).test_client()
 
@@ -182,7 +180,7 @@ def small(artifact: Artifact) -> Iterator[Callable[..., TestResponse]]:
 
 
 def test_lines_that_outgrow_a_reply_are_413(small: Callable[..., TestResponse]) -> None:
-    """As every other type; the hint tells how many fit, and of streams."""
+    """As in every other type; the hint says how many fit, and mentions streams."""
     fits = next(n for n in range(1, 40) if small(n + 1, JSON_LINES).status_code != 200)
     whole = small(fits, JSON_LINES)
     assert len(whole.data) <= 30_000 and whole.data.count(b"\n") == fits
@@ -192,18 +190,18 @@ def test_lines_that_outgrow_a_reply_are_413(small: Callable[..., TestResponse]) 
     assert f"about {fits} images" in hint and STREAMED_LINES in hint
 
 
-def test_who_reads_a_stream_gets_more_than_a_reply_may_be(
+def test_stream_may_exceed_the_limit_of_a_reply(
     small: Callable[..., TestResponse],
 ) -> None:
-    """Said in Accept, as SageMaker passes it on; or by boto3's streaming door."""
+    """By the Accept header, which SageMaker passes on; or by boto3's streaming route."""
     reply = small(40, STREAMED_LINES)
     assert reply.status_code == 200 and len(reply.data) > 30_000
     assert [face.seed for face in iter_images([reply.data])] == list(range(40))
-    door = "/endpoints/x/invocations-response-stream"
-    assert len(small(40, JSON_LINES, door).data) > 30_000
+    path = "/endpoints/x/invocations-response-stream"
+    assert len(small(40, JSON_LINES, path).data) > 30_000
 
 
-def test_lines_that_cannot_fit_are_413_before_anything_is_drawn(
+def test_lines_that_cannot_fit_are_413_before_generation(
     artifact: Artifact, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     limits = ServingLimits(max_body_bytes=2000)
@@ -213,8 +211,8 @@ def test_lines_that_cannot_fit_are_413_before_anything_is_drawn(
     assert client.post("/invocations", json=body, headers=headers).status_code == 413
 
 
-def test_what_fails_while_lines_are_made_whole_is_an_ordinary_refusal(model: Synthesizer) -> None:
-    """No stream has begun: the reply can still have a status."""
+def test_failure_in_a_reply_that_is_not_streamed_is_raised(model: Synthesizer) -> None:
+    """The stream has not begun, so the reply can still have a status."""
     size = sum(map(len, stream(plan_five(model, model.generate_batch))))
     limits, draw = ServingLimits(max_body_bytes=size), failing(model, 1, Overloaded("Busy."))
     with pytest.raises(Overloaded):
@@ -222,7 +220,7 @@ def test_what_fails_while_lines_are_made_whole_is_an_ordinary_refusal(model: Syn
 
 
 def test_a_stream_that_outgrows_its_estimate_breaks_off_within_the_limit() -> None:
-    """The first line is no promise; the last one tells why, and the reader does not take it."""
+    """The first line predicted too little; the last line is an error, which clients detect."""
     lines = [b"x" * 10 + b"\n", *[b"y" * 5000 + b"\n"] * 9]
     reply = bounded(iter(lines), 10, ServingLimits(max_body_bytes=30_000))
     assert isinstance(reply, Iterator)
@@ -246,8 +244,8 @@ def answer_all(body: bytes, model: ServedModel, limits: ServingLimits) -> bytes:
     return answer_lines(body, JSON_LINES, None, model, limits, NEVER)
 
 
-def test_every_line_has_its_answer_in_order(post: Post, model: Synthesizer) -> None:
-    """Faces, or what is wrong with the line, which harms no other."""
+def test_every_line_has_its_reply_in_order(post: Post, model: Synthesizer) -> None:
+    """Images, or an error, which does not affect the other lines."""
     body = b'{"seeds": [1, 2]}\n{"seeds": "x"}\n\n'
     body += b'{"seeds": [3], "truncation_psi": 0.5}\n{"seeds": [4]}\n'
     reply = post(body, JSON_LINES)
@@ -255,18 +253,18 @@ def test_every_line_has_its_answer_in_order(post: Post, model: Synthesizer) -> N
     lines = [json.loads(line) for line in reply.data.splitlines()]
     assert [line.get("line") for line in lines] == [None, 2, 3, 4, None]
     answers = list(iter_replies([reply.data]))
-    told = [a.message if isinstance(a, InvocationError) else len(a) for a in answers]
-    assert told[0] == 2 and told[4] == 1
-    assert told[2] == "The line is empty." and "no truncation" in str(told[3])
+    replies = [a.message if isinstance(a, InvocationError) else len(a) for a in answers]
+    assert replies[0] == 2 and replies[4] == 1
+    assert replies[2] == "The line is empty." and "no truncation" in str(replies[3])
     alone = post(b'{"seeds": [4]}', Accept=JSON)
     assert answers[4] == parse_images(alone.data)
 
 
 @given(counts=st.lists(st.integers(0, 5), min_size=1, max_size=12), data=st.data())
-def test_lines_of_any_kinds_get_each_their_own_faces(
+def test_lines_of_any_kinds_get_their_own_images(
     model: Synthesizer, counts: list[int], data: st.DataObject
 ) -> None:
-    """However they are gathered to be drawn; an empty list of seeds is a bad line."""
+    """However they are batched; an empty list of seeds is an error."""
     asked, body = [], b""
     for count in counts:
         seeds = data.draw(st.lists(st.integers(0, 99), min_size=count, max_size=count))
@@ -280,8 +278,8 @@ def test_lines_of_any_kinds_get_each_their_own_faces(
             assert isinstance(answer, InvocationError)
 
 
-def test_wishes_of_one_kind_are_drawn_in_one_call() -> None:
-    """And of two kinds in two, whatever their order."""
+def test_requests_of_one_kind_are_drawn_in_one_call() -> None:
+    """Two kinds take two calls, whatever their order."""
     calls: list[int] = []
 
     def draw(batch: Any) -> Images:
@@ -312,7 +310,7 @@ def test_a_window_holds_about_so_many_images_and_all_lines_come() -> None:
 def test_the_images_of_all_lines_are_counted_before_any_is_drawn(
     artifact: Artifact, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Sixteen times the limit of one request; wrong lines count for nothing."""
+    """The limit is 16 times that of one request; wrong lines do not count."""
     limits = ServingLimits(max_images=2)
     client = create_app(Synthesizer(artifact), limits=limits).test_client()
     monkeypatch.delattr(Synthesizer, "prepare_batch")  # preparing a batch now fails with 500
@@ -332,16 +330,14 @@ def test_a_line_over_the_limit_of_one_request_is_a_bad_line(post: Post) -> None:
 
 
 @pytest.mark.parametrize("fields", [{"quality": 3}, {"layout": "animation"}])
-def test_a_line_that_asks_for_what_json_cannot_do_is_a_bad_line(
-    post: Post, fields: dict[str, object]
-) -> None:
+def test_line_that_json_cannot_answer_is_a_bad_line(post: Post, fields: dict[str, object]) -> None:
     body = json.dumps({"seeds": [1, 2], **fields}).encode()
     (answer,) = iter_replies([post(body, JSON_LINES).data])
     assert isinstance(answer, InvocationError)
 
 
-def test_answers_that_grow_over_the_limit_are_413(artifact: Artifact) -> None:
-    """Told as soon as it is certain, in lines."""
+def test_replies_that_grow_over_the_limit_are_413(artifact: Artifact) -> None:
+    """The reply is refused as soon as it is too large."""
     limits = ServingLimits(max_body_bytes=30_000)
     client = create_app(Synthesizer(artifact), limits=limits).test_client()
     body = encode_lines([GenerateRequest(seeds=[seed]) for seed in range(24)])
@@ -349,8 +345,8 @@ def test_answers_that_grow_over_the_limit_are_413(artifact: Artifact) -> None:
     assert reply.status_code == 413 and "lines at a time" in reply.get_json()["hint"]
 
 
-def test_a_busy_model_refuses_all_lines_for_the_caller_to_send_again(model: Synthesizer) -> None:
-    """A transform job would keep an error in a line for ever."""
+def test_busy_model_refuses_all_lines(model: Synthesizer) -> None:
+    """A transform job would store an error line as a result."""
     body = encode_lines([GenerateRequest(seeds=[1]), GenerateRequest(seeds=[2])])
     with pytest.raises(Overloaded):
         answer_all(body, served_by(model, failing(model, 0, Overloaded("Busy."))), ServingLimits())
@@ -366,16 +362,16 @@ def test_lines_are_answered_in_lines_only(post: Post, accept: str | None, status
 
 
 @given(body=st.binary(max_size=200))
-def test_random_lines_are_never_a_fault_of_ours(post: Post, body: bytes) -> None:
+def test_random_lines_never_cause_a_5xx(post: Post, body: bytes) -> None:
     assert post(body, JSON_LINES).status_code < 500
 
 
-# --- through boto3's door -----------------------------------------------------------------------
+# --- boto3's streaming route --------------------------------------------------------------------
 
 
 @given(piece=st.binary(max_size=300))
 def test_botocore_reads_our_messages(piece: bytes) -> None:
-    """Lengths, headers and checksums are as it wants them."""
+    """botocore accepts the lengths, headers and checksums."""
     buffer = botocore.eventstream.EventStreamBuffer()
     buffer.add_data(b"".join(payload_parts([piece, piece])))
     messages = list(buffer)
@@ -385,8 +381,8 @@ def test_botocore_reads_our_messages(piece: bytes) -> None:
         assert message.headers[":event-type"] == "PayloadPart"
 
 
-def test_boto3s_streaming_door_answers_in_messages(client: FlaskClient, post: Post) -> None:
-    """A message an image; the container's type is in a header."""
+def test_boto3s_streaming_route_answers_in_messages(client: FlaskClient, post: Post) -> None:
+    """One message per image; a header has the container's content type."""
     reply = client.post(
         "/endpoints/faces/invocations-response-stream",
         data=b'{"seeds": [1, 2, 3]}',
@@ -402,15 +398,15 @@ def test_boto3s_streaming_door_answers_in_messages(client: FlaskClient, post: Po
     assert b"".join(parts) == post(b'{"seeds": [1, 2, 3]}', Accept=JSON_LINES).data
 
 
-def test_a_refusal_at_boto3s_streaming_door_has_its_status(client: FlaskClient) -> None:
+def test_refusal_at_boto3s_streaming_route_has_its_status(client: FlaskClient) -> None:
     reply = client.post(
         "/endpoints/faces/invocations-response-stream", data=b"{}", content_type=JSON
     )
     assert reply.status_code == 400 and reply.get_json()["error"] == "RequestError"
 
 
-def test_a_caller_that_hangs_up_ends_the_drawing(model: Synthesizer) -> None:
-    """The web server closes the stream; no further slice is drawn, no error is told."""
+def test_disconnect_ends_the_generation(model: Synthesizer) -> None:
+    """The web server closes the stream; nothing more is generated, and no error is logged."""
     calls = SimpleNamespace(count=0)
 
     def draw(batch: LatentBatch) -> Images:

@@ -1,4 +1,4 @@
-"""What is told of requests: a line each, Prometheus' metrics, CloudWatch's embedded metrics."""
+"""Telemetry: one log line per request, Prometheus metrics, CloudWatch's embedded metrics."""
 
 import io
 import json
@@ -34,7 +34,7 @@ ANY_TEXT = st.text(st.characters(codec="utf-8"), max_size=60)
 
 
 class Reader(FlaskClient):
-    """A caller who reads replies to their end, as a server's do; the line is written then."""
+    """A client that reads replies to their end, which is when the line is logged."""
 
     def open(self, *args: object, **kwargs: object) -> TestResponse:
         return super().open(*args, **kwargs | {"buffered": True})  # type: ignore[arg-type]
@@ -47,13 +47,13 @@ def reader_of(app: Flask) -> FlaskClient:
 
 @pytest.fixture
 def own(artifact: Artifact) -> FlaskClient:
-    """An app of its own, whose counters start at 0."""
+    """A new app, whose counters start at 0."""
     return reader_of(create_app(Synthesizer(artifact)))
 
 
 @pytest.fixture
 def lines() -> Iterator[Callable[[], list[dict]]]:
-    """The request lines logged so far, read back from JSON."""
+    """Return the request lines logged so far, parsed from JSON."""
     stream = io.StringIO()
     handler = logging.StreamHandler(stream)
     handler.setFormatter(JsonFormatter())
@@ -67,7 +67,7 @@ def lines() -> Iterator[Callable[[], list[dict]]]:
 
 
 def metrics(client: FlaskClient) -> dict[tuple[str, ...], float]:
-    """Every sample by its name and the values of its labels."""
+    """Return every sample by its name and its label values."""
     families = text_string_to_metric_families(client.get("/metrics").text)
     return {
         (sample.name, *sample.labels.values()): sample.value
@@ -79,12 +79,12 @@ def metrics(client: FlaskClient) -> dict[tuple[str, ...], float]:
 # --- the log ----------------------------------------------------------------------------------
 
 
-def test_a_request_is_one_line_of_what_it_was_and_cost(own: FlaskClient, lines) -> None:
+def test_request_is_one_log_line(own: FlaskClient, lines) -> None:
     headers = {"X-Amzn-SageMaker-Inference-Id": "mine-1", "Accept": "application/x-npy"}
     reply = own.post("/invocations", json={"seeds": [1, 2]}, headers=headers)
     (line,) = lines()
-    told = {name: line[name] for name in ("route", "status", "method", "images", "level")}
-    assert told == {
+    logged = {name: line[name] for name in ("route", "status", "method", "images", "level")}
+    assert logged == {
         "route": "/invocations", "status": 200, "method": "POST", "images": 2, "level": "INFO",
     }  # fmt: skip
     assert line["request_id"] == reply.headers["X-Request-Id"]
@@ -98,19 +98,19 @@ def test_a_request_is_one_line_of_what_it_was_and_cost(own: FlaskClient, lines) 
 @pytest.mark.parametrize("path", [
     "/invocations", "/endpoints/x/invocations-response-stream",
 ])  # fmt: skip
-def test_a_stream_is_one_line_when_its_last_piece_is_sent(
+def test_stream_is_one_log_line_when_its_last_piece_is_sent(
     artifact: Artifact, lines, path: str
 ) -> None:
-    """All bytes, all images, the time of all slices; and one request in the metrics."""
+    """It has all bytes, all images and the time of all slices; the metrics count one request."""
     client = create_app(Synthesizer(artifact)).test_client()
     headers = {"Accept": JSON_LINES, "X-Amzn-SageMaker-Accept": JSON_LINES}
     body = {"seeds": list(range(40))}
     reply = client.post(path, json=body, headers=headers, buffered=False)
     pieces = reply.iter_encoded()
     sent = len(next(pieces))
-    assert lines() == [], "nothing is told of what is not over"
+    assert lines() == [], "a running request is not logged yet"
     watcher = Reader(client.application)
-    assert metrics(watcher)["facegan_requests_in_flight",] == 2, "the stream, and who asks"
+    assert metrics(watcher)["facegan_requests_in_flight",] == 2, "the stream, and this request"
     sent += sum(map(len, pieces))
     reply.close()
     (line,) = lines()
@@ -118,12 +118,12 @@ def test_a_stream_is_one_line_when_its_last_piece_is_sent(
     assert line["request_id"] == reply.headers["X-Request-Id"] and "error" not in line
     assert 0 < line["model_ms"] <= line["ms"]
     route = "/invocations" if path == "/invocations" else path.replace("x", "<endpoint_name>")
-    told = metrics(watcher)
-    assert told["facegan_request_seconds_count", route, "200"] == 1
-    assert told["facegan_images_total",] == 41 and told["facegan_requests_in_flight",] == 1
+    values = metrics(watcher)
+    assert values["facegan_request_seconds_count", route, "200"] == 1
+    assert values["facegan_images_total",] == 41 and values["facegan_requests_in_flight",] == 1
 
 
-def test_a_stream_that_breaks_off_says_so_in_its_line(
+def test_broken_stream_is_logged_with_its_error(
     artifact: Artifact, lines, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Its status was sent long before."""
@@ -151,22 +151,20 @@ def test_no_payload_is_logged(own: FlaskClient, lines, caplog: pytest.LogCapture
 
 
 @pytest.mark.parametrize("path", ["/ping", "/metrics"])
-def test_what_is_asked_every_few_seconds_does_not_fill_the_log(
-    own: FlaskClient, lines, path: str
-) -> None:
+def test_pings_do_not_fill_the_log(own: FlaskClient, lines, path: str) -> None:
     assert own.get(path).status_code == 200
     assert lines() == []
 
 
 def test_a_path_that_does_not_exist_is_not_a_route(own: FlaskClient, lines) -> None:
-    """Whoever scans for holes must not multiply the metrics."""
+    """A vulnerability scanner must not multiply the metrics."""
     own.get("/wp-login.php")
     assert lines()[0]["route"] == "unknown"
     assert not any("wp-login" in "".join(key) for key in metrics(own))
 
 
 @given(text=ANY_TEXT, name=ANY_TEXT)
-def test_a_record_is_one_line_whatever_is_in_it(text: str, name: str) -> None:
+def test_any_record_is_one_line(text: str, name: str) -> None:
     record = logging.LogRecord(name, logging.INFO, "", 0, "%s", (text,), None)
     record.facts = {"accept": text}
     line = JsonFormatter().format(record)
@@ -175,7 +173,7 @@ def test_a_record_is_one_line_whatever_is_in_it(text: str, name: str) -> None:
     assert len(TextFormatter().format(record).splitlines()) == 1
 
 
-def test_a_trace_is_in_its_line() -> None:
+def test_traceback_is_in_its_line() -> None:
     try:
         raise ZeroDivisionError("why")
     except ZeroDivisionError as error:
@@ -188,7 +186,7 @@ def test_a_trace_is_in_its_line() -> None:
 
 
 @pytest.mark.parametrize("log_format", ["json", "text"])
-def test_the_settings_are_such_as_logging_takes(log_format: str) -> None:
+def test_logging_accepts_the_settings(log_format: str) -> None:
     logging.config.DictConfigurator(logging_settings(log_format, "INFO")).configure_formatter(
         logging_settings(log_format, "INFO")["formatters"]["line"]
     )
@@ -201,19 +199,17 @@ def test_the_settings_are_such_as_logging_takes(log_format: str) -> None:
     ("abc-1.2_3", True), ("Root=1-67891233-abcdef;Sampled=1", True), ("a" * 128, True),
     ("a" * 129, False), ("a b", False), ('"', False), ("-a", False), ("é", False), ("", False),
 ])  # fmt: skip
-def test_a_callers_id_is_kept_where_it_is_sane(
-    client: FlaskClient, sent: str, is_kept: bool
-) -> None:
-    told = client.get("/ping", headers={"X-Request-Id": sent}).headers["X-Request-Id"]
-    assert (told == sent) if is_kept else re.fullmatch("[0-9a-f]{32}", told)
+def test_valid_client_id_is_kept(client: FlaskClient, sent: str, is_kept: bool) -> None:
+    returned = client.get("/ping", headers={"X-Request-Id": sent}).headers["X-Request-Id"]
+    assert (returned == sent) if is_kept else re.fullmatch("[0-9a-f]{32}", returned)
 
 
 @pytest.mark.parametrize("sent", ["a", "trace=1 2,3", "~" * 1024])
 @pytest.mark.parametrize("seeds", [[1], []])
-def test_custom_attributes_come_back_as_they_were(
+def test_custom_attributes_are_returned_unchanged(
     client: FlaskClient, sent: str, seeds: list[int]
 ) -> None:
-    """With a refusal, too."""
+    """Also with an error."""
     reply = client.post("/invocations", json={"seeds": seeds}, headers={CUSTOM: sent})
     assert reply.status_code == (200 if seeds else 400)
     assert reply.headers[CUSTOM] == sent
@@ -234,16 +230,16 @@ def test_custom_attributes_that_sagemaker_would_not_pass_on_are_400(
 def test_the_metrics_count_what_happened(own: FlaskClient) -> None:
     own.post("/invocations", json={"seeds": [1, 2, 3]})
     own.post("/invocations", json={"seeds": []})
-    told = metrics(own)
-    assert told["facegan_request_seconds_count", "/invocations", "200"] == 1
-    assert told["facegan_request_seconds_count", "/invocations", "400"] == 1
-    assert told["facegan_images_total",] == 4, "three, and one before it was ready"
-    assert told["facegan_batch_images_count",] == 2
-    assert told["facegan_batch_seconds_sum",] > 0
-    assert told["facegan_queue_images",] == 0
-    assert told["facegan_ready",] == 1
-    assert told["facegan_requests_in_flight",] == 1, "the one that asks"
-    assert told["process_resident_memory_bytes",] > 1e7
+    values = metrics(own)
+    assert values["facegan_request_seconds_count", "/invocations", "200"] == 1
+    assert values["facegan_request_seconds_count", "/invocations", "400"] == 1
+    assert values["facegan_images_total",] == 4, "three, and one before it was ready"
+    assert values["facegan_batch_images_count",] == 2
+    assert values["facegan_batch_seconds_sum",] > 0
+    assert values["facegan_queue_images",] == 0
+    assert values["facegan_ready",] == 1
+    assert values["facegan_requests_in_flight",] == 1, "this request"
+    assert values["process_resident_memory_bytes",] > 1e7
 
 
 def test_two_apps_count_apart(own: FlaskClient, artifact: Artifact) -> None:
@@ -256,17 +252,17 @@ def test_the_worker_and_the_batcher_count_by_reason(own: FlaskClient) -> None:
     telemetry = own.application.extensions["facegan.telemetry"]
     telemetry.turned_away(408, "RequestTimeout", "a")
     telemetry.rejected("overload")
-    told = metrics(own)
-    assert told["facegan_rejections_total", "RequestTimeout"] == 1
-    assert told["facegan_rejections_total", "overload"] == 1
-    assert told["facegan_request_seconds_count", "none", "408"] == 1
+    values = metrics(own)
+    assert values["facegan_rejections_total", "RequestTimeout"] == 1
+    assert values["facegan_rejections_total", "overload"] == 1
+    assert values["facegan_request_seconds_count", "none", "408"] == 1
 
 
 # --- CloudWatch -------------------------------------------------------------------------------
 
 
 def test_an_embedded_metric_line_is_valid_by_the_specification() -> None:
-    """Each metric named once, with a unit of CloudWatch's and a member of its own."""
+    """Each metric is named once, with a CloudWatch unit and a member."""
     emf = EmbeddedMetrics()
     for number in range(1000):
         emf.count("Requests")
@@ -295,7 +291,7 @@ def test_a_period_begins_at_zero() -> None:
     assert line["Images"] == 0 and "Latency" not in line
 
 
-def test_by_switch_requests_are_counted_for_cloudwatch(artifact: Artifact) -> None:
+def test_embedded_metrics_are_written_if_enabled(artifact: Artifact) -> None:
     app: Flask = create_app(Synthesizer(artifact), emf=True)
     client = reader_of(app)
     client.post("/invocations", json={"seeds": [1, 2]})
@@ -310,7 +306,7 @@ def test_by_switch_requests_are_counted_for_cloudwatch(artifact: Artifact) -> No
 @pytest.mark.parametrize(("payload_mb", "threads", "concurrent"), [
     (6, 16, 16), (6, 64, 16), (100, 16, 1), (20, 4, 4),
 ])  # fmt: skip
-def test_execution_parameters_are_such_as_a_transform_job_takes(
+def test_execution_parameters_are_valid_for_a_transform_job(
     artifact: Artifact, payload_mb: int, threads: int, concurrent: int
 ) -> None:
     """CreateTransformJob: concurrency times payload is at most 100 MB."""
@@ -318,6 +314,9 @@ def test_execution_parameters_are_such_as_a_transform_job_takes(
 
     limits = ServingLimits(max_body_bytes=payload_mb * 2**20)
     client = create_app(Synthesizer(artifact), limits=limits, threads=threads).test_client()
-    told = client.get("/execution-parameters").get_json()
-    assert told["BatchStrategy"] in ("SINGLE_RECORD", "MULTI_RECORD")
-    assert (told["MaxConcurrentTransforms"], told["MaxPayloadInMB"]) == (concurrent, payload_mb)
+    parameters = client.get("/execution-parameters").get_json()
+    assert parameters["BatchStrategy"] in ("SINGLE_RECORD", "MULTI_RECORD")
+    assert (parameters["MaxConcurrentTransforms"], parameters["MaxPayloadInMB"]) == (
+        concurrent,
+        payload_mb,
+    )

@@ -1,4 +1,4 @@
-"""What the worker refuses without a thread is named like every other request, in reply and log."""
+"""Requests that the worker refuses without a thread have ids in replies and logs, as all have."""
 
 import itertools
 import json
@@ -40,13 +40,13 @@ HEAD = "POST /invocations HTTP/1.1\r\nHost: x\r\n{}\r\nContent-Length: 0\r\n\r\n
 
 @dataclass(eq=False)
 class Connection:
-    """What the worker knows of a caller."""
+    """A connection, as the worker has it."""
 
     sock: BufferedSocket
 
 
 class Caught(logging.Handler):
-    """Request lines as the container writes them."""
+    """Collects request lines as the container writes them."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -69,7 +69,7 @@ def caught() -> Iterator[Caught]:
 
 
 def settings() -> Config:
-    """gunicorn's, as the server has them."""
+    """Return gunicorn's settings as the server has them."""
     config = Config()
     for name, value in gunicorn_settings("127.0.0.1", 8080, 8).items():
         config.set(name, value)
@@ -94,7 +94,7 @@ def worker_of_an_app() -> BufferedWorker:
 
 
 def reply_to(head: bytes, refusal: Refusal) -> str:
-    """What a caller with a request's head gets when it is refused."""
+    """Return the reply to a refused request with this head."""
     ours, theirs = socket.socketpair()
     with theirs, BufferedSocket(ours, 1.0, head_of) as sock:
         sock.setblocking(False)
@@ -105,7 +105,7 @@ def reply_to(head: bytes, refusal: Refusal) -> str:
 
 
 @pytest.mark.parametrize("refusal", [OVERLOADED, TOO_SLOW, ENDING])
-def test_a_refusal_has_the_callers_id_in_reply_and_log(caught: Caught, refusal: Refusal) -> None:
+def test_refusal_has_the_clients_id_in_reply_and_log(caught: Caught, refusal: Refusal) -> None:
     head = HEAD.format(f"x-request-ID:  mine-1 \r\n{CUSTOM}: a=1").encode()
     before = REQUEST_ID.get()
     reply = reply_to(head, refusal)
@@ -118,14 +118,14 @@ def test_a_refusal_has_the_callers_id_in_reply_and_log(caught: Caught, refusal: 
 
 
 @pytest.mark.parametrize("head", [b"GET /ping HT", b"", HEAD.format("A: b").encode()])
-def test_who_sent_no_id_gets_a_new_one_that_the_log_has(caught: Caught, head: bytes) -> None:
-    """Also where the head is not there to its end."""
-    told = [re.search(r"X-Request-Id: (\w{32})\r\n", reply_to(head, TOO_SLOW)) for _ in range(2)]
-    assert [match[1] for match in told if match] == [line["request_id"] for line in caught.lines]
+def test_missing_id_is_generated_and_logged(caught: Caught, head: bytes) -> None:
+    """Also if the head is incomplete."""
+    matches = [re.search(r"X-Request-Id: (\w{32})\r\n", reply_to(head, TOO_SLOW)) for _ in range(2)]
+    assert [match[1] for match in matches if match] == [line["request_id"] for line in caught.lines]
     assert len({line["request_id"] for line in caught.lines}) == 2
 
 
-def test_gunicorn_is_of_a_version_that_was_tried() -> None:
+def test_gunicorn_version_was_tested() -> None:
     """The worker builds on what gunicorn does not promise to keep: its parser's ``Request`` and
     ``set_body_reader``, ``_expected_100_continue``, ``CHUNK_EXT_RE``; gthread's ``handle_request``,
     ``keepalived_conns``, ``poller``, ``method_queue``, ``nr_conns``, ``_accepting`` and
@@ -135,8 +135,8 @@ def test_gunicorn_is_of_a_version_that_was_tried() -> None:
     assert gunicorn.version_info[:2] == TESTED
 
 
-def test_a_request_that_fails_outside_the_app_is_500_and_named(caught: Caught) -> None:
-    """As where the app's own wrapping breaks; never a page of HTML."""
+def test_request_that_fails_outside_the_app_is_500_with_an_id(caught: Caught) -> None:
+    """For example if the middleware fails; the reply is never an HTML page."""
     ours, theirs = socket.socketpair()
     worker = worker_of_an_app()
     worker.wsgi = lambda environ, start_response: 1 / 0
@@ -153,8 +153,8 @@ def test_a_request_that_fails_outside_the_app_is_500_and_named(caught: Caught) -
 
 
 @given(value=st.binary(max_size=40))
-def test_no_head_can_make_another_header(value: bytes) -> None:
-    """Whatever is in it: two or fewer headers come of it, each on one line, of visible ASCII."""
+def test_head_cannot_inject_a_header(value: bytes) -> None:
+    """Any head gives at most two headers, each on one line of visible ASCII."""
     asked = b"X-Request-Id:" + value + b"\r\n" + CUSTOM.encode() + b":" + value
     try:
         head = head_of(b"GET / HTTP/1.1\r\n" + asked + b"\r\n\r\n")
@@ -169,8 +169,8 @@ def test_no_head_can_make_another_header(value: bytes) -> None:
 
 
 @given(data=st.binary(max_size=200))
-def test_the_parser_takes_a_head_or_refuses_it(data: bytes) -> None:
-    """Nothing else leaves it, into the main loop."""
+def test_parser_accepts_a_head_or_refuses_it(data: bytes) -> None:
+    """No other exception reaches the main loop."""
     try:
         head = head_of(data + b"\r\n\r\n")
     except Refused as refused:
@@ -184,10 +184,10 @@ def test_the_parser_takes_a_head_or_refuses_it(data: bytes) -> None:
     ends=st.lists(st.sampled_from([b"", b";a", b' ; a = "b"', b";a;b=c"]), min_size=9, max_size=9),
     cuts=st.lists(st.integers(1, 60), min_size=1, max_size=20),
 )
-def test_chunks_come_to_the_body_they_were_made_of(
+def test_chunks_are_decoded_to_their_body(
     pieces: list[bytes], ends: list[bytes], cuts: list[int]
 ) -> None:
-    """However they are cut on their way; what follows them is left for the next request."""
+    """However they are split in transit; what follows is left for the next request."""
     chunks = [b"%x%b\r\n%b\r\n" % (len(x), end, x) for x, end in zip(pieces, ends, strict=False)]
     head = b"POST / HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n"
     data = b"".join([head, *chunks, b"0", ends[-1], b"\r\nX: y\r\n\r\n"])
