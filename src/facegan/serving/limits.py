@@ -1,4 +1,4 @@
-"""What one request may cost, told before the work is done."""
+"""Limits of one request, checked before the work is done."""
 
 from dataclasses import dataclass
 
@@ -6,11 +6,11 @@ from facegan.errors import ConfigError, RequestTooLarge
 from facegan.wire import CSV, JSON, JSON_LINES, NPY, bare_type
 
 SAGEMAKER_BODY_BYTES = 6 * 2**20  # real-time InvokeEndpoint: the body's limit in botocore's model
-# What a request may need in bytes, generously; a larger body is refused before it is parsed.
-PLAIN_BYTES = 128 * 1024  # whatever is asked; parsed within a millisecond or two
+# A generous bound of valid requests, in bytes; a larger body is refused before it is parsed.
+PLAIN_BYTES = 128 * 1024  # allowed in any request; parsed within a millisecond or two
 IMAGE_BYTES = 256  # of an image's seeds, in JSON
-NUMBER_BYTES = {JSON: 32, JSON_LINES: 32, CSV: 32, NPY: 16}  # of latents, with what parts them
-NAME_BYTES = 12  # of a character of a class's name, escaped
+NUMBER_BYTES = {JSON: 32, JSON_LINES: 32, CSV: 32, NPY: 16}  # of a latent, with its separator
+NAME_BYTES = 12  # of a character of a class name, escaped
 MAX_LATENT_DIM = 4096  # where the model is unknown
 LINES_HINT = (
     "Send fewer lines at a time; of a transform job, lower MaxPayloadInMB or set "
@@ -20,12 +20,12 @@ LINES_HINT = (
 
 @dataclass(frozen=True, kw_only=True)
 class ServingLimits:
-    """How much one request may ask for, and how many bytes may cross the wire either way."""
+    """How many images one request may have, and how many bytes it and its reply."""
 
     max_images: int = 64
     max_body_bytes: int = SAGEMAKER_BODY_BYTES  # of a request, and of a reply
-    # Who comes after is told at once to come again. Fewer than the server has threads: those left
-    # answer them, and /ping.
+    # Further requests get 429 at once. Fewer than the server has threads: the others send the 429s
+    # and answer /ping.
     max_waiting_requests: int = 64
     max_waiting_images: int = 512
     deadline_seconds: int = 50  # SageMaker gives up after 60
@@ -61,11 +61,8 @@ class ServingLimits:
     ) -> None:
         """Refuse, before it is parsed, a body larger than a request of its type can need.
 
-        Args:
-            body: The body.
-            content_type: Its type; of one that is not read here there is no limit.
-            latent_dim: Numbers of the model's latents.
-            longest_name: Characters of the model's longest class name.
+        The bound grows with the width of the latents and the characters of the longest class name;
+        content types that are not read here have none.
         """
         name = bare_type(content_type)
         if name not in NUMBER_BYTES or len(body) <= PLAIN_BYTES:
@@ -80,13 +77,13 @@ class ServingLimits:
             )
 
     def max_request_bytes(self, name: str, latent_dim: int, longest_name: int) -> int:
-        """What a body of a type may need; see :meth:`check_body`."""
+        """Return the bytes that a valid body of a type may have; see :meth:`check_body`."""
         count = self.max_images_of_lines if name == JSON_LINES else self.max_images
         words = 0 if name in (CSV, NPY) else IMAGE_BYTES + NAME_BYTES * longest_name
         return PLAIN_BYTES + count * (NUMBER_BYTES[name] * latent_dim + words)
 
     def check_reply(self, size: int, count: int, what: str = "images") -> None:
-        """Refuse a reply of `size` bytes that shows `count` images, or answers as many lines."""
+        """Refuse a reply of `size` bytes with `count` images or lines."""
         if size > self.max_body_bytes:
             fitting = count * self.max_body_bytes // size
             raise RequestTooLarge(

@@ -31,7 +31,7 @@ NEVER = Deadline()
 
 @dataclass(frozen=True)
 class Plan:
-    """What one request asks of a model.
+    """What is generated and sent for one request.
 
     Attributes:
         model: The model, with its custom functions if it has some.
@@ -128,7 +128,7 @@ class Plan:
 def read_large_request(
     body: bytes, content_type: str, model: ServedModel, limits: ServingLimits, deadline: Deadline
 ) -> GenerateRequest:
-    """Decode a request when its turn has come."""
+    """Decode a request, one at a time."""
     body, media_type = as_utf8(body, content_type), bare_type(content_type)
     limits.check_body(body, media_type, *model.request_widths)
     with parsing(len(body), deadline):

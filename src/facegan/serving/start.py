@@ -52,5 +52,5 @@ def registry_of(here: ServingEnvironment, settings: ServingSettings) -> ModelReg
 
 
 def load_seconds(here: ServingEnvironment, model_dir: Path) -> float | None:
-    """Return how long a model may take to load; None, which is no limit, with custom code."""
+    """Return how long a model may take to load; None (unlimited) with custom code."""
     return None if has_script(model_dir) else float(here.load_seconds)

@@ -139,7 +139,7 @@ class Batcher:
     # --- for callers ----------------------------------------------------------------------------
 
     def draw(self, latents: LatentBatch, deadline: Deadline) -> Images:
-        """Draw a batch of one kind → uint8 images (N, H, W, 3); blocks until they are there.
+        """Draw a batch of one kind → uint8 images (N, H, W, 3); block until they are done.
 
         Raises:
             Overloaded: too much waits already, or more than can be drawn before the deadline.
@@ -191,7 +191,7 @@ class Batcher:
         return None
 
     def is_full(self, images: int) -> bool:
-        """Return whether there is no room for so many more images."""
+        """Return whether the queue has no room for so many more images."""
         is_too_much = self.waiting > 0 and self.waiting + images > self.max_images
         return self.under_way >= self.max_requests or is_too_much
 

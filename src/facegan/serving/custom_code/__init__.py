@@ -1,1 +1,1 @@
-"""An owner's inference script (code/inference.py): found, loaded, and called in place of ours."""
+"""A model's own inference script (code/inference.py): found, loaded, and called."""

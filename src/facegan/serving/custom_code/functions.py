@@ -79,7 +79,7 @@ class CustomFunctions:
         return ScriptContext(self.model_dir, headers, request_id())
 
     def read(self, body: bytes, content_type: str) -> Any:
-        """Call input_fn; for our own predict_fn its result becomes a GenerateRequest."""
+        """Call input_fn; without a custom predict_fn, convert its result to a GenerateRequest."""
         assert self.script.input_fn is not None
         with self.mapped_errors("input_fn"):
             data: Any = body.decode() if content_type in TEXTS else body

@@ -15,7 +15,7 @@ from facegan.synthesis.load import synthesizer_from_artifact
 
 
 def run_model_fn(script: InferenceScript, model_dir: Path) -> Any:
-    """Return what model_fn makes of a folder; None if there is no model_fn."""
+    """Call model_fn with a folder; return None if there is no model_fn."""
     if script.model_fn is None:
         return None
     with script.located_errors("model_fn"):

@@ -32,16 +32,10 @@ RESET_MS = 1  # for the reset of a closed connection to come back, from this mac
 
 
 class BufferedSocket(socket.socket):
-    """An accepted socket that buffers a request.
+    """An accepted socket that buffers a request without blocking.
 
-    It never blocks while it does. A thread that takes it over finds the complete request in memory;
-    a write to a client that does not read fails after `write_timeout` seconds, where gunicorn would
-    wait for ever.
-
-    Args:
-        accepted: The socket as ``accept`` returned it; it is taken over.
-        write_timeout: How many seconds a thread waits for a whole write.
-        parse: Parses a head, or raises Refused.
+    A write to a client that does not read fails after `write_timeout` seconds, where gunicorn would
+    wait for ever. `parse` parses a head, or raises Refused.
     """
 
     def __init__(
@@ -51,7 +45,7 @@ class BufferedSocket(socket.socket):
         super().__init__(family, kind, number, fileno=accepted.detach())
         self.write_timeout, self.parse = write_timeout, parse
         self.buffer = bytearray()  # bytes that do not belong to `request` yet
-        self.held: bytes | None = None  # a reply's head, empty until it is there; None: sent as is
+        self.held: bytes | None = None  # a reply's head, empty until it is written; None: not held
         self.sending = threading.Lock()
         self.start_request()
 
@@ -135,7 +129,7 @@ class BufferedSocket(socket.socket):
             raise ConnectionResetError(errno.ECONNRESET, "the client does not read") from cause
 
     def read_available(self, max_body_bytes: int) -> bool:
-        """Read what is there; return whether the request is complete, or the client has closed.
+        """Read what has arrived; return whether the request is complete, or the client has closed.
 
         Raises:
             Refused: it will never be a request that could be answered.
@@ -182,7 +176,7 @@ class BufferedSocket(socket.socket):
         return True
 
     def read_chunks(self, head: Head, max_body_bytes: int) -> bool:
-        """Decode the chunks (RFC 9112, section 7.1); return whether the last one is there."""
+        """Decode the chunks (RFC 9112, section 7.1); return whether the last one has arrived."""
         while self.chunk_left != 0:
             if self.chunk_left is None:
                 if (line := self.read_line()) is None:
@@ -239,7 +233,7 @@ class BufferedSocket(socket.socket):
         """Read a block and forget it; return its size, 0 at the end.
 
         Raises:
-            BlockingIOError: nothing is there yet.
+            BlockingIOError: nothing has arrived yet.
         """
         return len(super().recv(BLOCK_BYTES))
 

@@ -124,7 +124,7 @@ def check_beginning(data: bytes | bytearray) -> None:
 
 
 def refusal_of(cause: Exception) -> Refusal:
-    """Return why gunicorn refused a head, naming the header where it can."""
+    """Return why gunicorn refused a head, with the name of the header if it is known."""
     for kind, refusal in LIMITS.items():
         if isinstance(cause, kind):
             return refusal
@@ -138,11 +138,7 @@ def refusal_of(cause: Exception) -> Refusal:
 
 
 def headers_of(head: Head | None) -> dict[str, str]:
-    """Return the headers that a reply repeats: the request's id, and its custom attributes.
-
-    Args:
-        head: The request's; None if it is incomplete or was refused, and not repeated.
-    """
+    """Return a reply's id and custom attributes, which repeat those of a head if there is one."""
     if head is None:
         return {"X-Request-Id": name_request(None)}
     headers = {"X-Request-Id": name_request(head.header("X-REQUEST-ID"))}

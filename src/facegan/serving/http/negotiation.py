@@ -15,7 +15,7 @@ ANYTHING = {"*": "*/*"}  # old Java sends a bare *, too
 
 
 def parse_accept(accept: str | None) -> MIMEAccept:
-    """Parse an Accept header into types without parameters, the closest and best liked first."""
+    """Parse an Accept header into types without parameters, sorted by specificity and quality."""
     ranges = parse_accept_header(BARE_FRACTION.sub(r"\g<1>0", accept or ""), MIMEAccept)
     bare = [(bare_type(media_range), quality) for media_range, quality in ranges]
     return MIMEAccept([(ANYTHING.get(name, name), quality) for name, quality in bare])
@@ -23,12 +23,12 @@ def parse_accept(accept: str | None) -> MIMEAccept:
 
 @lru_cache(maxsize=128)  # callers send the same few headers
 def negotiate(accept: str | None, offered: tuple[str, ...], default: str) -> str:
-    """Return the offered content type that a caller likes best.
+    """Return the offered content type that a client prefers.
 
     Args:
         accept: The Accept header; None or blank accepts everything.
         offered: Bare content types.
-        default: The one of them to prefer where the caller has no preference.
+        default: The one of them to return if the client has no preference.
     """
     if not (accept or "").strip(" ,\t"):
         return default
@@ -43,17 +43,17 @@ def negotiate(accept: str | None, offered: tuple[str, ...], default: str) -> str
 
 @lru_cache(maxsize=128)
 def preferred_type(accept: str | None, default: str) -> str:
-    """Return the type that a caller likes best, where it is unknown what can be written."""
+    """Return the type that a client prefers, if any type may be written."""
     named = (name for name, quality in parse_accept(accept) if quality > 0 and "*" not in name)
     return next((name for name in named if "/" in name), default)
 
 
 @lru_cache(maxsize=128)
 def accepts_stream(accept: str | None, content_type: str = JSON_LINES) -> bool:
-    """Tell whether a caller says that it reads a type as a stream, however many bytes it is.
+    """Return whether a client says that it reads a type as a stream, however large it is.
 
-    SageMaker asks a container the same for InvokeEndpoint, which takes 6 MB, and for
-    InvokeEndpointWithResponseStream, which takes more; only Accept is passed on as it was.
+    SageMaker sends a container the same request for InvokeEndpoint, whose replies are limited to
+    6 MB, and for InvokeEndpointWithResponseStream; only Accept is passed on unchanged.
     """
     ranges = [media_range for media_range, _ in parse_accept_header(accept, MIMEAccept)]
     return any(

@@ -53,7 +53,7 @@ class ExecutionParameters(BaseModel):
 
 
 class Schemas(GenerateJsonSchema):
-    """JSON schemas of our models; an array of latents is a list of lists in JSON."""
+    """JSON schemas, in which an array of latents is a list of lists."""
 
     def is_instance_schema(self, schema: core_schema.IsInstanceSchema) -> JsonSchemaValue:
         """Return the schema of latents, the only NumPy array."""
@@ -99,18 +99,16 @@ class ServiceInfo:
 def openapi_document(info: ServiceInfo, limits: ServingLimits, statuses: Statuses) -> Json:
     """Return the document of a server of one model (spec.openapis.org/oas/v3.1.0)."""
     paths = {"/invocations": {"post": invocations(info, limits, statuses)}}
-    return document(info.description, paths, statuses)
+    return document(info.description, paths)
 
 
-def document(
-    description: str, paths: Json, statuses: Statuses, models: Sequence[type[BaseModel]] = ()
-) -> Json:
+def document(description: str, paths: Json, models: Sequence[type[BaseModel]] = ()) -> Json:
     """Return a document of the given routes and those that every server has."""
     return {
         "openapi": "3.1.0",
         "info": {"title": "facegan", "version": __version__, "description": description},
         "paths": {
-            "/ping": {"get": ping(statuses)},
+            "/ping": {"get": PING},
             **paths,
             "/execution-parameters": {
                 "get": answer("For batch transform.", reference("ExecutionParameters"))
@@ -152,12 +150,10 @@ def answer(description: str, schema: Json | None = None, media_type: str = JSON)
     return {"summary": description, "responses": replies}
 
 
-def ping(statuses: Statuses) -> Json:
-    """Return SageMaker's health check."""
-    replies = {"200": reply("Ready.")}
-    if 503 in statuses.values():
-        replies["503"] = reply("Not ready, broken, or stopping.")
-    return {"summary": "Whether requests are answered.", "responses": replies}
+PING = {
+    "summary": "Whether requests are answered.",
+    "responses": {"200": reply("Ready."), "503": reply("Not ready, broken, or stopping.")},
+}
 
 
 def invocations(info: ServiceInfo, limits: ServingLimits, statuses: Statuses) -> Json:

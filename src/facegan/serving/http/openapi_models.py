@@ -90,7 +90,7 @@ def openapi_of_models(limits: ServingLimits, statuses: Mapping[type[FaceGANError
             "post": invocations(ANY_MODEL, limits, statuses),
         },
     }
-    return document(ANY_MODEL.description, paths, statuses, MODELS)
+    return document(ANY_MODEL.description, paths, MODELS)
 
 
 def query(name: str, description: str) -> Json:

@@ -142,7 +142,7 @@ class BufferedWorker(ThreadWorker):  # type: ignore[misc]  # gunicorn has no typ
         return True
 
     def start_reading(self, conn: TConn) -> None:
-        """Read what is there already; the poller calls when more comes."""
+        """Read what has arrived; the poller calls when there is more."""
         conn.timeout = time.monotonic() + REQUEST_SECONDS
         self.read(conn)
 
@@ -153,7 +153,7 @@ class BufferedWorker(ThreadWorker):  # type: ignore[misc]  # gunicorn has no typ
         self.start_reading(conn)
 
     def read(self, conn: TConn, _: Any = None) -> None:
-        """Read what is there, and dispatch a complete request."""
+        """Read what has arrived, and dispatch a complete request."""
         sock: BufferedSocket = conn.sock
         had_begun = sock.has_begun
         try:
@@ -196,7 +196,7 @@ class BufferedWorker(ThreadWorker):  # type: ignore[misc]  # gunicorn has no typ
         return self.buffered_bytes > max(BUFFERED_BYTES, 2 * self.max_body_bytes)
 
     def dispatch(self, conn: TConn) -> None:
-        """Hand a request to a thread, or refuse it where too many wait already."""
+        """Hand a request to a thread, or refuse it if too many wait already."""
         request: Head = conn.sock.request
         is_ping = request.path == "/ping" and not request.length
         if not is_ping:
@@ -292,7 +292,7 @@ class BufferedWorker(ThreadWorker):  # type: ignore[misc]  # gunicorn has no typ
         return headers
 
     def linger(self, conn: TConn) -> None:
-        """End our sending half, and wait for the client to close its own (RFC 9112, 9.6)."""
+        """Shut down the sending half, and wait for the client to close (RFC 9112, 9.6)."""
         sock: BufferedSocket = conn.sock
         sock.buffer.clear()
         sock.start_request()
@@ -301,7 +301,7 @@ class BufferedWorker(ThreadWorker):  # type: ignore[misc]  # gunicorn has no typ
             sock.setblocking(False)
             sock.shutdown(socket.SHUT_WR)
             self.poller.register(sock, selectors.EVENT_READ, partial(self.discard, conn))
-        except (OSError, ValueError):  # closed already, by the client or by gunicorn
+        except (OSError, ValueError):  # already closed, by the client or by gunicorn
             return self.close(conn)
         conn.timeout = time.monotonic() + LINGER_SECONDS
         self.lingering[conn] = 0

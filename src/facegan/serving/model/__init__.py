@@ -1,1 +1,1 @@
-"""Models in memory: loading, serving, a registry of several, and the memory and cores there are."""
+"""Models in memory: loading, serving, a registry of many, and the memory and cores they may use."""

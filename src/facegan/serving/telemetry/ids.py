@@ -3,7 +3,7 @@
 import random
 import re
 
-# An id that a client may choose, so that its log and ours can be joined; else a new one is made.
+# An id that a client may choose, so that its log and the server's can be joined.
 VALID_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:=;+/-]{0,127}")
 # InvokeEndpoint's CustomAttributes: up to 1,024 visible ASCII characters, with spaces between them.
 ATTRIBUTES = re.compile(r"[!-~](?:[ -~]{0,1022}[!-~])?")
