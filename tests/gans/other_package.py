@@ -46,11 +46,6 @@ class Line(Family):
 
         return Phase("discriminator", discriminator_loss), Phase("generator", generator_loss)
 
-    def sample_latents(self, preset, count, generator):
-        import torch
-
-        return torch.randn(count, preset.latent_dim, generator=generator)
-
 
 FAMILY = Line()
 '''

@@ -1,4 +1,4 @@
-"""Conditional games: labels reach every network and loss; without them nothing changes."""
+"""Conditional GANs: labels reach every network and loss; without them nothing changes."""
 
 import math
 import re
@@ -34,40 +34,40 @@ def built(family: str) -> Gan:
     return build_gan(family, "tiny-conditional", SHAPE, seed=0, classes=CLASSES)
 
 
-# --- who may, and with what ---------------------------------------------------------------------
+# --- families and presets -------------------------------------------------------------------------
 
 
-def test_some_families_can_and_each_of_them_has_a_tiny_preset_for_it() -> None:
+def test_two_families_have_classes_and_a_tiny_conditional_preset() -> None:
     able = {name for name, family in FAMILIES.items() if family.has_classes}
     assert able == {"r3gan", "stylegan2"}
     for name in able:
         preset = FAMILIES[name].presets["tiny-conditional"]
         assert preset.conditional
-        assert preset.classes == 0, "how many there are is the data's to say"
+        assert preset.classes == 0, "the data says how many there are"
 
 
-def test_a_family_that_cannot_says_so_and_names_those_that_can() -> None:
+def test_a_family_without_classes_names_those_that_have_them() -> None:
     with pytest.raises(ConfigError, match=r"'dcgan' cannot be conditional.*r3gan or stylegan2"):
         build_gan("dcgan", "tiny", SHAPE, classes=CLASSES, conditional="true")
 
 
 @pytest.mark.parametrize(("classes", "count"), [(None, 0), ({}, 0), ({"all": 64}, 1)])
-def test_without_two_classes_nothing_is_built(classes: dict[str, int] | None, count: int) -> None:
+def test_fewer_than_two_classes_are_refused(classes: dict[str, int] | None, count: int) -> None:
     with pytest.raises(ConfigError, match=f"two classes or more; the data has {count}"):
         build_gan("stylegan2", "tiny-conditional", SHAPE, classes=classes)
 
 
-def test_an_unconditional_preset_does_not_look_at_classes(family: str, tiny_gan: Build) -> None:
+def test_an_unconditional_preset_ignores_classes(family: str, tiny_gan: Build) -> None:
     """The same parameters, of the same values, whatever the data's labels."""
-    plain, told = tiny_gan(family), build_gan(family, "tiny", SHAPE, seed=0, classes=CLASSES)
-    assert told.classes == {} and told.sample_labels(3, torch.Generator()) is None
+    plain, labelled = tiny_gan(family), build_gan(family, "tiny", SHAPE, seed=0, classes=CLASSES)
+    assert labelled.classes == {} and labelled.sample_labels(3, torch.Generator()) is None
     for name, player in plain.players.items():
-        twin = told.players[name].state_dict()
+        twin = labelled.players[name].state_dict()
         assert player.state_dict().keys() == twin.keys()
         assert all(torch.equal(value, twin[key]) for key, value in player.state_dict().items())
 
 
-def test_any_preset_becomes_conditional_by_its_hyperparameter() -> None:
+def test_the_hyperparameter_makes_any_preset_conditional() -> None:
     gan = build_gan("r3gan", "tiny", SHAPE, classes=CLASSES, conditional="true")
     assert gan.preset.classes == 3 and list(gan.classes) == list(CLASSES)
 
@@ -75,24 +75,24 @@ def test_any_preset_becomes_conditional_by_its_hyperparameter() -> None:
 # --- labels as numbers --------------------------------------------------------------------------
 
 
-def test_labels_are_drawn_as_often_as_the_data_has_them() -> None:
+def test_labels_have_the_datas_class_frequencies() -> None:
     labels = draw_labels({"a": 1, "b": 6, "c": 3}, 20_000, torch.Generator().manual_seed(0))
     assert labels.dtype == torch.int64
     shares = torch.bincount(labels, minlength=3) / 20_000
     torch.testing.assert_close(shares, torch.tensor([0.1, 0.6, 0.3]), atol=0.01, rtol=0)
 
 
-def test_the_same_random_numbers_draw_the_same_labels() -> None:
+def test_the_same_seed_gives_the_same_labels() -> None:
     one, two = (draw_labels(CLASSES, 50, torch.Generator().manual_seed(7)) for _ in range(2))
     assert torch.equal(one, two)
 
 
 @pytest.mark.parametrize(("count", "expected"), [(6, [0, 0, 1, 1, 2, 2]), (3, [0, 1, 2]), (0, [])])
-def test_even_labels_go_through_the_classes_in_turn(count: int, expected: list[int]) -> None:
+def test_uniform_labels_are_sorted(count: int, expected: list[int]) -> None:
     assert uniform_labels(CLASSES, count).tolist() == expected
 
 
-def test_even_labels_differ_by_one_at_most_where_they_cannot_be_even() -> None:
+def test_uniform_labels_differ_by_at_most_one_per_class() -> None:
     counts = torch.bincount(uniform_labels(dict.fromkeys("abcdefg", 1), 64))
     assert counts.min() == 9 and counts.max() == 10
 
@@ -104,17 +104,17 @@ def test_one_hot_worked_by_hand() -> None:
 # --- every conditional family -------------------------------------------------------------------
 
 
-def test_the_label_changes_the_picture_and_the_latent_still_does(conditional: Gan) -> None:
+def test_label_and_latent_both_change_the_image(conditional: Gan) -> None:
     generator = conditional.players["generator"].eval()
     one, two = conditional.sample_latents(2, torch.Generator().manual_seed(0)).split(1)
     with torch.no_grad():
-        pictures = [
+        images = [
             generator(z, labels=torch.tensor([label])) for z in (one, two) for label in range(3)
         ]
-    for index, picture in enumerate(pictures):
-        assert picture.shape == (1, *SHAPE)
-        for other in pictures[:index]:
-            assert (picture - other).abs().max() > 1e-3
+    for index, image in enumerate(images):
+        assert image.shape == (1, *SHAPE)
+        for other in images[:index]:
+            assert (image - other).abs().max() > 1e-3
 
 
 def test_the_label_changes_the_logit(conditional: Gan) -> None:
@@ -125,7 +125,7 @@ def test_the_label_changes_the_logit(conditional: Gan) -> None:
     assert len(set(logits.tolist())) == 3
 
 
-def test_without_labels_a_conditional_network_fails_instead_of_guessing(conditional: Gan) -> None:
+def test_a_conditional_network_without_labels_raises(conditional: Gan) -> None:
     latents = conditional.sample_latents(2, torch.Generator().manual_seed(0))
     with pytest.raises(TypeError, match="without labels"):
         conditional.players["generator"](latents)
@@ -148,17 +148,17 @@ def test_terms_are_finite_and_their_gradients_reach_the_vector_of_every_class(
             if re.search("embed|class_vectors", key) and p.ndim == 2
         ]
         assert vectors
-        for vector in vectors:  # a column a class
+        for vector in vectors:  # one column per class
             assert vector.grad is not None and (vector.grad.abs().sum(0) > 0).all()
         player.zero_grad()
 
 
-def test_under_autocast_logits_are_float32_and_near(conditional: Gan) -> None:
+def test_under_autocast_logits_are_float32_and_close(conditional: Gan) -> None:
     images = torch.rand(4, *SHAPE, generator=torch.Generator().manual_seed(0))
-    labels, judge = torch.tensor([0, 1, 2, 0]), conditional.players["discriminator"]
-    expected = judge(images, labels)
+    labels, discriminator = torch.tensor([0, 1, 2, 0]), conditional.players["discriminator"]
+    expected = discriminator(images, labels)
     with torch.autocast("cpu", torch.bfloat16):
-        logits = judge(images, labels)
+        logits = discriminator(images, labels)
     assert logits.dtype == torch.float32
     torch.testing.assert_close(logits, expected, atol=0.1, rtol=0.1)
 
@@ -179,60 +179,61 @@ class Fixed(nn.Module):
 
 def test_r3gans_projection_worked_by_hand() -> None:
     """Features (1, 2, 0 …) and class vectors (3, 1), (0, 5), (-2, 1): 5, 10 and 0."""
-    judge = built("r3gan").players["discriminator"]
-    judge.head = Fixed([1.0, 2.0] + [0.0] * 6)
+    discriminator = built("r3gan").players["discriminator"]
+    discriminator.head = Fixed([1.0, 2.0] + [0.0] * 6)
     with torch.no_grad():
-        judge.class_vectors.weight.fill_(9.0)  # where the features are 0 it does not matter
-        judge.class_vectors.weight[:2] = torch.tensor([[3.0, 0.0, -2.0], [1.0, 5.0, 1.0]])
-    logits = judge(torch.zeros(3, *SHAPE), torch.arange(3))
+        discriminator.class_vectors.weight.fill_(9.0)  # where the features are 0 it does not matter
+        discriminator.class_vectors.weight[:2] = torch.tensor([[3.0, 0.0, -2.0], [1.0, 5.0, 1.0]])
+    logits = discriminator(torch.zeros(3, *SHAPE), torch.arange(3))
     torch.testing.assert_close(logits, torch.tensor([5.0, 10.0, 0.0]))
 
 
-def test_r3gans_class_vectors_start_as_the_official_ones() -> None:
-    """G's from N(0, 1 / classes), D's from N(0, 1 / (classes · width)); no factor is left."""
+def test_r3gans_class_vectors_are_initialised_as_the_official_ones() -> None:
+    """G's from N(0, 1 / classes), D's from N(0, 1 / (classes · width))."""
     classes = {str(number): 10 for number in range(100)}
     gan = build_gan("r3gan", "tiny-conditional", SHAPE, seed=0, classes=classes, latent_dim=64)
-    generator, judge = gan.players["generator"], gan.players["discriminator"]
+    generator, discriminator = gan.players["generator"], gan.players["discriminator"]
     assert generator.embed.weight.std().item() == pytest.approx(0.1, rel=0.05)
-    width = judge.head.in_features
-    assert judge.class_vectors.weight.std().item() == pytest.approx(0.1 / width**0.5, rel=0.1)
+    width = discriminator.head.in_features
+    deviation = discriminator.class_vectors.weight.std().item()
+    assert deviation == pytest.approx(0.1 / width**0.5, rel=0.1)
 
 
 def test_stylegan2s_projection_worked_by_hand() -> None:
     """The same with the mapped labels in the class vectors' place, 16 wide."""
-    judge = built("stylegan2").players["discriminator"]
+    discriminator = built("stylegan2").players["discriminator"]
     mapped = torch.zeros(3, 16)
     mapped[:, :2] = torch.tensor([[3.0, 1.0], [0.0, 5.0], [-2.0, 1.0]])
-    judge.head, judge.map_label = (
+    discriminator.head, discriminator.map_label = (
         Fixed([1.0, 2.0] + [7.0] * 14),
         nn.Embedding.from_pretrained(mapped),
     )
-    logits = judge(torch.zeros(3, *SHAPE), torch.arange(3))
+    logits = discriminator(torch.zeros(3, *SHAPE), torch.arange(3))
     torch.testing.assert_close(logits, torch.tensor([5.0, 10.0, 0.0]) / 4)
 
 
 # --- r3gan --------------------------------------------------------------------------------------
 
 
-def test_r3gans_generator_reads_a_classs_vector_beside_the_latent() -> None:
-    """It is the unconditional one of latents twice as wide."""
-    told = built("r3gan").players["generator"]
+def test_r3gans_generator_concatenates_the_class_vector() -> None:
+    """It equals the unconditional one with latents twice as wide."""
+    labelled = built("r3gan").players["generator"]
     wide = build_gan("r3gan", "tiny", SHAPE, latent_dim=32).players["generator"]
-    weights = {k: v for k, v in told.state_dict().items() if not k.startswith("embed")}
+    weights = {k: v for k, v in labelled.state_dict().items() if not k.startswith("embed")}
     wide.load_state_dict(weights)
     z, labels = torch.randn(4, 16), torch.tensor([0, 2, 1, 2])
-    vectors = told.embed.weight.T[labels]
-    torch.testing.assert_close(told(z, labels), wide(torch.cat([z, vectors], 1)))
+    vectors = labelled.embed.weight.T[labels]
+    torch.testing.assert_close(labelled(z, labels), wide(torch.cat([z, vectors], 1)))
 
 
-def test_paper32_conditional_adds_a_vector_a_class_and_a_wider_head() -> None:
-    """64 a class and the latent beside it in G; 768 a class and a head of 768 x 768 in D."""
+def test_paper32_conditional_adds_one_vector_per_class_and_a_wider_head() -> None:
+    """G: 64 per class, and a wider projection; D: 768 per class, and a head of 768 x 768."""
     classes = dict.fromkeys("abcdefghij", 5000)
     with torch.device("meta"):
         plain = build_gan("r3gan", "paper32", SHAPE).players
-        told = build_gan("r3gan", "paper32-conditional", SHAPE, classes=classes).players
+        labelled = build_gan("r3gan", "paper32-conditional", SHAPE, classes=classes).players
     more = {
-        name: sum(p.numel() for p in told[name].parameters())
+        name: sum(p.numel() for p in labelled[name].parameters())
         - sum(p.numel() for p in plain[name].parameters())
         for name in plain
     }
@@ -240,14 +241,14 @@ def test_paper32_conditional_adds_a_vector_a_class_and_a_wider_head() -> None:
 
 
 class ByClass(nn.Module):
-    """A judge that looks at the class only: logits 100 a class."""
+    """A discriminator whose logit is 100 times the label."""
 
     def forward(self, images: Tensor, labels: Tensor) -> Tensor:
         return 100.0 * labels + 0 * images.sum((1, 2, 3))
 
 
 def test_r3gans_pairs_are_within_a_class() -> None:
-    """What the judge thinks of a class cancels: both players' terms are softplus(0) = log 2."""
+    """A class's own logit cancels: both players' terms are softplus(0) = log 2."""
     gan = built("r3gan")
     gan.players["discriminator"] = ByClass()
     for loss, name in ((generator_loss, "generator"), (discriminator_loss, "discriminator")):
@@ -277,7 +278,7 @@ def test_style_mixing_keeps_to_the_class() -> None:
     generator.mapping.register_forward_pre_hook(lambda _, inputs: seen.append(inputs[1]))
     labels = torch.tensor([0, 1, 2, 1])
     mixed_styles(generator, torch.randn(4, 16), 1.0, labels)
-    assert len(seen) == 2 and all(torch.equal(labels, told) for told in seen)
+    assert len(seen) == 2 and all(torch.equal(labels, found) for found in seen)
 
 
 @pytest.mark.parametrize(("count", "expected"), [(8, [0, 2, 1, 0]), (7, [0, 2, 1]), (2, [0])])
@@ -288,7 +289,7 @@ def test_path_lengths_take_every_other_label(count: int, expected: list[int]) ->
     mapping = gan.players["generator"].mapping
     mapping.register_forward_pre_hook(lambda _, inputs: seen.append(inputs[1]))
     path_length_loss(gan, a_batch(gan, count))
-    assert seen and all(told.tolist() == expected for told in seen)
+    assert seen and all(found.tolist() == expected for found in seen)
 
 
 def test_the_mean_of_w_is_one_for_all_classes() -> None:

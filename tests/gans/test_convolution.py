@@ -1,4 +1,4 @@
-"""The convolution that is derived twice: torch's own results and derivatives, in fewer calls."""
+"""The convolution with fast second derivatives: torch's results, in fewer calls."""
 
 import pytest
 import torch
@@ -26,10 +26,10 @@ def inputs(kernel: int, groups: int) -> tuple[Tensor, Tensor, Tensor]:
 
 
 @pytest.mark.parametrize(("kernel", "stride", "padding", "groups"), SHAPES)
-def test_result_and_both_derivatives_are_torchs(
+def test_result_and_both_derivatives_equal_torchs(
     kernel: int, stride: int, padding: int, groups: int
 ) -> None:
-    """A penalty on |∇x|², as the discriminators have it, and its gradient by all three."""
+    """A penalty on |∇x|², as in the discriminators, and its gradients."""
     found = []
     for function in (
         lambda *three: convolve(*three, stride, padding, groups),
@@ -45,7 +45,7 @@ def test_result_and_both_derivatives_are_torchs(
 
 
 @pytest.mark.parametrize(("kernel", "stride", "padding", "groups"), SHAPES)
-def test_derivatives_are_those_of_finite_differences(
+def test_derivatives_equal_finite_differences(
     kernel: int, stride: int, padding: int, groups: int
 ) -> None:
     three = inputs(kernel, groups)
@@ -54,8 +54,8 @@ def test_derivatives_are_those_of_finite_differences(
     )
 
 
-def test_a_grouped_convolution_is_derived_twice_without_a_loop_over_its_groups() -> None:
-    """torch calls one convolution per group; here it is one call per gradient, whatever groups."""
+def test_second_derivatives_need_no_loop_over_groups() -> None:
+    """torch calls one convolution per group; here it is one call per gradient."""
     counts = []
     for groups in (2, 4):
         x, weight, bias = inputs(3, groups)
@@ -68,7 +68,7 @@ def test_a_grouped_convolution_is_derived_twice_without_a_loop_over_its_groups()
     assert counts[0] == counts[1] < 10
 
 
-def test_where_weights_are_constant_their_gradients_are_left_out() -> None:
+def test_gradients_of_constant_weights_are_not_computed() -> None:
     x, weight, bias = inputs(3, 1)
     y = convolve(x, weight, bias, 1, 1).sum()
     with constant_weights(), FlopCounterMode(display=False) as alone:
@@ -81,7 +81,7 @@ def test_where_weights_are_constant_their_gradients_are_left_out() -> None:
     assert weight.grad is not None and weight.grad.abs().sum() > 0
 
 
-def test_constant_weights_ends_where_it_ends_in_an_error() -> None:
+def test_constant_weights_ends_after_an_error() -> None:
     with pytest.raises(ZeroDivisionError), constant_weights():
         raise ZeroDivisionError
     x, weight, bias = inputs(1, 1)

@@ -1,4 +1,4 @@
-"""A part of a batch draws the rows it would have had of the whole."""
+"""Random numbers of a part of a batch are the same rows of the whole batch's."""
 
 import pytest
 import torch
@@ -11,7 +11,7 @@ from facegan.gans.data_parallel import BatchSlice, use_slice
 
 
 def in_parts(processes: int, rows: int, sample: object) -> list[Tensor]:
-    """What each of some processes draws, one after the other, with the same seed."""
+    """Return what each process draws, one after the other, with the same seed."""
     parts = []
     for rank in range(processes):
         torch.manual_seed(7)
@@ -33,21 +33,21 @@ def test_parts_of_a_draw_make_the_whole(processes: int, rows: int, width: int) -
 
 
 @given(processes=st.integers(1, 4), rows=st.integers(1, 4), stacked=st.integers(1, 3))
-def test_stacked_batches_are_parted_each(processes: int, rows: int, stacked: int) -> None:
-    """Reals and fakes in one tensor: a process holds its part of both."""
+def test_each_of_several_stacked_batches_is_split(processes: int, rows: int, stacked: int) -> None:
+    """Reals and fakes in one tensor: a process has its part of both."""
     parts = in_parts(processes, rows, lambda count: data_parallel.rand(stacked * count))
     (whole,) = in_parts(1, processes * rows, lambda count: data_parallel.rand(stacked * count))
     together = torch.cat([part.view(stacked, rows) for part in parts], 1)
     assert torch.equal(together.flatten(), whole)
 
 
-def test_half_a_batch_is_parted_too() -> None:
+def test_half_a_batch_is_split_too() -> None:
     parts = in_parts(2, 4, lambda count: data_parallel.rand(count // 2))
     (whole,) = in_parts(1, 8, lambda count: data_parallel.rand(count // 2))
     assert torch.equal(torch.cat(parts), whole)
 
 
-def test_alone_it_draws_what_torch_draws() -> None:
+def test_a_single_process_draws_what_torch_draws() -> None:
     torch.manual_seed(0)
     expected = [torch.randn(3, 2), torch.rand(3, 2), torch.randint(1, 9, (3, 2))]
     torch.manual_seed(0)
@@ -55,7 +55,7 @@ def test_alone_it_draws_what_torch_draws() -> None:
     assert all(map(torch.equal, found, expected))
 
 
-def test_latents_are_parted_in_every_family(family: str) -> None:
+def test_latents_are_split_in_every_family(family: str) -> None:
     gan = build_gan(family, "tiny", (3, 32, 32), seed=0)
     whole = gan.sample_latents(8, torch.Generator().manual_seed(0))
     parts = in_parts(2, 4, lambda n: gan.sample_latents(n, torch.Generator().manual_seed(0)))

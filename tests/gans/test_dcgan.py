@@ -61,11 +61,11 @@ def test_images_lie_between_minus_one_and_one() -> None:
     assert gan.players["generator"](100 * torch.randn(4, 16)).abs().max() <= 1
 
 
-def test_self_modulation_of_nothing_is_the_plain_generator() -> None:
+def test_zero_self_modulation_is_the_plain_generator() -> None:
     """Gains are added to 1 and shifts to 0 (arXiv:1810.01365, equation 3)."""
     plain, modulated = (
-        build_gan("dcgan", "tiny", (3, 32, 32), seed=0, self_modulation=wish).players["generator"]
-        for wish in (False, True)
+        build_gan("dcgan", "tiny", (3, 32, 32), seed=0, self_modulation=is_on).players["generator"]
+        for is_on in (False, True)
     )
     modulated.load_state_dict(plain.state_dict(), strict=False)
     latents = torch.randn(4, 16)
@@ -83,8 +83,8 @@ def test_self_modulation_reaches_every_normalised_layer() -> None:
     assert all(m.linear.weight.grad.abs().sum() > 0 for m in generator.modulations)
 
 
-class Constant(nn.Module):
-    """A player that always answers the same: the sum of its input times a weight."""
+class WeightedSum(nn.Module):
+    """A network that returns the sum of its input times a weight."""
 
     def __init__(self, weight: float) -> None:
         super().__init__()
@@ -95,7 +95,7 @@ class Constant(nn.Module):
 
 
 def by_hand(weight: float) -> Gan:
-    players = {"generator": nn.Identity(), "discriminator": Constant(weight)}
+    players = {"generator": nn.Identity(), "discriminator": WeightedSum(weight)}
     family = FAMILIES["dcgan"]
     return Gan(family, "tiny", family.presets["tiny"], (1, 1, 2), players)
 
@@ -108,15 +108,15 @@ def test_the_discriminators_terms_worked_by_hand() -> None:
     assert terms["fakes"].item() == pytest.approx(math.log(1 + math.exp(-2)))
 
 
-def test_a_target_below_one_is_the_cross_entropy_with_it() -> None:
+def test_a_target_below_one_is_label_smoothing() -> None:
     """Logit 1 against a target of 0.9: -0.9 log D - 0.1 log(1 - D)."""
     gan = by_hand(2.0)
     gan.preset = gan.preset.replaced({"real_target": 0.9})
     image = torch.tensor([[0.25, 0.25]])
     chance = 1 / (1 + math.exp(-1))
-    wanted = -0.9 * math.log(chance) - 0.1 * math.log(1 - chance)
+    expected = -0.9 * math.log(chance) - 0.1 * math.log(1 - chance)
     assert discriminator_terms(gan, {"reals": image}, image)["reals"].item() == pytest.approx(
-        wanted
+        expected
     )
 
 
@@ -152,7 +152,7 @@ def test_the_standard_64px_generator_has_the_papers_widths() -> None:
         ({"latent_distribution": "norml"}, "Did you mean normal"),
     ],
 )
-def test_a_wrong_hyperparameter_is_named_with_the_mend(changes: dict, message: str) -> None:
+def test_a_wrong_hyperparameter_is_named_with_the_fix(changes: dict, message: str) -> None:
     with pytest.raises(ConfigError, match=message):
         build_gan("dcgan", "tiny", (3, 32, 32), **changes)
 

@@ -1,4 +1,4 @@
-"""What holds for every family in the table, with no test file of its own."""
+"""Tests that every family in the table must pass."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -29,19 +29,19 @@ def test_it_has_a_tiny_preset_and_a_paper(family: str) -> None:
     assert FAMILIES[family].paper
 
 
-def test_its_default_presets_make_their_resolutions(family: str) -> None:
+def test_its_default_presets_build_at_their_resolutions(family: str) -> None:
     assert FAMILIES[family].default_presets
     for side, preset in FAMILIES[family].default_presets.items():
         assert FAMILIES[family].default_preset(side) == preset
-        with torch.device("meta"):  # shapes alone
+        with torch.device("meta"):  # shapes only
             assert build_gan(family, preset, (3, side, side)).image_shape == (3, side, side)
 
 
-def test_images_have_the_asked_shape_and_range(family: str, tiny_gan: Build) -> None:
+def test_images_have_the_gans_shape_and_are_finite(family: str, tiny_gan: Build) -> None:
     gan = tiny_gan(family)
     images = gan.players["generator"](gan.sample_latents(4, torch.Generator().manual_seed(0)))
     assert images.shape == (4, *gan.image_shape)
-    assert images.isfinite().all()  # a family need not squash: whoever makes pixels clamps
+    assert images.isfinite().all()  # not always in [-1, 1]: clamped as pixels
     assert images.dtype == torch.float32
 
 
@@ -73,7 +73,7 @@ def test_the_same_seed_builds_the_same_weights(family: str, tiny_gan: Build) -> 
             assert torch.equal(value, two.players[name].state_dict()[key]), f"{name}.{key}"
 
 
-def test_building_with_a_seed_leaves_the_worlds_random_numbers_alone(family: str) -> None:
+def test_building_with_a_seed_leaves_the_global_random_state_alone(family: str) -> None:
     torch.manual_seed(5)
     expected = torch.rand(3)
     torch.manual_seed(5)
@@ -96,10 +96,10 @@ def test_every_preset_builds_at_the_resolution_in_its_name(family: str) -> None:
     for name in FAMILIES[family].presets:
         digits = "".join(filter(str.isdigit, name))
         side = int(digits) if digits else 32
-        with SkipInit(2**40):  # which take most of the time, and are not what is asked
+        with SkipInit(2**40):  # initialisation takes most of the time
             assert build_gan(family, name, (3, side, side), classes={"a": 1, "b": 1}).players
 
 
-def test_a_shape_it_cannot_make_is_refused_with_those_it_can(family: str) -> None:
+def test_an_unsupported_shape_is_refused_with_the_supported_ones(family: str) -> None:
     with pytest.raises(ConfigError, match=r"33x33.*square RGB"):
         build_gan(family, "tiny", (3, 33, 33))

@@ -1,4 +1,4 @@
-"""A family from another package: an entry point, and no other file, makes it one of facegan's."""
+"""A family from another package is installed by its entry point alone."""
 
 import os
 import subprocess
@@ -24,7 +24,7 @@ from facegan.synthesis import Synthesizer
 
 @pytest.fixture
 def site(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
-    """A folder of installed packages; what was found before is forgotten."""
+    """A folder of installed packages; clears the caches."""
     folder = tmp_path / "site"
     folder.mkdir()
     monkeypatch.syspath_prepend(str(folder))
@@ -86,7 +86,7 @@ def test_it_trains_is_exported_and_served(
 def test_new_processes_train_and_serve_it(
     site: Path, images_dir: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Two processes train it together, without a word of it but on the command line."""
+    """Two processes train it together; only the command line names it."""
     install_line(site)
     path = os.pathsep.join([str(site), os.environ.get("PYTHONPATH", "")])
     monkeypatch.setenv("PYTHONPATH", path)
@@ -123,20 +123,20 @@ def test_listing_names_imports_no_code(site: Path, capsys: pytest.CaptureFixture
         ("OTHER = 1", "cannot be imported: AttributeError"),
     ],
 )
-def test_a_broken_package_gets_a_sentence_and_stops_no_other_family(
+def test_a_broken_package_gives_an_error_and_does_not_affect_others(
     site: Path, capsys: pytest.CaptureFixture[str], tmp_path: Path, code: str, message: str
 ) -> None:
     (site / f"broken_{len(code)}.py").write_text(code)
     install(site, "broken", {"broken": f"broken_{len(code)}:FAMILY"})
     words = ["init", "--out", str(tmp_path / "run.toml")]
     assert run_safely(facegan, [*words, "--family", "broken"]) == 2
-    told = capsys.readouterr().err
-    assert message in told and "uninstall broken 1.0" in told and "Traceback" not in told
+    error = capsys.readouterr().err
+    assert message in error and "uninstall broken 1.0" in error and "Traceback" not in error
     assert run_safely(facegan, [*words, "--family", "dcgan"]) == 0
     assert build_gan("dcgan", "tiny", (3, 32, 32)).family.name == "dcgan"
 
 
-def test_two_packages_with_one_name_are_told_apart_by_uninstalling_one(site: Path) -> None:
+def test_two_packages_with_the_same_family_are_refused(site: Path) -> None:
     install(site, "first", {"same": "first:FAMILY"})
     install(site, "second", {"same": "second:FAMILY"})
     with pytest.raises(ConfigError) as refused:

@@ -1,4 +1,4 @@
-"""The quick layers are torch's own up to rounding, in value and in every order of gradient."""
+"""The fast layers equal torch's up to rounding, in value and derivatives."""
 
 import pytest
 import torch
@@ -29,7 +29,7 @@ def twins(ours: type, torchs: type, bias: bool) -> tuple[nn.Module, nn.Module]:
 @pytest.mark.parametrize(("ours", "torchs"), PAIRS)
 @pytest.mark.parametrize("bias", [True, False])
 @pytest.mark.parametrize("size", [(2, 2), (4, 6), (8, 8)])
-def test_values_and_gradients_are_torchs(
+def test_values_and_gradients_equal_torchs(
     ours: type, torchs: type, bias: bool, size: tuple[int, int]
 ) -> None:
     one, two = twins(ours, torchs, bias)
@@ -45,7 +45,7 @@ def gradients(layer: nn.Module, x: Tensor, y: Tensor) -> list[Tensor]:
 
 
 @pytest.mark.parametrize(("ours", "torchs"), PAIRS)
-def test_a_penalty_on_the_gradient_can_itself_be_derived(ours: type, torchs: type) -> None:
+def test_a_gradient_penalty_can_be_differentiated(ours: type, torchs: type) -> None:
     """R1 needs the second order."""
     layers = twins(ours, torchs, True)
     x = torch.randn(2, 3, 4, 4, dtype=torch.float64, requires_grad=True)
@@ -67,7 +67,7 @@ def test_scatter_is_the_adjoint_of_gather(h: int, w: int, channels: int, n: int)
     torch.testing.assert_close(left, right)
 
 
-def test_both_pass_torchs_own_check_of_gradients() -> None:
+def test_both_pass_torchs_gradgradcheck() -> None:
     x = torch.randn(1, 4, 4, 2, dtype=torch.float64, requires_grad=True)
     patches = torch.randn(1, 2, 2, 32, dtype=torch.float64, requires_grad=True)
     assert torch.autograd.gradgradcheck(Gather.apply, (x,))
@@ -75,7 +75,7 @@ def test_both_pass_torchs_own_check_of_gradients() -> None:
 
 
 @pytest.mark.parametrize(("ours", "torchs"), PAIRS)
-def test_without_gradients_it_is_torchs_layer_to_the_bit(ours: type, torchs: type) -> None:
+def test_without_gradients_it_equals_torchs_layer_bit_for_bit(ours: type, torchs: type) -> None:
     one, two = twins(ours, torchs, True)
     x = torch.randn(2, 3, 4, 4, dtype=torch.float64)
     with torch.no_grad():

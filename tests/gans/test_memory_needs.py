@@ -1,4 +1,4 @@
-"""What presets need of memory: a table without torch, held by counting again."""
+"""The table of training memory, compared with a new count."""
 
 import subprocess
 import sys
@@ -17,22 +17,22 @@ PAPER64 = TABLE["r3gan", "paper64", 64]
 
 
 @pytest.mark.parametrize("row", [("dcgan", "toy32", 32), ("stylegan2", "paper32", 32)], ids=str)
-def test_a_row_is_what_is_counted(row: tuple[str, str, int]) -> None:
-    """Networks and losses may change a little; by more, run benchmarks/count_memory.py again."""
+def test_rows_equal_a_new_count(row: tuple[str, str, int]) -> None:
+    """After larger changes of networks or losses run benchmarks/count_memory.py again."""
     found, kept = count_need(*row, precisions=("bf16",)), TABLE[row]
     assert found.parameters == kept.parameters and found.averaged == kept.averaged
     assert found.image_mib[0] == pytest.approx(kept.image_mib[0], rel=0.15)
     assert found.fixed_mib[0] == pytest.approx(kept.fixed_mib[0], rel=0.3, abs=16)
 
 
-def test_every_preset_that_takes_memory_is_in_the_table() -> None:
-    """A row that is missing: python benchmarks/count_memory.py FAMILY prints it."""
+def test_every_preset_but_tiny_ones_is_in_the_table() -> None:
+    """Missing rows are printed by: python benchmarks/count_memory.py FAMILY."""
     missing = set(table_keys(FAMILIES.values())) - set(TABLE)
     assert not missing
 
 
-def test_the_papers_presets_are_as_large_as_they_were_modelled() -> None:
-    """A roofline model of every operation came to these figures for activations, in bf16."""
+def test_activations_agree_with_a_roofline_model() -> None:
+    """The model gave these figures for activations, in bf16."""
     for row, batch, gib in [
         (("r3gan", "paper32", 32), 512, 63),
         (("r3gan", "paper64", 64), 256, 79),
@@ -42,7 +42,7 @@ def test_the_papers_presets_are_as_large_as_they_were_modelled() -> None:
         (("stylegan2", "paper256", 256), 1024, 247),
     ]:
         found = batch * TABLE[row].image_mib[0] / 1024
-        assert 0.5 * gib < found < 1.05 * gib, row  # less, since some steps are taken in place
+        assert 0.5 * gib < found < 1.05 * gib, row  # less because some operations are in place
 
 
 def test_it_is_read_without_torch() -> None:
@@ -55,7 +55,7 @@ def test_it_is_read_without_torch() -> None:
     subprocess.run([sys.executable, "-c", program], check=True)
 
 
-def test_only_networks_that_were_counted_are_spoken_of() -> None:
+def test_changed_networks_are_not_in_the_table() -> None:
     family = FAMILIES["r3gan"]
     preset = family.presets["paper64"]
     assert find_memory(family, "paper64", preset.replaced({"gamma_start": 3.0}), 64) == PAPER64
@@ -63,13 +63,13 @@ def test_only_networks_that_were_counted_are_spoken_of() -> None:
     assert find_memory(family, "paper64", preset, 128) is None
 
 
-def test_the_line_says_what_is_needed_what_there_is_and_what_would_fit() -> None:
+def test_the_description_has_need_capacity_and_a_micro_batch_that_fits() -> None:
     need = TrainingMemory(1_000_000, 500_000, 500_000, (256.0, 512.0), (0, 0))
     sizes = [64, 32, 16, 8, 4, 2, 1]
-    told = describe_memory(need, sizes, 64, "bf16", "cuda", 8 * GIB)
-    assert told.startswith("Memory: about 16.8 GiB for 64 images at once in bf16 (256 MiB each); ")
-    assert "cuda has 8.0 GiB. micro_batch=16 needs about 4.8 GiB, same result." in told
+    text = describe_memory(need, sizes, 64, "bf16", "cuda", 8 * GIB)
+    assert text.startswith("Memory: about 16.8 GiB for 64 images at once in bf16 (256 MiB each); ")
+    assert "cuda has 8.0 GiB. micro_batch=16 needs about 4.8 GiB, same result." in text
     assert "micro_batch" not in describe_memory(need, sizes, 64, "bf16", "cuda", 20 * GIB)
     assert "micro_batch=8 " in describe_memory(need, sizes, 64, "fp32", "cuda", 8 * GIB)
-    told = describe_memory(need, sizes, 64, "bf16", "cuda", 0.8 * GIB)
-    assert told.endswith("Not even the smallest part, 1 at once, fits.")
+    text = describe_memory(need, sizes, 64, "bf16", "cuda", 0.8 * GIB)
+    assert text.endswith("Not even the smallest part, 1 at once, fits.")

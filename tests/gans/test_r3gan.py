@@ -31,7 +31,7 @@ def parameters(module: nn.Module) -> int:
 
 
 def test_paper32_has_the_papers_size_without_classes() -> None:
-    """20.7 M a player: 8 blocks of 2,583,552, and what leads into and out of them."""
+    """20.7 M per network: 8 blocks of 2,583,552, and the first and last layers."""
     block = 2 * 768 * 1536 + 1536 * 16 * 9 + 2 * 1536
     gan = build_gan("r3gan", "paper32", (3, 32, 32))
     generator, discriminator = gan.players["generator"], gan.players["discriminator"]
@@ -40,14 +40,14 @@ def test_paper32_has_the_papers_size_without_classes() -> None:
 
 
 def test_paper64_has_the_papers_size() -> None:
-    """22.4 M a player."""
+    """22.4 M per network."""
     gan = build_gan("r3gan", "paper64", (3, 64, 64))
     assert parameters(gan.players["generator"]) == 22_429_824
     assert parameters(gan.players["discriminator"]) == 22_381_440
 
 
 def test_paper256_has_the_papers_size() -> None:
-    """Two blocks a stage of widths 768 four times, 384, 192 and 96; 23 M a player."""
+    """Two blocks per stage, widths 768 (four times), 384, 192 and 96; 23 M per network."""
     with torch.device("meta"):
         gan = build_gan("r3gan", "paper256", (3, 256, 256))
     blocks = sum(2 * width * (4 * width + 2 * 16 * 9 + 4) for width in WIDTHS_256)
@@ -74,7 +74,7 @@ def test_widths_and_cardinalities_are_the_papers(
 
 
 def test_players_mirror_each_other() -> None:
-    """The same blocks at the same resolutions, two a resolution; the rest differs."""
+    """The same two blocks per resolution; the other layers differ."""
     gan = build_gan("r3gan", "tiny", (3, 32, 32), blocks_per_stage=2)
     blocks = {
         name: [m for m in player.modules() if isinstance(m, ResidualBlock)]
@@ -83,7 +83,7 @@ def test_players_mirror_each_other() -> None:
     assert len(blocks["generator"]) == len(blocks["discriminator"]) == 2 * 4
 
 
-def test_a_networks_biases_all_lie_under_an_activation() -> None:
+def test_all_biases_are_followed_by_an_activation() -> None:
     gan = build_gan("r3gan", "tiny", (3, 64, 64), full_width_resolution=32)
     for player in gan.players.values():
         biased = {name for name, _ in player.named_parameters() if name.endswith("bias")}
@@ -91,7 +91,7 @@ def test_a_networks_biases_all_lie_under_an_activation() -> None:
 
 
 @pytest.mark.parametrize("side", [8, 16, 64, 128])
-def test_tiny_makes_any_power_of_two_from_eight(side: int) -> None:
+def test_tiny_generates_any_power_of_two_from_eight(side: int) -> None:
     gan = build_gan("r3gan", "tiny", (3, side, side), seed=0)
     images = gan.players["generator"](torch.randn(2, TINY.latent_dim))
     assert images.shape == (2, 3, side, side)
@@ -107,7 +107,7 @@ def test_a_block_starts_as_the_identity_and_can_leave_it() -> None:
     assert block.branch[-1].weight.grad.abs().max() > 0
 
 
-def test_weights_inside_blocks_are_hes_tamed_for_the_depth() -> None:
+def test_weights_inside_blocks_are_hes_scaled_by_the_depth() -> None:
     """std = sqrt(2 / 1.04) * 8^(-1/4) / sqrt(fan_in) with paper32's eight blocks."""
     block = ResidualBlock(768, PRESETS["paper32"], block_gain(8))
     gain = math.sqrt(2 / 1.04) / 8**0.25
@@ -138,8 +138,8 @@ def test_paper32s_weights_start_with_the_official_deviations() -> None:
         assert weight.std().item() == pytest.approx(expected, rel=0.06)
 
 
-def test_a_basis_gives_the_first_map_and_no_image_sees_another() -> None:
-    """Blocks start as identities, so an image is a linear function of its own latent."""
+def test_images_are_linear_in_their_own_latents_at_first() -> None:
+    """Blocks start as identities, and images do not affect each other."""
     generator = build_gan("r3gan", "tiny", (3, 8, 8), seed=0).players["generator"]
     one, two = torch.randn(2, 1, TINY.latent_dim)
     both = generator(torch.cat([one, two]))
@@ -147,7 +147,7 @@ def test_a_basis_gives_the_first_map_and_no_image_sees_another() -> None:
     torch.testing.assert_close(generator(one + 2 * two), generator(one) + 2 * generator(two))
 
 
-def test_widths_that_cannot_be_grouped_are_refused_with_the_mend() -> None:
+def test_widths_that_cannot_be_grouped_are_refused_with_the_fix() -> None:
     with pytest.raises(ConfigError, match=r"7 channels at 4 px.*groups of 4.*another width"):
         build_gan("r3gan", "tiny", (3, 32, 32), width=7)
 
@@ -200,7 +200,7 @@ def test_the_generators_term_worked_by_hand() -> None:
 
 
 def test_the_discriminators_term_worked_by_hand() -> None:
-    """The mean of softplus(D(G(z)) - D(x)) over pairs, on latents of its own."""
+    """The mean of softplus(D(G(z)) - D(x)) over pairs, on new latents."""
     gan, batch = by_hand()
     own = gan.sample_latents(2, torch.Generator().manual_seed(0))[:, 0].tolist()
     term = discriminator_loss(gan, batch)["discriminator"]
@@ -254,14 +254,14 @@ def test_a_penaltys_own_gradient_is_gamma_w() -> None:
     assert slope.flatten().tolist() == pytest.approx([4.0, 8.0])
 
 
-def test_penalties_are_of_each_image_apart() -> None:
+def test_penalties_are_per_image() -> None:
     """D(x) = |x|²: the gradient is 2x, its square 4 |x|², summed over channels and pixels."""
     images = torch.randn(3, 2, 4, 4, requires_grad=True)
     logits = images.square().sum(dim=(1, 2, 3))
     torch.testing.assert_close(gradient_penalties(logits, images), 4 * logits)
 
 
-def test_under_bf16_the_terms_and_their_gradients_stay_finite_and_near() -> None:
+def test_under_bf16_the_terms_and_their_gradients_stay_finite_and_close() -> None:
     gan = build_gan("r3gan", "tiny", (3, 32, 32), seed=0)
     for block in gan.players["discriminator"].modules():  # as after some training
         if isinstance(block, ResidualBlock):
@@ -288,7 +288,7 @@ def test_under_bf16_the_terms_and_their_gradients_stay_finite_and_near() -> None
     ("side", "in_float32"), [(16, {4}), (32, {4}), (64, {4}), (128, {4, 8}), (256, {4, 8, 16})]
 )
 def test_under_autocast_the_four_largest_stages_are_bf16(side: int, in_float32: set[int]) -> None:
-    """As the official presets are: all but 4x4 up to 64 px, 32 to 256 px of 256."""
+    """As in the official presets: all but 4x4 up to 64 px, and 32 to 256 px at 256 px."""
     gan = build_gan("r3gan", "tiny", (3, side, side), seed=0, full_width_resolution=1024)
     seen: dict[str, dict[int, torch.dtype]] = {name: {} for name in gan.players}
     for name, player in gan.players.items():
@@ -307,7 +307,7 @@ def test_under_autocast_the_four_largest_stages_are_bf16(side: int, in_float32: 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
 def test_maps_stay_channels_last_through_both_players(dtype: torch.dtype) -> None:
-    """Forwards and backwards: a block that met another layout would copy every map."""
+    """Forwards and backwards: with another layout a block would copy every map."""
     gan = build_gan("r3gan", "tiny", (3, 16, 16), seed=0)
     layouts: list[bool] = []
 
@@ -334,8 +334,8 @@ def a_batch() -> Batch:
     }
 
 
-def test_taking_slopes_of_images_computes_no_gradient_of_a_weight() -> None:
-    """The penalty's first derivative is by images alone: weights' gradients come once, at last."""
+def test_the_penaltys_first_derivative_computes_no_weight_gradients() -> None:
+    """Weights' gradients are computed once, at the end."""
     gan = build_gan("r3gan", "tiny", (3, 16, 16), seed=0)
     images = torch.rand(2, 3, 16, 16, requires_grad=True)
     logits = gan.players["discriminator"](images)
@@ -375,7 +375,7 @@ def test_a_schedule_is_half_a_cosine() -> None:
     assert TINY.scheduled(0.0, 1.0, TINY.schedule_kimg / 3) == pytest.approx(0.25)
 
 
-def test_every_number_may_come_as_a_string() -> None:
+def test_every_number_can_be_a_string() -> None:
     changes = {spec.name: str(getattr(TINY, spec.name)) for spec in TINY.hyperparameters()}
     assert TINY.replaced(changes) == TINY
     with pytest.raises(ConfigError, match="gamma_start is -1"):

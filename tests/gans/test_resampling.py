@@ -1,4 +1,4 @@
-"""The filter [1, 3, 3, 1]: by torch's own convolutions, its adjoint, its derivatives."""
+"""The filter [1, 3, 3, 1]: compared with torch's convolutions, its adjoint and its derivatives."""
 
 import pytest
 import torch
@@ -10,7 +10,7 @@ MODES = [{"up": 2}, {"down": 2}, {"padding": 2}, {"padding": 1, "gain": 4.0}]
 
 
 @pytest.mark.parametrize("mode", [{"up": 2}, {"down": 2}])
-def test_a_constant_stays_what_it_is_inside_the_border(mode: dict[str, int]) -> None:
+def test_a_constant_is_preserved_inside_the_border(mode: dict[str, int]) -> None:
     inside = Resample(**mode)(torch.ones(1, 2, 8, 8))[..., 1:-1, 1:-1]
     torch.testing.assert_close(inside, torch.ones_like(inside))
 
@@ -19,7 +19,7 @@ def test_halving_and_doubling_worked_by_hand() -> None:
     """A row 0 8 0 0 under [1, 3, 3, 1] / 8: halved 3 1; doubled 0 2 6 6 2 0 0 0; once per axis."""
     row = torch.tensor([[[[0.0, 8.0, 0.0, 0.0]] * 4]])
     inner = Resample(down=2)(row)[0, 0]
-    assert inner.tolist() == [[3 * 7 / 8, 1 * 7 / 8]] * 2  # of 8 rows' weights one lies outside
+    assert inner.tolist() == [[3 * 7 / 8, 1 * 7 / 8]] * 2  # one of 8 weights lies outside
     doubled = Resample(up=2)(row)[0, 0]
     assert doubled[3].tolist() == [0.0, 2.0, 6.0, 6.0, 2.0, 0.0, 0.0, 0.0]
     assert doubled[0].tolist() == [0.0, 1.5, 4.5, 4.5, 1.5, 0.0, 0.0, 0.0]
@@ -33,7 +33,7 @@ def test_doubling_is_halvings_adjoint_four_times() -> None:
 
 
 @pytest.mark.parametrize("mode", MODES)
-def test_both_derivatives_are_those_of_finite_differences(mode: dict[str, float]) -> None:
+def test_both_derivatives_equal_finite_differences(mode: dict[str, float]) -> None:
     layer, x = Resample(**mode).double(), torch.randn(2, 3, 6, 6).double().requires_grad_()
     assert torch.autograd.gradcheck(layer, x)
     assert torch.autograd.gradgradcheck(layer, x)
@@ -44,7 +44,7 @@ def test_both_derivatives_are_those_of_finite_differences(mode: dict[str, float]
 def test_bf16_rounds_once_and_the_result_is_channels_last(
     mode: dict[str, float], layout: torch.memory_format
 ) -> None:
-    """Sums are float32: the result is the exact one's nearest bf16, or its neighbour at a tie."""
+    """Sums are float32: the result is the nearest bf16 number, or the other one at a tie."""
     layer = Resample(**mode)
     x = torch.randn(2, 3, 6, 6).bfloat16().contiguous(memory_format=layout)
     found, exact = layer(x), layer(x.float())
@@ -53,7 +53,7 @@ def test_bf16_rounds_once_and_the_result_is_channels_last(
     torch.testing.assert_close(found.float(), exact, rtol=2**-8, atol=1e-6)
 
 
-def test_the_result_is_torchs_strided_convolution() -> None:
+def test_the_result_equals_torchs_strided_convolution() -> None:
     x = torch.randn(2, 3, 8, 8, dtype=torch.float64)
     taps = torch.tensor([1.0, 3, 3, 1], dtype=torch.float64) / 8
     kernel = torch.outer(taps, taps).expand(3, 1, 4, 4)

@@ -29,7 +29,7 @@ class Noise:
 
 
 @pytest.mark.parametrize("side", [16, 32, 64])
-def test_it_trains_a_step_and_draws(family: str, side: int) -> None:
+def test_it_trains_a_step_and_generates(family: str, side: int) -> None:
     gan = build_gan(family, "toy32", (3, side, side), seed=0)
     before = {name: [p.clone() for p in one.parameters()] for name, one in gan.players.items()}
     trainer = Trainer(gan, Noise(gan.image_shape), TrainingConfig(batch_size=4))
@@ -46,7 +46,7 @@ def test_it_trains_a_step_and_draws(family: str, side: int) -> None:
 
 
 def test_its_networks_stay_small(family: str) -> None:
-    """Minutes on a CPU are few images; a network that is too wide sees too few of them."""
+    """A wide network sees too few images in minutes on a CPU."""
     gan = build_gan(family, "toy32", (3, 32, 32), seed=0)
     for name, player in gan.players.items():
         assert sum(p.numel() for p in player.parameters()) < 1.2e6, name

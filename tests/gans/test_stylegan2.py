@@ -59,7 +59,7 @@ def gan() -> Gan:
 
 @pytest.fixture
 def generator(gan: Gan) -> Generator:
-    """With noise that shows: strengths start at zero."""
+    """Build a generator with visible noise; its strengths start at zero."""
     found = gan.players["generator"]
     assert isinstance(found, Generator)
     for module in found.modules():
@@ -83,7 +83,7 @@ def test_at_1024_it_has_the_parameters_that_nvidias_code_logs() -> None:
 
 
 def test_paper32_adds_up() -> None:
-    """All of its layers are 512 wide."""
+    """All of its layers have 512 channels."""
     affine = 512 * 512 + 512
     convolution = 512 * 512 * 9 + affine + 512 + 1  # weights, style, biases, noise strength
     to_rgb = 512 * 3 + affine + 3
@@ -98,7 +98,7 @@ def test_paper32_adds_up() -> None:
     ("side", "generator", "discriminator"),
     [(64, 22_243_608, 23_407_361), (128, 22_949_277, 23_882_369), (256, 23_191_522, 24_001_089)],
 )
-def test_the_other_papers_presets_have_the_official_codes_parameters(
+def test_the_other_presets_have_the_official_codes_parameters(
     side: int, generator: int, discriminator: int
 ) -> None:
     assert sizes(f"paper{side}", side) == (generator, discriminator)
@@ -143,7 +143,7 @@ def test_presets_follow_the_rules_for_one_gpu(
     assert r1_gamma(resolution, batch_size) == pytest.approx(gamma)
 
 
-def test_a_player_regularised_every_n_steps_slows_by_n_over_n_plus_one() -> None:
+def test_lazy_regularisation_scales_adam_by_n_over_n_plus_one() -> None:
     adams = FAMILY.optimizers(FAMILY.presets["paper32"])
     generator, discriminator = adams["generator"], adams["discriminator"]
     assert generator.learning_rate == pytest.approx(0.0025 * 4 / 5)
@@ -153,7 +153,7 @@ def test_a_player_regularised_every_n_steps_slows_by_n_over_n_plus_one() -> None
     assert discriminator.beta2 == pytest.approx(0.99 ** (16 / 17))
 
 
-def test_without_path_lengths_the_generator_keeps_its_rate_and_loses_a_phase() -> None:
+def test_without_path_lengths_the_generator_has_full_rate_and_one_phase() -> None:
     preset = FAMILY.presets["paper32"].replaced({"path_length_weight": 0})
     assert FAMILY.optimizers(preset)["generator"].learning_rate == 0.0025
     assert [(p.player, p.every) for p in FAMILY.phases(preset)] == [
@@ -161,7 +161,7 @@ def test_without_path_lengths_the_generator_keeps_its_rate_and_loses_a_phase() -
 
 
 @pytest.mark.parametrize("shape", [(3, 4, 4), (3, 32, 16), (1, 32, 32), (3, 48, 48), (3, 0, 0)])
-def test_what_is_no_doubling_of_four_is_refused(shape: tuple[int, ...]) -> None:
+def test_sides_other_than_doublings_of_four_are_refused(shape: tuple[int, ...]) -> None:
     with pytest.raises(ConfigError, match=r"square RGB images of 8, 16, 32"):
         build_gan("stylegan2", "tiny", shape)
 
@@ -189,7 +189,7 @@ def test_equal_convolutions_too() -> None:
 
 
 def with_styles(layer: ModulatedConv2d) -> ModulatedConv2d:
-    """Its styles are w itself."""
+    """Make the layer's styles w itself."""
     with torch.no_grad():
         layer.to_style.weight.copy_(torch.eye(len(layer.to_style.weight)) / layer.to_style.gain)
         layer.to_style.bias.zero_()
@@ -215,7 +215,7 @@ def test_demodulated_outputs_have_unit_variance_whatever_the_styles() -> None:
 
 @pytest.mark.parametrize("demodulates", [True, False])
 @pytest.mark.parametrize("kernel_size", [1, 3])
-def test_modulation_is_a_convolution_with_weights_of_each_samples_own(
+def test_modulation_equals_a_convolution_with_weights_per_sample(
     kernel_size: int, demodulates: bool
 ) -> None:
     """Equations 1 to 3 of the paper, sample by sample."""
@@ -230,7 +230,7 @@ def test_modulation_is_a_convolution_with_weights_of_each_samples_own(
         torch.testing.assert_close(out, expected, rtol=1e-4, atol=1e-5)
 
 
-def test_a_doubling_convolution_is_the_filters_doubling_then_the_convolution() -> None:
+def test_a_doubling_convolution_equals_doubling_and_then_convolving() -> None:
     """Away from the edges, where the order of padding shows."""
     torch.manual_seed(0)
     layer = ModulatedConv2d(2, 2, 3, 3, demodulates=False, doubles=True)
@@ -263,7 +263,7 @@ def test_the_filter_preserves_constants_inside(layer: Resample, side: int) -> No
 
 
 @pytest.mark.parametrize(("up", "down", "padding"), [(2, 1, 1), (1, 2, 1), (1, 1, 1), (1, 1, 2)])
-def test_the_filter_can_be_derived_twice(up: int, down: int, padding: int) -> None:
+def test_the_filter_has_second_derivatives(up: int, down: int, padding: int) -> None:
     kernel = Resample(up, down, padding).kernel.double()
     x = torch.randn(1, 2, 4, 4, dtype=torch.float64, requires_grad=True)
     arguments = (x, kernel, up, down, padding)
@@ -294,7 +294,7 @@ def test_a_group_is_the_largest_that_divides_the_batch(count: int, limit: int, g
     assert append_minibatch_stddev(torch.randn(count, 2, 4, 4), limit).shape == (count, 3, 4, 4)
 
 
-def test_equal_images_leave_a_finite_gradient() -> None:
+def test_equal_images_give_a_finite_gradient() -> None:
     x = torch.ones(4, 2, 4, 4, requires_grad=True)
     append_minibatch_stddev(x, 4).sum().backward()
     assert x.grad is not None and x.grad.isfinite().all()
@@ -314,7 +314,7 @@ def test_a_synthesis_layer_is_the_papers() -> None:
 
 
 def test_a_discriminators_block_is_the_papers() -> None:
-    """Figure 7c: both ways are added, and divided by the root of two."""
+    """Figure 7c: both branches are added, and divided by the root of two."""
     torch.manual_seed(0)
     block = DiscriminatorBlock(4, 6).double()
     for layer in (block.refine, block.halve):
@@ -344,7 +344,7 @@ def test_the_discriminators_last_stage_is_float32_under_autocast(gan: Gan) -> No
 
 
 def test_maps_stay_channels_last(gan: Gan, generator: Generator) -> None:
-    """Or every filter and convolution would lay them out anew."""
+    """Otherwise every filter and convolution would copy them."""
     seen: list[Tensor] = []
     for player in gan.players.values():
         for module in player.modules():
@@ -357,26 +357,26 @@ def test_maps_stay_channels_last(gan: Gan, generator: Generator) -> None:
     assert all(out.is_contiguous(memory_format=torch.channels_last) for out in doubled)
 
 
-def test_labels_pass_eight_layers_on_the_way_to_the_discriminator() -> None:
-    """As in NVIDIA's code, however many the generator's mapping has."""
+def test_the_discriminators_label_mapping_has_eight_layers() -> None:
+    """As in NVIDIA's code, independent of the generator's mapping."""
     with torch.device("meta"):
         preset = FAMILY.presets["paper32"].replaced({"conditional": True})
         mapping = LabelMapping(replace(preset, classes=3), 512)
     assert [layer.weight.shape for layer in mapping.layers] == [(512, 512)] * 8
 
 
-# --- faces --------------------------------------------------------------------------------------
+# --- latents and styles ---------------------------------------------------------------------------
 
 
 def test_a_w_for_every_layer_reaches_the_image(gan: Gan, generator: Generator) -> None:
-    """At 32 px: seven convolutions and a last image, and none more."""
+    """At 32 px: seven convolutions and the last image."""
     ws = torch.randn(1, generator.synthesis.layers, gan.preset.style_dim, requires_grad=True)
     (slopes,) = torch.autograd.grad(generator.eval().synthesis(ws).square().sum(), ws)
     assert ws.shape[1] == 8 and (slopes.abs().sum(2) > 0).all()
 
 
 def test_latents_are_directions(gan: Gan, generator: Generator) -> None:
-    """z is normalised: its length does not matter."""
+    """z is normalised, so its length does not matter."""
     z = latents_of(gan, 3)
     torch.testing.assert_close(generator.mapping(z * 100), generator.mapping(z))
 
@@ -396,9 +396,7 @@ def test_psi_zero_is_the_mean_face_and_psi_one_changes_nothing(
     torch.testing.assert_close(generator(z, truncation_psi=0.5), expected, rtol=1e-4, atol=1e-4)
 
 
-def test_the_mean_of_w_follows_while_training_and_stands_still_in_eval(
-    gan: Gan, generator: Generator
-) -> None:
+def test_the_mean_of_w_is_updated_in_training_only(gan: Gan, generator: Generator) -> None:
     z = latents_of(gan, 8)
     generator.train()(z)
     expected = 0.005 * generator.mapping(z).mean(0)
@@ -415,7 +413,7 @@ def test_the_same_latent_is_the_same_face_in_eval_and_noise_is_new_in_training(
     assert not torch.equal(generator.train()(z), generator(z))
 
 
-def test_a_face_does_not_depend_on_its_company(gan: Gan, generator: Generator) -> None:
+def test_an_image_does_not_depend_on_its_batch(gan: Gan, generator: Generator) -> None:
     generator.eval()
     z = latents_of(gan, 8)
     one, two = generator(z), generator(torch.cat([z[:1], -3 * z[1:]]))
@@ -423,15 +421,15 @@ def test_a_face_does_not_depend_on_its_company(gan: Gan, generator: Generator) -
     torch.testing.assert_close(one[:1], generator(z[:1]), rtol=1e-4, atol=1e-4)
 
 
-def test_noise_can_be_left_out() -> None:
-    """Then nothing of it is left, and a training generator draws the same image twice."""
+def test_noise_can_be_switched_off() -> None:
+    """Then it has no parameters, and a training generator is deterministic."""
     without = build_gan("stylegan2", "tiny", (3, 8, 8), noise_inputs=False).players["generator"]
     assert not [name for name in without.state_dict() if "noise" in name]
     latents = torch.randn(2, 16)
     assert torch.equal(without.train()(latents), without(latents))
 
 
-def test_the_noise_is_saved_and_its_own_for_every_seed(gan: Gan) -> None:
+def test_the_noise_is_saved_and_depends_on_the_seed(gan: Gan) -> None:
     names = [n for n in gan.players["generator"].state_dict() if n.endswith(".noise")]
     assert len(names) == 7
     other = build_gan("stylegan2", "tiny", (3, 32, 32), seed=1).players["generator"]
@@ -440,7 +438,7 @@ def test_the_noise_is_saved_and_its_own_for_every_seed(gan: Gan) -> None:
 
 
 def test_mixing_changes_later_layers_only(gan: Gan, generator: Generator) -> None:
-    """The first layer is always the sample's own; from the change-over on, one other face."""
+    """The first layers have the sample's own w, all later ones the same other w."""
     z, layers = latents_of(gan, 200), generator.synthesis.layers
     own = generator.mapping(z)[:, None]
     torch.manual_seed(5)
@@ -450,7 +448,7 @@ def test_mixing_changes_later_layers_only(gan: Gan, generator: Generator) -> Non
     assert set(is_own.sum(1).tolist()) == set(range(1, layers))
 
 
-def test_as_many_are_mixed_as_asked(gan: Gan, generator: Generator) -> None:
+def test_style_mixing_has_its_probability(gan: Gan, generator: Generator) -> None:
     z = latents_of(gan, 2000)
     own = generator.mapping(z)[:, None]
     assert (mixed_styles(generator, z, 0.0) == own).all()
@@ -463,7 +461,7 @@ def test_as_many_are_mixed_as_asked(gan: Gan, generator: Generator) -> None:
 
 
 class Slope(nn.Module):
-    """Logits a·x of a picture x."""
+    """Logits a·x of an image x."""
 
     def __init__(self, a: list[float]) -> None:
         super().__init__()
@@ -473,28 +471,28 @@ class Slope(nn.Module):
         return images.flatten(1) @ self.a
 
 
-def linear_game(a: list[float], **changes: float) -> Gan:
+def linear_gan(a: list[float], **changes: float) -> Gan:
     preset = FAMILY.presets["tiny"].replaced(changes)
     return Gan(FAMILY, "tiny", preset, (1, 1, len(a)), {"discriminator": Slope(a)})
 
 
 def test_r1_worked_by_hand() -> None:
-    """The gradient of a·x is a: 6/2 |(3, 4)|² = 75, sixteen times over, its own gradient 6 a 16."""
-    game = linear_game([3.0, 4.0], r1_gamma=6)
-    term = r1_loss(game, {"reals": torch.randn(5, 1, 1, 2)})["r1"]
+    """The gradient of a·x is a: 6/2 |(3, 4)|² = 75, times 16; its own gradient is 6 a 16."""
+    linear = linear_gan([3.0, 4.0], r1_gamma=6)
+    term = r1_loss(linear, {"reals": torch.randn(5, 1, 1, 2)})["r1"]
     assert term.item() == pytest.approx(75 * 16)
-    (gradient,) = torch.autograd.grad(term, list(game.players["discriminator"].parameters()))
+    (gradient,) = torch.autograd.grad(term, list(linear.players["discriminator"].parameters()))
     assert gradient.tolist() == pytest.approx([6 * 3 * 16, 6 * 4 * 16])
 
 
-def test_r1_takes_the_rules_gamma_where_none_is_given() -> None:
-    """0.0002 2² / 5 for two-pixel-wide pictures, five a batch."""
-    term = r1_loss(linear_game([3.0, 4.0]), {"reals": torch.randn(5, 1, 1, 2)})["r1"]
+def test_r1_uses_the_rules_gamma_by_default() -> None:
+    """0.0002 2² / 5 for images two pixels wide, in batches of five."""
+    term = r1_loss(linear_gan([3.0, 4.0]), {"reals": torch.randn(5, 1, 1, 2)})["r1"]
     assert term.item() == pytest.approx(0.0002 * 4 / 5 / 2 * 25 * 16)
 
 
 def test_path_lengths_worked_by_hand() -> None:
-    """G(w) = 2 w as a picture of two pixels: J^T y = 2 y / sqrt(2), whatever w."""
+    """G(w) = 2 w as an image of two pixels: J^T y = 2 y / sqrt(2), whatever w."""
     ws = torch.randn(3, 1, 2, requires_grad=True)
     torch.manual_seed(0)
     lengths, _ = path_lengths(lambda ws: 2 * ws.view(3, 1, 1, 2), ws)
@@ -504,7 +502,7 @@ def test_path_lengths_worked_by_hand() -> None:
 
 
 def test_path_lengths_are_a_root_mean_square_over_the_layers() -> None:
-    """One layer that counts four times and three that do nothing: 4 |y| / sqrt(2) / sqrt(4)."""
+    """One layer with weight four and three with none: 4 |y| / sqrt(2) / sqrt(4)."""
     ws = torch.randn(3, 4, 2, requires_grad=True)
     torch.manual_seed(0)
     lengths, _ = path_lengths(lambda ws: 4 * ws[:, 2].view(3, 1, 1, 2), ws)
@@ -514,7 +512,7 @@ def test_path_lengths_are_a_root_mean_square_over_the_layers() -> None:
 
 
 def test_the_path_penalty_worked_by_hand() -> None:
-    """Lengths 1 and 3, mean 0 so far: it moves to 0.02, the distances are 0.98 and 2.98."""
+    """Lengths 1 and 3, mean 0 so far: it becomes 0.02, and the distances 0.98 and 2.98."""
     mean = torch.zeros(())
     penalty = path_penalty(torch.tensor([1.0, 3.0]), mean)
     assert mean.item() == pytest.approx(0.02)
@@ -528,7 +526,7 @@ def test_the_path_penaltys_gradient_leaves_the_mean_alone() -> None:
     assert gradient.tolist() == pytest.approx([0.98, 2.98])
 
 
-def test_the_games_gradients_worked_by_hand(gan: Gan) -> None:
+def test_the_main_losses_gradients_worked_by_hand(gan: Gan) -> None:
     """-sigmoid(-l) / N of a fake's logit for the generator; sigmoid(l) / N for the discriminator,
     and -sigmoid(-l) / N of a real's."""
     logits: list[Tensor] = []
@@ -547,7 +545,7 @@ def test_the_games_gradients_worked_by_hand(gan: Gan) -> None:
         torch.testing.assert_close(found.grad, expected)
 
 
-def test_regularisers_run_lazily_after_their_players_game() -> None:
+def test_regularisers_run_lazily_after_the_main_phases() -> None:
     """Gmain, Gpath at every fourth step, Dmain, R1 at every sixteenth; all at the first."""
     order = [
         (phase.loss.__name__, phase.every) for phase in FAMILY.phases(FAMILY.presets["paper32"])
@@ -568,7 +566,7 @@ def test_path_lengths_are_measured_on_half_a_batch_and_their_mean_is_kept(gan: G
     assert generator.state_dict()["mean_path_length"] > 0
 
 
-def test_the_games_terms_have_their_names(gan: Gan) -> None:
+def test_the_main_losses_terms_have_their_names(gan: Gan) -> None:
     batch = a_batch(gan)
     assert set(generator_loss(gan, batch)) == {"generator"}
     assert set(discriminator_loss(gan, batch)) == {"reals", "fakes"}
@@ -586,7 +584,7 @@ def test_penalties_are_the_same_under_autocast(gan: Gan, loss: object) -> None:
     assert torch.equal(*found)
 
 
-def test_the_game_under_autocast_is_near_the_one_without(gan: Gan) -> None:
+def test_the_main_losses_under_autocast_are_close_to_float32(gan: Gan) -> None:
     torch.manual_seed(0)
     expected = generator_loss(gan, a_batch(gan))["generator"]
     torch.manual_seed(0)
@@ -597,7 +595,7 @@ def test_the_game_under_autocast_is_near_the_one_without(gan: Gan) -> None:
 
 
 def test_the_loss_and_the_networks_draw_from_torchs_global_generator(gan: Gan) -> None:
-    """Which the trainer seeds for every step: the same seed, the same terms."""
+    """The trainer seeds it for every step."""
     found = []
     for seed in (0, 0, 1):
         torch.manual_seed(seed)
@@ -618,7 +616,7 @@ def served(tmp_path_factory: pytest.TempPathFactory) -> Artifact:
 
 
 @pytest.mark.parametrize("psi", [1.0, 0.5])
-def test_a_seed_gives_the_same_bytes_in_any_company(served: Artifact, psi: float) -> None:
+def test_a_seed_gives_the_same_bytes_in_any_batch(served: Artifact, psi: float) -> None:
     from facegan.synthesis import Synthesizer
 
     synthesizer = Synthesizer(served)

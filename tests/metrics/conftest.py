@@ -1,4 +1,4 @@
-"""A stand-in for an extractor of 17 MB."""
+"""A small extractor in place of the real one of 17 MB."""
 
 import pytest
 from noise import Pooled
@@ -8,5 +8,5 @@ from facegan.metrics import Extractor
 
 @pytest.fixture
 def pooled() -> Extractor:
-    """It takes the name of the embedded one."""
+    """Return an extractor with the embedded one's name."""
     return Extractor("lite0", Pooled(), 12, "none", "0" * 64)

@@ -1,4 +1,4 @@
-"""Pictures without files, and features that cost nothing, for the tests of metrics."""
+"""Random images and a trivial feature network, for the tests of metrics."""
 
 import hashlib
 
@@ -17,7 +17,7 @@ class Pooled(nn.Module):
 
 
 class Noise:
-    """Pictures of random pixels around a level, as a data set."""
+    """A data set of images with random pixels around a level."""
 
     def __init__(self, count: int, level: int = 128, seed: int = 0) -> None:
         numbers = torch.Generator().manual_seed(seed)

@@ -1,4 +1,4 @@
-"""The extractors: the networks their weights were made for, and features that keep still."""
+"""Feature extractors: networks, weights and reproducible features."""
 
 import hashlib
 import subprocess
@@ -28,13 +28,13 @@ def noise(count: int, side: int = 32) -> Tensor:
 
 
 def ramps() -> Tensor:
-    """A picture without random numbers: a ramp in each channel, (1, 3, 64, 64)."""
+    """Return an image without random numbers: a ramp in each channel, (1, 3, 64, 64)."""
     ramp = torch.arange(0, 256, 4, dtype=torch.uint8).expand(64, 64)
     return torch.stack([ramp, ramp.T, ramp.flip(1)])[None]
 
 
-def test_features_of_a_known_picture(embedded: Extractor) -> None:
-    """Pinned when the network named scikit-image's cat, coffee and rocket as what they are."""
+def test_features_of_a_known_image(embedded: Extractor) -> None:
+    """Pinned when the network classified scikit-image's cat, coffee and rocket correctly."""
     features = embedded(ramps())[0]
     assert features.shape == (1280,) and features.dtype == torch.float32
     assert features.argmax() == 113
@@ -80,15 +80,15 @@ def test_the_same_images_give_the_same_bits(embedded: Extractor) -> None:
     assert torch.equal(embedded(noise(9)), embedded(noise(9)))
 
 
-def test_no_images_have_no_features(embedded: Extractor) -> None:
+def test_without_images_there_are_no_features(embedded: Extractor) -> None:
     assert extract([], embedded).shape == (0, 1280)
 
 
 def test_the_protocol_names_weights_size_and_precision(embedded: Extractor) -> None:
-    said = embedded.protocol
+    protocol = embedded.protocol
     digest = hashlib.sha256(lite0.weights_file().read_bytes()).hexdigest()
-    assert said["name"] == "lite0" and said["weights_sha256"] == digest
-    assert "112 px" in said["resize"] and said["precision"] == "float32"
+    assert protocol["name"] == "lite0" and protocol["weights_sha256"] == digest
+    assert "112 px" in protocol["resize"] and protocol["precision"] == "float32"
 
 
 def test_an_unknown_extractor_is_refused() -> None:
@@ -108,7 +108,7 @@ def test_damaged_lite0_weights_are_named(tmp_path: Path, monkeypatch: pytest.Mon
 def test_a_missing_package_says_what_to_install(
     package: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setitem(sys.modules, package, None)  # as import does where there is none
+    monkeypatch.setitem(sys.modules, package, None)  # as if it were not installed
     with pytest.raises(MetricError, match=r"pip install 'facegan\[training\]'"):
         open_extractor("lite0" if package.startswith("efficient") else "inception")
 
@@ -118,7 +118,7 @@ def test_a_missing_package_says_what_to_install(
 
 @pytest.fixture(scope="module")
 def inception_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Weights of Inception's shapes, random: the published 96 MB are not on this machine."""
+    """Write random weights of Inception's shapes, in place of the published 96 MB."""
     from facegan.metrics.fidelity import load_fidelity
 
     load_fidelity()
@@ -170,7 +170,7 @@ def test_a_missing_weights_file_is_named(tmp_path: Path) -> None:
         open_extractor("inception", inception_weights=tmp_path / "nowhere.pth")
 
 
-def test_without_a_network_both_mends_are_said(
+def test_without_a_network_the_error_names_both_fixes(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def unreachable(*args: Any, **kwargs: Any) -> None:
@@ -181,24 +181,24 @@ def test_without_a_network_both_mends_are_said(
     monkeypatch.setattr(torch.hub, "get_dir", lambda: str(tmp_path))
     with pytest.raises(MetricError) as refused:
         open_extractor("inception")
-    told = str(refused.value)
-    place = tmp_path / "checkpoints" / inception.FILE
-    for part in (inception.URL, inception.SHA256, str(place), "--inception-weights", "lite0"):
-        assert part in told, part
-    assert not list(place.parent.iterdir())
+    error = str(refused.value)
+    path = tmp_path / "checkpoints" / inception.FILE
+    for part in (inception.URL, inception.SHA256, str(path), "--inception-weights", "lite0"):
+        assert part in error, part
+    assert not list(path.parent.iterdir())
 
 
 def test_weights_in_torchs_cache_are_taken_by_their_digest_alone(
     inception_file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """What somebody put there by hand is compared like any other file."""
+    """A file that was put there by hand is checked too."""
     monkeypatch.setattr(torch.hub, "get_dir", lambda: str(tmp_path))
-    place = tmp_path / "checkpoints" / inception.FILE
-    place.parent.mkdir()
-    place.write_bytes(inception_file.read_bytes())
+    path = tmp_path / "checkpoints" / inception.FILE
+    path.parent.mkdir()
+    path.write_bytes(inception_file.read_bytes())
     with pytest.raises(MetricError, match="would not be FID"):
         open_extractor("inception")
-    digest = hashlib.sha256(place.read_bytes()).hexdigest()
+    digest = hashlib.sha256(path.read_bytes()).hexdigest()
     monkeypatch.setattr(inception, "SHA256", digest)
     assert open_extractor("inception").width == 2048
 
@@ -224,7 +224,7 @@ def test_importing_metrics_and_training_loads_neither_torch_fidelity_nor_torchvi
 
 
 def test_torchvision_without_its_compiled_operators_is_enough() -> None:
-    """As PyPI's wheel is beside PyTorch's CPU build: its library fails to load."""
+    """PyPI's wheel with PyTorch's CPU build: its library cannot be loaded."""
     program = (
         "import torch\n"
         "def fail(path): raise OSError('built for another torch')\n"

@@ -1,4 +1,4 @@
-"""FID, KID, precision and recall against closed forms, numpy and cases made by hand."""
+"""FID, KID, precision and recall compared with closed forms, NumPy and cases worked by hand."""
 
 import numpy as np
 import pytest
@@ -16,7 +16,7 @@ def normal(count: int, width: int, seed: int, mean: float = 0, deviation: float 
 
 
 def with_moments(features: Tensor, mean: Tensor, deviations: Tensor) -> Tensor:
-    """The same cloud moved and scaled to have exactly this mean and this diagonal covariance."""
+    """Return the cloud, moved and scaled to have exactly this mean and diagonal covariance."""
     centred = (features - features.mean(0)).double()
     root = torch.linalg.cholesky(centred.T @ centred / (len(features) - 1))
     white = torch.linalg.solve_triangular(root, centred.T, upper=False).T
@@ -51,7 +51,7 @@ def test_kid_is_the_unbiased_estimate_with_the_cubic_kernel() -> None:
     assert computed["kid_lite0_std"] == pytest.approx(np.std(found), rel=1e-4)
 
 
-def test_a_set_against_itself_and_against_its_like() -> None:
+def test_a_set_against_itself_a_similar_and_another_one() -> None:
     one, like, other = normal(400, 8, 0), normal(400, 8, 1), normal(400, 8, 2, mean=1)
     itself, alike, apart = (scores(one, reals, "lite0") for reals in (one, like, other))
     assert itself["fd_lite0"] == pytest.approx(0, abs=1e-6)
@@ -60,7 +60,7 @@ def test_a_set_against_itself_and_against_its_like() -> None:
     assert alike["fd_lite0"] < 1 < apart["fd_lite0"]
 
 
-def test_precision_and_recall_of_a_case_made_by_hand() -> None:
+def test_precision_and_recall_worked_by_hand() -> None:
     """Reals in two clumps, fakes in one of them and a quarter far from both."""
     clump = torch.tensor([[0.0, 0], [0, 1], [1, 0], [1, 1]])
     reals = torch.cat([clump, clump + 100])
@@ -70,7 +70,7 @@ def test_precision_and_recall_of_a_case_made_by_hand() -> None:
     assert found["recall_lite0"] == 4 / 8
 
 
-def test_fakes_of_one_face_are_precise_and_recall_nothing() -> None:
+def test_copies_of_one_image_have_precision_and_no_recall() -> None:
     reals = normal(60, 4, 0)
     fakes = reals[:1] + normal(60, 4, 1, deviation=1e-3)
     found = scores(fakes, reals, "lite0")
@@ -92,11 +92,11 @@ def test_only_inception_makes_fid() -> None:
     assert metric_names(EXTRACTORS) > published | ours
 
 
-def test_every_metric_is_one_that_sagemaker_draws() -> None:
+def test_sagemaker_plots_every_metric() -> None:
     assert metric_names(EXTRACTORS) <= set(TICK_METRICS)
 
 
-@pytest.mark.parametrize(("samples", "pictures", "kind"), [(3, 9, "samples"), (9, 3, "pictures")])
-def test_too_few_are_refused_with_the_number_needed(samples: int, pictures: int, kind: str) -> None:
+@pytest.mark.parametrize(("samples", "images", "kind"), [(3, 9, "samples"), (9, 3, "real images")])
+def test_too_few_are_refused_with_the_number_needed(samples: int, images: int, kind: str) -> None:
     with pytest.raises(MetricError, match=f"3 {kind} are too few.*at least 4"):
-        scores(normal(samples, 4, 0), normal(pictures, 4, 1), "lite0")
+        scores(normal(samples, 4, 0), normal(images, 4, 1), "lite0")

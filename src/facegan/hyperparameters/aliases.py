@@ -1,4 +1,4 @@
-"""Hints for unknown hyperparameters: other projects' names, and ours for the same thing."""
+"""Hints for unknown hyperparameters: other projects' names, and the same settings' names here."""
 
 from collections.abc import Iterator, Sequence
 from typing import Any
@@ -13,8 +13,8 @@ OF_STEPS = (
     "iteration iterations n_iterations num_iterations max_iterations"
 )
 EPOCHS, STEPS = frozenset(OF_EPOCHS.split()), frozenset(OF_STEPS.split())
-# (our name, explanation): other trainers' names. A name is offered if the run has it;
-# "*" stands for all of the run's names that end or begin so.
+# (our name, explanation) → other trainers' names. Only names that the run has are suggested;
+# "*gamma*" stands for all of its names that contain "gamma".
 MEANT: dict[tuple[str, str], str] = {
     ("total_kimg", "It counts thousands of images shown to the discriminator."): "kimg n_kimg "
     "duration total_images max_images",
@@ -95,8 +95,8 @@ def unknown_hyperparameter(
         name: The unknown name.
         known: The known names.
         value: Its value.
-        images: How many images the data set has, where that is known.
-        batch: How many images a step takes, where that is known.
+        images: Number of images in the data set, if known.
+        batch: Number of images per step, if known.
     """
     message, word = f"Unknown hyperparameter {name!r}.", normalize_name(name)
     target, why = ALIASES.get(word, ("", ""))
@@ -119,7 +119,7 @@ def names_like(target: str, known: Sequence[str]) -> Iterator[str]:
 
 
 def length_hint(word: str, value: Any, images: int | None, batch: Any) -> str:
-    """Return how to write epochs or steps as total_kimg, with numbers where they are known."""
+    """Return how to write epochs or steps as total_kimg, with numbers if they are known."""
     what, per, factor = "epochs", "images of the data set", images
     if word in STEPS:
         what, per, factor = "steps", "batch_size", whole(batch)

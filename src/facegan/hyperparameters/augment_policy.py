@@ -1,4 +1,4 @@
-"""Parses the setting `augment`: names of operations, and how likely each is; without torch."""
+"""Parses the setting `augment`: operations and their probabilities; without torch."""
 
 import re
 
@@ -21,13 +21,13 @@ ELSEWHERE = {
 
 
 def parse_policy(policy: str) -> dict[str, float]:
-    """Return the operations that a text names, and each one's share of the probability (default 1).
+    """Return each operation's share of augment_probability, 0 to 1 (default 1), by name.
 
     Args:
         policy: Names in ``OPERATIONS`` separated by commas, some with a share: "blit,recolor:0.5".
 
     Raises:
-        ConfigError: an unknown operation (the nearest are offered), or a share not within 0 to 1.
+        ConfigError: an operation is unknown (the nearest are offered), or a share out of range.
     """
     shares = {}
     for part in policy.split(","):

@@ -67,7 +67,7 @@ def read_run_file(path: Path) -> dict[str, Any]:
 
 @dataclass(frozen=True)
 class Entry:
-    """A setting as run.toml shows it: its meaning, range and value, or why it is left out."""
+    """A setting in run.toml: meaning, range and value; a comment if it is not active."""
 
     name: str
     value: Any
@@ -94,10 +94,10 @@ def run_file_text(
     """Return a run.toml with every setting of a run and its meaning.
 
     Args:
-        spec: The run; what it does not name is left as a comment.
+        spec: The run; settings that it does not name are comments.
         preset: Its preset, with the run's changes.
-        config: Its training configuration, complete; what would change nothing is a comment.
-        name: The file's, for the command that runs it.
+        config: Its complete training configuration; settings without effect are comments.
+        name: The file's name, for the command that runs it.
     """
     parts = [HEADER.format(name=name, data="" if spec.data else " --data DIR")]
     sections = (
@@ -155,6 +155,6 @@ def range_of(choices: tuple[str, ...] = (), help: str = "", **limits: float) -> 
 
 def toml_value(value: str | int | float | bool) -> str:
     """Return a value as TOML writes it."""
-    if isinstance(value, str):  # of JSON's escapes TOML lacks none, and asks for one more
+    if isinstance(value, str):  # TOML has all of JSON's escapes, and requires one more
         return json.dumps(value, ensure_ascii=False).replace("\x7f", "\\u007f")
     return str(value).lower() if isinstance(value, bool) else repr(value)

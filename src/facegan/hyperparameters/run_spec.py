@@ -1,4 +1,4 @@
-"""RunSpec: everything one training run can be asked to be, declared once and without torch.
+"""RunSpec: all settings of a training run, declared once and without torch.
 
 ``facegan train``, ``facegan init``, ``facegan cloud train`` and the training container read this
 list. Its mapping is what run.json keeps as ``plan`` and what SageMaker sends as hyperparameters.
@@ -26,7 +26,7 @@ MAY_CHANGE = {
 
 @dataclass(frozen=True, kw_only=True)
 class RunSpec:
-    """What a run is asked to be; None leaves a field to the data, the family or the preset."""
+    """The settings of a run; None takes the default of the data, the family or the preset."""
 
     data: str | None = setting(
         "folder of images, or s3://bucket/prefix of a streamed data set", default=None
@@ -67,15 +67,15 @@ class RunSpec:
     @classmethod
     @cache
     def own_settings(cls) -> dict[str, dataclasses.Field[Any]]:
-        """The settings that are neither the preset's nor the trainer's, by name."""
+        """Return the settings that are neither the preset's nor the trainer's, by name."""
         return {it.name: it for it in dataclasses.fields(cls) if "help" in it.metadata}
 
     @classmethod
     def from_mapping(cls, values: Mapping[str, Any]) -> Self:
-        """Read names and values, the values possibly strings; hyperparameters are checked later.
+        """Build from names and values, which may be strings; hyperparameters are checked later.
 
         Raises:
-            ConfigError: one of the run's own settings has a wrong type or lies out of range.
+            ConfigError: one of the run's own settings has a wrong type or is out of range.
         """
         own: dict[str, Any] = {}
         for name, setting_field in cls.own_settings().items():
@@ -87,7 +87,7 @@ class RunSpec:
         return cls(**own, hyperparameters=rest)
 
     def as_mapping(self) -> dict[str, Any]:
-        """What was asked for, by name, in types of JSON; :meth:`from_mapping` reads it."""
+        """Return the settings by name, as JSON values; :meth:`from_mapping` reads them."""
         own = {name: getattr(self, name) for name in self.own_settings()}
         return {**{k: v for k, v in own.items() if v is not None}, **self.hyperparameters}
 

@@ -24,10 +24,7 @@ def setting(
 
 @dataclass(frozen=True, kw_only=True)
 class Preset:
-    """A named set of a family's hyperparameters; creating one checks their ranges.
-
-    Families add their own fields.
-    """
+    """A named set of hyperparameters, whose ranges are checked; families add their own fields."""
 
     about: str = ""
     # The trainer's defaults with this preset: names and values of TrainingConfig.
@@ -84,7 +81,7 @@ BOOLS = {"true": True, "1": True, "yes": True, "on": True,
 
 
 def convert(name: str, kind: type, raw: Any) -> Any:
-    """Convert a string, a number or a JSON value to a type; ConfigError if that is impossible."""
+    """Convert a string, a number or a JSON value to a type, or raise ConfigError."""
     try:
         if kind is bool:
             return BOOLS[str(raw).strip().lower()]

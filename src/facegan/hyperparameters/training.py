@@ -218,7 +218,7 @@ def unused_reason(name: str, config: TrainingConfig) -> tuple[str, str] | None:
 
 
 def config_error(problem: Any, known: tuple[str, ...]) -> ConfigError:
-    """Return one of pydantic's findings as a sentence."""
+    """Return one of pydantic's errors as a sentence."""
     name, value = ".".join(str(part) for part in problem["loc"]), problem["input"]
     if problem["type"] == "extra_forbidden":
         return unknown_hyperparameter(name, known)

@@ -1,7 +1,4 @@
-"""How good pictures are: FID, KID, precision and recall over a feature extractor.
-
-Two streams of images are compared; where they come from is not asked.
-"""
+"""Image quality metrics: FID, KID, precision and recall of two streams of images."""
 
 from facegan.metrics.cache import FeatureCache
 from facegan.metrics.comparison import Comparison, MetricProtocol, RealImages

@@ -1,4 +1,4 @@
-"""Features of real pictures, kept on disk: slow to make, the same for ever, checked when read."""
+"""Cache of the real images' features on disk, with a checksum per file."""
 
 import hashlib
 import json
@@ -18,20 +18,20 @@ logger = logging.getLogger(__name__)
 
 
 class FeatureCache:
-    """Features under all that they depend on; a cache can be deleted at any time.
+    """Features on disk, keyed by all that they depend on; it can be deleted at any time.
 
     Args:
-        folder: Where, made when something is first kept; None keeps nothing.
+        folder: Created when needed; None disables the cache.
     """
 
     def __init__(self, folder: Path | None) -> None:
         self.folder = folder
 
     def get(self, key: Mapping[str, Any], compute: Callable[[], FeatureSet]) -> FeatureSet:
-        """Return the features of a key, read or else computed and kept.
+        """Return a key's features from the cache, or compute and store them.
 
-        A file that is damaged, or of another key, is named in the log and made again. A folder
-        that cannot be written costs time at the next call and nothing else; the log says so.
+        A file that is damaged or has another key is logged and written again. It is logged too, but
+        not an error, if the folder cannot be written.
         """
         if self.folder is None:
             return compute()
@@ -51,9 +51,9 @@ class FeatureCache:
 
 
 def pack_features(features: FeatureSet, key: str) -> bytes:
-    """Return a safetensors file of features that says what they are of, and their digest.
+    """Return a safetensors file with features, their key and their digest.
 
-    Where all rows are kept they say the rest; files of earlier versions hold nothing else.
+    Moments are stored only if some rows are not; files of earlier versions have none.
     """
     tensors = {"features": features.rows}
     facts = {"key": key}
@@ -64,16 +64,12 @@ def pack_features(features: FeatureSet, key: str) -> bytes:
 
 
 def read_features(file: Path, key: str) -> FeatureSet:
-    """Return the features in a file, their key and digest compared.
-
-    Raises:
-        ValueError: the file holds another key's, or its bytes have changed.
-    """
+    """Return the features in a file; raise ValueError if its key or digest does not match."""
     with safe_open(file, framework="pt") as content:
         facts = content.metadata() or {}
         tensors = {name: content.get_tensor(name) for name in content.keys()}  # noqa: SIM118
     if facts["key"] != key:
-        raise ValueError("it is of other pictures or another protocol")
+        raise ValueError("it belongs to other images or another protocol")
     if facts["sha256"] != digest(tensors):
         raise ValueError("its checksum does not match")
     rows = tensors["features"]
@@ -83,7 +79,7 @@ def read_features(file: Path, key: str) -> FeatureSet:
 
 
 def digest(tensors: Mapping[str, Tensor]) -> str:
-    """Return the SHA-256 of the numbers, the rows first."""
+    """Return the SHA-256 of rows, mean and covariance."""
     found = hashlib.sha256()
     for name in ("features", "mean", "covariance"):
         if name in tensors:

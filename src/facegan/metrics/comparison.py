@@ -1,4 +1,4 @@
-"""Generated images against real ones: every number with the protocol that it was made by."""
+"""Compares generated images with real ones; every metric comes with its protocol."""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
@@ -22,127 +22,126 @@ from facegan.metrics.scores import (
     scores,
 )
 
-MAX_REALS = 50_000  # where FID is not to be as papers have it
-PICTURES_SEED = 0
+MAX_REALS = 50_000  # unless FID is computed as published
+REALS_SEED = 0
 
 
 class RealImages(Protocol):
-    """Real images: any data set of the room `data` is one."""
+    """Real images, such as any data set of `facegan.data`."""
 
     @property
     def digest(self) -> str:
-        """What names these pixels in this order."""
+        """Return a digest of the pixels and their order."""
 
     def __len__(self) -> int:
-        """How many there are."""
+        """Return the number of images."""
 
     def read(self, indices: Tensor) -> Tensor:
-        """uint8 images (N, 3, H, W)."""
+        """Return uint8 images (N, 3, H, W)."""
 
 
 @dataclass(frozen=True)
 class MetricProtocol:
-    """All that a number depends on; numbers of different protocols cannot be compared."""
+    """All that a metric depends on, as JSON shows it; only equal protocols can be compared."""
 
-    samples: int  # fakes
-    samples_are: str  # where they come from: seeds, truncation
-    pictures: int  # reals, chosen at random, with a seed of their own
+    samples: int  # generated images
+    samples_are: str  # their origin: seeds, truncation
+    pictures: int  # real images, chosen at random
     pictures_seed: int
-    fid_as_published: bool  # Inception, 50,000 samples or more, all pictures
+    fid_as_published: bool  # Inception, 50,000 samples or more, all real images
     data: Mapping[str, Any]  # digest, crop, resize filter …
     extractor: Mapping[str, Any]  # name, weights, size, precision
     kid_subsets: int
     kid_subset_size: int
-    kid_among: int  # of either set, at most
+    kid_among: int  # most images of either set
     neighbours: int  # k of precision and recall
-    neighbours_among: int  # of either set
+    neighbours_among: int  # images of either set
     computed_by: str
 
     def as_dict(self) -> dict[str, Any]:
-        """For JSON."""
+        """Return the protocol as JSON values."""
         return asdict(self)
 
 
 class Comparison:
-    """Real pictures as features, to compare any number of models with.
+    """Features of real images, with which any number of models are compared.
 
     Args:
-        pictures: The real ones.
-        extractor: What sees them.
-        samples: How many generated images every comparison takes.
-        max_reals: How many real ones at most; which ones is a function of their number. None:
-            all where FID is to be as papers have it, otherwise 50,000.
-        about: What the protocol says of the data, besides its digest.
-        cache: Where features are kept from one process to the next.
+        images: The real images.
+        extractor: The feature extractor.
+        samples: Number of generated images in a comparison.
+        max_reals: Most real images, chosen at random but always the same; None: all if FID is
+            computed as published, else 50,000.
+        about: Facts on the data for the protocol, besides its digest.
+        cache: Cache of the features.
 
     Raises:
-        MetricError: too few pictures or samples, it says how many are needed; or torch-fidelity
-            is not installed.
+        MetricError: too few images or samples, or torch-fidelity is not installed.
     """
 
     def __init__(
         self,
-        pictures: RealImages,
+        images: RealImages,
         extractor: Extractor,
         samples: int,
         max_reals: int | None = None,
         about: Mapping[str, Any] | None = None,
         cache: FeatureCache | None = None,
     ) -> None:
-        self.pictures, self.extractor, self.samples = pictures, extractor, samples
+        self.images, self.extractor, self.samples = images, extractor, samples
         if max_reals is None:
             is_full = is_published(extractor.name, samples)
-            max_reals = len(pictures) if is_full else MAX_REALS
-        self.count = min(len(pictures), max_reals)
+            max_reals = len(images) if is_full else MAX_REALS
+        self.count = min(len(images), max_reals)
         check_counts(samples, self.count)
-        load_fidelity()  # now, rather than after minutes of drawing
-        self.about = {**(about or {}), "digest": pictures.digest}
+        load_fidelity()  # fail now rather than after minutes of generating
+        self.about = {**(about or {}), "digest": images.digest}
         self.cache = cache or FeatureCache(None)
-        self.kept: FeatureSet | None = None
+        self.features: FeatureSet | None = None
 
     def reals(self, progress: OnProgress = no_progress) -> FeatureSet:
-        """Return the pictures' features: kept, read from the cache, or extracted."""
-        if self.kept is None:
+        """Return the real images' features, from memory, from the cache or extracted."""
+        if self.features is None:
             key = {
-                "digest": self.pictures.digest,
+                "digest": self.images.digest,
                 "pictures": self.count,
-                "pictures_seed": PICTURES_SEED,
+                "pictures_seed": REALS_SEED,
                 **self.extractor.protocol,
             }
-            self.kept = self.cache.get(key, lambda: self.extract_reals(progress))
-        return self.kept
+            self.features = self.cache.get(key, lambda: self.extract_reals(progress))
+        return self.features
 
     def extract_reals(self, progress: OnProgress) -> FeatureSet:
-        """Return the features of pictures in a random order, so that the first are like all.
+        """Extract features in a random order of images, so that the first rows represent all.
 
-        What can only be read in sequence is read so; its features are put into that order.
+        Streams are read in sequence, and their features are put into that order.
         """
-        numbers = torch.Generator().manual_seed(PICTURES_SEED)
-        chosen = torch.randperm(len(self.pictures), generator=numbers)[: self.count]
-        places = None
-        if getattr(self.pictures, "reads_in_sequence", False):
-            places = chosen.argsort()
-            chosen = chosen[places]
-        batches = (self.pictures.read(indices) for indices in chosen.split(BATCH))
-        return collect(batches, self.extractor, self.count, places, progress)
+        numbers = torch.Generator().manual_seed(REALS_SEED)
+        chosen = torch.randperm(len(self.images), generator=numbers)[: self.count]
+        positions = None
+        if getattr(self.images, "reads_in_sequence", False):
+            positions = chosen.argsort()
+            chosen = chosen[positions]
+        batches = (self.images.read(indices) for indices in chosen.split(BATCH))
+        return collect(batches, self.extractor, self.count, positions, progress)
 
     def scores(
         self, fakes: Iterable[Tensor], progress: OnProgress = no_progress
     ) -> dict[str, float]:
-        """The metrics, by name, of a stream of uint8 batches (n, 3, H, W): `samples` in all."""
+        """Return the metrics, by name, of a stream of `samples` images: uint8 (n, 3, H, W)."""
         reals = self.reals()
         features = collect(fakes, self.extractor, self.samples, progress=progress)
         return scores(features, reals, self.extractor.name)
 
     def protocol(self, samples_are: str) -> MetricProtocol:
-        """How the numbers are made."""
+        """Return the protocol of the metrics."""
         return MetricProtocol(
             samples=self.samples,
             samples_are=samples_are,
             pictures=self.count,
-            pictures_seed=PICTURES_SEED,
+            pictures_seed=REALS_SEED,
             fid_as_published=is_published(self.extractor.name, self.samples)
-            and self.count == len(self.pictures),
+            and self.count == len(self.images),
             data=self.about,
             extractor=self.extractor.protocol,
             kid_subsets=KID_SUBSETS,
@@ -155,7 +154,7 @@ class Comparison:
 
     @property
     def small_sample_warning(self) -> str:
-        """What to keep in mind where the sets are small; empty where nothing need be said."""
+        """Return a warning if the sets are too small for the Fréchet distance, else ""."""
         smaller, width = min(self.samples, self.count), self.extractor.width
         if smaller > width:
             return ""

@@ -1,4 +1,4 @@
-"""A feature extractor: a network that turns images into what metrics compare, and its protocol."""
+"""Feature extractors: the networks whose features the metrics compare."""
 
 import hashlib
 from collections.abc import Callable, Iterable
@@ -13,31 +13,31 @@ from torch import Tensor, nn
 from facegan.errors import MetricError, did_you_mean
 from facegan.metrics import inception, lite0
 
-BATCH = 64  # images at a time; features do not depend on it beyond rounding
+BATCH = 64  # images at once; features depend on it by rounding only
 EXTRACTORS = ("lite0", "inception")
-OnProgress = Callable[[int], object]  # called with how many images were done since the last call
+OnProgress = Callable[[int], object]  # called with the number of images since the last call
 
 
 def no_progress(done: int) -> None:
-    """The progress of somebody whom nobody watches."""
+    """Report nothing."""
 
 
 @dataclass(frozen=True)
 class Extractor:
-    """Features of uint8 images, and what must be said beside any number made from them."""
+    """A feature network for uint8 images, with the facts that a metric's protocol needs."""
 
     name: str  # in EXTRACTORS
     network: nn.Module  # uint8 (N, 3, H, W) → float32 (N, width)
     width: int
     resize: str  # what the network does to an image's size
     weights_sha256: str
-    precision: str = "float32"  # bf16 is twice as quick and moves features by 4%: not comparable
+    precision: str = "float32"  # bf16 is twice as fast but changes features by 4 %
     device: str = "cpu"
 
     @torch.inference_mode()
     def __call__(self, images: Tensor) -> Tensor:
-        """uint8 images (N, 3, H, W) → float32 features (N, width), on the CPU."""
-        # What the protocol calls float32 must not be TF32, which GPUs take for convolutions.
+        """Return float32 features (N, width), on the CPU, of uint8 images (N, 3, H, W)."""
+        # By default GPUs compute convolutions in TF32, which is not the protocol's float32.
         with torch.backends.cudnn.flags(enabled=True, deterministic=True, allow_tf32=False):
             features = [
                 self.network(batch.to(self.device)).float().cpu() for batch in images.split(BATCH)
@@ -46,7 +46,7 @@ class Extractor:
 
     @cached_property
     def protocol(self) -> dict[str, Any]:
-        """What a number's protocol says of the extractor."""
+        """Return the extractor's part of a metric's protocol."""
         return {
             "name": self.name,
             "weights_sha256": self.weights_sha256,
@@ -60,15 +60,15 @@ def open_extractor(
     inception_weights: Path | None = None,
     device: str = "cpu",
 ) -> Extractor:
-    """An extractor by its name, its weights loaded.
+    """Return an extractor with its weights.
 
     Args:
-        name: ``lite0``, embedded, or ``inception``, which makes the published numbers.
-        inception_weights: A file of the published weights; without one torch fetches them.
-        device: Where to compute.
+        name: ``lite0``, whose weights are in a package, or ``inception``, for published FID.
+        inception_weights: File of the Inception weights; None downloads them.
+        device: Device to compute on.
 
     Raises:
-        MetricError: an unknown name, a missing package, weights that cannot be had.
+        MetricError: the name is unknown, or a package or weights are missing.
     """
     if name not in EXTRACTORS:
         hint = did_you_mean(name, EXTRACTORS, "extractors")
@@ -87,7 +87,7 @@ def open_extractor(
 def extract(
     batches: Iterable[Tensor], extractor: Extractor, progress: OnProgress = no_progress
 ) -> Tensor:
-    """The features (N, width) of a stream of uint8 batches (n, 3, H, W)."""
+    """Return the features (N, width) of a stream of uint8 batches (n, 3, H, W)."""
     features = []
     for batch in batches:
         features.append(extractor(batch))

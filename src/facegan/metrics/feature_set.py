@@ -1,7 +1,7 @@
-"""Features of many images: the mean and covariance of all, the rows of no more than 50,000.
+"""Features of many images: mean and covariance of all, and at most 50,000 of the rows.
 
-The Fréchet distance is over all real images, and there may be millions; KID, precision and recall
-compare rows, of which the papers take 50,000 at most. So memory does not grow with the data.
+The Fréchet distance needs the moments of all real images, of which there may be millions. KID,
+precision and recall compare rows, 50,000 at most in papers. So memory does not grow with the data.
 """
 
 from collections.abc import Iterable
@@ -18,20 +18,16 @@ BLOCK = 4096  # rows whose products are added at a time
 
 
 class Moments:
-    """The mean and covariance of rows that come in blocks, in float64.
-
-    Args:
-        width: Of a row.
-    """
+    """Running mean and covariance of rows (N, width), in float64."""
 
     def __init__(self, width: int) -> None:
         self.count = 0
-        self.shift = torch.zeros(width, dtype=torch.float64)  # near the mean: nothing cancels
+        self.shift = torch.zeros(width, dtype=torch.float64)  # near the mean, against cancellation
         self.total = torch.zeros_like(self.shift)
         self.products = torch.zeros(width, width, dtype=torch.float64)
 
     def add(self, features: Tensor) -> None:
-        """Count in some rows (n, width)."""
+        """Add rows (n, width)."""
         for block in features.double().split(BLOCK):
             if self.count == 0:
                 self.shift = block.mean(0)
@@ -42,19 +38,19 @@ class Moments:
 
     @property
     def mean(self) -> Tensor:
-        """Of all rows (width,)."""
+        """Return the mean (width,)."""
         return self.shift + self.total / self.count
 
     @property
     def covariance(self) -> Tensor:
-        """Of all rows (width, width), over one less than their number."""
+        """Return the unbiased covariance (width, width)."""
         centre = self.products - torch.outer(self.total, self.total) / self.count
         return centre / (self.count - 1)
 
 
 @dataclass(frozen=True)
 class FeatureSet:
-    """What is kept of the features of `count` images."""
+    """Features of `count` images: some rows, and the moments of all."""
 
     rows: Tensor  # float32 (min(count, MAX_ROWS), width)
     count: int
@@ -63,7 +59,7 @@ class FeatureSet:
 
     @classmethod
     def of(cls, features: Tensor) -> Self:
-        """Return what is kept of features (N, width)."""
+        """Build a set from features (N, width)."""
         moments = Moments(features.shape[1])
         moments.add(features)
         return cls(features[:MAX_ROWS], len(features), moments.mean, moments.covariance)
@@ -73,21 +69,18 @@ def collect(
     batches: Iterable[Tensor],
     extractor: Extractor,
     count: int,
-    places: Tensor | None = None,
+    positions: Tensor | None = None,
     progress: OnProgress = no_progress,
 ) -> FeatureSet:
     """Extract the features of a stream of `count` images.
 
     Args:
         batches: uint8 images (n, 3, H, W).
-        extractor: What sees them.
-        count: How many come.
-        places: Where each image stands in the set (count,), which decides whose rows are kept;
-            None: as they come.
-        progress: Called with how many images were done.
-
-    Raises:
-        ValueError: fewer or more came.
+        extractor: The feature extractor.
+        count: Number of images in the stream; ValueError if there are more or fewer.
+        positions: Position of each image in the set (count,), which decides whose rows are kept;
+            None: the stream's order.
+        progress: Called with the number of images done since the last call.
     """
     rows = torch.empty(min(count, MAX_ROWS), extractor.width)
     moments, seen = Moments(extractor.width), 0
@@ -95,14 +88,14 @@ def collect(
         features = extractor(batch)
         stop = seen + len(features)
         if stop <= count:
-            own = torch.arange(seen, stop) if places is None else places[seen:stop]
-            is_kept = own < len(rows)
-            rows[own[is_kept]] = features[is_kept]
+            targets = torch.arange(seen, stop) if positions is None else positions[seen:stop]
+            is_kept = targets < len(rows)
+            rows[targets[is_kept]] = features[is_kept]
             if not is_kept.all():
                 moments.add(features[~is_kept])
         seen = stop
         progress(len(features))
     if seen != count:
         raise ValueError(f"{seen} samples came, not {count}")
-    moments.add(rows)  # in the order of the set, whatever order they came in
+    moments.add(rows)  # in the set's order, so that the stream's order does not matter
     return FeatureSet(rows, count, moments.mean, moments.covariance)

