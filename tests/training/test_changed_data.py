@@ -206,7 +206,7 @@ def test_a_shard_that_is_cut_short_while_it_is_open_is_named(
     data: Path, monkeypatch: pytest.MonkeyPatch, size: int, most_open: int
 ) -> None:
     """A mapped file would kill this process here, by SIGBUS."""
-    monkeypatch.setattr(formats, "MOST_OPEN", most_open)
+    monkeypatch.setattr(formats, "MAX_OPEN_SHARDS", most_open)
     packed = PackedDataset(data)
     before = packed.read(torch.arange(32))
     os.truncate(data / SHARD, size)

@@ -11,7 +11,7 @@ import click
 from facegan.cache_folder import default_cache
 from facegan.cli.error_printer import print_error, to_flag
 from facegan.cli.exit_codes import exit_code
-from facegan.cli.inputs import S3, refuse_data, refuse_run
+from facegan.cli.inputs import S3, refuse_run
 from facegan.cli.run_options import (
     FLAGS,
     UNDECLARED_FLAGS,
@@ -25,7 +25,7 @@ from facegan.files import read_json
 from facegan.gans.resolve import resolve
 from facegan.hyperparameters.run_file import read_run_file
 from facegan.hyperparameters.run_spec import IDENTITY, RunSpec
-from facegan.path_kinds import describe_path
+from facegan.path_kinds import describe_path, refuse_data
 from facegan.tick_line import METRIC_DEFINITIONS
 from facegan.training.check_run import check_run
 from facegan.training.run_lock import check_free

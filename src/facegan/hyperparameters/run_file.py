@@ -55,7 +55,8 @@ def read_run_file(path: Path) -> dict[str, Any]:
         if name in settings:
             raise RunFileError(f"{path}: {name} is set twice.", "Set it once.")
         if not isinstance(value, str | int | float):
-            what = {dict: "a table", list: "a list"}.get(type(value), f"a {type(value).__name__}")
+            kind = type(value).__name__  # a date, or a time
+            what = {"dict": "a table", "list": "a list"}.get(kind, f"a {kind}")
             hint = "Every setting is one number, text, true or false, outside of tables."
             raise RunFileError(f"{path}: {key} is {what}.", hint)
         settings[name] = value

@@ -24,13 +24,14 @@ MIRRORED = (
 def print_start(trainer: Trainer, folder: RunFolder, data: str) -> None:
     """Print the data, networks, length and hardware of a run."""
     gan, dataset = trainer.gan, trainer.dataset
+    side = gan.image_shape[-1]
     sizes = [
         f"{name} {sum(p.numel() for p in player.parameters()):,} parameters"
         for name, player in gan.players.items()
     ]
     numeric = str(trainer.dtype).removeprefix("torch.")
     length = f"{trainer.total_images / 1000:g} kimg in batches of {trainer.batch_size}"
-    echo(f"{len(dataset):,} images of {dataset.resolution} px from {data}{of_split(dataset)}")
+    echo(f"{len(dataset):,} images of {side} px from {data}{of_split(dataset)}")
     if trainer.config.mirror:
         echo(MIRRORED)
     if advice := advice_on_size(len(dataset), trainer.config.augment):
