@@ -1,4 +1,4 @@
-"""One backend of the generator, in a process of its own: how it starts, how fast it is, how true.
+"""Measures one backend of the generator in its own process: start, speed and accuracy.
 
 Run by bench_backends.py, in an environment with onnxruntime and openvino. ``export`` writes the
 generator as ONNX, its latents, and the pixels that torch draws of them in float32; any other word
@@ -48,7 +48,7 @@ def torch_eager(
 
 
 def torch_generator(threads: int, layout: str, folded: bool) -> Any:
-    """The network under one choice of layout, with or without batch norm folded."""
+    """Return the network in one layout, with or without batch norm folded."""
     import torch
 
     sys.path.insert(0, str(Path(__file__).with_name("peers")))
@@ -72,7 +72,7 @@ def torch_generator(threads: int, layout: str, folded: bool) -> Any:
 
 
 def fold(generator: Any) -> None:
-    """Batch norm into the convolution before it."""
+    """Fold batch norm into the convolution before it."""
     from torch import nn
     from torch.nn.utils.fusion import fuse_conv_bn_eval
 
@@ -96,7 +96,7 @@ def onnx_runtime(threads: int = THREADS) -> Draw:
 
 
 def openvino(precision: str = "f32") -> Draw:
-    """OpenVINO's CPU plugin, a model compiled for each size of batch: shapes are then known."""
+    """OpenVINO's CPU plugin, with one compiled model per batch size."""
     sys.modules["openvino_telemetry"] = None  # it would report its use
     import openvino as ov
 
@@ -131,7 +131,7 @@ BACKENDS: dict[str, Callable[[], Draw]] = {
 
 
 def export() -> None:
-    """ONNX, latents and expected pixels, into FOLDER."""
+    """Write ONNX, latents and expected pixels into FOLDER."""
     import torch
 
     generator = torch_generator(THREADS, "ours", False)
@@ -140,22 +140,22 @@ def export() -> None:
     with torch.inference_mode():
         np.save(FOLDER / "pixels.npy", to_levels(generator(torch.from_numpy(latents)).numpy()))
     batch = torch.export.Dim("batch", min=1, max=1024)
-    told, sys.stdout = sys.stdout, io.StringIO()  # the exporter reports its progress there
+    stdout, sys.stdout = sys.stdout, io.StringIO()  # the exporter reports its progress there
     program = torch.onnx.export(
         generator, (torch.from_numpy(latents[:4]),), input_names=["latents"],
         dynamic_shapes=({0: batch},), dynamo=True, external_data=False,
     )  # fmt: skip
-    sys.stdout = told
+    sys.stdout = stdout
     program.save(str(FOLDER / "generator.onnx"))
 
 
 def to_levels(images: Any) -> Any:
-    """Pixels as whole levels, signed so that they can be subtracted."""
+    """Return pixels as integers, signed so that they can be subtracted."""
     return np.rint((np.clip(images, -1, 1) + 1) * 127.5).astype(np.int16)
 
 
 def figures(name: str) -> dict[str, Any]:
-    """Start, speed and truth of one backend."""
+    """Measure start, speed and accuracy of one backend."""
     latents = np.load(FOLDER / "latents.npy")
     draw = BACKENDS[name]()
     draw(latents[:1])
@@ -168,7 +168,7 @@ def figures(name: str) -> dict[str, Any]:
 
 
 def times_of(draw: Draw, latents: Any) -> list[float]:
-    """Seconds of every call for a while."""
+    """Return the seconds of every call for a while."""
     for _ in range(3):
         draw(latents)
     times, ends = [], now() + SECONDS
@@ -180,7 +180,7 @@ def times_of(draw: Draw, latents: Any) -> list[float]:
 
 
 def pss_mb() -> float:
-    """This process's memory."""
+    """Return this process's memory."""
     lines = Path("/proc/self/smaps_rollup").read_text().splitlines()
     return next(int(line.split()[1]) for line in lines if line.startswith("Pss:")) / 1024
 

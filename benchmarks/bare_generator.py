@@ -1,4 +1,4 @@
-"""The generator without a server: what a server could reach, and the pixels it has to give.
+"""Measures the generator without a server: the upper limit of a server, and the expected pixels.
 
 A program of its own, so that neither torch nor its threads stay in the process that measures:
 ``write FOLDER`` writes the model, ``measure FOLDER`` prints its speed and saves its pixels.
@@ -58,7 +58,7 @@ def write_model(folder: Path) -> None:
 
 @torch.inference_mode()
 def speeds(generator: nn.Module) -> dict[str, float]:
-    """Images per second by batch size, and the median milliseconds of one image alone."""
+    """Return images per second by batch size, and the median milliseconds of a single image."""
     found = {}
     for size in SIZES:
         times = times_of(generator, torch.randn(size, 100))
@@ -69,7 +69,7 @@ def speeds(generator: nn.Module) -> dict[str, float]:
 
 
 def times_of(generator: nn.Module, latents: torch.Tensor) -> list[float]:
-    """Seconds of every call for a while, the first few left out."""
+    """Return the seconds of every call for a while, without the first few."""
     for _ in range(3):
         generator(latents)
     times, ends = [], time.perf_counter() + SECONDS_A_SIZE

@@ -1,4 +1,4 @@
-"""Whether a CPU server does better without torch: the same generator on other runtimes.
+"""Compares the same generator on torch and on other CPU runtimes.
 
 Every row is a process of its own that imports one runtime, loads the 64 px DCGAN, draws one image
 (its start), and then batches of six sizes. Rows take turns, round by round, and each figure is the
@@ -67,7 +67,7 @@ def parse_options() -> argparse.Namespace:
 
 
 def run(python: Path, word: str, variables: dict[str, str]) -> str:
-    """What one process prints."""
+    """The figures that one process prints."""
     command = [str(python), str(PROGRAM), word]
     environ = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
     done = subprocess.run(
@@ -77,14 +77,14 @@ def run(python: Path, word: str, variables: dict[str, str]) -> str:
 
 
 def keep_best(known: dict[str, Any], found: dict[str, Any]) -> None:
-    """The better of both, figure by figure; of differences the worse."""
+    """Return the better of both figures, or of differences the worse."""
     for name, value in found.items():
         better = min if name in LESS_IS_BETTER else max
         known[name] = better(known.get(name, value), value)
 
 
 def show(table: dict[str, dict[str, Any]]) -> None:
-    """The table for people."""
+    """Print the table."""
     sizes = "".join(f"{size:>7}" for size in SIZES)
     print(
         f"\n{'images/s by batch':30}{sizes} {'start s':>8} {'MB':>5} {'levels':>6} {'unequal':>8}"
@@ -98,7 +98,7 @@ def show(table: dict[str, dict[str, Any]]) -> None:
 
 
 def last_line(table: dict[str, dict[str, Any]]) -> dict[str, float]:
-    """Ratios to torch as it is: best batched rate, start and memory, of the best in float32."""
+    """Return the best float32 backend's ratios to plain torch: batched rate, start and memory."""
     most = {name: max(row[size] for size in SIZES) for name, row in table.items()}
     line: dict[str, float] = {"torch_images_per_second": round(most["torch"], 1)}
     for name in ("ONNX Runtime", "OpenVINO"):

@@ -1,4 +1,4 @@
-"""/ping while 16 connections post bodies of 6 MB in a loop, one kind of body after the other.
+"""Measures /ping while 16 connections post bodies of 6 MB in a loop, for each kind of body.
 
 The bodies are as large as the server takes, and as slow to parse as their type allows. A process
 apart posts them; this one asks /ping, a new connection each time, as SageMaker does. Both share the
@@ -26,14 +26,14 @@ CONNECTIONS = 16
 
 
 def npy(rows: int, width: int) -> bytes:
-    """Zeros in a .npy body."""
-    told = f"{{'descr': '<f4', 'fortran_order': False, 'shape': ({rows}, {width}), }}".encode()
-    head = b"\x93NUMPY\x01\x00" + struct.pack("<H", 118) + told.ljust(117) + b"\n"
+    """Return a .npy body of zeros."""
+    header = f"{{'descr': '<f4', 'fortran_order': False, 'shape': ({rows}, {width}), }}".encode()
+    head = b"\x93NUMPY\x01\x00" + struct.pack("<H", 118) + header.ljust(117) + b"\n"
     return head + bytes(4 * rows * width)
 
 
 def bodies() -> dict[str, tuple[str, bytes]]:
-    """Content type and body, by name; each close to the limit."""
+    """Return content type and body by name; each is close to the limit."""
     numbers = ", ".join(["0.1234567890123456"] * 100)
     row, line = f"[{numbers}]", b'{"seeds": [1, 2]}\n'
     wide = json.dumps({"latents": [[0.1234567] * 100] * 40}).encode() + b"\n"
@@ -54,7 +54,7 @@ def bodies() -> dict[str, tuple[str, bytes]]:
 
 
 def post(port: int, kind: str, body: bytes, seconds: float, answers: Counter[int]) -> None:
-    """Post a body again and again on a connection that is kept."""
+    """Post a body repeatedly on one connection."""
     connection, until = http.client.HTTPConnection("127.0.0.1", port, timeout=60), seconds
     until += time.monotonic()
     while time.monotonic() < until:
@@ -69,7 +69,7 @@ def post(port: int, kind: str, body: bytes, seconds: float, answers: Counter[int
 
 
 def post_many(port: int, name: str, seconds: float, worst: "Synchronized[int]") -> None:
-    """All connections at once; the highest status."""
+    """Post on all connections at once; return the highest status."""
     kind, body = bodies()[name]
     answers: Counter[int] = Counter()
     callers = [
@@ -85,7 +85,7 @@ def post_many(port: int, name: str, seconds: float, worst: "Synchronized[int]") 
 
 
 def ping(port: int, seconds: float) -> list[float]:
-    """Milliseconds that each of many pings took, twenty a second."""
+    """Return the milliseconds of many pings, sent twenty per second."""
     times, until = [], time.monotonic() + seconds
     while time.monotonic() < until:
         started = time.perf_counter()

@@ -1,4 +1,4 @@
-"""How fast images reach a training step: packed shards, ImageFolder with a DataLoader, a stream.
+"""Measures how fast images reach a training step: packed shards, ImageFolder, streams.
 
 All of them deliver the same: shuffled float32 batches (128, 3, 64, 64) in [-1, 1]. ImageFolder
 reads 178x218 JPEGs (toy faces, the size of CelebA's), crops them square and resizes them, with none
@@ -78,7 +78,7 @@ FOLDERS = {0: "ImageFolder, DataLoader without workers", 2: "ImageFolder, DataLo
 def list_rows(
     folder: Path, photos: Path, pixels: Pixels, options: argparse.Namespace
 ) -> dict[str, Batches]:
-    """What is compared."""
+    """Return the readers that are compared."""
     write_packed(folder / "packed", np.resize(pixels, (options.packed, *pixels.shape[1:])))
     packed = PackedDataset(folder / "packed", SIDE)
     rows = {PACKED: batches_of(packed, to_float), AS_BYTES: batches_of(packed, lambda x: x)}
@@ -94,7 +94,7 @@ def list_rows(
 
 
 def measure(rows: dict[str, Batches], seconds: float, rounds: int) -> dict[str, float]:
-    """Images per second of every row."""
+    """Return the images per second of every row."""
     best = dict.fromkeys(rows, 0.0)
     for _ in range(rounds):
         for name, batches in rows.items():
@@ -103,7 +103,7 @@ def measure(rows: dict[str, Batches], seconds: float, rounds: int) -> dict[str, 
 
 
 def rate_of(batches: Batches, seconds: float) -> float:
-    """Images per second over some seconds, after a warm-up in which workers start."""
+    """Return images per second over some seconds, after a warm-up in which workers start."""
     stream, images = batches(), 0
     for _ in range(WARM_UP):
         next(stream)
@@ -117,7 +117,7 @@ def rate_of(batches: Batches, seconds: float) -> float:
 
 
 def batches_of(dataset: PackedDataset, delivered: Callable[[Tensor], Tensor]) -> Batches:
-    """As the trainer reads them."""
+    """Read images as the trainer does."""
 
     def batches() -> Iterator[Tensor]:
         first = 0
@@ -129,7 +129,7 @@ def batches_of(dataset: PackedDataset, delivered: Callable[[Tensor], Tensor]) ->
 
 
 def folder_batches(photos: Path, workers: int) -> Batches:
-    """As PyTorch's tutorials read them."""
+    """Read images as in PyTorch's tutorials."""
     load_torchvision()
     from torchvision import datasets, transforms
 
@@ -152,7 +152,7 @@ def folder_batches(photos: Path, workers: int) -> Batches:
 
 
 def stream_batches(folder: Path, pixels: Pixels) -> Batches:
-    """webdataset as its documentation has it: shards in a random order, a shuffle buffer."""
+    """Read images by webdataset as in its documentation: shuffled shards, a shuffle buffer."""
     import webdataset
 
     folder.mkdir()
@@ -173,7 +173,7 @@ def stream_batches(folder: Path, pixels: Pixels) -> Batches:
 
 
 def as_png(image: Pixels) -> bytes:
-    """One image (H, W, 3) as a PNG file."""
+    """Encode one image (H, W, 3) as PNG."""
     stream = io.BytesIO()
     Image.fromarray(image).save(stream, "png")
     return stream.getvalue()
@@ -183,7 +183,7 @@ def as_png(image: Pixels) -> bytes:
 
 
 def wait_share(folder: Path, photos: Path, steps: int) -> float:
-    """The share of a step's time until it has its pictures."""
+    """Return the share of a step's time spent waiting for images."""
     write_packed(folder, ImageFolderDataset(photos, 32).images)
     dataset = PackedDataset(folder, 32)
     gan = build_gan("dcgan", "article32", dataset.image_shape, seed=0)
@@ -198,7 +198,7 @@ def wait_share(folder: Path, photos: Path, steps: int) -> float:
 
 
 def last_line(rates: dict[str, float], share: float) -> dict[str, float | None]:
-    """What scripts read."""
+    """Return the figures as JSON for scripts."""
     best_folder = max(rates[name] for name in FOLDERS.values())
     stream = rates.get(STREAM)
     return {

@@ -1,4 +1,4 @@
-"""Two processes against one, on the same cores and batches: the time of a step, the weights after.
+"""Compares two processes with one, on the same cores and batches: step time and final weights.
 
 One process computes with two threads; two processes, joined by gloo, with a thread each. Work,
 cores and the batch of 64 are the same, so the ratio of their times is what sharing costs or gains.
@@ -58,7 +58,7 @@ def main() -> None:
 
 
 def worst(rows: list[dict[str, float]], name: str) -> float:
-    """The largest of a column, to two digits."""
+    """Return the largest value of a column, to two digits."""
     return float(f"{max(row[name] for row in rows):.1e}")
 
 
@@ -72,7 +72,7 @@ def parse_options() -> argparse.Namespace:
 
 @dataclass
 class Order:
-    """One run, as a process is told of it."""
+    """The arguments of one run, as a process receives them."""
 
     family: str
     preset: str
@@ -87,7 +87,7 @@ class Order:
 
 
 def measure(family: str, preset: str, options: argparse.Namespace) -> dict[str, float]:
-    """A line of the table."""
+    """Print a line of the table."""
     with tempfile.TemporaryDirectory() as folder:
         order = Order(family, preset, options.steps, folder)
         ones, twos = [], []
@@ -114,21 +114,21 @@ def measure(family: str, preset: str, options: argparse.Namespace) -> dict[str, 
 
 @dataclass
 class Run:
-    """What a run leaves: the median time of its steps, and its players' weights."""
+    """The result of a run: the median time of its steps, and its networks' weights."""
 
     seconds: float
     weights: dict[str, Tensor]
 
 
 def run_one(order: Order) -> Run:
-    """One process with the threads of two cores."""
+    """Run one process with the threads of two cores."""
     environment = {**os.environ, "OMP_NUM_THREADS": "2"}
     subprocess.run(command_of(order), env=environment, check=True)
     return read_run(order)
 
 
 def run_two(order: Order) -> Run:
-    """Two processes with a thread each."""
+    """Run two processes with one thread each."""
     with mock.patch.dict(os.environ, {"OMP_NUM_THREADS": "1"}):
         launch(command_of(order), 2)
     return read_run(order)
@@ -144,7 +144,7 @@ def read_run(order: Order) -> Run:
 
 
 def take_part(order: Order) -> None:
-    """One of a run's processes, or the only one."""
+    """Run one of a run's processes, or the only one."""
     environment = WorkerEnvironment.from_mapping(os.environ)
     joined = join_process_group(environment, lambda error: 1) if environment else None
     with joined or nullcontext(SINGLE_PROCESS) as group:
@@ -157,7 +157,7 @@ def take_part(order: Order) -> None:
 
 
 def play(order: Order, faces: "ToyFaces", group: ProcessGroup) -> tuple[float, dict[str, Tensor]]:
-    """Train some steps; the median seconds of one, and the weights of all players."""
+    """Train some steps; return the median seconds of one, and all weights."""
     gan = build_gan(order.family, order.preset, faces.image_shape, seed=0)
     config = TrainingConfig(
         batch_size=order.batch, total_kimg=1e6, precision=order.precision, device=order.device
@@ -184,7 +184,7 @@ def play(order: Order, faces: "ToyFaces", group: ProcessGroup) -> tuple[float, d
 
 
 class ToyFaces:
-    """A few hundred faces in memory."""
+    """Build a data set of a few hundred faces in memory."""
 
     digest = "toy"
 
@@ -201,7 +201,7 @@ class ToyFaces:
 
 @contextmanager
 def in_float64() -> Iterator[None]:
-    """Everything that says float32 means float64."""
+    """Replace float32 by float64 everywhere, within the block."""
     torch.set_default_dtype(torch.float64)
     with (
         mock.patch.object(Tensor, "float", Tensor.double),

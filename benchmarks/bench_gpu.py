@@ -78,7 +78,7 @@ def parse_options() -> argparse.Namespace:
 
 
 class Results:
-    """The table, printed cell by cell as it is filled.
+    """A table that prints its cells as they are filled.
 
     Args:
         deadline: When all has to be over, by the monotonic clock.
@@ -90,20 +90,20 @@ class Results:
         print(f"{'check':22} {'figure':42} value")
 
     def add(self, check: Check, cell: str, value: Any) -> None:
-        """Keep and print a cell."""
+        """Store and print a cell."""
         cells = self.checks.setdefault(check.name, {})
         cells[cell] = rounded(value)
         print(f"{check.name:22} {cell:42} {cells[cell]}", flush=True)
 
     def fill(self, check: Check, reason: str) -> None:
-        """Give the reason in all cells that have no value."""
+        """Write the reason into all cells that have no value."""
         for cell in check.cells:
             if cell not in self.checks.get(check.name, {}):
                 self.add(check, cell, f"{NOT_RUN}{reason}")
 
     @property
     def has_failures(self) -> bool:
-        """Whether a check failed."""
+        """Return whether a check failed."""
         values = (value for cells in self.checks.values() for value in cells.values())
         return any(str(value).startswith(FAILED) for value in values)
 

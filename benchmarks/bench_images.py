@@ -1,4 +1,4 @@
-"""The images that are here: their sizes, and how fast they build, start and stop.
+"""Measures the local Docker images: size, and time to build, start and stop.
 
 Run: make bench-images ARGS="--rounds 5"     (after `make build`, with Docker)
 
@@ -36,7 +36,7 @@ GAN = ("dcgan", "toy32", (3, 32, 32))
 
 
 def size_mb(docker: Docker, image: str) -> float | None:
-    """An image's size, or None where it is not."""
+    """Return an image's size, or None if it does not exist."""
     try:
         return int(docker.output("image", "inspect", "--format", "{{.Size}}", image)) / 1e6
     except DockerError:
@@ -45,7 +45,7 @@ def size_mb(docker: Docker, image: str) -> float | None:
 
 @contextmanager
 def changed_code() -> Iterator[None]:
-    """A file more in src/facegan, which both images copy."""
+    """Add a file to src/facegan, which both images copy, within the block."""
     file = ROOT / "src/facegan/changed_for_bench_images.py"
     file.write_text(f'"""Written by bench_images.py at {time.time()}."""\n')
     try:
@@ -55,20 +55,20 @@ def changed_code() -> Iterator[None]:
 
 
 def rebuild_seconds(docker: Docker, variant: str, bases: list[str]) -> float:
-    """Wall time of building both images again after a change; their packages are there."""
+    """Return the wall time of rebuilding both images after a change, with their packages cached."""
     sys.argv[1:] = ["--variant", variant, *bases]
-    asked = read_arguments()
+    options = read_arguments()
     with changed_code():
         begun = time.perf_counter()
         for image in ("training", "inference"):
             file = f"--file={ROOT / 'docker' / image}.Dockerfile"
-            words = ["build", "--quiet", file, *arguments(image, asked), str(ROOT)]
+            words = ["build", "--quiet", file, *arguments(image, options), str(ROOT)]
             docker.stream(words, f"Building {image}", lambda _: None)
         return time.perf_counter() - begun
 
 
 def ready_seconds(docker: Docker, model: Path) -> float:
-    """From `docker run` to the first 200."""
+    """Return the seconds from `docker run` to the first status 200."""
     begun = time.perf_counter()
     with serving(docker, model, "--read-only") as container:
         container.wait_until_ready()
@@ -76,7 +76,7 @@ def ready_seconds(docker: Docker, model: Path) -> float:
 
 
 def stop_seconds(docker: Docker, folder: Path) -> float:
-    """From SIGTERM to a training's end; it has a checkpoint then."""
+    """Return the seconds from SIGTERM to the end of a training that has a checkpoint."""
     write_toy_faces(folder / "faces", 128, 32)
     pictures = sorted((folder / "faces").rglob("*.png")) or sorted(
         (folder / "faces").rglob("*.jpg")
@@ -103,12 +103,12 @@ def main() -> None:
     parser.add_argument("--build-base", help="as for `make build`")
     parser.add_argument("--offline", action="store_true", help="as for `make build`: else the "
                         "packages are another layer, and are installed again")  # fmt: skip
-    asked = parser.parse_args()
+    options = parser.parse_args()
     docker = Docker(os.environ)
     docker.check()
-    bases = [f"--base={asked.base}"] * bool(asked.base)
-    bases += [f"--build-base={asked.build_base}"] * bool(asked.build_base)
-    bases += ["--offline"] * asked.offline
+    bases = [f"--base={options.base}"] * bool(options.base)
+    bases += [f"--build-base={options.build_base}"] * bool(options.build_base)
+    bases += ["--offline"] * options.offline
     sizes = {
         name: size_mb(docker, f"facegan-{name.split()[0]}:{__version__}{ending}")
         for name, ending in (("training", ""), ("training cpu", "-cpu"),
@@ -120,10 +120,10 @@ def main() -> None:
         model = Path(name) / "model"
         save_artifact(build_gan(*GAN, seed=0), model)
         export_graphs(model)  # without torch a server draws graphs
-        starts = [ready_seconds(docker, model) for _ in range(asked.rounds)]
+        starts = [ready_seconds(docker, model) for _ in range(options.rounds)]
         print("ready after", ", ".join(f"{start:.2f}" for start in starts), "s")
         stop = stop_seconds(docker, Path(name))
-    rebuild = rebuild_seconds(docker, asked.variant, bases)
+    rebuild = rebuild_seconds(docker, options.variant, bases)
     figures = {
         "training_image_mb": sizes["training"],
         "inference_gpu_image_mb": sizes["inference"],

@@ -1,4 +1,4 @@
-"""Modes that small GANs find: stacked MNIST on equal time and equal cores, by minute.
+"""Counts the modes that small GANs find: stacked MNIST with equal time and cores, by minute.
 
 r3gan, the same network with the classic loss, stylegan2 and dcgan each train for the same minutes.
 As many run at once as there are cores, up to four, each in a process with cores of its own; so
@@ -71,7 +71,7 @@ class ClassicR3gan(R3gan):
 
 
 def classic_discriminator_loss(gan: Gan, batch: Batch) -> Terms:
-    """softplus(-D(x)) + softplus(D(G(z))), with the penalties of r3gan."""
+    """Return softplus(-D(x)) + softplus(D(G(z))), with the penalties of r3gan."""
     reals = batch["reals"]
     latents = gan.sample_latents(len(reals), batch["generator"], reals.device)
     with torch.no_grad():
@@ -91,7 +91,7 @@ def classic_discriminator_loss(gan: Gan, batch: Batch) -> Terms:
 
 
 def classic_generator_loss(gan: Gan, batch: Batch) -> Terms:
-    """softplus(-D(G(z)))."""
+    """Return softplus(-D(G(z)))."""
     fakes = gan.players["generator"](batch["latents"])
     return {"generator": softplus(-gan.players["discriminator"](fakes)).mean()}
 
@@ -101,7 +101,7 @@ def classic_generator_loss(gan: Gan, batch: Batch) -> Terms:
 
 @dataclass(frozen=True)
 class Row:
-    """What one contestant has reached at a moment."""
+    """The result of one contestant at a moment."""
 
     contestant: str
     minutes: float
@@ -140,7 +140,7 @@ def processor_seconds() -> float:
 
 
 def train_one(name: str, folder: Path, options: argparse.Namespace) -> Iterator[Row]:
-    """Train a contestant; yields what it has reached at every moment, the clock standing still."""
+    """Train a contestant; yield its result at every moment, while its clock is stopped."""
     stored = torch.load(folder / "digits.pt", weights_only=True)
     dataset = StackedDigits(stored["digits"], options.seed)
     classifier = Classifier(options.resolution)
@@ -179,7 +179,7 @@ def draw(trainer: Trainer, latents: Tensor) -> Tensor:
 
 
 class Bench:
-    """Runs the contestants, prints what they reach as it comes, and the table at the end."""
+    """Runs the contestants and prints their results, and the table at the end."""
 
     def __init__(self, options: argparse.Namespace, folder: Path) -> None:
         self.options, self.folder = options, folder
@@ -220,7 +220,7 @@ class Bench:
         self.cores.put(cores)
 
     def add(self, row: Row) -> None:
-        """Keep and print a row."""
+        """Store and print a row."""
         with self.lock:
             self.rows.append(row)
             print(f"{row.contestant:12} {row.minutes:8.1f} {row.kimg:8.1f} {row.modes:6} "
@@ -242,7 +242,7 @@ class Bench:
 
 
 def last_line(rows: list[Row]) -> dict[str, Any]:
-    """Return what each contestant reached at its last moment; None where there is none."""
+    """Return each contestant's last result, or None."""
     last = {row.contestant: row for row in rows}
     found: dict[str, Any] = {}
     for name in CONTESTANTS:
@@ -330,7 +330,7 @@ def parse_options() -> argparse.Namespace:
 
 
 def numbers(text: str) -> list[int]:
-    """Read whole numbers with commas between them."""
+    """Parse integers separated by commas."""
     return [int(part) for part in text.split(",")]
 
 

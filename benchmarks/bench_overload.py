@@ -1,4 +1,4 @@
-"""Ten times more requests than our server can answer, for a minute: what becomes of them.
+"""Sends ten times more requests than the server can answer, for a minute.
 
 Requests arrive by the clock, whether or not earlier ones were answered (an open loop): a closed one
 would slow down with the server and show no overload. Latencies count from the moment
@@ -67,7 +67,7 @@ def parse_options() -> argparse.Namespace:
 
 @dataclass
 class Tally:
-    """What became of the requests."""
+    """The outcome of the requests."""
 
     statuses: Counter[int] = field(default_factory=Counter)
     accepted_seconds: list[float] = field(default_factory=list)
@@ -76,7 +76,7 @@ class Tally:
     due: int = 0
 
     def add(self, status: int, seconds: float) -> None:
-        """One answer."""
+        """Count one answer."""
         self.statuses[status] += 1
         if status == 200:
             self.accepted_seconds.append(seconds)
@@ -98,7 +98,7 @@ class Client:
     idle: list[Connection] = field(default_factory=list)
 
     async def send(self, rate: float, seconds: float) -> None:
-        """`rate` requests a second; returns when all were answered or lost."""
+        """Send `rate` requests per second; return when all were answered or lost."""
         self.free = asyncio.Semaphore(self.connections)
         began, tasks = time.perf_counter(), set()
         while (due := self.tally.due / rate) < seconds:
@@ -110,7 +110,7 @@ class Client:
         await asyncio.gather(*tasks)
 
     async def ask(self, due: float, number: int) -> None:
-        """One request, from the moment it is due."""
+        """Send one request and time it from the moment it is due."""
         try:
             async with asyncio.timeout(PATIENCE), self.free:
                 status = await self.exchange(number)
@@ -120,7 +120,7 @@ class Client:
             self.tally.add(status, time.perf_counter() - due)
 
     async def exchange(self, number: int) -> int:
-        """Send on an idle connection, or a new one; the answer's status."""
+        """Send on an idle connection, or a new one; return the status."""
         reader, writer = self.idle.pop() if self.idle else await self.connect()
         try:
             writer.write(request_of(self.images, number))
@@ -139,14 +139,14 @@ class Client:
 
 
 def request_of(images: int, number: int) -> bytes:
-    """A request with seeds of its own."""
+    """Return a request with new seeds."""
     first = number * images % 1_000_000
     body = json.dumps({"seeds": list(range(first, first + images))})
     return (HEAD.format(len(body)) + body).encode()
 
 
 async def read_answer(reader: asyncio.StreamReader) -> tuple[int, bool]:
-    """An answer's status, and whether the connection stays."""
+    """Read an answer; return its status, and whether the connection is kept."""
     head = (await reader.readuntil(b"\r\n\r\n")).decode("latin-1").lower()
     headers = dict(line.split(": ", 1) for line in head.split("\r\n")[1:] if ": " in line)
     await reader.readexactly(int(headers["content-length"]))
@@ -154,7 +154,7 @@ async def read_answer(reader: asyncio.StreamReader) -> tuple[int, bool]:
 
 
 def probe(port: int, seconds: float) -> dict[str, float]:
-    """Ask /ping ten times a second, by the clock, on a new connection each time."""
+    """Request /ping ten times per second, on a new connection each time."""
     times, failed, began = [], 0, time.perf_counter()
     for number in range(int(seconds * 10)):
         time.sleep(max(0.0, began + number / 10 - time.perf_counter()))
@@ -173,7 +173,7 @@ def probe(port: int, seconds: float) -> dict[str, float]:
 
 
 def percentile(values: list[float], share: float) -> float:
-    """The smallest value that so many in a hundred do not exceed; infinite where there is none."""
+    """Return a percentile of the values; infinite if there are none."""
     ranked = sorted(values)
     return ranked[min(len(ranked) - 1, int(len(ranked) * share / 100))] if ranked else float("inf")
 
@@ -183,7 +183,7 @@ def percentile(values: list[float], share: float) -> float:
 
 @dataclass
 class Minute:
-    """What was seen of the server meanwhile."""
+    """Measurements of the server during the load."""
 
     memory_mb: list[float]  # second by second
     server_cpu: float  # processor seconds
@@ -193,7 +193,7 @@ class Minute:
 
 
 def overload(it: Running, rate: float, options: argparse.Namespace) -> tuple[Tally, Minute]:
-    """Send, watch and probe."""
+    """Send the requests, measure the server and request /ping."""
     command = [sys.executable, __file__, "--probe", str(it.port), "--seconds", str(options.seconds)]
     prober = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
     client = Client(it.port, options.images, options.connections)
@@ -218,13 +218,13 @@ def overload(it: Running, rate: float, options: argparse.Namespace) -> tuple[Tal
 
 
 def growth_of(memory: list[float]) -> float:
-    """From the early seconds, when queues have filled, to the last ones: medians of up to ten."""
+    """Return the memory growth from the early seconds, with full queues, to the last ones."""
     rest = memory[min(5, len(memory) // 2) :]
     return median(rest[-10:]) - median(rest[:10])
 
 
 def report(tally: Tally, minute: Minute, capacity: float, options: argparse.Namespace) -> None:
-    """The table for people, and the last line."""
+    """Print the table and the last line."""
     accepted, refused = tally.statuses[200], tally.statuses[429]
     goodput = accepted * options.images / minute.seconds
     others = {status: n for status, n in tally.statuses.items() if status not in (200, 429)}

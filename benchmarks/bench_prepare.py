@@ -1,4 +1,4 @@
-"""How fast `facegan data prepare` is beside bare decoding, and whether its memory stays flat.
+"""Compares `facegan data prepare` with plain decoding, and measures its memory.
 
 The pictures are toy faces with grain, 178x218 JPEGs as CelebA's. *Bare* decodes and resizes the
 same files with the same library in as many processes, and throws the pixels away. For the memory a
@@ -28,7 +28,7 @@ MILLION = 1_000_000
 
 
 def draw_photos(folder: Path, count: int) -> int:
-    """JPEGs of 178x218; the mean size of a file."""
+    """Write JPEGs of 178x218; return the mean size of a file."""
     from facegan.data.toy_faces import write_toy_faces
 
     write_toy_faces(folder / "toy", KINDS, 218)
@@ -53,7 +53,7 @@ def bare(files: list[Path]) -> int:
 
 
 def time_bare(files: list[Path], workers: int) -> float:
-    """Images a second, once the processes are there."""
+    """Return images per second, once the processes have started."""
     spawn = multiprocessing.get_context("spawn")
     with ProcessPoolExecutor(workers, spawn) as pool:
         list(pool.map(bare, [files[:8]] * (4 * workers)))
@@ -63,7 +63,7 @@ def time_bare(files: list[Path], workers: int) -> float:
 
 
 def time_prepare(folder: Path, out: Path, workers: int, count: int) -> tuple[float, float]:
-    """Images a second with and without the start of the processes."""
+    """Return images per second with and without the start of the processes."""
     begun = time.perf_counter()
     first: list[float] = []
 
@@ -78,7 +78,7 @@ def time_prepare(folder: Path, out: Path, workers: int, count: int) -> tuple[flo
 
 
 def tiny_images(seconds: float, most: int) -> Iterator[tuple[str, Callable[[], bytes]]]:
-    """Names and pictures of 4x4 until the time is over: PPM, which takes no encoder."""
+    """Yield names and 4x4 images in PPM, which needs no encoder, until the time is over."""
     ends = time.monotonic() + seconds
     for k in range(most):
         if time.monotonic() > ends:
@@ -91,7 +91,7 @@ def tiny_picture(number: int) -> bytes:
 
 
 def memory() -> int:
-    """Bytes of this process and those it started that are neither files nor shared."""
+    """Return the private bytes of this process and its children, without files."""
     own = os.getpid()
     pids = [own, *map(int, Path(f"/proc/self/task/{own}/children").read_text().split())]
     total = 0
@@ -103,7 +103,7 @@ def memory() -> int:
 
 
 def memory_slope(out: Path, seconds: float, workers: int) -> tuple[int, float, float]:
-    """Images prepared, bytes a picture by a line through the memory, and the most in MiB."""
+    """Return images prepared, bytes per image by a linear fit, and peak MiB."""
     samples: list[tuple[int, int]] = []
 
     def on_progress(done: int, expected: int | None) -> None:
@@ -123,22 +123,26 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--memory-seconds", type=float, default=60)
     parser.add_argument("--workers", type=int, default=os.cpu_count())
-    asked = parser.parse_args()
+    options = parser.parse_args()
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        size = draw_photos(folder, asked.images)
+        size = draw_photos(folder, options.images)
         files = sorted((folder / "photos").iterdir())
         print(
             f"{len(files):,} JPEGs of {SIZE[0]}x{SIZE[1]}, {size:,} bytes each, to {RESOLUTION} px"
         )
         rounds = []
-        for _ in range(asked.rounds):
-            plain = time_bare(files, asked.workers)
-            ours, warm = time_prepare(folder / "photos", folder / "out", asked.workers, len(files))
+        for _ in range(options.rounds):
+            plain = time_bare(files, options.workers)
+            ours, warm = time_prepare(
+                folder / "photos", folder / "out", options.workers, len(files)
+            )
             print(f"bare {plain:,.0f}/s; prepare {ours:,.0f}/s, {warm:,.0f}/s without the start")
             rounds.append((plain, ours, warm))
         plain, ours, warm = (float(np.median(column)) for column in zip(*rounds, strict=True))
-        written, slope, most = memory_slope(folder / "many", asked.memory_seconds, asked.workers)
+        written, slope, most = memory_slope(
+            folder / "many", options.memory_seconds, options.workers
+        )
         print(f"{written:,} tiny pictures: {slope:+.2f} bytes a picture, at most {most:,.0f} MiB")
     print(json.dumps({
         "prepare_images_per_second": round(ours, 1),

@@ -1,4 +1,4 @@
-"""Our best preset against the article's loop and the standard DCGAN: quality by training time.
+"""Compares our best preset with the article's loop and the standard DCGAN: quality over time.
 
 All three train on the same 16,000 toy faces of 32 px for the same seconds on this machine, one
 after the other; evaluating is not counted. KID over EfficientNet-Lite0 features compares 2,000
@@ -44,7 +44,7 @@ OUR_MOMENTS = (0.01, 0.02, 0.03, 0.035, 0.04, 0.045, 0.05, 0.075, 0.1, 0.125, 0.
 
 @dataclass
 class Contestant:
-    """Something that trains step by step, and the generator it has by then."""
+    """A model that trains step by step, and its current generator."""
 
     name: str
     step: Callable[[], None]
@@ -56,7 +56,7 @@ class Contestant:
 
     @property
     def best(self) -> float:
-        """The lowest KID at any moment."""
+        """Return the lowest KID at any moment."""
         return min(self.kids.values())
 
 
@@ -99,14 +99,14 @@ def parse_options() -> argparse.Namespace:
 
 
 def draw(first: int, count: int) -> Tensor:
-    """Toy faces by number: uint8 (count, 3, 32, 32)."""
+    """Return toy faces by number: uint8 (count, 3, 32, 32)."""
     parts = [draw_faces(n, min(64, first + count - n), RESOLUTION)[0]
              for n in range(first, first + count, 64)]  # fmt: skip
     return torch.cat(parts)
 
 
 def write_pictures(folder: Path) -> None:
-    """The training set as PNG files, in the one class folder that the article's loader wants."""
+    """Write the training set as PNG files, in one class folder for the article's loader."""
     folder.mkdir()
     for index, image in enumerate(draw(0, PICTURES).permute(0, 2, 3, 1).contiguous().numpy()):
         Image.fromarray(image).save(folder / f"{index:06d}.png", compress_level=1)
@@ -134,7 +134,7 @@ def article(folder: Path, dataset: ImageFolderDataset, options: argparse.Namespa
 
 
 def train(one: Contestant, budget: float) -> Iterator[float]:
-    """Train, pausing the clock at every moment; yields the seconds trained."""
+    """Train, and yield the seconds trained at every moment, while the clock is stopped."""
     trained, steps = 0.0, 0
     print(f"\n{one.name}\n{'seconds':>9} {'kimg':>8} {'images/s':>9} {'kid_lite0':>10}")
     for moment in one.moments:
@@ -151,7 +151,7 @@ def train(one: Contestant, budget: float) -> Iterator[float]:
 
 @torch.no_grad()
 def sample(one: Contestant) -> Tensor:
-    """2,000 samples as they would be served: uint8 (2000, 3, 32, 32)."""
+    """Return 2,000 samples as they are served: uint8 (2000, 3, 32, 32)."""
     generator = one.generator()
     was_training = generator.training
     generator.eval()
@@ -161,12 +161,12 @@ def sample(one: Contestant) -> Tensor:
 
 
 def seconds_to_reach(one: Contestant, kid: float) -> float:
-    """The first moment at which a contestant was at least as good; infinite if it never was."""
+    """Return the first moment at which a contestant was at least as good, or infinity."""
     return min((at for at, found in one.kids.items() if found <= kid), default=math.inf)
 
 
 def report(contestants: dict[str, Contestant], budget: float) -> None:
-    """The table of the bests and the last line."""
+    """Print the table of the best results and the last line."""
     found, mine = {}, contestants["ours"]
     print(f"\n{'':24} {'best kid_lite0':>15} {'ours as good after':>19} {'speedup':>8}")
     for key, one in contestants.items():

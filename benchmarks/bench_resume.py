@@ -1,4 +1,4 @@
-"""Kill real training runs with SIGKILL at random moments, resume them, and compare every bit.
+"""Kills training runs with SIGKILL at random moments, resumes them, and compares every bit.
 
 A trial starts `facegan train` with a family's `tiny` preset, kills it a few times anywhere between
 its first breath and its last, resumes each time, lets it finish, and compares weights, averages,
@@ -30,7 +30,7 @@ RUN = ["--preset", "tiny", "--total-kimg", "0.8", "--tick-kimg", "0.08", "--prec
 
 @dataclass(frozen=True)
 class Case:
-    """A family, and how it is trained."""
+    """A family and its training options."""
 
     family: str
     words: tuple[str, ...] = ()
@@ -49,7 +49,7 @@ CASES = [
 
 @dataclass
 class Score:
-    """What happened to one case's runs."""
+    """The outcome of one case's runs."""
 
     kills: int = 0
     identical: int = 0
@@ -87,7 +87,7 @@ def parse_options() -> argparse.Namespace:
 
 
 def write_pictures(folder: Path) -> Path:
-    """A few toy faces to train on."""
+    """Write a few toy faces to train on."""
     folder.mkdir()
     images, _ = draw_faces(0, 64, 32)
     for index, image in enumerate(images.permute(0, 2, 3, 1).numpy()):
@@ -96,7 +96,7 @@ def write_pictures(folder: Path) -> Path:
 
 
 def torment(case: Case, data: Path, folder: Path, kills: int, dice: random.Random) -> Score:
-    """One undisturbed run, then trials until enough kills have hit a living process."""
+    """Run once undisturbed, then repeat until enough kills have hit a living process."""
     quiet = folder / f"{case}-quiet"
     started = time.monotonic()
     finish(start(case, data, quiet))
@@ -113,7 +113,7 @@ def torment(case: Case, data: Path, folder: Path, kills: int, dice: random.Rando
 def trial(
     case: Case, data: Path, out: Path, length: float, dice: random.Random, score: Score
 ) -> int:
-    """Kill a run up to five times at random moments, then let it finish; how often it was hit."""
+    """Kill a run up to five times at random, let it finish, and return the number of hits."""
     hits = 0
     while hits < KILLS_A_TRIAL and not (out / "model.tar.gz").exists():
         process = start(case, data, out)
@@ -129,7 +129,7 @@ def trial(
 
 
 def start(case: Case, data: Path, out: Path) -> "subprocess.Popen[str]":
-    """A training process: a new run, or the old one resumed."""
+    """Start a training process: a new run, or the old one resumed."""
     words = (
         ["--resume"] if (out / "run.json").exists() else ["--data", data, "--family", case.family]
     )
@@ -141,21 +141,21 @@ def start(case: Case, data: Path, out: Path) -> "subprocess.Popen[str]":
 
 
 def finish(process: "subprocess.Popen[str]") -> str:
-    """Wait for a run's end; what it said."""
-    told = process.communicate()[1]
+    """Wait for a run's end; return its log."""
+    log = process.communicate()[1]
     if process.returncode:
-        sys.exit(f"A run failed with exit code {process.returncode}:\n{told}")
-    return told
+        sys.exit(f"A run failed with exit code {process.returncode}:\n{log}")
+    return log
 
 
 def seconds_since_checkpoint(out: Path) -> float:
-    """Work that a kill has just undone: the time since the newest checkpoint, or the start."""
+    """Return the work lost by a kill: the time since the newest checkpoint, or the start."""
     marks = list_checkpoints(out / "checkpoints")[-1:] or [out / "run.json"]
     return max(0.0, time.time() - marks[0].stat().st_mtime) if marks[0].exists() else 0.0
 
 
 def outcome(out: Path) -> tuple[bytes, bytes, list[dict[str, float]]]:
-    """All that a run leaves, but for its times: last checkpoint, model, log lines."""
+    """Return all results of a run except times: last checkpoint, model, log lines."""
     state = (list_checkpoints(out / "checkpoints")[-1] / TENSORS_NAME).read_bytes()
     model = (out / "model" / "generator.safetensors").read_bytes()
     lines = [json.loads(line) for line in (out / "metrics.jsonl").read_text().splitlines()]

@@ -1,4 +1,4 @@
-"""Our server against LitServe, BentoML and plain Flask: the same weights, cores and callers.
+"""Compares our server with LitServe, BentoML and plain Flask: same weights, cores and callers.
 
 All draw with the same 64 px DCGAN (100 latents, conv_dim 64) of random weights, and give the same
 pixels within one level, which is checked first. wrk asks over loopback: 1, 8 or 32 callers that
@@ -45,7 +45,7 @@ BARE = Path(__file__).with_name("bare_generator.py")
 
 @dataclass
 class Measured:
-    """What is known of one server: the best of its rounds."""
+    """One server's best results over its rounds."""
 
     outcomes: dict[Cell, Outcome] = field(default_factory=dict)
     others: dict[Cell, float] = field(default_factory=dict)  # cores that neighbours took
@@ -59,7 +59,7 @@ class Measured:
             self.outcomes[cell], self.others[cell] = outcome, others
 
     def rate(self, cell: Cell) -> float:
-        """Images per second."""
+        """Return the images per second."""
         return self.outcomes[cell].images_per_second(cell)
 
 
@@ -95,7 +95,7 @@ def parse_options() -> argparse.Namespace:
 
 
 def write_model() -> Path:
-    """The model that all serve, made once."""
+    """Build the model that all servers use, once."""
     folder = CACHE / "model"
     if not (folder / "generator.safetensors").exists():
         folder.mkdir(parents=True, exist_ok=True)
@@ -104,7 +104,7 @@ def write_model() -> Path:
 
 
 def chosen_servers(model: Path, options: argparse.Namespace) -> list[Server]:
-    """Those that were asked for; only their environments are made."""
+    """Return the requested servers; only their environments are created."""
     makers = {
         "ours": lambda: ours(model),
         "LitServe": lambda: litserve(model, options.torch_index),
@@ -118,7 +118,7 @@ def chosen_servers(model: Path, options: argparse.Namespace) -> list[Server]:
 
 
 def measure_bare(model: Path) -> dict[str, float]:
-    """The bare generator's images per second by batch size, and "one_ms"."""
+    """Return the bare generator's images per second by batch size, and "one_ms"."""
     command = [sys.executable, str(BARE), "measure", str(model)]
     done = subprocess.run(command, capture_output=True, text=True, check=True)
     found: dict[str, float] = json.loads(done.stdout.splitlines()[-1])
@@ -126,14 +126,14 @@ def measure_bare(model: Path) -> dict[str, float]:
 
 
 def keep_best(known: dict[str, float], found: dict[str, float]) -> None:
-    """The quickest of both."""
+    """Return the faster figures of both."""
     for name, value in found.items():
         better = min if name == "one_ms" else max
         known[name] = better(known.get(name, value), value)
 
 
 def measure(server: Server, model: Path, options: argparse.Namespace, into: Measured) -> None:
-    """One round of one server."""
+    """Run one round of one server."""
     with running(server) as it:
         check_pixels(it, np.load(model / "expected.npy"))
         into.ready_seconds = min(into.ready_seconds, it.ready_seconds)
@@ -147,7 +147,7 @@ def measure(server: Server, model: Path, options: argparse.Namespace, into: Meas
 
 
 def load_undisturbed(it: Running, cell: Cell, options: argparse.Namespace) -> tuple[Outcome, float]:
-    """The outcome of a cell, of the least disturbed of some tries, and the cores others took."""
+    """Return a cell's outcome in the least disturbed try, and the cores that others used."""
     tries: list[tuple[float, Outcome]] = []
     while len(tries) < options.tries and (not tries or min(t[0] for t in tries) > DISTURBED):
         tries.append(load_watched(it, cell, options.seconds))
@@ -156,7 +156,7 @@ def load_undisturbed(it: Running, cell: Cell, options: argparse.Namespace) -> tu
 
 
 def load_watched(it: Running, cell: Cell, seconds: int) -> tuple[float, Outcome]:
-    """The cores that neither the server nor wrk took, and the outcome."""
+    """Return the cores that neither the server nor wrk used, and the outcome."""
 
     def others() -> float:
         return busy_seconds() - it.cpu_seconds() - children_seconds()
@@ -171,7 +171,7 @@ def cells_of(options: argparse.Namespace) -> list[Cell]:
 
 
 def check_pixels(it: Running, expected: "np.ndarray[tuple[int, ...], np.dtype[np.uint8]]") -> None:
-    """End where a server does not give the generator's own pixels, within one level."""
+    """Exit if a server's pixels differ from the generator's by more than one level."""
     seeds = [1, 2, 3, 4]
     body = f'{{"seeds":{json.dumps(seeds)}{it.server.extra("npy")}}}'
     headers = {"Content-Type": "application/json", "Accept": TYPES["npy"]}
@@ -184,7 +184,7 @@ def check_pixels(it: Running, expected: "np.ndarray[tuple[int, ...], np.dtype[np
 
 
 def tune(model: Path, options: argparse.Namespace) -> None:
-    """The headline and one caller under every setting that the peers' documents speak of."""
+    """Measure the headline cell and one caller under each setting in the peers' documentation."""
     for server in candidates(model, options.torch_index):
         names = ("MAX_BATCH", "BATCH_SECONDS", "FAST_QUEUE", "MAX_LATENCY_MS")
         settings = {name: server.variables[name] for name in names if name in server.variables}
@@ -197,7 +197,7 @@ def tune(model: Path, options: argparse.Namespace) -> None:
 
 
 def candidates(model: Path, torch_index: str) -> Iterator[Server]:
-    """The peers under their settings."""
+    """Return the peers with their settings."""
     for seconds, queue, most in product(("0", "0.001", "0.005"), ("0", "1"), ("16", "32")):
         settings = {"BATCH_SECONDS": seconds, "FAST_QUEUE": queue, "MAX_BATCH": most}
         yield litserve(model, torch_index, **settings)
@@ -222,7 +222,7 @@ def told_outcome(outcome: Outcome, cell: Cell) -> str:
 
 
 def show(table: dict[str, Measured], bare: dict[str, float]) -> None:
-    """The tables for people."""
+    """Print the tables."""
     print(f"\n{platform.processor() or platform.machine()}, {os.cpu_count()} cores")
     sizes = [name for name in bare if name != "one_ms"]
     print("bare generator, images/s by batch: "
@@ -251,7 +251,7 @@ def value_of(measured: Measured, cell: Cell, what: str) -> float:
 
 
 def last_line(table: dict[str, Measured], bare: dict[str, float]) -> dict[str, object]:
-    """What the issue asks for; null for what was not started."""
+    """Print the ratios as JSON; null for servers that were not started."""
     mine = table.get("ours")
     peers = {name: it.rate(HEADLINE) for name, it in table.items() if name != "ours"}
     best = max(peers, key=lambda name: peers[name], default=None)

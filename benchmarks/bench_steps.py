@@ -1,4 +1,4 @@
-"""A training step of today against one of an earlier commit, family by family.
+"""Compares a training step with an earlier commit's, family by family.
 
 Each variant has a process of its own with its own source on PYTHONPATH; the two take steps in
 turns, so that both meet the same neighbours on the machine. The ratio is the median over rounds of
@@ -157,7 +157,7 @@ def has_fast_bf16() -> bool:
 
 
 class Worker:
-    """A process that times steps of one case with one source, whenever it is asked."""
+    """A process that times steps of one case with one source, on request."""
 
     def __init__(self, case: Case, source: Path, in_processor_time: bool) -> None:
         words = ["--worker", json.dumps(asdict(case)), "--source", str(source)]

@@ -1,4 +1,4 @@
-"""How fast toy faces are drawn: images per second of wall time on all cores.
+"""Measures how fast toy faces are drawn: images per second on all cores.
 
 Run: python benchmarks/bench_toy_faces.py [--images 4000]
 
@@ -19,20 +19,20 @@ from facegan.data.toy_faces import draw_faces, write_toy_faces
 
 
 def seconds(work: Callable[[], object]) -> float:
-    """Wall time of one call."""
+    """Return the wall time of one call."""
     start = time.perf_counter()
     work()
     return time.perf_counter() - start
 
 
 def drawing_rate(resolution: int, images: int) -> float:
-    """Images per second and core, drawn and thrown away."""
+    """Return images per second and core, without saving them."""
     draw_faces(0, 32, resolution)  # the first call loads kernels
     return images / seconds(lambda: draw_faces(0, images, resolution))
 
 
 def writing_times(resolution: int, images: int) -> tuple[float, float]:
-    """Seconds for a data set of ``images`` and for one a quarter as large."""
+    """Return the seconds for a data set of ``images`` and for one a quarter as large."""
     with tempfile.TemporaryDirectory() as folder:
         long, short = (
             seconds(lambda n=n: write_toy_faces(Path(folder) / str(n), n, resolution))

@@ -1,4 +1,4 @@
-"""Our trainer against the article's loop: the same JPEGs, networks and batch, in turns.
+"""Compares our trainer with the article's loop: the same JPEGs, networks and batch, in turns.
 
 Each row has a process of its own, in which ours sets malloc as `facegan train` does.
 Rows of ours add one choice at a time. The article's algorithm (its own fakes for each update,
@@ -62,7 +62,7 @@ def parse_options() -> argparse.Namespace:
 
 
 def write_photos(folder: Path, count: int) -> Path:
-    """Toy faces as 178x218 JPEGs, the size of CelebA's aligned photos, in one class folder."""
+    """Write toy faces as 178x218 JPEGs, the size of CelebA's, in one class folder."""
     faces = folder / "faces"
     faces.mkdir()
     for first in range(0, count, 64):
@@ -85,7 +85,7 @@ OURS: list[tuple[str, dict[str, object], str]] = [
 
 
 def measure(photos: Path, steps: int, rounds: int) -> dict[str, float]:
-    """Images per second of every row: the best of some rounds, taken in turns."""
+    """Return the images per second of every row: the best of some rounds, taken in turns."""
     best = dict.fromkeys([REFERENCE, *(name for name, *_ in OURS)], 0.0)
     with ExitStack() as stack:
         processes = {
@@ -135,7 +135,7 @@ ARTICLE_EPOCHS = 10
 
 
 def rate_of(step: object, steps: int) -> float:
-    """Images per second over some steps, after a warm-up."""
+    """Return the images per second over some steps, after a warm-up."""
     for _ in range(WARM_UP_STEPS):
         step()
     started = time.perf_counter()

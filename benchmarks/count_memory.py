@@ -1,7 +1,7 @@
-"""Counts the memory that a step needs, on networks without numbers: what gans/memory.py holds.
+"""Counts the memory that a step needs, on fake tensors, for the table in gans/memory.py.
 
-Run it when networks or losses have changed; it prints the rows of that table, of all families or of
-those that are named.
+Run it when networks or losses have changed; it prints the table's rows, of all families or of those
+that are named.
 """
 
 import sys
@@ -24,7 +24,7 @@ TYPES = {"bf16": torch.bfloat16, "fp32": torch.float32}
 
 
 class Peak(TorchDispatchMode):
-    """Counts the bytes of the tensors that are alive, and how many there were at most."""
+    """Counts the bytes of the tensors that are alive, and their maximum."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -41,7 +41,7 @@ class Peak(TorchDispatchMode):
         return result
 
     def note(self, storage: torch.UntypedStorage) -> None:
-        """Count a storage, once, until it is gone."""
+        """Count a storage once, until it is freed."""
         key, size = storage._cdata, storage.nbytes()
         if key not in self.alive:
             self.alive.add(key)
@@ -50,7 +50,7 @@ class Peak(TorchDispatchMode):
             self.most = max(self.most, self.now)
 
     def forget(self, key: int, size: int) -> None:
-        """A storage is gone."""
+        """Stop counting a storage."""
         self.alive.discard(key)
         self.now -= size
 
@@ -58,13 +58,13 @@ class Peak(TorchDispatchMode):
 def count_need(
     family: str, preset: str, side: int, precisions: tuple[str, ...] = PRECISIONS
 ) -> TrainingMemory:
-    """What a preset's step needs, by counting it at two sizes of its batch.
+    """Return what a preset's step needs, counted at two batch sizes.
 
     Args:
-        family: Its name.
-        preset: Its name.
-        side: Of the images.
-        precisions: Which are counted.
+        family: Name of the family.
+        preset: Name of the preset.
+        side: Side of the images in pixels.
+        precisions: Precisions to count.
     """
     images, fixed = [], []
     with FakeTensorMode(allow_non_fake_inputs=True):
@@ -83,7 +83,7 @@ def count_need(
 
 
 def peaks(gan: Gan, rows: int, dtype: torch.dtype) -> list[int]:
-    """The most bytes that each phase holds besides weights, for a batch of so many images."""
+    """Return each phase's peak bytes besides weights, for a batch of `rows` images."""
     cpu, found = torch.device("cpu"), []
     batch = {
         "reals": torch.empty(rows, *gan.image_shape),

@@ -41,7 +41,7 @@ class CallCounter:
         self.generators: list[FrameType] = []
 
     def install(self) -> None:
-        """Profile this thread and those to come."""
+        """Profile this thread and later ones."""
         threading.setprofile(self.profile)
         sys.setprofile(self.profile)
 
@@ -62,7 +62,7 @@ class CallCounter:
 
 
 def is_ours(frame: FrameType) -> bool:
-    """Tell whether a frame is a function of the package."""
+    """Return whether a frame is a function of the package."""
     code = frame.f_code
     return code.co_filename.startswith(PACKAGE) and code.co_name not in COMPREHENSIONS
 
