@@ -1,4 +1,4 @@
-"""What runs that are to be the same are compared by: every bit of their weights."""
+"""Helpers that compare runs bit by bit."""
 
 import torch
 from torch import Tensor

@@ -1,7 +1,7 @@
-"""A program for some processes: train each family's `tiny` preset in double precision together.
+"""A program for several processes: trains each family's `tiny` preset in double precision.
 
-In float64 nothing is left of a difference but a mistake: in float32 the games multiply each
-rounding by thousands in a few steps, whoever computes them.
+In float64 only mistakes make a difference; in float32 GANs amplify rounding by thousands in a few
+steps.
 """
 
 import os
@@ -28,7 +28,7 @@ AUGMENTED = CONFIG.model_copy(
 
 
 class Noise:
-    """Twenty pictures of noise, so that 40 images are two epochs."""
+    """Twenty images of noise, so that 40 images are two epochs."""
 
     image_shape, digest = (3, 32, 32), "noise"
     images = torch.randint(0, 256, (20, 3, 32, 32), dtype=torch.uint8,
@@ -43,7 +43,7 @@ class Noise:
 
 @contextmanager
 def in_float64() -> Iterator[None]:
-    """Everything that says float32 means float64."""
+    """Replace float32 by float64 everywhere."""
     torch.set_default_dtype(torch.float64)
     with (
         mock.patch.object(Tensor, "float", Tensor.double),
@@ -68,7 +68,7 @@ RUNS: dict[str, tuple[str, TrainingConfig, dict[str, int], int | None]] = {
 
 
 def train_all(group: ProcessGroup = SINGLE_PROCESS) -> dict[str, Tensor]:
-    """Every run's state after five steps; loss terms included. Micro-batches among several only."""
+    """Return every run's state after five steps, with loss terms; micro-batches in groups only."""
     found: dict[str, Tensor] = {}
     with in_float64():
         for name, (family, config, numbers, micro_batch) in RUNS.items():

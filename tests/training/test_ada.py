@@ -1,4 +1,4 @@
-"""ADA's transformations by hand, on pictures of a few pixels."""
+"""ADA's transformations on images of a few pixels, compared with results computed by hand."""
 
 import math
 from typing import Any
@@ -19,8 +19,8 @@ def seeded() -> None:
     torch.manual_seed(0)
 
 
-def picture(*rows: list[float]) -> Tensor:
-    """One grey picture (1, 3, H, W)."""
+def grey_image(*rows: list[float]) -> Tensor:
+    """Return one grey image (1, 3, H, W)."""
     return torch.tensor([[rows]]).expand(1, 3, -1, -1)
 
 
@@ -28,56 +28,56 @@ def one(*numbers: float) -> tuple[Tensor, ...]:
     return tuple(torch.tensor([number]) for number in numbers)
 
 
-# --- places: each matrix leads from the result back to the picture ------------------------------
+# --- geometry: each matrix maps the result to the original --------------------------------------
 
 
 @pytest.mark.parametrize(
     ("matrix", "expected"),
     [
-        (ada.scaling(*one(-1, 1)), picture([2.0, 1.0], [4.0, 3.0])),
-        (ada.rotation(*one(0, 1)), picture([2.0, 4.0], [1.0, 3.0])),
-        (ada.rotation(*one(-1, 0)), picture([4.0, 3.0], [2.0, 1.0])),
-        (ada.translation(*one(1, 0)), picture([2.0, 1.0], [4.0, 3.0])),
-        (ada.translation(*one(0, -1)), picture([3.0, 4.0], [1.0, 2.0])),
+        (ada.scaling(*one(-1, 1)), grey_image([2.0, 1.0], [4.0, 3.0])),
+        (ada.rotation(*one(0, 1)), grey_image([2.0, 4.0], [1.0, 3.0])),
+        (ada.rotation(*one(-1, 0)), grey_image([4.0, 3.0], [2.0, 1.0])),
+        (ada.translation(*one(1, 0)), grey_image([2.0, 1.0], [4.0, 3.0])),
+        (ada.translation(*one(0, -1)), grey_image([3.0, 4.0], [1.0, 2.0])),
     ],
     ids=["flip", "quarter turn", "half turn", "left by one", "down by one"],
 )
-def test_whole_pixels_go_where_they_should_to_the_bit(matrix: Tensor, expected: Tensor) -> None:
-    """What comes in from outside is the mirror image, without the edge."""
-    assert torch.equal(warp_bicubic(picture([1.0, 2.0], [3.0, 4.0]), matrix), expected)
+def test_whole_pixels_are_moved_exactly(matrix: Tensor, expected: Tensor) -> None:
+    """Outside lies the mirror image, without the edge."""
+    assert torch.equal(warp_bicubic(grey_image([1.0, 2.0], [3.0, 4.0]), matrix), expected)
 
 
 @pytest.mark.parametrize("warp", resample.WARPS.values())
-def test_outside_lies_the_mirror_image_without_the_edge_again(warp: resample.Warp) -> None:
-    """0 1 2 … 15 read from four to the left: 4 3 2 1 0 1 2 …, as F.pad has it."""
+def test_padding_is_a_reflection_without_the_edge(warp: resample.Warp) -> None:
+    """0 1 2 … 15 sampled from four to the left: 4 3 2 1 0 1 2 …, as by F.pad."""
     line = torch.arange(16.0).expand(16, 16)[None, None]
     moved = warp(line, ada.translation(*one(-4, 0)))[0, 0, 8]
     expected = torch.nn.functional.pad(line, (4, 0, 0, 0), mode="reflect")[0, 0, 8, :16]
     torch.testing.assert_close(moved, expected, atol=1e-5, rtol=0)
 
 
-def test_half_a_pixel_is_read_by_the_cubic_kernel() -> None:
+def test_half_pixels_use_the_cubic_kernel() -> None:
     """Of a single 1: (-3, 19, 19, -3) / 32 around the edge between two pixels."""
     row = [0.0, 0, 0, 1, 0, 0, 0, 0]
-    moved = warp_bicubic(picture(*[row] * 8), ada.translation(*one(0.5, 0)))
+    moved = warp_bicubic(grey_image(*[row] * 8), ada.translation(*one(0.5, 0)))
     expected = torch.tensor([0, -3, 19, 19, -3, 0, 0, 0]) / 32
     torch.testing.assert_close(moved[0, 0], expected.expand(8, 8))
 
 
 @pytest.mark.parametrize("warp", resample.WARPS.values())
-def test_twice_the_size_shows_the_middle(warp: resample.Warp) -> None:
-    """Reading at half the distance from the middle: a ramp becomes half as steep."""
+def test_scaling_by_two_shows_the_centre(warp: resample.Warp) -> None:
+    """A ramp becomes half as steep."""
     ramp = torch.arange(16.0) - 7.5
-    zoomed = warp(picture(*[ramp.tolist()] * 16), ada.scaling(*one(0.5, 0.5)))
+    zoomed = warp(grey_image(*[ramp.tolist()] * 16), ada.scaling(*one(0.5, 0.5)))
     torch.testing.assert_close(zoomed[0, 0, 0, 4:12], ramp[4:12] / 2, atol=0.05, rtol=0)
 
 
 @pytest.mark.parametrize("mode", ["bilinear", "bicubic"])
 @pytest.mark.parametrize("shape", [(4, 4), (3, 5)])
-def test_reading_and_writing_are_adjoint_and_derivable_twice(
+def test_read_and_write_are_adjoint_and_twice_differentiable(
     shape: tuple[int, int], mode: str
 ) -> None:
-    """<read(x), y> = <x, write(y)>, wherever is read, also outside, and of any size."""
+    """<read(x), y> = <x, write(y)>, at any grid, also outside, and for any size."""
     grid = torch.rand(2, shape[0], 6, 2, dtype=torch.float64) * 4 - 2
     x = torch.randn(2, 3, *shape, dtype=torch.float64, requires_grad=True)
     y = torch.randn(2, 3, shape[0], 6, dtype=torch.float64, requires_grad=True)
@@ -97,8 +97,8 @@ def test_reading_and_writing_are_adjoint_and_derivable_twice(
 # --- the wavelet's filter -----------------------------------------------------------------------
 
 
-def test_the_filter_is_an_orthonormal_wavelets_with_six_vanishing_moments() -> None:
-    """Daubechies' conditions, which few filters of twelve taps meet; the least lopsided one."""
+def test_the_filter_is_an_orthonormal_wavelet_with_six_vanishing_moments() -> None:
+    """Daubechies' conditions, which few filters of twelve taps meet; the most symmetric one."""
     taps = torch.tensor(resample.SYM6, dtype=torch.float64)
     for shift in range(6):
         product = (taps[2 * shift :] * taps[: 12 - 2 * shift]).sum().item()
@@ -114,8 +114,8 @@ def test_the_filter_is_an_orthonormal_wavelets_with_six_vanishing_moments() -> N
 
 
 @pytest.mark.parametrize("side", [12, 21])
-def test_halving_undoes_a_doubling(side: int) -> None:
-    """Also at the ends, where mirrored pixels are doubled too."""
+def test_halving_inverts_doubling(side: int) -> None:
+    """Also at the ends, where reflected pixels are doubled too."""
     line = torch.rand(side, dtype=torch.float64)
     doubled = resample.doubling(side, line.device, line.dtype) @ line
     margin = 2 * resample.margin(side)
@@ -133,17 +133,15 @@ def test_halving_undoes_a_doubling(side: int) -> None:
                ".00075 .00075"),
     ],
 )  # fmt: skip
-def test_a_line_between_pixels_is_spread_as_the_paper_spreads_it(
-    shift: float, expected: str
-) -> None:
-    """Column 6 of 12; the last results see it in the mirror too. The official code's numbers."""
+def test_a_line_between_pixels_is_spread_as_in_the_paper(shift: float, expected: str) -> None:
+    """Column 6 of 12, also reflected into the last results; numbers from the official code."""
     image = torch.zeros(1, 1, 12, 12)
     image[0, 0, :, 6] = 1
     moved = warp_wavelet(image, ada.translation(*one(shift, 0.0)))[0, 0, 5]
     assert moved.tolist() == pytest.approx([float(v) for v in expected.split()], abs=1e-5)
 
 
-def test_places_far_outside_are_mirrored_again_and_again() -> None:
+def test_far_positions_are_reflected_repeatedly() -> None:
     image = torch.rand(1, 3, 16, 16, dtype=torch.float64)
     wide = torch.cat([image[:, :, :, 1:].flip(3), image, image[:, :, :, :-1].flip(3)], 3)
     shift = ada.translation(*one(12.0, 0.0))
@@ -154,7 +152,7 @@ def test_places_far_outside_are_mirrored_again_and_again() -> None:
     assert far.max() < 0.3  # there the filter is mirrored too, and it is not quite symmetric
 
 
-def test_whole_pixels_and_wider_images_are_read_exactly_by_the_wavelet() -> None:
+def test_the_wavelet_is_exact_for_whole_pixels_and_wide_images() -> None:
     image = torch.rand(1, 3, 20, 30, dtype=torch.float64)
     moved = warp_wavelet(image, ada.translation(*one(3, -2)))
     expected = image[:, :, 5:13, 10:22]
@@ -162,7 +160,7 @@ def test_whole_pixels_and_wider_images_are_read_exactly_by_the_wavelet() -> None
 
 
 def test_a_smaller_image_does_not_alias() -> None:
-    """Stripes of one pixel at half the size: grey, where the cubic kernel leaves stripes."""
+    """Stripes of one pixel at half the size become grey; the cubic kernel keeps stripes."""
     stripes = (torch.arange(64) % 2 * 2.0 - 1).expand(64, 64)[None, None]
     matrix = ada.scaling(*one(1.9, 1.9))
     cubic, wavelet = (warp(stripes, matrix)[0, 0, 20:44, 20:44].abs().mean()
@@ -170,10 +168,10 @@ def test_a_smaller_image_does_not_alias() -> None:
     assert wavelet < 0.1 < 0.3 < cubic
 
 
-def test_transformations_are_composed_in_their_order(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A quarter turn, then right by one: not the same as the other way around."""
+def test_transformations_are_composed_in_order(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A quarter turn, then right by one, is not the reverse."""
     turn, right = ada.rotation(*one(0, 1)), ada.translation(*one(-1, 0))
-    image = picture([1.0, 2.0, 0.0, 0.0], [3.0, 4.0, 0.0, 0.0], [0.0] * 4, [0.0] * 4)
+    image = grey_image([1.0, 2.0, 0.0, 0.0], [3.0, 4.0, 0.0, 0.0], [0.0] * 4, [0.0] * 4)
     always = torch.tensor(1.0)
     both = ada.move(image, Draws.of(image), [(lambda _: turn, always), (lambda _: right, always)])
     assert torch.equal(both, warp_bicubic(warp_bicubic(image, turn), right))
@@ -188,7 +186,7 @@ def recoloured(matrix: Tensor, *pixel: float) -> list[float]:
 
 
 class Fixed(Draws):
-    """Draws that give a number of ours: for an angle, a deviation, a choice."""
+    """Draws that return a fixed number."""
 
     number: float = 0.0
 
@@ -220,13 +218,13 @@ def fixed(number: float) -> Fixed:
     ids=["brighter", "contrast", "flipped grey", "flipped hue", "unflipped", "hue by a third",
          "hue of grey", "no saturation", "twice saturated"],
 )  # fmt: skip
-def test_colours_become_what_they_should(
+def test_colours_are_transformed(
     matrix: Tensor, pixel: tuple[float, ...], expected: tuple[float, ...]
 ) -> None:
     assert recoloured(matrix, *pixel) == pytest.approx(expected, abs=1e-6)
 
 
-def test_recoloring_is_the_matrices_one_after_another(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_recolor_applies_the_matrices_in_order(monkeypatch: pytest.MonkeyPatch) -> None:
     """Brighter by 0.5, then twice the contrast."""
     changes = (lambda _: ada.brightness(fixed(0.5)), lambda _: ada.contrast(fixed(2.0)))
     monkeypatch.setattr(ada, "COLOR", changes)
@@ -235,13 +233,13 @@ def test_recoloring_is_the_matrices_one_after_another(monkeypatch: pytest.Monkey
     torch.testing.assert_close(ada.recolor(image, Draws.of(image), torch.tensor(1.0)), expected)
 
 
-# --- what is drawn ------------------------------------------------------------------------------
+# --- random draws -------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("p", [0.0, 0.3, 1.0])
 @pytest.mark.parametrize("transformation", [*ada.BLIT, ada.scale, ada.stretch, *ada.COLOR])
-def test_each_is_drawn_as_often_as_asked(transformation: ada.Transformation, p: float) -> None:
-    """Some draws do nothing: a flip or not, 0 quarters, a shift by 0 of -2 … 2 pixels."""
+def test_each_is_applied_with_its_probability(transformation: ada.Transformation, p: float) -> None:
+    """Some draws change nothing: no flip, 0 quarters, a shift by 0 of -2 … 2 pixels."""
     idle = {"flip_x": 1 / 2, "luma_flip": 1 / 2, "rotate_by_quarters": 1 / 4,
             "translate_by_pixels": 1 / 16}  # fmt: skip
     matrices = ada.sample(transformation, torch.tensor(p), MANY)
@@ -271,7 +269,7 @@ def test_translations_reach_an_eighth_of_the_sides() -> None:
     ("transformation", "octaves"),
     [(ada.scale, 0.2), (ada.stretch, 0.2), (ada.contrast, 0.5)],
 )
-def test_factors_are_as_often_above_one_as_below(
+def test_factors_are_symmetric_about_one(
     transformation: ada.Transformation, octaves: float
 ) -> None:
     logarithms = transformation(MANY)[:, 0, 0].log2()

@@ -1,4 +1,4 @@
-"""Freed memory is kept for the next step; what the user has told glibc stays."""
+"""Freed memory is kept for the next step; the user's settings of glibc stay."""
 
 import os
 import platform
@@ -26,7 +26,7 @@ print(faults())
 
 
 def count_faults(**variables: str) -> int:
-    """Page faults of a program that fills and frees two blocks of 64 MiB a second time."""
+    """Return the page faults of a program that fills and frees two blocks of 64 MiB again."""
     plain = {name: value for name, value in os.environ.items() if "MALLOC" not in name}
     plain.pop("GLIBC_TUNABLES", None)
     done = subprocess.run(
@@ -49,7 +49,7 @@ def count_faults(**variables: str) -> int:
         ({"GLIBC_TUNABLES": "glibc.malloc.mmap_max=65536"}, False),
     ],
 )
-def test_large_blocks_are_reused_unless_the_user_says_otherwise(
+def test_large_blocks_are_reused_unless_the_user_disables_it(
     variables: dict[str, str], keeps: bool
 ) -> None:
     if keeps:

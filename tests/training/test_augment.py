@@ -1,4 +1,4 @@
-"""Augmentation is differentiable, leaves what it should, and stands before any discriminator."""
+"""Augmentation is differentiable, respects its probability, and hooks every discriminator."""
 
 from itertools import combinations
 
@@ -28,7 +28,7 @@ def seeded() -> None:
     torch.manual_seed(0)
 
 
-def pictures(count: int = 4, side: int = 8, dtype: torch.dtype = torch.float64) -> Tensor:
+def noise(count: int = 4, side: int = 8, dtype: torch.dtype = torch.float64) -> Tensor:
     return torch.rand(count, 3, side, side, dtype=dtype) * 2 - 1
 
 
@@ -38,8 +38,8 @@ def augment(policy: str, probability: float = 1.0, filter: str = "bicubic") -> A
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64, torch.bfloat16])
 @pytest.mark.parametrize("policy", POLICIES)
-def test_shape_and_type_stay_and_something_changes(policy: str, dtype: torch.dtype) -> None:
-    images = pictures(dtype=torch.float32).to(dtype)
+def test_augmentation_keeps_shape_and_type(policy: str, dtype: torch.dtype) -> None:
+    images = noise(dtype=torch.float32).to(dtype)
     augmented = augment(policy)(images)
     assert augmented.shape == images.shape and augmented.dtype == dtype
     assert not torch.equal(augmented, images)
@@ -49,12 +49,12 @@ def test_shape_and_type_stay_and_something_changes(policy: str, dtype: torch.dty
 @pytest.mark.parametrize("side", [8, 7])
 @pytest.mark.parametrize("policy", POLICIES)
 def test_a_probability_of_0_changes_no_bit(policy: str, side: int, filter: str) -> None:
-    images = pictures(64, side, torch.float32)
+    images = noise(64, side, torch.float32)
     assert torch.equal(augment(policy, 0.0, filter)(images), images)
 
 
 def test_the_filter_computes_in_float32_where_networks_compute_in_bf16() -> None:
-    images = pictures(4, 16, torch.float32)
+    images = noise(4, 16, torch.float32)
     torch.manual_seed(1)
     expected = augment("blit,geom", filter="wavelet")(images)
     torch.manual_seed(1)
@@ -66,23 +66,23 @@ def test_the_filter_computes_in_float32_where_networks_compute_in_bf16() -> None
 @pytest.mark.parametrize(
     ("policy", "filter"), [*((name, "bicubic") for name in OPERATIONS), ("blit,geom", "wavelet")]
 )
-def test_gradients_flow_through_it_at_second_order_too(policy: str, filter: str) -> None:
+def test_second_derivatives_flow_through_augmentation(policy: str, filter: str) -> None:
     def fixed(images: Tensor) -> Tensor:
         torch.manual_seed(3)
         return augment(policy, filter=filter)(images).square()
 
-    images = pictures(1 if filter == "wavelet" else 2, 3).requires_grad_()
+    images = noise(1 if filter == "wavelet" else 2, 3).requires_grad_()
     assert torch.autograd.gradcheck(fixed, images)
     assert torch.autograd.gradgradcheck(fixed, images)
 
 
 @pytest.mark.parametrize("probability", [0.3, 1.0])
 @pytest.mark.parametrize("policy", ["color", "translation", "recolor:0.5", "cutout"])
-def test_a_probability_leaves_the_others_as_they_are(policy: str, probability: float) -> None:
-    """Of recolor's five every one is half as likely; a flip of luma does nothing half the time."""
+def test_unchosen_images_stay_unchanged(policy: str, probability: float) -> None:
+    """recolor has five operations; a luma flip changes nothing half of the time."""
     likely = probability / 2
     expected = {"recolor:0.5": (1 - likely) ** 4 * (1 - likely / 2), "translation": None}
-    images = pictures(4000, 16, torch.float32)
+    images = noise(4000, 16, torch.float32)
     same = (augment(policy, probability)(images) == images).flatten(1).all(1).double().mean()
     share = expected.get(policy, 1 - probability)
     if share is None:  # a shift by 0 rows of -2 … 2 and 0 columns
@@ -91,17 +91,17 @@ def test_a_probability_leaves_the_others_as_they_are(policy: str, probability: f
 
 
 def test_the_probability_is_read_at_every_call() -> None:
-    """So that a schedule, or a rule on the device, needs to rebuild nothing."""
+    """So schedules and controllers need not rebuild it."""
     probability = torch.tensor(0.0)
     changes = Augment("color", probability)
-    images = pictures()
+    images = noise()
     assert torch.equal(changes(images), images)
     probability.fill_(1.0)
     assert not torch.equal(changes(images), images)
 
 
-def test_colour_moves_by_no_more_than_it_says() -> None:
-    """A grey picture keeps its greyness and moves by brightness alone: at most 0.5."""
+def test_colour_jitter_is_bounded() -> None:
+    """A grey image stays grey and changes by brightness alone, at most by 0.5."""
     grey = torch.full((500, 3, 2, 2), 0.25)
     moved = jitter_colour(grey, Draws.of(grey)) - grey
     assert moved.abs().max() <= 0.5 + 1e-6
@@ -119,7 +119,7 @@ def test_translation_shifts_whole_pixels_by_up_to_an_eighth() -> None:
     assert torch.equal(moved.sum((1, 2, 3)), torch.full((400,), 3.0))
 
 
-def test_translation_brings_in_nothing() -> None:
+def test_translation_fills_with_zero() -> None:
     ones = torch.ones(200, 3, 16, 16)
     sums = translate(ones, Draws.of(ones))[:, 0].sum((1, 2))
     assert set(sums.tolist()) == {float(a * b) for a in (14, 15, 16) for b in (14, 15, 16)}
@@ -134,16 +134,16 @@ def test_cutout_hides_a_square_of_half_the_side_or_less_at_an_edge() -> None:
     assert torch.equal(hidden.sum((1, 2)), heights * widths)
 
 
-def test_it_stands_before_a_discriminator_only_while_it_trains() -> None:
+def test_the_hook_augments_only_in_training_mode() -> None:
     discriminator = nn.Flatten()
     augment("color").hook_before(discriminator)
-    images = pictures()
+    images = noise()
     assert not torch.equal(discriminator(images), images.flatten(1))
     assert torch.equal(discriminator.eval()(images), images.flatten(1))
 
 
 @pytest.mark.parametrize("policy", ["", "none", " none "])
-def test_nothing_stands_before_a_discriminator_where_nothing_is_asked_for(policy: str) -> None:
+def test_no_hook_without_augmentation(policy: str) -> None:
     discriminator = nn.Flatten()
     augment(policy).hook_before(discriminator)
     assert not discriminator._forward_pre_hooks
@@ -170,10 +170,10 @@ def test_a_policy_is_names_and_shares() -> None:
         (":0.5", r"unknown operation ''"),
     ],
 )
-def test_a_policy_that_cannot_be_read_is_refused(policy: str, message: str) -> None:
+def test_an_invalid_policy_is_refused(policy: str, message: str) -> None:
     with pytest.raises(ConfigError, match=message):
         parse_policy(policy)
 
 
-def test_the_names_of_the_operations_are_those_that_can_be_done() -> None:
+def test_every_named_operation_is_implemented() -> None:
     assert tuple(name for names in stages(warp_bicubic) for name in names) == OPERATIONS

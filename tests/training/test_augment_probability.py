@@ -1,4 +1,4 @@
-"""How likely augmentation is: a number, the family's schedule, or what the game asks for."""
+"""The augmentation probability: a number, the family's schedule, or adaptive."""
 
 from collections.abc import Callable
 from typing import Any
@@ -22,7 +22,7 @@ def adaptive(gan: Gan, speed_kimg: float = 0.32) -> AugmentProbability:
 
 
 def batch_of(reals_right: int) -> dict[str, Tensor]:
-    """The reals of a batch of eight, so many of them taken for real; all fakes for fakes."""
+    """Return logits of eight reals, of which some are right, and of fakes that are all right."""
     logits = torch.tensor([0.1] * reals_right + [-3.0] * (BATCH - reals_right))
     return {
         "reals": torch.zeros(BATCH, 1),
@@ -31,30 +31,30 @@ def batch_of(reals_right: int) -> dict[str, Tensor]:
     }
 
 
-def follow(strength: AugmentProbability, reals_right: list[int]) -> list[float]:
-    """p after each step."""
+def follow(controller: AugmentProbability, reals_right: list[int]) -> list[float]:
+    """Return p after each step."""
     found = []
     for step, right in enumerate(reals_right):
-        strength.update(batch_of(right), step)
-        found.append(round(strength.probability.item(), 4))
+        controller.update(batch_of(right), step)
+        found.append(round(controller.probability.item(), 4))
     return found
 
 
-def test_p_moves_every_fourth_step_by_what_the_images_are_worth(tiny_gan: Build) -> None:
+def test_p_moves_every_fourth_step_by_its_images(tiny_gan: Build) -> None:
     """Four batches of 8 at 0.32 kimg from 0 to 1: a tenth at a time."""
     assert follow(adaptive(tiny_gan()), [8] * 9) == [0, 0, 0, 0.1, 0.1, 0.1, 0.1, 0.2, 0.2]
 
 
-def test_p_goes_by_the_mean_sign_of_all_four_steps(tiny_gan: Build) -> None:
+def test_p_follows_the_mean_sign_of_four_steps(tiny_gan: Build) -> None:
     """7 of 8 right: 0.75 > 0.6. 6 of 8: 0.5 < 0.6. 7, 7, 7, 5 of 8: 0.625. 7, 7, 6, 5: 0.5625."""
     steps = [7] * 8 + [6] * 4 + [7, 7, 7, 5] + [7, 7, 6, 5]
     assert follow(adaptive(tiny_gan()), steps)[3::4] == [0.1, 0.2, 0.1, 0.2, 0.1]
 
 
 def test_p_stays_between_0_and_1(tiny_gan: Build) -> None:
-    strength = adaptive(tiny_gan(), speed_kimg=0.05)
-    assert follow(strength, [8] * 12)[3::4] == [0.64, 1.0, 1.0]
-    assert follow(strength, [0] * 12)[3::4] == [0.36, 0.0, 0.0]
+    controller = adaptive(tiny_gan(), speed_kimg=0.05)
+    assert follow(controller, [8] * 12)[3::4] == [0.64, 1.0, 1.0]
+    assert follow(controller, [0] * 12)[3::4] == [0.36, 0.0, 0.0]
 
 
 def test_the_figures_are_signs_and_p(tiny_gan: Build) -> None:
@@ -66,18 +66,18 @@ def test_the_figures_are_signs_and_p(tiny_gan: Build) -> None:
     }
 
 
-def test_every_family_leaves_its_verdicts(
+def test_every_family_records_its_logits(
     family: str, tiny_gan: Build, dataset: ImageFolderDataset
 ) -> None:
-    told: dict[str, float] = {}
+    figures: dict[str, float] = {}
     config = TrainingConfig(total_kimg=0.016, batch_size=8, tick_kimg=0.016)
-    Trainer(tiny_gan(family), dataset, config, on_tick=lambda _, f: told.update(f)).run()
-    assert -1 <= told["fake_sign"] <= 1 and -1 <= told["real_sign"] <= 1
-    assert "augment_p" not in told
+    Trainer(tiny_gan(family), dataset, config, on_tick=lambda _, f: figures.update(f)).run()
+    assert -1 <= figures["fake_sign"] <= 1 and -1 <= figures["real_sign"] <= 1
+    assert "augment_p" not in figures
 
 
-def test_a_relativistic_verdict_is_of_real_against_fake(tiny_gan: Build) -> None:
-    """Its logits have no zero of their own: both signs say how often a pair is told apart."""
+def test_relativistic_signs_compare_reals_with_fakes(tiny_gan: Build) -> None:
+    """Relativistic logits have no zero; both signs measure how often a pair is ranked right."""
     gan = tiny_gan("r3gan")
     generator = torch.Generator().manual_seed(0)
     batch = {"reals": torch.rand(8, 3, 32, 32), "latents": torch.randn(8, 16),
@@ -104,11 +104,11 @@ def test_a_scheduled_p_follows_the_run(tiny_gan: Build, dataset: ImageFolderData
     config = TrainingConfig(total_kimg=0.016, batch_size=8, tick_kimg=0.016, augment="cutout",
                             augment_probability="scheduled")  # fmt: skip
     gan = tiny_gan("r3gan")
-    told: dict[str, float] = {}
-    trainer = Trainer(gan, dataset, config, on_tick=lambda _, f: told.update(f))
+    figures: dict[str, float] = {}
+    trainer = Trainer(gan, dataset, config, on_tick=lambda _, f: figures.update(f))
     trainer.run()
     expected = [gan.preset.augment_probability(kimg) for kimg in (0.0, 0.008)]
-    assert told["augment_p"] == pytest.approx(sum(expected) / 2)
+    assert figures["augment_p"] == pytest.approx(sum(expected) / 2)
     assert trainer.augment_probability.probability.item() == pytest.approx(expected[1])
 
 
@@ -121,11 +121,11 @@ def test_stylegan2s_papers_presets_adapt(preset: str) -> None:
     assert recipe["augment"] == config.augment
 
 
-def test_a_wish_goes_before_the_recipe() -> None:
+def test_a_setting_overrides_the_recipe() -> None:
     preset = FAMILIES["r3gan"].presets["paper32"]
     assert TrainingConfig(augment="none").completed_by(preset).augment == "none"
-    asked = TrainingConfig.from_hyperparameters({"augment_probability": "0.25"})
-    assert asked.completed_by(preset).augment_probability == 0.25
+    requested = TrainingConfig.from_hyperparameters({"augment_probability": "0.25"})
+    assert requested.completed_by(preset).augment_probability == 0.25
 
 
 def test_a_schedule_that_the_family_lacks_is_refused(
@@ -152,6 +152,6 @@ def test_a_schedule_that_the_family_lacks_is_refused(
          "augment_speed_kimg .* not adaptive"),
     ],
 )  # fmt: skip
-def test_a_wrong_or_a_vain_wish_is_refused(values: dict[str, Any], message: str) -> None:
+def test_invalid_and_unused_settings_are_refused(values: dict[str, Any], message: str) -> None:
     with pytest.raises(ConfigError, match=message):
         TrainingConfig.from_hyperparameters(values).completed_by(FAMILIES["dcgan"].presets["tiny"])

@@ -1,4 +1,4 @@
-"""The generator's moving average: how fast it follows, and what of a network is no average."""
+"""The generator's moving average: its half-life, and which buffers are copied."""
 
 import pytest
 import torch
@@ -41,7 +41,7 @@ def test_the_first_step_copies_where_the_half_life_ramps_up() -> None:
 
 
 def test_spectral_norms_vectors_are_copied() -> None:
-    """Averaged they belong to no weight: a layer of singular value 1 became one of several."""
+    """Averages would not belong to any weight: singular values of 1 became larger."""
     torch.manual_seed(0)
     player = spectral_norm(nn.Linear(8, 8, bias=False), n_power_iterations=5)
     average = MovingAverage(player, half_life_kimg=0.1)
@@ -69,7 +69,7 @@ def test_running_statistics_are_averaged_and_counters_copied() -> None:
     assert found["1.num_batches_tracked"].item() == 7
 
 
-def test_earlier_versions_state_is_loaded_and_ours_has_its_names() -> None:
+def test_state_of_earlier_versions_is_loaded() -> None:
     player = nn.Sequential(nn.Linear(2, 2), nn.BatchNorm1d(2))
     earlier = AveragedModel(player, use_buffers=True).state_dict()
     average = MovingAverage(player, half_life_kimg=1.0)

@@ -1,4 +1,4 @@
-"""Packed data that is changed, damaged or cut short: refused by name, before a step or in it."""
+"""Packed data that is changed, damaged or truncated is refused, before a run or during it."""
 
 import hashlib
 import json
@@ -41,7 +41,7 @@ def run(data: Path, tmp_path: Path) -> Path:
 
 
 def change_pixel(data: Path) -> None:
-    """One bit of one pixel, in place."""
+    """Flip one bit of one pixel, in place."""
     with (data / SHARD).open("r+b") as stream:
         stream.seek(-1, 2)
         byte = stream.read(1)[0]
@@ -50,14 +50,14 @@ def change_pixel(data: Path) -> None:
 
 
 def change_unseen(data: Path) -> None:
-    """The same, and size and time are put back."""
+    """Do the same, and restore size and time."""
     before = (data / SHARD).stat()
     change_pixel(data)
     os.utime(data / SHARD, ns=(before.st_atime_ns, before.st_mtime_ns))
 
 
 def change_with_digest(data: Path) -> None:
-    """The same, and the manifest's digest of the file is made to fit."""
+    """Do the same, and update the file's digest in the manifest."""
     change_pixel(data)
     manifest = json.loads((data / "dataset.json").read_text())
     digest = hashlib.sha256((data / SHARD).read_bytes()).hexdigest()
@@ -66,7 +66,7 @@ def change_with_digest(data: Path) -> None:
 
 
 def exchange(data: Path) -> None:
-    """Two whole shards under one another's names."""
+    """Exchange the names of two shards."""
     one, two = data / SHARD, data / "images/00000.npy"
     one.rename(data / "aside"), two.rename(one), (data / "aside").rename(two)
 
@@ -75,15 +75,15 @@ CHANGES = [change_pixel, change_unseen, change_with_digest, exchange]
 
 
 @pytest.mark.parametrize("change", CHANGES)
-def test_pixels_that_were_changed_since_the_start_are_refused(
+def test_pixels_changed_since_the_start_are_refused(
     data: Path, run: Path, capsys: pytest.CaptureFixture[str], change: Callable[[Path], None]
 ) -> None:
     change(data)
     before = [(c, (c / TENSORS_NAME).read_bytes()) for c in list_checkpoints(run / "checkpoints")]
     assert train("--out", run, "--resume", "--total-kimg", "0.032") == 3
-    told = capsys.readouterr().err
+    printed = capsys.readouterr().err
     named = SHARD if change is not change_with_digest else "dataset.json"
-    assert named in told and str(data) in told and "Traceback" not in told
+    assert named in printed and str(data) in printed and "Traceback" not in printed
     assert before == [(c, (c / TENSORS_NAME).read_bytes())
                       for c in list_checkpoints(run / "checkpoints")]  # fmt: skip
 
@@ -103,22 +103,22 @@ def test_damaged_pixels_are_refused_at_the_start(
 def test_a_damaged_header_of_a_shard_is_named(
     data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], place: int
 ) -> None:
-    """Any byte of it, any bit: NumPy reads it as a Python literal, which fails in many ways."""
+    """Any bit of any byte: NumPy parses a Python literal, which fails in many ways."""
     whole = (data / SHARD).read_bytes()
     for bit in (1, 2, 8, 16, 128):
         damaged = bytearray(whole)
         damaged[place] ^= bit
         (data / SHARD).write_bytes(damaged)
         assert train("--data", data, "--out", tmp_path / "run", *WORDS) == 3
-        told = capsys.readouterr().err
-        assert SHARD in told and "Traceback" not in told
+        printed = capsys.readouterr().err
+        assert SHARD in printed and "Traceback" not in printed
     assert not (tmp_path / "run").exists()
 
 
 @pytest.mark.parametrize("file", [SHARD, "dataset.json"])
 @pytest.mark.parametrize("make", [os.mkfifo, Path.mkdir, lambda p: p.symlink_to("/dev/zero")],
                          ids=["pipe", "folder", "device"])  # fmt: skip
-def test_what_is_no_file_is_never_waited_for(
+def test_special_files_do_not_block(
     data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], file: str,
     make: Callable[[Path], object],
 ) -> None:  # fmt: skip
@@ -132,7 +132,7 @@ def test_what_is_no_file_is_never_waited_for(
     {"protocol": 3}, {"companions": [1]}, {"skipped": "x"}, {"skipped": -1}, {"channels": "x"},
     {"splits": 3}, {"shards": 3}, {"images": 10**30},
 ], ids=repr)  # fmt: skip
-def test_a_manifest_that_lies_is_named(
+def test_a_wrong_manifest_is_named(
     data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], facts: dict[str, object]
 ) -> None:
     manifest = json.loads((data / "dataset.json").read_text())
@@ -142,10 +142,8 @@ def test_a_manifest_that_lies_is_named(
 
 
 @pytest.mark.parametrize("name", [3, None, "", "\0", "x" * 9999, "\ud800", "caf\udce9"], ids=ascii)
-def test_a_run_on_data_of_any_name_comes_to_its_end(
-    data: Path, tmp_path: Path, name: object
-) -> None:
-    """What a card or run.json could not hold would be noticed hours later."""
+def test_a_run_accepts_data_of_any_name(data: Path, tmp_path: Path, name: object) -> None:
+    """A name that a card or run.json could not hold would fail hours later."""
     manifest = json.loads((data / "dataset.json").read_text())
     (data / "dataset.json").write_text(json.dumps(manifest | {"name": name}))
     out = tmp_path / "run"
@@ -153,7 +151,7 @@ def test_a_run_on_data_of_any_name_comes_to_its_end(
     assert train("--out", out, "--resume", "--total-kimg", "0.016") == 0
 
 
-def test_another_resolution_than_the_packed_one_is_told_without_torch(
+def test_another_resolution_than_the_packed_one_is_refused_without_torch(
     data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(
@@ -164,7 +162,7 @@ def test_another_resolution_than_the_packed_one_is_told_without_torch(
     assert "is packed at 8 px, not at 16" in capsys.readouterr().err
 
 
-def test_held_out_pixels_are_compared_too(
+def test_held_out_pixels_are_verified_too(
     data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     held_out = Path(shutil.copytree(data, tmp_path / "held-out"))
@@ -174,7 +172,7 @@ def test_held_out_pixels_are_compared_too(
     assert f"{held_out} are damaged: {SHARD}" in capsys.readouterr().err
 
 
-def test_pixels_are_compared_once_while_their_files_stay_as_they_are(
+def test_unchanged_files_are_verified_once(
     data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     seen: list[Path] = []
@@ -183,7 +181,7 @@ def test_pixels_are_compared_once_while_their_files_stay_as_they_are(
         PackedPixels, "verify", lambda self, *rest: (seen.append(self.folder), whole(self, *rest))
     )
     out = tmp_path / "run"
-    monkeypatch.setattr(verified, "SETTLED_SECONDS", 60)  # written just now: may yet change unseen
+    monkeypatch.setattr(verified, "SETTLED_SECONDS", 60)  # new files may change unseen
     assert train("--data", data, "--out", out, *WORDS, "--total-kimg", "0.008") == 0
     assert json.loads((out / "run.json").read_text())["verified"] == []
     monkeypatch.setattr(verified, "SETTLED_SECONDS", -1)
@@ -201,12 +199,12 @@ def test_pixels_are_compared_once_while_their_files_stay_as_they_are(
 
 
 @pytest.mark.parametrize("size", [0, 1000])
-@pytest.mark.parametrize("most_open", [256, 0])
-def test_a_shard_that_is_cut_short_while_it_is_open_is_named(
-    data: Path, monkeypatch: pytest.MonkeyPatch, size: int, most_open: int
+@pytest.mark.parametrize("max_open", [256, 0])
+def test_a_shard_truncated_while_open_is_named(
+    data: Path, monkeypatch: pytest.MonkeyPatch, size: int, max_open: int
 ) -> None:
-    """A mapped file would kill this process here, by SIGBUS."""
-    monkeypatch.setattr(formats, "MAX_OPEN_SHARDS", most_open)
+    """A mapped file would kill this process by SIGBUS."""
+    monkeypatch.setattr(formats, "MAX_OPEN_SHARDS", max_open)
     packed = PackedDataset(data)
     before = packed.read(torch.arange(32))
     os.truncate(data / SHARD, size)
@@ -215,7 +213,7 @@ def test_a_shard_that_is_cut_short_while_it_is_open_is_named(
         packed.read(torch.tensor([19]))
 
 
-def test_a_run_whose_shard_is_cut_short_ends_in_a_sentence_and_goes_on_with_it(
+def test_a_run_with_a_truncated_shard_fails_and_resumes_with_a_restored_one(
     data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:  # fmt: skip
@@ -230,9 +228,9 @@ def test_a_run_whose_shard_is_cut_short_ends_in_a_sentence_and_goes_on_with_it(
     with monkeypatch.context() as patched:
         patched.setattr(Trainer, "step", cutting)
         assert train("--data", data, "--out", out, *words) == 3
-    told = capsys.readouterr().err
-    assert f"{SHARD} cannot be read: it was cut short while it was in use" in told
-    assert "Traceback" not in told
+    printed = capsys.readouterr().err
+    assert f"{SHARD} cannot be read: it was cut short while it was in use" in printed
+    assert "Traceback" not in printed
     assert train("--out", out, "--resume") == 3  # still short: named before a step
     (data / SHARD).write_bytes(whole)
     assert train("--out", out, "--resume") == 0
@@ -243,7 +241,7 @@ def test_a_run_whose_shard_is_cut_short_ends_in_a_sentence_and_goes_on_with_it(
 
 
 def test_a_changed_shard_of_a_stream_is_refused_when_it_is_read(data: Path, tmp_path: Path) -> None:
-    """Whole as a tar and as pictures: only its digest tells."""
+    """The tar and its images are valid; only the digest differs."""
     pytest.importorskip("webdataset", reason="the extra `streaming` is not installed")
     from facegan.data.streamed import StreamedDataset, write_streamed, write_tar
 

@@ -1,4 +1,4 @@
-"""Conditional games in the one loop: whose labels a step reads, and that it resumes to the bit."""
+"""Conditional training: labels belong to their images, and runs resume bit-identically."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -52,7 +52,7 @@ def test_a_step_reads_the_labels_of_its_own_reals(
 
 
 def test_other_labels_make_other_weights(conditional: Gan, labelled: ImageFolderDataset) -> None:
-    """They are not carried along for nothing."""
+    """Labels are used."""
 
     class Rotated:
         image_shape, digest, classes = SHAPE, "", labelled.classes
@@ -69,15 +69,15 @@ def test_other_labels_make_other_weights(conditional: Gan, labelled: ImageFolder
     assert any(not torch.equal(value, after[name]) for name, value in weights(one).items())
 
 
-def test_an_unconditional_game_on_labelled_data_gets_no_labels(
+def test_an_unconditional_gan_gets_no_labels(
     family: str,
     tiny_gan: Callable[..., Gan],
     labelled: ImageFolderDataset,
     dataset: ImageFolderDataset,
 ) -> None:
-    """The same batch as of the same pictures without a manifest."""
-    told, plain = (Trainer(tiny_gan(family), data, CONFIG) for data in (labelled, dataset))
-    one, two = told.next_batch(0), plain.next_batch(0)
+    """The batch equals that of the same images without a manifest."""
+    with_labels, plain = (Trainer(tiny_gan(family), data, CONFIG) for data in (labelled, dataset))
+    one, two = with_labels.next_batch(0), plain.next_batch(0)
     assert one.keys() == two.keys() and "labels" not in one
     assert torch.equal(one["reals"], two["reals"])
 
@@ -97,17 +97,17 @@ def test_data_with_other_classes_is_refused(
 def test_a_sample_grid_shows_the_classes_evenly(
     conditional: Gan, labelled: ImageFolderDataset
 ) -> None:
-    """Six latents of three classes: two of each, in turn; or those that are asked for."""
+    """Six latents of three classes: two of each by default, or the given labels."""
     trainer = Trainer(conditional, labelled, CONFIG)
     latents = conditional.sample_latents(1, torch.Generator().manual_seed(0)).expand(6, -1)
     shown = sample_images(trainer, latents)
-    asked = sample_images(trainer, latents, torch.tensor([0, 0, 1, 1, 2, 2]))
-    assert torch.equal(shown, asked)
+    requested = sample_images(trainer, latents, torch.tensor([0, 0, 1, 1, 2, 2]))
+    assert torch.equal(shown, requested)
     torch.testing.assert_close(shown[0], shown[1])
     assert (shown[1] - shown[2]).abs().max() > 1e-3
 
 
-def test_what_was_trained_is_saved_with_its_classes(
+def test_a_model_is_saved_with_its_classes(
     conditional: Gan, labelled: ImageFolderDataset, tmp_path: Path
 ) -> None:
     trainer = Trainer(conditional, labelled, CONFIG)
@@ -124,5 +124,5 @@ def test_what_was_trained_is_saved_with_its_classes(
 def test_every_tensor_of_a_conditional_step_is_on_the_trainers_device(
     conditional: Gan, labelled: ImageFolderDataset
 ) -> None:
-    """Labels too; and no value is looked at, which ``meta`` has none of, and a GPU waits for."""
+    """Labels too; reading a value would fail on ``meta``, and make a GPU wait."""
     Trainer(conditional, labelled, CONFIG.model_copy(update={"device": "meta"})).step()

@@ -1,4 +1,4 @@
-"""Hyperparameters: strings in, typed and bounded values out, typos answered."""
+"""Hyperparameters are parsed from strings, range-checked, and typos get suggestions."""
 
 import pytest
 
@@ -16,7 +16,7 @@ def test_sagemakers_strings_become_numbers() -> None:
     assert (config.total_kimg, config.seed) == (2.5, 7)
 
 
-def test_the_recipe_fills_in_what_was_not_asked_for() -> None:
+def test_the_recipe_fills_in_unset_values() -> None:
     config = TrainingConfig(batch_size=4).completed_by(TINY)
     assert config.batch_size == 4
     assert config.total_kimg == TINY.recipe["total_kimg"]
@@ -34,7 +34,7 @@ def test_the_recipe_fills_in_what_was_not_asked_for() -> None:
         ({"seed": "-1"}, "seed is -1"),
     ],
 )
-def test_a_wrong_value_is_named_with_the_mend(values: dict[str, str], message: str) -> None:
+def test_a_wrong_value_is_named_with_the_fix(values: dict[str, str], message: str) -> None:
     with pytest.raises(ConfigError, match=message):
         TrainingConfig.from_hyperparameters(values)
 
@@ -68,23 +68,23 @@ def test_a_papers_preset_is_trained_as_in_the_paper(
         assert found.schedule_kimg == 20_000  # type: ignore[attr-defined]
 
 
-def test_names_are_sorted_between_preset_and_trainer() -> None:
+def test_names_are_split_between_preset_and_trainer() -> None:
     numbers, loop = split_hyperparameters(TINY, {"conv_dim": "4", "seed": "1"})
     assert (numbers, loop) == ({"conv_dim": "4"}, {"seed": "1"})
 
 
-def test_a_name_neither_knows_offers_the_nearest_of_both() -> None:
+def test_an_unknown_name_suggests_the_nearest_of_both() -> None:
     with pytest.raises(ConfigError, match="generator_learning_rate"):
         split_hyperparameters(TINY, {"generator_learing_rate": "1"})
 
 
 @pytest.mark.parametrize("text", ["10", "1e1", "10.0", " 10 ", 10, 10.0])
-def test_a_whole_number_may_be_written_in_any_way(text: object) -> None:
+def test_whole_numbers_are_parsed_in_any_spelling(text: object) -> None:
     assert TrainingConfig.from_hyperparameters({"seed": text}).seed == 10
 
 
 @pytest.mark.parametrize(
-    ("value", "told"),
+    ("value", "hint"),
     [
         ("1e1.5", "It must be a whole number."),
         ("1,000", "It must be a whole number: 1000."),
@@ -92,11 +92,11 @@ def test_a_whole_number_may_be_written_in_any_way(text: object) -> None:
         (True, "It must be a whole number."),
     ],
 )
-def test_a_number_that_is_none_shows_the_writing_that_works(value: object, told: str) -> None:
+def test_an_invalid_number_gets_an_example_that_works(value: object, hint: str) -> None:
     with pytest.raises(ConfigError) as refused:
         TrainingConfig.from_hyperparameters({"batch_size": value})
-    assert told in refused.value.hint
+    assert hint in refused.value.hint
 
 
-def test_the_fewest_samples_are_those_of_the_metrics() -> None:
+def test_the_minimum_of_samples_is_that_of_the_metrics() -> None:
     assert FEWEST_SAMPLES == MIN_SAMPLES

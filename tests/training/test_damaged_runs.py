@@ -44,7 +44,7 @@ def train(*words: object) -> int:
 
 @pytest.fixture(scope="module")
 def finished(images_dir: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Four ticks, of which the last three have checkpoints."""
+    """Train four ticks, of which the last three have checkpoints."""
     out = tmp_path_factory.mktemp("damage") / "run"
     assert train("--data", images_dir, "--out", out, *WORDS) == 0
     return out
@@ -52,7 +52,7 @@ def finished(images_dir: Path, tmp_path_factory: pytest.TempPathFactory) -> Path
 
 @pytest.fixture(scope="module")
 def foreign(images_dir: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The same with another seed."""
+    """Train the same with another seed."""
     out = tmp_path_factory.mktemp("damage") / "foreign"
     assert train("--data", images_dir, "--out", out, *WORDS, "--seed", 1) == 0
     return out
@@ -68,7 +68,7 @@ def newest(run: Path) -> Path:
 
 
 def outcome(run: Path) -> tuple[dict[str, torch.Tensor], bytes, list[dict[str, float]]]:
-    """All that a run leaves, but for its times."""
+    """Return a run's results without times."""
     timed = {"images_per_second", "wait_share", "train_seconds", "time"}
     lines = [json.loads(line) for line in (run / "metrics.jsonl").read_text().splitlines()]
     state = load_file(newest(run) / TENSORS_NAME)
@@ -88,7 +88,7 @@ def set_numbers(content: str | bytes) -> Damage:
 
 
 def change(**facts: Any) -> Damage:
-    """Change some numbers; None removes them."""
+    """Return a function that changes some numbers; None removes them."""
 
     def damage(checkpoint: Path) -> None:
         file = checkpoint / NUMBERS_NAME
@@ -116,7 +116,7 @@ def cut(file: str, share: float) -> Damage:
 
 
 def replaced_by(make: Callable[[Path], object], file: str = NUMBERS_NAME) -> Damage:
-    """A file becomes something else; of its old content a copy stays beside the checkpoint."""
+    """Replace a file, and keep a copy beside the checkpoint."""
 
     def damage(checkpoint: Path) -> None:
         (checkpoint / file).rename(checkpoint.parent / "moved")
@@ -136,7 +136,7 @@ def as_file(checkpoint: Path) -> None:
 
 
 def refit(checkpoint: Path) -> None:
-    """Give other tensors the digest that fits, as whoever puts files together would."""
+    """Change the digest to that of other tensors."""
     file = checkpoint / TENSORS_NAME
     tensors = {name: value + 1 for name, value in load_file(file).items()}
     blob = save(tensors)
@@ -178,7 +178,7 @@ DAMAGES: dict[str, Damage] = {
 
 
 @pytest.mark.parametrize("name", DAMAGES)
-def test_a_damaged_newest_checkpoint_is_named_and_the_one_before_is_used(
+def test_a_damaged_checkpoint_is_named_and_the_previous_one_is_used(
     run: Path, finished: Path, caplog: pytest.LogCaptureFixture,
     capsys: pytest.CaptureFixture[str], name: str,
 ) -> None:  # fmt: skip
@@ -191,10 +191,10 @@ def test_a_damaged_newest_checkpoint_is_named_and_the_one_before_is_used(
 
 
 @pytest.mark.parametrize("what", [(TENSORS_NAME, NUMBERS_NAME), (TENSORS_NAME,), (NUMBERS_NAME,)])
-def test_what_belongs_to_another_run_is_not_gone_on_with(
+def test_checkpoints_of_another_run_are_not_resumed(
     run: Path, finished: Path, foreign: Path, caplog: pytest.LogCaptureFixture, what: tuple[str]
 ) -> None:
-    """All of a checkpoint of another seed, or half of one beside half of ours."""
+    """A whole checkpoint of another seed, or half of one with half of ours."""
     for file in what:
         shutil.copy(newest(foreign) / file, newest(run) / file)
     assert train("--out", run, "--resume") == 0
@@ -203,7 +203,7 @@ def test_what_belongs_to_another_run_is_not_gone_on_with(
     assert_same_outcome(run, finished)
 
 
-def test_another_runs_later_checkpoint_stays_and_does_not_drive_out_ours(
+def test_another_runs_later_checkpoint_stays_and_ours_are_kept(
     run: Path, finished: Path, foreign: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     other = Path(shutil.copytree(newest(foreign), run / "checkpoints" / "kimg-00000001.000"))
@@ -215,7 +215,7 @@ def test_another_runs_later_checkpoint_stays_and_does_not_drive_out_ours(
                                                                        other.name]  # fmt: skip
 
 
-def test_exchanged_checkpoints_are_told_by_what_is_in_them(run: Path, finished: Path) -> None:
+def test_exchanged_checkpoints_are_recognised_by_content(run: Path, finished: Path) -> None:
     one, two = list_checkpoints(run / "checkpoints")[-2:]
     one.rename(run / "aside"), two.rename(one), (run / "aside").rename(two)
     assert train("--out", run, "--resume", "--total-kimg", "0.04") == 0
@@ -224,7 +224,7 @@ def test_exchanged_checkpoints_are_told_by_what_is_in_them(run: Path, finished: 
     assert_same_outcome(run, whole)
 
 
-def test_where_none_is_whole_every_reason_is_said(
+def test_without_an_intact_checkpoint_every_reason_is_printed(
     run: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     for checkpoint in list_checkpoints(run / "checkpoints"):
@@ -235,10 +235,10 @@ def test_where_none_is_whole_every_reason_is_said(
     assert told.count("state.safetensors: No such file") == 3
 
 
-def test_settings_that_were_changed_in_run_json_are_not_gone_on_with(
+def test_settings_changed_in_run_json_are_refused(
     run: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """In every place, so that nothing in run.json contradicts itself."""
+    """Changed consistently in all of run.json."""
     facts = json.loads((run / "run.json").read_text())
     facts["plan"]["seed"] = facts["training"]["seed"] = 7
     (run / "run.json").write_text(json.dumps(facts))
@@ -246,10 +246,10 @@ def test_settings_that_were_changed_in_run_json_are_not_gone_on_with(
     assert "was made with seed 0, this run has 7" in capsys.readouterr().err
 
 
-def test_a_run_and_checkpoints_of_before_ids_are_still_read(
+def test_runs_and_checkpoints_older_than_ids_are_read(
     run: Path, finished: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """Their format: the digest of the tensors alone, no run, no settings."""
+    """They have the digest of the tensors, but neither id nor settings."""
     facts = json.loads((run / "run.json").read_text())
     del facts["run"], facts["verified"]
     (run / "run.json").write_text(json.dumps(facts))
@@ -288,7 +288,7 @@ def bytes_below(folder: Path) -> dict[str, bytes]:
 
 
 @pytest.mark.parametrize("name", RECORDS)
-def test_a_damaged_record_is_refused_and_nothing_is_touched(
+def test_a_damaged_record_is_refused_and_nothing_is_changed(
     run: Path, capsys: pytest.CaptureFixture[str], name: str
 ) -> None:
     file, content, told = RECORDS[name]
@@ -303,7 +303,7 @@ def test_a_damaged_record_is_refused_and_nothing_is_touched(
 
 
 def places(facts: dict[str, Any]) -> Iterator[tuple[str, ...]]:
-    """Every value of a run.json that a resumed run reads, by its path."""
+    """Yield the path of every value of a run.json that a resumed run reads."""
     yield from ((name,) for name in facts)
     for name in ("plan", "dataset", "settings", "training"):
         yield from ((name, key) for key in facts[name])
@@ -311,10 +311,10 @@ def places(facts: dict[str, Any]) -> Iterator[tuple[str, ...]]:
 
 @pytest.mark.parametrize("wrong", [None, [], {}, "\0", "word", -1, 1.5, True, 10**30, [[]]],
                          ids=repr)  # fmt: skip
-def test_any_wrong_value_in_run_json_ends_in_a_sentence(
+def test_any_wrong_value_in_run_json_has_a_clear_error(
     run: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, wrong: Any
 ) -> None:
-    """Of resuming, of reporting: refused, or taken where it means something; never a trace."""
+    """On resume and in reports: refused or used, without a traceback."""
     monkeypatch.setattr("facegan.training.run.train_on", lambda *_: True)
     facts = json.loads((run / "run.json").read_text())
     for path in places(facts):
@@ -331,7 +331,7 @@ def test_any_wrong_value_in_run_json_ends_in_a_sentence(
 @pytest.mark.parametrize("file", ["run.json", "metrics.jsonl"])
 @pytest.mark.parametrize("make", [os.mkfifo, Path.mkdir, lambda p: p.symlink_to("/dev/zero")],
                          ids=["pipe", "folder", "device"])  # fmt: skip
-def test_what_is_no_file_is_never_waited_for(
+def test_special_files_do_not_block(
     run: Path, capsys: pytest.CaptureFixture[str], command: list[str], file: str,
     make: Callable[[Path], object],
 ) -> None:  # fmt: skip
@@ -342,14 +342,14 @@ def test_what_is_no_file_is_never_waited_for(
     assert file in told and "Error: " in told and "Errno" not in told
 
 
-def test_a_line_that_is_left_out_is_told(run: Path, caplog: pytest.LogCaptureFixture) -> None:
+def test_an_ignored_line_is_logged(run: Path, caplog: pytest.LogCaptureFixture) -> None:
     file = run / "metrics.jsonl"
     os.truncate(file, file.stat().st_size - 9)
     assert train("--out", run, "--resume", "--total-kimg", "0.04") == 0
     assert "ends with a truncated line: ignored" in caplog.text
 
 
-def test_a_last_line_without_its_end_is_kept_where_it_is_whole(run: Path, finished: Path) -> None:
+def test_a_complete_last_line_without_newline_is_kept(run: Path, finished: Path) -> None:
     file = run / "metrics.jsonl"
     file.write_text(file.read_text().rstrip("\n"))
     assert train("--out", run, "--resume", "--total-kimg", "0.04") == 0
@@ -359,7 +359,7 @@ def test_a_last_line_without_its_end_is_kept_where_it_is_whole(run: Path, finish
 
 @pytest.mark.parametrize("content", ["[]", DEEP, '{"plan": 1}', "\0"],
                          ids=["list", "deep", "plan", "nul"])  # fmt: skip
-def test_a_report_on_a_damaged_run_is_refused_in_a_sentence(
+def test_a_report_on_a_damaged_run_has_a_clear_error(
     run: Path, capsys: pytest.CaptureFixture[str], content: str
 ) -> None:
     (run / "run.json").write_text(content)
@@ -370,7 +370,7 @@ def test_a_report_on_a_damaged_run_is_refused_in_a_sentence(
 
 @pytest.mark.parametrize("wrong", [None, [], {}, "\0", "word", "\ud800", -1, True, 10**400],
                          ids=lambda wrong: repr(wrong)[:9])  # fmt: skip
-def test_a_report_on_any_wrong_value_is_drawn_or_refused(run: Path, wrong: Any) -> None:
+def test_a_report_on_any_wrong_value_is_written_or_refused(run: Path, wrong: Any) -> None:
     facts = json.loads((run / "run.json").read_text())
     shutil.rmtree(run / "model"), (run / "model.tar.gz").unlink()  # which would cost time
     for path in places(facts):
@@ -392,7 +392,7 @@ def test_a_report_on_any_wrong_value_is_drawn_or_refused(run: Path, wrong: Any) 
     (["--max-minutes", "0.00001"], "Already finished (0.032 of 0.032 kimg, "),
     (["--total-kimg", "0.008"], "(0.032 of 0.008 kimg). Give more: --total-kimg 0.064."),
 ])  # fmt: skip
-def test_a_run_that_has_ended_says_so_and_nothing_is_written(
+def test_resuming_a_finished_run_prints_so_and_writes_nothing(
     run: Path, capsys: pytest.CaptureFixture[str], more: list[str], told: str
 ) -> None:
     before = {path: path.stat().st_mtime_ns for path in run.rglob("*")}
@@ -402,7 +402,7 @@ def test_a_run_that_has_ended_says_so_and_nothing_is_written(
         path: time for path, time in before.items() if path != run}  # fmt: skip
 
 
-def test_a_run_that_ended_by_its_minutes_says_so(
+def test_a_run_finished_by_its_minutes_prints_so(
     images_dir: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     out = tmp_path / "run"
@@ -419,7 +419,7 @@ def test_a_run_that_ended_by_its_minutes_says_so(
     lambda run: (run / "model.tar.gz").write_bytes(b"cut"),
     lambda run: (run / "model" / "model_card.json").write_text("{}"),
 ], ids=["no archive", "no folder", "archive cut", "card"])  # fmt: skip
-def test_a_run_that_ended_without_a_whole_model_writes_it_again(
+def test_a_finished_run_without_an_intact_model_writes_it_again(
     run: Path, finished: Path, spoil: Damage, capsys: pytest.CaptureFixture[str]
 ) -> None:
     spoil(run)
@@ -433,7 +433,7 @@ def test_a_run_that_ended_without_a_whole_model_writes_it_again(
 
 @pytest.mark.parametrize("what", ["missing", "unknown", "shape", "type", "number", "counts", "best",
                                   "moment", "infinite", "step"])  # fmt: skip
-def test_a_state_that_does_not_fit_changes_nothing_of_a_trainer(
+def test_a_state_that_does_not_fit_leaves_the_trainer_unchanged(
     tiny_gan: Callable[..., Gan], dataset: ImageFolderDataset, what: str
 ) -> None:
     config = TrainingConfig(total_kimg=0.08, batch_size=8, precision="fp32")
@@ -472,10 +472,10 @@ def test_a_state_that_does_not_fit_changes_nothing_of_a_trainer(
     assert two.images_seen == 0 and two.accumulator.images == 0
 
 
-def test_a_checkpoint_that_is_whole_but_does_not_fit_is_named(
+def test_an_intact_checkpoint_that_does_not_fit_is_named(
     run: Path, caplog: pytest.LogCaptureFixture, finished: Path
 ) -> None:
-    """As from a version of facegan whose networks had other layers."""
+    """A version of facegan with other networks made it."""
     file = newest(run) / NUMBERS_NAME
     numbers = json.loads(file.read_text())
     numbers["tally"]["counts"]["gone"] = 3
@@ -486,7 +486,7 @@ def test_a_checkpoint_that_is_whole_but_does_not_fit_is_named(
     assert_same_outcome(run, finished)
 
 
-def test_the_id_of_a_run_stays_when_it_goes_on(run: Path, finished: Path) -> None:
+def test_a_resumed_run_keeps_its_id(run: Path, finished: Path) -> None:
     assert train("--out", run, "--resume", "--total-kimg", "0.04") == 0
     one, two = (json.loads((p / "run.json").read_text())["run"] for p in (run, finished))
     assert one == two and len(one) == 32

@@ -1,4 +1,4 @@
-"""Where tensors are: a step and a forward pass on devices that this machine need not have."""
+"""Steps and forward passes keep their tensors on one device, tested without a GPU."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -25,7 +25,7 @@ CONFIG = TrainingConfig(total_kimg=0.08, batch_size=8, precision="fp32", tick_ki
 def test_every_tensor_of_a_step_is_on_the_trainers_device(
     family: str, tiny_gan: Build, dataset: ImageFolderDataset
 ) -> None:
-    """On ``meta`` nothing is computed, and a tensor made on the CPU by mistake is refused."""
+    """``meta`` computes nothing, and refuses a tensor made on the CPU by mistake."""
     policy = "color,translation,blit,geom,recolor,cutout"
     augmented = {"augment": policy, "augment_probability": "adaptive"}
     config = CONFIG.model_copy(update={"device": "meta", **augmented})
@@ -37,7 +37,7 @@ def test_every_tensor_of_a_step_is_on_the_trainers_device(
 
 
 class ByOperations(TorchFunctionMode):
-    """Some methods' C++ looks for CUDA itself, which a CPU build lacks; plain operations do not."""
+    """Replaces methods whose C++ needs CUDA by plain operations."""
 
     def __torch_function__(
         self, func: Any, types: Any, args: Any = (), kwargs: Any = None
@@ -50,7 +50,7 @@ class ByOperations(TorchFunctionMode):
 
 
 def index(x: Tensor, key: Any) -> Tensor:
-    """x[key] for whole numbers, slices, None and one ellipsis."""
+    """Return x[key] for integers, slices, None and one ellipsis."""
     keys = key if isinstance(key, tuple) else (key,)
     if ... in keys:
         at, named = keys.index(...), sum(k is not None for k in keys) - 1
@@ -69,7 +69,7 @@ def index(x: Tensor, key: Any) -> Tensor:
 
 
 def on_fake_cuda(module: nn.Module, *inputs: Tensor) -> Tensor:
-    """A forward pass with every parameter and buffer on a CUDA device that is not there."""
+    """Run a forward pass with every parameter and buffer on a fake CUDA device."""
     state = {
         name: torch.empty(value.shape, dtype=value.dtype, device="cuda")
         for name, value in (*module.named_parameters(), *module.named_buffers())
@@ -89,8 +89,8 @@ def test_networks_on_cuda_make_no_tensor_elsewhere(family: str, tiny_gan: Build)
 
 
 @pytest.mark.parametrize("name", ["auto", "cuda", "cuda:1"])
-def test_a_gpu_has_its_number(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """torch.cuda.set_device refuses a device without one: no run on one GPU could start."""
+def test_a_gpu_gets_an_index(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """torch.cuda.set_device refuses a device without an index."""
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
     with FakeTensorMode():
         device = choose_device(name)
@@ -120,7 +120,7 @@ def test_a_tensor_left_on_the_cpu_is_noticed() -> None:
 def test_compiled_networks_train_to_the_same_weights(
     family: str, tiny_gan: Build, dataset: ImageFolderDataset, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """All of torch.compile but its generator of C++, which alone takes a minute and is torch's."""
+    """All of torch.compile except its C++ compilation, which takes a minute."""
     compiled_calls: list[str] = []
 
     def compile_without_cpp(player: nn.Module, mode: str) -> None:
@@ -142,11 +142,11 @@ def test_compiled_networks_train_to_the_same_weights(
         torch.testing.assert_close(states[1][name], value, rtol=1e-3, atol=1e-3, msg=name)
 
 
-def test_no_network_is_cut_into_pieces(family: str, tiny_gan: Build) -> None:
-    """What dynamo cannot read cuts a compiled network; `fullgraph` refuses that."""
+def test_no_network_has_graph_breaks(family: str, tiny_gan: Build) -> None:
+    """`fullgraph` refuses graph breaks."""
     gan = tiny_gan(family)
     generator, latents = gan.players["generator"], torch.randn(4, gan.preset.latent_dim)
-    if family == "stylegan2":  # styles are mixed outside of its generator's own call
+    if family == "stylegan2":  # styles are mixed outside its forward
         generator, latents = generator.get_submodule("synthesis"), latents[:, None].expand(4, 8, -1)
     judged = gan.players["discriminator"], torch.randn(4, *gan.image_shape)
     pieces: list[tuple[nn.Module, Tensor]] = [(generator, latents), judged]
@@ -196,17 +196,17 @@ def test_cuda_graphs_without_cuda_are_refused(tiny_gan: Build, dataset: ImageFol
 
 
 def resident_bytes() -> int:
-    """Memory this process holds, by Linux's own account."""
+    """Return this process's resident memory."""
     with open("/proc/self/statm") as stream:
         return int(stream.read().split()[1]) * 4096
 
 
 def test_memory_does_not_grow_over_800_steps(tiny_gan: Build, dataset: ImageFolderDataset) -> None:
-    torch.set_num_threads(1)  # so small a network gains nothing by two
+    torch.set_num_threads(1)  # a small network gains nothing from two
     config = CONFIG.model_copy(update={"total_kimg": 1.6, "tick_kimg": 0.08, "batch_size": 2})
     at: list[int] = []
     trainer = Trainer(
-        tiny_gan(), dataset, config, on_tick=lambda *told: at.append(resident_bytes())
+        tiny_gan(), dataset, config, on_tick=lambda *args: at.append(resident_bytes())
     )
     trainer.run()
     assert trainer.images_seen == 2 * 800 and len(at) == 20

@@ -1,4 +1,4 @@
-"""Quality while training: when it is measured, what is kept, and that resuming changes nothing."""
+"""Evaluation during training: when it runs, what is kept, and that resuming changes nothing."""
 
 import contextlib
 import json
@@ -29,7 +29,7 @@ EVALUATED = [0.048, 0.08, 0.128, 0.16]  # the first tick after every 0.04 kimg
 
 
 class Pooled(nn.Module):
-    """Twelve features for nothing."""
+    """Twelve features that cost nothing."""
 
     def forward(self, images: Tensor) -> Tensor:
         return nn.functional.adaptive_avg_pool2d(images.float() / 255, 2).flatten(1)
@@ -37,7 +37,7 @@ class Pooled(nn.Module):
 
 @pytest.fixture(autouse=True)
 def quick(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Evaluations that cost nothing."""
+    """Make evaluations cost nothing."""
 
     def pooled(name: str, device: str) -> Extractor:
         return Extractor(name, Pooled(), 12, "none", "0" * 64)
@@ -46,7 +46,7 @@ def quick(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def lines(folder: RunFolder) -> list[dict[str, float]]:
-    """What metrics.jsonl says, without the times."""
+    """Return the lines of metrics.jsonl, without times."""
     timed = {"time", "train_seconds", "images_per_second", "wait_share"}
     text = folder.metrics_file.read_text()
     return [
@@ -56,7 +56,7 @@ def lines(folder: RunFolder) -> list[dict[str, float]]:
 
 
 def begin(folder: RunFolder, gan: Gan, dataset: ImageFolderDataset) -> Trainer:
-    """A run that starts, or goes on where its newest checkpoint is."""
+    """Start a run, or resume it from its newest checkpoint."""
     trainer = Trainer(gan, dataset, CONFIG)
     if folder.plan_file.exists():
         folder.resume(trainer)
@@ -72,8 +72,8 @@ def go(folder: RunFolder, trainer: Trainer) -> Trainer:
 
 
 @pytest.fixture
-def undisturbed(tiny_gan: Build, dataset: ImageFolderDataset, tmp_path: Path) -> RunFolder:
-    folder = RunFolder(tmp_path / "undisturbed")
+def uninterrupted(tiny_gan: Build, dataset: ImageFolderDataset, tmp_path: Path) -> RunFolder:
+    folder = RunFolder(tmp_path / "uninterrupted")
     folder.finish(go(folder, begin(folder, tiny_gan(), dataset)), dataset.describe())
     return folder
 
@@ -85,19 +85,19 @@ def assert_same_end(folder: RunFolder, other: RunFolder) -> None:
 
 
 def test_the_first_tick_after_every_so_many_kimg_and_the_last_are_evaluated(
-    undisturbed: RunFolder,
+    uninterrupted: RunFolder,
 ) -> None:
-    told = lines(undisturbed)
-    assert [line["kimg"] for line in told if "kid_lite0" in line] == EVALUATED
-    assert len(told) == 10
-    assert {"fd_lite0", "kid_lite0_std", "precision_lite0", "recall_lite0"} < set(told[-1])
+    ticks = lines(uninterrupted)
+    assert [line["kimg"] for line in ticks if "kid_lite0" in line] == EVALUATED
+    assert len(ticks) == 10
+    assert {"fd_lite0", "kid_lite0_std", "precision_lite0", "recall_lite0"} < set(ticks[-1])
 
 
 @pytest.mark.parametrize(
     ("extractor", "samples", "pictures"),
     [("inception", 12, 64), ("inception", 10, 10), ("lite0", 12, 12)],
 )
-def test_an_evaluation_as_papers_have_it_takes_all_pictures(
+def test_an_evaluation_as_in_papers_uses_all_images(
     tiny_gan: Build, dataset: ImageFolderDataset, monkeypatch: pytest.MonkeyPatch,
     extractor: str, samples: int, pictures: int,
 ) -> None:  # fmt: skip
@@ -110,16 +110,18 @@ def test_an_evaluation_as_papers_have_it_takes_all_pictures(
     assert said["fid_as_published"] is (pictures == 64)
 
 
-def test_the_best_is_kept_beside_the_last_and_both_stand_in_the_card(
-    undisturbed: RunFolder,
+def test_the_best_is_kept_beside_the_last_and_both_are_in_the_card(
+    uninterrupted: RunFolder,
 ) -> None:
-    told = [line for line in lines(undisturbed) if "kid_lite0" in line]
-    best = min(told, key=lambda line: line["kid_lite0"])
-    last, kept = (load_artifact(f).card for f in (undisturbed.archive, undisturbed.best_archive))
+    ticks = [line for line in lines(uninterrupted) if "kid_lite0" in line]
+    best = min(ticks, key=lambda line: line["kid_lite0"])
+    last, kept = (
+        load_artifact(f).card for f in (uninterrupted.archive, uninterrupted.best_archive)
+    )
     assert kept.kimg == best["kimg"] and last.kimg == 0.16
     said = last.metrics
     assert said["best"]["kid_lite0"] == best["kid_lite0"] == kept.metrics["best"]["kid_lite0"]
-    assert said["last"]["kid_lite0"] == told[-1]["kid_lite0"]
+    assert said["last"]["kid_lite0"] == ticks[-1]["kid_lite0"]
     assert said["best"]["judged_by"] == "kid_lite0"
     assert said["protocol"] == kept.metrics["protocol"]
     assert said["protocol"]["samples"] == 12 and said["protocol"]["pictures"] == 12
@@ -168,16 +170,16 @@ def test_evaluation_changes_no_bit_of_training(
 
 
 class Killed(BaseException):
-    """What a test raises in place of SIGKILL."""
+    """Raised by tests instead of SIGKILL."""
 
 
 @pytest.mark.parametrize("point", ["measure", "save_best", "save_state"])
 @pytest.mark.parametrize("time", [1, 2, 4])
-def test_a_run_killed_at_any_point_of_a_tick_ends_as_an_undisturbed_one(
-    tiny_gan: Build, dataset: ImageFolderDataset, tmp_path: Path, undisturbed: RunFolder,
+def test_a_run_killed_at_any_point_of_a_tick_ends_as_an_uninterrupted_one(
+    tiny_gan: Build, dataset: ImageFolderDataset, tmp_path: Path, uninterrupted: RunFolder,
     monkeypatch: pytest.MonkeyPatch, point: str, time: int,
 ) -> None:  # fmt: skip
-    """Before the figures are known, after the best was written, before the checkpoint."""
+    """Before the metrics are known, after the best was written, before the checkpoint."""
     owner = Evaluation if point == "measure" else RunFolder
     whole, calls = getattr(owner, point), 0
 
@@ -196,7 +198,7 @@ def test_a_run_killed_at_any_point_of_a_tick_ends_as_an_undisturbed_one(
         trainer = begin(folder, tiny_gan(), dataset)
         with contextlib.suppress(Killed):
             go(folder, trainer)
-    assert_same_end_after_resuming(folder, undisturbed, tiny_gan, dataset)
+    assert_same_end_after_resuming(folder, uninterrupted, tiny_gan, dataset)
 
 
 def assert_same_end_after_resuming(
@@ -204,7 +206,7 @@ def assert_same_end_after_resuming(
 ) -> None:
     trainer = begin(folder, tiny_gan(), dataset)
     best = trainer.evaluation.best if trainer.evaluation else None
-    if best is None:  # what was written after the checkpoint is taken back
+    if best is None:  # files written after the checkpoint are removed
         assert not folder.best_archive.exists()
     else:
         assert load_artifact(folder.best_archive).card.kimg == best.figures["kimg"]
@@ -213,11 +215,11 @@ def assert_same_end_after_resuming(
 
 
 @pytest.mark.parametrize("evaluated", EVALUATED)
-def test_a_run_stopped_while_it_is_evaluated_loses_no_figures(
-    tiny_gan: Build, dataset: ImageFolderDataset, tmp_path: Path, undisturbed: RunFolder,
+def test_a_run_stopped_during_an_evaluation_loses_no_metrics(
+    tiny_gan: Build, dataset: ImageFolderDataset, tmp_path: Path, uninterrupted: RunFolder,
     monkeypatch: pytest.MonkeyPatch, evaluated: float,
 ) -> None:  # fmt: skip
-    """SIGTERM comes while faces are drawn: the tick is owed, also where it is the run's last."""
+    """SIGTERM during an evaluation: the tick stays due, even the run's last."""
     folder = RunFolder(tmp_path / "stopped")
     inputs = evaluation.seeded_inputs
 
@@ -231,11 +233,11 @@ def test_a_run_stopped_while_it_is_evaluated_loses_no_figures(
         trainer = begin(folder, tiny_gan(), dataset)
         go(folder, trainer)
     assert trainer.kimg == evaluated and not trainer.is_finished and trainer.is_tick_due
-    assert_same_end_after_resuming(folder, undisturbed, tiny_gan, dataset)
+    assert_same_end_after_resuming(folder, uninterrupted, tiny_gan, dataset)
 
 
-def test_a_tick_that_is_owed_and_killed_is_not_told_twice(
-    tiny_gan: Build, dataset: ImageFolderDataset, tmp_path: Path, undisturbed: RunFolder,
+def test_a_due_tick_that_is_killed_is_not_logged_twice(
+    tiny_gan: Build, dataset: ImageFolderDataset, tmp_path: Path, uninterrupted: RunFolder,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:  # fmt: skip
     folder = RunFolder(tmp_path / "twice")
@@ -249,7 +251,7 @@ def test_a_tick_that_is_owed_and_killed_is_not_told_twice(
         with pytest.raises(Killed):
             go(folder, trainer)
     assert lines(folder)[-1]["kimg"] == 0.048  # the line is there, its checkpoint is not
-    assert_same_end_after_resuming(folder, undisturbed, tiny_gan, dataset)
+    assert_same_end_after_resuming(folder, uninterrupted, tiny_gan, dataset)
 
 
 def stopped(self: Evaluation, trainer: Trainer) -> Mapping[str, float]:
@@ -261,7 +263,7 @@ def die(*rest: object) -> None:
     raise Killed
 
 
-def test_other_pictures_to_compare_with_are_refused_on_resuming(
+def test_other_images_to_compare_with_are_refused_on_resume(
     tiny_gan: Build, dataset: ImageFolderDataset, images_dir: Path, tmp_path: Path
 ) -> None:
     folder = RunFolder(tmp_path / "run")

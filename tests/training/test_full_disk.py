@@ -1,4 +1,4 @@
-"""A disk that takes no more ends a run with a sentence, and what it had taken stays whole."""
+"""A full disk ends a run with a clear error, and earlier files stay intact."""
 
 import resource
 import shutil
@@ -23,7 +23,7 @@ KB = 1000  # run.json takes 1, a grid of samples 50, a model 80, a checkpoint 45
 
 @contextmanager
 def largest_file(size: int) -> Iterator[None]:
-    """The kernel refuses to write beyond so many bytes of a file, as a full disk would."""
+    """Limit the size of files, which fails as a full disk does."""
     before = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (size, before[1]))
     try:
@@ -49,7 +49,7 @@ def finished(images_dir: Path, tmp_path_factory: pytest.TempPathFactory) -> Path
 
 @pytest.fixture
 def run(finished: Path, tmp_path: Path) -> Path:
-    """A finished run that a test may change."""
+    """Return a copy of a finished run."""
     return Path(shutil.copytree(finished, tmp_path / "run"))
 
 
@@ -63,10 +63,10 @@ def test_a_new_run_names_the_file_it_cannot_write(
     out = tmp_path / "run"
     with largest_file(size):
         code = train("--data", images_dir, "--out", out, "--total-kimg", 0.064, *SHORT)
-    told = capfd.readouterr().err
+    printed = capfd.readouterr().err
     assert code == 4
-    assert f"{out / named} cannot be written: File too large" in told
-    assert "Traceback" not in told and "Exception" not in told
+    assert f"{out / named} cannot be written: File too large" in printed
+    assert "Traceback" not in printed and "Exception" not in printed
     assert not list(out.rglob("*partial*"))
 
 
@@ -76,13 +76,13 @@ def test_earlier_checkpoints_stay_and_the_run_goes_on_when_there_is_room(
     before = bytes_below(run / "checkpoints")
     with largest_file(200 * KB):
         assert train("--out", run, "--resume", "--total-kimg", 0.128) == 4
-    told = capfd.readouterr().err
-    assert "Earlier checkpoints are intact" in told and "Traceback" not in told
+    printed = capfd.readouterr().err
+    assert "Earlier checkpoints are intact" in printed and "Traceback" not in printed
     assert bytes_below(run / "checkpoints") == before
     assert train("--out", run, "--resume", "--total-kimg", 0.128) == 0
-    undisturbed = tmp_path / "undisturbed"
-    assert train("--data", images_dir, "--out", undisturbed, "--total-kimg", 0.128, *SHORT) == 0
-    ours, theirs = (p / "model" / "generator.safetensors" for p in (run, undisturbed))
+    uninterrupted = tmp_path / "uninterrupted"
+    assert train("--data", images_dir, "--out", uninterrupted, "--total-kimg", 0.128, *SHORT) == 0
+    ours, theirs = (p / "model" / "generator.safetensors" for p in (run, uninterrupted))
     assert ours.read_bytes() == theirs.read_bytes()
     assert len((run / "metrics.jsonl").read_text().splitlines()) == 4
 
@@ -94,12 +94,12 @@ def test_a_model_that_does_not_fit_leaves_the_one_before(
     (run / "model.tar.gz").unlink()  # killed before it was written: the model is written again
     with largest_file(20 * KB):
         assert train("--out", run, "--resume") == 4
-    told = capfd.readouterr().err
-    assert "generator.safetensors" in told and "cannot be written" in told
+    printed = capfd.readouterr().err
+    assert "generator.safetensors" in printed and "cannot be written" in printed
     assert bytes_below(run / "model") == before
 
 
-def test_a_tick_that_cannot_be_noted_names_the_notes(
+def test_a_tick_that_cannot_be_logged_names_the_file(
     tiny_gan: Callable[..., Gan], dataset: ImageFolderDataset, tmp_path: Path
 ) -> None:
     config = TrainingConfig(total_kimg=0.032, tick_kimg=0.016, precision="fp32")
@@ -115,7 +115,7 @@ def test_a_tick_that_cannot_be_noted_names_the_notes(
 def test_curves_that_cannot_be_written_name_their_folder(
     tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    """tensorboard's own writer would die in a thread, with a traceback."""
+    """tensorboard's own writer would die in a thread with a traceback."""
     curves = TensorBoardWriter(tmp_path / "curves", 0)
     with largest_file(300), pytest.raises(RunError, match="curves cannot be written"):
         for step in range(100):

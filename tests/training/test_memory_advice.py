@@ -1,4 +1,4 @@
-"""`facegan train` says what a run needs of memory, and refuses what a GPU cannot hold."""
+"""`facegan train` prints how much memory a run needs, and refuses one that cannot fit a GPU."""
 
 from pathlib import Path
 from types import SimpleNamespace
@@ -20,7 +20,7 @@ NEED = TrainingMemory(1_000_000, 500_000, 500_000, (256.0, 512.0), (0, 0))
 
 @pytest.fixture
 def gpu(monkeypatch: pytest.MonkeyPatch) -> SimpleNamespace:
-    """A GPU of some size, which computes bf16; and what a tiny preset needs."""
+    """Simulate a GPU with bf16, and the memory that a tiny preset needs."""
     found = SimpleNamespace(gib=8.0)
     monkeypatch.setattr(memory_advice, "memory_of", lambda device: found.gib * GIB)
     monkeypatch.setitem(TABLE, ("r3gan", "tiny", 32), NEED)
@@ -29,7 +29,7 @@ def gpu(monkeypatch: pytest.MonkeyPatch) -> SimpleNamespace:
     return found
 
 
-def test_the_line_stands_before_the_first_step(
+def test_the_memory_line_is_printed_before_the_first_step(
     images_dir: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:  # fmt: skip
@@ -50,20 +50,20 @@ def test_a_gpu_that_cannot_hold_even_the_smallest_part_is_refused(gpu: SimpleNam
     gan = build_gan("r3gan", "tiny", (3, 32, 32))
     refuse_what_cannot_fit(gan, TrainingConfig(), SINGLE_PROCESS)
     gpu.gib = 0.9
-    told = "needs about 1.0 GiB for 1 of 16 images at once, and cuda has 0.9 GiB"
-    with pytest.raises(RunError, match=told):
+    expected = "needs about 1.0 GiB for 1 of 16 images at once, and cuda has 0.9 GiB"
+    with pytest.raises(RunError, match=expected):
         refuse_what_cannot_fit(gan, TrainingConfig(), SINGLE_PROCESS)
-    bare = build_gan("stylegan2", "tiny", (3, 32, 32))  # nobody has counted it
+    bare = build_gan("stylegan2", "tiny", (3, 32, 32))  # not in the memory table
     refuse_what_cannot_fit(bare, TrainingConfig(), SINGLE_PROCESS)
 
 
 @pytest.mark.parametrize(
-    ("gib", "micro_batch", "told"),
+    ("gib", "micro_batch", "expected"),
     [(8.0, 16, "micro_batch 8"), (2.0, 16, "micro_batch 4"), (2.0, 2, "micro_batch 1"),
      (0.5, 16, "micro_batch 1"), (8.0, 1, "take a device with more memory")],
 )  # fmt: skip
 def test_the_advice_is_a_micro_batch_that_should_fit(
-    gpu: SimpleNamespace, gib: float, micro_batch: int, told: str
+    gpu: SimpleNamespace, gib: float, micro_batch: int, expected: str
 ) -> None:
     gpu.gib = gib
     trainer: Any = SimpleNamespace(
@@ -74,4 +74,4 @@ def test_the_advice_is_a_micro_batch_that_should_fit(
         device=torch.device("cuda"),
         dtype=torch.bfloat16,
     )
-    assert told in advice(trainer)
+    assert expected in advice(trainer)

@@ -1,4 +1,4 @@
-"""Micro-batches: the result of one pass, in smaller ones; and what cannot be cut is refused."""
+"""Micro-batches give the result of the whole batch; those that would not are refused."""
 
 import json
 import re
@@ -37,7 +37,7 @@ LAZY = {"path_length_interval": 2, "r1_interval": 2}
 
 
 class Noise:
-    """Sixteen pictures of noise in two classes."""
+    """Sixteen images of noise in two classes."""
 
     image_shape, digest = (3, 16, 16), "noise"
     images = torch.randint(0, 256, (16, 3, 16, 16), dtype=torch.uint8,
@@ -51,10 +51,12 @@ class Noise:
         return self.images[indices]
 
 
-def trainer_of(family: str, preset: str, micro_batch: int | str | None, **wishes: Any) -> Trainer:
-    """A small run; `wishes` are of the trainer or of the preset."""
-    mine = {name: wishes.pop(name) for name in list(wishes) if name in TrainingConfig.model_fields}
-    gan = build_gan(family, preset, (3, 16, 16), seed=0, classes=Noise.classes, **wishes)
+def trainer_of(family: str, preset: str, micro_batch: int | str | None, **settings: Any) -> Trainer:
+    """Return a small run's trainer; the settings are the trainer's or the preset's."""
+    mine = {
+        name: settings.pop(name) for name in list(settings) if name in TrainingConfig.model_fields
+    }
+    gan = build_gan(family, preset, (3, 16, 16), seed=0, classes=Noise.classes, **settings)
     return Trainer(gan, Noise(), CONFIG.model_copy(update={**mine, "micro_batch": micro_batch}))
 
 
@@ -65,7 +67,7 @@ def state_after(trainer: Trainer, steps: int = 5) -> dict[str, Tensor]:
 
 
 @pytest.mark.parametrize(
-    ("family", "preset", "micro_batch", "wishes"),
+    ("family", "preset", "micro_batch", "settings"),
     [
         ("r3gan", "tiny", 1, {"batch_size": 4}),
         ("r3gan", "tiny-conditional", 2, AUGMENT),
@@ -77,17 +79,18 @@ def state_after(trainer: Trainer, steps: int = 5) -> dict[str, Tensor]:
     ],
 )
 def test_micro_batches_change_nothing_but_the_last_bits(
-    family: str, preset: str, micro_batch: int, wishes: dict[str, Any]
+    family: str, preset: str, micro_batch: int, settings: dict[str, Any]
 ) -> None:
-    """Weights, averages, moments, running means, verdicts and loss terms, in double precision."""
+    """Weights, averages, moments, running means, logits and loss terms, in double precision."""
     with in_float64():
         one, many = (
-            state_after(trainer_of(family, preset, size, **wishes)) for size in (None, micro_batch)
+            state_after(trainer_of(family, preset, size, **settings))
+            for size in (None, micro_batch)
         )
     assert one.keys() == many.keys()
     for name, value in one.items():
         torch.testing.assert_close(many[name], value, rtol=1e-9, atol=1e-12, msg=name)
-    if "adaptive" in wishes.values():
+    if "adaptive" in settings.values():
         assert one["augment/probability"] > 0
 
 
@@ -103,10 +106,10 @@ def test_the_whole_batch_as_one_micro_batch_is_one_pass_to_the_bit() -> None:
     assert_same(one, same)
 
 
-@pytest.mark.parametrize(("family", "wishes"), [("r3gan", {}), ("stylegan2", LAZY)])
-def test_a_resumed_run_ends_with_the_same_bits(family: str, wishes: dict[str, Any]) -> None:
+@pytest.mark.parametrize(("family", "settings"), [("r3gan", {}), ("stylegan2", LAZY)])
+def test_a_resumed_run_ends_with_the_same_bits(family: str, settings: dict[str, Any]) -> None:
     whole, first, second = (
-        trainer_of(family, "tiny-conditional", 4, **wishes, **AUGMENT) for _ in range(3)
+        trainer_of(family, "tiny-conditional", 4, **settings, **AUGMENT) for _ in range(3)
     )
     state_after(whole, 5), state_after(first, 4)
     second.load_state(*first.state())
@@ -141,7 +144,7 @@ def test_the_search_halves_until_something_fits(
     assert tried == tries
 
 
-def test_on_a_cpu_auto_takes_the_whole_batch_and_says_so(caplog: pytest.LogCaptureFixture) -> None:
+def test_on_a_cpu_auto_takes_the_whole_batch_and_logs_it(caplog: pytest.LogCaptureFixture) -> None:
     with caplog.at_level("INFO"):
         trainer = trainer_of("r3gan", "tiny", "auto")
     assert trainer.micro_batch == 8
@@ -149,7 +152,7 @@ def test_on_a_cpu_auto_takes_the_whole_batch_and_says_so(caplog: pytest.LogCaptu
 
 
 class TwoGpus(ProcessGroup):
-    """The other process's GPU holds two images."""
+    """A group whose other process has a GPU for two images."""
 
     def sync_stop(self, stop: bool, seconds: float) -> tuple[bool, float]:
         return stop or self.tried[-1] > 2, seconds
@@ -158,7 +161,7 @@ class TwoGpus(ProcessGroup):
 
 
 @pytest.mark.parametrize(("own", "found"), [(4, 2), (1, 1), (0, None)])
-def test_all_processes_take_what_fits_every_gpu(
+def test_all_processes_take_the_size_that_fits_every_gpu(
     own: int, found: int | None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     trainer = trainer_of("r3gan", "tiny", None)
@@ -178,7 +181,7 @@ def test_all_processes_take_what_fits_every_gpu(
 
 @pytest.mark.parametrize("is_enough", [True, False])
 def test_a_try_changes_nothing_of_the_run(is_enough: bool, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Weights, running means, random numbers; whether memory runs out in the middle or not."""
+    """Weights, running means, random numbers; whether memory runs out or not."""
     trainer = trainer_of("stylegan2", "tiny-conditional", None, **LAZY, **AUGMENT)
     state_after(trainer, 1)
     before, numbers = weights(trainer), torch.get_rng_state()
@@ -200,7 +203,7 @@ def test_a_try_changes_nothing_of_the_run(is_enough: bool, monkeypatch: pytest.M
     assert_same(state_after(trainer, 1), state_after(untouched, 2))
 
 
-def test_another_error_of_a_try_is_not_taken_for_a_lack_of_memory(
+def test_other_errors_of_a_try_are_raised(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     trainer = trainer_of("r3gan", "tiny", None)
@@ -209,11 +212,11 @@ def test_another_error_of_a_try_is_not_taken_for_a_lack_of_memory(
         fits(trainer, 4)
 
 
-def test_what_was_found_is_kept_when_the_run_is_resumed(
+def test_the_found_size_is_kept_on_resume(
     images_dir: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:  # fmt: skip
-    """The search would find another size the second time: a GPU with other memory."""
+    """A second search would find another size, as on another GPU."""
     words = ["train", "--data", str(images_dir), "--out", str(tmp_path / "run"), "--family",
              "r3gan", "--preset", "tiny", "--micro-batch", "auto"]  # fmt: skip
     monkeypatch.setattr("facegan.training.trainer.find_micro_batch", lambda trainer: 4)
@@ -229,11 +232,11 @@ def test_what_was_found_is_kept_when_the_run_is_resumed(
     assert "Micro-batches: 2 of 8 images per step" in capsys.readouterr().out
 
 
-# --- families to come ---------------------------------------------------------------------------
+# --- other families -----------------------------------------------------------------------------
 
 
 class Sharing(Family):
-    """One phase leaves its fakes for the next, and spectral norm moves with every pass."""
+    """A family whose fakes serve two phases, with spectral norm."""
 
     name, paper = "sharing", ""
     presets = {"tiny": Preset(latent_dim=4)}
@@ -267,7 +270,7 @@ class Sharing(Family):
 
 
 @pytest.mark.parametrize("micro_batch", [4, 1])
-def test_what_a_phase_leaves_and_what_a_pass_moves_are_the_whole_batchs(micro_batch: int) -> None:
+def test_shared_fakes_and_changed_buffers_are_those_of_the_whole_batch(micro_batch: int) -> None:
     found = []
     with in_float64():
         for size in (None, micro_batch):
@@ -286,7 +289,7 @@ def test_what_a_phase_leaves_and_what_a_pass_moves_are_the_whole_batchs(micro_ba
 
 
 @pytest.mark.parametrize(
-    ("words", "told"),
+    ("words", "expected"),
     [
         (["--family", "r3gan", "--micro-batch", "6"], "does not divide the batch of 16 images. Set "
          "--micro-batch to 4 or 8"),
@@ -308,18 +311,18 @@ def test_what_a_phase_leaves_and_what_a_pass_moves_are_the_whole_batchs(micro_ba
         (["--family", "r3gan", "--batch-gpu", "4"], "Did you mean --micro-batch"),
     ],
 )  # fmt: skip
-def test_what_is_not_exact_is_refused_with_the_sizes_that_are(
-    words: list[str], told: str, images_dir: Path, tmp_path: Path,
+def test_inexact_sizes_are_refused_with_exact_ones(
+    words: list[str], expected: str, images_dir: Path, tmp_path: Path,
     capsys: pytest.CaptureFixture[str],
 ) -> None:  # fmt: skip
     line = ["train", "--data", str(images_dir), "--out", str(tmp_path / "run"), "--preset", "tiny"]
     assert run_safely(facegan, [*line, *words]) == 2
-    assert told in " ".join(capsys.readouterr().err.split())
+    assert expected in " ".join(capsys.readouterr().err.split())
     assert not (tmp_path / "run").exists()
 
 
 @given(batch=st.integers(2, 96), processes=st.integers(1, 4), size=st.integers(1, 100))
-def test_the_sizes_that_are_offered_are_taken(batch: int, processes: int, size: int) -> None:
+def test_suggested_sizes_are_accepted(batch: int, processes: int, size: int) -> None:
     for name in ("r3gan", "stylegan2"):
         family, preset = FAMILIES[name], FAMILIES[name].presets["tiny"]
         try:
@@ -337,8 +340,8 @@ def test_the_sizes_that_are_offered_are_taken(batch: int, processes: int, size: 
             assert offered and {int(it) for it in offered} <= set(sizes)
 
 
-def test_a_family_declares_what_its_layers_say(family: str) -> None:
-    """Early refusals go by the declaration; the layers are looked at before training."""
+def test_families_declare_batch_norm_as_their_layers_have_it(family: str) -> None:
+    """Early errors use the declaration; the layers are checked before training."""
     found = FAMILIES[family]
     for name, preset in found.presets.items():
         with torch.device("meta"):
@@ -351,7 +354,7 @@ def test_a_family_declares_what_its_layers_say(family: str) -> None:
             assert not found.needs_whole_batch(preset), name
 
 
-def test_batch_norm_that_a_family_does_not_declare_is_found(
+def test_undeclared_batch_norm_is_found(
     tiny_gan: Callable[..., Gan], dataset: ImageFolderDataset
 ) -> None:
     gan = tiny_gan("r3gan")

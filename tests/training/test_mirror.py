@@ -1,4 +1,4 @@
-"""Mirroring: the doubled data set's balance, and the same bits whatever format, process or stop."""
+"""Mirroring is balanced, and the same for every format, process count and resumed run."""
 
 import json
 from collections.abc import Callable
@@ -32,10 +32,10 @@ CONFIG = TrainingConfig(
 
 
 @given(st.integers(1, 40), st.integers(1, 30), st.integers(0, 10), st.integers(0, 2**32 - 1))
-def test_over_two_epochs_each_image_comes_once_as_it_is_and_once_mirrored(
+def test_two_epochs_show_each_image_once_mirrored_and_once_not(
     length: int, step: int, pair: int, seed: int
 ) -> None:
-    """Whatever the batch, which may reach over the epochs' ends."""
+    """For any batch size, also across epochs."""
     seen = []
     for first in range(pair * 2 * length, (pair + 1) * 2 * length, step):
         order = order_of(seed, first, step, length)
@@ -68,7 +68,7 @@ def test_rows_are_mirrored_and_keep_their_layout(layout: torch.memory_format) ->
 
 
 def reals_of(trainer: Trainer, steps: int) -> Tensor:
-    """The reals of so many steps, as the networks get them."""
+    """Return the reals of some steps, as the networks get them."""
     batches = []
     for number in range(steps):
         batches.append(trainer.next_batch(number)["reals"])
@@ -80,7 +80,7 @@ def reals_of(trainer: Trainer, steps: int) -> Tensor:
 def formats(
     dataset: ImageFolderDataset, tmp_path_factory: pytest.TempPathFactory
 ) -> dict[str, object]:
-    """The same images in every format that can be read in any order."""
+    """Return the same images in every format with random access."""
     folder = tmp_path_factory.mktemp("formats")
     write_packed(folder / "packed", dataset.images, images_per_shard=13)
     splits = {"train": [0, 64]}
@@ -90,7 +90,7 @@ def formats(
     return {"folder": dataset, "packed": packed, "split": split}
 
 
-def test_every_format_shows_the_same_and_on_a_device_too(
+def test_every_format_and_device_shows_the_same(
     tiny_gan: Build, formats: dict[str, object]
 ) -> None:
     shown = {
@@ -108,7 +108,7 @@ def test_every_format_shows_the_same_and_on_a_device_too(
 def test_a_streamed_set_mirrors_the_same_images_in_its_own_order(
     tiny_gan: Build, dataset: ImageFolderDataset, tmp_path: Path
 ) -> None:
-    """After two epochs every image was shown in both ways, as from any other format."""
+    """Two epochs show every image in both ways, as with any other format."""
     pytest.importorskip("webdataset", reason="the extra `streaming` is not installed")
     from facegan.data.streamed import StreamedDataset, write_streamed
 
@@ -169,16 +169,16 @@ def test_each_process_mirrors_its_rows_of_the_whole_batch(
     assert torch.equal(torch.cat(parts, 1).flatten(0, 1), whole)
 
 
-# --- what is asked for --------------------------------------------------------------------------
+# --- settings -----------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("name", FAMILIES["r3gan"].presets)
-def test_r3gans_recipes_mirror_and_others_do_not_unless_asked(name: str) -> None:
+def test_r3gans_recipes_mirror_and_others_do_not_by_default(name: str) -> None:
     preset = FAMILIES["r3gan"].presets[name]
     is_recipe = name.startswith(("paper", "faces"))
     assert TrainingConfig().completed_by(preset).mirror is is_recipe
-    asked = TrainingConfig.from_hyperparameters({"mirror": "off"})
-    assert asked.completed_by(preset).mirror is False
+    requested = TrainingConfig.from_hyperparameters({"mirror": "off"})
+    assert requested.completed_by(preset).mirror is False
 
 
 def train(*words: object) -> int:
@@ -188,7 +188,7 @@ def train(*words: object) -> int:
 TINY = ("--preset", "tiny", "--total-kimg", "0.032", "--tick-kimg", "0.032")
 
 
-def test_the_command_tells_that_it_mirrors_and_the_card_keeps_it(
+def test_the_command_prints_that_it_mirrors_and_the_card_records_it(
     images_dir: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     words = ("--data", images_dir, *TINY)
@@ -202,10 +202,10 @@ def test_the_command_tells_that_it_mirrors_and_the_card_keeps_it(
 
 
 @pytest.mark.parametrize("augment", ["none", "blit"])
-def test_a_run_older_than_a_recipes_part_goes_on_without_it(
+def test_a_run_older_than_a_setting_resumes_without_it(
     images_dir: Path, tmp_path: Path, augment: str
 ) -> None:
-    """Its run.json names no `mirror` and no filter, and another length than the preset has now."""
+    """Its run.json has neither `mirror` nor a filter, and not the preset's length of today."""
     out = tmp_path / "run"
     small = ("--width", 8, "--group-width", 4, "--blocks-per-stage", 1, "--latent-dim", 8)
     words = ("--data", images_dir, "--out", out, "--family", "r3gan", "--preset", "faces32")

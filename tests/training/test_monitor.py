@@ -1,4 +1,4 @@
-"""A game that has gone wrong is noticed: what stops a run, and what is only said."""
+"""Training failures are noticed: some stop a run, others are only logged."""
 
 import json
 import logging
@@ -32,22 +32,22 @@ def warnings_of(*ticks: dict[str, float]) -> list[list[str]]:
 
 
 @pytest.mark.parametrize(
-    ("symptom", "said"),
+    ("figures", "said"),
     [
         ({"real_sign": 0.995, "fake_sign": -1.0}, "wins outright.*learning rate.*--augment"),
         ({"variety": 0.02}, r"hardly vary.* 2\.0% .*start again"),
         ({"augment_p": 0.9}, "is 90%.*too few images"),
     ],
 )
-def test_what_lasts_three_ticks_is_said_once_with_what_to_try(
-    symptom: dict[str, float], said: str
+def test_a_failure_of_three_ticks_is_reported_once_with_advice(
+    figures: dict[str, float], said: str
 ) -> None:
-    told = warnings_of({}, *[symptom] * 20)
-    assert [len(warnings) for warnings in told] == [0, 0, 0, 1] + [0] * 17
-    assert re.search(said, told[3][0])
+    logged = warnings_of({}, *[figures] * 20)
+    assert [len(warnings) for warnings in logged] == [0, 0, 0, 1] + [0] * 17
+    assert re.search(said, logged[3][0])
 
 
-def test_what_passes_is_not_said() -> None:
+def test_a_passing_failure_is_not_reported() -> None:
     ill = {"variety": 0.02}
     assert not any(warnings_of({}, ill, ill, {}, ill, ill, {}))
 
@@ -55,32 +55,32 @@ def test_what_passes_is_not_said() -> None:
 @pytest.mark.parametrize(
     "figures", [{"real_sign": 1.0}, {"fake_sign": -1.0}, {"real_sign": 1.0, "fake_sign": 1.0}]
 )
-def test_right_about_one_side_alone_is_no_victory(figures: dict[str, float]) -> None:
+def test_being_right_about_one_side_alone_is_not_reported(figures: dict[str, float]) -> None:
     assert not any(warnings_of(*[figures] * 20))
 
 
-def test_a_generator_may_take_a_while_to_begin() -> None:
-    """As the tiny DCGAN does: 0.6% at first, 2% after five ticks, then more."""
+def test_a_slow_start_is_not_reported() -> None:
+    """The tiny DCGAN: 0.6% at first, 2% after five ticks, then more."""
     rising = [0.006, 0.007, 0.009, 0.012, 0.018, 0.028, 0.043, 0.063, 0.095, 0.118, 0.1, 0.11]
     assert not any(warnings_of(*[{"variety": value} for value in rising]))
 
 
-def test_but_not_for_ever() -> None:
-    told = warnings_of(*[{"variety": 0.01}] * 20)
-    assert [len(warnings) for warnings in told] == [0] * 9 + [1] + [0] * 10
+def test_a_start_of_ten_ticks_is_reported() -> None:
+    logged = warnings_of(*[{"variety": 0.01}] * 20)
+    assert [len(warnings) for warnings in logged] == [0] * 9 + [1] + [0] * 10
 
 
-def test_a_family_without_verdicts_is_judged_by_its_fakes() -> None:
+def test_families_without_logits_are_monitored_by_their_fakes() -> None:
     monitor = TrainingMonitor()
-    told = [monitor.check({"kimg": 1.0, "variety": value}) for value in (0.5, 0.0, 0.0, 0.0)]
-    assert len(told[-1]) == 1 and "vary" in told[-1][0]
+    logged = [monitor.check({"kimg": 1.0, "variety": value}) for value in (0.5, 0.0, 0.0, 0.0)]
+    assert len(logged[-1]) == 1 and "vary" in logged[-1][0]
 
 
-# --- variety ------------------------------------------------------------------------------------
+# --- diversity ----------------------------------------------------------------------------------
 
 
-class Pictures:
-    """A data set of so many noises, or of one picture again and again."""
+class NoiseImages:
+    """A data set of different noise images, or of one repeated."""
 
     image_shape, digest = (3, 8, 8), "noise"
 
@@ -97,27 +97,29 @@ class Pictures:
         return self.images[indices]
 
 
-def test_the_nearest_other_picture_by_hand() -> None:
+def test_distance_to_the_nearest_other_image() -> None:
     """Greys 0, 3, 10: the nearest others are 3, 3 and 7 away in each of 12 numbers."""
     greys = torch.tensor([0, 3, 10], dtype=torch.uint8).view(3, 1, 1, 1).expand(3, 3, 2, 2)
     assert distance_to_nearest(greys) == pytest.approx(3 * math.sqrt(12))
 
 
-@pytest.mark.parametrize("pictures", [1, 4, 16])
-def test_few_pictures_again_and_again_do_not_vary(pictures: int) -> None:
-    few = Pictures(pictures).images.repeat(64 // pictures, 1, 1, 1)
-    assert SampleDiversity(Pictures(500)).figures(few) == {"variety": 0.0}
+@pytest.mark.parametrize("images", [1, 4, 16])
+def test_repeated_images_do_not_vary(images: int) -> None:
+    few = NoiseImages(images).images.repeat(64 // images, 1, 1, 1)
+    assert SampleDiversity(NoiseImages(500)).figures(few) == {"variety": 0.0}
 
 
 @pytest.mark.parametrize("count", [20, 64, 65, 1000])
-def test_fakes_as_varied_as_the_data_are_at_one(count: int) -> None:
-    fakes = Pictures(64).images.flip(3)
-    assert SampleDiversity(Pictures(count)).figures(fakes)["variety"] == pytest.approx(1, abs=0.05)
+def test_fakes_as_varied_as_the_data_have_diversity_one(count: int) -> None:
+    fakes = NoiseImages(64).images.flip(3)
+    assert SampleDiversity(NoiseImages(count)).figures(fakes)["variety"] == pytest.approx(
+        1, abs=0.05
+    )
 
 
-@pytest.mark.parametrize("dataset", [Pictures(1), Pictures(9, repeated=True)])
-def test_data_that_does_not_vary_is_no_measure(dataset: Pictures) -> None:
-    assert SampleDiversity(dataset).figures(Pictures(64).images) == {}
+@pytest.mark.parametrize("dataset", [NoiseImages(1), NoiseImages(9, repeated=True)])
+def test_constant_data_gives_no_diversity(dataset: NoiseImages) -> None:
+    assert SampleDiversity(dataset).figures(NoiseImages(64).images) == {}
 
 
 # --- a run --------------------------------------------------------------------------------------
@@ -132,7 +134,7 @@ def run(trainer: Trainer, path: Path) -> RunFolder:
 
 
 class Constant(nn.Module):
-    """Draws one grey whatever the latents, and always will."""
+    """A generator that always draws the same grey."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -155,7 +157,7 @@ def test_a_collapsed_generator_is_warned_about_while_training(
     assert [line["variety"] for line in lines] == [0.0] * 10
 
 
-def test_a_game_that_goes_well_gets_no_warning(
+def test_healthy_training_gets_no_warning(
     family: str, tiny_gan: Build, dataset: ImageFolderDataset, tmp_path: Path,
     caplog: pytest.LogCaptureFixture,
 ) -> None:  # fmt: skip
@@ -165,7 +167,7 @@ def test_a_game_that_goes_well_gets_no_warning(
 
 
 def spoil(trainer: Trainer, step: int, how: Callable[[], Any]) -> None:
-    """Do something before a step."""
+    """Call a function before a step."""
     untouched = trainer.step
 
     def spoilt() -> None:
@@ -209,7 +211,7 @@ def test_an_update_that_breaks_the_weights_at_the_end_of_a_tick_is_noticed_there
     assert only_good_checkpoints(RunFolder(tmp_path / "run"), 0.016)
 
 
-def test_a_stopped_run_leaves_no_checkpoint_of_what_has_diverged(
+def test_a_stopped_run_that_diverged_leaves_no_checkpoint(
     tiny_gan: Build, dataset: ImageFolderDataset, tmp_path: Path
 ) -> None:
     trainer = Trainer(tiny_gan(), dataset, CONFIG)

@@ -1,4 +1,4 @@
-"""A step whose numbers are not finite: stylegan2 goes on after it, other families stop."""
+"""After a step with NaN stylegan2 continues, other families stop."""
 
 from collections.abc import Callable
 from dataclasses import replace
@@ -34,7 +34,7 @@ def test_gradients_are_replaced_as_in_the_official_code() -> None:
         ([NAN, INFINITY], NAN),
     ],
 )
-def test_a_broken_term_is_taken_as_the_mean_of_the_others(values: list[float], mean: float) -> None:
+def test_a_nan_term_counts_as_the_mean_of_the_others(values: list[float], mean: float) -> None:
     total = torch.zeros(())
     for count, value in enumerate(values):
         total = add_finite(torch.tensor(value), total, count)
@@ -63,7 +63,7 @@ def weights(trainer: Trainer) -> Tensor:
     return torch.cat([p.detach().flatten() for player in players for p in player.parameters()])
 
 
-def test_stylegan2_goes_on_after_a_broken_step(
+def test_stylegan2_continues_after_a_broken_step(
     tiny_gan: Build, dataset: ImageFolderDataset
 ) -> None:
     trainer = train_with_broken_steps(tiny_gan("stylegan2"), dataset, {0, 2})
@@ -71,7 +71,7 @@ def test_stylegan2_goes_on_after_a_broken_step(
     assert weights(trainer).isfinite().all()
 
 
-def test_stylegan2_stops_where_no_step_of_a_tick_is_whole(
+def test_stylegan2_stops_if_every_step_of_a_tick_is_broken(
     tiny_gan: Build, dataset: ImageFolderDataset
 ) -> None:
     with pytest.raises(TrainingDiverged, match="'generator' is nan"):
@@ -79,6 +79,8 @@ def test_stylegan2_stops_where_no_step_of_a_tick_is_whole(
 
 
 @pytest.mark.parametrize("family", ["dcgan", "r3gan"])
-def test_others_stop_at_one(family: str, tiny_gan: Build, dataset: ImageFolderDataset) -> None:
+def test_others_stop_at_a_broken_step(
+    family: str, tiny_gan: Build, dataset: ImageFolderDataset
+) -> None:
     with pytest.raises(TrainingDiverged):
         train_with_broken_steps(tiny_gan(family), dataset, {2})

@@ -1,4 +1,4 @@
-"""Runs on packed shards: the bits of those on the folder, resumed and shared by processes."""
+"""Runs on packed shards equal those on the folder, also resumed and with several processes."""
 
 import json
 import os
@@ -46,7 +46,7 @@ def packed(dataset: ImageFolderDataset, tmp_path_factory: pytest.TempPathFactory
     return PackedDataset(folder, 32)
 
 
-def test_a_run_on_shards_has_the_bits_of_one_on_the_folder_and_resumes_to_them(
+def test_a_run_on_shards_equals_one_on_the_folder_also_resumed(
     tiny_gan: Build, dataset: ImageFolderDataset, packed: PackedDataset
 ) -> None:
     whole = Trainer(tiny_gan(), dataset, CONFIG)
@@ -59,16 +59,14 @@ def test_a_run_on_shards_has_the_bits_of_one_on_the_folder_and_resumes_to_them(
     assert_same(weights(whole), weights(second))
 
 
-def test_pictures_on_a_device_are_those_on_the_disk(packed: PackedDataset) -> None:
+def test_cached_images_equal_those_on_the_disk(packed: PackedDataset) -> None:
     resident = GpuCache(packed, torch.device("cpu"))
     indices = torch.tensor([63, 0, 0, 12, 13])
     found, expected = resident.read(indices), packed.read(indices)
     assert torch.equal(found, expected) and found.stride() == expected.stride()
 
 
-def test_pictures_cannot_be_kept_on_a_gpu_that_is_none(
-    tiny_gan: Build, packed: PackedDataset
-) -> None:
+def test_the_gpu_cache_needs_a_gpu(tiny_gan: Build, packed: PackedDataset) -> None:
     config = CONFIG.model_copy(update={"data_on_gpu": "on", "device": "cpu"})
     with pytest.raises(ConfigError, match="computes on cpu"):
         Trainer(tiny_gan(), packed, config)
@@ -99,10 +97,10 @@ def train(*words: object) -> int:
     return run_safely(facegan, ["train", *map(str, words)])
 
 
-def test_a_run_may_go_on_where_its_folder_was_packed(
+def test_a_run_resumes_on_its_packed_folder(
     images_dir: Path, packed: PackedDataset, tmp_path: Path
 ) -> None:
-    """The digest is that of the pixels: the same pictures, the same run."""
+    """The digest is of the pixels, so it is the same run."""
     short, out = tmp_path / "short", tmp_path / "out"
     assert train("--data", images_dir, "--out", out, *TINY, "--total-kimg", "0.032") == 0
     resumed = ["--out", out, "--resume", "--data", packed.folder, "--total-kimg", "0.064"]
@@ -129,15 +127,15 @@ PROGRAM = Path(__file__).parents[2] / "container" / "training" / "train.py"
 
 @pytest.fixture
 def own_environment() -> Iterator[None]:
-    """What a launcher sets for its processes is gone after the test."""
+    """Restore the environment that a launcher changes."""
     with mock.patch.dict(os.environ):
         yield
 
 
-def test_hosts_that_hold_parts_of_a_packed_set_fail_with_the_way_out(
+def test_hosts_with_parts_of_a_packed_set_fail_with_the_fix(
     packed: PackedDataset, tmp_path: Path, own_environment: None
 ) -> None:
-    """The manifest on one host, shards on the other: what ShardedByS3Key may leave."""
+    """The manifest on one host, shards on the other, as with ShardedByS3Key."""
     os.environ |= {"FACEGAN_MEETING_PORT": str(free_port()), "OMP_NUM_THREADS": "1"}
     names = sorted(p.relative_to(packed.folder) for p in packed.folder.rglob("*.*"))
     assert names[0] == Path("dataset.json")
@@ -157,16 +155,16 @@ def start_host(base: Path, host: str, source: Path, names: list[Path]) -> "subpr
     for name in names:
         (data / name).parent.mkdir(exist_ok=True)
         shutil.copy(source / name, data / name)
-    asked = {"preset": "tiny", "resolution": "32", "total_kimg": "0.03", "processes": "1"}
+    requested = {"preset": "tiny", "resolution": "32", "total_kimg": "0.03", "processes": "1"}
     (config / "resourceconfig.json").write_text(json.dumps({"hosts": HOSTS, "current_host": host}))
-    (config / "hyperparameters.json").write_text(json.dumps(asked))
+    (config / "hyperparameters.json").write_text(json.dumps(requested))
     environment = {**os.environ, "SAGEMAKER_BASE_DIR": str(base)}
     return subprocess.Popen([sys.executable, PROGRAM], env=environment)
 
 
 @dataclass(frozen=True)
 class TwoHosts(ProcessGroup):
-    """Two hosts whose first processes told this of their folders."""
+    """Two hosts whose main processes have reported these folders."""
 
     parts: tuple[Any, ...] = ()
 
@@ -178,7 +176,7 @@ def two_hosts(*folders: Path) -> TwoHosts:
     return TwoHosts(0, 2, 0, ("algo-1", "algo-2"), tuple(map(prepared_part, folders)))
 
 
-def test_a_shard_that_a_host_lacks_is_named(packed: PackedDataset, tmp_path: Path) -> None:
+def test_a_missing_shard_is_named_with_its_host(packed: PackedDataset, tmp_path: Path) -> None:
     shutil.copytree(packed.folder, tmp_path / "a")
     (tmp_path / "a" / "images" / "00002.npy").unlink()
     with pytest.raises(DatasetError, match=r"00002\.npy is missing on algo-2\. Give every host"):
@@ -186,7 +184,7 @@ def test_a_shard_that_a_host_lacks_is_named(packed: PackedDataset, tmp_path: Pat
 
 
 @pytest.mark.parametrize("first", [True, False])
-def test_a_host_with_nothing_of_a_packed_set_is_named(
+def test_a_host_without_the_packed_set_is_named(
     packed: PackedDataset, tmp_path: Path, first: bool
 ) -> None:
     folders = (packed.folder, tmp_path) if first else (tmp_path, packed.folder)
@@ -231,7 +229,7 @@ def test_two_processes_read_the_shards_that_one_reads(
 def test_a_conditional_preset_is_refused_where_the_first_host_has_no_labels(
     packed: PackedDataset, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """The classes are told before the hosts meet: from the manifest and the labels."""
+    """The classes are read from manifest and labels before the rendezvous."""
     shutil.copytree(packed.folder, tmp_path / "data")
     (tmp_path / "data/labels.npy").unlink()
     words = ["--data", tmp_path / "data", "--out", tmp_path / "out", "--family", "r3gan"]
@@ -246,7 +244,7 @@ def test_a_conditional_preset_is_refused_where_the_first_host_has_no_labels(
 # --- splits ---------------------------------------------------------------------------------------
 
 
-def test_a_run_takes_the_split_train_and_says_so_and_resumes_on_it_alone(
+def test_a_run_uses_the_split_train_prints_it_and_resumes_on_it_alone(
     packed: PackedDataset, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     data, out = tmp_path / "data", tmp_path / "out"
@@ -289,7 +287,7 @@ def test_a_run_is_evaluated_against_another_split_of_its_data(
     assert seen["about"]["split"] == "test"
 
 
-def test_a_report_shows_the_pictures_of_the_runs_split_alone(
+def test_a_report_shows_only_images_of_the_runs_split(
     packed: PackedDataset, tmp_path: Path
 ) -> None:
     images = packed.read(torch.arange(64)).permute(0, 2, 3, 1).numpy()
@@ -299,7 +297,7 @@ def test_a_report_shows_the_pictures_of_the_runs_split_alone(
     assert len(single_images(tmp_path / "data", 32)[0]) == 64
 
 
-def test_an_unknown_split_to_evaluate_on_is_refused_before_the_run(
+def test_an_unknown_evaluation_split_is_refused_before_the_run(
     packed: PackedDataset, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     words = ["--data", packed.folder, "--out", tmp_path / "out", *TINY, "--evaluate-split", "test"]

@@ -1,4 +1,4 @@
-"""What a GPU is told before a run, and for a step: flags alone, which need no GPU."""
+"""torch's flags for GPUs, tested without one."""
 
 import pytest
 import torch
@@ -32,7 +32,9 @@ def test_cudnn_times_its_algorithms_within_steps_only() -> None:
     assert not CUDNN.benchmark
 
 
-def test_but_not_where_torch_is_to_be_deterministic(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_cudnn_is_not_timed_if_deterministic(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     monkeypatch.setattr(CUDNN, "deterministic", True)
     with precision.fixed_shapes():
         assert not CUDNN.benchmark

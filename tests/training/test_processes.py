@@ -1,4 +1,4 @@
-"""Real processes: what they train together, and how they end when one of them does."""
+"""Real processes: they train one run together, and end together."""
 
 import json
 import os
@@ -35,7 +35,7 @@ TINY = ["--preset", "tiny", "--tick-kimg", "0.08", "--precision", "fp32"]
 
 @pytest.fixture(autouse=True)
 def own_environment() -> Iterator[None]:
-    """What a launcher sets for its processes is gone after the test."""
+    """Restore the environment that a launcher changes."""
     with mock.patch.dict(os.environ):
         yield
 
@@ -55,10 +55,10 @@ def test_processes_change_nothing_but_the_last_bits(tmp_path: Path) -> None:
     assert {name.split("/")[0] for name in one} == set(RUNS)
 
 
-def test_killed_and_stopped_and_resumed_they_end_as_if_undisturbed(
+def test_a_killed_stopped_and_resumed_run_equals_an_uninterrupted_one(
     images_dir: Path, tmp_path: Path
 ) -> None:
-    """kill -9 of a process; SIGTERM to the launcher; torchrun for the undisturbed run."""
+    """kill -9 of a process; SIGTERM to the launcher; torchrun for the uninterrupted run."""
     out, quiet = tmp_path / "out", tmp_path / "quiet"
     two = ["--total-kimg", "1000", "--processes", "2"]
     first = start("train", "--data", images_dir, "--out", out, *TINY, *two)
@@ -91,7 +91,7 @@ def start(*words: object) -> "subprocess.Popen[str]":
 
 
 def ticks(out: Path) -> list[dict[str, float]]:
-    """A run's log lines without their times."""
+    """Return a run's log lines without their times."""
     file = out / "metrics.jsonl"
     lines = file.read_text().splitlines() if file.exists() else []
     timed = {"images_per_second", "wait_share", "train_seconds", "time"}
@@ -99,7 +99,7 @@ def ticks(out: Path) -> list[dict[str, float]]:
 
 
 def wait_for_tick(out: Path, count: int) -> None:
-    """Wait until so many ticks have been made, with their checkpoint."""
+    """Wait until a number of ticks have their checkpoint."""
     until = time.monotonic() + 120
     while len(ticks(out)) < count or not list_checkpoints(out / "checkpoints"):
         assert time.monotonic() < until, "no tick came"
@@ -107,13 +107,13 @@ def wait_for_tick(out: Path, count: int) -> None:
 
 
 def workers_of(process: "subprocess.Popen[str]") -> list[int]:
-    """The processes that a launcher has started, in the order of their ranks."""
+    """Return the processes that a launcher has started, by rank."""
     children = Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text()
     return sorted(int(child) for child in children.split())
 
 
 def state_of(out: Path) -> dict[str, bytes]:
-    """What the last checkpoint holds, but for the sums of a tick that was not made."""
+    """Return the last checkpoint without the sums of an unfinished tick."""
     tensors = load_file(list_checkpoints(out / "checkpoints")[-1] / TENSORS_NAME)
     return {k: v.numpy().tobytes() for k, v in tensors.items() if not k.startswith("tally/")}
 
@@ -124,13 +124,13 @@ HOSTS = ["127.0.0.1", "127.0.0.2", "localhost"]
 PROGRAM = Path(__file__).parents[2] / "container" / "training" / "train.py"
 
 
-def test_three_hosts_with_unequal_shards_train_as_one_with_all_pictures(
+def test_three_hosts_with_unequal_shards_train_as_one_with_all_images(
     images_dir: Path, tmp_path: Path
 ) -> None:
-    """41, 0 and 23 pictures, as ShardedByS3Key may leave them; SageMaker's files say who is who."""
+    """41, 0 and 23 images, as from ShardedByS3Key, with SageMaker's configuration files."""
     os.environ |= {"FACEGAN_MEETING_PORT": str(free_port()), "OMP_NUM_THREADS": "1"}
-    pictures = sorted(images_dir.iterdir())
-    shards = [pictures[:41], [], pictures[41:]]
+    images = sorted(images_dir.iterdir())
+    shards = [images[:41], [], images[41:]]
     jobs = [start_host(tmp_path / host, host, shard)
             for host, shard in zip(HOSTS, shards, strict=True)]  # fmt: skip
     assert [job.wait(timeout=120) for job in jobs] == [0, 0, 0]
@@ -148,22 +148,22 @@ def test_three_hosts_with_unequal_shards_train_as_one_with_all_pictures(
     assert not (tmp_path / HOSTS[2] / "model").exists()
 
 
-def start_host(base: Path, host: str, pictures: list[Path]) -> "subprocess.Popen[bytes]":
-    """One host of a training job, its /opt/ml under a folder of its own."""
+def start_host(base: Path, host: str, images: list[Path]) -> "subprocess.Popen[bytes]":
+    """Start one host of a training job, with its own /opt/ml."""
     config, data = base / "input" / "config", base / "input" / "data" / "training"
     config.mkdir(parents=True), data.mkdir(parents=True)
-    for picture in pictures:
-        shutil.copy(picture, data)
+    for image in images:
+        shutil.copy(image, data)
     cluster = {"hosts": HOSTS, "current_host": host}
-    asked = {"preset": "tiny", "total_kimg": "0.03", "batch_size": "15", "precision": "fp32",
+    requested = {"preset": "tiny", "total_kimg": "0.03", "batch_size": "15", "precision": "fp32",
              "processes": "1"}  # fmt: skip
     (config / "resourceconfig.json").write_text(json.dumps(cluster))
-    (config / "hyperparameters.json").write_text(json.dumps(asked))
+    (config / "hyperparameters.json").write_text(json.dumps(requested))
     environment = {**os.environ, "SAGEMAKER_BASE_DIR": str(base)}
     return subprocess.Popen([sys.executable, PROGRAM], env=environment)
 
 
-def test_shards_of_a_prepared_data_set_are_refused_by_the_host_that_has_its_manifest() -> None:
+def test_shards_of_a_prepared_data_set_are_refused_on_the_host_with_its_manifest() -> None:
     shards = [{"prepared": False}, {"prepared": True}]
     with pytest.raises(DatasetError, match=r"dataset\.json is on algo-2"):
         check_unprepared(ProcessGroup(0, 2, 0, ("algo-1", "algo-2")), shards, Path("data"))
@@ -172,19 +172,19 @@ def test_shards_of_a_prepared_data_set_are_refused_by_the_host_that_has_its_mani
 # --- the batch ----------------------------------------------------------------------------------
 
 
-def test_a_batch_that_does_not_divide_is_refused_with_the_nearest_that_do(
+def test_an_indivisible_batch_is_refused_with_the_nearest_divisible_ones(
     images_dir: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     words = ["--data", images_dir, "--out", tmp_path / "out", "--preset", "tiny", "--processes", 3]
     assert run_safely(facegan, ["train", *map(str, words)]) == 2
-    told = capsys.readouterr().err
-    assert "batch of 16 images cannot be divided among 3 processes" in told
-    assert "--batch-size to 15 or 18" in told
+    printed = capsys.readouterr().err
+    assert "batch of 16 images cannot be divided among 3 processes" in printed
+    assert "--batch-size to 15 or 18" in printed
     assert not (tmp_path / "out").exists()
 
 
 @given(batch=st.integers(2, 200), processes=st.integers(1, 12))
-def test_the_batches_that_are_offered_can_be_shared(batch: int, processes: int) -> None:
+def test_suggested_batches_are_divisible(batch: int, processes: int) -> None:
     for family in FAMILIES.values():
         preset = family.presets["tiny"]
         try:
@@ -202,35 +202,35 @@ def test_the_batches_that_are_offered_can_be_shared(batch: int, processes: int) 
 
 
 def run_two(program: str) -> bool:
-    """Two processes of a small program, which knows its RANK as r."""
+    """Launch two processes of a small program, in which r is the rank."""
     program = f"import os, time; r = int(os.environ['RANK']); {program}"
     return launch([sys.executable, "-c", program], 2)
 
 
-def test_a_rank_that_dies_at_start_ends_the_other_and_is_named() -> None:
+def test_a_rank_that_dies_at_start_is_named_and_ends_the_other() -> None:
     started = time.monotonic()
     with pytest.raises(RunError, match="Rank 1 on localhost failed with exit code 3"):
         run_two("time.sleep(60 * (1 - r)); os._exit(3)")
     assert time.monotonic() - started < 20
 
 
-def test_the_cause_is_told_as_it_was_said_and_not_its_consequences() -> None:
-    """Rank 1 fails by itself but ends last; rank 0 has lost it and ends first."""
+def test_the_cause_is_reported_and_not_its_consequences() -> None:
+    """Rank 1 fails by itself but ends last; rank 0 fails because of it and ends first."""
     say = ("import signal; from pathlib import Path; from facegan.errors import *; "
            "from facegan.training.distributed.error_file import write_error as tell; "
            "signal.signal(signal.SIGTERM, signal.SIG_IGN); "
            "file = Path(os.environ['TORCHELASTIC_ERROR_FILE']); time.sleep(0.5 * (1 - r)); "
-           "tell(file, DatasetError('No pictures.', 'Draw some.') if r else PeerLost('Gone.')); "
+           "tell(file, DatasetError('No images.', 'Draw some.') if r else PeerLost('Gone.')); "
            "time.sleep(2 * r); os._exit(1)")  # fmt: skip
-    with pytest.raises(DatasetError, match=r"No pictures\. Draw some\."):
+    with pytest.raises(DatasetError, match=r"No images\. Draw some\."):
         run_two(say)
 
 
 @pytest.mark.parametrize(("interface", "named"), [("lo", "lo"), ("ethwe", None)])
-def test_torch_is_told_of_the_interface_if_it_is_there(
+def test_an_existing_network_interface_is_set_for_torch(
     monkeypatch: pytest.MonkeyPatch, interface: str, named: str | None
 ) -> None:
-    """SageMaker's own is; the SDK's ModelTrainer names ethwe in local mode, where it is eth0."""
+    """SageMaker's exists; the SDK's ModelTrainer names ethwe in local mode, where it is eth0."""
     monkeypatch.setattr(os, "environ", {})
     prepare_environment(1, Cluster(("algo-1", "algo-2"), 0, interface, 7777))
     assert os.environ.get("GLOO_SOCKET_IFNAME") == os.environ.get("NCCL_SOCKET_IFNAME") == named
@@ -240,7 +240,7 @@ def test_torch_is_told_of_the_interface_if_it_is_there(
     ("hosts", "data", "expected"),
     [(1, "/data", "attempts:0"), (1, "s3://bucket/data", None), (2, "/data", None)],
 )
-def test_dns_is_off_where_no_name_needs_it(
+def test_dns_is_off_on_a_single_host(
     monkeypatch: pytest.MonkeyPatch, hosts: int, data: str, expected: str | None
 ) -> None:
     """torch asks for the name of every address that it connects to, 127.0.0.1 too."""

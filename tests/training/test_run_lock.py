@@ -1,4 +1,4 @@
-"""One trainer at a time in a run's folder, whatever becomes of it."""
+"""Only one process trains in a run's folder, also after a kill."""
 
 import errno
 import fcntl
@@ -36,11 +36,11 @@ def start(*words: object) -> "subprocess.Popen[str]":
 
 
 @pytest.fixture(autouse=True)
-def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
+def short_wait(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(run_lock, "WAIT_SECONDS", 0.2)
 
 
-def test_a_second_trainer_is_refused_by_name_and_a_killed_one_leaves_no_lock(
+def test_a_second_trainer_is_refused_and_a_killed_one_leaves_no_lock(
     images_dir: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str],
     caplog: pytest.LogCaptureFixture,
 ) -> None:  # fmt: skip
@@ -53,8 +53,10 @@ def test_a_second_trainer_is_refused_by_name_and_a_killed_one_leaves_no_lock(
         time.sleep(0.05)
     for words in (["--data", images_dir, *WORDS], ["--resume"]):
         assert train("--out", out, *words) == 4
-        told = capsys.readouterr().err
-        assert f"{out} is in use: pid {first.pid} on host {socket.gethostname()!r} (since" in told
+        printed = capsys.readouterr().err
+        assert (
+            f"{out} is in use: pid {first.pid} on host {socket.gethostname()!r} (since" in printed
+        )
     shutil.copytree(out, copy)
     first.kill(), first.communicate()
     for run in (copy, out):
@@ -67,17 +69,17 @@ def test_of_two_that_start_together_one_trains(images_dir: Path, tmp_path: Path)
     out = tmp_path / "run"
     words = ["--data", images_dir, "--out", out, *WORDS, "--total-kimg", 0.8, "--tick-kimg", 0.08]
     both = [start(*words, "--seed", seed) for seed in (1, 2)]
-    told = [process.communicate(timeout=120)[1] for process in both]
+    printed = [process.communicate(timeout=120)[1] for process in both]
     codes = [process.returncode for process in both]
     assert sorted(codes) == [0, 4]
-    assert "Traceback" not in "".join(told)
+    assert "Traceback" not in "".join(printed)
     seed = codes.index(0) + 1
     assert json.loads((out / "run.json").read_text())["training"]["seed"] == seed
     assert load_artifact(out / "model.tar.gz").card.training["seed"] == seed
     assert len((out / "metrics.jsonl").read_text().splitlines()) == 10
 
 
-def test_a_folder_that_nothing_was_put_into_is_as_it_was(tmp_path: Path) -> None:
+def test_an_unused_folder_is_removed_again(tmp_path: Path) -> None:
     folder = tmp_path / "runs" / "new"
     with locked(folder):
         record = json.loads((folder / LOCK_NAME).read_text())
@@ -92,7 +94,7 @@ def test_a_folder_that_nothing_was_put_into_is_as_it_was(tmp_path: Path) -> None
     assert list(folder.iterdir()) == []
 
 
-def test_a_lock_is_let_go_by_an_error_too(tmp_path: Path) -> None:
+def test_an_error_releases_the_lock(tmp_path: Path) -> None:
     for _ in range(2):
         with pytest.raises(ZeroDivisionError), locked(tmp_path):
             raise ZeroDivisionError
@@ -100,7 +102,7 @@ def test_a_lock_is_let_go_by_an_error_too(tmp_path: Path) -> None:
 
 
 def test_a_forked_child_does_not_keep_the_lock(tmp_path: Path) -> None:
-    """Nor does it take it away: workers outlive who started them, and end before."""
+    """Nor does it release it: workers may end before or after their launcher."""
     with locked(tmp_path):
         short = os.fork()
         if not short:
@@ -133,7 +135,7 @@ def test_a_forked_child_does_not_keep_the_lock(tmp_path: Path) -> None:
         b"x" * 9999,
     ],
 )
-def test_whatever_stands_in_a_lock_that_nobody_holds_it_is_free(
+def test_an_unlocked_file_with_any_content_is_free(
     tmp_path: Path, record: bytes, images_dir: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     (tmp_path / LOCK_NAME).write_bytes(record)
@@ -146,9 +148,7 @@ def test_whatever_stands_in_a_lock_that_nobody_holds_it_is_free(
 @pytest.mark.parametrize("make", [Path.mkdir, os.mkfifo, lambda file: file.symlink_to("/nowhere"),
                                   lambda file: file.symlink_to("/dev/null")],
                          ids=["folder", "pipe", "link", "device"])  # fmt: skip
-def test_what_lies_in_a_locks_place_is_named(
-    tmp_path: Path, make: Callable[[Path], object]
-) -> None:
+def test_a_lock_that_is_not_a_file_is_named(tmp_path: Path, make: Callable[[Path], object]) -> None:
     make(tmp_path / LOCK_NAME)
     with pytest.raises(RunError, match=r"\.lock is not a file"), locked(tmp_path):
         pytest.fail("it is locked")
@@ -156,7 +156,7 @@ def test_what_lies_in_a_locks_place_is_named(
         check_free(tmp_path)
 
 
-def test_whatever_stands_in_a_lock_that_is_held_the_refusal_is_a_sentence(tmp_path: Path) -> None:
+def test_a_held_lock_with_any_content_is_refused(tmp_path: Path) -> None:
     file = tmp_path / LOCK_NAME
     file.write_bytes(b"[1]")
     with file.open() as stream:
@@ -166,7 +166,7 @@ def test_whatever_stands_in_a_lock_that_is_held_the_refusal_is_a_sentence(tmp_pa
 
 
 @pytest.mark.parametrize("code", [errno.ENOLCK, errno.EOPNOTSUPP, errno.ENOSYS])
-def test_a_file_system_without_locks_is_said_and_trained_on(
+def test_a_file_system_without_locks_is_logged(
     images_dir: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
     caplog: pytest.LogCaptureFixture, code: int,
 ) -> None:  # fmt: skip
@@ -180,7 +180,7 @@ def test_a_file_system_without_locks_is_said_and_trained_on(
     assert not (out / LOCK_NAME).exists()
 
 
-def test_a_folder_that_cannot_be_written_is_said_before_a_picture_is_read(
+def test_a_read_only_folder_is_reported_before_images_are_read(
     images_dir: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:  # fmt: skip
@@ -191,8 +191,8 @@ def test_a_folder_that_cannot_be_written_is_said_before_a_picture_is_read(
     assert f"{out} cannot be written: not a directory" in capsys.readouterr().err
 
 
-def test_processes_have_one_owner_among_them(images_dir: Path, tmp_path: Path) -> None:
-    """The first; when their launcher is killed they end, and the folder is free."""
+def test_the_main_process_owns_the_lock(images_dir: Path, tmp_path: Path) -> None:
+    """When the launcher is killed, the processes end and release the lock."""
     out = tmp_path / "run"
     words = ["--data", images_dir, "--out", out, *WORDS, "--total-kimg", 1000, "--processes", 2]
     first = start(*words)

@@ -1,4 +1,4 @@
-"""TensorBoard reads a run's curves as one, however often the run was stopped."""
+"""TensorBoard reads a resumed run's curves as one."""
 
 from pathlib import Path
 
@@ -9,14 +9,14 @@ from facegan.training.tensorboard_writer import TensorBoardWriter
 
 
 def read_curve(folder: Path, name: str) -> list[tuple[int, float]]:
-    """The points that TensorBoard would draw."""
+    """Return the points that TensorBoard would draw."""
     events = EventAccumulator(str(folder))
     events.Reload()
     return [(point.step, point.value) for point in events.Scalars(name)]
 
 
-def test_points_are_there_at_once(tmp_path: Path) -> None:
-    """Not when the file is closed: a kill loses none."""
+def test_points_are_flushed(tmp_path: Path) -> None:
+    """A kill loses none."""
     curves = TensorBoardWriter(tmp_path, 0)
     curves.add_scalar("reals", 0.5, 32)
     curves.add_scalar("reals", 0.25, 64)
@@ -24,8 +24,8 @@ def test_points_are_there_at_once(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("steps_done", [32, 48])
-def test_a_resumed_run_neither_doubles_nor_loses_a_point(tmp_path: Path, steps_done: int) -> None:
-    """Killed after the point at 64; its newest checkpoint is of 32, or of between two ticks."""
+def test_a_resumed_run_neither_repeats_nor_loses_a_point(tmp_path: Path, steps_done: int) -> None:
+    """Killed after the point at 64; its newest checkpoint is at 32, or between two ticks."""
     first = TensorBoardWriter(tmp_path, 0)
     first.add_scalar("reals", 0.5, 32)
     first.add_scalar("reals", 9.0, 64)

@@ -1,4 +1,4 @@
-"""The trainer's guarantees, by comparing bits."""
+"""The trainer's guarantees, compared bit by bit."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -41,10 +41,10 @@ def test_a_resumed_run_with_augmentation_ends_with_the_same_bits(
     family: str, policy: str, probability: float | str, tiny_gan: Build,
     dataset: ImageFolderDataset,
 ) -> None:  # fmt: skip
-    wishes = {"augment": policy, "augment_probability": probability}
+    settings = {"augment": policy, "augment_probability": probability}
     if probability == "adaptive":
-        wishes |= {"augment_target": -0.99, "augment_speed_kimg": 0.05}
-    config = CONFIG.model_copy(update=wishes)
+        settings |= {"augment_target": -0.99, "augment_speed_kimg": 0.05}
+    config = CONFIG.model_copy(update=settings)
     whole, first, second = (Trainer(tiny_gan(family), dataset, config) for _ in range(3))
     plain = Trainer(tiny_gan(family), dataset, CONFIG)
     whole.run(), plain.run()
@@ -58,7 +58,7 @@ def test_a_resumed_run_with_augmentation_ends_with_the_same_bits(
     assert any(not torch.equal(weights(whole)[key], weights(plain)[key]) for key in changed)
 
 
-def test_another_seed_ends_elsewhere(tiny_gan: Build, dataset: ImageFolderDataset) -> None:
+def test_another_seed_gives_other_weights(tiny_gan: Build, dataset: ImageFolderDataset) -> None:
     one = Trainer(tiny_gan(), dataset, CONFIG)
     two = Trainer(tiny_gan(), dataset, CONFIG.model_copy(update={"seed": 1}))
     one.run(), two.run()
@@ -93,7 +93,7 @@ def test_training_changes_every_player_and_the_average_follows(
     assert trainer.gan.generator_ema is not trainer.gan.players["generator"]
 
 
-def test_a_phase_changes_its_own_player_only(tiny_gan: Build, dataset: ImageFolderDataset) -> None:
+def test_a_phase_changes_only_its_player(tiny_gan: Build, dataset: ImageFolderDataset) -> None:
     trainer = Trainer(tiny_gan(), dataset, CONFIG)
     phase = next(p for p in trainer.phases if p.player == "discriminator")
     batch = trainer.next_batch(0)
@@ -110,7 +110,7 @@ def test_images_are_counted_in_whole_batches(tiny_gan: Build, dataset: ImageFold
     assert trainer.images_seen == 32
 
 
-def test_ticks_come_when_due_with_their_figures(
+def test_ticks_come_when_due_with_their_metrics(
     tiny_gan: Build, dataset: ImageFolderDataset
 ) -> None:
     seen: list[dict[str, float]] = []
@@ -120,10 +120,10 @@ def test_ticks_come_when_due_with_their_figures(
     assert {"generator", "reals", "fakes"} <= seen[0].keys()
 
 
-def test_stopping_ends_the_step_and_loses_nothing_of_the_tick(
+def test_stopping_ends_the_step_and_keeps_the_sums_of_the_tick(
     family: str, tiny_gan: Build, dataset: ImageFolderDataset
 ) -> None:
-    """Stopped after every step and resumed, a run tells the same ticks as an undisturbed one."""
+    """A run stopped after every step has the same ticks as an uninterrupted one."""
     whole: list[dict[str, float]] = []
     parts: list[dict[str, float]] = []
     Trainer(tiny_gan(family), dataset, CONFIG, on_tick=lambda t, f: whole.append(dict(f))).run()
@@ -157,7 +157,7 @@ def test_data_of_another_shape_is_refused(tiny_gan: Build, dataset: ImageFolderD
         Trainer(gan, dataset, CONFIG)
 
 
-def test_a_term_that_is_not_finite_stops_the_run_by_name(
+def test_a_nan_term_stops_the_run_and_is_named(
     tiny_gan: Build, dataset: ImageFolderDataset
 ) -> None:
     trainer = Trainer(tiny_gan(), dataset, CONFIG)
@@ -179,10 +179,10 @@ class NoisyNetwork(nn.Conv2d):
         return super().forward(x) + torch.randn_like(x)
 
 
-def test_random_numbers_of_networks_follow_the_step_and_leave_the_world_alone(
+def test_networks_random_numbers_follow_the_step_and_restore_the_global_state(
     dataset: ImageFolderDataset,
 ) -> None:
-    """So that a resumed run with noise ends with the same bits too."""
+    """So that a resumed run with noise is bit-identical too."""
     found = []
     for disturbance in (1, 2):
         family = TinyCycle()
@@ -209,7 +209,7 @@ def test_the_average_halves_its_distance_in_a_half_life() -> None:
     assert next(average.module.parameters()).item() == pytest.approx(0.5)
 
 
-# --- a family of two generators and unpaired sets fits without a branch on its name -------------
+# --- a family of two generators needs no special case -------------------------------------------
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -261,7 +261,7 @@ def test_a_family_of_two_generators_trains_in_the_same_loop(dataset: ImageFolder
 
 
 class ScheduledCycle(TinyCycle):
-    """Its rates fall to nothing and its average quickens over the first 0.02 kimg."""
+    """Learning rates fall to 0 and the half-life shrinks over the first 0.02 kimg."""
 
     def optimizers(self, preset: Preset, kimg: float = 0.0) -> dict[str, Adam]:
         rate = 0.1 * max(0.0, 1 - kimg / 0.02)

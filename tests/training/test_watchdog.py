@@ -20,13 +20,13 @@ Open = Callable[..., Watchdog]
 
 @pytest.fixture
 def killed() -> list[str]:
-    """What processes said before they were killed."""
+    """Return the messages of killed processes."""
     return []
 
 
 @pytest.fixture
 def store() -> list[TCPStore]:
-    """The store, in a list so that it can be taken away."""
+    """Return the store in a list, from which it can be removed."""
     held = TCPStore("127.0.0.1", 0, is_master=True, wait_for_workers=False)
     for rank in range(2):
         held.set(heartbeat_key(rank), "")
@@ -37,7 +37,7 @@ def store() -> list[TCPStore]:
 def start_watchdog(
     store: list[TCPStore], killed: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> Iterator[Open]:
-    """Start the watchdog of a rank; seconds are a twentieth of what they are."""
+    """Start the watchdog of a rank, with all times divided by 20."""
     for name in ("HEARTBEAT_SECONDS", "SUSPECT_SECONDS", "GRACE_SECONDS"):
         monkeypatch.setattr(module, name, getattr(module, name) / 20)
     monkeypatch.setattr(os, "_exit", lambda code: killed.append(f"exit {code}"))
