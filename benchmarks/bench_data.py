@@ -198,7 +198,7 @@ def wait_share(folder: Path, photos: Path, steps: int) -> float:
 
 
 def last_line(rates: dict[str, float], share: float) -> dict[str, float | None]:
-    """Return the figures as JSON for scripts."""
+    """Return the last line's figures."""
     best_folder = max(rates[name] for name in FOLDERS.values())
     stream = rates.get(STREAM)
     return {

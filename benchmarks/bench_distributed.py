@@ -87,7 +87,7 @@ class Order:
 
 
 def measure(family: str, preset: str, options: argparse.Namespace) -> dict[str, float]:
-    """Print a line of the table."""
+    """Measure a preset in one process and in two; print and return a line of the table."""
     with tempfile.TemporaryDirectory() as folder:
         order = Order(family, preset, options.steps, folder)
         ones, twos = [], []

@@ -141,7 +141,7 @@ def measure(server: Server, model: Path, options: argparse.Namespace, into: Meas
         for cell in cells_of(options):
             outcome, others = load_undisturbed(it, cell, options)
             into.add(cell, outcome, others)
-            print(f"  {server.name:9} {told(cell)} {told_outcome(outcome, cell)}, "
+            print(f"  {server.name:9} {describe_cell(cell)} {describe_outcome(outcome, cell)}, "
                   f"others {others:.2f} cores", flush=True)  # fmt: skip
         into.memory_mb = max(into.memory_mb, it.memory_mb())
 
@@ -192,8 +192,8 @@ def tune(model: Path, options: argparse.Namespace) -> None:
             load(it.url, server.extra("npy"), HEADLINE, 2)
             for cell in (ALONE, HEADLINE):
                 outcome = load(it.url, server.extra("npy"), cell, options.seconds)
-                print(f"{server.name:9} {settings} {told(cell)} {told_outcome(outcome, cell)}",
-                      flush=True)  # fmt: skip
+                described = f"{describe_cell(cell)} {describe_outcome(outcome, cell)}"
+                print(f"{server.name:9} {settings} {described}", flush=True)
 
 
 def candidates(model: Path, torch_index: str) -> Iterator[Server]:
@@ -210,11 +210,11 @@ def candidates(model: Path, torch_index: str) -> Iterator[Server]:
 # --- telling ------------------------------------------------------------------------------------
 
 
-def told(cell: Cell) -> str:
+def describe_cell(cell: Cell) -> str:
     return f"n={cell.images} {cell.kind} {cell.callers:2} callers"
 
 
-def told_outcome(outcome: Outcome, cell: Cell) -> str:
+def describe_outcome(outcome: Outcome, cell: Cell) -> str:
     lost = f", {outcome.refused} refused" * bool(outcome.refused)
     lost += f", {outcome.broken} broken" * bool(outcome.broken)
     rate = outcome.images_per_second(cell)
@@ -234,7 +234,7 @@ def show(table: dict[str, Measured], bare: dict[str, float]) -> None:
         digits = 2 if "cores" in what else 1
         for cell in cells:
             row = [value_of(measured, cell, what) for measured in table.values()]
-            print(f"{told(cell):20}" + "".join(f"{value:11.{digits}f}" for value in row))
+            print(f"{describe_cell(cell):20}" + "".join(f"{value:11.{digits}f}" for value in row))
     print(f"\n{'':9} {'ready s':>8} {'memory MB':>10}")
     for name, measured in table.items():
         print(f"{name:9} {measured.ready_seconds:8.2f} {measured.memory_mb:10.0f}")
@@ -251,7 +251,7 @@ def value_of(measured: Measured, cell: Cell, what: str) -> float:
 
 
 def last_line(table: dict[str, Measured], bare: dict[str, float]) -> dict[str, object]:
-    """Print the ratios as JSON; null for servers that were not started."""
+    """Return the last line's figures; null for servers that were not started."""
     mine = table.get("ours")
     peers = {name: it.rate(HEADLINE) for name, it in table.items() if name != "ours"}
     best = max(peers, key=lambda name: peers[name], default=None)
