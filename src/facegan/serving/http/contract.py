@@ -48,7 +48,7 @@ def execution_parameters(limits: ServingLimits, threads: int, is_ours: bool) -> 
 
 def service_info(served: ServedModel) -> ServiceInfo:
     """Return what the documents say about a model and its custom code."""
-    card = served.synthesizer and served.synthesizer.card
+    card = None if served.synthesizer is None else served.synthesizer.card
     if card is not None and served.functions is None:
         size = f"{card.resolution} x {card.resolution}"
         return ServiceInfo(f"A {card.family} that draws faces of {size} pixels.", card.latent_dim)
