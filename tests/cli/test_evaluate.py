@@ -119,7 +119,7 @@ def test_the_table_says_whether_papers_compare(
     extractor = metrics.open_extractor("lite0")
     monkeypatch.setattr(metrics, "open_extractor", lambda *_: replace(extractor, name=name))
     monkeypatch.setattr(sys.modules["facegan.metrics.scores"], "PUBLISHED_SAMPLES", 50)
-    monkeypatch.setattr(sys.modules["facegan.metrics.comparison"], "MOST_PICTURES", 50)
+    monkeypatch.setattr(sys.modules["facegan.metrics.comparison"], "MAX_REALS", 50)
     assert evaluate(model_dir, "--data", images_dir, "--samples", samples) == 0
     shown = capsys.readouterr().out
     assert told in shown

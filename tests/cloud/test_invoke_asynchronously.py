@@ -168,9 +168,9 @@ def test_the_command_takes_the_bucket_of_the_settings(
 @pytest.mark.parametrize(
     ("words", "told"),
     [
-        (["--asynchronous"], "Say by --input where"),
-        (["--asynchronous", "--endpoint-url", "http://localhost:1"], "goes without"),
-        (["--asynchronous", "--target-model", "a.tar.gz"], "goes without"),
+        (["--asynchronous"], "Pass an S3 prefix for the request: --input"),
+        (["--asynchronous", "--endpoint-url", "http://localhost:1"], "cannot be combined with"),
+        (["--asynchronous", "--target-model", "a.tar.gz"], "cannot be combined with"),
         (["--timeout", 5], "--input and --timeout go with --asynchronous"),
         (["--stream"], "--stream writes one file per image"),
     ],

@@ -82,7 +82,7 @@ class Images:
     def __init__(self, *names: str) -> None:
         self.names = names
 
-    def ask(self, *words: str, doing: str) -> str:
+    def output(self, *words: str, doing: str) -> str:
         return json.dumps(self.names)
 
 

@@ -21,7 +21,7 @@ def test_one_way_to_faces_is_named(
     arguments: tuple[str, ...], capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert studio(*arguments) == 2
-    assert "--endpoint-url URL, --endpoint NAME or --model FILE" in capsys.readouterr().err
+    assert "--endpoint-url URL, --endpoint NAME and --model FILE" in capsys.readouterr().err
 
 
 def test_a_taken_port_is_told(capsys: pytest.CaptureFixture[str]) -> None:

@@ -12,7 +12,7 @@ from typing import Any
 
 import click
 
-from facegan.errors import ArtifactError, ConfigError, OutputError, RunError
+from facegan.errors import ArtifactError, ConfigError, OutputError, RunError, RunFileError
 from facegan.files import check_writable
 from facegan.path_kinds import (
     PathInfo,
@@ -141,6 +141,22 @@ def refuse_latents(found: PathInfo) -> None:
     )
 
 
+def refuse_run_file(found: PathInfo) -> None:
+    """Raise RunFileError if this is not a text file, as a run.toml is."""
+    if found.kind in ("text", "empty file"):  # what is in it is told by its reader
+        return
+    init = f"Write one: facegan init --out {shlex.quote(str(found.path))}"
+    if found.kind == "missing":
+        hint = similar_path(found.path) or init
+        raise RunFileError(f"--config {found.path} does not exist.", hint)
+    if found.kind == "unreadable":
+        raise RunFileError(f"{found.path} cannot be read: {found.text}.", "Check its permissions.")
+    hint = (
+        "Settings of a run are in a run.toml: `facegan init` writes one, and every run keeps one."
+    )
+    raise RunFileError(f"{found.path} is {found.text}, not a run.toml.", hint)
+
+
 class InputPath(click.ParamType):  # type: ignore[type-arg]
     """A path on the command line that is refused where something else lies there.
 
@@ -178,6 +194,7 @@ PREPARED = InputPath("DIR", refuse_unprepared)
 MODEL = InputPath("MODEL", refuse_model)
 RUN = InputPath("RUN", refuse_run)
 LATENTS = InputPath("FILE.npy", refuse_latents)
+RUN_FILE = InputPath("FILE", refuse_run_file)
 
 
 class EndpointUrl(click.ParamType):  # type: ignore[type-arg]

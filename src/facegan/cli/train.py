@@ -11,7 +11,7 @@ import click
 from facegan.cache_folder import default_cache
 from facegan.cli.error_printer import print_error, to_flag
 from facegan.cli.exit_codes import exit_code
-from facegan.cli.inputs import S3, refuse_run
+from facegan.cli.inputs import RUN_FILE, S3, refuse_run
 from facegan.cli.run_options import (
     FLAGS,
     UNDECLARED_FLAGS,
@@ -58,8 +58,7 @@ def print_metric_definitions(ctx: click.Context, param: click.Parameter, is_give
 @click.command(cls=RunCommand, help=HELP, context_settings=UNDECLARED_FLAGS)
 @click.option(
     "--config",
-    metavar="FILE",
-    type=click.Path(path_type=Path),
+    type=RUN_FILE,
     help="A run.toml, as `facegan init` writes it; flags override it.",
 )
 @run_options
