@@ -217,12 +217,12 @@ def describe_files(path: Path) -> PathInfo:
         return PathInfo(path, "data set below", f"a folder with a data set in {data_set}", data_set)
     if archives:
         first, more = min(archives), len(archives) - 1
-        told = f"a folder with an archive, {first.name}" + (f", and {more} more" if more else "")
-        return PathInfo(path, "archives", told, first)
+        text = f"a folder with an archive, {first.name}" + (f", and {more} more" if more else "")
+        return PathInfo(path, "archives", text, first)
     if not kinds:
         return PathInfo(path, "empty folder", "an empty folder")
-    told = ", ".join(f"{count} {suffix}" for suffix, count in kinds.most_common(3))
-    return PathInfo(path, "folder", f"a folder without images ({told})")
+    text = ", ".join(f"{count} {suffix}" for suffix, count in kinds.most_common(3))
+    return PathInfo(path, "folder", f"a folder without images ({text})")
 
 
 # --- what is said of it -------------------------------------------------------------------------
@@ -290,27 +290,27 @@ def no_images_error(
     named = f"Name {wanted}, or make one: {TOY}."
     hint = "" if found.kind == "runs" else next_command(found, resolution)  # a run has no images
     hint = hint or named
-    told = f"{path} is {found.text}, not {wanted}."
+    message = f"{path} is {found.text}, not {wanted}."
     if found.kind == "missing":
-        told, hint = f"{path} does not exist.", similar_path(path) or named
+        message, hint = f"{path} does not exist.", similar_path(path) or named
     elif found.kind == "unreadable":
-        told, hint = f"{path} cannot be read: {found.text}.", "Check its permissions."
+        message, hint = f"{path} cannot be read: {found.text}.", "Check its permissions."
     elif found.kind == "empty folder":
-        told, hint = f"{path} is an empty folder: it holds no images.", f"Make some: {TOY}."
+        message, hint = f"{path} is an empty folder: it holds no images.", f"Make some: {TOY}."
     elif found.kind in ("images", "data set"):  # all of them by-products, for instance
-        told, hint = f"{path} holds no images.", ""
+        message, hint = f"{path} holds no images.", ""
     elif found.kind == "folder" and lines:
-        told = f"{path} holds no images."
+        message = f"{path} holds no images."
     elif found.kind in ("archives", "folder", "data set below"):
-        told = f"{path} is {found.text}: it holds no images."
-    return DatasetError(told, "\n".join(filter(None, [*lines, hint])))
+        message = f"{path} is {found.text}: it holds no images."
+    return DatasetError(message, "\n".join(filter(None, [*lines, hint])))
 
 
 def not_prepared_error(found: PathInfo) -> DatasetError:
     """What is said of a path where a prepared data set is needed and there is none."""
     if found.kind in ("images", "folder"):
-        told = f"{found.path} is {found.text}, not a prepared data set (no dataset.json)."
-        return DatasetError(told, next_command(found) or "Name what facegan data prepare made.")
+        message = f"{found.path} is {found.text}, not a prepared data set (no dataset.json)."
+        return DatasetError(message, next_command(found) or "Name what facegan data prepare made.")
     return no_images_error(found, wanted="a prepared data set")
 
 
@@ -348,7 +348,7 @@ def similar_path(path: Path) -> str:
 
 
 def refuse_data(found: PathInfo, resolution: int = 64, wanted: str = "a folder of images") -> None:
-    """Refuse what is no folder of images and no data set.
+    """Refuse a path that is neither a folder of images nor a data set.
 
     Raises:
         DatasetError: it says what was found there, and the next command.

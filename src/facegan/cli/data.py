@@ -348,8 +348,8 @@ class Lines:
 
     def write(self, text: str) -> None:
         """A line, if there is anything in it."""
-        if told := text.strip():
-            self.stream.write(told + "\n")
+        if line := text.strip():
+            self.stream.write(line + "\n")
 
     def flush(self) -> None:
         """Pass it on."""
@@ -482,8 +482,8 @@ def check(folder: Path) -> None:
     checked = check_packed(folder)
     tell_checked(checked)
     if checked.problems:
-        told = "\n".join(checked.problems)
-        raise DatasetError(f"{folder} is not whole:\n{told}", "Prepare it again, or copy it whole.")
+        faults = "\n".join([f"{folder} is not whole:", *checked.problems])
+        raise DatasetError(faults, "Prepare it again, or copy it whole.")
     click.echo("All is well.")
 
 

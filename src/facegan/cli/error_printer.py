@@ -56,7 +56,7 @@ def flags_by_name(command: click.Command, arguments: Sequence[str]) -> dict[str,
     These include hyperparameters, which `train` takes as flags without declaring them, and the
     flags that were typed, known or not.
     """
-    names = getattr(command, "hyperparameter_names", list)()
+    names: list[str] = getattr(command, "hyperparameter_names", list)()
     flags = {name: to_flag(name) for name in names}
     for word in arguments:
         if word.startswith("--") and len(word) > 2:

@@ -40,7 +40,7 @@ def refuse_source(found: PathInfo) -> None:
 
 
 def check_source(source: str | None) -> None:
-    """Refuse a source of images that is none; addresses on S3 and words are passed over.
+    """Refuse a path that is not a source of images; addresses on S3 and words are passed over.
 
     Raises:
         DatasetError: it says what was found there, and the next command.
@@ -100,7 +100,7 @@ def refuse_model(found: PathInfo) -> None:
 
 
 def refuse_run(found: PathInfo) -> None:
-    """Refuse what is no folder of a run.
+    """Refuse a path that is not a run's folder.
 
     Raises:
         RunError: it says what was found there, and the next command.
@@ -110,7 +110,7 @@ def refuse_run(found: PathInfo) -> None:
     parent = found.path.absolute().parent
     if found.kind == "missing":
         raise RunError(
-            f"{found.path} does not exist, so it is no run.",
+            f"{found.path} does not exist, so it is not a run.",
             similar_path(found.path) or "Name the folder that was given to facegan train as --out.",
         )
     if found.kind == "unreadable":
@@ -210,7 +210,7 @@ class EndpointUrl(click.ParamType):  # type: ignore[type-arg]
         if "://" in text:
             self.fail(f"{text!r}: use http:// or https://.", param, ctx)
         return self.fail(
-            f"{text!r} is no address of a server. Add http://: http://{text}.", param, ctx
+            f"{text!r} is not a server's address. Add http://: http://{text}.", param, ctx
         )
 
 

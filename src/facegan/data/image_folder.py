@@ -121,7 +121,7 @@ class FolderScan:
     folder: Path
     root: Path  # below which images are looked for
     files: list[Path] = field(default_factory=list)  # images, in the order of their names
-    problems: dict[Path, str] = field(default_factory=dict)  # what is none to try, and why
+    problems: dict[Path, str] = field(default_factory=dict)  # files that are not images, and why
     ignored: IgnoredFiles = field(default_factory=IgnoredFiles)
 
     def none_found(self) -> DatasetError:

@@ -107,8 +107,8 @@ def require_labels(folder: Path, files: list[Path], source: str) -> Labels:
     """
     labels = read_labels(folder, files, source)
     if labels is None:
-        told = f"The data folder {folder} has no labels, which a conditional preset needs."
-        raise DatasetError(told, "\n".join([*unused_manifests(folder), LABELS_HINT]))
+        message = f"The data folder {folder} has no labels, which a conditional preset needs."
+        raise DatasetError(message, "\n".join([*unused_manifests(folder), LABELS_HINT]))
     return labels
 
 

@@ -100,7 +100,7 @@ class PackedManifest:
 
         Args:
             facts: The JSON object.
-            place: The file, for whoever must mend it.
+            place: The file, for the error message.
 
         Raises:
             DatasetError: it is of a newer version, or something in it is missing or contradicts.
@@ -149,9 +149,9 @@ def read_shard(entry: Any) -> Shard:
 
 def check_facts(facts: Mapping[str, Any]) -> None:
     """Refuse what a run would write into its records and cannot; with what is wrong, ValueError."""
-    for name, kind, told in (("protocol", dict, "object"), ("companions", dict, "object")):
+    for name, kind, kind_name in (("protocol", dict, "object"), ("companions", dict, "object")):
         if not isinstance(facts.get(name) or {}, kind):
-            raise ValueError(f"{name} is no {told}")
+            raise ValueError(f"{name} is no {kind_name}")
     skipped = facts.get("skipped", 0)
     if type(skipped) is not int or skipped < 0:
         raise ValueError(f"skipped is {skipped!r}, no number of files")
@@ -182,7 +182,7 @@ def check_sha256(text: Any) -> str:
 def check_relative_name(name: Any) -> str:
     """A file's name below the folder, that cannot lead out of it."""
     if not isinstance(name, str) or not name or "\\" in name or "\0" in name:
-        raise ValueError(f"{name!r} is no file's name")
+        raise ValueError(f"{name!r} is not a file name")
     path = PurePosixPath(name)
     if path.is_absolute() or ".." in path.parts:
         raise ValueError(f"{name!r} leads out of the folder")

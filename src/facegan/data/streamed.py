@@ -366,7 +366,7 @@ def write_tar(folder: Path, number: int, first: int, images: Pixels) -> Shard:
         first: The number of its first image.
         images: uint8 (n, R, R, 3).
     """
-    from webdataset import TarWriter
+    from webdataset import TarWriter  # an optional package
 
     name = f"images/{number:05d}.tar"
     with (

@@ -73,7 +73,7 @@ def check(folder: Path, on_progress: Callable[[int], object] = lambda images: No
 
 
 def check_aligned(folder: Path, manifest: dict[str, Any], images: int) -> CheckResult:
-    """What is told of a companion whose shards were read with those of the images."""
+    """Return the problems of a companion whose shards were read with those of the images."""
     checked = CheckResult(manifest)
     checked.problems += [*count_problems(manifest), *list_problems(folder, checked)]
     if manifest["images"] != images:
@@ -85,8 +85,8 @@ def count_problems(manifest: dict[str, Any]) -> Iterator[str]:
     """Numbers that do not add up."""
     fates = {fate: manifest[fate] for fate in ("written", "duplicates", "skipped")}
     if manifest["found"] != sum(fates.values()):
-        told = ", ".join(f"{count} {fate}" for fate, count in fates.items())
-        yield f"The counts do not add up: {manifest['found']} found, but {told}."
+        counts = ", ".join(f"{count} {fate}" for fate, count in fates.items())
+        yield f"The counts do not add up: {manifest['found']} found, but {counts}."
     shards = sum(shard["images"] for shard in manifest["shards"])
     if not shards == manifest["images"] == manifest["written"]:
         yield f"The manifest has {manifest['images']} images, its shards {shards}."
@@ -213,5 +213,5 @@ def list_problems(folder: Path, checked: CheckResult) -> Iterator[str]:
             yield cause.message
             continue
         if lines != checked.manifest[count]:
-            told = checked.manifest[count]
-            yield f"{folder / name} has {lines} lines, the manifest counts {told} {count}."
+            expected = checked.manifest[count]
+            yield f"{folder / name} has {lines} lines, the manifest counts {expected} {count}."

@@ -1,4 +1,4 @@
-"""Which class each image is of: by its folder, by the source's dataset.json, or as it is told."""
+"""Which class each image is of: by its folder, by dataset.json, or by the source (CelebA)."""
 
 import logging
 from collections import Counter
@@ -176,7 +176,7 @@ def check_class_names(names: Any, highest: int, images: int) -> list[str]:
     """The classes' names; their numbers where there are no names.
 
     Raises:
-        DatasetError: two are the same, one is none, or they end before the highest label.
+        DatasetError: two are the same, one is empty, or they end before the highest label.
     """
     if names is None:  # more classes than images cannot be: do not believe a huge number
         names = [str(number) for number in range(min(highest + 1, images))]

@@ -21,7 +21,7 @@ from facegan.data.prepare.pixels import (
 )
 
 LOSSLESS = ("PNG", "BMP", "GIF", "TIFF", "PPM")
-MAP_MEND = "save the maps as palette or 8-bit grey PNGs of class indices"
+MAP_FIX = "save the maps as palette or 8-bit grey PNGs of class indices"
 
 
 @dataclass(frozen=True)
@@ -96,11 +96,11 @@ class LabelMapModality(Modality):
             UnusableError: what it holds are no class indices, or one is of no class.
         """
         if image.mode not in ("P", "L"):
-            raise UnusableError(f"it is of mode {image.mode}, not a label map: {MAP_MEND}")
+            raise UnusableError(f"it is of mode {image.mode}, not a label map: {MAP_FIX}")
         if image.format not in LOSSLESS:
-            raise UnusableError(f"{image.format} changes the numbers of a map: {MAP_MEND}")
+            raise UnusableError(f"{image.format} changes the numbers of a map: {MAP_FIX}")
         if image.mode == "L" and raw_mode(image) != "L":
-            raise UnusableError(f"it is grey of less than 8 bits, not a label map: {MAP_MEND}")
+            raise UnusableError(f"it is grey of less than 8 bits, not a label map: {MAP_FIX}")
         whole = apply_orientation(image)
         highest = int(np.asarray(whole).max())
         if self.names is not None and highest >= len(self.names):

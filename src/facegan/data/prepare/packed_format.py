@@ -32,7 +32,7 @@ def images_per_shard(resolution: int) -> int:
 
 
 def load_manifest(folder: Path) -> dict[str, Any]:
-    """The folder's dataset.json, whoever wrote it; empty where there is none.
+    """Return the folder's dataset.json, of any program; empty where there is none.
 
     Raises:
         DatasetError: it cannot be read, or is no JSON.
@@ -110,7 +110,7 @@ def numbers_by_path(file: Path | str, labels: Any, hint: str) -> dict[str, int]:
     """The labels that a manifest gives images, in either form, as one mapping.
 
     Args:
-        file: The manifest, for whoever must mend it.
+        file: The manifest, for the error message.
         labels: ``{"a.png": 0, …}`` or ``[["a.png", 0], …]``.
         hint: How they are written.
 
@@ -119,21 +119,21 @@ def numbers_by_path(file: Path | str, labels: Any, hint: str) -> dict[str, int]:
     """
     pairs = list(labels.items()) if isinstance(labels, dict) else labels
     if not isinstance(pairs, list) or not all(map(is_pair, pairs)):
-        told = "labels is no mapping and no list of pairs"
+        message = "labels is no mapping and no list of pairs"
         if isinstance(pairs, list):
             wrong = next(pair for pair in pairs if not is_pair(pair))
-            told += f": it holds {brief(wrong)}"
-        raise DatasetError(f"{file}: {told}.", hint)
+            message += f": it holds {brief(wrong)}"
+        raise DatasetError(f"{file}: {message}.", hint)
     found = {match_key(path): label for path, label in pairs}
     if len(found) < len(pairs):
         raise DatasetError(f"{file}: an image has two labels.", "Give each image one.")
     lengths = {len(label) if isinstance(label, list) else None for label in found.values()}
     if len(lengths) > 1:
         sizes = [length for length in lengths if length is not None]
-        told = "some labels are vectors and some not" if None in lengths else (
+        message = "some labels are vectors and some not" if None in lengths else (
             f"the labels are vectors of different lengths, {min(sizes)} to {max(sizes)}"
         )  # fmt: skip
-        raise DatasetError(f"{file}: {told}.", hint)
+        raise DatasetError(f"{file}: {message}.", hint)
     return {path: number_of_label(file, path, label, hint) for path, label in found.items()}
 
 
@@ -144,15 +144,15 @@ def is_pair(pair: Any) -> bool:
 
 def brief(value: Any) -> str:
     """A value in a few signs."""
-    told = "null" if value is None else repr(value)
-    return told if len(told) <= 60 else told[:60] + "…"
+    message = "null" if value is None else repr(value)
+    return message if len(message) <= 60 else message[:60] + "…"
 
 
 def number_of_label(file: Path | str, path: str, label: Any, hint: str) -> int:
     """Return the class that a label names: a whole number from 0, or a vector with a single 1.
 
     Raises:
-        DatasetError: it is something else, which is told.
+        DatasetError: it is something else, which the message names.
     """
     numbers = label if isinstance(label, list) else [label]
     if is_vector := all(type(number) in (int, float) for number in numbers):

@@ -420,9 +420,9 @@ def refuse_changed(out: Path, manifest: dict[str, Any], examples: Examples) -> d
 
 def source_changed(out: Path, examples: Examples) -> DatasetError:
     """The source is another than before."""
-    told = " and ".join(dict.fromkeys(modality.source for modality in examples.modalities))
+    sources = " and ".join(dict.fromkeys(modality.source for modality in examples.modalities))
     return DatasetError(
-        f"The images in {told} are not those that {out} was made from, or begun with.",
+        f"The images in {sources} are not those that {out} was made from, or begun with.",
         f"Remove {out} and prepare it again, or name another folder.",
     )
 
@@ -444,5 +444,5 @@ def nothing_prepared_error(
         for record in records
         if record is not None and "reason" in record
     )
-    told = "\n".join([*reasons.lines(), *there])
-    return DatasetError(f"None of the {found} images in {source.name} can be prepared.", told)
+    hint = "\n".join([*reasons.lines(), *there])
+    return DatasetError(f"None of the {found} images in {source.name} can be prepared.", hint)

@@ -246,10 +246,12 @@ def reason_of(cause: Exception) -> str:
     """Why an image cannot be used, in the same words every time: without addresses or paths."""
     if isinstance(cause, OSError) and cause.strerror:
         return cause.strerror
-    told = str(cause).strip()
-    if not told or " at 0x" in told:
+    message = str(cause).strip()
+    if not message or " at 0x" in message:
         return type(cause).__name__
-    return told if isinstance(cause, (ValueError, OSError)) else f"{type(cause).__name__}: {told}"
+    if isinstance(cause, (ValueError, OSError)):
+        return message
+    return f"{type(cause).__name__}: {message}"
 
 
 def init_worker() -> None:

@@ -18,7 +18,7 @@ def sample(folder: Path, count: int) -> Pixels:
     their colours.
 
     Raises:
-        ConfigError: the count is none.
+        ConfigError: the count is not a positive number.
         DatasetError: it is no prepared data set, is empty, or a shard is damaged.
     """
     if count < 1:

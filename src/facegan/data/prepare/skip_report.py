@@ -33,19 +33,19 @@ class IgnoredFiles:
             insist: What takes by-products, too.
         """
         if count := self.by_products.total():
-            told = list_counts(self.by_products)
+            text = list_counts(self.by_products)
             files = "files" if count > 1 else "file"
             yield (
-                f"Passed over {count:,} hidden {files} or by-products of programs: {told}. "
+                f"Passed over {count:,} hidden {files} or by-products of programs: {text}. "
                 f"({insist} takes them.)"
             )
         if count := self.others.total():
-            told = list_counts(self.others)
+            text = list_counts(self.others)
             files = "files that are not images" if count > 1 else "file that is not an image"
-            yield f"{count:,} other {files}: {told}."
+            yield f"{count:,} other {files}: {text}."
         if self.empty_folders:
-            told = list_names(self.empty_folders)
-            yield f"No image lies in {told}: that makes no class."
+            text = list_names(self.empty_folders)
+            yield f"No image lies in {text}: that makes no class."
 
 
 class SkipReasons:
@@ -83,15 +83,15 @@ def sum_of_counts(used: int, skipped: int) -> str:
 def list_counts(counts: Counter[str]) -> str:
     """Counts by what they count: "20 .txt, 5 .mp4"."""
     most = counts.most_common(MAX_GROUPS)
-    told = ", ".join(f"{count:,} {printable(what)}" for what, count in most)
+    text = ", ".join(f"{count:,} {printable(what)}" for what, count in most)
     rest = counts.total() - sum(count for _, count in most)
-    return told + (f", {rest:,} more" if rest else "")
+    return text + (f", {rest:,} more" if rest else "")
 
 
 def list_names(names: list[str]) -> str:
     """The first of some names, and how many more there are."""
-    told = ", ".join(quoted(printable(name)) for name in names[:MAX_GROUPS])
-    return told + (f" and {len(names) - MAX_GROUPS} more" if len(names) > MAX_GROUPS else "")
+    text = ", ".join(quoted(printable(name)) for name in names[:MAX_GROUPS])
+    return text + (f" and {len(names) - MAX_GROUPS} more" if len(names) > MAX_GROUPS else "")
 
 
 def printable(name: str) -> str:

@@ -517,6 +517,6 @@ def open_source(path: Path, encoding: str | None = None) -> Source:
         raise DatasetError(f"{path} cannot be read: {cause.strerror or cause}.") from cause
     found = describe_path(path)
     if found.kind in ("zip", "tar"):
-        told = f"{path} is {found.text} and is damaged: it cannot be opened."
-        raise DatasetError(told, "Fetch it again.")
+        message = f"{path} is {found.text} and is damaged: it cannot be opened."
+        raise DatasetError(message, "Fetch it again.")
     raise no_images_error(found, wanted="a folder, a zip or a tar of images")

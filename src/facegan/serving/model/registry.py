@@ -92,8 +92,8 @@ class ModelRegistry:
         model_dir = model_folder(url, self.folder)
         what, seconds = f"The model {shown(name)}", self.seconds_of(model_dir)
         with memory_errors(f"Memory ran out while {shown(name)} was looked at."):
-            footprint = load_within(seconds, what, lambda: self.size_of(model_dir))
-        entry = self.reserve(name, url, footprint)
+            estimate = load_within(seconds, what, lambda: self.size_of(model_dir))
+        entry = self.reserve(name, url, estimate)
         try:
             with memory_errors(f"Memory ran out while {shown(name)} was loaded."):
                 served = load_within(
@@ -111,17 +111,17 @@ class ModelRegistry:
         served.observe(self.observer)
         with self.lock:
             entry.served, entry.last_used = served, time.monotonic()
-        log.info("Loaded %s: %s; %s.", shown(name), mib(entry.footprint.weights), self.usage())
+        log.info("Loaded %s: %s; %s.", shown(name), mib(entry.estimate.weights), self.usage())
         return entry
 
-    def reserve(self, name: str, url: str, footprint: MemoryEstimate) -> RegistryEntry:
+    def reserve(self, name: str, url: str, estimate: MemoryEstimate) -> RegistryEntry:
         """Register a name and evict what must make room for its model."""
         with self.lock:
             if self.is_closing:
                 raise about_to_end()
             if name in self.entries:
                 raise already_loaded(name)
-            entry = RegistryEntry(name, url, next(self.numbers), footprint)
+            entry = RegistryEntry(name, url, next(self.numbers), estimate)
             evicted = self.make_room(entry)
             self.entries[name] = entry
         for old in evicted:
@@ -136,7 +136,7 @@ class ModelRegistry:
         evicted = []
         while bytes_needed(kept) > self.budget:
             if not (self.is_evicting and idle):
-                size = mib(new.footprint.weights + new.footprint.activations)
+                size = mib(new.estimate.weights + new.estimate.activations)
                 raise out_of_memory(
                     f"{shown(new.name)} needs {size} of {mib(self.budget)} for all."
                 )
@@ -246,7 +246,7 @@ class ModelRegistry:
         A token is a number in that order: models that come and go between two pages shift nothing.
         """
         if token and not (token.isascii() and token.isdigit() and len(token) < 20):
-            raise RequestError("The next_page_token is none of this server's.", "Leave it out.")
+            raise RequestError("The next_page_token is not from this server.", "Leave it out.")
         with self.lock:
             after = [e for e in self.entries.values() if e.served and e.number > int(token or 0)]
         after.sort(key=lambda entry: entry.number)

@@ -19,7 +19,7 @@ class RegistryEntry:
         name: Opaque; SageMaker's choice.
         url: The model's folder, as the request gave it.
         number: Counts the models in the order of loading.
-        footprint: The memory that the model is expected to take.
+        estimate: The memory that the model is expected to take.
         served: The model; None while it is being loaded, and once it was released.
         users: Requests that use it now.
         last_used: By ``time.monotonic()``.
@@ -30,7 +30,7 @@ class RegistryEntry:
     name: str
     url: str
     number: int
-    footprint: MemoryEstimate
+    estimate: MemoryEstimate
     served: ServedModel | None = None
     users: int = 0
     last_used: float = 0.0
@@ -41,9 +41,9 @@ class RegistryEntry:
 def bytes_needed(entries: Iterable[RegistryEntry]) -> int:
     """Return the bytes that models take together: loaded ones compute one at a time."""
     entries = list(entries)
-    loaded = [entry.footprint.activations for entry in entries if entry.served]
-    loading = [entry.footprint.activations for entry in entries if not entry.served]
-    weights = sum(entry.footprint.weights for entry in entries)
+    loaded = [entry.estimate.activations for entry in entries if entry.served]
+    loading = [entry.estimate.activations for entry in entries if not entry.served]
+    weights = sum(entry.estimate.weights for entry in entries)
     return weights + max(loaded, default=0) + sum(loading)
 
 
