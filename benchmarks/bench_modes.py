@@ -42,9 +42,10 @@ from facegan.synthesis.torch_backend import to_pixels
 from facegan.training import Trainer, TrainingConfig
 
 # Where digits need other numbers than faces: their sharp edges need more channels
-# at the full resolution, and a discriminator that wins at once needs a stronger penalty.
+# and wider groups, and a discriminator that wins at once needs a stronger penalty.
 FOR_DIGITS = {
     "full_width_resolution": 8,
+    "group_width": 32,
     "learning_rate_start": 3e-3,
     "learning_rate_end": 3e-4,
     "gamma_start": 10.0,
