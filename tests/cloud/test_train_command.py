@@ -236,8 +236,8 @@ NOT_KNOWN = "Give --resolution, what the data was prepared at, or a --preset"
         ({"resolution": 64}, "dcgan", ""),
         ({"resolution": 256}, "stylegan2", ""),
         ({}, "dcgan", ""),  # plain images are made as large as the container's default
-        ({"resolution": 128}, "dcgan", "no default preset for 128 px"),
-        ({"resolution": 512}, "r3gan", "no default preset for 512 px"),
+        ({"resolution": 128}, "dcgan", "no default preset at 128 px"),
+        ({"resolution": 512}, "r3gan", "no default preset at 512 px"),
         (refusal("AccessDenied"), "dcgan", NOT_KNOWN),
     ],
 )
@@ -258,8 +258,8 @@ def test_a_job_whose_preset_cannot_be_chosen_is_refused_before_it_costs(
     [
         ((), NOT_KNOWN),
         (("--resolution", "64"), ""),
-        (("--resolution", "512"), "no default preset for 512 px"),
-        (("--resolution", "512", "--family", "stylegan2"), "no default preset for 512 px"),
+        (("--resolution", "512"), "no default preset at 512 px"),
+        (("--resolution", "512", "--family", "stylegan2"), "no default preset at 512 px"),
     ],
 )
 def test_a_dry_run_which_reads_no_data_needs_the_resolution_or_the_preset(

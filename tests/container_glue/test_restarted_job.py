@@ -125,7 +125,7 @@ def test_the_marks_of_sagemakers_agent_are_no_checkpoints(restarted: Job, start:
 
 def test_checkpoints_of_nothing_known_are_not_gone_on_with(restarted: Job, start: Start) -> None:
     (restarted.base / "checkpoints" / "run.json").unlink()
-    assert "holds checkpoints, but no run.json" in start(restarted)
+    assert "holds checkpoints, but not the run.json" in start(restarted)
 
 
 def test_checkpoints_of_another_game_are_refused(

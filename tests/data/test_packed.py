@@ -179,7 +179,7 @@ def test_shards_in_another_order_are_found(folder: Path) -> None:
         ({"shards": [{"file": "../a.npy", "images": 17, "sha256": "0" * 64}]}, "leads out"),
         ({"shards": ["images/00000.npy"]}, "describes no packed data set"),
         ({"labels": "../labels.npy"}, "leads out"),
-        ({"labels": {"a.png": 1}}, "no file's name"),
+        ({"labels": {"a.png": 1}}, "is not a file name"),
     ],
 )
 def test_a_manifest_that_cannot_be_is_refused(

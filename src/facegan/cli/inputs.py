@@ -143,7 +143,9 @@ def refuse_latents(found: PathInfo) -> None:
 
 def refuse_run_file(found: PathInfo) -> None:
     """Raise RunFileError if this is not a text file, as a run.toml is."""
-    if found.kind in ("text", "empty file"):  # what is in it is told by its reader
+    # TOML may begin as JSON does, with a bracket. What is in it, its reader says.
+    is_text = found.kind == "json" and found.path.suffix != ".json"
+    if is_text or found.kind in ("text", "empty file"):
         return
     init = f"Write one: facegan init --out {shlex.quote(str(found.path))}"
     if found.kind == "missing":
