@@ -201,7 +201,7 @@ def prepare(
     Examples
       A folder or an archive:
         facegan data prepare photos --out runs/photos64 --resolution 64
-        facegan data prepare photos.zip --out runs/photos64 --resolution 64
+        facegan data prepare photos.zip --out runs/zip64 --resolution 64
       Every folder in it a class:
         facegan data prepare pets --out runs/pets64 --resolution 64 --labels folders
       CelebA, its official partition as splits, smiling or not as classes:
