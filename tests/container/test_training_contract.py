@@ -113,7 +113,7 @@ def test_an_empty_channel_on_one_of_two_hosts_is_filled_by_the_other(
             started(docker, TRAINING, *words[1], *jobs[1].options, command=["train"]) as second,
         ):
             assert (second.ends(), first.ends()) == (0, 0), first.says() + second.says()
-            assert "64 pictures" in first.says()
+            assert "64 images" in first.says()
     finally:
         docker.output("network", "rm", network)
     assert load_artifact(jobs[0].base / "model").card.kimg == 0.064
