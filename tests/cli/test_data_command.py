@@ -1,5 +1,7 @@
 """`facegan data toy`: what it makes, what it says, and with which exit code."""
 
+import json
+import shlex
 import subprocess
 import sys
 from pathlib import Path
@@ -82,3 +84,51 @@ def test_labels_are_written_and_the_choices_are_the_factors(
     assert '"class_names"' in (tmp_path / "toy" / "dataset.json").read_text()
     assert toy(tmp_path / "other", *SMALL, "--labels", "hat") == 2
     assert "'hair', 'glasses', 'age'" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    "asked",
+    [
+        ["--label-maps"],
+        ["--paired", "sketch"],
+        ["--unpaired", "night"],
+        ["--unpaired", "glasses", "--label-maps"],
+    ],
+)
+def test_the_next_command_that_is_printed_prepares_it(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], asked: list[str]
+) -> None:
+    """Also for a folder with a blank in its name, and again for one that is already there."""
+    out = tmp_path / "my toys"
+    for _ in range(2):
+        assert toy(out, *SMALL, *asked) == 0
+        shown = capsys.readouterr().out.splitlines()[-1]
+    said, program, *arguments = shlex.split(shown)
+    assert (said, program) == ("Next:", "facegan")
+    assert run_safely(facegan, arguments) == 0
+    manifest = json.loads((tmp_path / "my toys-prepared" / "dataset.json").read_text())
+    assert manifest["images"] == 5
+    wanted = {flag.removeprefix("--").replace("-", "_") for flag in asked if flag[0] == "-"}
+    assert set(manifest["companions"]) == wanted
+
+
+def test_plain_toy_faces_need_no_preparing(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert toy(tmp_path / "toy", *SMALL) == 0
+    assert "Next:" not in capsys.readouterr().out
+
+
+def test_kinds_of_companions_are_those_of_the_renderer_and_one_at_a_time(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The help names each without importing the renderer, so a test keeps them in step."""
+    from facegan.cli.data import toy as command
+    from facegan.data.toy_faces.variants import DOMAINS, PAIRED_KINDS
+
+    choices = {param.name: [*param.type.choices] for param in command.params if param.multiple}
+    assert choices == {"paired": [*PAIRED_KINDS], "unpaired": [*DOMAINS]}
+    assert toy(tmp_path / "toy", *SMALL, "--unpaired", "night", "--unpaired", "glasses") == 2
+    assert "--unpaired is given 2 times: night and glasses" in capsys.readouterr().err
+    assert toy(tmp_path / "toy", *SMALL, "--unpaired", "glasses", "--labels", "glasses") == 2
+    assert "no image of the data set has glasses" in capsys.readouterr().err

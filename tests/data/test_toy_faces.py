@@ -300,6 +300,105 @@ def test_without_label_maps_there_are_none(tmp_path: Path) -> None:
     assert not (tmp_path / "toy" / "labels").exists()
 
 
+# --- variants -----------------------------------------------------------------------------------
+
+
+def test_a_sketch_shows_where_parts_meet_and_nothing_else() -> None:
+    """Grey, the same lines whatever the colours; white within a part, dark where two meet."""
+    sketch, labels = draw_faces(0, SOME, 64, variant="sketch")
+    plain_labels = draw_faces(0, SOME, 64)[1]
+    assert torch.equal(labels, plain_labels)
+    assert torch.equal(sketch, sketch[:, :1].expand_as(sketch))
+    blocks = labels.unfold(1, 3, 1).unfold(2, 3, 1).flatten(3)
+    inside = (blocks == blocks[..., :1]).all(-1)
+    across = blocks[..., 4] != blocks[..., 3]
+    inner = sketch[:, 0, 1:-1, 1:-1].float()
+    assert (inner[inside] == 255).float().mean() > 0.97
+    assert inner[across].mean() < 130
+
+
+def test_night_is_darker_and_bluer_and_keeps_the_labels() -> None:
+    """The same faces, so the truth of a translation; the sky changes more than what is lit."""
+    day, labels = draw_faces(0, SOME, 32)
+    night, same = draw_faces(0, SOME, 32, variant="night")
+    assert torch.equal(labels, same)
+    sky = (labels == LABEL_INDEX["background"]).unsqueeze(1).expand_as(day)
+    ratio = night.float() / day.float().clamp(min=1)
+    assert ratio[sky].mean() < 0.4 < ratio[~sky].mean() < 0.9
+    red, _, blue = night.float().mean((0, 2, 3))
+    assert blue > 1.5 * red
+
+
+def test_all_wear_glasses_or_none_does_and_nothing_else_changes() -> None:
+    plain, labels = draw_faces(0, SOME, 32)
+    (with_, worn), (without, bare) = (
+        draw_faces(0, SOME, 32, variant=name) for name in ("glasses", "no glasses")
+    )
+    glasses = LABEL_INDEX["glasses"]
+    shown = (worn == glasses).sum((1, 2)) > 0
+    assert shown.float().mean() > 0.9 and not (bare == glasses).any()
+    wearers = (labels == glasses).sum((1, 2)) > 0
+    assert torch.equal(with_[wearers], plain[wearers])
+    unworn = torch.tensor(labels_of_faces("glasses", SOME, 32, 0)) == 0
+    assert torch.equal(without[unworn], plain[unworn])
+
+
+def test_an_unknown_variant_offers_the_nearest() -> None:
+    with pytest.raises(ConfigError, match=r"variant is 'nigth'.*Did you mean night"):
+        draw_faces(0, 1, 8, variant="nigth")
+
+
+@pytest.mark.parametrize(("kind", "own"), [("night", "plain"), ("glasses", "no glasses")])
+def test_another_domain_is_of_other_faces_that_can_be_drawn_again(
+    tmp_path: Path, kind: str, own: str
+) -> None:
+    """Its seed is in dataset.json: those faces by day are the truth of the way back."""
+    write_toy_faces(tmp_path / "toy", 40, 16, seed=3, workers=1, unpaired=kind)
+    card = json.loads((tmp_path / "toy" / "dataset.json").read_text())
+    assert (card["unpaired"], card["unpaired_folder"]) == (kind, "unpaired")
+    assert card["unpaired_seed"] == 2**63 - 1 - 3
+    for folder, seed, variant in [("images", 3, own), ("unpaired", card["unpaired_seed"], kind)]:
+        drawn, _ = draw_faces(0, 40, 16, seed, variant)
+        for index, file in enumerate(sorted((tmp_path / "toy" / folder).rglob("*.png"))):
+            assert np.array_equal(np.asarray(Image.open(file)), drawn[index].permute(1, 2, 0))
+    ours, _ = draw_faces(0, 40, 16, 3, kind)
+    theirs, _ = draw_faces(0, 40, 16, card["unpaired_seed"], kind)
+    assert len(torch.cat([ours, theirs]).flatten(1).unique(dim=0)) == 80
+
+
+def test_companions_leave_the_images_alone(tmp_path: Path) -> None:
+    """Files of images and maps are the same bytes with companions, and say what they are."""
+    write_toy_faces(tmp_path / "plain", 3, 8, label_maps=True, workers=1)
+    write_toy_faces(
+        tmp_path / "more", 3, 8, label_maps=True, workers=1, paired="sketch", unpaired="night"
+    )
+    for folder in ("images", "labels"):
+        for file in (tmp_path / "plain" / folder).rglob("*.png"):
+            twin = tmp_path / "more" / file.relative_to(tmp_path / "plain")
+            assert file.read_bytes() == twin.read_bytes()
+    sketch = tmp_path / "more" / "paired" / "00000" / "000000001.png"
+    assert (
+        Image.open(sketch).info["Source"] == "facegan toy faces, synthetic, seed 0, image 1, sketch"
+    )
+
+
+@pytest.mark.parametrize(
+    ("asked", "named"),
+    [
+        ({"paired": "sketches"}, "paired is 'sketches'.*Did you mean sketch"),
+        ({"unpaired": "nite"}, "unpaired is 'nite'.*night"),
+        ({"unpaired": "glasses", "labels": "glasses"}, "no image of the data set has glasses"),
+        ({"unpaired": "glasses", "paired": "sketch"}, "paired sketch.*without glasses"),
+    ],
+)
+def test_kinds_that_exclude_each_other_are_refused(
+    tmp_path: Path, asked: dict[str, str], named: str
+) -> None:
+    with pytest.raises(ConfigError, match=named):
+        write_toy_faces(tmp_path / "toy", 4, 8, **asked)
+    assert list(tmp_path.iterdir()) == []
+
+
 @pytest.mark.parametrize("factor", FACTORS)
 def test_labels_name_classes_and_leave_the_images_alone(tmp_path: Path, factor: str) -> None:
     """The manifest gains each image's class; not a pixel changes."""
@@ -368,7 +467,15 @@ def test_the_same_data_set_is_not_drawn_again(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "changed", [{"images": 5}, {"seed": 1}, {"label_maps": True}, {"labels": "age"}]
+    "changed",
+    [
+        {"images": 5},
+        {"seed": 1},
+        {"label_maps": True},
+        {"labels": "age"},
+        {"paired": "sketch"},
+        {"unpaired": "night"},
+    ],
 )
 def test_another_data_set_is_not_overwritten(tmp_path: Path, changed: dict[str, int]) -> None:
     """The error names the folder, and the hint what to do."""

@@ -5,6 +5,7 @@ import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from shlex import quote
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import click
@@ -35,6 +36,22 @@ def command() -> None:
     """
 
 
+def only_one(
+    context: click.Context, parameter: click.Parameter, values: tuple[str, ...]
+) -> str | None:
+    """The value of an option that may be given once; without this, the last of several counts.
+
+    Raises:
+        UsageError: several are given.
+    """
+    if len(values) > 1:
+        raise click.UsageError(
+            f"--{parameter.name} is given {len(values)} times: {' and '.join(values)}."
+            " One data set has one of them; draw two."
+        )
+    return values[0] if values else None
+
+
 @command.command("toy")
 @click.option(
     "--out",
@@ -58,6 +75,20 @@ def command() -> None:
     type=click.Choice(["hair", "glasses", "age"]),
     help="Also say what kind of face each image shows, for conditional presets.",
 )
+@click.option(
+    "--paired",
+    type=click.Choice(["sketch", "night"]),
+    multiple=True,
+    callback=only_one,
+    help="Also draw each face as a sketch, or at night (Pix2Pix).",
+)
+@click.option(
+    "--unpaired",
+    type=click.Choice(["night", "glasses"]),
+    multiple=True,
+    callback=only_one,
+    help="Also draw as many other faces, at night or with glasses (CycleGAN).",
+)
 @click.option("--workers", type=int, help="Processes to draw with.  [default: one a core]")
 def toy(
     out: Path,
@@ -66,6 +97,8 @@ def toy(
     seed: int,
     label_maps: bool,
     labels: str | None,
+    paired: str | None,
+    unpaired: str | None,
     workers: int | None,
 ) -> None:
     """Draw synthetic cartoon faces, with no photo of a person in them.
@@ -74,6 +107,8 @@ def toy(
     Makes
       OUT/images/00000/000000000.png …   RGB, 1,000 to a folder
       OUT/labels/00000/000000000.png …   class indices with a palette (--label-maps)
+      OUT/paired/00000/000000000.png …   the same faces, drawn otherwise (--paired)
+      OUT/unpaired/00000/000000000.png … other faces, in another domain (--unpaired)
       OUT/dataset.json                   what it is, and how to draw it again
 
     The classes are background, body, neck, hair, ear, skin, eye, iris, brow, nose, lip, teeth,
@@ -86,6 +121,16 @@ def toy(
       age       child, adult, old
 
     \b
+    --paired writes a partner of each image:
+      sketch    black lines on white, where parts of the face meet
+      night     the same face at night
+    --unpaired writes as many images of other faces:
+      night     at night
+      glasses   with glasses; the images themselves are then without
+    The faces of --unpaired are those of the seed 9223372036854775807 minus --seed: with --paired
+    night every translation between day and night can be compared with the true one.
+
+    \b
     Examples
       Enough for a first GAN:
         facegan data toy --out runs/toy32 --images 20000 --resolution 32
@@ -93,6 +138,9 @@ def toy(
         facegan data toy --out runs/toy64 --images 5000 --resolution 64 --seed 7 --label-maps
       The first again, with a class for each face:
         facegan data toy --out runs/hair32 --images 20000 --resolution 32 --labels hair
+      For image-to-image families; it prints the `data prepare` that comes next:
+        facegan data toy --out runs/sketches --images 5000 --resolution 32 --paired sketch
+        facegan data toy --out runs/night --images 5000 --resolution 32 --unpaired night
 
     A folder that already holds this very data set is left as it is. An interrupted run leaves no
     OUT; remove any OUT.partial-* that a killed one left beside it.
@@ -107,11 +155,19 @@ def toy(
         def advance(count: int) -> None:
             bar.update(count)
 
-        drawn = write_toy_faces(out, images, resolution, seed, label_maps, workers, advance, labels)
+        drawn = write_toy_faces(
+            out, images, resolution, seed, label_maps, workers, advance, labels, paired, unpaired
+        )
     if drawn:
         click.echo(f"{images:,} synthetic cartoon faces of {resolution} pixels are in {out}")
     else:
         click.echo(f"Already there: {out} holds this very data set.")
+    flags = {"--label-maps": label_maps, "--paired": paired, "--unpaired": unpaired}
+    if companions := [f"{flag} {quote(str(out))}" for flag, made in flags.items() if made]:
+        click.echo(
+            f"Next: facegan data prepare {quote(str(out))} --out {quote(f'{out}-prepared')}"
+            f" --resolution {resolution} {' '.join(companions)}"
+        )
 
 
 # --- prepare ------------------------------------------------------------------------------------

@@ -157,12 +157,12 @@ def scan_folder(folder: Path) -> FolderScan:
     if not folder.is_dir():
         raise no_images_error(describe_path(folder))
     source = folder_source(folder)
-    found = FolderScan(folder, source.root)
+    found = FolderScan(folder, source.folder)
     for entry in source.entries():
         if entry.problem:
-            found.problems[source.root / entry.name] = entry.problem
+            found.problems[source.folder / entry.name] = entry.problem
         else:
-            found.files.append(source.root / entry.name)
+            found.files.append(source.folder / entry.name)
     found.ignored = source.ignored
     if not found.files and not found.problems:
         raise found.none_found()
@@ -184,7 +184,7 @@ def find_images(folder: Path) -> list[Path]:
 def iter_images(folder: Path) -> Iterator[Path]:
     """The image files of a folder that may have none."""
     source = folder_source(folder)
-    yield from (source.root / entry.name for entry in source.entries() if not entry.problem)
+    yield from (source.folder / entry.name for entry in source.entries() if not entry.problem)
 
 
 def detect_resolution(folder: Path | str) -> int | None:

@@ -36,7 +36,7 @@ def data_name(folder: Path, facts: Mapping[str, Any]) -> str:
 
 def images_root(folder: Path) -> Path:
     """The folder that a data set's images lie in, at any depth."""
-    return folder_source(folder).root
+    return folder_source(folder).folder
 
 
 def folder_source(folder: Path) -> FolderSource:

@@ -23,6 +23,7 @@ from tiny_images import (
 from facegan.data.prepare import check, merge, prepare, sample
 from facegan.data.prepare.crops import partner_box
 from facegan.data.prepare.pixels import UnusableError
+from facegan.data.toy_faces import write_toy_faces
 from facegan.errors import ConfigError, DatasetError
 
 FATES = ("found", "written", "duplicates", "skipped")
@@ -146,6 +147,32 @@ def test_toy_faces_are_a_folder_of_images_and_one_of_maps(tmp_path: Path) -> Non
     (toy / "dataset.json").write_text(json.dumps(facts | {"labels_folder": None}))
     with pytest.raises(DatasetError, match="names no labels_folder"):
         quickly(toy, tmp_path / "other", label_maps=toy)
+
+
+@pytest.mark.parametrize("packed", [False, True])
+@pytest.mark.parametrize(
+    ("companion", "kind"), [("paired", "sketch"), ("unpaired", "night"), ("unpaired", "glasses")]
+)
+def test_companions_of_toy_faces_are_found_in_their_own_folder(
+    tmp_path: Path, companion: str, kind: str, packed: bool
+) -> None:
+    """Named by the folder, or a zip, that holds all of a toy data set: one flag, as for maps."""
+    toy = tmp_path / "toy"
+    write_toy_faces(toy, 6, 8, workers=1, **{companion: kind})  # type: ignore[arg-type]
+    source = Path(shutil.make_archive(str(toy), "zip", toy)) if packed else toy
+    assert quickly(source, tmp_path / "out", **{companion: source})["written"] == 6
+    for place, folder in ((".", "images"), (companion, companion)):
+        files = sorted((toy / folder).rglob("*.png"))
+        wanted = np.stack([np.asarray(Image.open(file)) for file in files])
+        assert np.array_equal(pixels_of(tmp_path / "out" / place), wanted)
+
+
+@pytest.mark.parametrize("companion", ["paired", "unpaired"])
+def test_toy_faces_without_a_companion_are_not_their_own(tmp_path: Path, companion: str) -> None:
+    write_toy_faces(tmp_path / "toy", 2, 8, workers=1)
+    with pytest.raises(DatasetError, match=rf"holds no {companion} images.*data toy --{companion}"):
+        quickly(tmp_path / "toy", tmp_path / "out", **{companion: tmp_path / "toy"})
+    assert not (tmp_path / "out").exists()
 
 
 def test_the_crop_is_that_of_the_image(tmp_path: Path) -> None:

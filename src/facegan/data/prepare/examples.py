@@ -16,6 +16,7 @@ from PIL import Image
 from facegan.data.prepare.classes import check_class_names
 from facegan.data.prepare.modalities import HalfModality, LabelMapModality, Modality
 from facegan.data.prepare.names import common_folders, match_key
+from facegan.data.prepare.packed_format import FORMAT
 from facegan.data.prepare.pixels import open_source_image
 from facegan.data.prepare.skip_report import IgnoredFiles, printable
 from facegan.data.prepare.source_manifest import SourceManifest, find_manifest, images_source
@@ -253,10 +254,10 @@ def build_examples(
         companions.append(SplitCompanion(source.name))
         facts[SPLIT] = True
     elif paired is not None:
-        found, _ = open_folder_of(paired, "images_folder", everything, encoding)
+        found = open_other_images(paired, "paired_folder", source, everything, encoding)
         companions.append(SourceCompanion(found, Modality(found.name, PAIRED, PAIRED), source))
     if label_maps is not None:
-        found, manifest = open_folder_of(label_maps, "labels_folder", everything, encoding)
+        found, manifest = open_folder_of(label_maps, ("labels_folder",), everything, encoding)
         named = manifest.get("label_names")
         names = tuple(check_class_names(named, -1, 0)) if named else None
         palette = first_palette(found)
@@ -270,18 +271,52 @@ def build_examples(
     return Examples(source, modality, companions), plan
 
 
+def open_other_images(
+    named: Source | Path | str,
+    key: str,
+    beside: Source,
+    everything: bool = False,
+    encoding: str | None = None,
+) -> Source:
+    """The source of a companion that is images: of ``facegan data toy``'s those made for it.
+
+    Args:
+        named: What the user named.
+        key: Under which dataset.json names their folder, if it does; else its own images are taken.
+        beside: The images that they are a companion of.
+        everything: Whether hidden files and by-products of programs are taken, too.
+        encoding: How names in archives are written that do not say it.
+
+    Raises:
+        DatasetError: the source cannot be used, or is a toy data set without this companion.
+    """
+    found, facts = open_folder_of(named, (key, "images_folder"), everything, encoding)
+    is_itself = getattr(found, "folder", None) == getattr(beside, "folder", found)
+    if facts.get("format") == FORMAT and is_itself:
+        kind = key.removesuffix("_folder")
+        raise DatasetError(
+            f"{found.name} holds no {kind} images, only the images themselves.",
+            f"Draw it with some: facegan data toy --{kind} …, or name another folder.",
+        )
+    return found
+
+
 def open_folder_of(
-    source: Source | Path | str, key: str, everything: bool = False, encoding: str | None = None
+    source: Source | Path | str,
+    keys: tuple[str, ...],
+    everything: bool = False,
+    encoding: str | None = None,
 ) -> tuple[Source, dict[str, Any]]:
-    """A companion's source, and its dataset.json; of ``facegan data toy``'s the folder it names."""
+    """A companion's source, and its dataset.json; of one of ours the folder it names first."""
     if isinstance(source, (str, Path)):
         source = open_source(Path(source), encoding)
     source.everything = everything
     manifest = SourceManifest() if isinstance(source, TarSource) else find_manifest(source, False)
     if manifest.is_ours:
-        if not manifest.facts.get(key):
+        key = next((key for key in keys if manifest.facts.get(key)), None)
+        if key is None:
             raise DatasetError(
-                f"The dataset.json in {source.name} names no {key}.",
+                f"The dataset.json in {source.name} names no {keys[-1]}.",
                 "Name the very folder that the files lie in.",
             )
         source = images_source(source, manifest, key)

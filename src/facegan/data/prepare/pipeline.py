@@ -25,7 +25,7 @@ from facegan.data.prepare.examples import (
     Example,
     Examples,
     build_examples,
-    open_folder_of,
+    open_other_images,
     shard_key,
 )
 from facegan.data.prepare.packed_format import images_per_shard
@@ -122,7 +122,7 @@ def prepare(
     other = (
         None
         if unpaired is None
-        else open_folder_of(unpaired, "images_folder", everything, encoding)[0]
+        else open_other_images(unpaired, "unpaired_folder", source, everything, encoding)
     )
     per_shard = shard_images or images_per_shard(resolution)
     plan = {
@@ -160,7 +160,7 @@ def prepare(
                 raise problem
             ignored = examples.ignored
             if isinstance(classes, FolderClasses) and isinstance(source, FolderSource):
-                root = source.root / classes.below
+                root = source.folder / classes.below
                 ignored.empty_folders = [] if shard else empty_folders(root, writer.classes_seen)
             on_ignored(ignored)
             writer.commit()
@@ -434,7 +434,7 @@ def nothing_prepared_error(
     there = list(ignored.lines("--everything"))
     found = writer.counts["found"]
     if not found and isinstance(source, FolderSource):
-        return no_images_error(describe_path(source.root), there=there)
+        return no_images_error(describe_path(source.folder), there=there)
     if not found:
         return DatasetError(f"{source.name} holds no images.", " ".join(there) or NO_FILES)
     writer.commit()

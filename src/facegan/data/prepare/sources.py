@@ -107,7 +107,6 @@ class FolderSource:
     def __init__(self, folder: Path) -> None:
         self.everything, self.ignored = False, IgnoredFiles()
         self.folder, self.name = folder, folder.resolve().name
-        self.root = folder  # below which images are looked for
         self.count: int | None = None
 
     def below(self, images_folder: str) -> "FolderSource":
@@ -121,9 +120,8 @@ class FolderSource:
                 f"{self.folder / MANIFEST} names an images_folder that is not below it: "
                 f"{images_folder!r}."
             )
-        found = FolderSource(self.folder)
-        found.everything = self.everything
-        found.root = self.folder / images_folder
+        found = FolderSource(self.folder / images_folder)
+        found.name, found.everything = self.name, self.everything
         return found
 
     def entries(self) -> Iterator[Entry]:
@@ -137,7 +135,7 @@ class FolderSource:
                 waiting.pop()
                 continue
             # No Path: to make one takes longer than all else that is done here.
-            path = os.path.join(self.root, prefix + name)  # noqa: PTH118
+            path = os.path.join(self.folder, prefix + name)  # noqa: PTH118
             label = "" if self.everything else by_product(name) or listing.of_ours.get(name, "")
             if name in listing.folders:
                 if label:

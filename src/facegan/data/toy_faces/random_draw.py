@@ -6,6 +6,7 @@ from hashlib import blake2s
 import torch
 from torch import Tensor
 
+MAX_SEED = 2**63 - 1
 COLUMNS = 128
 _MASK = 0xFFFFFFFF
 

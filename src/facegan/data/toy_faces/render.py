@@ -5,16 +5,16 @@ from contextlib import contextmanager
 
 import torch
 from torch import Tensor
-from torch.nn.functional import avg_pool2d
 
 from facegan.data.toy_faces import hair, head, scene
 from facegan.data.toy_faces.canvas import Canvas
 from facegan.data.toy_faces.parameters import ToyFace
+from facegan.data.toy_faces.random_draw import MAX_SEED
 from facegan.data.toy_faces.random_face import draw_parameters
+from facegan.data.toy_faces.variants import PLAIN, find_variant
 from facegan.errors import ConfigError
 
 RENDERER_VERSION = 1
-MAX_SEED = 2**63 - 1
 MIN_RESOLUTION, MAX_RESOLUTION = 8, 1024
 SUPERSAMPLING = 2
 
@@ -54,14 +54,14 @@ def _one_thread() -> Iterator[None]:
         torch.set_num_threads(threads)
 
 
-def blank_canvas(face: ToyFace, side: int) -> Canvas:
+def blank_canvas(face: ToyFace, side: int, kind: type[Canvas] = Canvas) -> Canvas:
     """An empty canvas of ``side`` pixels with the coordinates of these faces' poses."""
     pose, count = face.pose, len(face.pose.roll)
     axis = (torch.arange(side, dtype=torch.float32) + 0.5) / side * 2 - 1
     frame_x, frame_y = axis.view(1, 1, side), axis.view(1, side, 1)
     across, down = (frame_x - pose.left) / pose.scale, (frame_y - pose.down) / pose.scale
     cos, sin = pose.roll.cos(), pose.roll.sin()
-    return Canvas(
+    return kind(
         image=torch.zeros(count, 3, side, side),
         labels=torch.zeros(count, side, side, dtype=torch.uint8),
         frame_x=frame_x,
@@ -104,18 +104,22 @@ def most_common_label(labels: Tensor) -> Tensor:
     return torch.where(a_repeats, a, torch.where(b_repeats, b, torch.where(c == d, c, a)))
 
 
-def draw_chunk(chunk: int, resolution: int, seed: int) -> tuple[Tensor, Tensor]:
+def draw_chunk(
+    chunk: int, resolution: int, seed: int, variant: str = PLAIN
+) -> tuple[Tensor, Tensor]:
     """Chunk ``chunk`` of a data set: uint8 images (B, 3, R, R) and labels (B, R, R)."""
-    count = chunk_size(resolution)
+    count, drawn_as = chunk_size(resolution), find_variant(variant)
     with torch.inference_mode(), _one_thread():
-        face = draw_parameters(chunk * count, count, seed)
-        canvas = blank_canvas(face, resolution * SUPERSAMPLING)
+        face = drawn_as.change(draw_parameters(chunk * count, count, seed))
+        canvas = blank_canvas(face, resolution * SUPERSAMPLING, drawn_as.canvas)
         paint_faces(canvas, face)
-        image = avg_pool2d(canvas.image, SUPERSAMPLING).clamp_(0, 1).mul_(255).add_(0.5)
+        image = drawn_as.image(canvas, SUPERSAMPLING).mul(255).add_(0.5)
         return image.to(torch.uint8), most_common_label(canvas.labels)
 
 
-def draw_faces(first: int, count: int, resolution: int, seed: int = 0) -> tuple[Tensor, Tensor]:
+def draw_faces(
+    first: int, count: int, resolution: int, seed: int = 0, variant: str = PLAIN
+) -> tuple[Tensor, Tensor]:
     """Synthetic cartoon faces ``first`` to ``first + count - 1`` of the data set ``seed``.
 
     Image k of a seed is the same bytes whichever faces it is drawn with: faces are drawn in chunks
@@ -126,6 +130,8 @@ def draw_faces(first: int, count: int, resolution: int, seed: int = 0) -> tuple[
         count: How many, at least 1.
         resolution: Side of the images in pixels, 8 to 1024.
         seed: 0 to 2**63 - 1.
+        variant: ``plain``, or the same faces as a ``sketch``, at ``night``, all with ``glasses``,
+            all with ``no glasses``.
 
     Returns:
         Images, uint8 (count, 3, R, R), RGB, and label maps, uint8 (count, R, R), indices into
@@ -139,6 +145,8 @@ def draw_faces(first: int, count: int, resolution: int, seed: int = 0) -> tuple[
         raise ConfigError(f"first is {first}; images are counted from 0.")
     size = chunk_size(resolution)
     chunks = range(first // size, (first + count - 1) // size + 1)
-    images, labels = zip(*(draw_chunk(chunk, resolution, seed) for chunk in chunks), strict=True)
+    images, labels = zip(
+        *(draw_chunk(chunk, resolution, seed, variant) for chunk in chunks), strict=True
+    )
     wanted = slice(first - chunks[0] * size, first - chunks[0] * size + count)
     return torch.cat(images)[wanted], torch.cat(labels)[wanted]

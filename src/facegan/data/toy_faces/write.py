@@ -19,7 +19,8 @@ from facegan.data.prepare.pool import init_worker
 from facegan.data.toy_faces.canvas import LABELS
 from facegan.data.toy_faces.factors import find_factor, labels_of_faces
 from facegan.data.toy_faces.render import RENDERER_VERSION, check_spec, chunk_size, draw_chunk
-from facegan.errors import ConfigError, DatasetError
+from facegan.data.toy_faces.variants import DOMAINS, PAIRED_KINDS, PLAIN, other_seed
+from facegan.errors import ConfigError, DatasetError, did_you_mean
 
 IMAGES_PER_FOLDER = 1000
 # The colours in which a viewer shows the label maps, in the order of LABELS.
@@ -44,6 +45,15 @@ _CHUNKS_WORTH_A_POOL = 12
 
 
 @dataclass(frozen=True)
+class Side:
+    """Images of a data set: the folder they are written to, and how they are drawn."""
+
+    folder: str
+    seed: int
+    variant: str
+
+
+@dataclass(frozen=True)
 class ToySpec:
     """Which data set: everything its bytes depend on."""
 
@@ -52,6 +62,56 @@ class ToySpec:
     seed: int
     label_maps: bool
     labels: str | None = None  # a name in FACTORS
+    paired: str | None = None  # a name in PAIRED_KINDS
+    unpaired: str | None = None  # a name in DOMAINS
+
+    def check(self) -> None:
+        """Refuse what cannot be drawn.
+
+        Raises:
+            ConfigError: names the value and its range, or the kinds that exclude each other.
+        """
+        check_spec(self.images, self.resolution, self.seed)
+        if self.labels is not None:
+            find_factor(self.labels)
+        for name, kind, kinds in [
+            ("paired", self.paired, PAIRED_KINDS),
+            ("unpaired", self.unpaired, tuple(DOMAINS)),
+        ]:
+            if kind is not None and kind not in kinds:
+                raise ConfigError(f"{name} is {kind!r}.", did_you_mean(kind, kinds, "kinds"))
+        if self.unpaired == "glasses" == self.labels:
+            raise ConfigError(
+                "With unpaired glasses no image of the data set has glasses, so labels of"
+                " glasses would all be none.",
+                "Leave one of the two out.",
+            )
+        if self.unpaired == "glasses" and self.paired is not None:
+            raise ConfigError(
+                f"paired {self.paired} shows the faces as they are, and with unpaired glasses the"
+                " images show them without glasses.",
+                "Draw two data sets.",
+            )
+
+    def sides(self) -> list[Side]:
+        """What is drawn: the images, and the companions that are images, too."""
+        own, other = DOMAINS[self.unpaired] if self.unpaired else (PLAIN, "")
+        sides = [Side("images", self.seed, own)]
+        if self.paired:
+            sides.append(Side("paired", self.seed, self.paired))
+        if self.unpaired:
+            sides.append(Side("unpaired", other_seed(self.seed), other))
+        return sides
+
+    def companions(self) -> dict[str, Any]:
+        """What ``dataset.json`` says of companions that are images."""
+        facts: dict[str, Any] = {}
+        for side in self.sides()[1:]:
+            facts[side.folder] = getattr(self, side.folder)
+            facts[f"{side.folder}_folder"] = side.folder
+        if self.unpaired:
+            facts["unpaired_seed"] = other_seed(self.seed)
+        return facts
 
     def card(self) -> dict[str, Any]:
         """What ``dataset.json`` says."""
@@ -69,6 +129,7 @@ class ToySpec:
             "images_folder": "images",
             "labels_folder": "labels" if self.label_maps else None,
             "label_names": list(LABELS) if self.label_maps else None,
+            **self.companions(),
             **(self.labels_by_path() if self.labels else {}),
         }
 
@@ -101,6 +162,8 @@ def write_toy_faces(
     workers: int | None = None,
     on_progress: Callable[[int], None] | None = None,
     labels: str | None = None,
+    paired: str | None = None,
+    unpaired: str | None = None,
 ) -> bool:
     """Draw a data set of synthetic cartoon faces into a folder.
 
@@ -118,20 +181,22 @@ def write_toy_faces(
         on_progress: Called with the number of images written since its last call.
         labels: Also say of each image what kind of face it shows, by a name in ``FACTORS``; the
             images are the same.
+        paired: Also write the same faces as a ``sketch``, or at ``night``.
+        unpaired: Also write as many images of other faces, in another domain: ``night``, or
+            ``glasses``, in which case the images themselves show none. They are the faces of seed
+            ``2**63 - 1 - seed``, so that they can be drawn in this domain, too.
 
     Returns:
         False where this very data set was already there and nothing was drawn, else True.
 
     Raises:
-        ConfigError: A value is out of its range.
+        ConfigError: A value is out of its range, or two kinds exclude each other.
         DatasetError: The folder holds something else, or cannot be written (a full disk).
     """
-    check_spec(images, resolution, seed)
+    spec = ToySpec(images, resolution, seed, label_maps, labels, paired, unpaired)
+    spec.check()
     if workers is not None and workers < 1:
         raise ConfigError(f"workers is {workers}; at least 1 must draw.")
-    if labels is not None:
-        find_factor(labels)
-    spec = ToySpec(images, resolution, seed, label_maps, labels)
     out = out.resolve()
     if _is_already_there(out, spec):
         return False
@@ -166,7 +231,7 @@ def _is_already_there(out: Path, spec: ToySpec) -> bool:
 
 
 def _make_folders(root: Path, spec: ToySpec) -> None:
-    for name in ("images", "labels") if spec.label_maps else ("images",):
+    for name in [side.folder for side in spec.sides()] + ["labels"] * spec.label_maps:
         for index in range(0, spec.images, IMAGES_PER_FOLDER):
             image_path(root / name, index).parent.mkdir(parents=True)
 
@@ -209,21 +274,26 @@ def _write_in_pool(root: Path, spec: ToySpec, workers: int, report: Callable[[in
 def _write_chunk(root: Path, spec: ToySpec, chunk: int) -> int:
     """Draw one chunk and write those of its images that the data set has; how many that is."""
     first = chunk * chunk_size(spec.resolution)
-    images, labels = draw_chunk(chunk, spec.resolution, spec.seed)
-    count = min(len(images), spec.images - first)
-    for index, image in enumerate(images[:count].permute(0, 2, 3, 1).numpy(), first):
-        picture = Image.fromarray(image)
-        _save_png(picture, image_path(root / "images", index), spec.seed, index)
-    if spec.label_maps:
+    count = min(chunk_size(spec.resolution), spec.images - first)
+    for side in spec.sides():
+        images, labels = draw_chunk(chunk, spec.resolution, side.seed, side.variant)
+        for index, image in enumerate(images[:count].permute(0, 2, 3, 1).numpy(), first):
+            picture = Image.fromarray(image)
+            _save_png(picture, image_path(root / side.folder, index), side, index)
+        if side.folder != "images" or not spec.label_maps:
+            continue
         for index, label_map in enumerate(labels[:count].numpy(), first):
             picture = Image.fromarray(label_map)
             picture.putpalette([level for colour in LABEL_COLOURS for level in colour])
-            _save_png(picture, image_path(root / "labels", index), spec.seed, index)
+            _save_png(picture, image_path(root / "labels", index), side, index)
     return count
 
 
-def _save_png(image: Image.Image, path: Path, seed: int, index: int) -> None:
+def _save_png(image: Image.Image, path: Path, side: Side, index: int) -> None:
     """Write a PNG that says of itself that it is synthetic."""
+    variant = "" if side.variant == PLAIN else f", {side.variant}"
     about = PngInfo()
-    about.add_text("Source", f"facegan toy faces, synthetic, seed {seed}, image {index}")
+    about.add_text(
+        "Source", f"facegan toy faces, synthetic, seed {side.seed}, image {index}{variant}"
+    )
     image.save(path, compress_level=1, pnginfo=about)
