@@ -53,7 +53,7 @@ def test_by_products_are_passed_over_there_as_in_a_folder(
     store.objects |= {f"set/{name}": picture(50) for name in names} | {"set/r/run.json": b"{}"}
     assert prepared(store, tmp_path / "out") == 0
     said = capsys.readouterr().out
-    assert "11 found = 11 written" in said and "Passed over 4 hidden files" in said
+    assert "11 found = 11 written" in said and "Ignored 4 hidden files" in said
 
 
 @pytest.mark.parametrize(("harm", "address", "told"), [

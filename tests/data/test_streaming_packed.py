@@ -80,7 +80,7 @@ def test_a_killed_run_goes_on_to_the_same_bytes(
     with pytest.raises(KeyboardInterrupt):
         stream_packed(packed.folder, out, images_per_shard=4)
     assert not (out / "dataset.json").exists()
-    with pytest.raises(DatasetError, match="order_seed is 0 there, and 5 here"):
+    with pytest.raises(DatasetError, match="order_seed is 0, not 5"):
         stream_packed(packed.folder, out, seed=5, images_per_shard=4)
     (out / "images/00001.tar").write_bytes(b"")  # and the disk lost one
     stream_packed(packed.folder, out, images_per_shard=4)
@@ -125,7 +125,7 @@ def test_the_command_and_the_check(
     assert run_safely(facegan, ["data", "check", str(out)]) == 3
     assert "images/00001.tar" in capsys.readouterr().err
     assert run_safely(facegan, ["data", "stream", str(out), "--out", str(tmp_path / "c")]) == 3
-    assert "a packed one is needed" in capsys.readouterr().err
+    assert "needs a packed one" in capsys.readouterr().err
 
 
 # --- splits ---------------------------------------------------------------------------------------

@@ -76,7 +76,7 @@ def test_ffhq_is_taken_as_it_is(tmp_path: Path) -> None:
     with Image.open(folder / "1.png") as original:
         assert (pixels_of(tmp_path / "out")[0] == np.asarray(original)).all()
     (skipped,) = lines_of(tmp_path / "out" / "skipped.jsonl")
-    assert "squares" in skipped["reason"]
+    assert "square" in skipped["reason"]
 
 
 def test_an_attribute_that_is_none_is_refused_with_the_nearest(

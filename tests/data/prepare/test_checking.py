@@ -47,12 +47,12 @@ HARM: list[tuple[Callable[[Path], object], str]] = [
     (lambda p: (p / "images/00000.npy").unlink(), "00000.npy is missing"),
     (lambda p: np.save(p / "images/00000.npy", np.zeros((3, 8, 8))), "holds float64"),
     (lambda p: (p / "images/00000.npy").write_bytes(b""), "00000.npy is damaged"),
-    (lambda p: change_manifest(p, digest="0" * 64), "names by digest"),
+    (lambda p: change_manifest(p, digest="0" * 64), "digest of all pixels"),
     (lambda p: change_manifest(p, found=8), "do not add up: 8 found, but 7 written"),
-    (lambda p: change_manifest(p, images=8), "8 images, its shards 7"),
+    (lambda p: change_manifest(p, images=8), "8 images, its shards hold 7"),
     (lambda p: change_manifest(p, shards=[{}]), "The manifest is damaged"),
     (lambda p: (p / "labels.npy").unlink(), "labels.npy cannot be read"),
-    (lambda p: np.save(p / "labels.npy", np.zeros(6, np.int64)), "not one int64 an image"),
+    (lambda p: np.save(p / "labels.npy", np.zeros(6, np.int64)), "not one int64 per image"),
     (lambda p: np.save(p / "labels.npy", np.full(7, 2)), "labels outside 0 to 1"),
     (lambda p: np.save(p / "labels.npy", np.zeros(7, np.int64)), "class b has no image"),
     (lambda p: (p / "sources.jsonl").write_bytes(b""), "has 0 lines"),
@@ -71,10 +71,10 @@ def test_images_in_two_splits_are_told(packed: Path) -> None:
     shard[1] = np.load(packed / "images/00000.npy")[0]
     np.save(packed / "images/00001.npy", shard)
     change_manifest(packed, splits={"train": [0, 4], "test": [4, 7]})
-    told = "1 images are there in the splits train and test, the first of them image 4."
+    told = "1 images are both in the splits train and test, the first of them image 4."
     assert told in check(packed).problems
     change_manifest(packed, splits={"train": [0, 7]})
-    assert "1 images are there twice, the first of them image 4." in check(packed).problems
+    assert "1 images are duplicates, the first of them image 4." in check(packed).problems
 
 
 def test_a_folder_that_is_no_packed_data_set_is_refused_with_the_way_to_one(

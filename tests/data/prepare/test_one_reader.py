@@ -127,7 +127,7 @@ def test_the_sum_and_the_reasons_are_told_in_a_few_lines(
     told = caplog.messages
     assert told[0].startswith("21 found = 1 used + 20 skipped in ")
     assert told[1].startswith("Skipped 20: IMG_0000.HEIC, IMG_0001.HEIC, IMG_0002.HEIC …: it is")
-    assert told[2].startswith("Passed over 1 hidden file or by-products of programs: 1 .DS_Store.")
+    assert told[2].startswith("Ignored 1 hidden file or by-products of programs: 1 .DS_Store.")
     assert told[3] == "1 other file that is not an image: 1 .txt." and len(told) == 4
 
 
@@ -185,7 +185,7 @@ def test_a_hidden_folder_is_no_class_and_an_empty_one_is_said(
     with caplog.at_level(logging.WARNING):
         labels = read_required_labels(folder, "folders")
     assert labels.classes == {"cat": 2, "horse": 2}
-    assert "No image lies in bird, run: that makes no class." in caplog.text
+    assert "No image is in bird, run, so that is not a class." in caplog.text
     assert ImageFolderDataset(folder, 8, labels_from="folders").classes == labels.classes
     ignored = IgnoredFiles()
     prepare(folder, tmp_path / "out", 8, labels="folders", workers=1, on_ignored=ignored.add)
@@ -206,7 +206,7 @@ def test_classes_below_one_folder_are_found_by_both(tmp_path: Path) -> None:
 @pytest.mark.parametrize(("files", "told"), [
     ({}, "Make some"),
     ({"a.mp4": b"x", "b.mp4": b"x", "c.mov": b"x"}, r"2 \.mp4, 1 \.mov"),
-    ({".a/b.png": b"x"}, "Passed over 1 hidden file"),
+    ({".a/b.png": b"x"}, "Ignored 1 hidden file"),
 ])  # fmt: skip
 def test_a_folder_without_images_says_what_is_there(tmp_path: Path, files: dict, told: str) -> None:
     folder = write_files(tmp_path / "x", files)

@@ -198,11 +198,11 @@ def test_a_source_that_has_changed_is_told(tmp_path: Path) -> None:
 def test_other_options_than_those_of_what_is_there_are_refused(tmp_path: Path) -> None:
     folder = photos(tmp_path / "photos")
     quickly(folder, tmp_path / "out")
-    with pytest.raises(DatasetError, match="resolution is 8 there, and 16 here"):
+    with pytest.raises(DatasetError, match="resolution is 8, not 16"):
         quickly(folder, tmp_path / "out", 16)
     with pytest.raises(StoppedError):
         quickly(folder, tmp_path / "half", on_progress=stop_after(1))
-    with pytest.raises(DatasetError, match="beginning of another"):
+    with pytest.raises(DatasetError, match="another, unfinished data set"):
         quickly(folder, tmp_path / "half", crop="ffhq")
 
 
@@ -283,7 +283,7 @@ def test_folders_are_classes_in_the_order_of_their_names(tmp_path: Path) -> None
     labels = np.load(tmp_path / "out" / "labels.npy", allow_pickle=False)
     assert labels.dtype == np.int64 and labels.tolist() == [0, 1, 1, 2]
     (skipped,) = lines_of(tmp_path / "out" / "skipped.jsonl")
-    assert "no folder" in skipped["reason"]
+    assert "not in a folder" in skipped["reason"]
 
 
 @pytest.mark.parametrize("form", [dict, list])
@@ -304,7 +304,7 @@ def test_labels_come_from_a_dataset_json_in_either_form(tmp_path: Path, form: ty
     (b'{"labels": [["a/000.png", 0], ["a/000.png", 1]]}', "two labels"),
     (b'{"labels": {"a/000.png": 0}, "class_names": ["x", "x"]}', "two classes have one name"),
     (b'{"labels": {"a/000.png": 7}, "class_names": ["x"]}', "end with 0"),
-    (b'{"labels": 3}', "no mapping"),
+    (b'{"labels": 3}', "neither a mapping"),
 ])  # fmt: skip
 def test_damaged_labels_are_refused(tmp_path: Path, manifest: bytes, told: str) -> None:
     folder = write_files(photos(tmp_path / "photos", 2), {"dataset.json": manifest})

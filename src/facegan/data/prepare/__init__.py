@@ -1,4 +1,4 @@
-"""From images anywhere to a packed data set: decoded, cropped, resized and counted, once."""
+"""Prepares images for training: decodes, crops and resizes them once into a packed data set."""
 
 from facegan.data.prepare.checking import CheckResult, check
 from facegan.data.prepare.crops import CROPS

@@ -1,4 +1,4 @@
-"""CelebA as it is downloaded: its attributes become labels, its official partition splits.
+"""Reads CelebA as downloaded: attributes become labels, the official partition becomes splits.
 
 Layout: ``img_align_celeba/`` or ``img_align_celeba.zip`` beside ``list_attr_celeba.txt`` and
 ``list_eval_partition.txt``, all in one folder or in ``Img/``, ``Anno/`` and ``Eval/``
@@ -19,13 +19,13 @@ SPLITS = ("train", "validation", "test")  # 0, 1, 2 in the partition's file
 
 
 def is_celeba(folder: Path) -> bool:
-    """Whether a folder is laid out as CelebA is."""
+    """Return whether a folder has CelebA's layout."""
     has_lists = find_below(folder, ATTRIBUTES) or find_below(folder, PARTITION)
     return bool(has_lists and any(find_below(folder, name) for name in IMAGES))
 
 
 def find_below(folder: Path, name: str) -> Path | None:
-    """A file or folder of CelebA, wherever its download or an unpacker put it."""
+    """Return the path of a file or folder of CelebA; None if it does not exist."""
     places = (folder, *(folder / part for part in ("Img", "Anno", "Eval")))
     return next((place / name for place in places if (place / name).exists()), None)
 
@@ -34,12 +34,12 @@ class CelebASource:
     """CelebA's images, split by split, with the class that one attribute gives each.
 
     Args:
-        folder: What :func:`is_celeba` is true of.
-        attribute: Whose absence and presence are the two classes; None for no labels.
+        folder: A folder for which :func:`is_celeba` is true.
+        attribute: The attribute whose absence and presence are the two classes; None: no labels.
 
     Raises:
         ConfigError: there is no such attribute.
-        DatasetError: a list is not what it should be.
+        DatasetError: a list is missing or malformed.
     """
 
     readers = 1
@@ -55,23 +55,26 @@ class CelebASource:
         self.class_names: list[str] | None = None
         if attribute is not None:
             if attributes is None:
-                raise DatasetError(f"{folder} has no {ATTRIBUTES}.", "It names the attributes.")
+                raise DatasetError(
+                    f"{folder} has no {ATTRIBUTES}, which labels by attribute need.",
+                    "Download it beside the images, or leave --labels out.",
+                )
             self.class_of = read_attribute(attributes, attribute)
             self.class_names = [f"not {attribute}", attribute]
 
     def entries(self) -> Iterator[Entry]:
-        """The images of one split after those of another, each in the order of the names."""
+        """Yield the images, split by split, each in the order of the names."""
         self.inner.everything = self.everything
         found = (self.complete_example(entry) for entry in self.inner.entries())
         yield from sorted(found, key=lambda entry: SPLITS.index(entry.split or SPLITS[-1]))
 
     @property
     def ignored(self) -> IgnoredFiles:
-        """What is not an image in the folder of the images."""
+        """Files in the images' folder that are not images."""
         return self.inner.ignored
 
     def complete_example(self, entry: Entry) -> Entry:
-        """An entry with what the lists say of its file; with a problem where they say nothing."""
+        """Add the split and label to an entry, or a problem if a list does not name its file."""
         name = PurePosixPath(entry.name).name
         split = self.split_of.get(name)
         if self.split_of and split is None:
@@ -83,35 +86,38 @@ class CelebASource:
         return replace(entry, split=split, label=self.class_names[self.class_of[name]])
 
     def expected(self, seen: int) -> int | None:
-        """As many as there are files."""
+        """Return how many files there are."""
         return self.inner.expected(seen)
 
     def find(self, name: str) -> bytes | None:
-        """Return a file that lies among the images: CelebA has none."""
+        """Return None: CelebA has no other files among its images."""
         return None
 
 
 def read_partition(file: Path) -> dict[str, str]:
-    """Each image's split: lines of a name and 0, 1 or 2.
+    """Read each image's split from lines of a name and 0, 1 or 2.
 
     Raises:
-        DatasetError: a line is something else.
+        DatasetError: a line is malformed.
     """
     split_of = {}
     for number, line in enumerate(lines_of(file), 1):
         words = line.split()
         if len(words) != 2 or words[1] not in ("0", "1", "2"):
-            raise DatasetError(f"{file}, line {number}: {line[:80]!r} is no name and 0, 1 or 2.")
+            raise DatasetError(f"{file}, line {number}: {line[:80]!r} is not a name and 0, 1 or 2.")
         split_of[words[0]] = SPLITS[int(words[1])]
     return split_of
 
 
 def read_attribute(file: Path, attribute: str) -> dict[str, bool]:
-    """Which images have an attribute: a count, the names of the attributes, then 1 or -1 each.
+    """Read which images have an attribute.
+
+    The file has a count, a line with the attributes' names, then per image a name and 1 or -1 for
+    each attribute.
 
     Raises:
         ConfigError: there is no such attribute.
-        DatasetError: a line is something else.
+        DatasetError: a line is malformed.
     """
     lines = lines_of(file)
     next(lines, "")
@@ -130,7 +136,7 @@ def read_attribute(file: Path, attribute: str) -> dict[str, bool]:
 
 
 def lines_of(file: Path) -> Iterator[str]:
-    """A list's lines that are not blank.
+    """Yield the lines of a file that are not blank.
 
     Raises:
         DatasetError: it cannot be read.

@@ -1,4 +1,4 @@
-"""`facegan data check`: whether a prepared data set is what its manifest says."""
+"""Compares a prepared data set with its manifest, for `facegan data check`."""
 
 import hashlib
 from collections.abc import Callable, Iterator
@@ -27,24 +27,24 @@ from facegan.files import file_digest
 
 @dataclass
 class CheckResult:
-    """What was found in a data set."""
+    """The result of checking a data set."""
 
     manifest: dict[str, Any]
-    problems: list[str] = field(default_factory=list)  # sentences; empty where all is well
+    problems: list[str] = field(default_factory=list)  # sentences; empty if all is well
     classes: dict[str, int] = field(default_factory=dict)  # name → images
-    reasons: dict[str, int] = field(default_factory=dict)  # why images were skipped → how many
+    reasons: dict[str, int] = field(default_factory=dict)  # why images were skipped → count
     companions: dict[str, "CheckResult"] = field(default_factory=dict)
 
 
 def check(folder: Path, on_progress: Callable[[int], object] = lambda images: None) -> CheckResult:
-    """Read all of a prepared data set and compare it with its manifest.
+    """Read every byte of a prepared data set and compare it with the manifest.
 
     Args:
-        folder: What ``facegan data prepare`` made.
-        on_progress: Called with the number of images of every shard done.
+        folder: A folder that ``facegan data prepare`` made.
+        on_progress: Called after each shard, with its number of images.
 
     Raises:
-        DatasetError: it has no manifest that could be compared with.
+        DatasetError: the folder has no manifest of a packed data set.
     """
     manifest = read_packed(folder)
     checked = CheckResult(manifest)
@@ -64,7 +64,7 @@ def check(folder: Path, on_progress: Callable[[int], object] = lambda images: No
         for name, found in checked.companions.items():
             checked.problems += [f"{name}: {problem}" for problem in found.problems]
             if found.manifest["digest"] != manifest["companions"][name]["digest"]:
-                checked.problems.append(f"{name}: it is another than the one it was made with.")
+                checked.problems.append(f"{name}: its pixels are not those the data set names.")
     except DatasetError as cause:
         checked.problems.append(cause.message)
     except (KeyError, TypeError, ValueError, AttributeError) as cause:
@@ -82,18 +82,18 @@ def check_aligned(folder: Path, manifest: dict[str, Any], images: int) -> CheckR
 
 
 def count_problems(manifest: dict[str, Any]) -> Iterator[str]:
-    """Numbers that do not add up."""
-    fates = {fate: manifest[fate] for fate in ("written", "duplicates", "skipped")}
-    if manifest["found"] != sum(fates.values()):
-        counts = ", ".join(f"{count} {fate}" for fate, count in fates.items())
+    """Yield a sentence for each sum that is wrong."""
+    outcomes = {outcome: manifest[outcome] for outcome in ("written", "duplicates", "skipped")}
+    if manifest["found"] != sum(outcomes.values()):
+        counts = ", ".join(f"{count} {outcome}" for outcome, count in outcomes.items())
         yield f"The counts do not add up: {manifest['found']} found, but {counts}."
     shards = sum(shard["images"] for shard in manifest["shards"])
     if not shards == manifest["images"] == manifest["written"]:
-        yield f"The manifest has {manifest['images']} images, its shards {shards}."
+        yield f"The manifest counts {manifest['images']} images, its shards hold {shards}."
 
 
 class ModalityCheck:
-    """One side of a data set while its shards are read."""
+    """Checks one modality of a data set, shard by shard."""
 
     def __init__(self, folder: Path, manifest: dict[str, Any]) -> None:
         self.folder, self.manifest = folder, manifest
@@ -103,13 +103,13 @@ class ModalityCheck:
         self.is_read = True
 
     def open(self, number: int) -> Pixels | None:
-        """A shard's pixels; None, and a problem, where they cannot be had."""
+        """Return a shard's pixels; None, and record a problem, if they cannot be read."""
         try:
             shard = self.shards[number]
             place, resolution = self.folder / shard["file"], self.manifest["resolution"]
             pixels = open_shard(place, shard["images"], resolution, self.channels)
             if file_digest(place) != shard["sha256"]:
-                self.problems.append(f"The shard {place} is damaged: its sha256 is another.")
+                self.problems.append(f"The shard {place} is damaged: its sha256 differs.")
             return pixels
         except (DatasetError, IndexError) as cause:
             self.problems.append(getattr(cause, "message", f"{self.folder} lacks shard {number}."))
@@ -117,18 +117,18 @@ class ModalityCheck:
             return None
 
     def finish(self) -> list[str]:
-        """All that is wrong with its shards, when all of them were read."""
+        """Return all problems, once every shard was read."""
         if self.is_read and self.whole.hexdigest() != self.manifest["digest"]:
-            self.problems.append("The pixels are not those that the manifest names by digest.")
+            self.problems.append("The digest of all pixels is not the manifest's.")
         return self.problems
 
 
 def shard_problems(
     checks: list[ModalityCheck], on_progress: Callable[[int], object]
 ) -> Iterator[str]:
-    """Shards that are missing or damaged, examples that are there twice, another digest.
+    """Yield missing and damaged shards, wrong digests, and duplicate examples.
 
-    An example is there twice where all its sides are: an image may have several partners.
+    An example is a duplicate if all its modalities are: an image may have several partners.
     """
     seen, position = DigestIndex(), 0
     twice = DuplicateCounter(checks[0].manifest.get("splits", {}))
@@ -137,9 +137,9 @@ def shard_problems(
         for check, pixels in zip(checks, shards, strict=True):
             for image in () if pixels is None else pixels:
                 check.whole.update(image.data)
-        there = [pixels for pixels in shards if pixels is not None]
-        if len(there) == len(checks):
-            for place, images in enumerate(zip(*there, strict=False), position):
+        readable = [pixels for pixels in shards if pixels is not None]
+        if len(readable) == len(checks):
+            for place, images in enumerate(zip(*readable, strict=False), position):
                 example = hashlib.sha256(b"".join(image.data for image in images))
                 first = seen.add(example.digest(), str(place))
                 if first is not None:
@@ -149,35 +149,35 @@ def shard_problems(
     seen.close()
     for check in checks:
         yield from check.finish()
-    if "companion_of" not in checks[0].manifest:  # a side alone may well repeat itself
+    if "companion_of" not in checks[0].manifest:  # a companion alone may repeat images
         yield from twice.problems()
 
 
 class DuplicateCounter:
-    """Counts images that are there twice, within a split and between two."""
+    """Counts duplicate images, within a split and between splits."""
 
     def __init__(self, splits: dict[str, list[int]]) -> None:
         self.splits, self.pairs = splits, dict[tuple[str, str], list[int]]()
 
     def split_of(self, number: int) -> str:
-        """The split of an image; empty where there are none."""
+        """Return the name of an image's split; empty without splits."""
         within = (name for name, (start, stop) in self.splits.items() if start <= number < stop)
         return next(within, "")
 
     def add(self, first: int, second: int) -> None:
-        """Note that two images are the same."""
+        """Record that two images are the same."""
         pair = (self.split_of(first), self.split_of(second))
         self.pairs.setdefault(pair, []).append(second)
 
     def problems(self) -> Iterator[str]:
-        """A sentence a pair of splits."""
+        """Yield one sentence per pair of splits."""
         for (first, second), numbers in self.pairs.items():
-            where = f"in the splits {first} and {second}" if first != second else "twice"
-            yield f"{len(numbers)} images are there {where}, the first of them image {numbers[0]}."
+            where = f"both in the splits {first} and {second}" if first != second else "duplicates"
+            yield f"{len(numbers)} images are {where}, the first of them image {numbers[0]}."
 
 
 def label_problems(folder: Path, checked: CheckResult) -> Iterator[str]:
-    """Labels that are missing, not one an image, or of no class; and how many there are of each."""
+    """Yield what is wrong with the labels, and count the images of each class."""
     names = checked.manifest.get("class_names")
     if names is None:
         return
@@ -187,7 +187,7 @@ def label_problems(folder: Path, checked: CheckResult) -> Iterator[str]:
         yield f"{folder / LABELS} cannot be read: {cause}."
         return
     if labels.shape != (checked.manifest["images"],) or labels.dtype != np.int64:
-        yield f"{folder / LABELS} holds {labels.dtype} {labels.shape}, not one int64 an image."
+        yield f"{folder / LABELS} holds {labels.dtype} {labels.shape}, not one int64 per image."
         return
     if len(labels) and not 0 <= labels.min() <= labels.max() < len(names):
         yield f"{folder / LABELS} has labels outside 0 to {len(names) - 1}."
@@ -200,7 +200,7 @@ def label_problems(folder: Path, checked: CheckResult) -> Iterator[str]:
 
 
 def list_problems(folder: Path, checked: CheckResult) -> Iterator[str]:
-    """Lists that are not as long as the manifest counts."""
+    """Yield the lists whose length is not the manifest's count; count the reasons for skipping."""
     for name, count in ((SOURCES, "written"), (SKIPPED, "skipped"), (DUPLICATES, "duplicates")):
         lines = 0
         try:

@@ -1,4 +1,4 @@
-"""Which class each image is of: by its folder, by dataset.json, or by the source (CelebA)."""
+"""Gives each image a class: from its folder, from dataset.json, or from the source (CelebA)."""
 
 import logging
 from collections import Counter
@@ -15,12 +15,12 @@ from facegan.errors import DatasetError
 log = logging.getLogger(__name__)
 
 BACKSLASH = (
-    "it lies in no folder: whether the backslash in its name parts folders cannot be known here; "
-    "pack the files again, with / between folders"
+    "it is not in a folder, or the backslash in its name separates folders: pack the files again, "
+    "with / between folders"
 )
 UNDECODED = (
-    "it lies in no folder, or its folder is written in an unknown encoding, which "
-    "--name-encoding says"
+    "it is not in a folder, or its folder's name is in an unknown encoding: name it with "
+    "--name-encoding"
 )
 LABELS_HINT = (
     f'{MANIFEST} gives one number per image, "labels": {{"a.png": 0, …}} or '
@@ -32,83 +32,91 @@ class Classes(Protocol):
     """Gives every image the name of its class."""
 
     def class_of(self, entry: Entry) -> str | None:
-        """An image's class; None without classes. Raises UnusableError where it has none."""
+        """Return an image's class; None without labels.
+
+        Raises:
+            UnusableError: the image has no class, and others do.
+        """
 
     def ordered(self, seen: set[str]) -> list[str] | None:
-        """All classes' names, in the order of their numbers, given those that have images."""
+        """Return the names of all classes in the order of their numbers; None without labels.
+
+        Args:
+            seen: The classes that have images.
+        """
 
 
 class NoClasses:
     """Images without labels."""
 
     def class_of(self, entry: Entry) -> None:
-        """None."""
+        """Return None."""
 
     def ordered(self, seen: set[str]) -> None:
-        """None."""
+        """Return None."""
 
 
 def find_class_root(entries: Iterable[Entry]) -> str:
-    """The folder whose folders are the classes: the root, or one that holds all, as in pets/cats/.
+    """Return the folder whose subfolders are the classes: the root, or ``pets/`` of pets/cats/.
 
-    An archive of a folder often has that folder's name before every path. The look ends as soon as
-    images lie in two folders of the root.
+    An archive of a folder often has that folder's name in front of every path. Iteration stops as
+    soon as two folders of the root hold images.
 
     Args:
         entries: A source's images.
 
     Returns:
-        Its path with a slash at the end; empty for the root.
+        The path with a slash at the end; empty for the root.
     """
-    lies_in = set[int]()  # how deep the images' own folders are
+    depths = set[int]()  # of the folders that hold images
 
     def names() -> Iterator[str]:
         for name in usable_names(entries):
-            lies_in.add(name.count("/"))
+            depths.add(name.count("/"))
             yield name
 
     around = common_folders(names())
-    if len(around) in lies_in:  # a folder with images of its own is a class
+    if len(around) in depths:  # a folder that holds images itself is a class
         around = around[:-1]
     return around[-1] if around else ""
 
 
 class FolderClasses:
-    """A folder is a class, with all below it, in the order of the names.
+    """Each folder is a class, with everything below it; classes are ordered by name.
 
     Args:
-        below: The folder that holds those folders, as :func:`find_class_root` finds it.
+        below: The parent of those folders, see :func:`find_class_root`.
     """
 
     def __init__(self, below: str = "") -> None:
         self.below = below
-        self.folder_of: dict[str, str] = {}  # a name as people see it → as the disk has it
+        self.folder_of: dict[str, str] = {}  # class name → the folder's name on the disk
 
     def class_of(self, entry: Entry) -> str:
-        """The folder's name.
+        """Return the name of the image's folder.
 
         Raises:
-            UnusableError: the image lies in none.
+            UnusableError: the image is not in a folder.
             DatasetError: two folders' names look the same, or one cannot be printed.
         """
         folder, slash, _ = entry.name.removeprefix(self.below).partition("/")
         if not slash and "\\" in folder:
             raise UnusableError(UNDECODED if is_undecoded(folder) else BACKSLASH)
         if not slash:
-            raise UnusableError("it lies in no folder, so it has no class")
+            raise UnusableError("it is not in a folder, so it has no class")
         seen = nfc(folder).strip()
         first = self.folder_of.setdefault(seen, folder)
         if first != folder:
             raise DatasetError(
-                f"Two classes have one name: the folders {first!a} and {folder!a} are both "
-                f"written {seen!r}.",
+                f"Two classes have one name: the folders {first!a} and {folder!a} both read "
+                f"{seen!r}.",
                 "Rename one, or put their images together.",
             )
         check_class_name(seen)
         return seen
 
     def ordered(self, seen: set[str]) -> list[str]:
-        """Sorted; those that are one folder on other systems are told."""
+        """Return the names sorted; warn about names that are one folder on other systems."""
         names = sorted(seen)
         alike: dict[str, str] = {}
         for name in names:
@@ -124,17 +132,17 @@ class FolderClasses:
 
 
 class GivenClasses:
-    """The source says each image's class itself (CelebA)."""
+    """The source itself gives each image's class (CelebA)."""
 
     def __init__(self, names: list[str]) -> None:
         self.names = names
 
     def class_of(self, entry: Entry) -> str | None:
-        """As the entry has it."""
+        """Return the entry's label."""
         return entry.label
 
     def ordered(self, seen: set[str]) -> list[str]:
-        """As the source has them."""
+        """Return the names in the source's order."""
         return self.names
 
 
@@ -142,11 +150,11 @@ class ManifestClasses:
     """``labels`` and ``class_names`` of a dataset.json, as training reads them.
 
     Args:
-        manifest: What the file says.
-        below: The folder that its paths start at, with a slash at the end.
+        manifest: The JSON object.
+        below: The folder in which its paths start, with a slash at the end.
 
     Raises:
-        DatasetError: they are not what they should be.
+        DatasetError: they are malformed.
     """
 
     def __init__(self, manifest: dict[str, Any], below: str = "") -> None:
@@ -156,7 +164,7 @@ class ManifestClasses:
         self.names = check_class_names(manifest.get("class_names"), highest, len(self.number_of))
 
     def class_of(self, entry: Entry) -> str:
-        """The name of the class that the manifest gives a path.
+        """Return the class that the manifest gives the image's path.
 
         Raises:
             UnusableError: it gives none.
@@ -164,11 +172,11 @@ class ManifestClasses:
         number = self.number_of.get(match_key(entry.name.removeprefix(self.below)))
         if number is None:
             first = next(iter(self.number_of), "")
-            raise UnusableError(f"{MANIFEST} gives it no label; the first it has is of {first!a}")
+            raise UnusableError(f"{MANIFEST} has no label for it; its first label is for {first!a}")
         return self.names[number]
 
     def ordered(self, seen: set[str]) -> list[str]:
-        """As the manifest has them."""
+        """Return the names in the manifest's order."""
         return self.names
 
 
@@ -196,12 +204,12 @@ def check_class_names(names: Any, highest: int, images: int) -> list[str]:
 
 
 def check_class_name(name: str) -> None:
-    """Refuse a class's name that could not stand in an image's metadata."""
+    """Raise DatasetError if a class name could not be written into an image's metadata."""
     if is_undecoded(name):
         raise DatasetError(
-            f"The class {name!a} cannot be printed: its letters are of no known encoding.",
-            "Rename the folder; of an archive, say how its names are written by --name-encoding, "
-            "as cp437, cp932 or gbk.",
+            f"The class {name!a} cannot be printed: the encoding of its name is unknown.",
+            "Rename the folder; for an archive, name the encoding with --name-encoding, for "
+            "example cp437, cp932 or gbk.",
         )
     if not name or not name.isprintable():
         raise DatasetError(f"The class {name!a} cannot be printed.", "Rename it.")

@@ -1,4 +1,4 @@
-"""Which square of an image is kept: the crops by name, each with where its numbers come from."""
+"""The crops: which square of an image is kept, with the source of each."""
 
 from collections.abc import Callable
 from typing import Any
@@ -20,19 +20,19 @@ def centre(image: Image.Image) -> Box:
 def celeba(image: Image.Image) -> Box:
     """Return the box of CelebA's aligned faces: the centred 178x178 of 178x218.
 
-    As StarGAN: ``CenterCrop(178)``, then resized (github.com/yunjey/stargan, data_loader.py), and
-    PyTorch's DCGAN tutorial: ``Resize``, then ``CenterCrop``, nearly the same square. ProGAN and
-    StyleGAN take another, the 128x128 around (89, 121): figures on one are not those on the other.
+    StarGAN uses ``CenterCrop(178)``, then resizes (github.com/yunjey/stargan, data_loader.py).
+    PyTorch's DCGAN tutorial uses ``Resize``, then ``CenterCrop``: nearly the same square. ProGAN
+    and StyleGAN use the 128x128 square around (89, 121); FIDs on the two are not comparable.
     """
     if image.size != CELEBA_SIZE:
-        raise UnusableError(f"it has {image.width}x{image.height} pixels, CelebA's 178x218")
+        raise UnusableError(f"it has {image.width}x{image.height} pixels, not CelebA's 178x218")
     return CELEBA_BOX
 
 
 def ffhq(image: Image.Image) -> Box:
-    """Return the whole of an image of FFHQ, which is an aligned square."""
+    """Return the whole image: FFHQ's are aligned squares."""
     if image.width != image.height:
-        raise UnusableError(f"it has {image.width}x{image.height} pixels, FFHQ's are squares")
+        raise UnusableError(f"it has {image.width}x{image.height} pixels; FFHQ images are square")
     return centre_square(image.size)
 
 
@@ -53,31 +53,35 @@ def find_crop(name: str) -> str:
 
 
 def describe_crop(name: str) -> dict[str, Any]:
-    """Return what a manifest says of a crop."""
+    """Return the manifest's description of a crop."""
     return {"crop": name, **({"crop_box": list(CELEBA_BOX)} if name == "celeba" else {})}
 
 
 def draft_size(crop: str, resolution: int) -> int | None:
-    """Return how many pixels a JPEG must keep if it is decoded at 1/2, 1/4 or 1/8; None: all.
+    """Return the smallest side to which a JPEG may be reduced while decoding; None: full size.
 
-    Twice the target leaves the resize its choice. Other crops count pixels of the whole image.
+    Twice the resolution leaves enough detail for the resize. The other crops use coordinates of
+    the full-size image.
     """
     return 2 * resolution if crop == "centre" else None
 
 
 def partner_box(box: Box, size: tuple[int, int], partner: tuple[int, int]) -> Box:
-    """Return the box in an image's partner that keeps what a box keeps in the image.
+    """Return a box of an image, scaled to the image's partner.
 
     Args:
-        box: In the image.
+        box: The box in the image.
         size: The image's width and height.
-        partner: Its partner's, larger or smaller, of the same shape up to rounding.
+        partner: The partner's width and height, of the same aspect ratio up to rounding.
+
+    Raises:
+        UnusableError: the aspect ratio differs.
     """
     (width, height), (its_width, its_height) = size, partner
     off = abs(width * its_height - height * its_width)
     if off >= min(max(width, its_width), max(height, its_height)):
         raise UnusableError(
-            f"it has {its_width}x{its_height} pixels, another shape than its image's "
+            f"it has {its_width}x{its_height} pixels, not the aspect ratio of its image's "
             f"{width}x{height}"
         )
     across, down = its_width / width, its_height / height

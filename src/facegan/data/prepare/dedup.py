@@ -1,12 +1,12 @@
-"""Which pixels were there before: a set that a million images do not make grow in memory."""
+"""Finds duplicate images with an index of digests that stays small in memory."""
 
 import sqlite3
 
 
 class DigestIndex:
-    """Digests and the first name of each, in a database without a name that is gone at the end.
+    """Maps digests to the first name each was added with, in a temporary SQLite database.
 
-    SQLite holds two megabytes of it in memory and the rest in a temporary file.
+    SQLite keeps two megabytes in memory and the rest in a temporary file.
     """
 
     def __init__(self) -> None:
@@ -18,22 +18,22 @@ class DigestIndex:
         self.database.execute("BEGIN")
 
     def add(self, digest: bytes, name: str) -> str | None:
-        """The name that a digest was seen with before; None, and it is noted, if it was not."""
+        """Return the name that a digest was first added with; if it is new, add it, return None."""
         row = (digest, to_bytes(name))
         added = self.database.execute("INSERT OR IGNORE INTO seen VALUES (?, ?)", row).rowcount
         return None if added else self.find(digest)
 
     def find(self, digest: bytes) -> str | None:
-        """The name that a digest was first seen with; None if it was not."""
-        asked = "SELECT name FROM seen WHERE digest = ?"
-        found = self.database.execute(asked, (digest,)).fetchone()
+        """Return the name that a digest was first added with; None if it is not in the index."""
+        query = "SELECT name FROM seen WHERE digest = ?"
+        found = self.database.execute(query, (digest,)).fetchone()
         return str(found[0], "utf-8", "surrogatepass") if found else None
 
     def close(self) -> None:
-        """Let the temporary file go."""
+        """Close the database; SQLite deletes its temporary file."""
         self.database.close()
 
 
 def to_bytes(name: str) -> bytes:
-    """A name that SQLite takes: what is no UTF-8 on a disk is half a surrogate pair in Python."""
+    """Encode a name for SQLite; Python reads names that are not UTF-8 as lone surrogates."""
     return name.encode("utf-8", "surrogatepass")

@@ -1,7 +1,7 @@
-"""Which files are never data: hidden ones, and by-products of programs, facegan's own among them.
+"""Decides which files are ignored: hidden files and by-products of programs, facegan's included.
 
-One rule, by names alone, for plain folders, archives and S3. What somebody has thrown away must not
-be trained on, and an editor's copies are nobody's data.
+Folders, archives and S3 share one rule, which looks at names only. Deleted files in a recycle bin
+and an editor's backup copies must not be trained on.
 """
 
 import re
@@ -10,9 +10,9 @@ from facegan.data.prepare.skip_report import IgnoredFiles
 from facegan.image_files import NOT_IMAGES, has_image_suffix, is_image_head, suffix_of
 
 MANIFEST = "dataset.json"
-RUN_FILE, RUN_IMAGES = "run.json", "samples"  # of a folder that `facegan train` made
+RUN_FILE, RUN_IMAGES = "run.json", "samples"  # in a folder that `facegan train` made
 SAMPLES_OF_A_RUN = "samples of a run"
-FOLDED = (  # whole names of files and folders, without regard to case
+FOLDED = (  # whole names of files and folders, in lower case
     *("__macosx", "__pycache__", "lost+found", "node_modules", "site-packages"),
     *("thumbs.db", "ehthumbs.db", "ehthumbs_vista.db", "desktop.ini", "icon\r"),
     *("$recycle.bin", "recycler", "recycled", "system volume information"),  # Windows
@@ -26,30 +26,30 @@ FOLDED = (  # whole names of files and folders, without regard to case
         "@__thumb",
     ),  # Synology, QNAP
     *("#recycle", "#snapshot", "~snapshot"),
-    *("wandb", "mlruns", "lightning_logs"),  # of training tools: sample grids
+    *("wandb", "mlruns", "lightning_logs"),  # training tools, with sample grids
 )
 NAMES = frozenset(FOLDED)
-STARTS = ("~$", "~syncthing~")  # locks of Office, downloads of Syncthing
-ENDS = (  # of names without regard to case
+STARTS = ("~$", "~syncthing~")  # Office locks, Syncthing downloads
+ENDS = (  # of names in lower case
     *("~", ".bak", ".orig", ".swp", ".swo", ".tmp", ".temp"),  # editors
     *(".part", ".partial", ".crdownload", ".download", ".opdownload", ".filepart"),  # downloads
     *(".aria2", ".!ut", ".!qb", ".icloud"),
     *(".sagemaker-uploaded", ".sagemaker-uploading"),  # SageMaker's marks on checkpoints
     *(".lrdata", ".lrcat-data"),  # Lightroom's previews
 )
-PATTERNS = {  # what a line says → names
+PATTERNS = {  # label in the report → names
     "*_original": re.compile(r"\.\w{2,5}_original$"),  # ExifTool's backups
     "*.sync-conflict-*": re.compile(r"\.sync-conflict-\d{8}-"),
     "* conflicted copy *": re.compile(r"\([^)]*conflicted copy[^)]*\)"),
-    "found.*": re.compile(r"^found\.\d{3}$"),  # of chkdsk
-    "*.partial-*": re.compile(r"\.partial-"),  # an unfinished data set of ours
+    "found.*": re.compile(r"^found\.\d{3}$"),  # chkdsk
+    "*.partial-*": re.compile(r"\.partial-"),  # our own unfinished data sets
 }
 
 
 def by_product(name: str) -> str:
-    """What to call a file or folder that is passed over, by its own name; empty if it is not."""
+    """Return the label of a file or folder that is ignored because of its name; else ""."""
     if not name or name in (".", "..") or name.startswith("..\\"):
-        return ""  # paths that leave an archive are told as such
+        return ""  # paths that leave an archive are reported as such
     folded = name.lower()
     if name[0] == ".":
         return "._*" if name.startswith("._") else name
@@ -63,10 +63,10 @@ def by_product(name: str) -> str:
 
 
 class FileFilter:
-    """Decides of the files of a source, one after another, which are looked into; counts the rest.
+    """Decides for each file of a source whether it is read, and counts the rest.
 
     Args:
-        everything: Whether hidden files and by-products are looked into, too.
+        everything: Whether hidden files and by-products are read too.
     """
 
     def __init__(self, everything: bool = False) -> None:
@@ -74,13 +74,13 @@ class FileFilter:
         self.runs = set[str]()  # folders that hold a run.json, with a slash at the end
 
     def note_run(self, name: str) -> None:
-        """Remember a run's folder, given any file's name: its samples are by-products."""
+        """Remember the folder of a run.json: the run's samples are by-products."""
         folder, _, last = name.rpartition("/")
         if last == RUN_FILE:
             self.runs.add(folder)
 
     def by_product_of(self, name: str) -> str:
-        """The part of a path that makes it a by-product; empty where none does."""
+        """Return the label of a path that is a by-product; else ""."""
         parts = name.split("/")
         for depth, part in enumerate(parts):
             if label := by_product(part):
@@ -91,12 +91,12 @@ class FileFilter:
         return ""
 
     def takes(self, name: str, head: bytes | None = None) -> bool:
-        """Whether a file is looked into: it is an image by its name or its first bytes.
+        """Return whether a file is read: its name or its first bytes say that it is an image.
 
         Args:
-            name: Its path below the source, parts joined by "/".
-            head: Its first bytes; None where they cannot be had before the whole is read: then
-                whatever has no suffix is looked into.
+            name: Its path below the source, with slashes.
+            head: Its first bytes. None if only the whole file can be read: then a file is read
+                if it has no suffix.
         """
         self.note_run(name)
         if not self.everything and (label := self.by_product_of(name)):
@@ -105,7 +105,7 @@ class FileFilter:
         return has_image_suffix(name) or self.takes_head(name, head)
 
     def takes_head(self, name: str, head: bytes | None) -> bool:
-        """The same of a file that is no by-product, and not called an image."""
+        """Return the same for a file that is not a by-product and has no image suffix."""
         kind = suffix_of(name)
         if is_image_head(head) and kind not in NOT_IMAGES if head is not None else not kind:
             return True
@@ -116,7 +116,7 @@ class FileFilter:
         return False
 
     def needs_head(self, name: str) -> bool:
-        """Whether the first bytes of a file decide."""
+        """Return whether the first bytes of a file decide."""
         return not has_image_suffix(name) and (self.everything or not self.by_product_of(name))
 
     def pass_over(self, label: str, files: int = 1) -> None:

@@ -1,7 +1,7 @@
-"""What an example is made of: an image and its companions, and how each of these sides is read.
+"""The modalities of an example: how its image, and a paired image or label map, are read.
 
-A data set of images has one side. Image-to-image families need more of each example: a second
-image of the same thing (pix2pix), or a map that says what each pixel shows (SPADE).
+Most data sets have one modality, images. Image-to-image families need a second one: another image
+of the same scene (pix2pix), or a map that gives each pixel's class (SPADE).
 """
 
 from dataclasses import dataclass
@@ -28,79 +28,80 @@ MAP_FIX = "save the maps as palette or 8-bit grey PNGs of class indices"
 class Modality:
     """Images: read as RGB, resized with antialiasing."""
 
-    source: str = ""  # the name of where its files come from
-    name: str = "images"  # what a manifest and a batch call it
-    folder: str = "."  # below the data set's own
+    source: str = ""  # the name of the source of its files
+    name: str = "images"  # its name in manifests and batches
+    folder: str = "."  # below the data set's folder
     channels: int = 3
     filter: str = FILTER
 
     def open(self, image: Image.Image, draft: int | None) -> Image.Image:
-        """An image, upright, as whatever is cut and resized.
+        """Decode an image and turn it upright, ready to be cropped and resized.
 
         Args:
-            image: Nothing of it is decoded yet.
-            draft: A JPEG may be decoded at 1/2, 1/4 or 1/8 if that leaves it so many pixels.
+            image: The opened image, not decoded yet.
+            draft: A JPEG may be decoded at 1/2, 1/4 or 1/8 of its size if both sides keep at
+                least this many pixels.
 
         Raises:
-            UnusableError: it is not what this side needs.
+            UnusableError: it is not an image of this modality.
         """
         if draft is not None:
             image.draft("RGB", (draft, draft))
         return upright_rgb(image)
 
     def cut(self, image: Image.Image, box: Box, resolution: int) -> Pixels:
-        """What a box holds, as uint8 (R, R, 3)."""
+        """Crop to a box and resize, as uint8 (R, R, 3)."""
         return np.asarray(cut(image, box, resolution, Image.Resampling.LANCZOS))
 
     def highest(self, pixels: bytes) -> int:
-        """The highest class in pixels; images have none."""
+        """Return the highest class in the pixels; 0 for images."""
         return 0
 
     def facts(self, highest: int) -> dict[str, Any]:
-        """What its manifest says besides, given the highest class in it."""
+        """Return further facts for its manifest, given the highest class in it."""
         return {}
 
 
 @dataclass(frozen=True)
 class HalfModality(Modality):
-    """One half of a file that holds two images side by side, as pix2pix's downloads are."""
+    """One half of a file that holds two images side by side, like pix2pix's downloads."""
 
     half: int = 0  # 0 is the left one
 
     def open(self, image: Image.Image, draft: int | None) -> Image.Image:
-        """The half; never from a draft, in which the middle may lie within a pixel.
+        """Return the half. No draft is used, because the middle might fall inside a pixel.
 
         Raises:
             UnusableError: the width is odd.
         """
         whole = upright_rgb(image)
         if whole.width % 2:
-            raise UnusableError(f"its width, {whole.width}, is odd: no two images side by side")
+            raise UnusableError(f"its width is odd ({whole.width}): not two images side by side")
         half = whole.width // 2
         return whole.crop((self.half * half, 0, (self.half + 1) * half, whole.height))
 
 
 @dataclass(frozen=True)
 class LabelMapModality(Modality):
-    """Label maps: the class of every pixel by its number, resized by taking the nearest."""
+    """Label maps: the class of every pixel, resized with nearest neighbour."""
 
     channels: int = 1
     filter: str = "nearest"
-    names: tuple[str, ...] | None = None  # of the classes; None: they are called 0, 1, 2 …
-    palette: tuple[str, ...] | None = None  # their colours, #rrggbb; None: PASCAL VOC's
+    names: tuple[str, ...] | None = None  # of the classes; None: 0, 1, 2 …
+    palette: tuple[str, ...] | None = None  # colours as #rrggbb; None: PASCAL VOC's
 
     def open(self, image: Image.Image, draft: int | None) -> Image.Image:
-        """The map, upright.
+        """Decode a map and turn it upright.
 
         Raises:
-            UnusableError: what it holds are no class indices, or one is of no class.
+            UnusableError: its pixels are not class indices, or an index is too high.
         """
         if image.mode not in ("P", "L"):
             raise UnusableError(f"it is of mode {image.mode}, not a label map: {MAP_FIX}")
         if image.format not in LOSSLESS:
-            raise UnusableError(f"{image.format} changes the numbers of a map: {MAP_FIX}")
+            raise UnusableError(f"{image.format} compression changes class indices: {MAP_FIX}")
         if image.mode == "L" and raw_mode(image) != "L":
-            raise UnusableError(f"it is grey of less than 8 bits, not a label map: {MAP_FIX}")
+            raise UnusableError(f"it is grey with less than 8 bits, not a label map: {MAP_FIX}")
         whole = apply_orientation(image)
         highest = int(np.asarray(whole).max())
         if self.names is not None and highest >= len(self.names):
@@ -108,15 +109,15 @@ class LabelMapModality(Modality):
         return whole
 
     def cut(self, image: Image.Image, box: Box, resolution: int) -> Pixels:
-        """What a box holds, as uint8 (R, R): no class that was not there."""
+        """Crop to a box and resize without inventing classes, as uint8 (R, R)."""
         return np.asarray(cut(image, box, resolution, Image.Resampling.NEAREST))
 
     def highest(self, pixels: bytes) -> int:
-        """The highest class in pixels."""
+        """Return the highest class in the pixels."""
         return int(np.frombuffer(pixels, np.uint8).max())
 
     def facts(self, highest: int) -> dict[str, Any]:
-        """The classes' names and colours."""
+        """Return the names and colours of the classes."""
         names = self.names or tuple(str(number) for number in range(highest + 1))
         palette = (*(self.palette or ()), *voc_colours()[len(self.palette or ()) :])
         return {
@@ -127,14 +128,14 @@ class LabelMapModality(Modality):
 
 
 def raw_mode(image: Image.Image) -> str:
-    """How a file holds its pixels: ``L;2`` is grey of 2 bits, which Pillow widens to 8."""
+    """Return how a file stores its pixels; ``L;2`` is 2-bit grey, which Pillow widens to 8."""
     tile = getattr(image, "tile", [])
     args = tile[0][3] if tile else ""
     return args if isinstance(args, str) else str(args[0])
 
 
 def voc_colours() -> tuple[str, ...]:
-    """The 256 colours of PASCAL VOC's maps: a class's bits, dealt to red, green and blue in turn.
+    """Return PASCAL VOC's 256 colours: the bits of a class, dealt to red, green and blue in turn.
 
     Source: VOCcode/VOClabelcolormap.m of PASCAL VOC's development kit.
     """

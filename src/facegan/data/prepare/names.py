@@ -1,8 +1,8 @@
-"""Cleans the names that packers wrote into archives; every reader of names takes them from here.
+"""Cleans the file names in archives and folders.
 
-A clean name is a path below the source: parts joined by ``/``, no ``.`` and no empty part, letters
-in Unicode's form NFC. What is not UTF-8 stays as bytes, as Python has it from a Linux disk (half
-surrogate pairs, which ``os.fsencode`` turns back): such a name can be listed, and never be a class.
+A clean name is a path below the source: parts joined by ``/``, no ``.`` and no empty part, in
+Unicode's NFC. Bytes that are not UTF-8 stay lone surrogates, as Python reads them from a Linux disk
+(``os.fsencode`` turns them back): such a name can be listed, but cannot be a class.
 """
 
 import codecs
@@ -20,11 +20,11 @@ from facegan.image_files import has_image_suffix
 log = logging.getLogger(__name__)
 
 LEAVES = "its path leaves the archive"
-AGAIN = "another file of this name comes before it in the archive"
-ZERO = "its name holds a zero byte"
+AGAIN = "an earlier file in the archive has the same name"
+ZERO = "its name contains a zero byte"
 UTF8_FLAG = 0x800
-UNICODE_PATH = 0x7075  # an extra field of zips: the name in UTF-8, and the CRC of the other one
-WINDOWS = (0, 6, 10, 11, 14)  # "version made by" of file systems where no name holds a backslash
+UNICODE_PATH = 0x7075  # a zip's extra field: the name in UTF-8, and the CRC of the plain name
+WINDOWS = (0, 6, 10, 11, 14)  # "version made by" of systems whose names hold no backslash
 UNIX = (3, 19)
 
 
@@ -32,8 +32,8 @@ def clean_name(name: str, parts_by_backslash: bool = False) -> tuple[str, str]:
     """Return a member's clean name, and why it is not read (empty where it is).
 
     Args:
-        name: As the archive has it, decoded.
-        parts_by_backslash: Whether a backslash parts folders; elsewhere it is a letter like others.
+        name: The name in the archive, decoded.
+        parts_by_backslash: Whether a backslash separates folders; if not, it is a plain letter.
     """
     name, zero, _ = name.partition("\0")
     problem = LEAVES if escapes(name) else ZERO if zero else ""
@@ -49,22 +49,22 @@ def escapes(name: str) -> bool:
 
 
 def nfc(text: str) -> str:
-    """Return a text with each accented letter as one sign, as most systems write it."""
+    """Return a text in NFC: each accented letter is one code point."""
     return unicodedata.normalize("NFC", text)
 
 
 def match_key(name: str) -> str:
-    """Return what names of different origin are compared by: dataset.json's, partners', files'."""
+    """Return the key by which names of different origin (a manifest, a partner) are compared."""
     return clean_name(name, parts_by_backslash=True)[0]
 
 
 def zip_names(path: str, infos: Sequence[zipfile.ZipInfo], encoding: str | None) -> list[str]:
-    """Return the names in a zip, decoded and with folders parted by ``/``, in the order of `infos`.
+    """Return the names in a zip, decoded and with ``/`` between folders, in the order of `infos`.
 
     Args:
-        path: The zip's, for messages.
+        path: The zip's path, for messages.
         infos: Its directory.
-        encoding: How names are written of which the zip does not say it; None: in UTF-8 if that is
+        encoding: The encoding of names that the zip does not declare; None: UTF-8 if that is
             certain, else they stay bytes.
     """
     unmarked = [raw for info in infos if (raw := unmarked_name(info)) is not None]
@@ -72,14 +72,14 @@ def zip_names(path: str, infos: Sequence[zipfile.ZipInfo], encoding: str | None)
     names = [zip_name(info, encoding, is_utf8) for info in infos]
     if unknown := [name for name in names if is_undecoded(name)]:
         log.warning(
-            "%s does not say how %s are written, the first %s: they stay bytes. "
-            "Say it by --name-encoding, as cp437, cp932, gbk or utf-8.",
+            "%s does not declare the encoding of %s, the first %s; they stay bytes. "
+            "Add --name-encoding, for example cp437, cp932, gbk or utf-8.",
             path,
             pluralize(len(unknown), "name"),
             ascii(unknown[0]),
         )
     if uses_backslashes(names):
-        return [backslashes_to_slashes(name) for name in names]  # made elsewhere, but as on Windows
+        return [backslashes_to_slashes(name) for name in names]  # written as on Windows
     return [
         backslashes_to_slashes(name) if info.create_system in WINDOWS else name
         for info, name in zip(infos, names, strict=True)
@@ -87,24 +87,24 @@ def zip_names(path: str, infos: Sequence[zipfile.ZipInfo], encoding: str | None)
 
 
 def uses_backslashes(names: Iterable[str]) -> bool:
-    """Return whether no name has a slash and every image's a backslash: it parts folders."""
+    """Return whether backslashes separate folders: no name has a slash, each image's has one."""
     return all("/" not in name and ("\\" in name or not has_image_suffix(name)) for name in names)
 
 
 def backslashes_to_slashes(name: str) -> str:
-    """Return a name with backslashes as slashes; of bytes one may be half of a letter."""
+    """Return a name with slashes for backslashes; not if undecoded: 0x5C may be half a letter."""
     return name if is_undecoded(name) else name.replace("\\", "/")
 
 
 def unmarked_name(info: zipfile.ZipInfo) -> bytes | None:
-    """Return the bytes of a name whose encoding a zip does not tell; None where it is known."""
+    """Return the bytes of a name whose encoding the zip does not declare; None if it does."""
     if info.flag_bits & UTF8_FLAG or info.orig_filename.isascii() or unicode_path(info) is not None:
         return None
     return info.orig_filename.encode("cp437")  # as zipfile has decoded it, byte by byte
 
 
 def zip_name(info: zipfile.ZipInfo, encoding: str | None, is_utf8: bool) -> str:
-    """Return a member's name by what the zip says of it, or else by what is certain."""
+    """Return a member's name in the encoding that the zip declares, or that is certain."""
     raw = unmarked_name(info)
     if raw is None:
         return unicode_path(info) or info.orig_filename
@@ -114,7 +114,7 @@ def zip_name(info: zipfile.ZipInfo, encoding: str | None, is_utf8: bool) -> str:
 
 
 def decoded(raw: bytes, encoding: str) -> str:
-    """Return bytes as a text; those that are not of the encoding come through as bytes."""
+    """Decode a name; one that is not in the encoding stays bytes (lone surrogates)."""
     try:
         return raw.decode(encoding)
     except UnicodeDecodeError:
@@ -122,7 +122,7 @@ def decoded(raw: bytes, encoding: str) -> str:
 
 
 def unicode_path(info: zipfile.ZipInfo) -> str | None:
-    """Return the name in a member's Info-ZIP Unicode Path field; None where none fits its name."""
+    """Return the name in a member's Info-ZIP Unicode Path field; None if it has no valid one."""
     if info.flag_bits & UTF8_FLAG:
         return None
     for kind, field in extra_fields(info.extra):
@@ -134,7 +134,7 @@ def unicode_path(info: zipfile.ZipInfo) -> str | None:
 
 
 def extra_fields(extra: bytes) -> Iterator[tuple[int, bytes]]:
-    """Yield the kind and content of each extra field of a zip's member."""
+    """Yield the kind and content of each extra field of a zip member."""
     while len(extra) >= 4:
         kind, length = struct.unpack("<HH", extra[:4])
         yield kind, extra[4 : 4 + length]
@@ -151,29 +151,26 @@ def is_utf8_text(raw: bytes) -> bool:
 
 
 def is_undecoded(name: str) -> bool:
-    """Return whether a name holds bytes of which nobody knows the letters."""
+    """Return whether a name contains bytes that could not be decoded."""
     return any("\ud800" <= letter <= "\udfff" for letter in name)
 
 
 def check_encoding(encoding: str) -> None:
-    """Refuse what is no encoding of texts.
-
-    Raises:
-        ConfigError: it names some.
-    """
+    """Raise ConfigError if Python does not know a text encoding."""
     try:
         codecs.lookup(encoding)
         b"a".decode(encoding)
     except (LookupError, UnicodeError, ValueError):
         raise ConfigError(
-            f"{encoding!a} is no encoding of names.", "As cp437, cp850, cp932, gbk or utf-8."
+            f"--name-encoding is {encoding!a}, which is not a text encoding.",
+            "Name one that Python knows, for example cp437, cp850, cp932, gbk or utf-8.",
         ) from None
 
 
 def common_folders(names: Iterable[str]) -> list[str]:
     """Return the folders that hold all files, outermost first, each with a slash at its end.
 
-    The look ends with the first name that lies in no folder of the others.
+    Iteration stops at the first name that shares no folder with the others.
     """
     common: list[str] | None = None
     for name in names:

@@ -1,4 +1,4 @@
-"""The packed format: what files a prepared data set is made of, and how its manifest is read."""
+"""The packed format: the files of a prepared data set, and readers of manifest, labels, shards."""
 
 import json
 from collections.abc import Iterator
@@ -18,29 +18,29 @@ FORMAT, VERSION, KIND = "facegan-dataset", 2, "packed"
 MANIFEST, LABELS = "dataset.json", "labels.npy"
 SOURCES, SKIPPED, DUPLICATES = "sources.jsonl", "skipped.jsonl", "duplicates.jsonl"
 AGAIN = "Prepare the data set again, or copy it whole."
-SHARD_BYTES = 2**27  # of pixels: what a kill can cost, and what one file holds
+SHARD_BYTES = 2**27  # of pixels per file; a killed run loses at most one shard
 
 
 def shard_name(number: int) -> str:
-    """Where a shard lies: ``images/00012.npy``."""
+    """Return a shard's path below the folder: ``images/00012.npy``."""
     return f"images/{number:05d}.npy"
 
 
 def images_per_shard(resolution: int) -> int:
-    """How many images a shard holds, but for the last."""
+    """Return how many images a shard holds; the last one may hold fewer."""
     return max(SHARD_BYTES // (resolution * resolution * 3), 1)
 
 
 def load_manifest(folder: Path) -> dict[str, Any]:
-    """Return the folder's dataset.json, of any program; empty where there is none.
+    """Return the folder's dataset.json, whichever program wrote it; empty if there is none.
 
     Raises:
-        DatasetError: it cannot be read, or is no JSON.
+        DatasetError: it cannot be read, or is not JSON.
     """
     file = folder / MANIFEST
     try:
         if file.exists() and not file.is_file():
-            raise ValueError("it is no regular file")
+            raise ValueError("it is not a regular file")
         manifest = json.loads(file.read_bytes())
     except FileNotFoundError:
         return {}
@@ -54,10 +54,10 @@ def load_manifest(folder: Path) -> dict[str, Any]:
 
 
 def read_packed(folder: Path) -> dict[str, Any]:
-    """The manifest of a prepared data set.
+    """Return the manifest of a packed data set.
 
     Raises:
-        DatasetError: there is none, or it is of another kind or newer.
+        DatasetError: there is none, or its kind or version is another.
     """
     manifest = load_manifest(folder)
     if not (folder / MANIFEST).exists():
@@ -66,8 +66,8 @@ def read_packed(folder: Path) -> dict[str, Any]:
         raise DatasetError(f"{folder / MANIFEST} is not of the format {FORMAT!r}.")
     if manifest.get("kind") == "streamed":
         raise DatasetError(
-            f"{folder} holds a streamed data set, and a packed one is needed here.",
-            "Name the packed one that it was made of.",
+            f"{folder} holds a streamed data set; this command needs a packed one.",
+            "Name the packed data set that it was made from.",
         )
     if manifest.get("kind") != KIND:
         raise DatasetError(
@@ -86,43 +86,47 @@ def read_packed(folder: Path) -> dict[str, Any]:
 def read_companions(
     folder: Path, manifest: dict[str, Any], aligned: bool = True
 ) -> dict[str, tuple[Path, dict[str, Any]]]:
-    """The folders and manifests of a data set's companions, by name.
+    """Return the folder and manifest of each of a data set's companions, by name.
 
     Args:
-        folder: The data set's.
-        manifest: Its manifest.
-        aligned: Those that have an image for each of its images; or those that do not.
+        folder: The data set's folder.
+        manifest: The data set's manifest.
+        aligned: True for the companions with one image per image of the data set, False for the
+            others.
 
     Raises:
-        DatasetError: one is missing, or no data set in a folder below.
+        DatasetError: a companion is missing, or is not a data set in a subfolder.
     """
     found = {}
     for name, facts in manifest.get("companions", {}).items():
         below = facts.get("folder")
         if not isinstance(below, str) or PurePosixPath(below).name != below or "\\" in below:
-            raise DatasetError(f"{folder / MANIFEST}: the companion {name} is in no folder below.")
+            raise DatasetError(
+                f"{folder / MANIFEST}: the companion {name} is not in a subfolder.", AGAIN
+            )
         if facts.get("aligned", False) is aligned:
             found[name] = (folder / below, read_packed(folder / below))
     return found
 
 
 def numbers_by_path(file: Path | str, labels: Any, hint: str) -> dict[str, int]:
-    """The labels that a manifest gives images, in either form, as one mapping.
+    """Return a manifest's labels, in either form, as a mapping from path to class number.
 
     Args:
         file: The manifest, for the error message.
         labels: ``{"a.png": 0, …}`` or ``[["a.png", 0], …]``.
-        hint: How they are written.
+        hint: How to write them, for the error message.
 
     Raises:
-        DatasetError: they are neither, an image has two, or one is no whole number from 0.
+        DatasetError: they have another form, an image has two labels, or a label is not a whole
+            number from 0.
     """
     pairs = list(labels.items()) if isinstance(labels, dict) else labels
     if not isinstance(pairs, list) or not all(map(is_pair, pairs)):
-        message = "labels is no mapping and no list of pairs"
+        message = "labels is neither a mapping nor a list of pairs"
         if isinstance(pairs, list):
             wrong = next(pair for pair in pairs if not is_pair(pair))
-            message += f": it holds {brief(wrong)}"
+            message += f": it contains {brief(wrong)}"
         raise DatasetError(f"{file}: {message}.", hint)
     found = {match_key(path): label for path, label in pairs}
     if len(found) < len(pairs):
@@ -138,21 +142,21 @@ def numbers_by_path(file: Path | str, labels: Any, hint: str) -> dict[str, int]:
 
 
 def is_pair(pair: Any) -> bool:
-    """Whether it is a path with its label."""
+    """Return whether this is a path with its label."""
     return isinstance(pair, (list, tuple)) and len(pair) == 2 and isinstance(pair[0], str)
 
 
 def brief(value: Any) -> str:
-    """A value in a few signs."""
+    """Return a value as text of at most 61 characters."""
     message = "null" if value is None else repr(value)
     return message if len(message) <= 60 else message[:60] + "…"
 
 
 def number_of_label(file: Path | str, path: str, label: Any, hint: str) -> int:
-    """Return the class that a label names: a whole number from 0, or a vector with a single 1.
+    """Return the class of a label: a whole number from 0, or the index of a vector's single 1.
 
     Raises:
-        DatasetError: it is something else, which the message names.
+        DatasetError: the label is something else.
     """
     numbers = label if isinstance(label, list) else [label]
     if is_vector := all(type(number) in (int, float) for number in numbers):
@@ -162,7 +166,7 @@ def number_of_label(file: Path | str, path: str, label: Any, hint: str) -> int:
             return int(label)
     kind = ""
     if label is numbers:
-        kind = ", a vector that is not of a single 1" if is_vector else ", which is no vector"
+        kind = ", a vector without a single 1" if is_vector else ", which is not a vector"
         if all(type(number) in (int, float) and number in (0, 1) for number in numbers):
             kind = f", a vector with {numbers.count(1)} ones: several attributes at once, or none"
     raise DatasetError(
@@ -170,35 +174,31 @@ def number_of_label(file: Path | str, path: str, label: Any, hint: str) -> int:
     )
 
 
-def check_resolution(folder: Path, packed: int, asked: int | None) -> None:
-    """Refuse another resolution than that of the pixels on the disk.
-
-    Raises:
-        DatasetError: it is another.
-    """
-    if asked not in (None, packed):
+def check_resolution(folder: Path, packed: int, requested: int | None) -> None:
+    """Raise DatasetError if another resolution is requested than the pixels have on the disk."""
+    if requested not in (None, packed):
         raise DatasetError(
-            f"The data set in {folder} is packed at {packed} px, not at {asked}.",
+            f"The data set in {folder} is packed at {packed} px, not at {requested}.",
             f"Use it at {packed} px, or prepare the images again: facegan data prepare SOURCE "
-            f"--out DIR --resolution {asked}.",
+            f"--out DIR --resolution {requested}.",
         )
 
 
 @contextmanager
 def npy_faults(file: Path) -> Iterator[None]:
-    """Around every reading of a .npy file: a header of any damage is a ValueError, a pipe too."""
+    """Turn any damage of a .npy header, and a file that is not regular, into a ValueError."""
     if file.exists() and not file.is_file():
-        raise ValueError("it is no regular file")
+        raise ValueError("it is not a regular file")
     try:
         yield
     except (OSError, ValueError):
         raise
-    except Exception as cause:  # NumPy's parser of Python literals raises whatever it meets
+    except Exception as cause:  # NumPy parses a Python literal, which may raise anything
         raise ValueError(f"its header is damaged ({first_line(cause)})") from cause
 
 
 def load_labels(file: Path) -> Any:
-    """The array in a .npy file, never unpickled.
+    """Return the array in a .npy file; pickles are refused.
 
     Raises:
         OSError: it cannot be read.
@@ -209,10 +209,10 @@ def load_labels(file: Path) -> Any:
 
 
 def open_shard(file: Path, images: int, resolution: int, channels: int = 3) -> Pixels:
-    """A shard's pixels uint8 (n, R, R, channels), mapped into memory: they are not read yet.
+    """Return a shard's pixels, uint8 (n, R, R, channels), mapped into memory and not read yet.
 
     Raises:
-        DatasetError: it is missing, short, or of another shape or type than it should be.
+        DatasetError: the file is missing, too short, or has another shape or type.
     """
     try:
         with npy_faults(file):
@@ -231,15 +231,15 @@ def open_shard(file: Path, images: int, resolution: int, channels: int = 3) -> P
             f"The shard {file} holds {pixels.dtype} {pixels.shape}, not uint8 {expected}.", AGAIN
         )
     if size != pixels.offset + pixels.nbytes:
-        raise DatasetError(f"The shard {file} holds more than its header says.", AGAIN)
-    return pixels.view(np.ndarray)  # a memmap's own indexing takes longer
+        raise DatasetError(f"The shard {file} is longer than its header says.", AGAIN)
+    return pixels.view(np.ndarray)  # np.memmap is slower to index
 
 
 def read_lines(path: Path) -> Iterator[dict[str, Any]]:
-    """The records of a file with one of them, in JSON, a line.
+    """Yield the records of a JSON Lines file.
 
     Raises:
-        DatasetError: it cannot be read, or a line is something else.
+        DatasetError: it cannot be read, or a line is not JSON.
     """
     try:
         with path.open("rb") as stream:
@@ -250,5 +250,5 @@ def read_lines(path: Path) -> Iterator[dict[str, Any]]:
 
 
 def to_line(record: dict[str, Any]) -> bytes:
-    """A record as a line: pure ASCII, so that no name, in any script, can break it."""
+    """Return a record as a JSON line in ASCII, safe for names in any script."""
     return json.dumps(record).encode() + b"\n"

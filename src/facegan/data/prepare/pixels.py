@@ -1,4 +1,4 @@
-"""One image's bytes as one square of pixels, or the reason why not: all decoding of an image."""
+"""Decodes an image file into an upright RGB image, or says why it cannot be used."""
 
 from functools import lru_cache
 from importlib.util import find_spec
@@ -16,7 +16,7 @@ Pixels = npt.NDArray[np.uint8]
 Box = tuple[int, int, int, int]  # left, top, right, bottom
 
 FORMATS = ("JPEG", "PNG", "WEBP", "AVIF", "HEIF", "BMP", "GIF", "TIFF", "PPM")
-MAX_BYTES = 2**28  # of one file
+MAX_BYTES = 2**28  # per file
 FILTER = "lanczos"
 HEIF_BRANDS = (
     *(b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"hevm", b"hevs"),
@@ -36,19 +36,19 @@ GENERATED = "facegan made it (its metadata says so)"
 
 
 class UnusableError(ValueError):
-    """An image is not used; the message says why, in words that are the same on every machine."""
+    """An image cannot be used. The message says why, and is the same on every machine."""
 
 
 def open_source_image(content: bytes, everything: bool = False) -> Image.Image:
-    """An image that is worth decoding; of its pixels nothing is read yet.
+    """Open an image without decoding its pixels.
 
     Args:
         content: The file's bytes.
-        everything: Also what says that facegan generated it.
+        everything: Whether to accept images whose metadata says that facegan generated them.
 
     Raises:
-        UnusableError: empty, text, no image, several images in one, generated, or a
-            decompression bomb.
+        UnusableError: the file is empty, not an image, animated, generated, or a decompression
+            bomb.
     """
     if not content:
         raise UnusableError("it is empty (0 bytes)")
@@ -63,12 +63,12 @@ def open_source_image(content: bytes, everything: bool = False) -> Image.Image:
         raise UnusableError(str(cause)) from None
     if bare.is_cut and image.format == "HEIF":
         raise UnusableError("image file is truncated")
-    # A phone's MPO or HEIF holds a depth map or a second view too; the first is the image.
+    # A phone's MPO or HEIF also holds a depth map or a second view; the first is the image.
     several = image.format not in ("MPO", "HEIF") and getattr(image, "is_animated", False)
     if several:
         raise UnusableError("it is animated, or several images in one file")
     orientation = bare.orientation
-    if orientation is None:  # of AVIF Pillow makes EXIF; of HEIF libheif has turned the pixels
+    if orientation is None:  # Pillow reports AVIF's as EXIF; libheif has already turned HEIF
         exif = image.info.get("exif") if image.format == "AVIF" else None
         orientation = orientation_of(exif or b"")
     image.info[ORIENTATION] = orientation or UPRIGHT
@@ -77,7 +77,7 @@ def open_source_image(content: bytes, everything: bool = False) -> Image.Image:
 
 @lru_cache(maxsize=1)
 def supported_formats() -> tuple[str, ...]:
-    """Those of the formats that can be read here: HEIF by the extra ``heic``."""
+    """Return the formats that can be read here; HEIF needs the extra ``heic``."""
     Image.init()
     if find_spec("pi_heif"):
         import pi_heif
@@ -89,25 +89,25 @@ def supported_formats() -> tuple[str, ...]:
 
 
 def describe_unidentified(content: bytes) -> str:
-    """What a file is that is not an image, as far as its first bytes tell."""
+    """Return the reason why a file is not an image, from its first bytes."""
     start = content[:256].lstrip(b"\xef\xbb\xbf\r\n\t ").lower()
     if start.startswith(b"<"):
         return "it is text (HTML, SVG or XML), not an image"
     if content[4:8] == b"ftyp" and content[8:12] in HEIF_BRANDS:
         if "HEIF" in supported_formats():
             return "it is a damaged HEIC"
-        return "it is HEIC, which is read with pip install 'facegan[heic]', or convert it to JPEG"
-    return "it is not an image that is read here (JPEG, PNG, WebP, AVIF, BMP, GIF, TIFF, PPM)"
+        return "it is HEIC: pip install 'facegan[heic]' to read it, or convert it to JPEG"
+    return "it is not an image of a known format (JPEG, PNG, WebP, AVIF, BMP, GIF, TIFF, PPM)"
 
 
 def apply_orientation(image: Image.Image) -> Image.Image:
-    """An image turned by its orientation, and by nothing else that its metadata says."""
+    """Return an image turned by its orientation; other metadata is ignored."""
     turn = TURNS.get(image.info.get(ORIENTATION, UPRIGHT))
     return image if turn is None else image.transpose(turn)
 
 
 def upright_rgb(image: Image.Image) -> Image.Image:
-    """An image turned as its EXIF says, as RGB.
+    """Return an image as RGB, turned by its orientation.
 
     Raises:
         ValueError: it has 16 bits or more.
@@ -116,9 +116,13 @@ def upright_rgb(image: Image.Image) -> Image.Image:
 
 
 def to_rgb(image: Image.Image) -> Image.Image:
-    """Any mode as RGB; transparency is laid on white."""
+    """Convert an image of any mode to RGB; transparent pixels are blended with white.
+
+    Raises:
+        ValueError: it has 16 bits or more.
+    """
     if image.mode.startswith("I;16") or image.mode in ("I", "F"):
-        raise ValueError(f"images of mode {image.mode} (16 bits or more) are not read")
+        raise ValueError(f"images of mode {image.mode} (16 bits or more) are not supported")
     if image.mode in ("RGBA", "LA", "PA") or "transparency" in image.info:
         white = Image.new("RGBA", image.size, "white")
         return Image.alpha_composite(white, image.convert("RGBA")).convert("RGB")
@@ -126,15 +130,15 @@ def to_rgb(image: Image.Image) -> Image.Image:
 
 
 def centre_square(size: tuple[int, int]) -> Box:
-    """The centred square of a width and height."""
+    """Return the largest centred square of a width and height."""
     side = min(size)
     left, top = (size[0] - side) // 2, (size[1] - side) // 2
     return left, top, left + side, top + side
 
 
 def cut(image: Image.Image, box: Box, resolution: int, resample: Image.Resampling) -> Image.Image:
-    """What a box of an image holds, as a square of the resolution."""
-    # Cropped first: resizing a box would let the filter reach over its edges.
+    """Crop an image to a box and resize it to (resolution, resolution)."""
+    # resize(box=…) would let the filter read pixels beyond the box.
     kept = image.crop(box)
     if kept.size == (resolution, resolution):
         return kept

@@ -1,4 +1,4 @@
-"""`facegan data show`: some images of a prepared data set, spread over all of it, to look at."""
+"""Picks evenly spaced images of a prepared data set for `facegan data show`."""
 
 from pathlib import Path
 from typing import Any
@@ -12,17 +12,18 @@ from facegan.errors import ConfigError, DatasetError
 
 
 def sample(folder: Path, count: int) -> Pixels:
-    """Up to `count` images (N, R, R, 3) of a data set, evenly spread from first to last.
+    """Return up to `count` images of a data set, evenly spaced from first to last.
 
-    Beside each come its companions, if it has any, (N, R, S * R, 3) of S sides; label maps in
-    their colours.
+    Returns:
+        uint8 (N, R, R, 3). With aligned companions (N, R, S * R, 3): the S modalities of each
+        example side by side, label maps in their colours.
 
     Raises:
-        ConfigError: the count is not a positive number.
-        DatasetError: it is no prepared data set, is empty, or a shard is damaged.
+        ConfigError: `count` is less than 1.
+        DatasetError: the folder is not a prepared data set or is empty, or a shard is damaged.
     """
     if count < 1:
-        raise ConfigError(f"images is {count}; at least 1 is shown.")
+        raise ConfigError(f"images is {count}; it must be at least 1.")
     manifest = read_packed(folder)
     total = manifest["images"]
     if not total:
@@ -34,7 +35,7 @@ def sample(folder: Path, count: int) -> Pixels:
 
 
 def read_selected(folder: Path, manifest: dict[str, Any], wanted: np.ndarray) -> Pixels:
-    """Some images (n, R, R, channels) of a data set, by their indices in order."""
+    """Return the images (n, R, R, channels) at sorted indices."""
     found, start = [], 0
     for shard in manifest["shards"]:
         here = wanted[(wanted >= start) & (wanted < start + shard["images"])] - start
@@ -46,7 +47,7 @@ def read_selected(folder: Path, manifest: dict[str, Any], wanted: np.ndarray) ->
 
 
 def colourize(pixels: Pixels, manifest: dict[str, Any]) -> Pixels:
-    """Images as RGB: images as they are, label maps (n, R, R, 1) in their palette."""
+    """Return images unchanged, and label maps (n, R, R, 1) as RGB in their palette."""
     if "palette" not in manifest:
         return pixels
     colours = np.zeros((256, 3), np.uint8)

@@ -1,4 +1,4 @@
-"""One shard being written: a plain .npy file that appears, whole and on the disk, or not at all."""
+"""Writes one shard, a .npy file that is renamed into place once it is complete and synced."""
 
 import contextlib
 import io
@@ -13,7 +13,10 @@ from facegan.files import file_digest
 
 
 def npy_header(images: int, resolution: int, channels: int) -> bytes:
-    """The start of a .npy of version 1; as long for any number of images, for NumPy leaves room."""
+    """Return the header of a version 1 .npy file.
+
+    NumPy pads it, so its length does not depend on the number of images.
+    """
     shape = (images, resolution, resolution, channels)
     stream = io.BytesIO()
     np.lib.format.write_array_header_1_0(
@@ -23,7 +26,7 @@ def npy_header(images: int, resolution: int, channels: int) -> bytes:
 
 
 class ShardFile:
-    """Images appended one by one, so that memory holds one at a time."""
+    """A shard to which images are appended one by one; only one is in memory."""
 
     def __init__(self, folder: Path, number: int, resolution: int, channels: int) -> None:
         self.name, self.images = shard_name(number), 0
@@ -35,12 +38,12 @@ class ShardFile:
         self.stream.write(npy_header(0, *self.shape))
 
     def append(self, pixels: bytes) -> None:
-        """Add one image."""
+        """Append one image."""
         self.stream.write(pixels)
         self.images += 1
 
     def commit(self) -> dict[str, Any]:
-        """Rename the file to what it is; what the manifest says of it."""
+        """Complete the file, rename it into place, and return its manifest entry."""
         header = npy_header(self.images, *self.shape)
         assert len(header) == len(npy_header(0, *self.shape))
         self.stream.seek(0)
@@ -53,7 +56,7 @@ class ShardFile:
         return {"file": self.name, "images": self.images, "sha256": sha256}
 
     def discard(self) -> None:
-        """Leave nothing."""
-        with contextlib.suppress(OSError):  # a full disk does not take what was buffered
+        """Close and delete the unfinished file."""
+        with contextlib.suppress(OSError):  # flushing the buffer fails on a full disk
             self.stream.close()
         self.partial.unlink(missing_ok=True)

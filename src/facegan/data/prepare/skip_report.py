@@ -1,4 +1,4 @@
-"""What became of every file of a source, in a few lines: found = used + skipped, and the rest."""
+"""Summarises what happened to the files of a source: used, skipped (with reasons), ignored."""
 
 import re
 from collections import Counter
@@ -12,32 +12,32 @@ MAX_NAMES, MAX_GROUPS = 3, 8
 
 @dataclass
 class IgnoredFiles:
-    """Files that were not looked into, counted."""
+    """Counts of the files that were not opened."""
 
-    by_products: Counter[str] = field(default_factory=Counter)  # what they are called → how many
-    others: Counter[str] = field(default_factory=Counter)  # not images: suffix → how many
-    empty_folders: list[str] = field(default_factory=list)  # where folders are classes
-    manifests: set[str] = field(default_factory=set)  # names of every dataset.json
+    by_products: Counter[str] = field(default_factory=Counter)  # label → count
+    others: Counter[str] = field(default_factory=Counter)  # not images: suffix → count
+    empty_folders: list[str] = field(default_factory=list)  # if folders are classes
+    manifests: set[str] = field(default_factory=set)  # the path of every dataset.json
 
     def add(self, other: "IgnoredFiles") -> None:
-        """Count those of another source, too."""
+        """Add the counts of another source."""
         self.by_products += other.by_products
         self.others += other.others
         self.empty_folders += other.empty_folders
         self.manifests |= other.manifests
 
     def lines(self, insist: str = "facegan data prepare --everything") -> Iterator[str]:
-        """A line each, with counts.
+        """Yield one line per kind of ignored file.
 
         Args:
-            insist: What takes by-products, too.
+            insist: The command or flag that includes by-products.
         """
         if count := self.by_products.total():
             text = list_counts(self.by_products)
             files = "files" if count > 1 else "file"
             yield (
-                f"Passed over {count:,} hidden {files} or by-products of programs: {text}. "
-                f"({insist} takes them.)"
+                f"Ignored {count:,} hidden {files} or by-products of programs: {text}. "
+                f"({insist} includes them.)"
             )
         if count := self.others.total():
             text = list_counts(self.others)
@@ -45,11 +45,11 @@ class IgnoredFiles:
             yield f"{count:,} other {files}: {text}."
         if self.empty_folders:
             text = list_names(self.empty_folders)
-            yield f"No image lies in {text}: that makes no class."
+            yield f"No image is in {text}, so that is not a class."
 
 
 class SkipReasons:
-    """Why images were skipped, grouped: alike are reasons that differ in numbers alone."""
+    """Groups the reasons why images were skipped; reasons that differ only in numbers are one."""
 
     def __init__(self, pairs: Iterable[tuple[str, str]] = ()) -> None:
         self.groups: dict[str, tuple[str, int, list[str]]] = {}
@@ -57,15 +57,15 @@ class SkipReasons:
             self.add(name, reason)
 
     def add(self, name: str, reason: str) -> None:
-        """Note that an image was skipped."""
+        """Record a skipped image."""
         key = re.sub(r"\d+", "#", reason)
-        said, count, names = self.groups.get(key, (reason, 0, []))
+        example, count, names = self.groups.get(key, (reason, 0, []))
         if count < MAX_NAMES:
             names.append(name)
-        self.groups[key] = said, count + 1, names
+        self.groups[key] = example, count + 1, names
 
     def lines(self) -> Iterator[str]:
-        """A line a reason, the most frequent first, with the first names."""
+        """Yield one line per reason, the most frequent first, with the first names."""
         groups = sorted(self.groups.values(), key=lambda group: -group[1])
         for reason, count, names in groups[:MAX_GROUPS]:
             listed = ", ".join(quoted(printable(name)) for name in names)
@@ -76,12 +76,12 @@ class SkipReasons:
 
 
 def sum_of_counts(used: int, skipped: int) -> str:
-    """The sum of all images found."""
+    """Return "found = used + skipped" with the numbers."""
     return f"{used + skipped:,} found = {used:,} used + {skipped:,} skipped"
 
 
 def list_counts(counts: Counter[str]) -> str:
-    """Counts by what they count: "20 .txt, 5 .mp4"."""
+    """Return counts as text: "20 .txt, 5 .mp4"."""
     most = counts.most_common(MAX_GROUPS)
     text = ", ".join(f"{count:,} {printable(what)}" for what, count in most)
     rest = counts.total() - sum(count for _, count in most)
@@ -89,11 +89,11 @@ def list_counts(counts: Counter[str]) -> str:
 
 
 def list_names(names: list[str]) -> str:
-    """The first of some names, and how many more there are."""
+    """Return the first names, and how many more there are."""
     text = ", ".join(quoted(printable(name)) for name in names[:MAX_GROUPS])
     return text + (f" and {len(names) - MAX_GROUPS} more" if len(names) > MAX_GROUPS else "")
 
 
 def printable(name: str) -> str:
-    """A name that a terminal can print: without escape sequences or broken letters."""
+    """Return a name that is safe to print: escape sequences and broken letters become ASCII."""
     return name if name.isprintable() else ascii(name)[1:-1]

@@ -1,4 +1,4 @@
-"""The folder a data set is made in: whose it is, whether it is there already, who works on it."""
+"""The output folder of a data set: checks what it holds, and locks it for one process."""
 
 import contextlib
 import errno
@@ -20,10 +20,10 @@ FOLDER_HINT = "Name another folder, or remove this one first."
 
 
 def find_finished(out: Path, plan: dict[str, Any]) -> dict[str, Any] | None:
-    """The manifest of this very data set, if it is there already; None where it is to be made.
+    """Return the manifest if the folder already holds this data set; None if it must be made.
 
     Raises:
-        DatasetError: the folder holds something else, or a part of another data set.
+        DatasetError: the folder holds something else, or another unfinished data set.
     """
     if out.exists() and not out.is_dir():
         raise DatasetError(f"{out} is a file.", "Name a folder.")
@@ -34,25 +34,24 @@ def find_finished(out: Path, plan: dict[str, Any]) -> dict[str, Any] | None:
         return manifest
     if (out / STATE / PLAN).exists():
         begun_as = read_json(out / STATE / PLAN)
-        check_same_plan(out, "holds the beginning of another data set", begun_as, plan)
+        check_same_plan(out, "holds another, unfinished data set", begun_as, plan)
     elif out.is_dir() and any(child.name not in HARMLESS for child in out.iterdir()):
         raise DatasetError(f"{out} is not empty.", FOLDER_HINT)
     return None
 
 
 def check_same_plan(out: Path, problem: str, found: dict[str, Any], plan: dict[str, Any]) -> None:
-    """Say in what two plans differ, if they do."""
+    """Raise DatasetError if two plans differ, naming the first difference."""
     for name in (*plan, *(name for name in found if name not in plan)):
-        if found.get(name) != plan.get(name):
-            there, here = found.get(name), plan.get(name)
+        existing, requested = found.get(name), plan.get(name)
+        if existing != requested:
             raise DatasetError(
-                f"{out} {problem}: {name} is {there!r} there, and {here!r} here.",
-                FOLDER_HINT,
+                f"{out} {problem}: its {name} is {existing!r}, not {requested!r}.", FOLDER_HINT
             )
 
 
 def read_json(path: Path) -> dict[str, Any]:
-    """A file of ours; empty where it is not one."""
+    """Return the JSON object in a file; empty if there is none."""
     with contextlib.suppress(OSError, ValueError):
         found = json.loads(path.read_bytes())
         if isinstance(found, dict):
@@ -62,7 +61,7 @@ def read_json(path: Path) -> dict[str, Any]:
 
 @contextlib.contextmanager
 def locked_folder(out: Path, plan: dict[str, Any]) -> Iterator[None]:
-    """Hold a folder for one process, and say of a disk's errors what to do.
+    """Lock a folder for one process, and turn errors of the disk into ours.
 
     Raises:
         DatasetError: another process works there, the disk is full, or the folder is read-only.
@@ -70,14 +69,16 @@ def locked_folder(out: Path, plan: dict[str, Any]) -> Iterator[None]:
     try:
         (out / STATE).mkdir(parents=True, exist_ok=True)
         with (out / STATE / "lock").open("wb") as lock:
-            if not take(lock.fileno()):
-                raise DatasetError(f"Another process prepares {out}.", "Wait for it, or stop it.")
+            if not try_lock(lock.fileno()):
+                raise DatasetError(
+                    f"Another process is preparing {out}.", "Wait for it, or stop it."
+                )
             write_atomic(out / STATE / PLAN, json.dumps(plan).encode())
             yield
     except sqlite3.Error as cause:
         raise DatasetError(
             f"The temporary folder cannot hold the list of images seen: {cause}.",
-            "Name another by the variable SQLITE_TMPDIR, then repeat the command.",
+            "Set SQLITE_TMPDIR to another folder, then repeat the command.",
         ) from cause
     except OSError as cause:
         if cause.errno in (errno.ENOSPC, errno.EDQUOT):
@@ -89,15 +90,15 @@ def locked_folder(out: Path, plan: dict[str, Any]) -> Iterator[None]:
 
 
 def remove_leftovers(out: Path) -> None:
-    """Leave nothing of a data set that came to nothing."""
+    """Delete what a data set without images has left in its folder."""
     shutil.rmtree(out / STATE, ignore_errors=True)
     for empty in (out / "images", out):
-        with contextlib.suppress(OSError):  # a folder that was there before, or is not
+        with contextlib.suppress(OSError):  # it has other content, or does not exist
             empty.rmdir()
 
 
-def take(descriptor: int) -> bool:
-    """Whether a file could be locked; it stays so until the process ends, however it does."""
+def try_lock(descriptor: int) -> bool:
+    """Lock a file until the process ends; return False if another process holds the lock."""
     try:
         import fcntl
     except ImportError:  # Windows
