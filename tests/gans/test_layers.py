@@ -10,6 +10,7 @@ from facegan.gans.layers import (
     DoublingConv2d,
     Gather,
     HalvingConv2d,
+    ResizingConv2d,
     Scatter,
     gather_patches,
     scatter_patches,
@@ -87,3 +88,31 @@ def test_under_autocast_it_computes_in_the_autocast_type(ours: type, torchs: typ
     layer = ours(3, 5)
     with torch.autocast("cpu", torch.bfloat16):
         assert layer(torch.randn(2, 3, 4, 4)).dtype is torch.bfloat16
+
+
+@pytest.mark.parametrize("bias", [True, False])
+@pytest.mark.parametrize("size", [(1, 1), (2, 2), (4, 6)])
+def test_resizing_equals_nearest_neighbours_and_a_convolution(
+    bias: bool, size: tuple[int, int]
+) -> None:
+    """In value and derivatives, borders included."""
+    torch.manual_seed(0)
+    ours = ResizingConv2d(3, 5, bias).double()
+    torchs = nn.Sequential(nn.Upsample(scale_factor=2), nn.Conv2d(3, 5, 3, padding=1, bias=bias))
+    torchs[1].load_state_dict(ours.state_dict())
+    torchs.double()
+    x = torch.randn(2, 3, *size, dtype=torch.float64, requires_grad=True)
+    y = torch.randn_like(torchs(x))
+    for a, b in zip(gradients(ours, x, y), gradients(torchs, x, y), strict=True):
+        torch.testing.assert_close(a, b)
+    with torch.no_grad():
+        assert torch.equal(ours(x), torchs(x))
+
+
+def test_resizing_makes_no_checkerboard_of_a_constant() -> None:
+    """Inside the borders every pixel gets the same sum; a transposed convolution's differ."""
+    torch.manual_seed(0)
+    flat = torch.ones(1, 3, 8, 8)
+    for layer, is_even in ((ResizingConv2d(3, 5), True), (DoublingConv2d(3, 5), False)):
+        inside = layer(flat)[0, :, 2:-2, 2:-2].flatten(1)
+        assert (inside.std(1).max().item() < 1e-5) is is_even

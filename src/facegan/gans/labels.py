@@ -27,3 +27,12 @@ def one_hot(labels: Tensor | None, classes: int) -> Tensor:
     if labels is None:
         raise TypeError("A conditional network was called without labels.")
     return (labels[:, None] == torch.arange(classes, device=labels.device)).float()
+
+
+def one_hot_maps(label_maps: Tensor, classes: int) -> Tensor:
+    """Encode label maps (N, H, W), int64, as float32 (N, classes, H, W), channels last in memory.
+
+    Pixels of a class that does not exist are 0 in every channel.
+    """
+    known = torch.arange(classes, device=label_maps.device)
+    return (label_maps[..., None] == known).float().permute(0, 3, 1, 2)

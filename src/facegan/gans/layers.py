@@ -1,9 +1,9 @@
-"""Convolutions (4x4, stride 2) that halve or double the sides and train fast on CPUs.
+"""Layers that families share: convolutions that halve or double the sides and train fast on CPUs.
 
-On CPUs oneDNN's backward passes for these shapes are several times slower than their arithmetic
-(docs/results.md, "Where a step's time goes"). Here all three passes are a gather of the 4x4 patches
-and one matrix product. Parameters and their names are those of torch's layers, and so are the
-results, up to rounding.
+On CPUs oneDNN's backward passes for 4x4 convolutions of stride 2 are several times slower than
+their arithmetic (docs/results.md, "Where a step's time goes"). Here all three passes are a gather
+of the 4x4 patches and one matrix product. Parameters and their names are those of torch's layers,
+and so are the results, up to rounding.
 """
 
 from typing import Any, cast
@@ -117,9 +117,53 @@ class DoublingConv2d(nn.ConvTranspose2d):
     def forward(self, x: Tensor, output_size: list[int] | None = None) -> Tensor:
         if not is_faster_as_product(x):
             return super().forward(x, output_size)
-        x, weight = to_autocast_dtype(x), to_autocast_dtype(self.weight)
-        kernel = weight.permute(0, 2, 3, 1).flatten(1)  # (C, 4*4*C')
-        maps = scatter_patches(x.permute(0, 2, 3, 1) @ kernel)
-        if self.bias is not None:
-            maps = maps + self.bias.to(maps.dtype)
-        return maps.permute(0, 3, 1, 2)
+        return double_sides(x, self.weight, self.bias)
+
+
+class ResizingConv2d(nn.Conv2d):
+    """(N, C, H, W) → (N, C', 2H, 2W): nearest neighbours, then torch's Conv2d(C, C', 3, padding=1).
+
+    Unlike transposed convolutions it makes no checkerboards (Odena, Dumoulin & Olah, "Deconvolution
+    and checkerboard artifacts", Distill 2016). Each pixel is repeated in 2x2, so the 3x3 kernel
+    meets it four times: the result is that of a 4x4 transposed convolution whose kernel sums four
+    shifted copies of the 3x3 one, with 16 products per pixel of x instead of 36.
+    """
+
+    def __init__(self, channels_in: int, channels_out: int, bias: bool = True) -> None:
+        super().__init__(channels_in, channels_out, 3, padding=1, bias=bias)
+
+    def forward(self, x: Tensor) -> Tensor:
+        if not is_faster_as_product(x):
+            return super().forward(F.interpolate(x, scale_factor=2.0))
+        flipped = self.weight.flip(2, 3).transpose(0, 1)  # (C, C', 3, 3)
+        wide = F.pad(flipped, (1, 1, 1, 1))
+        rows = wide[:, :, 1:] + wide[:, :, :-1]
+        return double_sides(x, rows[..., 1:] + rows[..., :-1], self.bias)
+
+
+def double_sides(x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
+    """Compute a transposed 4x4 convolution of stride 2 as a product; weight (C, C', 4, 4)."""
+    x, weight = to_autocast_dtype(x), to_autocast_dtype(weight)
+    kernel = weight.permute(0, 2, 3, 1).flatten(1)  # (C, 4*4*C')
+    maps = scatter_patches(x.permute(0, 2, 3, 1) @ kernel)
+    if bias is not None:
+        maps = maps + bias.to(maps.dtype)
+    return maps.permute(0, 3, 1, 2)
+
+
+def channels_last(x: Tensor) -> Tensor:
+    """Lay out (N, C, H, W) with channels last in memory, in which layers are fastest."""
+    return x.contiguous(memory_format=torch.channels_last)
+
+
+def initialise_normal(module: nn.Module) -> None:
+    """Initialise weights from N(0, 0.02), norms' gains from N(1, 0.02), biases with 0.
+
+    arXiv:1511.06434, section 4; arXiv:1611.07004, section 6.2; arXiv:1703.10593, section 4.
+    """
+    if isinstance(module, nn.Conv2d | nn.ConvTranspose2d | nn.Linear):
+        nn.init.normal_(module.weight, 0.0, 0.02)
+        if module.bias is not None:
+            nn.init.zeros_(module.bias)
+    if isinstance(module, nn.BatchNorm2d | nn.InstanceNorm2d) and module.affine:
+        nn.init.normal_(module.weight, 1.0, 0.02)

@@ -1,4 +1,4 @@
-"""Checks that an image's side is the first map's side, doubled a number of times."""
+"""Checks that a network can take images of a shape, and names the sides that it can take."""
 
 from facegan.errors import ConfigError
 
@@ -25,3 +25,22 @@ def pyramid(family: str, smallest: int, image_shape: tuple[int, ...]) -> list[in
             "pixels: choose one of these as resolution, or prepare the data at one.",
         )
     return sides
+
+
+def check_multiple(family: str, network: str, divisor: int, image_shape: tuple[int, ...]) -> None:
+    """Raise ConfigError if a network that halves and doubles its input cannot take a shape.
+
+    Args:
+        family: Name of the family, for the error.
+        network: The network, such as "a U-Net of 5 halvings".
+        divisor: The sides must be multiples of it.
+        image_shape: (3, H, W) of the images.
+    """
+    channels, height, width = image_shape
+    if channels != 3 or height != width or height % divisor or not height:
+        raise ConfigError(
+            f"{family} cannot take images of {width}x{height} with {channels} channels.",
+            f"{network[0].upper()}{network[1:]} takes square RGB images with a side that is a "
+            f"multiple of {divisor}: {divisor}, {2 * divisor}, {3 * divisor} … pixels. Choose one "
+            "of these as resolution, or prepare the data at one.",
+        )

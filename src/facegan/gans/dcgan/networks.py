@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from facegan.gans.batch_norm import BatchNorm2d
 from facegan.gans.dcgan.presets import DcganPreset
-from facegan.gans.layers import DoublingConv2d, HalvingConv2d, RowwiseLinear
+from facegan.gans.layers import DoublingConv2d, HalvingConv2d, RowwiseLinear, initialise_normal
 from facegan.gans.shapes import pyramid
 
 WIDEST = 8  # times conv_dim, the paper's 1024 = 8 x 128
@@ -117,17 +117,4 @@ def initialise_as_article(module: nn.Module) -> None:
         nn.init.kaiming_uniform_(module.weight)
 
 
-def initialise_as_paper(module: nn.Module) -> None:
-    """Initialise weights from N(0, 0.02), batch norm's gains from N(1, 0.02).
-
-    arXiv:1511.06434, section 4.
-    """
-    if isinstance(module, nn.Conv2d | nn.ConvTranspose2d | nn.Linear):
-        nn.init.normal_(module.weight, 0.0, 0.02)
-        if module.bias is not None:
-            nn.init.zeros_(module.bias)
-    if isinstance(module, nn.BatchNorm2d):
-        nn.init.normal_(module.weight, 1.0, 0.02)
-
-
-INITIALISERS = {"article": initialise_as_article, "paper": initialise_as_paper}
+INITIALISERS = {"article": initialise_as_article, "paper": initialise_normal}

@@ -14,17 +14,12 @@ from torch import Tensor, nn
 from facegan.gans.autocast import without_autocast
 from facegan.gans.convolution import convolve
 from facegan.gans.labels import one_hot
-from facegan.gans.layers import to_autocast_dtype
+from facegan.gans.layers import channels_last, to_autocast_dtype
 from facegan.gans.r3gan.presets import SMALLEST, R3ganPreset, widths_from
 from facegan.gans.resampling import Resample
 
 SLOPE = 0.2  # of the leaky ReLU below zero
 LOW_PRECISION_STAGES = 4  # the largest stages, computed in autocast's type, as in the paper's code
-
-
-def channels_last(x: Tensor) -> Tensor:
-    """Lay out (N, C, H, W) with channels last in memory, in which layers are fastest."""
-    return x.contiguous(memory_format=torch.channels_last)
 
 
 # --- layers -----------------------------------------------------------------------------------
