@@ -142,6 +142,45 @@ def test_the_hook_augments_only_in_training_mode() -> None:
     assert torch.equal(discriminator.eval()(images), images.flatten(1))
 
 
+class Keeping(nn.Module):
+    """A discriminator of pairs that keeps what it is given."""
+
+    def forward(self, images: Tensor, condition: Tensor, labels: Tensor | None = None) -> Tensor:
+        self.given = images, condition, labels
+        return images.flatten(1).sum(1)
+
+
+@pytest.mark.parametrize("filter", WARPS)
+@pytest.mark.parametrize("policy", POLICIES)
+def test_a_pair_is_moved_together_and_only_its_image_changes_colour(
+    policy: str, filter: str
+) -> None:
+    """Of a condition equal to its image and a policy without colours, both stay equal."""
+    discriminator, images = Keeping(), noise(16)
+    augment(policy, 0.7, filter).hook_before(discriminator)
+    labels = torch.arange(16)
+    discriminator(images, images[:, :2], labels)
+    moved, condition, given = discriminator.given
+    assert given is labels
+    assert condition.shape == (16, 2, 8, 8) and condition.dtype == images.dtype
+    has_colours = "color" in policy  # recolor too
+    assert torch.allclose(moved[:, :2], condition) is not has_colours
+    if set(policy.split(",")) <= {"color", "recolor"}:
+        assert torch.equal(condition, images[:, :2])
+    torch.manual_seed(4)
+    expected = augment(policy, 0.7, filter)(images)
+    torch.manual_seed(4)
+    discriminator(images, images[:, :2])
+    torch.testing.assert_close(discriminator.given[0], expected)  # as without a condition
+
+
+def test_label_maps_that_cannot_be_moved_are_refused() -> None:
+    discriminator = Keeping()
+    augment("blit").hook_before(discriminator)
+    with pytest.raises(TypeError, match="one-hot"):
+        discriminator(noise(), torch.zeros(4, 8, 8, dtype=torch.int64))
+
+
 @pytest.mark.parametrize("policy", ["", "none", " none "])
 def test_no_hook_without_augmentation(policy: str) -> None:
     discriminator = nn.Flatten()
