@@ -13,8 +13,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F  # noqa: N812
 
+from facegan import lite0
 from facegan.errors import MetricError
-from facegan.metrics import Extractor, extract, inception, lite0, open_extractor
+from facegan.metrics import Extractor, extract, inception, open_extractor
 
 
 @pytest.fixture(scope="module")

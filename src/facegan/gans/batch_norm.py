@@ -15,10 +15,13 @@ from facegan.gans import data_parallel
 
 
 class BatchNorm2d(nn.BatchNorm2d):
-    """Normalises (N, C, H, W) to mean 0 and variance 1 over N, H and W of all processes."""
+    """Normalises (N, C, H, W) to mean 0 and variance 1 over N, H and W of all processes.
 
-    def __init__(self, channels: int) -> None:
-        super().__init__(channels)
+    Without `affine` it has no weight and bias, as in arXiv:1903.07291.
+    """
+
+    def __init__(self, channels: int, affine: bool = True) -> None:
+        super().__init__(channels, affine=affine)
 
     def forward(self, x: Tensor) -> Tensor:
         whole = data_parallel.is_whole_batch() or data_parallel.current_slice().size == 1
@@ -26,7 +29,10 @@ class BatchNorm2d(nn.BatchNorm2d):
             return super().forward(x)
         moments = global_moments(x)
         self.update_running_stats(moments, data_parallel.global_count(x.numel() // x.shape[1]))
-        arguments = self.weight, self.bias, moments, self.eps
+        weight, bias = self.weight, self.bias
+        if not self.affine:
+            weight, bias = torch.ones_like(moments[0]), torch.zeros_like(moments[0])
+        arguments = weight, bias, moments, self.eps
         return cast(Tensor, Normalise.apply(x, *arguments))  # type: ignore[no-untyped-call]
 
     def update_running_stats(self, moments: Tensor, count: int) -> None:

@@ -35,6 +35,8 @@ class Preset:
     )
     # How many classes the data has; set when networks are built, not by the user.
     classes: int = 0
+    # How many classes its label maps have; 0 of a family without label maps.
+    map_classes: int = 0
 
     def __post_init__(self) -> None:
         for spec in self.hyperparameters():

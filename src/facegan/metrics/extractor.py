@@ -10,8 +10,9 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from facegan import lite0
 from facegan.errors import MetricError, did_you_mean
-from facegan.metrics import inception, lite0
+from facegan.metrics import inception
 
 BATCH = 64  # images at once; features depend on it by rounding only
 EXTRACTORS = ("lite0", "inception")

