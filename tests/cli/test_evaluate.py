@@ -13,10 +13,10 @@ import pytest
 import torch
 from PIL import Image
 
-from facegan import metrics
+from facegan import lite0, metrics
 from facegan.artifact import load_artifact
 from facegan.cli.__main__ import facegan, run_safely
-from facegan.metrics import inception, lite0
+from facegan.metrics import inception
 
 
 def evaluate(*words: object) -> int:
