@@ -86,4 +86,4 @@ def test_an_empty_prefix_is_told(
     store: Any, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert prepared(store, tmp_path / "out", "s3://faces/nothing") == 3
-    assert "holds no images" in capsys.readouterr().err
+    assert "contains no images" in capsys.readouterr().err

@@ -76,13 +76,13 @@ def test_parts_that_do_not_fit_are_refused(tmp_path: Path) -> None:
     folder = photos(tmp_path / "photos", 20)
     parts = in_parts(folder, tmp_path, 3)
     refused = [
-        (parts[:2], "part 2 is missing"), ([*parts, parts[0]], "part 0 is there twice"),
+        (parts[:2], "part 2 is missing"), ([*parts, parts[0]], "part 0 is named twice"),
         ([tmp_path / "nowhere"], "does not exist"),
     ]  # fmt: skip
     prepare(folder, tmp_path / "larger", 8, shard=(2, 3), workers=1)
     refused.append(([*parts[:2], tmp_path / "larger"], "resolution is 8, not 4"))
     prepare(folder, tmp_path / "other", 4, shard=(0, 2), workers=1)
-    refused.append(([*parts, tmp_path / "other"], "parts of different wholes"))
+    refused.append(([*parts, tmp_path / "other"], "parts of different data sets"))
     for folders, told in refused:
         with pytest.raises(DatasetError, match=told):
             merge(folders, tmp_path / "merged")

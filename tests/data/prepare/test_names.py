@@ -180,7 +180,7 @@ def test_what_is_no_encoding_is_refused(tmp_path: Path, encoding: str) -> None:
 
 def test_a_name_that_lies_of_its_encoding_is_refused_with_its_archive(tmp_path: Path) -> None:
     source = pack_zip(tmp_path / "x.zip", [(b"\xff.png", picture(1))], DOS, 2048)
-    with pytest.raises(DatasetError, match="marked as UTF-8 and is not"):
+    with pytest.raises(DatasetError, match="marked as UTF-8 but is not"):
         quickly(source, tmp_path / "out")
 
 
@@ -293,7 +293,7 @@ def test_a_dataset_json_without_labels_is_said(
 ) -> None:
     source = write_files(tmp_path / "x", {**CATS, "dataset.json": content})
     assert "class_names" not in quickly(source, tmp_path / "out")
-    assert 'holds no "labels"' in caplog.text
+    assert 'has no "labels"' in caplog.text
 
 
 def test_without_labels_a_damaged_dataset_json_does_not_matter(tmp_path: Path) -> None:
@@ -333,11 +333,11 @@ def test_keys_of_a_dataset_json_are_cleaned_as_names_are(tmp_path: Path, key: st
 
 def test_a_prepared_data_set_is_not_prepared_again(tmp_path: Path) -> None:
     quickly(write_files(tmp_path / "x", CATS), tmp_path / "done")
-    with pytest.raises(DatasetError, match=r"is a prepared data set.*facegan train --data"):
+    with pytest.raises(DatasetError, match=r"is already a prepared data set.*facegan train --data"):
         quickly(tmp_path / "done", tmp_path / "again")
     files = {f"done/{p.relative_to(tmp_path / 'done')}": p.read_bytes()
              for p in (tmp_path / "done").rglob("*") if p.is_file()}  # fmt: skip
-    with pytest.raises(DatasetError, match=r"is a prepared data set.*Unpack it"):
+    with pytest.raises(DatasetError, match=r"is already a prepared data set.*Unpack it"):
         quickly(pack_zip(tmp_path / "x.zip", files.items()), tmp_path / "again")
 
 

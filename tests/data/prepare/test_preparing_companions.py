@@ -105,10 +105,10 @@ def test_what_has_no_usable_partner_is_named_on_both_sides_and_the_counts_add_up
     assert ours["2.png"] == "it has no partner in b"
     assert "HTML" in ours["3.png"] and theirs["3.png"].startswith("its partner 3.png is not used")
     assert ours["4.png"] == "its partner 4.png is not used: it is empty (0 bytes)"
-    assert ours["7.png"] == "its partner in b is that of another of its name"
+    assert ours["7.png"] == "its partner in b belongs to another image of the same name"
     assert "not the aspect ratio" in theirs["8.png"] and "not the aspect ratio" in ours["8.png"]
     assert theirs["9.png"] == "it has no partner in a"
-    assert theirs["6.webp"] == "6.png is called the same but for its suffix"
+    assert theirs["6.webp"] == "6.png has the same name except for the suffix"
     assert check(tmp_path / "out").problems == check(tmp_path / "out/paired").problems == []
 
 
@@ -170,7 +170,7 @@ def test_companions_of_toy_faces_are_found_in_their_own_folder(
 @pytest.mark.parametrize("companion", ["paired", "unpaired"])
 def test_toy_faces_without_a_companion_are_not_their_own(tmp_path: Path, companion: str) -> None:
     write_toy_faces(tmp_path / "toy", 2, 8, workers=1)
-    with pytest.raises(DatasetError, match=rf"holds no {companion} images.*data toy --{companion}"):
+    with pytest.raises(DatasetError, match=rf"has no {companion} images.*data toy --{companion}"):
         quickly(tmp_path / "toy", tmp_path / "out", **{companion: tmp_path / "toy"})
     assert not (tmp_path / "out").exists()
 

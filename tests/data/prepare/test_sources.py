@@ -207,7 +207,7 @@ def test_links_pipes_and_folders_that_cannot_be_listed_are_named(
     assert set(told) == {"a/up", "self.png", "gone.png", "pipe.png", "shut/"}
     assert "not followed" in told["a/up"] and "Permission denied" in told["shut/"]
     assert "symbolic links" in told["self.png"] and "No such file" in told["gone.png"]
-    assert "no plain file" in told["pipe.png"]
+    assert "not a regular file" in told["pipe.png"]
     assert manifest["written"] == 3 and manifest["found"] == 8
 
 

@@ -1,7 +1,7 @@
-"""Which images belong together: an entry of the source, and of each companion the one it is for.
+"""Matches the images of a source with their companions: paired images and label maps.
 
-Files belong together by their path without suffix: ``a/1.jpg`` and ``a/1.png``. What has no partner
-comes with that as its problem, so that on every side all that was found is accounted for.
+Files match by their path without suffix: ``a/1.jpg`` and ``a/1.png``. A file without a partner is
+yielded with that as its problem, so that every file found is counted on both sides.
 """
 
 from collections import Counter
@@ -31,65 +31,67 @@ from facegan.data.prepare.sources import (
 from facegan.errors import ConfigError, DatasetError
 from facegan.image_files import has_image_suffix
 
-Example = tuple[Entry | None, ...]  # an entry a side, None where it has none
+Example = tuple[Entry | None, ...]  # one entry per modality; None where it is missing
 PAIRED, LABEL_MAPS = "paired", "label_maps"
-MOST_FOLDERS = 8  # around all files, that are looked through for partners
-SPLIT = "split"  # instead of a source of partners: every file holds both
+MOST_FOLDERS = 8  # around all files, that are tried as prefixes
+SPLIT = "split"  # instead of a source of partners: every file holds both images
 
 
 class Partners(Protocol):
-    """The entries of one companion, each to be taken once."""
+    """The entries of one companion; each is taken at most once."""
 
     def take(self, entry: Entry) -> Entry | str:
-        """What belongs to an image; else why nothing does."""
+        """Return the partner of an image, or the reason why it has none."""
 
     def left(self) -> Iterator[Entry]:
-        """Those that belonged to none, with that as their problem."""
+        """Yield the entries that were not taken, with that as their problem."""
 
 
 class Companion(Protocol):
-    """Where a side besides the first comes from."""
+    """The origin of a modality other than the first."""
 
     readers: int
 
     @property
     def modality(self) -> Modality:
-        """How it is read."""
+        """How its files are read."""
 
     def partners(self) -> Partners:
-        """Its entries, from the first on."""
+        """Return its entries, none of them taken yet."""
 
 
 class SourceCompanion:
     """A companion with a source of its own.
 
     Args:
-        source: The companion's.
-        side: How it is read.
-        beside: What it belongs to.
+        source: The source of the companion's files.
+        modality: How they are read.
+        beside: The source of the images.
 
     Raises:
-        ConfigError: it is a tar, which can only be read in its own order.
+        ConfigError: the source is a tar, which can only be read in its own order.
     """
 
     def __init__(self, source: Source, modality: Modality, beside: Source) -> None:
         if isinstance(source, TarSource):
             raise ConfigError(
-                f"{source.name} is a tar, which is read in its own order, not in its partners'.",
+                f"{source.name} is a tar, which can only be read in its own order, not in the "
+                "order of the images.",
                 "Unpack it, or make a zip of it.",
             )
         self.source, self.modality, self.beside = source, modality, beside
         self.readers = source.readers
 
     def partners(self) -> "PartnersByName":
-        """Its entries by name; the names are in memory."""
+        """Return its entries by name; the names are held in memory."""
         return PartnersByName(self.source, self.beside.name, *self.wrappers)
 
     @cached_property
     def wrappers(self) -> tuple[str, str]:
-        """The folders around all of either source that its partner lacks: of most partners.
+        """The folder prefixes to ignore in the companion and in the images.
 
-        photos.zip may hold photos/a/1.jpg, and sketches.zip sketches/a/1.png.
+        photos.zip may hold photos/a/1.jpg, and sketches.zip sketches/a/1.png: the pair of prefixes
+        with the most matches is chosen.
         """
         theirs, ours = root_prefixes(self.source), root_prefixes(self.beside)
         if theirs == ours == [""]:
@@ -106,36 +108,36 @@ class SourceCompanion:
 
 
 class PartnersByName:
-    """Entries by their path without suffix; of those that are called alike the first."""
+    """Entries by their path without suffix; the first wins if several share it."""
 
     def __init__(self, source: Source, beside: str, prefix: str = "", own: str = "") -> None:
         self.name, self.beside, self.own = source.name, beside, own
         self.waiting: dict[str, Entry | None] = {}  # None: taken
-        self.twins: list[Entry] = []
+        self.duplicates: list[Entry] = []
         for entry in source.entries():
             first = self.waiting.setdefault(partner_key(entry.name, prefix), entry)
             if first is not None and first is not entry:
-                problem = f"{printable(first.name)} is called the same but for its suffix"
-                self.twins.append(replace(entry, problem=entry.problem or problem))
+                problem = f"{printable(first.name)} has the same name except for the suffix"
+                self.duplicates.append(replace(entry, problem=entry.problem or problem))
 
     def take(self, entry: Entry) -> Entry | str:
-        """What is called the same but for its suffix."""
+        """Return the entry with the same name except for the suffix, or why there is none."""
         key = partner_key(entry.name, self.own)
         if key not in self.waiting:
             return f"it has no partner in {self.name}"
         partner, self.waiting[key] = self.waiting[key], None
-        return partner or f"its partner in {self.name} is that of another of its name"
+        return partner or f"its partner in {self.name} belongs to another image of the same name"
 
     def left(self) -> Iterator[Entry]:
-        """Those that nobody took, then those whose name was there before."""
+        """Yield the entries that were not taken, then the duplicates."""
         problem = f"it has no partner in {self.beside}"
         rest = (entry for entry in self.waiting.values() if entry is not None)
         yield from (replace(entry, problem=entry.problem or problem) for entry in rest)
-        yield from self.twins
+        yield from self.duplicates
 
 
 class SplitCompanion:
-    """The companion that lies in the same file."""
+    """A companion in the same file as the image."""
 
     readers = 1
 
@@ -143,15 +145,15 @@ class SplitCompanion:
         self.modality = HalfModality(source, PAIRED, PAIRED, half=1)
 
     def partners(self) -> "SplitCompanion":
-        """It holds nothing that could be used up."""
+        """Return itself: it has no entries of its own."""
         return self
 
     def take(self, entry: Entry) -> Entry:
-        """The file itself."""
+        """Return the same file."""
         return entry
 
     def left(self) -> Iterator[Entry]:
-        """None."""
+        """Yield nothing."""
         return iter(())
 
 
@@ -160,8 +162,8 @@ class Examples:
 
     Args:
         source: The images.
-        side: How they are read.
-        companions: What else belongs to each.
+        modality: How they are read.
+        companions: The other modalities of each example.
     """
 
     def __init__(
@@ -172,7 +174,7 @@ class Examples:
         self.readers = min([source.readers, *(companion.readers for companion in companions)])
 
     def __iter__(self) -> Iterator[Example]:
-        """In the order of the source; at the end what is left of each companion."""
+        """Yield examples in the order of the source, then each companion's unmatched entries."""
         waiting = [companion.partners() for companion in self.companions]
         for entry in self.source.entries():
             yield complete_example(entry, [partners.take(entry) for partners in waiting])
@@ -182,7 +184,7 @@ class Examples:
 
     @property
     def ignored(self) -> IgnoredFiles:
-        """What was not looked into when all were last given, of the source and companions."""
+        """Files of the source and the companions that the last iteration ignored."""
         found = IgnoredFiles()
         for source in (self.source, *(getattr(each, "source", None) for each in self.companions)):
             if source is not None:
@@ -190,41 +192,44 @@ class Examples:
         return found
 
     def expected(self, seen: int) -> int | None:
-        """How many there will be, after `seen` of them: those left over are not foreseen."""
+        """Estimate how many examples there are, after `seen` of them; None if unknown.
+
+        Unmatched entries of companions are not included.
+        """
         count = self.source.expected(seen)
         return None if count is None else max(count, seen)
 
 
 def complete_example(entry: Entry, taken: list[Entry | str]) -> Example:
-    """An entry with its partners; what one lacks is its problem."""
-    lacks = next((found for found in taken if isinstance(found, str)), "")
-    if lacks:
-        entry = replace(entry, problem=entry.problem or lacks)
+    """Return an entry with its partners; a missing partner is the entry's problem."""
+    problem = next((found for found in taken if isinstance(found, str)), "")
+    if problem:
+        entry = replace(entry, problem=entry.problem or problem)
     return (entry, *(None if isinstance(found, str) else found for found in taken))
 
 
 def partner_key(name: str, prefix: str = "") -> str:
-    """A path below a folder, without its suffix: what files that belong together have in common."""
+    """Return a path without prefix and suffix: the key by which partners match."""
     return match_key(stem_of(name).removeprefix(prefix))
 
 
 def stem_of(name: str) -> str:
-    """A path without its suffix."""
+    """Return a path without the suffix of an image."""
     return name.rpartition(".")[0] if has_image_suffix(name) else name
 
 
 def root_prefixes(source: Source) -> list[str]:
-    """The root and the folders that all of a source lies in, outermost first."""
+    """Return "" and the folders that hold all of a source, outermost first."""
     return ["", *common_folders(usable_names(source.entries()))][:MOST_FOLDERS]
 
 
 def shard_key(example: Example) -> str:
-    """What decides which machine prepares an example; an image's own name if it is alone."""
+    """Return the key that assigns an example to a shard: the stem, or the name without partners."""
     first = next(entry for entry in example if entry is not None)
     return first.name if len(example) == 1 else stem_of(first.name)
 
 
-# --- from what a user names -----------------------------------------------------------------------
+# --- building -------------------------------------------------------------------------------------
 
 
 def build_examples(
@@ -234,14 +239,14 @@ def build_examples(
     everything: bool = False,
     encoding: str | None = None,
 ) -> tuple[Examples, dict[str, Any]]:
-    """The examples of a source with its companions, and what the manifest says of these.
+    """Return the examples of a source with its companions, and the companions' part of the plan.
 
     Args:
         source: The images.
-        paired: Their partners; or "split", where each file holds two images side by side.
+        paired: Their partners; or "split" if each file holds two images side by side.
         label_maps: Their label maps.
-        everything: Whether hidden files and by-products of programs are taken, too.
-        encoding: How names in archives are written that do not say it.
+        everything: Whether to include hidden files and by-products of programs.
+        encoding: The encoding of names in archives that do not declare it.
 
     Raises:
         ConfigError: a companion cannot be read in the order of the images.
@@ -278,14 +283,16 @@ def open_other_images(
     everything: bool = False,
     encoding: str | None = None,
 ) -> Source:
-    """The source of a companion that is images: of ``facegan data toy``'s those made for it.
+    """Open the source of a companion that is images.
+
+    A data set of ``facegan data toy`` may hold such images in a folder of their own.
 
     Args:
-        named: What the user named.
-        key: Under which dataset.json names their folder, if it does; else its own images are taken.
-        beside: The images that they are a companion of.
-        everything: Whether hidden files and by-products of programs are taken, too.
-        encoding: How names in archives are written that do not say it.
+        named: The source, or its path.
+        key: The key of dataset.json that names their folder; without it, the data set's images.
+        beside: The source of the images that they accompany.
+        everything: Whether to include hidden files and by-products of programs.
+        encoding: The encoding of names in archives that do not declare it.
 
     Raises:
         DatasetError: the source cannot be used, or is a toy data set without this companion.
@@ -295,8 +302,8 @@ def open_other_images(
     if facts.get("format") == FORMAT and is_itself:
         kind = key.removesuffix("_folder")
         raise DatasetError(
-            f"{found.name} holds no {kind} images, only the images themselves.",
-            f"Draw it with some: facegan data toy --{kind} …, or name another folder.",
+            f"{found.name} has no {kind} images, only the images themselves.",
+            f"Draw some with facegan data toy --{kind} …, or name another folder.",
         )
     return found
 
@@ -307,7 +314,14 @@ def open_folder_of(
     everything: bool = False,
     encoding: str | None = None,
 ) -> tuple[Source, dict[str, Any]]:
-    """A companion's source, and its dataset.json; of one of ours the folder it names first."""
+    """Open a companion's source, and return it with its dataset.json.
+
+    If ``facegan data`` wrote the manifest, the source is the folder named by the first of `keys`
+    that it has.
+
+    Raises:
+        DatasetError: the source cannot be read, or such a manifest has none of the keys.
+    """
     if isinstance(source, (str, Path)):
         source = open_source(Path(source), encoding)
     source.everything = everything
@@ -317,26 +331,26 @@ def open_folder_of(
         if key is None:
             raise DatasetError(
                 f"The dataset.json in {source.name} names no {keys[-1]}.",
-                "Name the very folder that the files lie in.",
+                "Name the folder that holds the files.",
             )
         source = images_source(source, manifest, key)
     return source, manifest.facts
 
 
 def first_palette(source: Source) -> tuple[str, ...] | None:
-    """The colours of the first map that can be opened, as #rrggbb; None where it has none."""
+    """Return the colours of the first readable map, as #rrggbb; None if it has no palette."""
     for entry in source.entries():
         try:
             content = entry.read() if entry.read else read_file(Path(entry.path or ""))
             with open_source_image(content) as image:
                 return palette_of(image)
-        except Exception:  # a broken file may raise anything; it is named when its turn comes
+        except Exception:  # a broken file may raise anything; it is reported when it is prepared
             continue
     return None
 
 
 def palette_of(image: Image.Image) -> tuple[str, ...] | None:
-    """An image's palette as #rrggbb; None where it has none."""
+    """Return an image's palette as #rrggbb; None if it has none."""
     found = image.getpalette("RGB") if image.mode == "P" else None
     if not found:
         return None

@@ -1,8 +1,8 @@
-"""`facegan data merge`: what several machines prepared, as one data set with one manifest.
+"""Merges prepared data sets into one, for `facegan data merge`.
 
-Parts of one source (``--shard K --of M``) come out as one machine would have made them, byte for
-byte: their images are put in the order of the source again, and duplicates found across parts.
-Other data sets are put one after another.
+Parts of one source (``--shard K --of M``) become, byte for byte, what one machine would have made:
+their images return to the order of the source, and duplicates are found across parts. Other data
+sets are concatenated.
 """
 
 import hashlib
@@ -41,12 +41,12 @@ from facegan.data.prepare.writer import (
 )
 from facegan.errors import DatasetError
 
-Position = tuple[int, int]  # what events are put in order by
-# An example: what became of each of its sides, and the pixels of all of them if it was written.
+Position = tuple[int, int]  # number of the data set, index in its source: the sort key of events
+# An example: a record per modality, and all pixels if it was written.
 Event = tuple[Position, list[Record | None], list[Pixels]]
-ModalityEvent = tuple[Position, int, Record, Pixels | None]  # one side of it, by its number
-SHARES = ("part", "host")  # K of M: of one source, or of what machines were given
-# Of a protocol: what parts may differ in.
+ModalityEvent = tuple[Position, int, Record, Pixels | None]  # of one modality, by its number
+SHARES = ("part", "host")  # K of M: shards of one source, or of the parts given to machines
+# The entries of a protocol in which parts may differ.
 MAY_DIFFER = (*SHARES, "source", "labels_digest", "companion_sources", "unpaired_source")
 
 
@@ -55,21 +55,21 @@ def merge(
     out: Path,
     on_progress: Callable[[int, int | None], object] = lambda done, expected: None,
 ) -> dict[str, Any]:
-    """Merge prepared data sets into one, in a folder of its own; the parts stay.
+    """Merge prepared data sets into a new one; the parts are kept.
 
-    Like :func:`prepare` it goes on where a killed merge had finished shards.
+    Like :func:`prepare`, it resumes after the last finished shard of a killed merge.
 
     Args:
-        parts: Folders that ``facegan data prepare`` made, or folders of those; a part without
-            images is fine.
-        out: The folder to make.
-        on_progress: Called with how many images are done, and are expected.
+        parts: Folders that ``facegan data prepare`` made, or folders of those; a part may have no
+            images.
+        out: The folder to create.
+        on_progress: Called with the number of images done, and expected.
 
     Returns:
         The manifest.
 
     Raises:
-        DatasetError: a part is missing, there twice, damaged, or prepared in another way.
+        DatasetError: a part is missing, duplicate, damaged, or was prepared differently.
     """
     parts = [part for folder in parts for part in parts_in(folder)]
     manifests = [read_packed(folder) for folder in parts]
@@ -94,7 +94,7 @@ def merge(
             write_merged(writer, heapq.merge(*streams, key=position_of), on_progress, expected)
             if not writer.counts["written"]:
                 remove_leftovers(out)
-                raise DatasetError(f"None of the {len(parts)} parts holds an image.")
+                raise DatasetError(f"None of the {len(parts)} parts has an image.")
             order = common_classes(manifests, protocol["labels_from"])
             return writer.finish(protocol, order, merge_unaligned(parts, manifests, out))
         finally:
@@ -102,19 +102,19 @@ def merge(
 
 
 def position_of(event: Event | ModalityEvent) -> Position:
-    """What events are ordered by."""
+    """Return the sort key of an event."""
     return event[0]
 
 
 def digests_of(manifest: dict[str, Any]) -> Any:
-    """What names the pixels of a data set, and of its companions if it has any."""
+    """Return the digest of a data set's pixels, or a list with those of its companions."""
     companions = manifest.get("companions", {}).values()
     own = manifest["digest"]
     return [own, *(facts["digest"] for facts in companions)] if companions else own
 
 
 def modalities_of(folder: Path, manifest: dict[str, Any]) -> list[Modality]:
-    """What the examples of a data set are made of."""
+    """Return the modalities of a data set."""
     modalities, protocol = [Modality(manifest["name"])], manifest["protocol"]
     for name, (place, its) in read_companions(folder, manifest).items():
         if its.get("channels", 3) == 1:
@@ -130,7 +130,7 @@ def modalities_of(folder: Path, manifest: dict[str, Any]) -> list[Modality]:
 def merge_unaligned(
     parts: Sequence[Path], manifests: list[dict[str, Any]], out: Path
 ) -> dict[str, dict[str, Any]]:
-    """Merge the companions that are data sets of their own; what the manifest says of them.
+    """Merge the unaligned companions, and return their manifest entries.
 
     Raises:
         DatasetError: not every part has them.
@@ -145,57 +145,61 @@ def merge_unaligned(
             part for part, companions in zip(parts, found, strict=True) if name not in companions
         ]
         if lacking:
-            raise DatasetError(f"{lacking[0]} has no {name} images, and others have.")
+            raise DatasetError(
+                f"{lacking[0]} has no {name} images, but other parts do.",
+                "Prepare all parts with the same options.",
+            )
         places = [companions[name][0] for companions in found]
         folder = out / places[0].name
-        # Written by this very merge before it was killed: the plan of the whole names its digests.
+        # If it exists, this merge wrote it before it was killed: the plan names its digests.
         whole = read_packed(folder) if (folder / MANIFEST).exists() else merge(places, folder)
         facts[name] = companion_facts(folder.name, whole["digest"], is_aligned=False)
     return facts
 
 
 def parts_in(folder: Path) -> list[Path]:
-    """The prepared data sets in a folder, by name; itself where it holds none."""
+    """Return the prepared data sets in a folder, by name; the folder itself if it has none."""
     if (folder / MANIFEST).exists() or not folder.is_dir():
         return [folder]
     return sorted(found.parent for found in folder.glob(f"*/{MANIFEST}")) or [folder]
 
 
 def order_of_parts(parts: Sequence[Path], manifests: list[dict[str, Any]]) -> list[int]:
-    """Which part comes first, second …: by their K, where they have one.
+    """Return the order of the parts, as indices: by their K of ``--shard K``, else as given.
 
     Raises:
-        DatasetError: not every K of M is there once; or there is nothing to merge.
+        DatasetError: a K of M is missing or duplicate, or there is nothing to merge.
     """
     if not parts:
         raise DatasetError("There is nothing to merge.", "Name the folders of the parts.")
     kinds = {kind for manifest in manifests for kind in SHARES if kind in manifest["protocol"]}
     if len(kinds) > 1:
         raise DatasetError(
-            "Some are parts of one source, others of what machines were given of it.",
-            "Merge those of one run.",
+            "Some parts were made with --shard, others by machines that each had part of the "
+            "source.",
+            "Merge the parts of one run.",
         )
     kind = min(kinds, default="part")
     shares = [manifest["protocol"].get(kind) for manifest in manifests]
     if not any(shares):
         return list(range(len(parts)))
     wanted = max(share[1] for share in shares if share)
-    there = sorted(share[0] for share in shares if share and share[1] == wanted)
-    if len(there) != len(shares):
-        raise DatasetError("These are parts of different wholes.", "Merge those of one run.")
-    if there != list(range(wanted)):
-        missing = sorted(set(range(wanted)) - set(there))
-        twice = sorted({k for k in there if there.count(k) > 1})
-        problem = f"part {missing[0]} is missing" if missing else f"part {twice[0]} is there twice"
+    found = sorted(share[0] for share in shares if share and share[1] == wanted)
+    if len(found) != len(shares):
+        raise DatasetError("These are parts of different data sets.", "Merge the parts of one run.")
+    if found != list(range(wanted)):
+        missing = sorted(set(range(wanted)) - set(found))
+        twice = sorted({k for k in found if found.count(k) > 1})
+        problem = f"part {missing[0]} is missing" if missing else f"part {twice[0]} is named twice"
         raise DatasetError(f"Of {wanted} parts, {problem}.", "Name each part's folder once.")
     return sorted(range(len(parts)), key=lambda k: shares[k][0])
 
 
 def common_protocol(parts: Sequence[Path], manifests: list[dict[str, Any]]) -> dict[str, Any]:
-    """How all parts were prepared.
+    """Return the protocol that all parts share.
 
     Raises:
-        DatasetError: not in one way; or splits of different sources would have to be mixed.
+        DatasetError: they were prepared differently, or have splits of different sources.
     """
     first = manifests[0]
     for folder, manifest in zip(parts, manifests, strict=True):
@@ -205,13 +209,13 @@ def common_protocol(parts: Sequence[Path], manifests: list[dict[str, Any]]) -> d
             its = {**manifest["protocol"], "resolution": manifest["resolution"]}.get(name)
             if ours != its:
                 raise DatasetError(
-                    f"{folder} was prepared in another way than {parts[0]}: {name} is {its!r}, "
+                    f"{folder} was prepared differently from {parts[0]}: {name} is {its!r}, "
                     f"not {ours!r}.",
                     "Prepare all parts with the same options and version.",
                 )
         if "splits" in manifest and "part" not in manifest["protocol"]:
             raise DatasetError(
-                f"{folder} has splits, and is no part of a whole (--shard K --of M).",
+                f"{folder} has splits, but was not prepared with --shard K --of M.",
                 "Give every machine the whole source, or leave the splits out.",
             )
     return {name: value for name, value in first["protocol"].items() if name not in SHARES}
@@ -220,9 +224,9 @@ def common_protocol(parts: Sequence[Path], manifests: list[dict[str, Any]]) -> d
 def common_classes(
     manifests: list[dict[str, Any]], labels_from: str
 ) -> Callable[[set[str]], list[str] | None]:
-    """The classes of all parts, given those that have images.
+    """Return a function from the classes that have images to the names of all classes.
 
-    Folders are classes if an image of theirs is left; a list that all parts have stays as it is.
+    A list of classes that all parts share is kept. Classes by folder are those with images.
     """
     lists = [manifest["class_names"] for manifest in manifests if "class_names" in manifest]
     if not lists:
@@ -238,9 +242,9 @@ def write_merged(
     on_progress: Callable[[int, int | None], object],
     expected: int,
 ) -> None:
-    """Write events, but for those that a killed merge has written; duplicates are dropped again."""
+    """Write the events that a killed merge has not written yet; drop duplicates across parts."""
     names, begun = hashlib.sha256(), writer.position
-    first_of: dict[str, str] = {}  # an example that a part kept, and the merged set does not
+    first_of: dict[str, str] = {}  # duplicate across parts → the example that is kept
     for index, (_, records, pixels) in enumerate(events):
         for record in records:
             names.update((record["file"] if record else "").encode("utf-8", "surrogatepass"))
@@ -269,10 +273,10 @@ def write_merged(
 
 
 def example_events(folder: Path, manifest: dict[str, Any], number: int) -> Iterator[Event]:
-    """What became of every example of a part, in its order.
+    """Yield the outcome of every example of a part, in order.
 
     Raises:
-        DatasetError: its sides do not fit together.
+        DatasetError: its modalities do not match.
     """
     places = [(folder, manifest), *read_companions(folder, manifest).values()]
     streams = [modality_events(index, *place, number) for index, place in enumerate(places)]
@@ -284,28 +288,28 @@ def example_events(folder: Path, manifest: dict[str, Any], number: int) -> Itera
             records[index] = record
             pixels += [] if image is None else [image]
         if len(pixels) not in (0, len(places)):
-            raise DatasetError(f"{folder}: the companions of image {place[1]} are not all there.")
+            raise DatasetError(f"{folder}: image {place[1]} lacks a companion.")
         yield place, records, pixels
 
 
 def modality_events(
     index: int, folder: Path, manifest: dict[str, Any], number: int
 ) -> Iterator[ModalityEvent]:
-    """What became of every image of one side of a part, in its order."""
-    lost: list[Iterator[ModalityEvent]] = [
+    """Yield the outcome of every image of one modality of a part, in order."""
+    dropped: list[Iterator[ModalityEvent]] = [
         (((number, record["index"]), index, record, None) for record in read_lines(folder / name))
         for name in (SKIPPED, DUPLICATES)
     ]
-    return heapq.merge(written_events(index, folder, manifest, number), *lost, key=position_of)
+    return heapq.merge(written_events(index, folder, manifest, number), *dropped, key=position_of)
 
 
 def written_events(
     index: int, folder: Path, manifest: dict[str, Any], number: int
 ) -> Iterator[ModalityEvent]:
-    """The images of a part, with their labels and splits by name.
+    """Yield the written images of a part, with the names of their labels and splits.
 
     Raises:
-        DatasetError: its files do not fit together.
+        DatasetError: the list of names is shorter than the shards.
     """
     classes = manifest.get("class_names")
     labels = load_labels(folder / LABELS) if classes is not None else None

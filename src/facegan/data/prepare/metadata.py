@@ -1,8 +1,8 @@
-"""Takes an image file's metadata off before it is decoded, and keeps the one tag that matters.
+"""Removes an image file's metadata before it is decoded, except for the orientation.
 
-Only the orientation decides over pixels. EXIF, XMP, colour profiles, texts and comments never reach
-the decoder, so that none of them, broken, cut or huge, can cost the image. Damage to the image data
-itself is left for the decoder to find.
+Only the orientation affects the pixels. EXIF, XMP, colour profiles, texts and comments never reach
+the decoder, so metadata that is broken, truncated or huge cannot make an image unreadable. Damage
+to the image data itself is left for the decoder to find.
 """
 
 import re
@@ -13,9 +13,9 @@ from dataclasses import dataclass, field
 
 UPRIGHT, ORIENTATIONS = 1, range(1, 9)  # EXIF's tag 0x0112
 TAG_ORIENTATION = 0x0112
-WHOLE_NUMBERS = {1: 1, 3: 2, 4: 4, 6: 1, 8: 2, 9: 4}  # TIFF's integer types → their bytes
+WHOLE_NUMBERS = {1: 1, 3: 2, 4: 4, 6: 1, 8: 2, 9: 4}  # TIFF's integer types → size in bytes
 XMP_ORIENTATION = re.compile(rb"""tiff:Orientation(?:\s*=\s*["']|>)([1-8])""")
-MOST_TEXT = 2**20  # bytes unpacked of a compressed text: an orientation needs some hundred
+MOST_TEXT = 2**20  # bytes to decompress: an orientation needs a few hundred
 
 # What `facegan.image_encoding` writes into every image that it generates.
 OWN_SOFTWARE, OWN_XMP = b"facegan ", b"urn:facegan:"
@@ -26,10 +26,10 @@ class StrippedImage:
     """An image file without its metadata.
 
     Attributes:
-        content: The file's bytes; the very same object where there was nothing to take off.
-        orientation: As EXIF counts, 1 to 8; None where only the decoder knows it (AVIF, HEIF).
-        is_generated: Whether the metadata says that facegan generated it.
-        is_cut: Whether the file ends early, where its decoder would fill up what is missing.
+        content: The file's bytes; the same object if there was nothing to remove.
+        orientation: EXIF's, 1 to 8; None if only the decoder knows it (AVIF, HEIF).
+        is_generated: Whether the metadata says that facegan generated the image.
+        is_cut: Whether the file is truncated in a way that its decoder would hide.
     """
 
     content: bytes
@@ -40,7 +40,7 @@ class StrippedImage:
 
 @dataclass
 class Found:
-    """The metadata that was met on the way through a file, and which bytes are to be kept."""
+    """The metadata found in a file, and which of its bytes to keep."""
 
     content: bytes
     kept: list[tuple[int, int]] = field(default_factory=list)  # from, to
@@ -49,13 +49,13 @@ class Found:
     is_generated: bool = False
 
     def keep(self, start: int, stop: int) -> None:
-        """Keep some bytes; neighbours are joined."""
+        """Keep the bytes from start to stop; adjacent ranges are joined."""
         if self.kept and self.kept[-1][1] == start:
             start = self.kept.pop()[0]
         self.kept.append((start, stop))
 
     def bare(self, end: bytes = b"") -> StrippedImage:
-        """The file of what was kept."""
+        """Return the file made of the kept bytes, followed by `end` if any were removed."""
         content = self.content
         if self.kept != [(0, len(content))]:
             view = memoryview(content)
@@ -63,7 +63,7 @@ class Found:
         return StrippedImage(content, self.orientation(), self.is_generated or OWN_XMP in self.xmp)
 
     def orientation(self) -> int:
-        """EXIF's orientation; where it has none, XMP's."""
+        """Return EXIF's orientation, else XMP's, else upright."""
         found = orientation_of(self.exif)
         if found is None and (match := XMP_ORIENTATION.search(self.xmp)):
             found = int(match[1])
@@ -71,25 +71,25 @@ class Found:
 
 
 def strip_metadata(content: bytes) -> StrippedImage:
-    """An image file without its metadata; other files, and what is too broken to walk, as they are.
+    """Return an image file without its metadata; other and unparsable files are unchanged.
 
     Args:
         content: Any bytes.
     """
-    for is_one, walk in STRIPPERS:
-        if is_one(content):
+    for is_format, strip in STRIPPERS:
+        if is_format(content):
             try:
-                return walk(content)
-            except (IndexError, ValueError, struct.error):  # cut: the decoder says where
+                return strip(content)
+            except (IndexError, ValueError, struct.error):  # truncated: the decoder reports it
                 return StrippedImage(content)
     return StrippedImage(content)
 
 
-# --- the one tag --------------------------------------------------------------------------------
+# --- orientation --------------------------------------------------------------------------------
 
 
 def orientation_of(exif: bytes) -> int | None:
-    """The orientation that an EXIF block gives, 1 to 8; None where it gives none, or is broken."""
+    """Return the orientation in an EXIF block, 1 to 8; None if it has none or is broken."""
     while exif.startswith(b"Exif\0\0"):
         exif = exif[6:]
     order = {b"II": "<", b"MM": ">"}.get(exif[:2])
@@ -102,7 +102,7 @@ def orientation_of(exif: bytes) -> int | None:
             tag, type_ = struct.unpack_from(order + "HH", exif, entry)
             if tag == TAG_ORIENTATION:
                 return orientation_value(exif, entry + 4, type_, order, "I")
-    except struct.error:  # it ends early
+    except struct.error:  # truncated
         pass
     return None
 
@@ -110,7 +110,7 @@ def orientation_of(exif: bytes) -> int | None:
 def orientation_value(
     content: bytes, place: int, type_: int, order: str, counter: str
 ) -> int | None:
-    """The orientation in a tag's count and value; None where it is of no whole number's type."""
+    """Return the orientation from a tag's count and value; None if it is not a valid one."""
     size = WHOLE_NUMBERS.get(type_, 0)
     (count,) = struct.unpack_from(order + counter, content, place)
     place += struct.calcsize(order + counter)
@@ -126,16 +126,16 @@ XMP_NAME = b"http://ns.adobe.com/xap/1.0/\0"
 
 
 def strip_jpeg(content: bytes) -> StrippedImage:
-    """A JPEG: of its application segments only JFIF's and Adobe's say what its colours are."""
+    """Strip a JPEG; of its application segments only JFIF's and Adobe's define colours."""
     found = Found(content)
     found.keep(0, 2)
     place = 2
     while True:
-        if content[place] != 0xFF:  # what a segment of a wrong length leaves behind
+        if content[place] != 0xFF:  # the rest of a segment with a wrong length
             place = content.index(b"\xff", place)
             continue
         marker = content[place + 1]
-        if marker in (0x00, 0xFF):  # escaped, or filled up
+        if marker in (0x00, 0xFF):  # an escape, or padding
             place += 1 if marker else 2
             continue
         if marker in ALONE:
@@ -160,7 +160,7 @@ def strip_jpeg(content: bytes) -> StrippedImage:
 
 
 def is_colour_segment(content: bytes, start: int, stop: int) -> bool:
-    """Whether an application segment is a whole one of JFIF or Adobe."""
+    """Return whether this is a complete application segment of JFIF or Adobe."""
     marker, size = content[start + 1], stop - start - 4
     if marker == APP0:
         return size >= 14 and content[start + 4 : start + 9] == b"JFIF\0"
@@ -171,13 +171,13 @@ def is_colour_segment(content: bytes, start: int, stop: int) -> bool:
 
 PNG_SIGNATURE = b"\x89PNG\r\n\x1a\n"
 PNG_END = b"\0\0\0\0IEND\xaeB`\x82"
-PNG_KEPT = (b"tRNS", b"acTL", b"fcTL", b"fdAT")  # besides what is critical
+PNG_KEPT = (b"tRNS", b"acTL", b"fcTL", b"fdAT")  # in addition to critical chunks
 XMP_KEYWORD = b"XML:com.adobe.xmp"
-RAW_PROFILE = b"Raw profile type exif"  # as ImageMagick wrote EXIF before PNG had a place for it
+RAW_PROFILE = b"Raw profile type exif"  # ImageMagick's EXIF, from before PNG had a chunk for it
 
 
 def strip_png(content: bytes) -> StrippedImage:
-    """A PNG: its critical chunks, transparency, and what tells an animation."""
+    """Strip a PNG down to its critical chunks, transparency, and the chunks of an animation."""
     found = Found(content)
     found.keep(0, 8)
     place, ends = 8, False
@@ -197,7 +197,7 @@ def strip_png(content: bytes) -> StrippedImage:
 
 
 def read_png_metadata(found: Found, name: bytes, body: bytes) -> None:
-    """Note what a chunk of metadata says."""
+    """Record what a metadata chunk says."""
     if name == b"eXIf":
         found.exif = found.exif or body
         return
@@ -212,12 +212,12 @@ def read_png_metadata(found: Found, name: bytes, body: bytes) -> None:
         found.exif = found.exif or raw
     elif keyword == XMP_KEYWORD and name == b"iTXt" and len(found.xmp) < MOST_TEXT:
         is_packed, text = text[:1] == b"\x01", text[2:]
-        text = text.partition(b"\0")[2].partition(b"\0")[2]  # behind language and its keyword
+        text = text.partition(b"\0")[2].partition(b"\0")[2]  # after language and keyword
         found.xmp += unpacked(text) if is_packed else text
 
 
 def unpacked(packed: bytes) -> bytes:
-    """The beginning of a compressed text; nothing where it is damaged."""
+    """Return the start of a compressed text; empty if it is damaged."""
     try:
         return zlib.decompressobj().decompress(packed, MOST_TEXT)
     except zlib.error:
@@ -227,11 +227,11 @@ def unpacked(packed: bytes) -> bytes:
 # --- WebP ---------------------------------------------------------------------------------------
 
 WEBP_KEPT = (b"VP8X", b"VP8 ", b"VP8L", b"ALPH", b"ANIM", b"ANMF")
-WEBP_FLAGS = 0x20 | 0x08 | 0x04  # of VP8X: there is a colour profile, EXIF, XMP
+WEBP_FLAGS = 0x20 | 0x08 | 0x04  # in VP8X: has a colour profile, EXIF, XMP
 
 
 def strip_webp(content: bytes) -> StrippedImage:
-    """A WebP: its image chunks, in a container that promises no others."""
+    """Strip a WebP down to its image chunks, and clear the flags of the others."""
     found, place = Found(content), 12
     end = min(8 + int.from_bytes(content[4:8], "little"), len(content))
     while place + 8 <= end:
@@ -266,7 +266,7 @@ TIFF_KEPT = {
 
 
 def strip_tiff(content: bytes) -> StrippedImage:
-    """A TIFF whose first directory lists only the tags that tell how its pixels are stored."""
+    """Strip the first directory of a TIFF down to the tags that say how pixels are stored."""
     order = "<" if content[:2] == b"II" else ">"
     is_big = struct.unpack_from(order + "H", content, 2)[0] == 43
     offset, counter, size = ("Q", "Q", 20) if is_big else ("I", "H", 12)
@@ -282,11 +282,11 @@ def strip_tiff(content: bytes) -> StrippedImage:
         elif tag == TAG_ORIENTATION:
             value = orientation_value(content, place + 4, type_, order, offset)
             orientation = value or orientation
-    after = content[stop : stop + struct.calcsize(order + offset)]  # where the next directory is
+    after = content[stop : stop + struct.calcsize(order + offset)]  # offset of the next directory
     after = after.ljust(struct.calcsize(order + offset), b"\0")
     directory = struct.pack(order + counter, len(kept)) + b"".join(kept) + after
     changed = bytearray(content)
-    changed[start : start + len(directory)] = directory  # never longer than what was there
+    changed[start : start + len(directory)] = directory  # never longer than the original
     return StrippedImage(bytes(changed), orientation)
 
 
@@ -296,7 +296,7 @@ HIDDEN_ITEM = b"skip"
 
 
 def strip_heif(content: bytes) -> StrippedImage:
-    """An AVIF or HEIF whose items of EXIF and XMP are called something that nobody reads."""
+    """Rename the EXIF and XMP items of an AVIF or HEIF, so that decoders ignore them."""
     changed: bytearray | None = None
     for meta, stop in boxes(content, 0, len(content), b"meta"):
         for items, end in boxes(content, meta + 4, stop, b"iinf"):
@@ -311,7 +311,7 @@ def strip_heif(content: bytes) -> StrippedImage:
 
 
 def boxes(content: bytes, place: int, end: int, wanted: bytes) -> Iterator[tuple[int, int]]:
-    """Where the bodies of the boxes of one name start and stop."""
+    """Yield the start and stop of the body of each box of one name."""
     while place + 8 <= end:
         size, name = struct.unpack_from(">I4s", content, place)
         body = place + 8
@@ -327,12 +327,12 @@ def boxes(content: bytes, place: int, end: int, wanted: bytes) -> Iterator[tuple
 
 
 def is_webp(content: bytes) -> bool:
-    """Whether it begins as a WebP does."""
+    """Return whether the content starts like a WebP."""
     return content[:4] == b"RIFF" and content[8:12] == b"WEBP"
 
 
 def is_tiff(content: bytes) -> bool:
-    """Whether it begins as a TIFF does."""
+    """Return whether the content starts like a TIFF."""
     return content[:4] in (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
 
 

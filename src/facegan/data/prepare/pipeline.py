@@ -1,4 +1,4 @@
-"""`facegan data prepare`: from any source of images to a packed data set, once and for all."""
+"""Prepares a packed data set from any source of images, for `facegan data prepare`."""
 
 import hashlib
 import os
@@ -51,11 +51,11 @@ from facegan.data.prepare.writer import PackedWriter, Record, companion_facts
 from facegan.errors import ConfigError, DatasetError
 from facegan.path_kinds import describe_path, no_images_error
 
-# How many images are done, and how many there will be if that is known.
+# Called with how many images are done, and how many are expected (None if unknown).
 OnProgress = Callable[[int, int | None], object]
 RESOLUTIONS = range(4, 4097)
 UNPAIRED = "unpaired"
-NO_FILES = "It holds no files at all."
+NO_FILES = "It is empty."
 SourceShard = tuple[int, int]  # (K, M): the K-th of M parts, K from 0
 
 
@@ -77,45 +77,46 @@ def prepare(
     on_ignored: Callable[[IgnoredFiles], object] = lambda ignored: None,
     encoding: str | None = None,
 ) -> dict[str, Any]:
-    """Prepare a source's images: square, of one resolution, packed, with a manifest.
+    """Prepare a source's images: square, at one resolution, packed, with a manifest.
 
-    What was done stays when the process is killed; the same call goes on. The bytes that come out
-    depend on the source and the arguments alone, not on the number of workers or interruptions.
+    If the process is killed, the same call resumes after the last finished shard. The bytes written
+    depend only on the source and the arguments, not on the number of workers or interruptions.
 
     Args:
         source: A folder, a zip, a tar, CelebA's folder; or a :class:`Source`.
-        out: The folder to make; it may exist if it is empty, or holds this data set or part of it.
+        out: The folder to create. It may exist if it is empty or holds this data set, even
+            unfinished.
         resolution: The side of every image, 4 to 4096 pixels.
         crop: A name in ``CROPS``.
         labels: "manifest" (the source's dataset.json), "folders", "none", or an attribute of
-            CelebA; where None, the manifest if there is one with labels. (In a tar it is looked for
-            only if asked.)
-        part: (K, M) prepares the images whose names fall to the K-th of M machines.
-        workers: Processes; None is one a core. Scripts that start several call this from under
-            ``if __name__ == "__main__":``.
-        on_progress: Called with how many images are done, and are expected.
-        shard_images: Images a shard; by size where None.
-        paired: Images that belong to those of the source by their path without suffix, and get
-            the same crop; "split" where each file of the source holds both, side by side.
-        label_maps: Index maps that belong to them in the same way.
-        unpaired: Images that belong to none of them: another domain, a data set of its own.
-        host: (K, M) says that the source is what the K-th of M machines was given of a larger one.
-            Such a source, as a part, may hold no image that can be prepared.
-        everything: Also hidden files, by-products of programs, and what facegan generated.
-        on_aside: Told at the end of all files that were not looked into.
-        encoding: How names in archives are written that do not say it, as "cp932".
+            CelebA. None: the manifest if it has labels (a tar is not searched for one).
+        shard: (K, M) prepares only the images whose names belong to shard K of M, from 0.
+        workers: Number of processes; None: one per core. A script that starts several must call
+            this under ``if __name__ == "__main__":``.
+        on_progress: Called with the number of images done, and expected.
+        shard_images: Images per file; None: by their size.
+        paired: Images that match those of the source by their path without suffix, and get the
+            same crop; "split" if each file of the source holds both, side by side.
+        label_maps: Maps of class indices that match in the same way.
+        unpaired: Images of another domain, which match none: a data set of its own.
+        host: (K, M) says that the source is part K of M of a larger one, as a machine received it.
+            Like a shard, such a source may have no usable image.
+        everything: Whether to include hidden files, by-products of programs, and images that
+            facegan generated.
+        on_ignored: Called at the end with the files that were not read.
+        encoding: The encoding of names in archives that do not declare it, for example "cp932".
 
     Returns:
-        The manifest. found = written + duplicates + skipped, also in those of the companions.
+        The manifest. found = written + duplicates + skipped, in those of the companions too.
 
     Raises:
         ConfigError: an argument is out of range or unknown.
-        DatasetError: the source or the folder cannot be used, the disk is full, or not one image
-            can be prepared.
+        DatasetError: the source or the folder cannot be used, the disk is full, or no image can
+            be prepared.
     """
     check_arguments(resolution, shard, workers)
     crop = find_crop(crop)
-    source, classes, labels_plan, said = open_with_classes(
+    source, classes, labels_plan, source_manifest = open_with_classes(
         source, labels, is_whole=host is None, everything=everything, encoding=encoding
     )
     examples, companions_plan = build_examples(source, paired, label_maps, everything, encoding)
@@ -153,7 +154,7 @@ def prepare(
             spec = PrepareSpec(resolution, crop, examples.modalities, everything)
             prepare_remaining(writer, examples, classes, shard, spec, workers, on_progress)
             if labels in (None, "manifest"):
-                warn_unused_manifests(source, said)
+                warn_unused_manifests(source, source_manifest)
             if not writer.counts["written"] and not shard and not host:
                 problem = nothing_prepared_error(writer, source, examples.ignored)
                 remove_leftovers(out)
@@ -183,15 +184,15 @@ def prepare_unpaired(
     on_ignored: Callable[[IgnoredFiles], object],
     before: int = 0,
 ) -> dict[str, dict[str, Any]]:
-    """Prepare another domain below a data set, after so many images of that.
+    """Prepare the images of another domain in a subfolder; progress starts at `before`.
 
     Returns:
-        What the data set's manifest says of it: nothing where there is none.
+        Their manifest entry by name; empty without a source.
     """
     if source is None:
         return {}
 
-    def go_on(done: int, expected: int | None) -> None:
+    def on_more(done: int, expected: int | None) -> None:
         on_progress(before + done, None if expected is None else before + expected)
 
     manifest = prepare(
@@ -202,7 +203,7 @@ def prepare_unpaired(
         "none",
         shard,
         workers,
-        go_on,
+        on_more,
         shard_images,
         everything=everything,
         on_ignored=on_ignored,
@@ -211,17 +212,17 @@ def prepare_unpaired(
 
 
 def check_arguments(resolution: int, shard: SourceShard | None, workers: int | None) -> None:
-    """Refuse what is out of range."""
+    """Raise ConfigError if an argument is out of range."""
     if resolution not in RESOLUTIONS:
-        raise ConfigError(f"resolution is {resolution}; it may be 4 to 4096 pixels.")
+        raise ConfigError(f"resolution is {resolution}; it must be 4 to 4096 pixels.")
     if workers is not None and workers < 1:
-        raise ConfigError(f"workers is {workers}; at least 1 must work.")
+        raise ConfigError(f"workers is {workers}; it must be at least 1.")
     if shard is not None and not 0 <= shard[0] < shard[1]:
-        raise ConfigError(f"shard is {shard[0]} of {shard[1]}; count from 0 to {shard[1] - 1}.")
+        raise ConfigError(f"shard is {shard[0]} of {shard[1]}; it must be 0 to {shard[1] - 1}.")
 
 
 def describe_decoder() -> str:
-    """Which library's pixels these are: another decodes a JPEG to within a level."""
+    """Return the decoders' versions: others may decode a JPEG to values that differ by one."""
     return f"Pillow {PIL.__version__}, libjpeg-turbo {features.version('libjpeg_turbo')}"
 
 
@@ -232,19 +233,21 @@ def open_with_classes(
     everything: bool = False,
     encoding: str | None = None,
 ) -> tuple[Source, Classes, dict[str, Any], SourceManifest]:
-    """The source, where its labels come from, what the manifest says of that, the source's own.
+    """Open a source with its classes.
 
-    Of a source that is not whole it cannot be said which folder holds all classes: it is the root.
+    Returns:
+        The source, its classes, what the plan says of them, and the source's manifest. The classes
+        of a source that is not whole are the folders of its root.
 
     Raises:
-        ConfigError: labels is none of the sources of labels.
-        DatasetError: there are none where they were asked for, or they are damaged.
+        ConfigError: `labels` is not a source of labels.
+        DatasetError: labels are requested but missing, or are damaged.
     """
-    own_words = (None, "manifest", "folders", "none")
+    keywords = (None, "manifest", "folders", "none")
     if isinstance(source, (str, Path)):
         folder = Path(source)
         if labels not in ("manifest", "folders") and is_celeba(folder):
-            attribute = None if labels in own_words else labels
+            attribute = None if labels in keywords else labels
             found = CelebASource(folder, attribute)
             found.everything = everything
             if found.class_names:
@@ -253,10 +256,10 @@ def open_with_classes(
             return found, NoClasses(), {"labels_from": "none"}, SourceManifest()
         source = open_source(folder, encoding)
     source.everything = everything
-    if labels not in own_words:
+    if labels not in keywords:
         raise ConfigError(
             f"labels is {labels!r}.",
-            "It may be manifest, folders or none; and for CelebA's own layout an attribute.",
+            "Use manifest, folders or none; in CelebA's own layout, also an attribute.",
         )
     manifest = SourceManifest()
     if labels == "manifest" or not isinstance(source, TarSource):
@@ -264,7 +267,7 @@ def open_with_classes(
     whole = source
     if manifest.is_ours:
         refuse_prepared(source, manifest)
-        source = images_source(source, manifest)  # beside it are label maps
+        source = images_source(source, manifest)  # the other folders hold label maps
     if labels == "folders":
         below = find_class_root(source.entries()) if is_whole else ""
         plan = {"labels_from": "folders", **({"labels_below": below} if below else {})}
@@ -278,23 +281,19 @@ def open_with_classes(
     if labels == "manifest":
         raise DatasetError(
             f"{source.name} has no dataset.json with labels.",
-            'Write "labels": {"a.png": 0, …} into one, or add --labels folders.',
+            'Write one with "labels": {"a.png": 0, …}, or add --labels folders.',
         )
     return source, NoClasses(), {"labels_from": "none"}, manifest
 
 
 def refuse_prepared(source: Source, manifest: SourceManifest) -> None:
-    """Refuse what is prepared already.
-
-    Raises:
-        DatasetError: it says what to do with it.
-    """
+    """Raise DatasetError if the source is a prepared data set."""
     if manifest.facts.get("kind", "folder") == "folder":
         return
     is_folder = isinstance(source, FolderSource)
     place = source.folder / manifest.folder if isinstance(source, FolderSource) else source.name
     hint = f"Train on it: facegan train --data {place} --out DIR." if is_folder else "Unpack it."
-    raise DatasetError(f"{place} is a prepared data set; it needs no preparing.", hint)
+    raise DatasetError(f"{place} is already a prepared data set.", hint)
 
 
 def prepare_remaining(
@@ -306,12 +305,12 @@ def prepare_remaining(
     workers: int | None,
     on_progress: OnProgress,
 ) -> None:
-    """Prepare all that is not done yet."""
+    """Prepare the examples that are not done yet."""
     begun = writer.position
     cursor = Cursor(begun, writer.names)
     tasks = pending_tasks(examples, writer, shard, cursor)
     on_progress(begun, examples.expected(begun))
-    # Closed at once when something fails here: it holds processes.
+    # It owns processes, which must end at once when something fails here.
     with closing(prepare_all(tasks, spec, examples.readers, workers or cpu_count())) as done:
         for task, prepared in done:
             record_result(writer, classes, task, prepared)
@@ -321,7 +320,7 @@ def prepare_remaining(
 
 
 class Cursor:
-    """How far a source was read; the last images may be another part's."""
+    """How far a source was read; its last images may belong to another shard."""
 
     def __init__(self, position: int, names: str) -> None:
         self.position, self.names = position, names
@@ -330,10 +329,10 @@ class Cursor:
 def pending_tasks(
     examples: Examples, writer: PackedWriter, shard: SourceShard | None, cursor: Cursor
 ) -> Iterator[Task]:
-    """The examples that are not done yet and are of this part.
+    """Yield the examples of this shard that are not done yet.
 
     Raises:
-        DatasetError: those that are done are not those that the source begins with.
+        DatasetError: the source no longer starts with the examples that are done.
     """
     begun, names_then = writer.position, writer.names
     names = hashlib.sha256()
@@ -352,23 +351,23 @@ def pending_tasks(
 
 
 def encode_names(example: Example) -> bytes:
-    """What an example adds to the names of a source."""
+    """Return an example's names as bytes, for the digest of all names."""
     names = (entry.name if entry else "" for entry in example)
     return b"".join(name.encode("utf-8", "surrogatepass") + b"\0" for name in names)
 
 
 def belongs_to_shard(name: str, shard: SourceShard) -> bool:
-    """Whether an example is of this part: by its name, so that every machine decides alike."""
+    """Return whether an example is in this shard; by its name, so all machines agree."""
     number = hashlib.sha256(name.encode("utf-8", "surrogatepass")).digest()[:8]
     return int.from_bytes(number, "big") % shard[1] == shard[0]
 
 
 def record_result(writer: PackedWriter, classes: Classes, task: Task, prepared: Prepared) -> None:
-    """Write or skip one example."""
+    """Write or skip an example."""
     if isinstance(prepared, list):
         record_skip(writer, task, prepared)
         return
-    entries = [entry for entry in task.example if entry is not None]  # all of them, as it is whole
+    entries = [entry for entry in task.example if entry is not None]  # complete: it was prepared
     try:
         label = classes.class_of(entries[0])
     except UnusableError as cause:
@@ -383,7 +382,7 @@ def record_result(writer: PackedWriter, classes: Classes, task: Task, prepared: 
 
 
 def record_skip(writer: PackedWriter, task: Task, reasons: list[str]) -> None:
-    """Name the images of an example that is not used: what is wrong with each, or its partner."""
+    """Record the images of a skipped example, with what is wrong with each or with its partner."""
     name, reason = next(
         (entry.name, reason)
         for entry, reason in zip(task.example, reasons, strict=True)
@@ -399,12 +398,12 @@ def record_skip(writer: PackedWriter, task: Task, reasons: list[str]) -> None:
 
 
 def cpu_count() -> int:
-    """How many cores this process may use."""
+    """Return how many cores this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def names_digest(examples: Examples) -> str:
-    """What all names of a source come to."""
+    """Return the digest of all names in a source."""
     names = hashlib.sha256()
     for example in examples:
         names.update(encode_names(example))
@@ -412,17 +411,21 @@ def names_digest(examples: Examples) -> str:
 
 
 def refuse_changed(out: Path, manifest: dict[str, Any], examples: Examples) -> dict[str, Any]:
-    """The manifest of what is there already, if the source still holds the same names."""
+    """Return the manifest of a finished data set, if the source still has the same names.
+
+    Raises:
+        DatasetError: the source has changed.
+    """
     if names_digest(examples) != manifest.get("names_digest"):
         raise source_changed(out, examples)
     return {**manifest, "already_there": True}
 
 
 def source_changed(out: Path, examples: Examples) -> DatasetError:
-    """The source is another than before."""
+    """Return the error for a source that has changed."""
     sources = " and ".join(dict.fromkeys(modality.source for modality in examples.modalities))
     return DatasetError(
-        f"The images in {sources} are not those that {out} was made from, or begun with.",
+        f"The images in {sources} have changed since {out} was prepared or begun.",
         f"Remove {out} and prepare it again, or name another folder.",
     )
 
@@ -430,13 +433,13 @@ def source_changed(out: Path, examples: Examples) -> DatasetError:
 def nothing_prepared_error(
     writer: PackedWriter, source: Source, ignored: IgnoredFiles
 ) -> DatasetError:
-    """Why there is no data set: a sentence, and what is there instead."""
+    """Return the error for a source without usable images, with what it contains instead."""
     there = list(ignored.lines("--everything"))
     found = writer.counts["found"]
     if not found and isinstance(source, FolderSource):
         return no_images_error(describe_path(source.folder), there=there)
     if not found:
-        return DatasetError(f"{source.name} holds no images.", " ".join(there) or NO_FILES)
+        return DatasetError(f"{source.name} contains no images.", " ".join(there) or NO_FILES)
     writer.commit()
     reasons = SkipReasons(
         (record["file"], record["reason"])

@@ -1,4 +1,4 @@
-"""Examples on all cores: batches go out to processes and come back in the order they went."""
+"""Prepares examples in a pool of processes; results come back in the order of the source."""
 
 import hashlib
 import multiprocessing
@@ -26,49 +26,49 @@ from facegan.data.prepare.sources import Entry, read_file
 from facegan.errors import DatasetError, FaceGANError
 
 T = TypeVar("T")
-BATCH_BYTES = 2**21  # of files that a process gets, or of pixels that it hands back, at once
+BATCH_BYTES = 2**21  # of files sent to a process, or of pixels it returns, per batch
 BATCH = 64
 
 
 @dataclass(frozen=True)
 class Task:
-    """An example on its way through the pool."""
+    """An example to prepare."""
 
-    index: int  # its place among the source's
+    index: int  # its position in the source
     example: Example
-    names: str  # digest of all names up to it
+    names: str  # digest of all names up to this one
 
     @property
     def name(self) -> str:
-        """What to call it."""
+        """The name of its first file."""
         return next(entry.name for entry in self.example if entry is not None)
 
 
 @dataclass(frozen=True)
 class PrepareSpec:
-    """What a process must know."""
+    """How examples are prepared; sent to every process."""
 
     resolution: int
     crop: str
     modalities: tuple[Modality, ...] = (Modality(),)
-    everything: bool = False  # also what says that facegan generated it
+    everything: bool = False  # accept images that facegan generated
 
 
-Load = Path | bytes | str  # a file to read, bytes that were read, or why there are none
-Loads = tuple[Load, ...]  # one a side
-# The pixels of every side with the sha256 of them all; or of every side what is wrong with it,
-# nothing where it is a partner that fails.
+Load = Path | bytes | str  # a file to read, its bytes, or the reason why there are none
+Loads = tuple[Load, ...]  # one per modality
+# The pixels of every modality and the sha256 of them all; or per modality the reason why it cannot
+# be used, empty if only its partner cannot.
 Prepared = tuple[list[bytes], bytes] | list[str]
 
 
 def load_modalities(example: Example) -> Loads:
-    """What a process needs to prepare an example; a file that two sides share is read once."""
+    """Return an example's files or bytes; a file that two modalities share is read once."""
     loads = {entry: load(entry) if entry else "" for entry in dict.fromkeys(example)}
     return tuple(loads[entry] for entry in example)
 
 
 def load(entry: Entry) -> Load:
-    """What a process needs to prepare an image: the path of a file, else its bytes.
+    """Return an image's path if it is a file, else its bytes, else the reason why there are none.
 
     Raises:
         FaceGANError: the source as a whole has failed.
@@ -87,7 +87,7 @@ def load(entry: Entry) -> Load:
 
 
 def load_ahead(tasks: Iterator[Task], readers: int) -> Iterator[tuple[Task, Loads]]:
-    """Tasks with what was read for them, in order; several are read at once if that may be."""
+    """Yield tasks with their files or bytes, in order; `readers` of them are read at once."""
     if readers == 1:
         yield from ((task, load_modalities(task.example)) for task in tasks)
         return
@@ -109,11 +109,11 @@ def load_ahead(tasks: Iterator[Task], readers: int) -> Iterator[tuple[Task, Load
 def prepare_all(
     tasks: Iterator[Task], spec: PrepareSpec, readers: int, workers: int
 ) -> Generator[tuple[Task, Prepared], None, None]:
-    """What became of every task, in the order of the tasks, whatever the number of workers.
+    """Yield every task with its result, in the order of the tasks.
 
     Raises:
         DatasetError: a process was killed.
-        FaceGANError: the source has failed; all that came before is given first.
+        FaceGANError: the source has failed; the results before that come first.
     """
     channels = sum(modality.channels for modality in spec.modalities)
     size = max(min(BATCH_BYTES // (spec.resolution**2 * channels), BATCH), 1)
@@ -128,7 +128,7 @@ def prepare_all(
 def until_failure(
     items: Iterator[tuple[Task, Loads]], failures: list[FaceGANError]
 ) -> Iterator[tuple[Task, Loads]]:
-    """Items up to the failure of what gives them, which is noted."""
+    """Yield items until their iterator fails; append the error to `failures`."""
     try:
         yield from items
     except FaceGANError as failure:
@@ -138,7 +138,7 @@ def until_failure(
 def prepare_batches(
     batches: Iterator[list[tuple[Task, Loads]]], spec: PrepareSpec, workers: int
 ) -> Generator[tuple[Task, Prepared], None, None]:
-    """The same, of batches."""
+    """Yield every task of every batch with its result, in order."""
     if workers == 1:
         for batch in batches:
             done = prepare_batch(spec, [loaded for _, loaded in batch])
@@ -159,7 +159,7 @@ def prepare_batches(
 
 
 def batched(items: Iterator[tuple[Task, Loads]], size: int) -> Iterator[list[tuple[Task, Loads]]]:
-    """Lists of `size` items, of fewer where those were read and are large; the last of the rest."""
+    """Yield lists of up to `size` items; a list ends early when its bytes reach BATCH_BYTES."""
     batch, read = list[tuple[Task, Loads]](), 0
     for item in items:
         batch.append(item)
@@ -174,27 +174,27 @@ def batched(items: Iterator[tuple[Task, Loads]], size: int) -> Iterator[list[tup
 def batch_results(
     batch: list[tuple[Task, Loads]], future: "Future[list[Prepared]]"
 ) -> Iterator[tuple[Task, Prepared]]:
-    """A batch's tasks with what became of them."""
+    """Yield a batch's tasks with their results."""
     try:
         done = future.result()
     except BrokenProcessPool as cause:
         first, last = batch[0][0].name, batch[-1][0].name
         raise DatasetError(
-            f"A process ended early (killed, for want of memory?) between {first} and {last}.",
+            f"A process was killed between {first} and {last}, perhaps for lack of memory.",
             "Repeat the command with fewer --workers: finished shards are kept.",
         ) from cause
     yield from zip((task for task, _ in batch), done, strict=True)
 
 
 def prepare_batch(spec: PrepareSpec, batch: list[Loads]) -> list[Prepared]:
-    """Pixels of some examples, and why others have none."""
+    """Prepare a batch of examples."""
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # Pillow's, of odd metadata; what matters is raised
+        warnings.simplefilter("ignore")  # Pillow warns about odd metadata; errors are raised
         return [prepare_one(spec, loads) for loads in batch]
 
 
 def prepare_one(spec: PrepareSpec, loads: Loads) -> Prepared:
-    """Pixels of an example with their digest; or what is wrong with each side."""
+    """Return an example's pixels and their digest; or per modality what is wrong with it."""
     done = crop_modalities(spec, loads)
     pixels = [content for content in done if isinstance(content, bytes)]
     if len(pixels) < len(done):
@@ -203,7 +203,7 @@ def prepare_one(spec: PrepareSpec, loads: Loads) -> Prepared:
 
 
 def crop_modalities(spec: PrepareSpec, loads: Loads) -> list[bytes | str]:
-    """The pixels of every side, cut as the first is; or what is wrong with it, or nothing."""
+    """Return each modality's pixels, cropped like the first; or what is wrong with it, or ""."""
     pairs = zip(spec.modalities, loads, strict=True)
     opened = [attempt(open_modality, spec, *pair) for pair in pairs]
     images = [image for image in opened if not isinstance(image, str)]
@@ -219,15 +219,15 @@ def crop_modalities(spec: PrepareSpec, loads: Loads) -> list[bytes | str]:
 
 
 def attempt(work: Callable[..., T], *args: Any) -> T | str:
-    """What a function makes of an image; or why it can make nothing of it."""
+    """Return a function's result, or the reason why it failed."""
     try:
         return work(*args)
-    except Exception as cause:  # inside a decoder a broken file may raise anything
+    except Exception as cause:  # decoders may raise anything for a broken file
         return reason_of(cause)
 
 
 def open_modality(spec: PrepareSpec, modality: Modality, loaded: Load) -> Image.Image | str:
-    """One side of an example, upright and whole; the reason if there is nothing to open."""
+    """Return one modality of an example, decoded and upright; or why there is nothing to open."""
     if isinstance(loaded, str):
         return loaded
     content = loaded if isinstance(loaded, bytes) else read_file(loaded)
@@ -238,12 +238,12 @@ def open_modality(spec: PrepareSpec, modality: Modality, loaded: Load) -> Image.
 def crop_modality(
     spec: PrepareSpec, modality: Modality, image: Image.Image, box: Box, size: tuple[int, int]
 ) -> bytes:
-    """The pixels of what one side keeps, given the first side's box and size."""
+    """Return the pixels of one modality, given the box and size of the first."""
     return modality.cut(image, partner_box(box, size, image.size), spec.resolution).tobytes()
 
 
 def reason_of(cause: Exception) -> str:
-    """Why an image cannot be used, in the same words every time: without addresses or paths."""
+    """Return why an image cannot be used, without addresses or paths: always the same text."""
     if isinstance(cause, OSError) and cause.strerror:
         return cause.strerror
     message = str(cause).strip()
@@ -255,7 +255,7 @@ def reason_of(cause: Exception) -> str:
 
 
 def init_worker() -> None:
-    """Leave Ctrl-C to the parent, and end with it, however it ends."""
+    """Leave Ctrl-C to the parent process, and exit when it does."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     parent = multiprocessing.parent_process()
     if parent is not None:
@@ -263,6 +263,6 @@ def init_worker() -> None:
 
 
 def exit_with_parent(parent: BaseProcess) -> None:
-    """End when the parent does."""
+    """Exit when the parent process has ended."""
     parent.join()
     os._exit(1)

@@ -1,4 +1,4 @@
-"""A source's dataset.json, wherever it lies beside or above all images: in ds/ of a zip of ds."""
+"""Finds a source's dataset.json: at the root, or in a folder that holds all images."""
 
 import hashlib
 import json
@@ -25,9 +25,9 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class SourceManifest:
-    """What a source says of itself; nothing where it has no dataset.json."""
+    """The content of a source's dataset.json; empty if it has none."""
 
-    folder: str = ""  # that it lies in, with a slash at its end; empty for the root
+    folder: str = ""  # where it was found, with a slash at the end; empty for the root
     facts: dict[str, Any] = field(default_factory=dict)
     digest: str = ""  # of its bytes
 
@@ -38,14 +38,14 @@ class SourceManifest:
 
 
 def find_manifest(source: Source, is_needed: bool = True) -> SourceManifest:
-    """Return the dataset.json at the root, or in a folder around all images, the outermost.
+    """Return the dataset.json at the root, or in the outermost folder that holds all images.
 
     Args:
-        source: Where to look.
-        is_needed: Whether labels are read from it; else one that is damaged is as good as none.
+        source: The source to search.
+        is_needed: Whether labels are read from it; if not, a damaged one is ignored.
 
     Raises:
-        DatasetError: it cannot be read, or is no JSON.
+        DatasetError: it cannot be read, or is not JSON.
     """
     try:
         found = search_manifest(source)
@@ -54,19 +54,19 @@ def find_manifest(source: Source, is_needed: bool = True) -> SourceManifest:
             raise
         return SourceManifest()
     if is_needed and found.digest and not found.is_ours and "labels" not in found.facts:
-        log.warning('%s in %s holds no "labels".', printable(found.folder + MANIFEST), source.name)
+        log.warning('%s in %s has no "labels".', printable(found.folder + MANIFEST), source.name)
     return found
 
 
 def search_manifest(source: Source) -> SourceManifest:
-    """The same, with every error."""
+    """Return the same, and raise every error."""
     find: Callable[[str], bytes | None] = source.find
     if isinstance(source, TarSource):
         find = source.read_manifests().get
     if (content := find(MANIFEST)) is not None:
         return parse_manifest("", content)
     first = next(usable_names(source.entries()), None)
-    if first is None:  # a prepared data set, perhaps
+    if first is None:  # perhaps a prepared data set
         folders = [name.removesuffix(MANIFEST) for name in sorted(source.ignored.manifests)]
         around = folders[:1]
     else:
@@ -80,10 +80,10 @@ def search_manifest(source: Source) -> SourceManifest:
 
 
 def parse_manifest(folder: str, content: bytes) -> SourceManifest:
-    """Return what a dataset.json says.
+    """Return the parsed dataset.json.
 
     Raises:
-        DatasetError: it is no JSON.
+        DatasetError: it is not JSON.
     """
     place = printable(folder + MANIFEST)
     try:
@@ -96,7 +96,7 @@ def parse_manifest(folder: str, content: bytes) -> SourceManifest:
 
 
 def manifest_root(manifest: SourceManifest) -> str:
-    """Return the folder that the paths in a manifest start at, with a slash at its end."""
+    """Return the folder in which the paths of a manifest start, with a slash at the end."""
     below = manifest.folder + str(manifest.facts.get("images_folder") or ".")
     folder = "/".join(part for part in below.split("/") if part not in ("", "."))
     return folder + "/" if folder else ""
@@ -106,9 +106,9 @@ def images_source(source: Source, manifest: SourceManifest, key: str = "images_f
     """Return the images of a source in the folder that its manifest names.
 
     Args:
-        source: All of it.
+        source: The whole source.
         manifest: Its dataset.json.
-        key: Under which the folder is named; the manifest's own folder where it is not.
+        key: The key that names the folder; without it, the manifest's own folder.
 
     Raises:
         DatasetError: the folder is not below the manifest's.
@@ -118,7 +118,7 @@ def images_source(source: Source, manifest: SourceManifest, key: str = "images_f
         return source.below(manifest.folder + below)
     if escapes(below):
         raise DatasetError(
-            f"{manifest.folder + MANIFEST} in {source.name} names a folder that is not below it: "
+            f"{manifest.folder + MANIFEST} in {source.name} names a folder outside its own: "
             f"{below!r}."
         )
     folder = "/".join(
@@ -128,15 +128,15 @@ def images_source(source: Source, manifest: SourceManifest, key: str = "images_f
 
 
 def warn_unused_manifests(source: Source, used: SourceManifest) -> None:
-    """Say which dataset.json were seen on the way and not used, if any."""
+    """Log which dataset.json files were found but not used."""
     own = {used.folder + MANIFEST} if used.digest else set()
     unused = sorted(source.ignored.manifests - own)
     if not unused:
         return
-    tar = " In a tar it is looked for with --labels manifest." * isinstance(source, TarSource)
+    tar = " For a tar, add --labels manifest." * isinstance(source, TarSource)
     log.warning(
-        "Not used: %s%s in %s. Labels are read of the one that lies beside or above all "
-        "images.%s --labels none leaves them out.",
+        "Not used: %s%s in %s. Labels are read only from a dataset.json beside or above all "
+        "images.%s To ignore labels, add --labels none.",
         printable(unused[0]),
         f" and {len(unused) - 1} more" if len(unused) > 1 else "",
         source.name,

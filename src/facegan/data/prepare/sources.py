@@ -1,4 +1,4 @@
-"""Where images come from: a folder tree, a zip, a tar, or named streams, in one fixed order."""
+"""The sources of images: a folder tree, a zip, a tar, or named streams, each in a fixed order."""
 
 import hashlib
 import os
@@ -38,19 +38,19 @@ from facegan.image_files import HEAD, has_image_suffix, read_head
 from facegan.path_kinds import describe_path, no_images_error
 from facegan.strict_tar import StrictTarInfo, is_tar
 
-MOST_MANIFESTS = 16  # of a tar's, that are held while it is looked through
+MOST_MANIFESTS = 16  # held in memory while a tar is searched
 TOO_LARGE = f"the file has over {MAX_BYTES:,} bytes"
 
 
 @dataclass(frozen=True)
 class Entry:
-    """An image that was found, and how to get its bytes."""
+    """An image that was found, and how to read it."""
 
-    name: str  # below the source, parts joined by "/"
+    name: str  # its path below the source, with slashes
     path: str | None = None  # a file on this machine,
-    read: Callable[[], bytes] | None = None  # or its bytes, to be read before the next entry is
+    read: Callable[[], bytes] | None = None  # or reads its bytes, before the next entry is taken,
     problem: str = ""  # or why it cannot be used
-    label: str | None = None  # its class, where the source says it
+    label: str | None = None  # its class, if the source itself gives one
     split: str | None = None
 
 
@@ -58,21 +58,25 @@ class Source(Protocol):
     """Images in an order that is the same every time."""
 
     name: str
-    readers: int  # threads that read at once; 1 where entries must be read in their order
-    everything: bool  # whether hidden files and by-products of programs are looked into, too
+    readers: int  # threads that may read at once; 1 if entries must be read in order
+    everything: bool  # whether to include hidden files and by-products of programs
 
     @property
     def ignored(self) -> IgnoredFiles:
-        """What was not looked into, when all entries were last given."""
+        """The files that the last complete iteration ignored."""
 
     def entries(self) -> Iterator[Entry]:
-        """Every image found. Raises DatasetError where the source itself is damaged."""
+        """Yield every image found.
+
+        Raises:
+            DatasetError: the source itself is damaged.
+        """
 
     def expected(self, seen: int) -> int | None:
-        """How many there will be, after `seen` of them; None if unknown."""
+        """Estimate how many entries there are, after `seen` of them; None if unknown."""
 
     def find(self, name: str) -> bytes | None:
-        """Return a file's bytes, by its clean name; None where there is none.
+        """Return a file's bytes, by its clean name; None if there is none.
 
         Raises:
             DatasetError: it cannot be read.
@@ -80,27 +84,27 @@ class Source(Protocol):
 
 
 def usable_names(entries: Iterable[Entry]) -> Iterator[str]:
-    """Yield the names of images that may be used."""
+    """Yield the names of the entries without a problem."""
     yield from (entry.name for entry in entries if not entry.problem)
 
 
 def read_file(path: Path) -> bytes:
-    """An image file's bytes.
+    """Return an image file's bytes.
 
     Raises:
-        UnusableError: it is no plain file (a pipe would be waited for), or too large.
+        UnusableError: it is not a regular file (reading a pipe would block), or too large.
         OSError: it cannot be read.
     """
     facts = path.stat()
     if not stat.S_ISREG(facts.st_mode):
-        raise UnusableError("it is no plain file")
+        raise UnusableError("it is not a regular file")
     if facts.st_size > MAX_BYTES:
         raise UnusableError(TOO_LARGE)
     return check_size(path.read_bytes())
 
 
 class FolderSource:
-    """Every image below a folder, at any depth. Links to folders are named, not followed."""
+    """Every image below a folder, at any depth. Links to folders are reported, not followed."""
 
     readers = 1
 
@@ -110,14 +114,14 @@ class FolderSource:
         self.count: int | None = None
 
     def below(self, images_folder: str) -> "FolderSource":
-        """The images of one folder in it only.
+        """Return the images of one subfolder.
 
         Raises:
-            DatasetError: it is not in it.
+            DatasetError: the path leaves the folder.
         """
         if escapes(images_folder):
             raise DatasetError(
-                f"{self.folder / MANIFEST} names an images_folder that is not below it: "
+                f"{self.folder / MANIFEST} names an images_folder outside its own folder: "
                 f"{images_folder!r}."
             )
         found = FolderSource(self.folder / images_folder)
@@ -125,7 +129,10 @@ class FolderSource:
         return found
 
     def entries(self) -> Iterator[Entry]:
-        """In the order of the names, folder by folder; only one folder's names are held."""
+        """Yield images in the order of their names, folder by folder.
+
+        Memory holds the names of one folder per level.
+        """
         sieve = FileFilter(self.everything)
         waiting = [("", FolderListing(iter([""]), frozenset([""])))]
         while waiting:
@@ -134,7 +141,7 @@ class FolderSource:
             if name is None:
                 waiting.pop()
                 continue
-            # No Path: to make one takes longer than all else that is done here.
+            # Creating a Path would take longer than everything else here.
             path = os.path.join(self.folder, prefix + name)  # noqa: PTH118
             label = "" if self.everything else by_product(name) or listing.of_ours.get(name, "")
             if name in listing.folders:
@@ -156,13 +163,13 @@ class FolderSource:
         self.ignored = sieve.ignored
 
     def expected(self, seen: int) -> int | None:
-        """Counted by a first walk, which reads no file."""
+        """Return the exact number, from a first pass that reads no image."""
         if self.count is None:
             self.count = sum(1 for _ in self.entries())
         return self.count
 
     def find(self, name: str) -> bytes | None:
-        """Return a file's bytes; None where there is none."""
+        """Return a file's bytes; None if there is none."""
         try:
             return (self.folder / name).read_bytes()
         except FileNotFoundError:
@@ -173,16 +180,16 @@ class FolderSource:
 
 
 class FolderListing(NamedTuple):
-    """What lies in a folder."""
+    """The content of a folder."""
 
     names: Iterator[str]  # in order
     folders: frozenset[str]
     links: frozenset[str] = frozenset()
-    of_ours: dict[str, str] = {}  # folders of by-products of facegan's → what to call them
+    of_ours: dict[str, str] = {}  # folders with facegan's own by-products → their label
 
 
 def list_folder(folder: str) -> FolderListing:
-    """A folder's names in order, and which of them are folders and links."""
+    """Return a folder's names in order, and which of them are folders and links."""
     names, folders, links = [], [], []
     with os.scandir(folder) as children:
         for child in children:
@@ -197,7 +204,7 @@ def list_folder(folder: str) -> FolderListing:
 
 
 def empty_folders(folder: Path, classes: Container[str]) -> list[str]:
-    """The folders in a folder that are none of the classes, nor by-products, in order."""
+    """Return the subfolders that are neither classes nor by-products, in order."""
     try:
         found = list_folder(str(folder)).folders
     except OSError:
@@ -207,7 +214,7 @@ def empty_folders(folder: Path, classes: Container[str]) -> list[str]:
 
 
 def count_files(folder: str) -> int:
-    """How many files lie below a folder."""
+    """Return how many files are below a folder."""
     return sum(len(names) for _, _, names in os.walk(folder))
 
 
@@ -216,7 +223,7 @@ class ZipSource:
 
     Args:
         path: The file.
-        encoding: How names are written of which the zip does not say it.
+        encoding: The encoding of names that the zip does not declare.
 
     Raises:
         DatasetError: it is damaged.
@@ -230,7 +237,7 @@ class ZipSource:
             self.archive = zipfile.ZipFile(path)
         except UnicodeDecodeError as cause:
             raise DatasetError(
-                f"The archive {path} holds a name that is marked as UTF-8 and is not.",
+                f"The archive {path} contains a name that is marked as UTF-8 but is not.",
                 "Unpack it and name the folder, or pack it again.",
             ) from cause
         except (zipfile.BadZipFile, OSError, ValueError, NotImplementedError) as cause:
@@ -247,7 +254,7 @@ class ZipSource:
         self.count: int | None = None
 
     def entries(self) -> Iterator[Entry]:
-        """In the order that a folder of the same files has; of one name the first in the zip."""
+        """Yield images in the order of a folder with the same files; repeated names are skipped."""
         sieve, before = FileFilter(self.everything), ""
         for name, _, _ in self.members:
             sieve.note_run(name)
@@ -262,7 +269,7 @@ class ZipSource:
         self.ignored = sieve.ignored
 
     def read_head(self, info: zipfile.ZipInfo) -> bytes:
-        """A member's first bytes; nothing where they cannot be read."""
+        """Return a member's first bytes; empty if they cannot be read."""
         try:
             with self.archive.open(info) as stream:
                 return stream.read(HEAD)
@@ -270,18 +277,18 @@ class ZipSource:
             return b""
 
     def read(self, info: zipfile.ZipInfo) -> bytes:
-        """A member's bytes, however long it says it is."""
+        """Return a member's bytes; its declared size is not trusted."""
         with self.archive.open(info) as stream:
             return check_size(stream.read(MAX_BYTES + 1))
 
     def expected(self, seen: int) -> int:
-        """The directory at a zip's end tells."""
+        """Return the exact number, from the zip's directory."""
         if self.count is None:
             self.count = sum(1 for _ in self.entries())
         return self.count
 
     def find(self, name: str) -> bytes | None:
-        """Return a file's bytes, the first of that name; None where there is none."""
+        """Return the bytes of the first file with this name; None if there is none."""
         info = next((info for member, _, info in self.members if member == name), None)
         if info is None:
             return None
@@ -292,7 +299,7 @@ class ZipSource:
 
 
 def zip_problem(info: zipfile.ZipInfo) -> str:
-    """Why a member of a zip is not read; empty where it is."""
+    """Return why a member of a zip cannot be read; empty if it can."""
     if stat.S_ISLNK(info.external_attr >> 16):
         return "a link in an archive, which is not followed"
     if info.flag_bits & 1:
@@ -301,21 +308,21 @@ def zip_problem(info: zipfile.ZipInfo) -> str:
 
 
 def check_size(content: bytes) -> bytes:
-    """The content itself, if it is not too much."""
+    """Return the content; raise UnusableError if it is too large."""
     if len(content) > MAX_BYTES:
         raise UnusableError(TOO_LARGE)
     return content
 
 
 class TarSource:
-    """The images in a tar, compressed or not, in its own order, read once from front to end.
+    """The images in a tar, compressed or not, read sequentially in its own order.
 
     Args:
         path: The file.
-        encoding: How names are written that are not UTF-8.
+        encoding: The encoding of names; None: UTF-8.
 
     Raises:
-        DatasetError: it cannot be opened; or later, on the way, it turns out to be damaged.
+        DatasetError: while reading: it cannot be opened, or is damaged.
     """
 
     readers = 1
@@ -323,10 +330,10 @@ class TarSource:
     def __init__(self, path: Path, encoding: str | None = None) -> None:
         self.path, self.name, self.encoding = path, path.name, encoding or "utf-8"
         self.everything, self.ignored = False, IgnoredFiles()
-        self.fraction = 0.0  # read so far
+        self.fraction = 0.0  # of the file, read so far
 
     def entries(self) -> Iterator[Entry]:
-        """In the archive's order; of one name the first."""
+        """Yield images in the archive's order; repeated names are skipped."""
         sieve = FileFilter(self.everything)
         with closing(DigestIndex()) as seen:
             for member, archive in self.members():
@@ -342,18 +349,18 @@ class TarSource:
         self.ignored = sieve.ignored
 
     def clean_name(self, member: tarfile.TarInfo) -> tuple[str, str]:
-        """A member's clean name, and why it is not read."""
+        """Return a member's clean name, and why it cannot be read (empty if it can)."""
         name = backslashes_to_slashes(member.name) if self.uses_backslashes else member.name
         return clean_name(name)
 
     @cached_property
     def uses_backslashes(self) -> bool:
-        """Whether its names are written as on Windows: the look ends with the first that is not."""
+        """Whether backslashes separate folders; reading stops at the first name with a slash."""
         names = (member.name.removeprefix("./") for member, _ in self.members())
         return uses_backslashes(names)
 
     def members(self) -> Iterator[tuple[tarfile.TarInfo, tarfile.TarFile]]:
-        """Every member but folders; the memory of those before is let go."""
+        """Yield every member except folders, without keeping earlier ones in memory."""
         last = "its start"
         size = max(self.path.stat().st_size, 1)
         try:
@@ -370,28 +377,28 @@ class TarSource:
                 for member in archive:
                     last = printable(member.name)
                     self.fraction = min(file.tell() / size, 1.0)
-                    archive.members = []  # type: ignore[attr-defined]  # it would keep them all
+                    archive.members = []  # type: ignore[attr-defined]  # tarfile keeps them all
                     if not member.isdir():
                         yield member, archive
         except (tarfile.TarError, OSError, EOFError) as cause:
             raise DatasetError(
                 f"The archive {self.path} is damaged after {last}: {cause}.",
-                "Fetch it again, or unpack what can be had and name that folder.",
+                "Download it again, or unpack what is readable and name that folder.",
             ) from cause
 
     def expected(self, seen: int) -> int | None:
-        """By how much of the file was read."""
+        """Estimate the number from the fraction of the file that was read."""
         return round(seen / self.fraction) if self.fraction else None
 
     def find(self, name: str) -> bytes | None:
-        """Return a file's bytes: a pass over the whole archive if need be."""
+        """Return a file's bytes, from a new pass over the archive; None if there is none."""
         for member, archive in self.members():
             if self.clean_name(member) == (name, "") and member.isfile():
                 return read_member(archive, member)
         return None
 
     def read_manifests(self) -> dict[str, bytes]:
-        """Return the bytes of each dataset.json by its name, in one pass; of the root's it ends."""
+        """Return each dataset.json by its name, from one pass that stops at the root's."""
         found: dict[str, bytes] = {}
         for member, archive in self.members():
             name, problem = self.clean_name(member)
@@ -403,43 +410,43 @@ class TarSource:
 
 
 def tar_problem(member: tarfile.TarInfo) -> str:
-    """Why a member of a tar is not read; empty where it is."""
+    """Return why a member of a tar cannot be read; empty if it can."""
     if member.issym() or member.islnk():
         return "a link in an archive, which is not followed"
     if not member.isfile():
-        return "it is no plain file"
+        return "it is not a regular file"
     return TOO_LARGE if member.size > MAX_BYTES else ""
 
 
 def read_rest(head: bytes, stream: IO[bytes]) -> bytes:
-    """A member's bytes, of which the first were read before."""
+    """Return a member's bytes; the head was read before."""
     return head + stream.read()
 
 
 def read_member(archive: tarfile.TarFile, member: tarfile.TarInfo) -> bytes:
-    """A plain member's bytes.
+    """Return the bytes of a regular member.
 
     Raises:
-        DatasetError: there are too many.
+        DatasetError: it is too large.
     """
     if member.size > MAX_BYTES:
         raise DatasetError(f"{printable(member.name)} has over {MAX_BYTES:,} bytes.")
     stream = archive.extractfile(member)
-    assert stream is not None  # plain files have content
+    assert stream is not None  # regular files have content
     return stream.read()
 
 
 class StreamSource:
-    """Images that someone else lists and reads, an object store for instance.
+    """Images that the caller lists and reads, for example from an object store.
 
     Args:
-        name: What to call it.
-        list_streams: Gives names with what reads each; the names the same every time, in order.
-            To read may raise OSError, which is that image's reason to be skipped; errors of ours
-            end the whole.
-        find: The bytes of a named file, None where there is none.
-        count: How many there are, if that is known.
-        readers: How many may be read at once.
+        name: The name of the source, for messages and the manifest.
+        list_streams: Returns pairs of a name and a function that reads the file, always in the
+            same order. If that raises an OSError, the image is skipped; a FaceGANError ends the
+            whole run.
+        find: Returns the bytes of a named file; None if there is none.
+        count: Returns the number of images; None if unknown.
+        readers: How many files may be read at once.
     """
 
     def __init__(
@@ -455,7 +462,7 @@ class StreamSource:
         self.everything, self.ignored = False, IgnoredFiles()
 
     def entries(self) -> Iterator[Entry]:
-        """As they are listed."""
+        """Yield images in the order of the listing."""
         sieve = FileFilter(self.everything)
         for name, read in self.list_streams():
             if sieve.takes(name):
@@ -463,12 +470,12 @@ class StreamSource:
         self.ignored = sieve.ignored
 
     def expected(self, seen: int) -> int | None:
-        """What the lister knows."""
+        """Return the caller's count."""
         return self.count()
 
 
 class SubfolderSource:
-    """The images of a source that lie below a folder in it, named from there."""
+    """The images in one folder of a source, named relative to it."""
 
     def __init__(self, source: Source, folder: str) -> None:
         self.source, self.prefix = source, folder.rstrip("/") + "/"
@@ -476,38 +483,38 @@ class SubfolderSource:
         self.everything, self.ignored = source.everything, IgnoredFiles()
 
     def entries(self) -> Iterator[Entry]:
-        """In the source's order."""
+        """Yield images in the order of the source."""
         for entry in self.source.entries():
             if entry.name.startswith(self.prefix):
                 yield replace(entry, name=entry.name.removeprefix(self.prefix))
         self.ignored = self.source.ignored
 
     def expected(self, seen: int) -> int | None:
-        """Unknown: the source counts what lies beside, too."""
+        """Return None: the source's count includes other folders."""
         return None
 
     def find(self, name: str) -> bytes | None:
-        """Return the bytes of a file below the folder; None where there is none."""
+        """Return the bytes of a file in the folder; None if there is none."""
         return self.source.find(self.prefix + name)
 
 
 def open_source(path: Path, encoding: str | None = None) -> Source:
-    """The images in a folder, a zip or a tar.
+    """Open a folder, a zip or a tar as a source of images.
 
     Args:
-        path: What a user has named.
-        encoding: How names in an archive are written that does not say it.
+        path: The path that the user gave.
+        encoding: The encoding of names in an archive that does not declare it.
 
     Raises:
-        ConfigError: there is no such encoding.
-        DatasetError: it is none of them, or cannot be read.
+        ConfigError: Python does not know the encoding.
+        DatasetError: the path is something else, or cannot be read.
     """
     if encoding is not None:
         check_encoding(encoding)
     if path.is_dir():
         return FolderSource(path)
     try:
-        if path.is_file() and zipfile.is_zipfile(path):  # a pipe would be waited for
+        if path.is_file() and zipfile.is_zipfile(path):  # reading a pipe would block
             return ZipSource(path, encoding)
         if path.is_file() and is_tar(path):
             return TarSource(path, encoding)
@@ -515,6 +522,6 @@ def open_source(path: Path, encoding: str | None = None) -> Source:
         raise DatasetError(f"{path} cannot be read: {cause.strerror or cause}.") from cause
     found = describe_path(path)
     if found.kind in ("zip", "tar"):
-        message = f"{path} is {found.text} and is damaged: it cannot be opened."
-        raise DatasetError(message, "Fetch it again.")
+        message = f"{path} is {found.text}, but is damaged and cannot be opened."
+        raise DatasetError(message, "Download it again.")
     raise no_images_error(found, wanted="a folder, a zip or a tar of images")

@@ -1,10 +1,10 @@
-"""Writes the packed format shard by shard, and goes on where a killed run had finished shards.
+"""Writes the packed format shard by shard, and resumes after the last finished shard.
 
-Beside the shards a run keeps, in ``.preparing/``, a journal a shard: a line for every example that
-was written, dropped as a duplicate or skipped since the shard before, in order, and at last how far
-in the source that reaches. A journal appears when its shard is whole on the disk, on every side.
-From the journals the lists, labels and counts of the data set are made at the end, so nothing grows
-in memory.
+Beside the shards, a run keeps one journal per shard in ``.preparing/``: a line for every example
+that was written, dropped as a duplicate or skipped since the previous shard, in order, then the
+position reached in the source. A journal appears once its shard is on the disk, in every modality.
+The lists, labels and counts of the data set are made from the journals at the end, so memory use
+does not grow.
 """
 
 import contextlib
@@ -41,26 +41,30 @@ from facegan.files import file_digest, write_atomic
 
 STATE = ".preparing"
 LISTS = {"written": SOURCES, "skipped": SKIPPED, "duplicates": DUPLICATES}
-# Of a protocol: what holds for every side.
-# ("detector" and "face_margin" are of sets that earlier versions made by --crop faces.)
+# The entries of a protocol that hold for every modality.
+# ("detector" and "face_margin" are from --crop faces of earlier versions.)
 SHARED = ("crop", "crop_box", "detector", "face_margin", "decoder", "images_per_shard", "part")
-Record = dict[str, Any]  # {"file", "index"}, and what became of it
-Records = Sequence[Record | None]  # one a side, None where an example has none
+Record = dict[str, Any]  # {"file", "index"}, and the outcome
+Records = Sequence[Record | None]  # one per modality; None where it is missing
 
 
 class ModalityWriter:
-    """The images of one side in the making."""
+    """Writes the images of one modality."""
 
     def __init__(self, folder: Path, modality: Modality, resolution: int) -> None:
         self.folder, self.modality, self.resolution = folder / modality.folder, modality, resolution
         self.counts = {"found": 0, "written": 0, "duplicates": 0, "skipped": 0}
         self.digest = hashlib.sha256()  # of all pixels in order
-        self.highest = 0  # class in them, of label maps
+        self.highest = 0  # the highest class in label maps
         self.shards: list[dict[str, Any]] = []
         self.shard: ShardFile | None = None
 
     def resume(self, shard: dict[str, Any]) -> None:
-        """Take up a finished shard, read once more: its pixels are part of the digest."""
+        """Continue after a finished shard; it is read again for the digest of all pixels.
+
+        Raises:
+            DatasetError: the shard has changed.
+        """
         file = self.folder / shard["file"]
         pixels = open_shard(file, shard["images"], self.resolution, self.modality.channels)
         if file_digest(file) != shard["sha256"]:
@@ -73,12 +77,12 @@ class ModalityWriter:
         self.shards.append(shard)
 
     def add_to_digest(self, pixels: bytes) -> None:
-        """Note what an image adds to the whole."""
+        """Add an image to the digest of all pixels."""
         self.digest.update(pixels)
         self.highest = max(self.highest, self.modality.highest(pixels))
 
     def append(self, pixels: bytes) -> None:
-        """Add an image."""
+        """Append an image to the current shard."""
         if self.shard is None:
             number, channels = len(self.shards), self.modality.channels
             self.shard = ShardFile(self.folder, number, self.resolution, channels)
@@ -86,18 +90,18 @@ class ModalityWriter:
         self.add_to_digest(pixels)
 
     def count(self, record: Record) -> None:
-        """Count an image by what became of it."""
+        """Count an image by its outcome."""
         self.counts[outcome_of(record)] += 1
         self.counts["found"] += 1
 
     def commit(self) -> dict[str, Any] | None:
-        """Finish the shard, if one is begun; it counts when its journal is there."""
+        """Finish the current shard and return its manifest entry; None without one."""
         shard = self.shard.commit() if self.shard is not None else None
         self.shard = None
         return shard
 
     def manifest(self, protocol: dict[str, Any], names: str, **facts: Any) -> dict[str, Any]:
-        """What dataset.json says of it."""
+        """Return the content of dataset.json."""
         return {
             "format": FORMAT,
             "version": VERSION,
@@ -118,21 +122,21 @@ class ModalityWriter:
 
 
 def outcome_of(record: Record) -> str:
-    """What became of an image."""
+    """Return the outcome of an image, a key of the counts."""
     return "skipped" if "reason" in record else "duplicates" if "of" in record else "written"
 
 
 class PackedWriter:
-    """A data set in the making.
+    """Writes a packed data set.
 
     Args:
-        folder: Where.
-        resolution: The side of every image.
-        images_per_shard: When a shard is full.
-        sides: What every example is made of.
+        folder: The folder to write into.
+        resolution: The side of every image, in pixels.
+        images_per_shard: The number of images in a full shard.
+        modalities: The modalities of every example.
 
     Raises:
-        DatasetError: a shard that a killed run had finished is not what it was.
+        DatasetError: a shard that a killed run had finished has changed.
     """
 
     def __init__(
@@ -145,7 +149,7 @@ class PackedWriter:
         self.folder, self.full = folder, images_per_shard
         self.writers = [ModalityWriter(folder, modality, resolution) for modality in modalities]
         self.classes_seen: set[str] = set()
-        self.position, self.names = 0, ""  # how far the source was read; what its names come to
+        self.position, self.names = 0, ""  # entries of the source read, and their names' digest
         self.journals = 0
         self.seen = DigestIndex()
         self.journal: IO[bytes] | None = None
@@ -153,13 +157,13 @@ class PackedWriter:
 
     @property
     def counts(self) -> dict[str, int]:
-        """What became of the images of the first side."""
+        """The outcomes of the first modality's images: outcome → count."""
         return self.writers[0].counts
 
-    # --- what a killed run left -------------------------------------------------------------
+    # --- resuming ---------------------------------------------------------------------------
 
     def resume(self) -> None:
-        """Take up the finished shards."""
+        """Continue after the finished shards of a killed run."""
         while (path := self.journal_path(self.journals)).exists():
             for line in read_lines(path):
                 if "position" in line:
@@ -173,13 +177,13 @@ class PackedWriter:
             self.journals += 1
 
     def journal_path(self, number: int) -> Path:
-        """Where a shard's journal lies."""
+        """Return the path of a shard's journal."""
         return self.folder / STATE / f"{number:05d}.examples.jsonl"
 
-    # --- one example after another ----------------------------------------------------------
+    # --- examples ---------------------------------------------------------------------------
 
     def write(self, records: Sequence[Record], pixels: Sequence[bytes], digest: bytes) -> None:
-        """Add an example, unless the pixels of all its sides were there before."""
+        """Append an example, or note it as a duplicate if all its pixels were seen before."""
         first = self.seen.add(digest, join_files(records))
         if first is not None:
             both = zip(records, split_files(first, len(records)), strict=True)
@@ -190,7 +194,7 @@ class PackedWriter:
         self.note(records, digest)
 
     def note(self, records: Records, digest: bytes | None = None) -> None:
-        """Write into the journal what became of an example, a record a side."""
+        """Write the outcome of an example into the journal, one record per modality."""
         self.count(records)
         if self.journal is None:
             self.journal = self.journal_path(self.journals).with_suffix(".partial").open("wb")
@@ -198,7 +202,7 @@ class PackedWriter:
         self.journal.write(to_line({"sides": records, **pixels}))
 
     def count(self, records: Records) -> None:
-        """Count what there is of an example, and its class."""
+        """Count the images of an example, and note its class."""
         for writer, record in zip(self.writers, records, strict=True):
             if record is not None:
                 writer.count(record)
@@ -207,14 +211,14 @@ class PackedWriter:
             self.classes_seen.add(first["label"])
 
     def advance(self, position: int, names: str) -> None:
-        """Note how far the source was read; if a shard is full by that, it is finished."""
+        """Record how far the source was read, and finish the shard if it is full."""
         self.position, self.names = position, names
         shard = self.writers[0].shard
         if shard is not None and shard.images >= self.full:
             self.commit()
 
     def commit(self) -> None:
-        """Finish the shard of every side, then their journal, which makes them count."""
+        """Finish every modality's shard, then their journal, which makes them permanent."""
         shards = [shard for writer in self.writers if (shard := writer.commit()) is not None]
         if self.journal is None:
             return
@@ -228,10 +232,10 @@ class PackedWriter:
         path = self.journal_path(self.journals)
         os.replace(path.with_suffix(".partial"), path)
         self.journals += 1
-        for writer, shard in zip(self.writers, shards, strict=False):  # none, if all was skipped
+        for writer, shard in zip(self.writers, shards, strict=False):  # empty if all were skipped
             writer.shards.append(shard)
 
-    # --- the end ----------------------------------------------------------------------------
+    # --- finishing --------------------------------------------------------------------------
 
     def finish(
         self,
@@ -239,12 +243,12 @@ class PackedWriter:
         order_classes: Callable[[set[str]], list[str] | None],
         companions: Mapping[str, dict[str, Any]] = MappingProxyType({}),
     ) -> dict[str, Any]:
-        """Write the lists, the labels and, last of all, the manifest, which makes it a data set.
+        """Write the lists, the labels and, last, the manifest that makes it a data set.
 
         Args:
             protocol: How it was prepared.
-            order_classes: The classes' names in order, given those that have images.
-            companions: What the manifest says of data sets in the folder that others wrote.
+            order_classes: Returns the names of all classes, given those that have images.
+            companions: The manifest entries of companions that were written separately.
 
         Returns:
             The manifest.
@@ -264,7 +268,7 @@ class PackedWriter:
         return manifest
 
     def write_companions(self, protocol: dict[str, Any]) -> dict[str, dict[str, Any]]:
-        """Write the manifests of all sides but the first; what the first one's says of them."""
+        """Write the manifests of the aligned companions, and return their manifest entries."""
         shared = {name: protocol[name] for name in protocol if name in SHARED}
         for writer in self.writers[1:]:
             own = {"source": writer.modality.source, **shared, "filter": writer.modality.filter}
@@ -279,15 +283,15 @@ class PackedWriter:
         }
 
     def write_lists(self, class_names: list[str] | None) -> dict[str, list[int]]:
-        """Make of the journals the lists of names and the labels; the splits that they tell of."""
+        """Write the lists of names and the labels from the journals; return the splits."""
         number_of = {name: number for number, name in enumerate(class_names or [])}
         labels, splits = array("q"), dict[str, list[int]]()
         written = 0
         with contextlib.ExitStack() as stack:
             files = [
                 {
-                    fate: stack.enter_context(atomic_file(writer.folder / name))
-                    for fate, name in LISTS.items()
+                    outcome: stack.enter_context(atomic_file(writer.folder / name))
+                    for outcome, name in LISTS.items()
                 }
                 for writer in self.writers
             ]
@@ -309,48 +313,48 @@ class PackedWriter:
         return splits
 
     def records(self) -> Iterator[Records]:
-        """What became of every example, in order."""
+        """Yield the records of every example, in order."""
         for number in range(self.journals):
             for line in read_lines(self.journal_path(number)):
                 if "position" not in line:
                     yield line["sides"]
 
     def close(self) -> None:
-        """Let go of what is unfinished; what is finished stays for the next run."""
+        """Discard the unfinished shards; finished ones stay for the next run."""
         for writer in self.writers:
             if writer.shard is not None:
                 writer.shard.discard()
         if self.journal is not None:
-            with contextlib.suppress(OSError):  # a full disk does not take what was buffered
+            with contextlib.suppress(OSError):  # flushing the buffer fails on a full disk
                 self.journal.close()
         self.seen.close()
 
 
 def join_files(records: Sequence[Record]) -> str:
-    """The names of all sides as one: no file's name holds a zero."""
+    """Join the file names of all modalities; a file name cannot contain a zero byte."""
     return "\0".join(record["file"] for record in records)
 
 
 def split_files(names: str, modalities: int) -> list[str]:
-    """The names of all sides, of what :func:`join_files` made of them."""
+    """Split what :func:`join_files` has joined."""
     return names.split("\0", modalities - 1)
 
 
 def omit(record: Record, *names: str) -> Record:
-    """A record less some of its facts."""
+    """Return a record without some of its keys."""
     return {name: value for name, value in record.items() if name not in names}
 
 
 def companion_facts(folder: str, digest: str, is_aligned: bool) -> dict[str, Any]:
-    """What a manifest says of a companion: aligned is what has an image for each of its images."""
+    """Return the manifest entry of a companion; an aligned one has one image per image."""
     return {"folder": folder, "digest": digest, "aligned": is_aligned}
 
 
 @contextlib.contextmanager
 def atomic_file(path: Path) -> Iterator[IO[bytes]]:
-    """A file that appears when it is complete and on the disk."""
+    """Write a file under a temporary name, and rename it once it is complete and synced."""
     partial = path.with_name(f".{path.name}.partial")
-    path.parent.mkdir(parents=True, exist_ok=True)  # a companion without images has none yet
+    path.parent.mkdir(parents=True, exist_ok=True)  # missing if a companion has no images
     try:
         with partial.open("wb") as stream:
             yield stream
@@ -362,5 +366,5 @@ def atomic_file(path: Path) -> Iterator[IO[bytes]]:
 
 
 def encode_manifest(manifest: dict[str, Any]) -> bytes:
-    """A manifest for people, too."""
+    """Return a manifest as indented JSON."""
     return json.dumps(manifest, indent=1).encode() + b"\n"
