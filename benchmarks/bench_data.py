@@ -193,7 +193,7 @@ def wait_share(folder: Path, photos: Path, steps: int) -> float:
     waited, started = 0.0, time.perf_counter()
     for _ in range(steps):
         trainer.step()
-        waited += trainer.waited
+        waited += trainer.batches.waited
     return waited / (time.perf_counter() - started)
 
 

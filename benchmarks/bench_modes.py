@@ -66,8 +66,8 @@ class ClassicR3gan(R3gan):
 
     def phases(self, preset: Any) -> tuple[Phase, ...]:
         return (
-            Phase("discriminator", classic_discriminator_loss, second_order=True),
-            Phase("generator", classic_generator_loss),
+            Phase(("discriminator",), classic_discriminator_loss, second_order=True),
+            Phase(("generator",), classic_generator_loss),
         )
 
 

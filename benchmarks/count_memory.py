@@ -95,7 +95,7 @@ def peaks(gan: Gan, rows: int, dtype: torch.dtype) -> list[int]:
         batch["labels"] = torch.zeros(rows, dtype=torch.int64)
     for phase in gan.family.phases(gan.preset):
         for name, player in gan.players.items():
-            player.requires_grad_(name == phase.player).zero_grad()
+            player.requires_grad_(name in phase.players).zero_grad()
         with Peak() as peak:
             with autocast(cpu, dtype):
                 terms = phase.loss(gan, batch)

@@ -90,14 +90,14 @@ def results_of_phase(
     """Return a phase's terms, and the gradient of its player's weights as one vector."""
     torch.manual_seed(0)  # of networks that draw noise
     for name, player in gan.players.items():
-        player.requires_grad_(name == phase.player).zero_grad()
+        player.requires_grad_(name in phase.players).zero_grad()
     with autocast(device, dtype):
         terms = phase.loss(gan, batch)
     torch.stack(list(terms.values())).sum().backward()
-    weights = gan.players[phase.player].parameters()
+    weights = gan.weights(phase)
     gradient = torch.cat([w.grad.float().flatten().cpu() for w in weights if w.grad is not None])
     values = {f"term_{name}": value.detach().float().cpu() for name, value in terms.items()}
-    return values | {f"gradient_{phase.player}": gradient}
+    return values | {f"gradient_{phase.players[0]}": gradient}
 
 
 def relative_difference(found: Tensor, exact: Tensor) -> float:

@@ -13,6 +13,7 @@ MAY_IMPORT = {  # room: (rooms of ours, packages of others)
     "files": ("", ""),
     "name_lists": ("", ""),
     "strict_tar": ("", ""),
+    "model_inputs": ("", ""),
     "tick_line": ("", ""),
     "cache_folder": ("", ""),
     "cgroups": ("", ""),
@@ -26,9 +27,12 @@ MAY_IMPORT = {  # room: (rooms of ours, packages of others)
     "path_kinds": ("errors files image_files strict_tar", ""),
     "environment": ("errors", ""),
     "image_encoding": ("files safe_images", "numpy PIL isal"),
-    "wire": ("errors image_encoding name_lists safe_images", "numpy PIL pydantic pydantic_core"),
+    "wire": (
+        "model_inputs errors image_encoding name_lists safe_images",
+        "numpy PIL pydantic pydantic_core",
+    ),
     "hyperparameters": ("errors", "pydantic"),
-    "gans": ("devices errors hyperparameters lite0", "torch"),
+    "gans": ("model_inputs devices errors hyperparameters lite0", "torch"),
     "data": (
         "errors files image_files name_lists path_kinds safe_images strict_tar",
         "torch numpy PIL pi_heif webdataset",
@@ -37,29 +41,35 @@ MAY_IMPORT = {  # room: (rooms of ours, packages of others)
         "errors files lite0",
         "torch torch_fidelity torchvision safetensors",
     ),
-    "model_files": ("errors files strict_tar", ""),
-    "artifact": ("errors gans model_files", "torch safetensors"),
-    "synthesis": ("errors name_lists devices artifact model_files", "torch numpy openvino"),
-    "export": ("errors artifact model_files synthesis", "torch"),
-    "client": ("errors wire", "numpy"),
+    "model_files": ("model_inputs errors files strict_tar", ""),
+    "artifact": ("model_inputs errors gans model_files", "torch safetensors"),
+    "synthesis": (
+        "model_inputs errors name_lists devices artifact model_files",
+        "torch numpy openvino",
+    ),
+    "export": ("model_inputs errors artifact model_files synthesis", "torch"),
+    "client": ("model_inputs errors wire", "numpy"),
     "serving": (
-        "cgroups errors environment wire model_files synthesis",
+        "model_inputs cgroups errors environment wire model_files synthesis",
         "flask werkzeug gunicorn sagemaker_inference prometheus_client numpy pydantic "
         "pydantic_core",
     ),
     "training": (
-        "cgroups errors files image_files name_lists tick_line devices environment image_encoding "
-        "hyperparameters gans model_files artifact data metrics export cloud",
+        "model_inputs cgroups errors files image_files name_lists tick_line devices environment "
+        "image_encoding hyperparameters gans model_files artifact data metrics export cloud",
         "torch safetensors numpy pydantic tqdm tensorboard",
     ),
     "cloud": (
         "errors files docker_engine gpu_check tick_line hyperparameters gans client model_files",
         "boto3 botocore",
     ),
-    "studio": ("errors name_lists client safe_images wire", "gradio fastapi uvicorn numpy PIL"),
+    "studio": (
+        "model_inputs errors name_lists client safe_images wire",
+        "gradio fastapi uvicorn numpy PIL",
+    ),
     "report": (
-        "errors files name_lists safe_images tick_line image_encoding data metrics artifact "
-        "synthesis",
+        "model_inputs errors files name_lists safe_images tick_line image_encoding data metrics "
+        "artifact synthesis",
         "numpy torch PIL jinja2",
     ),
 }
@@ -70,6 +80,7 @@ FLOORS = [
         "errors",
         "files",
         "image_files",
+        "model_inputs",
         "name_lists",
         "safe_images",
         "strict_tar",

@@ -46,6 +46,7 @@ from facegan.model_files import (
     read_weights_header,
     write,
 )
+from facegan.model_inputs import default_inputs
 
 __all__ = [
     "CARD_NAME",
@@ -107,7 +108,7 @@ def save_artifact(
     """Write the averaged generator and its card into a folder, both or neither.
 
     Args:
-        gan: Its ``generator_ema`` is saved.
+        gan: Its served players are saved.
         model_dir: The folder, created if missing.
         weights: Earlier weights to save, instead of the averaged generator's current ones.
         facts: Further fields of :class:`ModelCard` (kimg, dataset, training, metrics).
@@ -115,7 +116,8 @@ def save_artifact(
     Raises:
         ArtifactError: a file cannot be written (a full disk); no partial file remains.
     """
-    chosen = gan.generator_ema.state_dict() if weights is None else weights
+    chosen = gan.served_weights() if weights is None else weights
+    inputs = gan.family.inputs(gan.preset)
     blob = save_tensors({name: value.contiguous() for name, value in chosen.items()})
     card = ModelCard(
         family=gan.family.name,
@@ -123,6 +125,9 @@ def save_artifact(
         settings=gan.preset.as_dict(),
         image_shape=gan.image_shape,
         latent_dim=gan.preset.latent_dim,
+        network_inputs=() if inputs == default_inputs(bool(gan.classes)) else inputs,
+        directions=gan.family.directions(gan.preset),
+        map_classes=tuple(gan.map_classes.items()),
         weights_sha256=hashlib.sha256(blob).hexdigest(),
         classes=tuple(gan.classes.items()),
         versions={"facegan": __version__, "torch": torch.__version__},
@@ -230,7 +235,12 @@ def build_empty(card: ModelCard, header: WeightsHeader) -> Artifact:
     """
     family = find_family(card.family)
     named = find_preset(family, card.preset)
-    preset = with_class_count(family, named.replaced(settings_of(card, named)), dict(card.classes))
+    preset = with_class_count(
+        family,
+        named.replaced(settings_of(card, named)),
+        dict(card.classes),
+        dict(card.map_classes),
+    )
     with SkipInit(header.elements + BUFFER_ELEMENTS):
         generator = family.build_generator(preset, card.image_shape)
     check_fit(generator, header)

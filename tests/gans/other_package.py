@@ -44,7 +44,7 @@ class Line(Family):
     def phases(self, preset):
         from line_gan.networks import discriminator_loss, generator_loss
 
-        return Phase("discriminator", discriminator_loss), Phase("generator", generator_loss)
+        return Phase(("discriminator",), discriminator_loss), Phase(("generator",), generator_loss)
 
 
 FAMILY = Line()

@@ -138,7 +138,7 @@ def test_terms_are_finite_and_their_gradients_reach_the_vector_of_every_class(
 ) -> None:
     batch = a_batch(conditional, 6)
     for phase in conditional.family.phases(conditional.preset):
-        player = conditional.players[phase.player]
+        (player,) = (conditional.players[name] for name in phase.players)
         terms = phase.loss(conditional, batch)
         assert all(term.ndim == 0 and term.isfinite() for term in terms.values())
         torch.stack(list(terms.values())).sum().backward()

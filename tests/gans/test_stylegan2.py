@@ -156,7 +156,7 @@ def test_lazy_regularisation_scales_adam_by_n_over_n_plus_one() -> None:
 def test_without_path_lengths_the_generator_has_full_rate_and_one_phase() -> None:
     preset = FAMILY.presets["paper32"].replaced({"path_length_weight": 0})
     assert FAMILY.optimizers(preset)["generator"].learning_rate == 0.0025
-    assert [(p.player, p.every) for p in FAMILY.phases(preset)] == [
+    assert [(*p.players, p.every) for p in FAMILY.phases(preset)] == [
         ("generator", 1), ("discriminator", 1), ("discriminator", 16)]  # fmt: skip
 
 

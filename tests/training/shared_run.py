@@ -17,7 +17,7 @@ from torch import Tensor
 
 from facegan.environment import WorkerEnvironment
 from facegan.gans import FAMILIES, build_gan
-from facegan.training import Trainer, TrainingConfig, trainer
+from facegan.training import Trainer, TrainingConfig, step_batches
 from facegan.training.distributed.process_group import SINGLE_PROCESS, ProcessGroup
 from facegan.training.distributed.rendezvous import exit_process, join_process_group
 
@@ -47,7 +47,7 @@ def in_float64() -> Iterator[None]:
     torch.set_default_dtype(torch.float64)
     with (
         mock.patch.object(Tensor, "float", Tensor.double),
-        mock.patch.object(trainer, "to_float", lambda images: images.double() / 127.5 - 1),
+        mock.patch.object(step_batches, "to_float", lambda images: images.double() / 127.5 - 1),
     ):
         yield
     torch.set_default_dtype(torch.float32)

@@ -263,7 +263,7 @@ class Sharing(Family):
             judge = gan.players["discriminator"]
             return {"gap": judge(batch["fakes"]).mean() - judge(batch["reals"]).mean()}
 
-        return Phase("generator", generator), Phase("discriminator", discriminator)
+        return Phase(("generator",), generator), Phase(("discriminator",), discriminator)
 
     def sample_latents(self, preset: Preset, count: int, generator: torch.Generator) -> Tensor:
         return torch.randn(count, 4, generator=generator)

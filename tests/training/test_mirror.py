@@ -98,7 +98,7 @@ def test_every_format_and_device_shows_the_same(
         for name, data in formats.items()
     }
     resident = Trainer(tiny_gan(), formats["packed"], CONFIG)  # type: ignore[arg-type]
-    resident.gpu_cache = GpuCache(resident.dataset, torch.device("cpu"))
+    resident.batches.gpu_cache = GpuCache(resident.dataset, torch.device("cpu"))
     shown["resident"] = reals_of(resident, 6)
     for name, images in shown.items():
         assert torch.equal(images, shown["folder"]), name
@@ -163,7 +163,7 @@ def test_each_process_mirrors_its_rows_of_the_whole_batch(
     parts = []
     for rank in range(2):
         trainer = Trainer(tiny_gan(), dataset, CONFIG)
-        trainer.batch_slice = BatchSlice(rank, 2, 24)
+        trainer.batches.batch_slice = BatchSlice(rank, 2, 24)
         with mock.patch.object(trainer.gan, "sample_latents", lambda *_: torch.zeros(12, 1)):
             parts.append(reals_of(trainer, 4).unflatten(0, (4, 12)))
     assert torch.equal(torch.cat(parts, 1).flatten(0, 1), whole)

@@ -95,7 +95,7 @@ def test_training_changes_every_player_and_the_average_follows(
 
 def test_a_phase_changes_only_its_player(tiny_gan: Build, dataset: ImageFolderDataset) -> None:
     trainer = Trainer(tiny_gan(), dataset, CONFIG)
-    phase = next(p for p in trainer.phases if p.player == "discriminator")
+    phase = next(p for p in trainer.phases if "discriminator" in p.players)
     batch = trainer.next_batch(0)
     batch["fakes"] = batch["reals"].flip(0)
     before = [p.clone() for p in trainer.gan.players["generator"].parameters()]
@@ -241,7 +241,7 @@ class TinyCycle(Family):
             there, back = gan.players["there"], gan.players["back"]
             return {"cycle": (back(there(batch["reals"])) - batch["reals"]).abs().mean()}
 
-        return tuple(Phase(name, loss) for name in self.generators)
+        return tuple(Phase((name,), loss) for name in self.generators)
 
     def sample_latents(self, preset: Preset, count: int, generator: torch.Generator) -> Tensor:
         return torch.zeros(count, 1)

@@ -43,13 +43,29 @@ def __getattr__(name: str) -> Any:
     return getattr(labels, name)
 
 
-def with_class_count(family: Family, preset: Preset, classes: Mapping[str, int]) -> Preset:
-    """Return the preset with the number of classes, which is 0 if it is not conditional.
+def with_class_count(
+    family: Family,
+    preset: Preset,
+    classes: Mapping[str, int],
+    map_classes: Mapping[str, str] | None = None,
+) -> Preset:
+    """Return the preset with the data's numbers of classes: of images, and of label maps.
+
+    They are 0 if the preset is not conditional, or needs no label maps.
 
     Raises:
-        ConfigError: the preset is conditional, but the family is not, or there is no second class.
+        ConfigError: the preset is conditional, but the family is not, or there is no second class;
+            or it needs label maps, and they have fewer than two classes.
     """
     check_conditional(family, preset)
+    if "label_maps" in family.companions(preset):
+        if len(map_classes or {}) < 2:
+            raise ConfigError(
+                f"{family.name} needs label maps of two classes or more; the data's have "
+                f"{len(map_classes or {})}.",
+                "Prepare images with label maps: facegan data prepare … --label-maps MAPS.",
+            )
+        preset = replace(preset, map_classes=len(map_classes or {}))
     if not preset.conditional:
         return preset
     if len(classes) < 2:
@@ -68,6 +84,7 @@ def build_gan(
     *,
     seed: int | None = None,
     classes: Mapping[str, int] | None = None,
+    map_classes: Mapping[str, str] | None = None,
     **hyperparameters: Any,
 ) -> Gan:
     """Build the networks of a family from a preset, with some of its hyperparameters changed.
@@ -79,6 +96,8 @@ def build_gan(
         seed: Seed of the initial weights; None uses torch's global random state.
         classes: Number of images per class, in the order of the labels; ignored by presets that
             are not conditional.
+        map_classes: Colour "#rrggbb" of each class of the label maps, by name, in the order of
+            their numbers; ignored by presets that need no label maps.
         hyperparameters: Preset fields to change, as values or strings.
 
     Raises:
@@ -89,10 +108,13 @@ def build_gan(
 
     found = find_family(family)
     changed = find_preset(found, preset).replaced(hyperparameters)
-    complete = with_class_count(found, changed, classes or {})
+    complete = with_class_count(found, changed, classes or {}, map_classes)
     with torch.random.fork_rng(devices=[], enabled=seed is not None):  # weights are made on the CPU
         if seed is not None:
             torch.manual_seed(seed)
         players = found.build_players(complete, image_shape)
     known = dict(classes or {}) if complete.conditional else {}
-    return Gan(found, preset, complete, tuple(image_shape), players, classes=known)
+    maps = dict(map_classes or {}) if complete.map_classes else {}
+    return Gan(
+        found, preset, complete, tuple(image_shape), players, classes=known, map_classes=maps
+    )

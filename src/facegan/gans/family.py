@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 from facegan.errors import ConfigError
 from facegan.gans.shapes import pyramid
 from facegan.hyperparameters.setting import Preset
+from facegan.model_inputs import ModelInput, default_inputs
 
 if TYPE_CHECKING:
     import torch
@@ -23,11 +24,12 @@ if TYPE_CHECKING:
 
 # Imports inside functions: presets are checked without torch (1.6 s).
 
-# One step's inputs and scratch space: "reals" (N, 3, H, W) in [-1, 1], "latents" (N, latent_dim),
-# "generator" (torch.Generator of the step, for latents), "kimg" (thousands of images seen before
-# the step), if conditional "labels" (int64 (N,), of the reals), and what one phase stores for the
-# next: tensors with one row per image. The discriminator's loss stores "real_logits" and
-# "fake_logits": see :func:`record_logits`.
+# One step's inputs and scratch space: "reals" (N, 3, H, W) in [-1, 1], "latents" (N, latent_dim)
+# of a family that takes them, "generator" (torch.Generator of the step, for latents), "kimg"
+# (thousands of images seen before the step), if conditional "labels" (int64 (N,), of the reals),
+# the companions that the family declares ("paired" and "unpaired" as the reals, "label_maps" int64
+# (N, H, W)), and what one phase stores for the next: tensors with one row per image. The
+# discriminator's loss stores "real_logits" and "fake_logits": see :func:`record_logits`.
 Batch = dict[str, Any]
 Terms = dict[str, "Tensor"]
 
@@ -52,9 +54,12 @@ class Adam:
 
 @dataclass(frozen=True)
 class Phase:
-    """One update of a step: the player, its loss and how often it runs."""
+    """One update of a step: its players, their loss and how often it runs.
 
-    player: str
+    Several players share one backward pass, and each has its own optimiser.
+    """
+
+    players: tuple[str, ...]
     loss: Callable[[Gan, Batch], Terms]  # named scalar terms; their sum is minimised
     every: int = 1  # 16 = lazy regularisation, as in StyleGAN2 (arXiv:1912.04958, section 3.1)
     second_order: bool = False  # the terms contain gradients, so they are differentiated twice
@@ -101,6 +106,37 @@ class Family(ABC):
             )
         return self.default_presets[resolution]
 
+    def inputs(self, preset: Any) -> tuple[ModelInput, ...]:
+        """Return what the served network takes, in the order of its arguments.
+
+        ``styles``, images that an encoder turns into latents, are not among the arguments.
+        """
+        return default_inputs(preset.conditional)
+
+    def companions(self, preset: Any) -> tuple[str, ...]:
+        """Return which companions of the data a step needs: "paired", "label_maps", "unpaired"."""
+        return ()
+
+    def directions(self, preset: Any) -> tuple[str, ...]:
+        """Return the directions that are served, such as ("AtoB", "BtoA"); empty if there is one.
+
+        Each is the name of a served player. A is the domain of the data set's own images, B that
+        of its companion.
+        """
+        return ()
+
+    def source(self, preset: Any, name: str) -> str:
+        """Return the key of a step's batch that holds the input `name` of the served network."""
+        return "reals" if name == "images" else name
+
+    def target(self, preset: Any) -> str:
+        """Return the key of a step's batch that holds images like those the network makes."""
+        return "reals"
+
+    def served(self, preset: Any) -> tuple[str, ...]:
+        """Return the players that are saved and served, the generator first."""
+        return self.generators[:1]
+
     def check_shape(self, preset: Any, image_shape: tuple[int, ...]) -> None:
         """Raise ConfigError if the family cannot generate such images; builds no networks."""
         pyramid(self.name, getattr(preset, "base_size", 4), image_shape)
@@ -111,13 +147,17 @@ class Family(ABC):
 
     @abstractmethod
     def build_generator(self, preset: Any, image_shape: tuple[int, ...]) -> nn.Module:
-        """Build the served player: latents (N, latent_dim) → images (N, 3, H, W), -1 is black.
+        """Build a generator: its inputs → images (N, 3, H, W), -1 is black.
 
         Values may lie outside [-1, 1]; they are clamped when pixels are made. In eval mode it draws
         no random numbers. Its ``forward`` takes ``truncation_psi`` if the family has truncation,
         and ``labels`` if the preset is conditional. While training, networks may draw from torch's
         global generator, which the trainer seeds for every step, through ``gans/data_parallel.py``.
         """
+
+    def build_served(self, preset: Any, image_shape: tuple[int, ...]) -> dict[str, nn.Module]:
+        """Build the served players by name, each as a generator unless this is overridden."""
+        return {name: self.build_generator(preset, image_shape) for name in self.served(preset)}
 
     @abstractmethod
     def optimizers(self, preset: Any, kimg: float = 0.0) -> dict[str, Adam]:
@@ -150,6 +190,17 @@ class Family(ABC):
         return torch.randn(count, preset.latent_dim, generator=generator)
 
 
+def state_of(networks: Mapping[str, nn.Module]) -> dict[str, Tensor]:
+    """Return the tensors of one network under their names; of several as ``network.tensor``."""
+    if len(networks) == 1:
+        return dict(next(iter(networks.values())).state_dict())
+    return {
+        f"{name}.{key}": value
+        for name, network in networks.items()
+        for key, value in network.state_dict().items()
+    }
+
+
 @dataclass
 class Gan:
     """The networks of one GAN, with all that is needed to train and to save them."""
@@ -162,12 +213,27 @@ class Gan:
     averages: dict[str, nn.Module] = field(default_factory=dict)  # kept by the trainer
     # name → number of images in the data, in the order of the labels; empty if unconditional
     classes: Mapping[str, int] = field(default_factory=dict)
+    # name → colour "#rrggbb" of each class of label maps, in the order of their numbers
+    map_classes: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def served(self) -> dict[str, nn.Module]:
+        """Return the served players: averaged if a trainer has kept averages, else themselves."""
+        names = self.family.served(self.preset)
+        return {name: self.averages.get(name, self.players[name]) for name in names}
 
     @property
     def generator_ema(self) -> nn.Module:
         """Return the averaged generator if a trainer has kept one, else the generator itself."""
-        name = self.family.generators[0]
-        return self.averages.get(name, self.players[name])
+        return next(iter(self.served.values()))
+
+    def weights(self, phase: Phase) -> list[nn.Parameter]:
+        """Return the weights that a phase trains."""
+        return [weight for name in phase.players for weight in self.players[name].parameters()]
+
+    def served_weights(self) -> dict[str, Tensor]:
+        """Return the served players' tensors by name; of several players as ``player.tensor``."""
+        return state_of(self.served)
 
     def sample_latents(
         self, count: int, generator: torch.Generator, device: torch.device | None = None

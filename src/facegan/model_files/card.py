@@ -11,20 +11,26 @@ from typing import Any
 
 from facegan.errors import ArtifactError, first_line
 from facegan.model_files.strict_json import read_json
+from facegan.model_inputs import DIRECTIONS, NAMES, ModelInput, default_inputs, input_names
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2  # 2: of a model that takes other things than latents and classes
 WEIGHTS_NAME = "generator.safetensors"
 CARD_NAME = "model_card.json"
 GENERATOR_GRAPH = "generator.onnx"  # latents, and labels if conditional → images
 MAPPING_GRAPH = "mapping.onnx"  # for families with styles: the same and psi → styles
 SYNTHESIS_GRAPH = "synthesis.onnx"  # styles → images
+ENCODER_GRAPH = "encoder.onnx"  # a style image → latents
+DIRECTION_GRAPHS = tuple(f"{direction}.onnx" for direction in DIRECTIONS)  # image → image
 OWN_CODE = "code/inference.py"  # custom inference code
-GRAPH_NAMES = (GENERATOR_GRAPH, MAPPING_GRAPH, SYNTHESIS_GRAPH)
+GRAPH_NAMES = (
+    GENERATOR_GRAPH, MAPPING_GRAPH, SYNTHESIS_GRAPH, ENCODER_GRAPH, *DIRECTION_GRAPHS
+)  # fmt: skip
 
 # Limits of the values; a test checks that every preset stays within.
 MAX_NAME = 200  # characters of a family, a preset, a setting
 MAX_CLASS_NAME = 1000
 MAX_CLASSES = 16_384  # CelebA has 10,177 people
+MAX_MAP_CLASSES = 256  # a label map has 8 bits per pixel
 MAX_LATENT_DIM = 4096
 MIN_SIDE, MAX_SIDE = 4, 4096
 MAX_SETTING = 1 << 17  # of an integer setting
@@ -57,17 +63,35 @@ class ModelCard:
     preset: str
     settings: Mapping[str, Any]  # the preset's hyperparameters, as trained
     image_shape: tuple[int, ...]  # (3, H, W)
-    latent_dim: int
+    latent_dim: int  # 0 of a model without latents
     weights_sha256: str
     # The classes of a conditional model and their numbers of images, in the order of the labels.
     classes: tuple[tuple[str, int], ...] = ()
+    # What the network takes, in order; empty: latents, and labels if it has classes.
+    network_inputs: tuple[ModelInput, ...] = ()
+    directions: tuple[str, ...] = ()  # of a model that translates both ways: see DIRECTIONS
+    # The classes of label maps and their colours "#rrggbb", in the order of their numbers.
+    map_classes: tuple[tuple[str, str], ...] = ()
     kimg: float = 0.0
     dataset: Mapping[str, Any] = field(default_factory=dict)  # digest, images, name
     training: Mapping[str, Any] = field(default_factory=dict)  # TrainingConfig, hardware, speed
     metrics: Mapping[str, Any] = field(default_factory=dict)
     versions: Mapping[str, str] = field(default_factory=dict)
     graph: GraphFacts | None = None  # if the generator was exported
-    schema_version: int = SCHEMA_VERSION
+
+    @property
+    def schema_version(self) -> int:
+        """The schema; that of earlier versions if they can serve the model."""
+        return SCHEMA_VERSION if self.network_inputs else 1
+
+    @cached_property
+    def inputs(self) -> tuple[ModelInput, ...]:
+        """What the network takes, in the order of its arguments, and then the optional inputs."""
+        return self.network_inputs or default_inputs(bool(self.classes))
+
+    def takes(self, name: str) -> bool:
+        """Return whether an input of that name is among the model's."""
+        return name in input_names(self.inputs)
 
     @property
     def resolution(self) -> int:
@@ -86,7 +110,10 @@ class ModelCard:
 
     def to_json(self) -> str:
         """Return the text of ``model_card.json``."""
-        return json.dumps(dataclasses.asdict(self), indent=2, sort_keys=True) + "\n"
+        values = {**dataclasses.asdict(self), "schema_version": self.schema_version}
+        if not self.network_inputs:  # so that earlier versions read it
+            values = {name: value for name, value in values.items() if name not in SCHEMA_2}
+        return json.dumps(values, indent=2, sort_keys=True) + "\n"
 
 
 def parse_card(text: bytes, path: Path) -> ModelCard:
@@ -109,6 +136,8 @@ def parse_card(text: bytes, path: Path) -> ModelCard:
             raise ValueError(f"it has no {missing[0]}")
         read = {name: values[name] for name in READERS if name in values}
         card = ModelCard(**{name: READERS[name](name, value) for name, value in read.items()})
+        if version != card.schema_version:
+            raise ValueError(f"schema_version is {version}, and its inputs are of another")
         check_agreement(card)
         return card
     except ValueError as cause:
@@ -213,6 +242,48 @@ def classes_of(name: str, value: Any) -> tuple[tuple[str, int], ...]:
     return classes
 
 
+def inputs_of(name: str, value: Any) -> tuple[ModelInput, ...]:
+    """Return what a network takes."""
+    inputs = tuple(input_of(name, entry) for entry in json_list(name, value))
+    if len(set(input_names(inputs))) < len(inputs):
+        raise ValueError(f"{name} names an input twice")
+    return inputs
+
+
+def input_of(name: str, value: Any) -> ModelInput:
+    """Return one of a network's inputs."""
+    if json_object(name, value).keys() != {"name", "optional"} or value["name"] not in NAMES:
+        raise ValueError(f"{name} has {excerpt(value)}, which is not an input")
+    if type(value["optional"]) is not bool:
+        raise ValueError(f"{name}: optional is {excerpt(value['optional'])}, not true or false")
+    return ModelInput(**value)
+
+
+def directions_of(name: str, value: Any) -> tuple[str, ...]:
+    """Return the directions of a model that translates both ways, or none."""
+    if json_list(name, value) not in ([], list(DIRECTIONS)):
+        raise ValueError(f"{name} is {excerpt(value)}, not {list(DIRECTIONS)} or empty")
+    return tuple(value)
+
+
+def map_classes_of(name: str, value: Any) -> tuple[tuple[str, str], ...]:
+    """Return the classes of label maps: names, all different, and colours."""
+    pairs = [json_list(name, pair, 2) for pair in json_list(name, value)]
+    if len(pairs) > MAX_MAP_CLASSES:
+        raise ValueError(f"{name} has {len(pairs):,} classes, more than {MAX_MAP_CLASSES}")
+    classes = tuple((class_name(name, text), colour_of(name, colour)) for text, colour in pairs)
+    if len(dict(classes)) < len(classes):
+        raise ValueError(f"{name} has two classes of one name")
+    return classes
+
+
+def colour_of(name: str, value: Any) -> str:
+    """Return a colour, "#rrggbb"."""
+    if not isinstance(value, str) or not re.fullmatch("#[0-9a-f]{6}", value):
+        raise ValueError(f"{name} has the colour {excerpt(value)}, not one such as #08f7c3")
+    return value
+
+
 def class_name(name: str, value: Any) -> str:
     """Return a class's name, which may be empty."""
     return value if value == "" else printable(name, value, MAX_CLASS_NAME)
@@ -227,7 +298,7 @@ def graph_of(name: str, value: Any) -> GraphFacts | None:
         raise ValueError(f"{name} has an unknown {excerpt(min(unknown))}")
     digests = json_object(f"{name}: sha256", value.get("sha256"))
     has_styles = digests.keys() == {MAPPING_GRAPH, SYNTHESIS_GRAPH}
-    if not has_styles and digests.keys() != {GENERATOR_GRAPH}:
+    if not has_styles and digests.keys() not in GRAPH_SETS:
         raise ValueError(f"{name} has the files {excerpt(sorted(digests))}")
     few, many = (1, MAX_STYLE_LAYERS) if has_styles else (0, 0)
     return GraphFacts(
@@ -245,21 +316,27 @@ def versions_of(name: str, value: Any) -> dict[str, str]:
     }
 
 
+# Which graphs a model may have that has no mapping graph.
+GRAPH_SETS = ({GENERATOR_GRAPH}, {GENERATOR_GRAPH, ENCODER_GRAPH}, set(DIRECTION_GRAPHS))
+SCHEMA_2 = ("network_inputs", "directions", "map_classes")
+
 READERS: Mapping[str, Callable[[str, Any], Any]] = {
     "family": printable,
     "preset": printable,
     "settings": settings_of,
     "image_shape": image_shape,
-    "latent_dim": lambda name, value: integer(name, value, 1, MAX_LATENT_DIM),
+    "latent_dim": lambda name, value: integer(name, value, 0, MAX_LATENT_DIM),
     "weights_sha256": sha256,
     "classes": classes_of,
+    "network_inputs": inputs_of,
+    "directions": directions_of,
+    "map_classes": map_classes_of,
     "kimg": kimg,
     "dataset": json_object,
     "training": json_object,
     "metrics": json_object,
     "versions": versions_of,
     "graph": graph_of,
-    "schema_version": lambda name, value: integer(name, value, 1, SCHEMA_VERSION),
 }
 REQUIRED = ("family", "preset", "settings", "image_shape", "latent_dim", "weights_sha256")
 
@@ -269,12 +346,33 @@ def check_agreement(card: ModelCard) -> None:
     width = card.settings.get("latent_dim", card.latent_dim)
     if type(width) is not int or width != card.latent_dim:
         raise ValueError(f"latent_dim is {card.latent_dim}, and {excerpt(width)} in settings")
+    if (card.latent_dim > 0) != card.takes("latents"):
+        raise ValueError(f"latent_dim is {card.latent_dim}, which does not fit the inputs")
     if card.latent_distribution not in ("normal", "uniform"):
         raise ValueError(f"latent_distribution is {excerpt(card.latent_distribution)}")
     if card.classes and card.settings.get("conditional") is not True:
         raise ValueError(f"it has {len(card.classes):,} classes, and is not conditional")
-    if card.graph and card.graph.batch_bytes > MAX_BYTES_PER_PIXEL * card.resolution**2:
+    if bool(card.classes) != card.takes("labels"):
+        raise ValueError("its classes do not fit its inputs")
+    if min(len(card.map_classes), 2) != 2 * card.takes("label_maps"):
+        raise ValueError(f"it has {len(card.map_classes)} classes of label maps")
+    if card.takes("styles") and not (card.takes("latents") and card.takes("label_maps")):
+        raise ValueError("it takes styles, but not label maps and latents")
+    if card.directions and input_names(card.inputs) != ("images",):
+        raise ValueError("it has directions, and takes other things than images")
+    if card.graph:
+        check_graph_names(card, card.graph)
+
+
+def check_graph_names(card: ModelCard, graph: GraphFacts) -> None:
+    """Raise ValueError if a card's graphs are not those of its inputs and directions."""
+    expected = {GENERATOR_GRAPH, ENCODER_GRAPH} if card.takes("styles") else {GENERATOR_GRAPH}
+    if card.directions:
+        expected = {f"{direction}.onnx" for direction in card.directions}
+    if graph.sha256.keys() != expected and (not graph.style_layers or card.network_inputs):
+        raise ValueError(f"graph has the files {excerpt(sorted(graph.sha256))}")
+    if graph.batch_bytes > MAX_BYTES_PER_PIXEL * card.resolution**2:
         raise ValueError(
-            f"graph: batch_bytes is {card.graph.batch_bytes:,}, too much for images of "
+            f"graph: batch_bytes is {graph.batch_bytes:,}, too much for images of "
             f"{card.resolution} px"
         )

@@ -95,7 +95,7 @@ class Evaluation:
         metrics = self.measure(trainer.gan, trainer.draw_pixels, lambda: trainer.stop_requested)
         self.last = {"kimg": trainer.kimg, **metrics}
         if self.best is None or metrics[self.judged_by] < self.best.figures[self.judged_by]:
-            weights = trainer.gan.generator_ema.state_dict()
+            weights = trainer.gan.served_weights()
             copies = {name: value.detach().cpu().clone() for name, value in weights.items()}
             self.best = Snapshot(copies, self.last)
         return metrics

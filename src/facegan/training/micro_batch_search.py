@@ -127,10 +127,14 @@ def noise(trainer: TrainerProtocol, rows: int) -> Batch:
     generator = torch.Generator().manual_seed(0)
     batch: Batch = {
         "reals": torch.rand(rows, *gan.image_shape, device=device) * 2 - 1,
-        "latents": gan.sample_latents(rows, generator, device),
         "generator": generator,
         "kimg": trainer.kimg,
     }
+    if gan.preset.latent_dim:
+        batch["latents"] = gan.sample_latents(rows, generator, device)
+    for name in gan.family.companions(gan.preset):
+        maps = torch.zeros(rows, *gan.image_shape[1:], dtype=torch.int64, device=device)
+        batch[name] = maps if name == "label_maps" else batch["reals"].flip(0)
     if gan.classes:
         batch["labels"] = torch.zeros(rows, dtype=torch.int64, device=device)
     return batch

@@ -73,7 +73,7 @@ def check_state(trainer: TrainerProtocol, tensors: Tensors, numbers: Mapping[str
             raise ValueError("evaluation is missing")
         trainer.evaluation.check_state(found.evaluation.protocol, found.evaluation.best)
         if found.evaluation.best:
-            weights = trainer.gan.generator_ema.state_dict()
+            weights = trainer.gan.served_weights()
             expected |= {f"best/{name}": value for name, value in weights.items()}
             best = set()
     check_networks(set(expected), set(tensors))

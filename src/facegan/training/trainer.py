@@ -9,15 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from facegan.data import (
-    Dataset,
-    mirror_rows,
-    mirrored_in_step,
-    random_numbers,
-    reading_order,
-    to_float,
-)
-from facegan.devices import to_device
+from facegan.data import Dataset, random_numbers
 from facegan.errors import ConfigError
 from facegan.gans import Batch, Gan, Phase, Terms, uniform_labels
 from facegan.gans.autocast import autocast
@@ -30,7 +22,6 @@ from facegan.training.compiled import Compiled
 from facegan.training.distributed.process_group import SINGLE_PROCESS, ProcessGroup
 from facegan.training.ema import MovingAverage
 from facegan.training.evaluation import Evaluation, Stopped
-from facegan.training.gpu_cache import cache_on_gpu
 from facegan.training.metric_accumulator import MetricAccumulator, check_weights_finite
 from facegan.training.micro_batch_search import find_micro_batch
 from facegan.training.micro_batches import MicroBatches, check_no_batch_norm
@@ -43,14 +34,14 @@ from facegan.training.precision import (
     prepare_device,
 )
 from facegan.training.state_check import check_state
-
-STEP, NETWORKS = 0, 1  # the streams of a step's random numbers
+from facegan.training.step_batches import NETWORKS, StepBatches
 
 
 class Trainer:
     """Trains a GAN on a data set.
 
-    A step runs each phase that is due: unfreeze its player, sum its loss terms, step its optimiser.
+    A step runs each phase that is due: unfreeze its players, sum its loss terms, step their
+    optimisers.
     The state of a run is its players, averages and optimisers, the augmentation probability, and
     the number of images seen. Step k's latents, images and other random numbers are a function of
     (seed, k), so nothing else must be saved for a resumed run to be bit-identical.
@@ -66,9 +57,9 @@ class Trainer:
         group: The processes that share the run; all must make the same calls.
 
     Raises:
-        ConfigError: the shapes or classes of GAN and data differ, the device or precision is not
-            available, the images do not fit the GPU that must hold them, or the batch cannot be
-            divided among the processes.
+        ConfigError: the shapes or classes of GAN and data differ, the data lacks a companion that
+            the family needs, the device or precision is not available, the images do not fit the
+            GPU that must hold them, or the batch cannot be divided among the processes.
         MetricError: evaluation is not possible.
     """
 
@@ -107,10 +98,9 @@ class Trainer:
         self.augment_probability = self.build_augmentation()
         self.averages = self.build_averages()
         self.compiled = Compiled(self.config.compile, gan.players.values(), self.device)
-        self.gpu_cache = cache_on_gpu(dataset, self.device, self.config.data_on_gpu)
+        self.batches = StepBatches(gan, dataset, self.config, self.batch_slice, self.device)
         self.images_seen = 0
         self.train_seconds = 0.0
-        self.waited = 0.0  # seconds, for the images of the step in progress
         self.stop_requested = self.stop_agreed = False  # in this process; by all of them
         self.on_tick, self.on_step = on_tick, on_step
         self.accumulator = MetricAccumulator()
@@ -227,7 +217,7 @@ class Trainer:
                     self.on_step(self)
                 elapsed = self.sync_stop(elapsed)
                 self.train_seconds += elapsed
-                self.accumulator.add_step(self.batch_size, elapsed, self.waited)
+                self.accumulator.add_step(self.batch_size, elapsed, self.batches.waited)
             if self.is_tick_due:
                 self.tick()
                 self.sync_stop(0.0)  # a tick takes long, and its callback may have called stop
@@ -267,63 +257,32 @@ class Trainer:
 
     def next_batch(self, number: int) -> Batch:
         """Return this process's rows of a step's inputs, a function of seed and step alone."""
-        generator = random_numbers(self.config.seed, number, STEP)
-        order = reading_order(self.dataset, self.config.seed, self.images_seen, self.batch_size)
-        indices = self.batch_slice.rows(order)
-        mirrored = None
-        if self.config.mirror:
-            whole = mirrored_in_step(self.config.seed, self.images_seen, order, len(self.dataset))
-            mirrored = self.batch_slice.rows(whole)
-        batch = {
-            "reals": to_float(self.next_reals(indices, mirrored)),
-            "latents": self.gan.sample_latents(self.own_images, generator, self.device),
-            "generator": generator,
-            "kimg": self.kimg,
-        }
-        if self.gan.classes and self.dataset.labels is not None:
-            batch["labels"] = to_device(self.dataset.labels[indices], self.device)
-        return batch
-
-    def next_reals(self, indices: Tensor, mirrored: Tensor | None = None) -> Tensor:
-        """Return the uint8 images (N, 3, H, W) at N indices, on the device; measure the wait.
-
-        Args:
-            indices: Indices into the data set.
-            mirrored: Which of the images to mirror, booleans (N,).
-        """
-        started = time.perf_counter()
-        if self.gpu_cache:
-            reals = self.gpu_cache.read(indices)
-        else:
-            reals = to_device(self.dataset.read(indices), self.device)
-        if mirrored is not None:
-            reals = mirror_rows(reals, to_device(mirrored, self.device))
-        self.waited = time.perf_counter() - started
-        return reals
+        return self.batches.read(number, self.batch_size)
 
     def update(self, phase: Phase, batch: Batch) -> None:
-        """Update a phase's player."""
-        optimizer = self.begin(phase)
+        """Update a phase's players."""
+        optimizers = self.begin(phase)
         terms = self.backward(phase, batch)
-        player = self.gan.players[phase.player]
-        gradients = [p.grad for p in player.parameters() if p.grad is not None]
+        gradients = [w.grad for w in self.gan.weights(phase) if w.grad is not None]
         self.group.all_reduce_mean([*gradients, *terms.values()])
         skip_nan = self.gan.family.replaces_nan_gradients
         if skip_nan:
             replace_nan_gradients(gradients)
-        optimizer.step()
+        for optimizer in optimizers:
+            optimizer.step()
         self.accumulator.add_terms(terms, skip_nan)
 
-    def begin(self, phase: Phase) -> torch.optim.Adam:
-        """Unfreeze only a phase's player, and clear its gradients; return its optimiser."""
+    def begin(self, phase: Phase) -> list[torch.optim.Adam]:
+        """Unfreeze only a phase's players, and clear their gradients; return their optimisers."""
         for name, player in self.gan.players.items():
-            player.requires_grad_(name == phase.player)
-        optimizer = self.optimizers[phase.player]
-        optimizer.zero_grad(set_to_none=True)
-        return optimizer
+            player.requires_grad_(name in phase.players)
+        optimizers = [self.optimizers[name] for name in phase.players]
+        for optimizer in optimizers:
+            optimizer.zero_grad(set_to_none=True)
+        return optimizers
 
     def backward(self, phase: Phase, batch: Batch) -> Terms:
-        """Add the phase's gradients to those of its player; return its terms, detached."""
+        """Add the phase's gradients to those of its players; return its terms, detached."""
         if (count := self.own_images // self.micro_batch) > 1:
             parts = MicroBatches(self.gan, batch, self.batch_slice, count, self.device)
             return parts.backward(phase, self.compute)

@@ -48,8 +48,8 @@ def discriminator_terms(gan: Gan, batch: Batch, fakes: Tensor) -> Terms:
 def phases_of(preset: DcganPreset) -> tuple[Phase, ...]:
     """Return the phases: the generator first if its fakes are shared, else the article's order."""
     if preset.share_fakes:
-        return Phase("generator", generator_loss), Phase("discriminator", discriminator_loss)
+        return Phase(("generator",), generator_loss), Phase(("discriminator",), discriminator_loss)
     return (
-        Phase("discriminator", discriminator_loss_on_new_fakes),
-        Phase("generator", generator_loss),
+        Phase(("discriminator",), discriminator_loss_on_new_fakes),
+        Phase(("generator",), generator_loss),
     )

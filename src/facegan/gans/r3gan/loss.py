@@ -58,6 +58,6 @@ def gradient_penalties(logits: Tensor, images: Tensor) -> Tensor:
 
 
 PHASES = (
-    Phase("discriminator", discriminator_loss, second_order=True),
-    Phase("generator", generator_loss),
+    Phase(("discriminator",), discriminator_loss, second_order=True),
+    Phase(("generator",), generator_loss),
 )

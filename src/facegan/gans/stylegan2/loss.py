@@ -122,15 +122,15 @@ def zero_term(x: Tensor) -> Tensor:
 def phases_of(preset: Stylegan2Preset) -> tuple[Phase, ...]:
     """Return each player's main phase, followed by its regulariser."""
     path_length = Phase(
-        "generator",
+        ("generator",),
         path_length_loss,
         preset.path_length_interval,
         second_order=True,
         needs_batch_means=True,  # every length is compared with the mean over the batch
     )
     return (
-        Phase("generator", generator_loss),
+        Phase(("generator",), generator_loss),
         *([path_length] if preset.path_length_weight else []),
-        Phase("discriminator", discriminator_loss),
-        Phase("discriminator", r1_loss, preset.r1_interval, second_order=True),
+        Phase(("discriminator",), discriminator_loss),
+        Phase(("discriminator",), r1_loss, preset.r1_interval, second_order=True),
     )
