@@ -16,7 +16,7 @@ from facegan.gans import build_gan
 from facegan.synthesis import (
     MAX_SEED,
     BackendConfig,
-    LatentBatch,
+    InputBatch,
     Synthesizer,
     latents_of_seeds,
     open_synthesizer,
@@ -58,8 +58,8 @@ def graph_difference(artifact: Artifact, device: str) -> float:
     On a CPU nothing is recorded, and both are the eager forward.
     """
     backend = TorchBackend(artifact, DeviceContext.choose(device))
-    batch = LatentBatch(latents_of_seeds(artifact.card, range(BATCH)))
-    inputs = backend.to_tensors(tuple(batch.arrays))
+    batch = InputBatch({"latents": latents_of_seeds(artifact.card, range(BATCH))})
+    inputs = backend.to_tensors(tuple(batch.arrays.values()))
 
     def draw(latents: torch.Tensor) -> torch.Tensor:
         return backend.images_of(batch, latents)

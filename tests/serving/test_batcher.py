@@ -13,14 +13,14 @@ from hypothesis import strategies as st
 from facegan.errors import DeadlineMissed, Draining, Overloaded
 from facegan.serving.batching.batcher import Batcher
 from facegan.serving.batching.deadline import Deadline
-from facegan.synthesis import LatentBatch
+from facegan.synthesis import InputBatch
 
 NEVER = Deadline()
 
 
-def batch_of(*values: int, psi: float = 1.0) -> LatentBatch:
+def batch_of(*values: int, psi: float = 1.0) -> InputBatch:
     """Return one row per value, so that every image shows which request it belongs to."""
-    return LatentBatch(np.array(values, np.float32)[:, None], None, psi)
+    return InputBatch({"latents": np.array(values, np.float32)[:, None]}, psi)
 
 
 class RecordingBackend:
@@ -31,8 +31,8 @@ class RecordingBackend:
         self.gate = threading.Event()
         self.gate.set()
 
-    def __call__(self, wanted: LatentBatch) -> np.ndarray:
-        values = wanted.latents[:, 0].astype(np.uint8)
+    def __call__(self, wanted: InputBatch) -> np.ndarray:
+        values = wanted.arrays["latents"][:, 0].astype(np.uint8)
         self.batches.append(values.tolist())
         assert self.gate.wait(10)
         if 13 in values:

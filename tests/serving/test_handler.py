@@ -10,7 +10,7 @@ from sagemaker_inference.transformer import Transformer
 
 from facegan.errors import ArtifactError
 from facegan.serving.handler import FaceHandler
-from facegan.synthesis import LatentBatch
+from facegan.synthesis import InputBatch
 from facegan.wire import JSON, PNG, read_provenance
 
 
@@ -48,7 +48,7 @@ def test_the_toolkit_generates_one_batch_at_a_time(model_dir: Path) -> None:
     model, generating, most = handler.default_model_fn(str(model_dir)), [0], [0]
     assert model.batcher is not None
 
-    def watched(batch: LatentBatch) -> np.ndarray:
+    def watched(batch: InputBatch) -> np.ndarray:
         generating[0] += 1
         most[0] = max(most[0], generating[0])
         time.sleep(0.01)

@@ -33,7 +33,7 @@ from facegan.serving.model.served_model import (
     open_model,
     settings_of_many,
 )
-from facegan.synthesis import LatentBatch, MemoryEstimate, Synthesizer
+from facegan.synthesis import InputBatch, MemoryEstimate, Synthesizer
 from facegan.wire import JSON, JSON_LINES, NPY, decode_images
 
 SHAPE = (3, 32, 32)
@@ -421,7 +421,7 @@ def test_others_draw_while_a_model_draws_for_the_first_time(
     draw, own = Synthesizer.generate_batch, endpoint.registry.get("a").served.synthesizer
     assert own is not None
 
-    def draw_slowly(self: Synthesizer, batch: LatentBatch) -> object:
+    def draw_slowly(self: Synthesizer, batch: InputBatch) -> object:
         if self.card.weights_sha256 != own.card.weights_sha256 and not began.is_set():
             began.set()
             may_go_on.wait(30)
@@ -522,7 +522,7 @@ def test_models_take_turns(models_dir: Path, monkeypatch: pytest.MonkeyPatch) ->
     inside = threading.Lock()
     draw = Synthesizer.generate_batch
 
-    def watched(self: Synthesizer, batch: LatentBatch) -> object:
+    def watched(self: Synthesizer, batch: InputBatch) -> object:
         assert inside.acquire(blocking=False), "two models compute at once"
         order.append(self)
         time.sleep(0.005)

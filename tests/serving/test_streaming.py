@@ -26,7 +26,7 @@ from facegan.serving.model.served_model import ServedModel
 from facegan.serving.plan import NEVER, Plan
 from facegan.serving.streaming import bounded, stream_lines
 from facegan.serving.telemetry.logs import REQUEST_ID
-from facegan.synthesis import LatentBatch, Synthesizer
+from facegan.synthesis import InputBatch, Synthesizer
 from facegan.wire import (
     JSON,
     JSON_LINES,
@@ -45,7 +45,7 @@ Post = Callable[..., TestResponse]
 ORIGIN = Provenance("ab", "dcgan", "tiny", tuple(range(5)))
 
 
-Draw = Callable[[LatentBatch], Images]
+Draw = Callable[[InputBatch], Images]
 
 
 def served_by(synthesizer: Any, draw: Draw) -> ServedModel:
@@ -82,7 +82,7 @@ def test_each_slice_is_sent_before_the_next_is_drawn(model: Synthesizer) -> None
     """Of five images, two at a time, the first is sent when two are generated."""
     drawn: list[int] = []
 
-    def draw(batch: LatentBatch) -> Images:
+    def draw(batch: InputBatch) -> Images:
         drawn.append(len(batch))
         return model.generate_batch(batch)
 
@@ -100,11 +100,11 @@ def test_a_stream_shows_the_same_faces(model: Synthesizer) -> None:
     assert np.array_equal(images, model.generate(range(5)))
 
 
-def failing(model: Synthesizer, at: int, error: Exception) -> Callable[[LatentBatch], Images]:
+def failing(model: Synthesizer, at: int, error: Exception) -> Callable[[InputBatch], Images]:
     """Generates images, and fails at the given call."""
     calls = iter(range(100))
 
-    def draw(batch: LatentBatch) -> Images:
+    def draw(batch: InputBatch) -> Images:
         if next(calls) == at:
             raise error
         return model.generate_batch(batch)
@@ -284,11 +284,11 @@ def test_requests_of_one_kind_are_drawn_in_one_call() -> None:
 
     def draw(batch: Any) -> Images:
         calls.append(len(batch))
-        images: Images = batch.latents.astype(np.uint8)
+        images: Images = batch.arrays["latents"].astype(np.uint8)
         return images
 
     parts = [
-        LatentBatch(np.full((count, 1), value, np.float32), truncation_psi=psi)
+        InputBatch({"latents": np.full((count, 1), value, np.float32)}, truncation_psi=psi)
         for count, value, psi in ((2, 1.0, 1.0), (1, 2.0, 0.5), (3, 3.0, 1.0), (1, 4.0, 0.5))
     ]
     served = served_by(None, draw)
@@ -409,7 +409,7 @@ def test_disconnect_ends_the_generation(model: Synthesizer) -> None:
     """The web server closes the stream; nothing more is generated, and no error is logged."""
     calls = SimpleNamespace(count=0)
 
-    def draw(batch: LatentBatch) -> Images:
+    def draw(batch: InputBatch) -> Images:
         calls.count += 1
         return model.generate_batch(batch)
 

@@ -25,7 +25,7 @@ from facegan.serving.telemetry.logs import (
     TextFormatter,
     logging_settings,
 )
-from facegan.synthesis import LatentBatch, Synthesizer
+from facegan.synthesis import InputBatch, Synthesizer
 from facegan.synthesis.torch_backend import TorchBackend
 from facegan.wire import JSON_LINES
 
@@ -130,7 +130,7 @@ def test_broken_stream_is_logged_with_its_error(
     calls = iter(range(9))
     draw = TorchBackend.generate
 
-    def fail_later(self: TorchBackend, batch: LatentBatch) -> object:
+    def fail_later(self: TorchBackend, batch: InputBatch) -> object:
         if next(calls) > 1:  # one before it is ready, then the first slice
             raise ZeroDivisionError
         return draw(self, batch)

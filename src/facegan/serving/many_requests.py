@@ -13,7 +13,7 @@ from facegan.serving.limits import ServingLimits
 from facegan.serving.model.served_model import ServedModel
 from facegan.serving.plan import Plan, encode, generate
 from facegan.serving.telemetry.requests import note
-from facegan.synthesis import LatentBatch
+from facegan.synthesis import InputBatch
 from facegan.wire import (
     IMAGE_CODECS,
     JSON,
@@ -156,14 +156,14 @@ def plan_line(
 
 def generate_together(plans: Sequence[Plan]) -> dict[int, Images]:
     """Return images by the id of their plan; batches of one kind are generated in one call."""
-    kinds: dict[object, list[tuple[Plan, LatentBatch]]] = {}
+    kinds: dict[object, list[tuple[Plan, InputBatch]]] = {}
     for plan in plans:
         if plan.batch is not None:
             kinds.setdefault(plan.batch.kind, []).append((plan, plan.batch))
     images: dict[int, Images] = {}
     for members in kinds.values():
         first, _ = members[0]
-        batch = LatentBatch.join([batch for _, batch in members])
+        batch = InputBatch.join([batch for _, batch in members])
         generated = first.model.generate_batch(batch, first.deadline)
         for plan, _ in members:
             images[id(plan)], generated = generated[: plan.count], generated[plan.count :]

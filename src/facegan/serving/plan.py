@@ -12,7 +12,7 @@ from facegan.serving.http.negotiation import accepts_stream, negotiate, preferre
 from facegan.serving.limits import ServingLimits
 from facegan.serving.model.served_model import REPLY_TYPES, ServedModel
 from facegan.serving.telemetry.requests import note
-from facegan.synthesis import LatentBatch
+from facegan.synthesis import InputBatch
 from facegan.wire import (
     IMAGE_CODECS,
     JSON_LINES,
@@ -51,7 +51,7 @@ class Plan:
     reply_type: str
     data: Any
     count: int = 1
-    batch: LatentBatch | None = None
+    batch: InputBatch | None = None
     provenance: Provenance | None = None
     is_stream: bool = False
 

@@ -5,7 +5,7 @@ imported here, so that OpenVINO servers start without it.
 """
 
 from facegan.synthesis.classes import Class, labels_of_seeds
-from facegan.synthesis.latent_batch import LatentBatch
+from facegan.synthesis.input_batch import InputBatch
 from facegan.synthesis.latents import MAX_SEED, interpolation_path, latents_of_seeds, slerp
 from facegan.synthesis.load import BackendConfig, open_synthesizer
 from facegan.synthesis.memory_estimate import MemoryEstimate, estimate_memory
@@ -15,7 +15,7 @@ __all__ = [
     "MAX_SEED",
     "BackendConfig",
     "Class",
-    "LatentBatch",
+    "InputBatch",
     "MemoryEstimate",
     "Synthesizer",
     "estimate_memory",

@@ -2,14 +2,9 @@
 
 from typing import Protocol
 
-import numpy as np
-import numpy.typing as npt
-
 from facegan.model_files import ModelCard
 from facegan.synthesis.batch_sizes import BatchSizes
-from facegan.synthesis.latent_batch import LatentBatch
-
-Pixels = npt.NDArray[np.uint8]  # (N, H, W, 3)
+from facegan.synthesis.input_batch import InputBatch, Pixels
 
 
 class Backend(Protocol):
@@ -34,5 +29,5 @@ class Backend(Protocol):
     def enable_concurrency(self) -> int:
         """Expect calls from several threads; return how many threads are worthwhile."""
 
-    def generate(self, batch: LatentBatch) -> Pixels:
+    def generate(self, batch: InputBatch) -> Pixels:
         """Generate N ≥ 1 images, on the calling thread."""

@@ -7,7 +7,7 @@ import numpy as np
 from facegan.errors import RequestError, did_you_mean, pluralize
 from facegan.model_files import ModelCard
 from facegan.name_lists import quoted, write_names
-from facegan.synthesis.latent_batch import Labels
+from facegan.synthesis.input_batch import Labels
 from facegan.synthesis.latents import check_seeds, words_per_latent
 from facegan.synthesis.mt19937 import raw_words, uniform64
 

@@ -7,7 +7,7 @@ import numpy as np
 
 from facegan.errors import RequestError
 from facegan.model_files import ModelCard
-from facegan.synthesis.latent_batch import Latents
+from facegan.synthesis.input_batch import Latents
 from facegan.synthesis.mt19937 import normal, raw_words, uniform, words_per_normal
 
 MAX_SEED = 2**32 - 1

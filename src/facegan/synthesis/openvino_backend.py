@@ -26,7 +26,6 @@ from facegan.model_files import (
     CheckedGraph,
     ModelCard,
 )
-from facegan.synthesis.backend import Pixels
 from facegan.synthesis.batch_sizes import (
     LARGE_RESOLUTION,
     LARGE_WEIGHTS,
@@ -35,8 +34,8 @@ from facegan.synthesis.batch_sizes import (
     find_equivalent_batch_sizes,
     run_padded,
 )
-from facegan.synthesis.latent_batch import LatentBatch
-from facegan.synthesis.latents import latents_of_seeds
+from facegan.synthesis.examples import example_batch
+from facegan.synthesis.input_batch import InputBatch, Pixels
 
 # Each batch size has a compiled graph of its own, which is a sixth faster than one for all sizes
 # but holds a copy of the weights: so only a few sizes.
@@ -97,8 +96,7 @@ class OpenVINOBackend:
         """Batch sizes with equal bits, and whether one image on all cores has the same bits."""
         if self.is_large:
             return BatchSizes((1,)), True
-        labels = np.zeros(MAX_SIZE, np.int64) if self.card.classes else None
-        inputs = self.inputs_of(LatentBatch(latents_of_seeds(self.card, range(MAX_SIZE)), labels))
+        inputs = self.inputs_of(example_batch(self.card, MAX_SIZE))
 
         def floats(all_cores: bool, *arrays: Array) -> Array:
             return self.graph(len(arrays[0]), all_cores)(arrays, FLOATS)
@@ -110,7 +108,7 @@ class OpenVINOBackend:
         is_equal = np.array_equal(np.concatenate(singles), floats(False, *inputs))
         return batch_sizes, 1 in batch_sizes.sizes and is_equal
 
-    def generate(self, batch: LatentBatch) -> Pixels:
+    def generate(self, batch: InputBatch) -> Pixels:
         """Generate N ≥ 1 images, on the calling thread."""
         inputs, (batch_sizes, is_equal) = self.inputs_of(batch), self.equivalence
         outputs: list[Pixels] = []
@@ -147,29 +145,25 @@ class OpenVINOBackend:
             with self.lock:
                 self.active_calls -= 1
 
-    def inputs_of(self, batch: LatentBatch) -> list[Array]:
+    def inputs_of(self, batch: InputBatch) -> list[Array]:
         """Return the image graph's inputs: styles (N, layers, style_dim), or the batch's arrays."""
         if not self.style_layers:
-            return [batch.latents] if batch.labels is None else [batch.latents, batch.labels]
+            return list(batch.arrays.values())
+        arrays, psi = list(batch.arrays.values()), batch.truncation_psi
         if batch.mixed_layers is None:
-            return [self.styles_of(batch.latents, batch.labels, batch.truncation_psi)]
-        labels = [None, None] if batch.labels is None else batch.labels.T
-        first, second = (
-            self.styles_of(z, c, batch.truncation_psi)
-            for z, c in zip(batch.latents.swapaxes(0, 1), labels, strict=True)
-        )
+            return [self.styles_of(arrays, psi)]
+        first, second = (self.styles_of([x[:, i] for x in arrays], psi) for i in (0, 1))
         first[:, list(batch.mixed_layers)] = second[:, list(batch.mixed_layers)]
         return [first]
 
-    def styles_of(self, latents: Array, labels: Array | None, psi: float) -> Array:
+    def styles_of(self, arrays: Sequence[Array], psi: float) -> Array:
         """Return styles (N, layers, style_dim), one by one, so that N does not change bits."""
-        arrays = [latents] if labels is None else [latents, labels]
         truncation_psi = np.array(psi, np.float32)
 
         def style(*sample: Array) -> Array:
             return self.mapping([*sample, truncation_psi], 0)
 
-        samples = ([x[i : i + 1] for x in arrays] for i in range(max(len(latents), 1)))
+        samples = ([x[i : i + 1] for x in arrays] for i in range(max(len(arrays[0]), 1)))
         return np.concatenate([run_padded(style, 1, *sample) for sample in samples])
 
     @cached_property

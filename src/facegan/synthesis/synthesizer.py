@@ -9,10 +9,11 @@ import numpy.typing as npt
 
 from facegan.errors import RequestError
 from facegan.model_files import ModelCard
-from facegan.synthesis.backend import Backend, Pixels
+from facegan.synthesis.backend import Backend
 from facegan.synthesis.batch_sizes import BatchSizes
 from facegan.synthesis.classes import Class, choose_labels
-from facegan.synthesis.latent_batch import Labels, LatentBatch, Latents
+from facegan.synthesis.examples import example_batch
+from facegan.synthesis.input_batch import Array, InputBatch, Labels, Latents, Pixels
 from facegan.synthesis.latents import interpolation_path, latents_of_seeds
 
 if TYPE_CHECKING:
@@ -76,7 +77,7 @@ class Synthesizer:
         interpolate: int | None = None,
         mix: Sequence[int] | None = None,
         mix_layers: Sequence[int] | None = None,
-    ) -> LatentBatch:
+    ) -> InputBatch:
         """Check what is requested against the model; nothing is generated yet.
 
         Args:
@@ -111,9 +112,10 @@ class Synthesizer:
             labels = input_labels = choose_labels(self.card, len(inputs), seeds, classes)
         if interpolate is not None:
             inputs, labels = interpolated(inputs, labels, interpolate)
-        return LatentBatch(inputs, labels, truncation_psi, input_labels=input_labels)
+        arrays = with_labels(inputs, labels)
+        return InputBatch(arrays, truncation_psi, input_labels=input_labels)
 
-    def class_names(self, batch: LatentBatch) -> tuple[str, ...] | None:
+    def class_names(self, batch: InputBatch) -> tuple[str, ...] | None:
         """Return the class name of each of a batch's inputs; None if unconditional."""
         if batch.input_labels is None:
             return None
@@ -158,7 +160,7 @@ class Synthesizer:
         layers: Sequence[int] | None,
         truncation_psi: float,
         classes: Sequence[Class] | None,
-    ) -> LatentBatch:
+    ) -> InputBatch:
         """Pair each of N seeds with each of M others: N * M samples, seed by seed."""
         chosen = self.check_layers(layers)
         if seeds is None:
@@ -168,7 +170,8 @@ class Synthesizer:
         labels = choose_labels(self.card, len(all_seeds), all_seeds, classes)
         pairs = np.array(list(product(range(len(seeds)), range(len(seeds), len(all_seeds)))))
         paired = None if labels is None else labels[pairs]
-        return LatentBatch(latents[pairs], paired, truncation_psi, chosen, labels)
+        arrays = with_labels(latents[pairs], paired)
+        return InputBatch(arrays, truncation_psi, chosen, input_labels=labels)
 
     @property
     def style_layers(self) -> int:
@@ -206,7 +209,11 @@ class Synthesizer:
             raise RequestError("The latents hold NaN or infinite numbers.")
         return narrow
 
-    def generate_batch(self, batch: LatentBatch) -> Pixels:
+    def example_batch(self, count: int = 1) -> InputBatch:
+        """Return N rows of inputs that the model takes, always the same: to warm it up."""
+        return example_batch(self.card, count)
+
+    def generate_batch(self, batch: InputBatch) -> Pixels:
         """Generate N ≥ 1 uint8 images (N, H, W, 3), on the calling thread."""
         return self.backend.generate(batch)
 
@@ -226,6 +233,11 @@ def interpolated(
     if len(np.unique(labels)) > 1:
         raise RequestError("An interpolation is of one class.", "Give classes, one for all.")
     return path, np.repeat(labels[:1], len(path))
+
+
+def with_labels(latents: Latents, labels: Labels | None) -> dict[str, Array]:
+    """Return the arrays of latents, and of labels if there are some."""
+    return {"latents": latents} if labels is None else {"latents": latents, "labels": labels}
 
 
 def torch_backend(artifact: Any) -> Backend:

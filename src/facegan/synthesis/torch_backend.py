@@ -9,7 +9,6 @@ from torch import Tensor
 from facegan.artifact import Artifact
 from facegan.devices import to_device
 from facegan.model_files import ModelCard
-from facegan.synthesis.backend import Pixels
 from facegan.synthesis.batch_sizes import (
     LARGE_RESOLUTION,
     LARGE_WEIGHTS,
@@ -19,8 +18,8 @@ from facegan.synthesis.batch_sizes import (
     find_equivalent_batch_sizes,
 )
 from facegan.synthesis.device_context import DeviceContext
-from facegan.synthesis.latent_batch import LatentBatch
-from facegan.synthesis.latents import latents_of_seeds
+from facegan.synthesis.examples import example_batch
+from facegan.synthesis.input_batch import InputBatch, Pixels
 
 
 def to_pixels(images: Tensor) -> Tensor:
@@ -59,9 +58,7 @@ class TorchBackend:
     @cached_property
     def batch_sizes(self) -> BatchSizes:
         """The batch sizes in use; measured at the first batch."""
-        latents = latents_of_seeds(self.card, range(MAX_SIZE))
-        labels = torch.zeros(MAX_SIZE, dtype=torch.int64).numpy() if self.card.classes else None
-        samples = LatentBatch(latents, labels)
+        samples = example_batch(self.card, MAX_SIZE)
 
         def network(*arrays: Array) -> Array:
             images = self.context.run(
@@ -73,11 +70,11 @@ class TorchBackend:
         is_large = self.card.resolution >= LARGE_RESOLUTION or weights >= LARGE_WEIGHTS
         with torch.inference_mode():
             return find_equivalent_batch_sizes(
-                network, is_large and not self.context.is_gpu, *samples.arrays
+                network, is_large and not self.context.is_gpu, *samples.arrays.values()
             )
 
     @torch.inference_mode()
-    def generate(self, batch: LatentBatch) -> Pixels:
+    def generate(self, batch: InputBatch) -> Pixels:
         """Generate N ≥ 1 images, on the calling thread."""
 
         def network(*arrays: Array) -> Pixels:
@@ -88,15 +85,13 @@ class TorchBackend:
             )
             return self.context.fetch(pixels)
 
-        return self.batch_sizes.run(network, *batch.arrays)
+        return self.batch_sizes.run(network, *batch.arrays.values())
 
     def to_tensors(self, arrays: tuple[Array, ...]) -> list[Tensor]:
         """Return arrays as tensors on the device."""
         return [to_device(torch.from_numpy(x), self.context.device) for x in arrays]
 
-    def images_of(
-        self, batch: LatentBatch, latents: Tensor, labels: Tensor | None = None
-    ) -> Tensor:
+    def images_of(self, batch: InputBatch, latents: Tensor, labels: Tensor | None = None) -> Tensor:
         """Return float images (N, 3, H, W), with the batch's truncation and mixing."""
         if batch.mixed_layers is None:
             images: Tensor = self.call(self.artifact.generator, batch, latents, labels)
@@ -113,7 +108,7 @@ class TorchBackend:
         return painted
 
     def call(
-        self, network: Any, batch: LatentBatch, latents: Tensor, labels: Tensor | None
+        self, network: Any, batch: InputBatch, latents: Tensor, labels: Tensor | None
     ) -> Tensor:
         """Call a network with the options that its family takes."""
         options: dict[str, Any] = {} if labels is None else {"labels": labels}

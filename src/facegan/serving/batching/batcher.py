@@ -17,7 +17,7 @@ import numpy as np
 
 from facegan.errors import DeadlineMissed, Draining, FaceGANError, Overloaded, RequestError
 from facegan.serving.batching.deadline import Deadline
-from facegan.synthesis import LatentBatch
+from facegan.synthesis import InputBatch
 from facegan.wire import Images
 
 log = logging.getLogger(__name__)
@@ -50,7 +50,7 @@ class BatchObserver:
 class QueuedRequest:
     """One caller's request, and what was drawn for it so far."""
 
-    latents: LatentBatch
+    inputs: InputBatch
     deadline: Deadline
     count: int  # samples
     started: int = 0  # samples that were given to the model
@@ -79,7 +79,7 @@ class Slice:
     request: QueuedRequest
     start: int
     count: int
-    latents: LatentBatch
+    inputs: InputBatch
 
 
 class Worker:
@@ -113,7 +113,7 @@ class Batcher:
 
     def __init__(
         self,
-        draw_batch: Callable[[LatentBatch], Images],
+        draw_batch: Callable[[InputBatch], Images],
         *,
         max_batch_size: int = 16,
         workers: int = 1,
@@ -138,7 +138,7 @@ class Batcher:
 
     # --- for callers ----------------------------------------------------------------------------
 
-    def draw(self, latents: LatentBatch, deadline: Deadline) -> Images:
+    def draw(self, inputs: InputBatch, deadline: Deadline) -> Images:
         """Draw a batch of one kind → uint8 images (N, H, W, 3); block until they are done.
 
         Raises:
@@ -146,7 +146,7 @@ class Batcher:
             DeadlineMissed: it could not be drawn in time.
             Draining: the batcher has been closed.
         """
-        request = QueuedRequest(latents, deadline, len(latents.latents))
+        request = QueuedRequest(inputs, deadline, len(inputs))
         self.enqueue(request)
         try:
             if not request.done.wait(deadline.seconds_left):
@@ -287,13 +287,13 @@ class Batcher:
                 self.observer.rejected("gone" if isinstance(error, CallerGone) else "deadline")
                 request.finish(error)
                 continue
-            if batch and request.latents.kind != batch[0].request.latents.kind:
+            if batch and request.inputs.kind != batch[0].request.inputs.kind:
                 passed.append(request)
                 continue
-            start, latents = request.started, request.latents
+            start, inputs = request.started, request.inputs
             count = min(room, request.count - start)
             request.started_at = request.started_at or time.monotonic()
-            part = latents if count == request.count else latents[start : start + count]
+            part = inputs if count == request.count else inputs[start : start + count]
             batch.append(Slice(request, start, count, part))
             request.started += count
             self.waiting -= count
@@ -307,8 +307,8 @@ class Batcher:
     def draw_slices(self, batch: list[Slice]) -> None:
         """Draw a batch; if it fails, draw each slice alone, so that one harms no other."""
         try:
-            parts = [part.latents for part in batch]
-            images = self.draw_batch(parts[0] if len(parts) == 1 else LatentBatch.join(parts))
+            parts = [part.inputs for part in batch]
+            images = self.draw_batch(parts[0] if len(parts) == 1 else InputBatch.join(parts))
         except Exception as error:
             if len(batch) == 1:
                 with self.changed:

@@ -33,7 +33,7 @@ from facegan.serving.custom_code.context import ScriptContext
 from facegan.serving.custom_code.script import InferenceScript
 from facegan.serving.custom_code.values import as_request, split_reply, to_bytes
 from facegan.serving.telemetry.requests import request_id
-from facegan.synthesis import LatentBatch, Synthesizer
+from facegan.synthesis import InputBatch, Synthesizer
 from facegan.wire import CSV, JSON, Images
 
 log = logging.getLogger(__name__)
@@ -166,7 +166,7 @@ class BatchedSynthesizer(Synthesizer):
         super().__init__(synthesizer.backend)
         self.batcher = batcher
 
-    def generate_batch(self, batch: LatentBatch) -> Images:
+    def generate_batch(self, batch: InputBatch) -> Images:
         """Generate uint8 images (N, H, W, 3) within the deadline of the current request."""
         return self.batcher.draw(batch, DEADLINE.get(Deadline()))
 

@@ -14,13 +14,13 @@ from facegan.serving.custom_code.functions import BatchedSynthesizer, CustomFunc
 from facegan.serving.custom_code.model import as_synthesizer, run_model_fn
 from facegan.serving.custom_code.script import InferenceScript, load_script
 from facegan.serving.limits import MAX_LATENT_DIM, ServingLimits
-from facegan.synthesis import BackendConfig, LatentBatch, Synthesizer, open_synthesizer
+from facegan.synthesis import BackendConfig, InputBatch, Synthesizer, open_synthesizer
 from facegan.wire import IMAGE_CODECS, PNG, Images, bare_type
 
 REPLY_TYPES = tuple(IMAGE_CODECS)
 
 MakeBatcher = Callable[[Synthesizer], Batcher]
-Generate = Callable[[LatentBatch], Images]
+Generate = Callable[[InputBatch], Images]
 
 
 def check_default_accept(content_type: str) -> str:
@@ -57,7 +57,7 @@ def settings_of_many(settings: ServingSettings) -> ServingSettings:
 
     def make_batcher(synthesizer: Synthesizer) -> Batcher:
         # What is slow the first time is done here, where it takes no turn from other models.
-        synthesizer.generate_batch(synthesizer.prepare_batch(seeds=[0]))
+        synthesizer.generate_batch(synthesizer.example_batch())
         generate = executor.serialize(synthesizer.generate_batch)
         return plain_batcher(synthesizer, settings.limits, generate)
 
@@ -101,7 +101,7 @@ class ServedModel:
         """Whether a custom input_fn takes whole bodies of JSON Lines."""
         return self.script is not None and self.script.reads_json_lines
 
-    def generate_batch(self, batch: LatentBatch, deadline: Deadline) -> Images:
+    def generate_batch(self, batch: InputBatch, deadline: Deadline) -> Images:
         """Generate a batch together with other requests → uint8 images (N, H, W, 3)."""
         assert self.batcher is not None
         return self.batcher.draw(batch, deadline)
@@ -152,7 +152,7 @@ def serve(synthesizer: Synthesizer, settings: ServingSettings) -> ServedModel:
     """Serve a model, and generate once, so that what can fail or is slow the first time is over."""
     default_accept = check_default_accept(settings.default_accept)
     served = ServedModel(synthesizer, settings.batcher_of(synthesizer), default_accept)
-    served.generate_batch(synthesizer.prepare_batch(seeds=[0]), Deadline())
+    served.generate_batch(synthesizer.example_batch(), Deadline())
     return served
 
 
