@@ -18,6 +18,7 @@ from facegan.gans import Gan
 from facegan.metrics import Extractor
 from facegan.training import RunFolder, Trainer, TrainingConfig, evaluation
 from facegan.training.evaluation import Evaluation
+from facegan.training.example_inputs import ExampleInputs
 from facegan.training.progress import ProgressReporter
 
 Build = Callable[..., Gan]
@@ -221,15 +222,15 @@ def test_a_run_stopped_during_an_evaluation_loses_no_metrics(
 ) -> None:  # fmt: skip
     """SIGTERM during an evaluation: the tick stays due, even the run's last."""
     folder = RunFolder(tmp_path / "stopped")
-    inputs = evaluation.seeded_inputs
+    batches = ExampleInputs.batches
 
-    def stopping(gan: Gan, samples: int) -> Iterator[tuple[Tensor, Tensor | None]]:
+    def stopping(self: ExampleInputs, count: int) -> Iterator[tuple[range, tuple[Tensor, ...]]]:
         if trainer.kimg == evaluated:
             trainer.stop()
-        return inputs(gan, samples)
+        return batches(self, count)
 
     with monkeypatch.context() as patched:
-        patched.setattr(evaluation, "seeded_inputs", stopping)
+        patched.setattr(ExampleInputs, "batches", stopping)
         trainer = begin(folder, tiny_gan(), dataset)
         go(folder, trainer)
     assert trainer.kimg == evaluated and not trainer.is_finished and trainer.is_tick_due
@@ -270,6 +271,6 @@ def test_other_images_to_compare_with_are_refused_on_resume(
     go(folder, begin(folder, tiny_gan(), dataset))
     other = ImageFolderDataset(images_dir, 32)
     other.digest = "f" * 64
-    trainer = Trainer(tiny_gan(), dataset, CONFIG, evaluation=Evaluation(other, CONFIG))
+    trainer = Trainer(tiny_gan(), dataset, CONFIG, evaluation=Evaluation(tiny_gan(), other, CONFIG))
     with pytest.raises(RunError, match="was evaluated with data"):
         folder.resume(trainer)

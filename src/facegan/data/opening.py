@@ -73,6 +73,13 @@ def open_dataset(
     return ImageFolderDataset(folder, resolution, on_progress, labels_from)
 
 
+def companions_in(folder: Path) -> tuple[str, ...]:
+    """Return the names of a data set's companions; none of a folder of images."""
+    if dataset_kind(folder) == "folder":
+        return ()
+    return tuple(read_packed_manifest(folder).companions)
+
+
 def check_dataset_resolution(folder: Path, resolution: int) -> None:
     """Refuse, before any work is done, a resolution that a packed data set does not have.
 

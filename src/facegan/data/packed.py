@@ -88,6 +88,14 @@ class PackedDataset(LabelsMixin):
         """What the numbers in label maps mean; empty of images."""
         return tuple(self.manifest.facts.get("label_names", ()))
 
+    @property
+    def map_classes(self) -> Mapping[str, str]:
+        """Colour "#rrggbb" of each class of the label maps, by name; empty without label maps."""
+        if "label_maps" not in self.manifest.companions:
+            return {}
+        maps = self.companions["label_maps"]
+        return dict(zip(maps.label_names, maps.manifest.facts["palette"], strict=True))
+
     def read_examples(self, indices: Tensor) -> dict[str, Tensor]:
         """The images at N indices and all that belongs to each, as a batch.
 

@@ -4,6 +4,7 @@ A manifest's ``splits`` name stretches of the images: ``{"train": [0, 162770], â
 """
 
 import hashlib
+from collections.abc import Mapping
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -70,20 +71,11 @@ def no_splits_error(folder: Path, asked: str) -> DatasetError:
     )
 
 
-class SplitDataset(LabelsMixin):
-    """The images of one split, numbered from 0.
+class Stretch:
+    """Consecutive images of a packed data set, numbered from 0."""
 
-    Args:
-        whole: Packed or streamed; the order of a streamed one is kept to the split.
-        name: The split's, which it has.
-    """
-
-    def __init__(self, whole: PackedDataset, name: str) -> None:
-        self.whole, self.split = whole, name
-        self.splits = read_splits(whole.manifest, whole.folder)
-        self.start, self.stop = self.splits[name]
-        self.folder, self.resolution = whole.folder, whole.resolution
-        self.reads_in_sequence = getattr(whole, "reads_in_sequence", False)
+    def __init__(self, whole: PackedDataset, start: int, stop: int) -> None:
+        self.whole, self.start, self.stop = whole, start, stop
 
     @property
     def image_shape(self) -> tuple[int, int, int]:
@@ -113,6 +105,35 @@ class SplitDataset(LabelsMixin):
         if len(indices) and not 0 <= int(indices.min()) <= int(indices.max()) < len(self):
             raise IndexError(f"an index lies outside 0 to {len(self) - 1}")
         return self.whole.read(indices + self.start)
+
+
+class SplitDataset(Stretch, LabelsMixin):
+    """The images of one split, numbered from 0.
+
+    Args:
+        whole: Packed or streamed; the order of a streamed one is kept to the split.
+        name: The split's, which it has.
+    """
+
+    def __init__(self, whole: PackedDataset, name: str) -> None:
+        self.split, self.splits = name, read_splits(whole.manifest, whole.folder)
+        super().__init__(whole, *self.splits[name])
+        self.folder, self.resolution = whole.folder, whole.resolution
+        self.reads_in_sequence = getattr(whole, "reads_in_sequence", False)
+
+    @cached_property
+    def companions(self) -> Mapping[str, Stretch | PackedDataset]:
+        """The companions of the split's images; of another domain all images."""
+        aligned = {name for name, it in self.whole.manifest.companions.items() if it["aligned"]}
+        return {
+            name: Stretch(companion, self.start, self.stop) if name in aligned else companion
+            for name, companion in self.whole.companions.items()
+        }
+
+    @property
+    def map_classes(self) -> Mapping[str, str]:
+        """Colour "#rrggbb" of each class of the label maps, by name."""
+        return self.whole.map_classes
 
     def read_examples(self, indices: Tensor) -> dict[str, Tensor]:
         """The images at N indices and all that belongs to each: :meth:`PackedDataset`'s."""

@@ -7,6 +7,7 @@ code is imported only when its family is requested.
 
 import logging
 from collections import defaultdict
+from collections.abc import Collection
 from functools import cache
 from importlib.metadata import EntryPoint, entry_points
 
@@ -102,3 +103,28 @@ def check_conditional(family: Family, preset: Preset) -> None:
             f"The family {family.name!r} cannot be conditional: its networks take no labels.",
             f"Leave conditional out, or choose {able}.",
         )
+
+
+COMPANIONS = {  # name: what it is, and the flag of `facegan data prepare`
+    "paired": ("a second image for each image", "--paired OTHERS"),
+    "label_maps": ("a label map for each image", "--label-maps MAPS"),
+    "unpaired": ("images of a second domain", "--unpaired OTHERS"),
+}
+
+
+def check_companions(family: Family, preset: Preset, found: Collection[str]) -> None:
+    """Raise ConfigError if the data lacks companions that a family needs.
+
+    Args:
+        family: The family.
+        preset: The preset, with its settings changed.
+        found: The names of the data's companions.
+    """
+    for name in family.companions(preset):
+        if name not in found:
+            what, flag = COMPANIONS[name]
+            has = f"has only images and {', '.join(found)}" if found else "has only images"
+            raise ConfigError(
+                f"{family.name} needs {what} ({name}); the data {has}.",
+                f"Prepare it with {flag}: facegan data prepare IMAGES --out DIR {flag}",
+            )

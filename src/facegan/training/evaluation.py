@@ -6,13 +6,12 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
-import torch
 from torch import Tensor
 from tqdm import tqdm
 
 from facegan.data import Dataset
 from facegan.errors import RunError
-from facegan.gans import Gan, draw_labels
+from facegan.gans import Gan
 from facegan.hyperparameters.training import TrainingConfig
 from facegan.metrics import (
     Comparison,
@@ -22,11 +21,12 @@ from facegan.metrics import (
     open_extractor,
 )
 from facegan.training.checkpoint import Tensors
+from facegan.training.example_inputs import ExampleInputs, Fakes
+from facegan.training.step_batches import needed_companions
 from facegan.training.trainer_protocol import TrainerProtocol
 
-# Latents (N, latent_dim), and labels (N,) of a conditional GAN → uint8 images (N, 3, H, W)
-Draw = Callable[[Tensor, Tensor | None], Tensor]
-DRAWN_AT_ONCE = 64
+# The served network's inputs, in order → uint8 images (N, 3, H, W)
+Draw = Callable[..., Tensor]
 
 
 class Stopped(Exception):
@@ -44,22 +44,26 @@ class Snapshot:
 class Evaluation:
     """Evaluates a run every `evaluate_kimg`; its state is part of the run's.
 
-    The fakes have seeds 0 … N - 1, so that ``facegan evaluate`` computes the same numbers for the
-    model.
+    The fakes are samples 0 … N - 1 of :class:`ExampleInputs`, so that ``facegan evaluate`` computes
+    the same numbers for the model.
 
     Args:
-        images: The real images: the training data, or held-out ones.
+        gan: The players; they declare what the generator takes.
+        images: The real images, with companions if the generator is given such: the training data,
+            or held-out ones.
         config: The interval, the number of samples and the extractor.
         about: Facts about the images for the protocol, besides their digest.
         cache: Keeps their features.
         device: Where the extractor computes.
 
     Raises:
+        ConfigError: the data lacks a companion.
         MetricError: too few images or samples, or the extractor is not available.
     """
 
     def __init__(
         self,
+        gan: Gan,
         images: Dataset,
         config: TrainingConfig,
         about: Mapping[str, Any] | None = None,
@@ -69,7 +73,11 @@ class Evaluation:
         extractor = open_extractor(config.evaluate_extractor, device=device)
         samples = config.evaluate_samples
         max_reals = None if is_published(extractor.name, samples) else samples
-        self.comparison = Comparison(images, extractor, samples, max_reals, about, cache)
+        needed_companions(gan.family, gan.preset, images)
+        self.examples = ExampleInputs(gan, images)
+        self.comparison = Comparison(
+            self.examples.target, extractor, samples, max_reals, about, cache
+        )
         self.every_images = (config.evaluate_kimg or math.inf) * 1000
         self.judged_by = metric_name("kid", extractor.name)  # unbiased, also for small data sets
         self.last: Mapping[str, float] = {}
@@ -78,8 +86,8 @@ class Evaluation:
     @property
     def protocol(self) -> dict[str, Any]:
         """How the metrics are computed."""
-        last = self.comparison.samples - 1
-        return self.comparison.protocol(f"seeds 0 to {last}, truncation psi 1").as_dict()
+        samples_are = self.examples.describe(self.comparison.samples)
+        return self.comparison.protocol(samples_are).as_dict()
 
     def is_due(self, trainer: TrainerProtocol) -> bool:
         """Return whether `evaluate_kimg` has passed again since the last tick, or the run ends."""
@@ -92,7 +100,7 @@ class Evaluation:
         Raises:
             Stopped: the trainer was stopped meanwhile.
         """
-        metrics = self.measure(trainer.gan, trainer.draw_pixels, lambda: trainer.stop_requested)
+        metrics = self.measure(trainer.draw_pixels, lambda: trainer.stop_requested)
         self.last = {"kimg": trainer.kimg, **metrics}
         if self.best is None or metrics[self.judged_by] < self.best.figures[self.judged_by]:
             weights = trainer.gan.served_weights()
@@ -104,13 +112,13 @@ class Evaluation:
         """Return whether the current generator is the best."""
         return self.best is not None and self.best.figures["kimg"] == trainer.kimg
 
-    def measure(self, gan: Gan, draw: Draw, is_stopped: Callable[[], bool]) -> dict[str, float]:
-        """Return the metrics of the images that `draw` makes of the fixed latents."""
+    def measure(self, draw: Draw, is_stopped: Callable[[], bool]) -> dict[str, float]:
+        """Return the metrics of the images that `draw` makes of the samples' inputs."""
         with bar("Real images", self.comparison.count, is_stopped) as progress:
             self.comparison.reals(progress)
         with bar("Evaluating", self.comparison.samples, is_stopped) as progress:
-            fakes = (draw(*inputs) for inputs in seeded_inputs(gan, self.comparison.samples))
-            return self.comparison.scores(fakes, progress)
+            fakes = Fakes(self.examples, self.comparison.samples, draw)
+            return {**self.comparison.scores(fakes, progress), **fakes.differences()}
 
     def card(self) -> dict[str, Any]:
         """Return a model card's metrics: those of the last and the best, and their protocol."""
@@ -155,16 +163,6 @@ class Evaluation:
 def comparable(protocol: Mapping[str, Any]) -> dict[str, Any]:
     """Return a protocol without the data's name and place, which may change."""
     return {**protocol, "data": protocol["data"]["digest"]}
-
-
-def seeded_inputs(gan: Gan, samples: int) -> Iterator[tuple[Tensor, Tensor | None]]:
-    """Yield the latents, and a conditional GAN's labels, of seeds 0 … samples - 1 in batches."""
-    for first in range(0, samples, DRAWN_AT_ONCE):
-        seeds = range(first, min(first + DRAWN_AT_ONCE, samples))
-        numbers = [torch.Generator().manual_seed(seed) for seed in seeds]
-        latents = torch.cat([gan.sample_latents(1, generator) for generator in numbers])
-        labels = [draw_labels(gan.classes, 1, generator) for generator in numbers if gan.classes]
-        yield latents, torch.cat(labels) if labels else None
 
 
 @contextmanager

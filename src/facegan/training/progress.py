@@ -7,21 +7,20 @@ from collections.abc import Mapping
 from types import TracebackType
 from typing import Self
 
-import torch
 from torch import Tensor
 from tqdm import tqdm
 
-from facegan.image_encoding import montage, save_png
+from facegan.image_encoding import save_png
 from facegan.tick_line import tick_line
 from facegan.training.io_errors import as_run_error
 from facegan.training.monitor import SampleDiversity, TrainingMonitor
 from facegan.training.run_folder import RunFolder
+from facegan.training.sample_images import TickSampler
 from facegan.training.tensorboard_writer import open_tensorboard
 from facegan.training.trainer import Trainer
 
 logger = logging.getLogger(__name__)
 
-SAMPLES = 64  # images per tick
 BAR_FORMAT = (
     "{desc}: {percentage:3.0f}%|{bar}| {n:.1f}/{total:.1f} kimg [{elapsed}<{remaining}{postfix}]"
 )
@@ -36,8 +35,9 @@ class ProgressReporter:
 
     def __init__(self, folder: RunFolder, trainer: Trainer) -> None:
         self.folder, self.trainer = folder, trainer
-        self.latents = trainer.gan.sample_latents(SAMPLES, torch.Generator().manual_seed(0))
-        self.monitor, self.diversity = TrainingMonitor(), SampleDiversity(trainer.dataset)
+        self.sampler = TickSampler(trainer)
+        target = self.sampler.examples.target
+        self.monitor, self.diversity = TrainingMonitor(), SampleDiversity(target)
         self.tensorboard = open_tensorboard(folder.tensorboard, trainer.images_at_last_tick)
         self.bar = tqdm(
             total=trainer.total_images / 1000,
@@ -95,15 +95,14 @@ class ProgressReporter:
             stream.write(line + "\n")
 
     def draw_samples(self) -> Tensor:
-        """Save images of the fixed latents as a grid; return them, uint8 (N, 3, H, W)."""
-        levels = self.trainer.draw_pixels(self.latents)
+        """Save the tick's samples as a grid; return them, uint8 (N, 3, H, W)."""
+        drawn = self.sampler.draw(self.trainer)
         facts = {
             "facegan:family": self.trainer.gan.family.name,
             "facegan:preset": self.trainer.gan.preset_name,
             "facegan:kimg": f"{self.trainer.kimg:.3f}",
         }
         name = f"kimg-{self.trainer.kimg:012.3f}.png"
-        grid = montage(levels.permute(0, 2, 3, 1).numpy())
         with as_run_error(self.folder.samples / name):
-            save_png(self.folder.samples / name, grid, facts)
-        return levels
+            save_png(self.folder.samples / name, drawn.grid, facts)
+        return drawn.samples

@@ -13,12 +13,17 @@ from typing import Any, Self
 from tqdm.contrib.logging import logging_redirect_tqdm
 
 from facegan.data.image_folder import detect_resolution
-from facegan.data.opening import check_dataset_resolution, check_split_exists, read_required_labels
+from facegan.data.opening import (
+    check_dataset_resolution,
+    check_split_exists,
+    companions_in,
+    read_required_labels,
+)
 from facegan.data.splits import select_split
 from facegan.errors import ArtifactError, ConfigError, ExportError, OutputError
 from facegan.gans import Gan, build_gan, with_class_count
 from facegan.gans.batch_split import micro_batch_sizes
-from facegan.gans.families import installed_families
+from facegan.gans.families import check_companions, installed_families
 from facegan.gans.resolve import OFFERED, ResolvedRun, resolve
 from facegan.hyperparameters.run_spec import DEFAULT_LABELS, DEFAULT_RESOLUTION, RunSpec
 from facegan.hyperparameters.training import TrainingConfig
@@ -34,6 +39,7 @@ from facegan.training.open_data import open_dataset, verify
 from facegan.training.precision import choose_device
 from facegan.training.progress import ProgressReporter
 from facegan.training.run_folder import RunFolder
+from facegan.training.step_batches import needed_companions
 from facegan.training.trainer import Trainer
 from facegan.training.verified import VerifiedData
 
@@ -103,6 +109,8 @@ def complete_spec(
         if has_all_data:
             check_split_exists(folder, spec.split)
         run = resolve(spec.replaced(resolution=side), offered)
+        if has_all_data:
+            check_companions(run.family, run.preset, companions_in(folder))
         if has_all_data and not spec.evaluate_data:
             check_split_exists(folder, spec.evaluate_split)
         run.check_batch(processes=1)  # other numbers are checked when the processes are known
@@ -167,6 +175,8 @@ def train_on(
     labels = spec.labels or DEFAULT_LABELS
     dataset = open_dataset(source, spec.resolution or 0, labels, group, spec.split)
     facts = dataset.describe(with_labels=conditional)
+    if companions := needed_companions(resolved.family, resolved.preset, dataset):
+        facts["companions"] = {name: each.digest for name, each in companions.items()}
     if run.resume and group.is_main_process:
         folder.check_dataset(facts)
     verified = VerifiedData(folder.verified() if run.resume and group.is_main_process else ())
@@ -178,11 +188,12 @@ def train_on(
         dataset.image_shape,
         seed=config.seed,
         classes=dataset.classes if conditional else None,
+        map_classes=dataset.map_classes if companions else None,
         **resolved.changes,
     )
     evaluation = None
     if config.evaluate_kimg and group.is_main_process:
-        evaluation = open_evaluation(run, config, dataset, held_out, verified)
+        evaluation = open_evaluation(run, gan, config, dataset, held_out, verified)
     if run.resume and config.micro_batch == "auto":
         config = keep_micro_batch(folder, config, gan, group)
     refuse_what_cannot_fit(gan, config, group)
@@ -246,7 +257,12 @@ def keep_micro_batch(
 
 
 def open_evaluation(
-    run: Run, config: TrainingConfig, dataset: Any, held_out: DataSource, verified: VerifiedData
+    run: Run,
+    gan: Gan,
+    config: TrainingConfig,
+    dataset: Any,
+    held_out: DataSource,
+    verified: VerifiedData,
 ) -> Evaluation:
     """Return the run's evaluation, with its extractor and real images."""
     images, split = dataset, run.spec.evaluate_split
@@ -256,6 +272,7 @@ def open_evaluation(
     elif split:
         images = select_split(getattr(dataset, "whole", dataset), split)
     return Evaluation(
+        gan,
         images,
         config,
         about=images.describe(),

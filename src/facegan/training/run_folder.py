@@ -36,6 +36,7 @@ from facegan.training.trainer import Trainer
 logger = logging.getLogger(__name__)
 
 REQUIRED = ("data", "family", "preset", "resolution")  # in a plan
+IDENTITY_OF_DATA = ("digest", "labels_digest", "companions")  # in the description of a data set
 DERIVED = ("tick_kimg",)  # settings computed from others by default
 
 
@@ -182,9 +183,9 @@ class RunFolder:
         return {**implied_settings(recorded), **recorded}
 
     def check_dataset(self, dataset: Mapping[str, Any]) -> None:
-        """Raise RunError if pixels or labels are not those that the run was started on."""
+        """Raise RunError if images, labels or companions are not those that the run started on."""
         before = self.read_facts()["dataset"]
-        if any(dataset.get(name) != before.get(name) for name in ("digest", "labels_digest")):
+        if any(dataset.get(name) != before.get(name) for name in IDENTITY_OF_DATA):
             raise RunError(
                 f"The data is not what {self.path} was started on ({before['images']} images "
                 f"named {before['name']!r}).",

@@ -16,9 +16,9 @@ from facegan.data import (
     to_float,
 )
 from facegan.devices import to_device
-from facegan.errors import ConfigError
-from facegan.gans import Batch, Gan
+from facegan.gans import Batch, Family, Gan
 from facegan.gans.data_parallel import BatchSlice
+from facegan.gans.families import check_companions
 from facegan.hyperparameters.training import TrainingConfig
 from facegan.training.gpu_cache import cache_on_gpu
 
@@ -50,7 +50,7 @@ class StepBatches:
     ) -> None:
         self.gan, self.dataset, self.config = gan, dataset, config
         self.batch_slice, self.device = batch_slice, device
-        self.companions = needed_companions(gan, dataset)
+        self.companions = needed_companions(gan.family, gan.preset, dataset)
         self.gpu_cache = cache_on_gpu(dataset, device, config.data_on_gpu)
         # Another order than that of the images, even if both have the same number.
         self.unpaired_seed = random_numbers(config.seed, UNPAIRED).initial_seed()
@@ -106,30 +106,9 @@ def network_values(name: str, images: Tensor) -> Tensor:
     return images[:, 0].long() if name == "label_maps" else to_float(images)
 
 
-def needed_companions(gan: Gan, dataset: Any) -> dict[str, Dataset]:
+def needed_companions(family: Family, preset: Any, dataset: Any) -> dict[str, Any]:
     """Return the companions of the data that a step needs; ConfigError if one is missing."""
-    needed = gan.family.companions(gan.preset)
-    if not needed:
-        return {}
-    found: Mapping[str, Dataset] = getattr(dataset, "companions", {})
-    check_companions(gan.family.name, needed, tuple(found))
+    needed = family.companions(preset)
+    found: Mapping[str, Any] = getattr(dataset, "companions", {}) if needed else {}
+    check_companions(family, preset, found)
     return {name: found[name] for name in needed}
-
-
-FLAGS = {
-    "paired": ("a second image for each image", "--paired OTHERS"),
-    "label_maps": ("a label map for each image", "--label-maps MAPS"),
-    "unpaired": ("images of a second domain", "--unpaired OTHERS"),
-}
-
-
-def check_companions(family: str, needed: tuple[str, ...], found: tuple[str, ...]) -> None:
-    """Raise ConfigError if data has not all companions that a family needs."""
-    for name in needed:
-        if name not in found:
-            what, flag = FLAGS[name]
-            has = f"has {', '.join(found)}" if found else "has images only"
-            raise ConfigError(
-                f"{family} needs {what} ({name}), and the data {has}.",
-                f"Prepare it so: facegan data prepare IMAGES --out DIR {flag}.",
-            )

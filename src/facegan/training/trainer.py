@@ -105,7 +105,7 @@ class Trainer:
         self.on_tick, self.on_step = on_tick, on_step
         self.accumulator = MetricAccumulator()
         if evaluation is None and self.config.evaluate_kimg and group.is_main_process:
-            evaluation = Evaluation(dataset, self.config, device=str(self.device))
+            evaluation = Evaluation(gan, dataset, self.config, device=str(self.device))
         self.evaluation = evaluation
         size = self.config.micro_batch or self.own_images
         self.micro_batch = size if isinstance(size, int) else find_micro_batch(self)
@@ -310,9 +310,15 @@ class Trainer:
         if self.on_tick:
             self.on_tick(self, figures)
 
-    def draw_pixels(self, latents: Tensor, labels: Tensor | None = None) -> Tensor:
-        """Return the averaged generator's images of latents, uint8 (N, 3, H, W) on the CPU."""
-        images = sample_images(self, latents, labels)
+    def draw_pixels(self, *inputs: Tensor, player: str | None = None) -> Tensor:
+        """Return the averaged generator's images, uint8 (N, 3, H, W) on the CPU.
+
+        Args:
+            inputs: What the generator takes, in order; without labels its classes are evenly
+                spread.
+            player: A served player, instead of the first.
+        """
+        images = sample_images(self, *inputs, player=player)
         return ((images.clamp(-1, 1) + 1) * 127.5).round().to(torch.uint8)
 
     def check_identical(self) -> None:
@@ -399,15 +405,15 @@ def seeded_networks(seed: int, number: int, device: torch.device) -> Iterator[No
         yield
 
 
-def sample_images(trainer: Trainer, latents: Tensor, labels: Tensor | None = None) -> Tensor:
-    """Return the averaged generator's images of latents, float (N, 3, H, W) on the CPU.
+def sample_images(trainer: Trainer, *inputs: Tensor, player: str | None = None) -> Tensor:
+    """Return an averaged generator's images, float (N, 3, H, W) on the CPU.
 
     By default a conditional GAN's labels are spread evenly over its classes.
     """
-    generator, classes = trainer.gan.generator_ema, trainer.gan.classes
-    inputs = [latents]
-    if classes:
-        inputs.append(uniform_labels(classes, len(latents)) if labels is None else labels)
+    served, classes = trainer.gan.served, trainer.gan.classes
+    generator = served[player] if player else trainer.gan.generator_ema
+    if classes and len(inputs) == 1:
+        inputs = (*inputs, uniform_labels(classes, len(inputs[0])))
     was_training = generator.training
     with torch.no_grad():
         images: Tensor = generator.eval()(*(x.to(trainer.device) for x in inputs)).float().cpu()
