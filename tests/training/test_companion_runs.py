@@ -125,6 +125,10 @@ def gan_of(family: Family, seed: int = 0) -> Gan:
     return Gan(family, "tiny", family.presets["tiny"], SHAPE, players)
 
 
+def as_bytes(images: Tensor) -> Tensor:
+    return ((images + 1) * 127.5).round().byte()
+
+
 def config(**changes: Any) -> TrainingConfig:
     return TrainingConfig(**{"tick_kimg": 0.004, "precision": "fp32", **changes})
 
@@ -140,11 +144,10 @@ def test_a_batch_has_the_companions_of_its_images_mirrored_with_them(folder: Pat
     for number in range(2):
         batch = trainer.next_batch(number)
         assert "latents" not in batch
-        assert torch.equal(batch["paired"], -batch["reals"])
+        assert torch.equal(as_bytes(batch["paired"]), 255 - as_bytes(batch["reals"]))
         maps = batch["label_maps"]
         assert maps.dtype == torch.int64 and maps.shape == (12, 8, 8)
-        levels = ((batch["reals"][:, 0] + 1) * 127.5).round()
-        assert torch.equal(maps, levels.long() // 64)
+        assert torch.equal(maps, as_bytes(batch["reals"][:, 0]).long() // 64)
         straight = Trainer(gan_of(All()), PackedDataset(folder), config(batch_size=12))
         mirrored += int(
             (straight.next_batch(number)["reals"] != batch["reals"]).any((1, 2, 3)).sum()
@@ -160,7 +163,7 @@ def test_the_second_domain_has_an_order_and_a_length_of_its_own(folder: Path) ->
     others = dataset.companions["unpaired"].read(torch.arange(5))
     orders = []
     for number in range(3):  # each image once in every five
-        batch = ((trainer.next_batch(number)["unpaired"] + 1) * 127.5).round().byte()
+        batch = as_bytes(trainer.next_batch(number)["unpaired"])
         found = (batch[:, None] == others[None]).flatten(2).all(2).nonzero()[:, 1].tolist()
         assert sorted(found) == list(range(5))
         orders.append(found)
@@ -207,8 +210,8 @@ def test_samples_have_the_inputs_and_the_truths_of_the_data(folder: Path) -> Non
     assert examples.is_aligned
     (images,) = examples.inputs(range(10, 14))  # starts again after the twelfth
     expected = dataset.read(torch.tensor([10, 11, 0, 1]))
-    assert torch.equal(((images + 1) * 127.5).round().byte(), expected)
-    perfect = Fakes(examples, 20, lambda images: ((-images + 1) * 127.5).round().byte())
+    assert torch.equal(as_bytes(images), expected)
+    perfect = Fakes(examples, 20, lambda images: 255 - as_bytes(images))
     assert sum(len(batch) for batch in perfect) == 20
     assert perfect.differences() == {"l1": 0.0}
     assert not ExampleInputs(gan_of(JointCycle()), dataset).is_aligned

@@ -269,18 +269,19 @@ def test_a_run_uses_the_split_train_prints_it_and_resumes_on_it_alone(
 
 
 def test_a_run_is_evaluated_against_another_split_of_its_data(
-    packed: PackedDataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tiny_gan: Build, packed: PackedDataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     images = packed.read(torch.arange(64)).permute(0, 2, 3, 1).numpy()
     write_packed(tmp_path / "data", images, splits={"train": [0, 48], "test": [48, 64]})
     seen: dict[str, Any] = {}
-    monkeypatch.setattr(run_module, "Evaluation", lambda images, config, **more: (
+    gan = tiny_gan()
+    monkeypatch.setattr(run_module, "Evaluation", lambda gan, images, config, **more: (
         seen.update(more, images=images)))  # fmt: skip
     place = DataSource(tmp_path / "data")
     dataset, config = open_dataset_at(place, 32), TrainingConfig(evaluate_kimg=1)
     for split, images_seen in (("test", 16), (None, 48), ("all", 64)):
         run = Run(spec=RunSpec(evaluate_split=split), out="")
-        open_evaluation(run, config, dataset, DataSource(Path()), VerifiedData())
+        open_evaluation(run, gan, config, dataset, DataSource(Path()), VerifiedData())
         assert len(seen["images"]) == seen["about"]["images"] == images_seen
     spec = RunSpec(evaluate_data=str(tmp_path / "data"), evaluate_split="test")
     open_evaluation(Run(spec=spec, out=""), config, packed, place, VerifiedData())
