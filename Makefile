@@ -43,7 +43,7 @@ PIP     := $(BIN)/python -m pip install --quiet --disable-pip-version-check \
            --constraint constraints.txt $(if $(TORCH_INDEX),--extra-index-url $(TORCH_INDEX))
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test setup data prepare train evaluate report generate serve faces notebook lint check format release bench-train bench-steps bench-quality bench-modes bench-resume bench-distributed bench-toy bench-data bench-prepare bench-serve bench-calls bench-overload bench-bodies bench-backends studio test-studio local-data local-test fuzz broken-pictures clean base lock wheels build push test-images sbom bench-images docs test-docs rooms bench-gpu
+.PHONY: help demo test setup data prepare train evaluate report generate serve faces notebook lint check format release bench-train bench-steps bench-quality bench-translate bench-modes bench-resume bench-distributed bench-toy bench-data bench-prepare bench-serve bench-calls bench-overload bench-bodies bench-backends studio test-studio local-data local-test fuzz broken-pictures clean base lock wheels build push test-images sbom bench-images docs test-docs rooms bench-gpu
 
 ##— Start here (without a GPU add CPU=1: it avoids the CUDA download) —
 demo: $(VENV)/.installed    ## Data, training, serving and images on this machine, about six minutes (CPU=1, ARGS="--minutes 1 --images 5000")
@@ -103,6 +103,9 @@ bench-quality: $(VENV)/.installed ## Quality by training time: our DCGAN, the ar
 bench-modes: $(VENV)/.installed ## Modes of stacked MNIST by training time: r3gan, the classic loss, stylegan2, dcgan (BUDGET_MINUTES=20 each)
 	@$(PIP) --editable '.[modes]'
 	@$(BIN)/python benchmarks/bench_modes.py --minutes $(BUDGET_MINUTES) $(ARGS)
+
+bench-translate: $(VENV)/.installed ## Image to image after minutes of training: SPADE, Pix2Pix, CycleGAN (ARGS="cyclegan --budget 0.1" for one)
+	@$(BIN)/python benchmarks/bench_translate.py $(ARGS)
 
 bench-resume: $(VENV)/.installed ## Kill training runs at random moments, resume, compare every bit
 	@$(BIN)/python benchmarks/bench_resume.py $(ARGS)
