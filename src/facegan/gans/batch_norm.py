@@ -29,10 +29,10 @@ class BatchNorm2d(nn.BatchNorm2d):
             return super().forward(x)
         moments = global_moments(x)
         self.update_running_stats(moments, data_parallel.global_count(x.numel() // x.shape[1]))
-        weight, bias = self.weight, self.bias
+        affine: tuple[Tensor, Tensor] = self.weight, self.bias
         if not self.affine:
-            weight, bias = torch.ones_like(moments[0]), torch.zeros_like(moments[0])
-        arguments = weight, bias, moments, self.eps
+            affine = torch.ones_like(moments[0]), torch.zeros_like(moments[0])
+        arguments = *affine, moments, self.eps
         return cast(Tensor, Normalise.apply(x, *arguments))  # type: ignore[no-untyped-call]
 
     def update_running_stats(self, moments: Tensor, count: int) -> None:

@@ -108,6 +108,16 @@ def randint(low: int, high: int, count: int, *shape: int, **options: Any) -> Ten
     return draw(lambda rows: torch.randint(low, high, (rows, *shape), **options), count)
 
 
+@contextmanager
+def same_draws(device: torch.device) -> Iterator[None]:
+    """Let the code after the block draw the same random numbers as the code within.
+
+    A discriminator whose images are augmented then augments two batches alike.
+    """
+    with torch.random.fork_rng([device] if device.type == "cuda" else []):
+        yield
+
+
 # --- means --------------------------------------------------------------------------------------
 
 

@@ -191,13 +191,19 @@ class Family(ABC):
 
 
 def state_of(networks: Mapping[str, nn.Module]) -> dict[str, Tensor]:
-    """Return the tensors of one network under their names; of several as ``network.tensor``."""
+    """Return the tensors of one network under their names; of several as ``network.tensor``.
+
+    They are those of the networks that :meth:`Family.build_served` builds: spectrally normalised
+    weights are divided by their singular values.
+    """
+    from facegan.gans.spectral_norm import folded_state
+
     if len(networks) == 1:
-        return dict(next(iter(networks.values())).state_dict())
+        return folded_state(next(iter(networks.values())))
     return {
         f"{name}.{key}": value
         for name, network in networks.items()
-        for key, value in network.state_dict().items()
+        for key, value in folded_state(network).items()
     }
 
 

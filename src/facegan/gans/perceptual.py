@@ -1,7 +1,7 @@
 """A perceptual distance of images: how far apart the maps within EfficientNet-Lite0 are.
 
 Published GANs use VGG-19 or LPIPS here, whose weights are a download; lite0's come with the package
-(docs/decisions/0024-perceptual-loss.md).
+(docs/decisions/0024-spade.md).
 """
 
 from functools import cache

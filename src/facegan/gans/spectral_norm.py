@@ -39,23 +39,27 @@ class SpectralConv2d(nn.Conv2d):
         self.register_buffer("u", F.normalize(torch.randn(channels_out), dim=0, eps=EPSILON))
 
     def forward(self, x: Tensor) -> Tensor:
-        return self._conv_forward(x, self.normalised_weight(), self.bias)
+        weight = self.weight / self.update_sigma() if self.training else self.served_weight()
+        made: Tensor = self._conv_forward(x, weight, self.bias)
+        return made
 
-    def normalised_weight(self) -> Tensor:
-        """Return the weight as it is used (C', C, k, k)."""
-        return self.weight / self.sigma()
+    def served_weight(self) -> Tensor:
+        """Return the weight divided by its largest singular value, by many iterations from `u`."""
+        served: Tensor = self.weight / self.sigma(ITERATIONS)[0]
+        return served
 
-    def sigma(self) -> Tensor:
-        """Return the largest singular value; in training, update `u`.
+    def update_sigma(self) -> Tensor:
+        """Return the largest singular value, by one iteration that moves `u`."""
+        sigma, u = self.sigma(1)
+        self.u.copy_(u)
+        return sigma
 
-        In eval mode `u` is where the power method starts, and does not change.
-        """
+    def sigma(self, iterations: int) -> tuple[Tensor, Tensor]:
+        """Return an estimate of the largest singular value and of its left vector."""
         matrix = self.weight.flatten(1)
         with without_autocast(matrix.device):
-            u, v = power_method(matrix.detach(), self.u, 1 if self.training else ITERATIONS)
-            if self.training:
-                self.u.copy_(u)
-            return torch.dot(u, matrix @ v)
+            u, v = power_method(matrix.detach(), self.u, iterations)
+            return torch.dot(u, matrix @ v), u
 
 
 @torch.no_grad()
@@ -71,12 +75,12 @@ def power_method(matrix: Tensor, u: Tensor, iterations: int) -> tuple[Tensor, Te
 def folded_state(network: nn.Module) -> dict[str, Tensor]:
     """Return a network's tensors, those of spectral convolutions as plain ones have them.
 
-    The network must be in eval mode: then the plain ones compute the same, bit for bit.
+    With them the plain ones compute what these do in eval mode, bit for bit.
     """
     state = dict(network.state_dict())
     for name, module in network.named_modules():
         if isinstance(module, SpectralConv2d):
             prefix = f"{name}." if name else ""
-            state[f"{prefix}weight"] = module.normalised_weight()
+            state[f"{prefix}weight"] = module.served_weight()
             del state[f"{prefix}u"]
     return state

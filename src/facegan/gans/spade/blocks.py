@@ -87,12 +87,3 @@ def initialise(module: nn.Module) -> None:
     if isinstance(module, Modulation):  # after its convolutions: gamma and beta are two of them
         for half in module.gamma_beta.weight.chunk(2):
             nn.init.xavier_normal_(half, GAIN)
-
-
-def instance_norm(x: Tensor) -> Tensor:
-    """Normalise each channel of each image (N, C, H, W) to mean 0 and variance 1.
-
-    torch's own would first lay the channels out one after the other.
-    """
-    variance, mean = torch.var_mean(x, (2, 3), correction=0, keepdim=True)
-    return (x - mean) * torch.rsqrt(variance + 1e-5)

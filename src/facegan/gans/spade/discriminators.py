@@ -1,7 +1,7 @@
 """SPADE's patch discriminators, and OASIS's segmenting one.
 
-Both take images and label maps, so that augmentation can move the two together; the segmenting one
-does not look at the label map, which is what it is to find.
+Both take images and their one-hot label maps (N, classes, H, W), so that augmentation can move the
+two together. The segmenting one does not look at the label maps, but returns them as they came.
 """
 
 from itertools import pairwise
@@ -11,8 +11,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F  # noqa: N812  # the field's own alias
 
-from facegan.gans.labels import one_hot_maps
-from facegan.gans.spade.blocks import activate, initialise, instance_norm
+from facegan.gans.norms import InstanceNorm2d
+from facegan.gans.spade.blocks import activate, initialise
 from facegan.gans.spade.presets import SpadePreset
 from facegan.gans.spectral_norm import SpectralConv2d
 
@@ -40,31 +40,31 @@ class PatchDiscriminator(nn.Module):
             SpectralConv2d(before, after, 4, stride, padding=2, bias=False)
             for (before, after), stride in zip(pairwise(widths), strides, strict=True)
         )
+        self.norms = nn.ModuleList(InstanceNorm2d(width) for width in widths[1:])
         self.last = nn.Conv2d(widths[-1], 1, 4, padding=2)
 
     def forward(self, x: Tensor) -> Features:
         features = [activate(self.first(x))]
-        for convolution in self.convolutions:
-            features.append(activate(instance_norm(convolution(features[-1]))))
+        for convolution, norm in zip(self.convolutions, self.norms, strict=True):
+            features.append(activate(norm(convolution(features[-1]))))
         return [*features, self.last(features[-1])]
 
 
 class PatchDiscriminators(nn.Module):
-    """Images (N, 3, H, W) and label maps (N, H, W) → features of each of several discriminators.
+    """Images and one-hot label maps → the features of each of several discriminators.
 
     The second sees images of half the side, the third of a quarter (arXiv:1711.11585, section 3.2).
     """
 
     def __init__(self, preset: SpadePreset, image_shape: tuple[int, ...]) -> None:
         super().__init__()
-        self.classes = preset.map_classes
         self.scales = nn.ModuleList(
             PatchDiscriminator(preset) for _ in range(preset.discriminator_scales)
         )
         self.apply(initialise)
 
     def forward(self, images: Tensor, label_maps: Tensor) -> list[Features]:
-        x = torch.cat([images, one_hot_maps(label_maps, self.classes).to(images.dtype)], dim=1)
+        x = torch.cat([images, label_maps.to(images.dtype)], dim=1)
         found = []
         for index, discriminator in enumerate(self.scales):
             if index:
@@ -97,7 +97,7 @@ class ResidualBlock(nn.Module):
 
 
 class SegmentingDiscriminator(nn.Module):
-    """Images (N, 3, H, W) → logits (N, map_classes + 1, H, W): each pixel's class, or "fake".
+    """Images → logits (N, map_classes + 1, H, W): each pixel's class, or "fake" as the last.
 
     A U-Net of residual blocks (arXiv:2012.04781, table A in the appendix): down to maps of 4x4, six
     halvings at 256 px, and up again, each level joined by the maps of its side.
@@ -121,12 +121,11 @@ class SegmentingDiscriminator(nn.Module):
         self.to_classes = nn.Conv2d(width, preset.map_classes + 1, 1)
         self.apply(initialise)
 
-    def forward(self, images: Tensor, label_maps: Tensor | None = None) -> Tensor:
+    def forward(self, images: Tensor, label_maps: Tensor) -> tuple[Tensor, Tensor]:
         x, levels = images, []
         for block in self.down:
             x = block(x)
             levels.append(x)
         for index, block in enumerate(self.up):
             x = block(x if index == 0 else torch.cat([x, levels[-1 - index]], dim=1))
-        logits: Tensor = self.to_classes(x)
-        return logits.float()
+        return self.to_classes(x).float(), label_maps

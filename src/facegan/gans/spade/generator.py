@@ -11,29 +11,16 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F  # noqa: N812  # the field's own alias
 
-from facegan.errors import ConfigError
 from facegan.gans.data_parallel import randn_like
 from facegan.gans.labels import one_hot_maps
 from facegan.gans.layers import RowwiseLinear
-from facegan.gans.spade.blocks import Block, Convolution, activate, initialise, instance_norm
-from facegan.gans.spade.presets import SpadePreset
+from facegan.gans.norms import InstanceNorm2d
+from facegan.gans.spade.blocks import Block, Convolution, activate, initialise
+from facegan.gans.spade.presets import SpadePreset, check_side
 from facegan.gans.spectral_norm import SpectralConv2d
 
 ENCODED_SIDE = 4  # of the encoder's last maps
 MAX_HALVINGS = 6  # of the encoder; larger images are reduced to 256 px first
-
-
-def first_side(preset: SpadePreset, image_shape: tuple[int, ...]) -> int:
-    """Return the side of the generator's first maps, or raise ConfigError."""
-    channels, height, width = image_shape
-    factor = 2**preset.doublings
-    if channels != 3 or height != width or height % factor:
-        raise ConfigError(
-            f"spade cannot generate images of {width}x{height} with {channels} channels.",
-            f"It generates square RGB images of {factor}, {2 * factor}, {3 * factor} … pixels: "
-            "choose one of these as resolution, prepare the data at one, or change doublings.",
-        )
-    return height // factor
 
 
 def block_widths(preset: SpadePreset) -> list[tuple[int, bool]]:
@@ -61,7 +48,7 @@ class Generator(nn.Module):
     ) -> None:
         super().__init__()
         self.classes, condition = preset.map_classes, preset.condition_channels
-        side, widths = first_side(preset, image_shape), block_widths(preset)
+        side, widths = check_side(preset, image_shape), block_widths(preset)
         self.base = (side, side, widths[0][0])
         self.takes_latents = preset.latent_dim > 0
         self.repeats_latents = self.takes_latents and preset.latent_at == "pixels"
@@ -97,8 +84,9 @@ class Generator(nn.Module):
     def first_maps(self, condition: Tensor, latents: Tensor | None) -> Tensor:
         """Return the maps (N, C, side, side) that the first block starts with."""
         if isinstance(self.start, nn.Linear):
-            return self.start(latents).view(-1, *self.base).permute(0, 3, 1, 2)
-        started: Tensor = self.start(shrink(condition, self.base[0]))
+            started: Tensor = self.start(latents).view(-1, *self.base).permute(0, 3, 1, 2)
+        else:
+            started = self.start(shrink(condition, self.base[0]))
         return started
 
 
@@ -130,6 +118,7 @@ class Encoder(nn.Module):
             convolution(before, after, 3, stride=2, padding=1, bias=False)
             for before, after in zip([3, *widths], widths, strict=False)
         )
+        self.norms = nn.ModuleList(map(InstanceNorm2d, widths))
         features = widths[-1] * ENCODED_SIDE**2
         self.mean = RowwiseLinear(features, preset.latent_dim)
         self.log_variance = RowwiseLinear(features, preset.latent_dim)
@@ -139,8 +128,8 @@ class Encoder(nn.Module):
         x = images
         if images.shape[-1] != self.side:
             x = F.interpolate(images, (self.side, self.side), mode="bilinear", antialias=True)
-        for convolution in self.convolutions:
-            x = activate(instance_norm(convolution(x)))
+        for convolution, norm in zip(self.convolutions, self.norms, strict=True):
+            x = activate(norm(convolution(x)))
         features = x.permute(0, 2, 3, 1).flatten(1)
         mean: Tensor = self.mean(features).float()
         return (mean, self.log_variance(features).float()) if self.training else mean

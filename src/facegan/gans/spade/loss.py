@@ -4,7 +4,9 @@ import torch
 from torch import Tensor
 from torch.nn.functional import l1_loss
 
+from facegan.gans.data_parallel import same_draws
 from facegan.gans.family import Batch, Gan, Phase, Terms, record_logits
+from facegan.gans.labels import one_hot_maps
 from facegan.gans.perceptual import perceptual_distance
 from facegan.gans.spade.discriminators import Features
 from facegan.gans.spade.generator import draw_styles
@@ -17,15 +19,17 @@ from facegan.gans.spade.segmenting_loss import (
 
 def generator_loss(gan: Gan, batch: Batch) -> Terms:
     """Return the terms of generator and encoder; store the fakes for the discriminator."""
-    preset, reals = gan.preset, batch["reals"]
     latents, terms = styles_of(gan, batch)
     fakes = gan.players["generator"](batch["label_maps"], latents)
-    if preset.share_fakes:
+    if gan.preset.share_fakes:
         batch["fakes"] = fakes.detach()
-    adversarial = segmenting_generator_terms if is_segmenting(preset) else patch_generator_terms
-    terms |= adversarial(gan, batch, fakes)
-    if preset.perceptual_weight:
-        terms["perceptual"] = preset.perceptual_weight * perceptual_distance(fakes, reals)
+    label_maps = one_hot_maps(batch["label_maps"], gan.preset.map_classes)
+    if gan.preset.discriminator == "segmenting":
+        terms |= segmenting_generator_terms(gan, fakes, label_maps)
+    else:
+        terms |= patch_generator_terms(gan, batch["reals"], fakes, label_maps)
+    if weight := gan.preset.perceptual_weight:
+        terms["perceptual"] = weight * perceptual_distance(fakes, batch["reals"])
     return terms
 
 
@@ -37,8 +41,10 @@ def discriminator_loss(gan: Gan, batch: Batch) -> Terms:
         with torch.no_grad():
             latents, _ = styles_of(gan, batch)
             fakes = gan.players["generator"](batch["label_maps"], latents)
-    of_preset = segmenting_discriminator_terms if is_segmenting(gan.preset) else hinge_terms
-    return of_preset(gan, batch, fakes)
+    label_maps = one_hot_maps(batch["label_maps"], gan.preset.map_classes)
+    if gan.preset.discriminator == "segmenting":
+        return segmenting_discriminator_terms(gan, batch, fakes, label_maps)
+    return hinge_terms(gan, batch, fakes, label_maps)
 
 
 def styles_of(gan: Gan, batch: Batch) -> tuple[Tensor | None, Terms]:
@@ -54,27 +60,27 @@ def styles_of(gan: Gan, batch: Batch) -> tuple[Tensor | None, Terms]:
     return draw_styles(mean, log_variance), {"kl": gan.preset.kl_weight * divergences.mean()}
 
 
-def patch_generator_terms(gan: Gan, batch: Batch, fakes: Tensor) -> Terms:
+def patch_generator_terms(gan: Gan, reals: Tensor, fakes: Tensor, label_maps: Tensor) -> Terms:
     """Return -D(G(z)), and the distance of the discriminators' features from the reals'."""
-    discriminator, label_maps = gan.players["discriminator"], batch["label_maps"]
+    discriminator, weight = gan.players["discriminator"], gan.preset.feature_matching_weight
+    of_reals = []
+    if weight:
+        with torch.no_grad(), same_draws(reals.device):  # both are augmented alike
+            of_reals = discriminator(reals, label_maps)
     of_fakes = discriminator(fakes, label_maps)
     terms = {"generator": -mean_logit(of_fakes).mean()}
-    if gan.preset.feature_matching_weight:
-        with torch.no_grad():
-            of_reals = discriminator(batch["reals"], label_maps)
-        distance = feature_distance(of_fakes, of_reals)
-        terms["feature_matching"] = gan.preset.feature_matching_weight * distance
+    if weight:
+        terms["feature_matching"] = weight * feature_distance(of_fakes, of_reals)
     return terms
 
 
-def hinge_terms(gan: Gan, batch: Batch, fakes: Tensor) -> Terms:
-    """Return the hinge losses max(0, 1 - D(x)) and max(0, 1 + D(G(z))), of every patch.
+def hinge_terms(gan: Gan, batch: Batch, fakes: Tensor, label_maps: Tensor) -> Terms:
+    """Return the hinge losses max(0, 1 - D(x)) and max(0, 1 + D(G(z))), means over patches.
 
     Reals and fakes share one pass, so that both meet the same spectral norm.
     """
-    reals, label_maps = batch["reals"], batch["label_maps"]
-    images = torch.cat([reals, fakes.to(reals.dtype)])
-    scales = gan.players["discriminator"](images, label_maps.repeat(2, 1, 1))
+    images = torch.cat([batch["reals"], fakes.to(batch["reals"].dtype)])
+    scales = gan.players["discriminator"](images, label_maps.repeat(2, 1, 1, 1))
     logits = [features[-1].float().chunk(2) for features in scales]
     record_logits(batch, *mean_logit(scales).chunk(2))
     return {
@@ -99,11 +105,6 @@ def feature_distance(of_fakes: list[Features], of_reals: list[Features]) -> Tens
         for fake, real in zip(fakes[:-1], reals[:-1], strict=True)
     ]
     return torch.stack(distances).sum() / len(of_fakes)
-
-
-def is_segmenting(preset: SpadePreset) -> bool:
-    """Return whether the discriminator is OASIS's."""
-    return preset.discriminator == "segmenting"
 
 
 def phases_of(preset: SpadePreset) -> tuple[Phase, ...]:

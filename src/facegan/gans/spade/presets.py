@@ -3,6 +3,7 @@
 from dataclasses import dataclass, replace
 
 from facegan.errors import ConfigError
+from facegan.gans.schedules import linear_decay
 from facegan.hyperparameters.setting import Preset, setting
 
 MIDDLE = 2  # the paper's blocks of the widest maps after the first
@@ -82,6 +83,12 @@ class SpadePreset(Preset):
         "one batch of fakes serves both players' updates (quicker; changes the algorithm)",
         default=False,
     )
+    schedule_kimg: float = setting(
+        "thousands of images over which Adam's steps fall to 0, from the middle on; 0: constant",
+        default=0.0,
+        low=0,
+        high=1e6,
+    )
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -95,6 +102,23 @@ class SpadePreset(Preset):
     def condition_channels(self) -> int:
         """Channels that modulate the generator: the classes, and the latent if at each pixel."""
         return self.map_classes + (self.latent_dim if self.latent_at == "pixels" else 0)
+
+    def rate_left(self, kimg: float) -> float:
+        """Return the share of the learning rates that is left after `kimg` thousand images."""
+        return linear_decay(kimg, self.schedule_kimg)
+
+
+def check_side(preset: SpadePreset, image_shape: tuple[int, ...]) -> int:
+    """Return the side of the generator's first maps; ConfigError if it cannot make such images."""
+    channels, height, width = image_shape
+    factor: int = 2**preset.doublings
+    if channels != 3 or height != width or height % factor:
+        raise ConfigError(
+            f"spade cannot generate images of {width}x{height} with {channels} channels.",
+            f"It generates square RGB images of {factor}, {2 * factor}, {3 * factor} … pixels: "
+            "choose one of these as resolution, prepare the data at one, or change doublings.",
+        )
+    return height // factor
 
 
 SPADE_RECIPE = {"batch_size": 32, "total_kimg": 1000.0, "ema_half_life_kimg": 20.0}
@@ -130,8 +154,8 @@ PRESETS = {
         discriminator_width=4,
         discriminator_halvings=2,
         encoder_width=4,
-        generator_learning_rate=1e-3,
-        discriminator_learning_rate=2e-3,
+        generator_learning_rate=4e-4,
+        discriminator_learning_rate=4e-4,
         recipe={"batch_size": 16, "total_kimg": 1.0, "ema_half_life_kimg": 0.1},
     ),
     "paper256": SpadePreset(
