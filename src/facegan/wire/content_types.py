@@ -1,5 +1,6 @@
 """Content types of requests and replies, and how to read one out of a header."""
 
+import re
 from functools import lru_cache
 
 JSON = "application/json"
@@ -10,6 +11,8 @@ CSV = "text/csv"
 PNG = "image/png"
 JPEG = "image/jpeg"
 WEBP = "image/webp"
+MULTIPART = "multipart/form-data"
+FORMATS = {PNG: "PNG", JPEG: "JPEG", WEBP: "WEBP"}  # types of one image, and Pillow's names
 
 # In an Accept header: the caller reads a stream, so the limit of a whole reply does not apply.
 STREAMED_LINES = f"{JSON_LINES};stream=true"
@@ -20,6 +23,9 @@ ALIASES = {  # other names in use; none of these types is registered
     "application/x-ndjson": JSON_LINES,
     "image/jpg": JPEG,
 }
+
+# RFC 9110, section 5.6.6; also commas without quotation marks, as in seeds=1,2,3.
+PARAMETER = re.compile(r"""\s*([^\s=;"]+)=("(?:[^"\\]|\\.)*"|[^;"]*?)\s*(?:;|$)""")
 
 
 @lru_cache(maxsize=128)  # callers send the same few headers
@@ -36,3 +42,33 @@ def get_parameter(content_type: str | None, name: str) -> str:
         if key.strip().lower() == name:
             return value.strip(' \t"')
     return ""
+
+
+def parse_parameters(content_type: str | None) -> list[tuple[str, str]]:
+    """Return all parameters of a content type in order: names in lower case, values unquoted.
+
+    Raises:
+        ValueError: A piece of it is not a parameter; the error's text is that piece.
+    """
+    text = (content_type or "").partition(";")[2]
+    found = []
+    position = 0
+    while text[position:].strip(" \t;"):
+        match = PARAMETER.match(text, position)
+        if match is None:
+            raise ValueError(text[position:].strip())
+        found.append((match[1].lower(), unquote(match[2])))
+        position = match.end()
+    return found
+
+
+def unquote(text: str) -> str:
+    """Return a parameter's value without its quotation marks and escapes."""
+    return re.sub(r"\\(.)", r"\1", text[1:-1]) if text.startswith('"') else text
+
+
+def quote(text: str) -> str:
+    """Return a parameter's value as it is written: in quotation marks if it must be."""
+    if re.fullmatch(r"[\w.,!#$%&'*+^`|~-]+", text, re.ASCII):
+        return text
+    return '"' + re.sub(r'(["\\])', r"\\\1", text) + '"'

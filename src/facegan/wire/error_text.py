@@ -25,6 +25,13 @@ FIELD_EXAMPLES = {
     "frame_ms": 'Example: {"seeds": [3, 8], "layout": "animation", "frame_ms": 60}',
     "mix": 'Example: {"seeds": [1, 2], "mix": [7, 8, 9]}',
     "mix_layers": 'Example: {"seeds": [1, 2], "mix": [7, 8], "mix_layers": [4, 5]}',
+    "images": 'Example: {"images": ["iVBORw0KGgo…"]}, each a PNG, JPEG or WebP in base64. '
+    "There is one result per image.",
+    "label_maps": 'Example: {"label_maps": ["iVBORw0KGgo…"], "seeds": [7]}, each a PNG in base64, '
+    "or rows of class numbers: [[0, 0, 1], [0, 2, 1]].",
+    "styles": 'Example: {"label_maps": ["iVBORw0KGgo…"], "styles": ["/9j/4AAQSkZJ…"]}, each a PNG, '
+    "JPEG or WebP in base64.",
+    "direction": 'Example: {"images": ["iVBORw0KGgo…"], "direction": "BtoA"}',
 }
 OTHER_APIS = {  # what to write instead of a field that other APIs have
     'Wrap nothing: send {"seeds": [1, 2, 3]} itself.': "instances inputs input data body request "
@@ -33,7 +40,7 @@ OTHER_APIS = {  # what to write instead of a field that other APIs have
     "classes of a conditional model.": "prompt prompts text texts caption query message messages "
     "negative_prompt",
     'There is one image per seed: {"seeds": [0, 1, 2, 3]} is four.': "n num num_images count "
-    "number samples num_samples n_samples batch_size num_images_per_prompt images",
+    "number samples num_samples n_samples batch_size num_images_per_prompt",
     'Write {"seeds": [1, 2, 3], "truncation_psi": 0.7}.': "psi trunc truncation truncation_value "
     "temperature guidance_scale",
     'Write {"seeds": [1, 2, 3]}.': "seed random_seed random_state noise_seed",
@@ -41,6 +48,13 @@ OTHER_APIS = {  # what to write instead of a field that other APIs have
     "vector vectors w ws embedding",
     'Write {"seeds": [1, 2], "classes": [0, "glasses"]}; or one class for all.': "class label "
     "labels class_idx class_id class_label classes_names category conditioning",
+    'Write {"images": ["iVBORw0KGgo…"]}: files in base64.': "image picture pictures photo photos "
+    "source sources source_image init_image",
+    'Write {"label_maps": ["iVBORw0KGgo…"]}: PNGs in base64.': "label_map map maps mask masks "
+    "segmentation semantic_map annotation",
+    'Write {"styles": ["iVBORw0KGgo…"]}: files in base64.': "style style_image style_images "
+    "reference reference_image",
+    'Send {"about": true} alone: it asks what the model takes.': "about",
     "The Accept header names the type of the reply, as image/png or application/json.": "format "
     "output_format type output content_type accept response_format mime",
     "Images have the resolution of the model; leave it out.": "size width height resolution "

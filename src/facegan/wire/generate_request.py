@@ -12,6 +12,8 @@ from pydantic import (
     Field,
     ModelWrapValidatorHandler,
     ValidationError,
+    ValidationInfo,
+    WithJsonSchema,
     field_validator,
     model_validator,
 )
@@ -29,6 +31,7 @@ from facegan.wire.error_text import (
     suggest_value,
 )
 from facegan.wire.latents import Number, check_array, lists_to_array
+from facegan.wire.sources import SOURCE_FIELDS, Source, equal_sources, to_sources
 
 MAX_SEED = 2**32 - 1
 CLASSES_EXAMPLE = 'Example: {"seeds": [1, 2], "classes": [0, "glasses"]}; or one class for all.'
@@ -48,10 +51,21 @@ Frames = Annotated[int, Field(strict=True, ge=1, le=65_536)]
 Layers = Annotated[int, Field(strict=True, ge=0, le=1_000)]
 Quality = Annotated[int, Field(strict=True, ge=1, le=100)]
 Milliseconds = Annotated[int, Field(strict=True, ge=10, le=60_000)]
+FILE_SCHEMA = {"type": "string", "contentEncoding": "base64"}
+ROWS_SCHEMA = {
+    "type": "array",
+    "items": {"type": "array", "items": {"type": "integer", "minimum": 0}, "minItems": 1},
+    "minItems": 1,
+}
+ImageSource = Annotated[Any, WithJsonSchema(FILE_SCHEMA)]
+MapSource = Annotated[Any, WithJsonSchema({"anyOf": [FILE_SCHEMA, ROWS_SCHEMA]})]
 
 
 class GenerateRequest(BaseModel):
-    """A request for images, by N ≥ 1 seeds or latents.
+    """A request for images: by N ≥ 1 seeds or latents, or from source images or label maps.
+
+    Of several inputs each is there once, for all, or as often as the largest: one label map and
+    five seeds make five images, five maps and one seed as well, five maps and five seeds are pairs.
 
     Attributes:
         seeds: N whole numbers, 0 … 2**32 - 1; or None.
@@ -68,6 +82,10 @@ class GenerateRequest(BaseModel):
         columns: Columns of the grid; if None, one per seed of `mix`, or as square as possible.
         quality: 1 … 100, of JPEG and WebP; if None, 90, and an animation is lossless.
         frame_ms: How long an animation shows each image, 10 … 60000 milliseconds; None is 60.
+        images: Source images, each the bytes of a PNG, JPEG or WebP, or uint8 (H, W, 3).
+        label_maps: Each the bytes of a PNG or lossless WebP, or class numbers (H, W).
+        styles: Images that take the place of seeds, for a model with a style encoder.
+        direction: Of a model that translates both ways; its first if None.
 
     Raises:
         RequestError: A field is wrong; the message names it. Pydantic's own error is never raised.
@@ -86,15 +104,31 @@ class GenerateRequest(BaseModel):
     columns: Columns | None = None
     quality: Quality | None = None
     frame_ms: Milliseconds | None = None
+    images: tuple[ImageSource, ...] | None = None
+    label_maps: tuple[MapSource, ...] | None = None
+    styles: tuple[ImageSource, ...] | None = None
+    direction: Literal["AtoB", "BtoA"] | None = None
 
     @cached_property
     def count(self) -> int:
         """The number of images in the reply."""
-        inputs = self.seeds if self.seeds is not None else self.latents
-        count = 0 if inputs is None else len(inputs)
+        if not self.sources:
+            return self.drawn_count
+        return max(self.drawn_count, *map(len, self.sources.values()))
+
+    @property
+    def drawn_count(self) -> int:
+        """The number of latents that seeds or latents, an interpolation and a mix come to."""
+        count = self.input_count
         if self.interpolate is not None:
             return (count - 1) * self.interpolate + 1
         return count * (1 if self.mix is None else len(self.mix))
+
+    @cached_property
+    def sources(self) -> dict[str, tuple[Source, ...]]:
+        """The source images, label maps and styles that the request has, by field."""
+        fields = {name: getattr(self, name) for name in SOURCE_FIELDS}
+        return {name: value for name, value in fields.items() if value is not None}
 
     @property
     def input_count(self) -> int:
@@ -141,6 +175,12 @@ class GenerateRequest(BaseModel):
             return None
         return check_array(value if isinstance(value, np.ndarray) else lists_to_array(value))
 
+    @field_validator(*SOURCE_FIELDS, mode="before")
+    @classmethod
+    def check_sources(cls, value: Any, info: ValidationInfo) -> tuple[Source, ...] | None:
+        """Convert base64 and rows of class numbers; nothing is decoded yet."""
+        return None if value is None else to_sources(str(info.field_name), value)
+
     @field_validator("classes", mode="before")
     @classmethod
     def check_classes(cls, value: Any) -> list[int | str] | None:
@@ -163,7 +203,9 @@ class GenerateRequest(BaseModel):
             request = handler(values)
         except ValidationError as error:
             raise to_request_error(error, values) from error
-        if (request.seeds is None) == (request.latents is None):
+        if request.sources:
+            request.check_pairing()
+        elif (request.seeds is None) == (request.latents is None):
             found = "neither is there" if request.seeds is None else "both are there"
             raise RequestError(f"Give either seeds or latents: {found}.", EXAMPLE)
         if request.mix is not None or request.mix_layers is not None:
@@ -177,6 +219,27 @@ class GenerateRequest(BaseModel):
         if (request.layout, request.columns, request.frame_ms) != ("grid", None, None):
             request.check_arrangement()
         return request
+
+    def check_pairing(self) -> None:
+        """Require that each source goes with one seed, latent or style."""
+        hint = FIELD_EXAMPLES[next(iter(self.sources))]
+        if self.styles is not None and self.images is None and self.label_maps is None:
+            raise RequestError("styles: go with label_maps, which are not there.", hint)
+        noise = [name for name in ("seeds", "latents", "styles") if getattr(self, name) is not None]
+        if len(noise) > 1:
+            message = f"Give one of {' and '.join(noise)}: each would take the other's place."
+            raise RequestError(message, hint)
+        if self.mix is not None:
+            raise RequestError(f"mix: does not go with {next(iter(self.sources))}.", MIX_EXAMPLE)
+        if noise and noise[0] != "styles" and self.input_count < 1:
+            raise RequestError(f"{noise[0]}: is empty; leave it out, or give one.", hint)
+        counts = {name: len(value) for name, value in self.sources.items()}
+        if noise and noise[0] not in counts:
+            counts["frames" if self.interpolate else noise[0]] = self.drawn_count
+        uneven = [f"{count} {name}" for name, count in counts.items() if count != 1]
+        if len({text.split()[0] for text in uneven}) > 1:
+            message = f"{' and '.join(uneven)} cannot be paired."
+            raise RequestError(message, "Give one for all, or as many of each.")
 
     def check_mix(self) -> None:
         """Require seeds on both sides of a mix."""
@@ -221,8 +284,10 @@ class GenerateRequest(BaseModel):
         if not isinstance(other, GenerateRequest):
             return NotImplemented
         # Comparing arrays gives an array, which pydantic's own `==` cannot take.
-        return all(
-            np.array_equal(getattr(self, name), getattr(other, name))
+        return self.sources.keys() == other.sources.keys() and all(
+            equal_sources(getattr(self, name), getattr(other, name))
+            if name in self.sources
+            else np.array_equal(getattr(self, name), getattr(other, name))
             for name in type(self).model_fields
         )
 

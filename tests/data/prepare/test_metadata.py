@@ -14,8 +14,8 @@ from PIL.PngImagePlugin import PngInfo
 from tiny_images import saved
 
 from facegan import image_encoding
-from facegan.data.prepare.metadata import orientation_of, strip_metadata
 from facegan.data.prepare.pixels import GENERATED, UnusableError, open_source_image, upright_rgb
+from facegan.image_metadata import orientation_of, strip_metadata
 
 RAMP = np.arange(24 * 16 * 3, dtype=np.uint16).reshape(16, 24, 3).astype(np.uint8)
 PICTURE = Image.fromarray(RAMP)

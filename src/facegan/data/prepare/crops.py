@@ -5,8 +5,9 @@ from typing import Any
 
 from PIL import Image
 
-from facegan.data.prepare.pixels import Box, UnusableError, centre_square
+from facegan.data.prepare.pixels import UnusableError
 from facegan.errors import ConfigError, did_you_mean
+from facegan.square_images import Box, centre_square
 
 CELEBA_SIZE = (178, 218)  # of every image in img_align_celeba
 CELEBA_BOX = (0, 20, 178, 198)  # the rows that a centre crop keeps: (218 - 178) / 2 = 20

@@ -12,13 +12,12 @@ from PIL import Image
 
 from facegan.data.prepare.pixels import (
     FILTER,
-    Box,
     Pixels,
     UnusableError,
     apply_orientation,
-    cut,
     upright_rgb,
 )
+from facegan.square_images import Box, cut, raw_mode
 
 LOSSLESS = ("PNG", "BMP", "GIF", "TIFF", "PPM")
 MAP_FIX = "save the maps as palette or 8-bit grey PNGs of class indices"
@@ -125,13 +124,6 @@ class LabelMapModality(Modality):
             "label_names": list(names),
             "palette": list(palette[: len(names)]),
         }
-
-
-def raw_mode(image: Image.Image) -> str:
-    """Return how a file stores its pixels; ``L;2`` is 2-bit grey, which Pillow widens to 8."""
-    tile = getattr(image, "tile", [])
-    args = tile[0][3] if tile else ""
-    return args if isinstance(args, str) else str(args[0])
 
 
 def voc_colours() -> tuple[str, ...]:

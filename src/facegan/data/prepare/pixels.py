@@ -7,13 +7,13 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image, UnidentifiedImageError
 
-from facegan.data.prepare.metadata import UPRIGHT, orientation_of, strip_metadata
+from facegan.image_metadata import UPRIGHT, orientation_of, strip_metadata
 from facegan.safe_images import TooManyPixelsError, open_image
+from facegan.square_images import to_rgb, turned
 
 # Imports inside functions: pi-heif is an optional package.
 
 Pixels = npt.NDArray[np.uint8]
-Box = tuple[int, int, int, int]  # left, top, right, bottom
 
 FORMATS = ("JPEG", "PNG", "WEBP", "AVIF", "HEIF", "BMP", "GIF", "TIFF", "PPM")
 MAX_BYTES = 2**28  # per file
@@ -23,15 +23,6 @@ HEIF_BRANDS = (
     *(b"mif1", b"msf1"),
 )
 ORIENTATION = "facegan orientation"  # the key in an image's info
-TURNS = {
-    2: Image.Transpose.FLIP_LEFT_RIGHT,
-    3: Image.Transpose.ROTATE_180,
-    4: Image.Transpose.FLIP_TOP_BOTTOM,
-    5: Image.Transpose.TRANSPOSE,
-    6: Image.Transpose.ROTATE_270,
-    7: Image.Transpose.TRANSVERSE,
-    8: Image.Transpose.ROTATE_90,
-}
 GENERATED = "facegan made it (its metadata says so)"
 
 
@@ -102,8 +93,7 @@ def describe_unidentified(content: bytes) -> str:
 
 def apply_orientation(image: Image.Image) -> Image.Image:
     """Return an image turned by its orientation; other metadata is ignored."""
-    turn = TURNS.get(image.info.get(ORIENTATION, UPRIGHT))
-    return image if turn is None else image.transpose(turn)
+    return turned(image, image.info.get(ORIENTATION, UPRIGHT))
 
 
 def upright_rgb(image: Image.Image) -> Image.Image:
@@ -113,33 +103,3 @@ def upright_rgb(image: Image.Image) -> Image.Image:
         ValueError: it has 16 bits or more.
     """
     return to_rgb(apply_orientation(image))
-
-
-def to_rgb(image: Image.Image) -> Image.Image:
-    """Convert an image of any mode to RGB; transparent pixels are blended with white.
-
-    Raises:
-        ValueError: it has 16 bits or more.
-    """
-    if image.mode.startswith("I;16") or image.mode in ("I", "F"):
-        raise ValueError(f"images of mode {image.mode} (16 bits or more) are not supported")
-    if image.mode in ("RGBA", "LA", "PA") or "transparency" in image.info:
-        white = Image.new("RGBA", image.size, "white")
-        return Image.alpha_composite(white, image.convert("RGBA")).convert("RGB")
-    return image.convert("RGB")
-
-
-def centre_square(size: tuple[int, int]) -> Box:
-    """Return the largest centred square of a width and height."""
-    side = min(size)
-    left, top = (size[0] - side) // 2, (size[1] - side) // 2
-    return left, top, left + side, top + side
-
-
-def cut(image: Image.Image, box: Box, resolution: int, resample: Image.Resampling) -> Image.Image:
-    """Crop an image to a box and resize it to (resolution, resolution)."""
-    # resize(box=…) would let the filter read pixels beyond the box.
-    kept = image.crop(box)
-    if kept.size == (resolution, resolution):
-        return kept
-    return kept.resize((resolution, resolution), resample)

@@ -21,9 +21,10 @@ from PIL import Image
 from facegan.data.prepare.crops import CROPS, draft_size, partner_box
 from facegan.data.prepare.examples import Example
 from facegan.data.prepare.modalities import Modality
-from facegan.data.prepare.pixels import Box, open_source_image
+from facegan.data.prepare.pixels import open_source_image
 from facegan.data.prepare.sources import Entry, read_file
 from facegan.errors import DatasetError, FaceGANError
+from facegan.square_images import Box
 
 T = TypeVar("T")
 BATCH_BYTES = 2**21  # of files sent to a process, or of pixels it returns, per batch
