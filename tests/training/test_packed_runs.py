@@ -284,7 +284,7 @@ def test_a_run_is_evaluated_against_another_split_of_its_data(
         open_evaluation(run, gan, config, dataset, DataSource(Path()), VerifiedData())
         assert len(seen["images"]) == seen["about"]["images"] == images_seen
     spec = RunSpec(evaluate_data=str(tmp_path / "data"), evaluate_split="test")
-    open_evaluation(Run(spec=spec, out=""), config, packed, place, VerifiedData())
+    open_evaluation(Run(spec=spec, out=""), gan, config, packed, place, VerifiedData())
     assert seen["about"]["split"] == "test"
 
 
