@@ -17,6 +17,7 @@ from torch.utils._pytree import tree_leaves
 
 from facegan.gans import FAMILIES, Gan, build_gan
 from facegan.gans.autocast import autocast
+from facegan.gans.example_batch import example_batch
 from facegan.gans.memory import PRECISIONS, TrainingMemory, table_keys
 
 FEW, MORE = 4, 8  # images, of which the difference is what one takes
@@ -85,14 +86,7 @@ def count_need(
 def peaks(gan: Gan, rows: int, dtype: torch.dtype) -> list[int]:
     """Return each phase's peak bytes besides weights, for a batch of `rows` images."""
     cpu, found = torch.device("cpu"), []
-    batch = {
-        "reals": torch.empty(rows, *gan.image_shape),
-        "latents": torch.empty(rows, gan.preset.latent_dim),
-        "generator": torch.default_generator,
-        "kimg": 0.0,
-    }
-    if gan.classes:
-        batch["labels"] = torch.zeros(rows, dtype=torch.int64)
+    batch = example_batch(gan, rows)
     for phase in gan.family.phases(gan.preset):
         for name, player in gan.players.items():
             player.requires_grad_(name in phase.players).zero_grad()

@@ -8,9 +8,9 @@ import torch
 from torch import Tensor
 
 from facegan.errors import RunError, is_out_of_memory
-from facegan.gans import Batch
 from facegan.gans.batch_split import micro_batch_sizes
 from facegan.gans.data_parallel import BatchSlice
+from facegan.gans.example_batch import example_batch
 from facegan.training.micro_batches import MicroBatches
 from facegan.training.trainer_protocol import TrainerProtocol
 
@@ -68,7 +68,8 @@ def fits(trainer: TrainerProtocol, size: int) -> bool:
     rows = min(2 * size, trainer.own_images)
     try:
         with unchanged(trainer), holding(future_moments(trainer)):
-            batch, batch_slice = noise(trainer, rows), BatchSlice(0, 1, rows)
+            batch = example_batch(trainer.gan, rows, trainer.device, trainer.kimg)
+            batch_slice = BatchSlice(0, 1, rows)
             for phase in trainer.phases:
                 trainer.begin(phase)
                 parts = MicroBatches(trainer.gan, batch, batch_slice, rows // size, trainer.device)
@@ -119,22 +120,3 @@ def future_moments(trainer: TrainerProtocol) -> list[Tensor]:
         spare = int(SPARE * torch.cuda.mem_get_info(device)[1])
         moments.append(torch.empty(spare, dtype=torch.uint8, device=device))
     return moments
-
-
-def noise(trainer: TrainerProtocol, rows: int) -> Batch:
-    """Return a step's inputs with noise for images."""
-    gan, device = trainer.gan, trainer.device
-    generator = torch.Generator().manual_seed(0)
-    batch: Batch = {
-        "reals": torch.rand(rows, *gan.image_shape, device=device) * 2 - 1,
-        "generator": generator,
-        "kimg": trainer.kimg,
-    }
-    if gan.preset.latent_dim:
-        batch["latents"] = gan.sample_latents(rows, generator, device)
-    for name in gan.family.companions(gan.preset):
-        maps = torch.zeros(rows, *gan.image_shape[1:], dtype=torch.int64, device=device)
-        batch[name] = maps if name == "label_maps" else batch["reals"].flip(0)
-    if gan.classes:
-        batch["labels"] = torch.zeros(rows, dtype=torch.int64, device=device)
-    return batch

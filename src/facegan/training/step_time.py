@@ -4,14 +4,15 @@ import time
 from typing import Any
 
 import torch
+from torch._subclasses.fake_tensor import FakeTensorMode
 from torch.utils.flop_counter import FlopCounterMode
 
-from facegan.gans import build_gan
+from facegan.gans import Batch, Gan, Phase, build_gan
+from facegan.gans.example_batch import example_batch
 
-# A step in units of one forward pass of both players: two passes of the generator, three of the
-# discriminator, each three times as expensive with its gradients. Presets with lazy regularisation
-# take more. Networks reach a little under half of the speed of a large matrix product.
-PASSES, EFFICIENCY = 9, 0.45
+PASSES = 3  # of a phase, in units of its forward pass
+EFFICIENCY = 0.35  # of networks, in units of the speed of a large matrix product
+ROWS = 8  # images that are counted, as many as a minibatch standard deviation may need
 SIDE = 1024  # of the matrices that measure the CPU's speed
 WORTH_COUNTING = 1e12  # parameters x images x pixels of a step; below that it takes a second or two
 
@@ -29,26 +30,45 @@ def step_seconds(trainer: Any) -> float:
     ):
         return 0.0
     speed = EFFICIENCY * flops_per_second(trainer.dtype)
-    return float(PASSES * batch * flops_per_image(gan) / speed)
+    return float(batch * flops_per_image(gan) / speed)
 
 
-def flops_per_image(gan: Any) -> float:
-    """Count the operations of one image through both players, on meta tensors."""
-    rows = 2
-    with torch.device("meta"), FlopCounterMode(display=False) as counter:
+def flops_per_image(gan: Gan) -> float:
+    """Count the operations of a step for one image, on tensors without memory.
+
+    A phase takes three forward passes: its own, and two for the gradients. One that is
+    differentiated twice counts as two phases of the generator.
+    """
+    first_order = [phase for phase in gan.family.phases(gan.preset) if not phase.second_order]
+    with FakeTensorMode():
         copy = build_gan(
             gan.family.name,
             gan.preset_name,
             gan.image_shape,
             classes=gan.classes,
+            map_classes=gan.map_classes,
             **gan.preset.as_dict(),
         )
-        labels = [torch.zeros(rows, dtype=torch.int64)] if gan.classes else []
-        images = copy.players[gan.family.generators[0]](
-            torch.empty(rows, gan.preset.latent_dim), *labels
-        )
-        copy.players[gan.family.discriminators[0]](images, *labels)
-    return float(counter.get_total_flops()) / rows
+        for player in copy.players.values():
+            player.requires_grad_(False)  # the counter cannot follow gradients here
+        batch = example_batch(copy, ROWS)
+        passes = {phase: forward_flops(phase, copy, batch) / phase.every for phase in first_order}
+    of_generator = next(
+        flops for phase, flops in passes.items() if gan.family.generators[0] in phase.players
+    )
+    twice = sum(
+        2 * of_generator / phase.every
+        for phase in gan.family.phases(gan.preset)
+        if phase.second_order
+    )
+    return PASSES * (sum(passes.values()) + twice) / ROWS
+
+
+def forward_flops(phase: Phase, gan: Gan, batch: Batch) -> float:
+    """Count the operations of a phase's loss."""
+    with torch.no_grad(), FlopCounterMode(display=False) as counter:
+        phase.loss(gan, batch)
+    return float(counter.get_total_flops())
 
 
 def flops_per_second(dtype: torch.dtype) -> float:
