@@ -211,7 +211,7 @@ def test_samples_have_the_inputs_and_the_truths_of_the_data(folder: Path) -> Non
     (images,) = examples.inputs(range(10, 14))  # starts again after the twelfth
     expected = dataset.read(torch.tensor([10, 11, 0, 1]))
     assert torch.equal(as_bytes(images), expected)
-    perfect = Fakes(examples, 20, lambda images: 255 - as_bytes(images))
+    perfect = Fakes(examples, 20, lambda n: 255 - as_bytes(*examples.inputs(n)))
     assert sum(len(batch) for batch in perfect) == 20
     assert perfect.differences() == {"l1": 0.0}
     assert not ExampleInputs(gan_of(JointCycle()), dataset).is_aligned

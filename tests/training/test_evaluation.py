@@ -3,7 +3,7 @@
 import contextlib
 import json
 import sys
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -222,15 +222,15 @@ def test_a_run_stopped_during_an_evaluation_loses_no_metrics(
 ) -> None:  # fmt: skip
     """SIGTERM during an evaluation: the tick stays due, even the run's last."""
     folder = RunFolder(tmp_path / "stopped")
-    batches = ExampleInputs.batches
+    inputs = ExampleInputs.inputs
 
-    def stopping(self: ExampleInputs, count: int) -> Iterator[tuple[range, tuple[Tensor, ...]]]:
+    def stopping(self: ExampleInputs, samples: Sequence[int]) -> tuple[Tensor, ...]:
         if trainer.kimg == evaluated:
             trainer.stop()
-        return batches(self, count)
+        return inputs(self, samples)
 
     with monkeypatch.context() as patched:
-        patched.setattr(ExampleInputs, "batches", stopping)
+        patched.setattr(ExampleInputs, "inputs", stopping)
         trainer = begin(folder, tiny_gan(), dataset)
         go(folder, trainer)
     assert trainer.kimg == evaluated and not trainer.is_finished and trainer.is_tick_due

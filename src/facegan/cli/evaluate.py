@@ -2,7 +2,7 @@
 
 import json
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -17,10 +17,9 @@ if TYPE_CHECKING:
 
     from facegan.metrics import Comparison
     from facegan.synthesis import Synthesizer
+    from facegan.training.example_inputs import ExampleInputs
 
 # Imports inside functions: `--help` and refusals answer without importing torch (1.6 s).
-
-BATCH_SIZE = 64
 
 
 @click.command("evaluate")
@@ -104,13 +103,16 @@ def command(
     # torch takes seconds to import: after the command line is checked
     from facegan.artifact import load_artifact
     from facegan.errors import MetricError
+    from facegan.gans.families import check_companions
     from facegan.metrics import Comparison, FeatureCache, open_extractor
     from facegan.synthesis import Synthesizer
     from facegan.training.data_source import absolute_source, open_source
+    from facegan.training.example_inputs import ExampleInputs
     from facegan.training.open_data import open_dataset
     from facegan.training.precision import choose_device
 
-    synthesizer = Synthesizer(load_artifact(model))
+    artifact = load_artifact(model)
+    synthesizer = Synthesizer(artifact)
     features = open_extractor(
         extractor or ("inception" if inception_weights else "lite0"),
         inception_weights,
@@ -122,10 +124,17 @@ def command(
         if dataset.image_shape != shape:
             raise MetricError(f"The model's images are {shape}, which is not square.")
         features_cache = FeatureCache(cache or default_cache(os.environ))
+        check_companions(artifact.family, artifact.preset, getattr(dataset, "companions", {}))
+        examples = ExampleInputs(artifact, dataset)
         comparison = Comparison(
-            dataset, features, samples, pictures, about=dataset.describe(), cache=features_cache
+            examples.target,
+            features,
+            samples,
+            pictures,
+            about=dataset.describe(),
+            cache=features_cache,
         )
-        measured = measure(comparison, synthesizer)
+        measured = measure(comparison, synthesizer, examples)
     click.echo(
         measured.as_json() if as_json else measured.as_table(comparison.small_sample_warning)
     )
@@ -193,20 +202,30 @@ class Measurement:
         return f"FID differs from papers, which use 50,000 samples and all images. {features}"
 
 
-def measure(comparison: "Comparison", synthesizer: "Synthesizer") -> Measurement:
+def measure(
+    comparison: "Comparison", synthesizer: "Synthesizer", examples: "ExampleInputs"
+) -> Measurement:
     """Extract features, generate and compare, with progress bars."""
+    import torch  # takes seconds, as above
     from tqdm import tqdm  # of the training extra, as torch
+
+    from facegan.training.example_inputs import Fakes
+
+    def draw(samples: Sequence[int]) -> "Tensor":
+        batch = synthesizer.prepare_batch(**examples.request(samples))
+        pixels = synthesizer.generate_batch(batch)
+        return torch.from_numpy(pixels).permute(0, 3, 1, 2)
 
     with tqdm(total=comparison.count, desc="Real images", unit="img", disable=None) as bar:
         comparison.reals(bar.update)
         bar.update(comparison.count - bar.n)  # the cached ones
     with tqdm(total=comparison.samples, desc="Samples", unit="img", disable=None) as bar:
-        metrics = comparison.scores(generate(synthesizer, comparison.samples), bar.update)
-    last = comparison.samples - 1
+        fakes = Fakes(examples, comparison.samples, draw)
+        metrics = {**comparison.scores(fakes, bar.update), **fakes.differences()}
     card = synthesizer.card
     return Measurement(
         metrics=metrics,
-        protocol=comparison.protocol(f"seeds 0 to {last}, truncation psi 1").as_dict(),
+        protocol=comparison.protocol(examples.describe(comparison.samples)).as_dict(),
         model={
             "family": card.family,
             "preset": card.preset,
@@ -214,12 +233,3 @@ def measure(comparison: "Comparison", synthesizer: "Synthesizer") -> Measurement
             "weights_sha256": card.weights_sha256,
         },
     )
-
-
-def generate(synthesizer: "Synthesizer", samples: int) -> Iterator["Tensor"]:
-    """Yield the images of seeds 0 … samples - 1 as uint8 batches (n, 3, H, W)."""
-    import torch  # takes seconds, as above
-
-    for first in range(0, samples, BATCH_SIZE):
-        seeds = range(first, min(first + BATCH_SIZE, samples))
-        yield torch.from_numpy(synthesizer.generate(seeds)).permute(0, 3, 1, 2)

@@ -117,7 +117,8 @@ class Evaluation:
         with bar("Real images", self.comparison.count, is_stopped) as progress:
             self.comparison.reals(progress)
         with bar("Evaluating", self.comparison.samples, is_stopped) as progress:
-            fakes = Fakes(self.examples, self.comparison.samples, draw)
+            samples = self.comparison.samples
+            fakes = Fakes(self.examples, samples, lambda n: draw(*self.examples.inputs(n)))
             return {**self.comparison.scores(fakes, progress), **fakes.differences()}
 
     def card(self) -> dict[str, Any]:

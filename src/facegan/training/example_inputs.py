@@ -93,11 +93,14 @@ class ExampleInputs:
         """Return the true answers (N, 3, H, W), uint8, to aligned samples."""
         return rows_of(self.target, samples)
 
-    def batches(self, count: int) -> Iterator[tuple[range, tuple[Tensor, ...]]]:
-        """Yield samples 0 … count - 1 in batches, with their inputs."""
-        for first in range(0, count, DRAWN_AT_ONCE):
-            samples = range(first, min(first + DRAWN_AT_ONCE, count))
-            yield samples, self.inputs(samples)
+    def request(self, samples: Sequence[int]) -> dict[str, Any]:
+        """Return the same inputs as ``Synthesizer.prepare_batch`` takes them."""
+        request: dict[str, Any] = {"seeds": list(samples)} if "latents" in self.names else {}
+        for name in self.shown:
+            images = rows_of(self.source, samples)
+            is_map = name == "label_maps"
+            request[name] = (images[:, 0] if is_map else images.permute(0, 2, 3, 1)).numpy()
+        return request
 
 
 def rows_of(dataset: Dataset | None, samples: Sequence[int]) -> Tensor:
@@ -110,19 +113,22 @@ class Fakes:
     """The images of samples 0 … count - 1, drawn in batches as they are asked for.
 
     Args:
-        examples: The inputs.
+        examples: Where the true images come from.
         count: The number of samples.
-        draw: Makes uint8 images (N, 3, H, W) of the network's inputs.
+        draw: Makes uint8 images (N, 3, H, W) of N samples.
     """
 
-    def __init__(self, examples: ExampleInputs, count: int, draw: Callable[..., Tensor]) -> None:
+    def __init__(
+        self, examples: ExampleInputs, count: int, draw: Callable[[Sequence[int]], Tensor]
+    ) -> None:
         self.examples, self.count, self.draw = examples, count, draw
         self.total = 0.0
 
     def __iter__(self) -> Iterator[Tensor]:
         self.total = 0.0
-        for samples, inputs in self.examples.batches(self.count):
-            made = self.draw(*inputs)
+        for first in range(0, self.count, DRAWN_AT_ONCE):
+            samples = range(first, min(first + DRAWN_AT_ONCE, self.count))
+            made = self.draw(samples)
             if self.examples.is_aligned:
                 truths = self.examples.truths(samples)
                 self.total += mean_absolute_difference(made, truths) * len(samples)
