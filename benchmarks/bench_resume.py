@@ -18,6 +18,7 @@ from pathlib import Path
 
 from PIL import Image
 
+from facegan.data.prepare import prepare
 from facegan.data.toy_faces import draw_faces
 from facegan.gans import FAMILIES
 from facegan.training.checkpoint import TENSORS_NAME, list_checkpoints
@@ -63,7 +64,7 @@ def main() -> None:
     print(f"{'case':16} {'kills':>6} {'identical':>10} {'damaged':>8} {'seconds lost, most':>19}")
     scores = []
     with tempfile.TemporaryDirectory() as folder:
-        data = write_pictures(Path(folder) / "data")
+        data = write_data(Path(folder) / "data")
         cases = [case for case in CASES if options.only in (None, str(case))]
         for case in cases:
             score = torment(case, data, Path(folder), options.kills // len(cases) + 1, dice)
@@ -86,13 +87,20 @@ def parse_options() -> argparse.Namespace:
     return parser.parse_args()
 
 
-def write_pictures(folder: Path) -> Path:
-    """Write a few toy faces to train on."""
-    folder.mkdir()
-    images, _ = draw_faces(0, 64, 32)
-    for index, image in enumerate(images.permute(0, 2, 3, 1).numpy()):
-        Image.fromarray(image).save(folder / f"{index:03d}.png")
-    return folder
+def write_data(folder: Path) -> Path:
+    """Prepare a few toy faces, with every companion that a family may need."""
+    images, maps = draw_faces(0, 64, 32)
+    parts = {"images": images, "maps": maps, "paired": 255 - images, "unpaired": images.flip(3)}
+    for name, values in parts.items():
+        (folder / name).mkdir(parents=True)
+        for index, image in enumerate(values):
+            array = image.numpy() if image.ndim == 2 else image.permute(1, 2, 0).numpy()
+            Image.fromarray(array).save(folder / name / f"{index:03d}.png")
+    prepare(
+        folder / "images", folder / "prepared", 32, workers=1, paired=folder / "paired",
+        label_maps=folder / "maps", unpaired=folder / "unpaired",
+    )  # fmt: skip
+    return folder / "prepared"
 
 
 def torment(case: Case, data: Path, folder: Path, kills: int, dice: random.Random) -> Score:
