@@ -14,6 +14,7 @@ import sys
 import tempfile
 import time
 from dataclasses import dataclass, field
+from itertools import count
 from pathlib import Path
 
 from PIL import Image
@@ -109,9 +110,9 @@ def torment(case: Case, data: Path, folder: Path, kills: int, dice: random.Rando
     started = time.monotonic()
     finish(start(case, data, quiet))
     length = time.monotonic() - started
-    score = Score()
+    score, trials = Score(), count()
     while score.kills < kills:
-        out = folder / f"{case}-{score.kills}"
+        out = folder / f"{case}-{next(trials)}"  # a trial may end without a hit
         hits = trial(case, data, out, length, dice, score)
         score.kills += hits
         score.identical += hits if outcome(out) == outcome(quiet) else 0
