@@ -10,7 +10,7 @@ from typing import Any
 ROOT = Path(__file__).parents[2]
 TABLE = ROOT / "tests" / "test_rooms.py"
 PICTURE = ROOT / "docs" / "images" / "rooms.svg"
-HEIGHT, STOREY, MARGIN, WIDTH = 38, 118, 24, 1440
+HEIGHT, STOREY, MARGIN, WIDTH = 38, 118, 24, 1680
 LABELS = 74  # the column that numbers the floors
 LETTER, LANE = 9.7, 10  # pixels of a letter; of a line that passes a floor
 COLOURS = ("#2563a8", "#b1521b", "#2c7a4b", "#8a3ffc", "#a3144d", "#0f766e", "#7a5c00", "#4b5563")
