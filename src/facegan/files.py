@@ -14,6 +14,7 @@ from typing import Any
 
 JSON_BYTES = 2**24  # of a JSON file at most: ours are a thousandth of that
 LOG_BYTES = 2**30  # of a run's metrics.jsonl at most
+DISK_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)  # an OSError's errno
 
 
 def write_atomic(path: Path, content: bytes) -> None:

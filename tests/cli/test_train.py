@@ -158,7 +158,7 @@ def test_a_damaged_newest_checkpoint_is_named_and_the_one_before_is_used(
         (
             ["--family", "r3gan", "--preset", "tiny-conditional", "--labels", "folders"],
             3,
-            "000.png lies in no folder",
+            "000.png is not in a subfolder",
         ),
         (["--conditional", "true"], 2, "'dcgan' cannot be conditional"),
         (["--labels", "folders"], 2, "'tiny' is not conditional"),

@@ -86,5 +86,5 @@ def test_a_manifest_that_says_nothing_of_its_companions_is_refused(
     folder: Path, facts: dict[str, Any]
 ) -> None:
     change(folder, **facts)
-    with pytest.raises(DatasetError, match="describes no packed data set"):
+    with pytest.raises(DatasetError, match="is not the manifest of a packed data set"):
         PackedDataset(folder)

@@ -162,7 +162,7 @@ def test_changed_pixels_are_found_when_asked_for_and_every_such_shard_is_named(
 def test_shards_in_another_order_are_found(folder: Path) -> None:
     shards = json.loads((folder / "dataset.json").read_text())["shards"]
     change(folder, shards=[shards[1], shards[0], *shards[2:]])
-    with pytest.raises(DatasetError, match=r"not those that its dataset\.json names"):
+    with pytest.raises(DatasetError, match=r"not the one in its dataset\.json"):
         PackedDataset(folder).verify()
 
 
@@ -171,13 +171,13 @@ def test_shards_in_another_order_are_found(folder: Path) -> None:
     [
         ({"version": 3}, "version 3"),
         ({"kind": "streaming"}, "'streaming'"),
-        ({"resolution": "8"}, "'8' is no whole number"),
+        ({"resolution": "8"}, "'8' is not a whole number"),
         ({"images": 16}, "16 images, but 17"),
-        ({"digest": "0"}, "no sha256"),
+        ({"digest": "0"}, "not a sha256"),
         ({"shards": None}, "'shards' is missing"),
         ({"shards": [{"file": "/etc/passwd", "images": 17, "sha256": "0" * 64}]}, "leads out"),
         ({"shards": [{"file": "../a.npy", "images": 17, "sha256": "0" * 64}]}, "leads out"),
-        ({"shards": ["images/00000.npy"]}, "describes no packed data set"),
+        ({"shards": ["images/00000.npy"]}, "is not the manifest of a packed data set"),
         ({"labels": "../labels.npy"}, "leads out"),
         ({"labels": {"a.png": 1}}, "is not a file name"),
     ],
@@ -202,7 +202,7 @@ def test_another_resolution_is_refused_with_how_to_get_it(folder: Path) -> None:
 )
 def test_labels_that_are_no_such_list_are_named(labels: NDArray[Any], folder: Path) -> None:
     np.save(folder / "labels.npy", labels)
-    with pytest.raises(DatasetError, match=r"labels\.npy holds no int64 label"):
+    with pytest.raises(DatasetError, match=r"labels\.npy does not hold one int64 label"):
         _ = PackedDataset(folder).labels
 
 
@@ -221,7 +221,7 @@ def test_without_labels_a_conditional_run_is_refused(packed: PackedDataset) -> N
 
 
 def test_folders_cannot_name_classes_of_packed_images(folder: Path) -> None:
-    with pytest.raises(DatasetError, match="no folders to tell classes by"):
+    with pytest.raises(DatasetError, match="no folders to read classes from"):
         read_required_labels(folder, "folders")
 
 

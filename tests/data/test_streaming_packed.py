@@ -106,7 +106,7 @@ def test_what_has_companions_is_not_streamed(packed: PackedDataset, tmp_path: Pa
     facts = json.loads(file.read_text())
     facts["companions"] = {"paired": {"folder": "paired", "digest": "0" * 64, "aligned": True}}
     file.write_text(json.dumps(facts))
-    with pytest.raises(DatasetError, match="pairs or label maps"):
+    with pytest.raises(DatasetError, match="companions or label maps"):
         stream_packed(packed.folder, tmp_path / "out")
 
 
@@ -164,7 +164,7 @@ def test_train_is_taken_where_nothing_is_asked_for(packed: PackedDataset) -> Non
 )
 def test_splits_that_are_no_stretches_are_refused(splits: object, tmp_path: Path) -> None:
     write_packed(tmp_path / "p", np.zeros((29, 4, 4, 3), np.uint8), splits=splits)
-    with pytest.raises(DatasetError, match="no stretches of 29 images"):
+    with pytest.raises(DatasetError, match="not ranges of its 29 images"):
         select_split(PackedDataset(tmp_path / "p"), None)
 
 

@@ -209,7 +209,7 @@ def test_a_shard_truncated_while_open_is_named(
     before = packed.read(torch.arange(32))
     os.truncate(data / SHARD, size)
     assert torch.equal(packed.read(torch.tensor([9, 20])), before[[9, 20]])
-    with pytest.raises(DatasetError, match=rf"{SHARD} cannot be read: it was cut short"):
+    with pytest.raises(DatasetError, match=rf"{SHARD} cannot be read: it was truncated"):
         packed.read(torch.tensor([19]))
 
 
@@ -229,7 +229,7 @@ def test_a_run_with_a_truncated_shard_fails_and_resumes_with_a_restored_one(
         patched.setattr(Trainer, "step", cutting)
         assert train("--data", data, "--out", out, *words) == 3
     printed = capsys.readouterr().err
-    assert f"{SHARD} cannot be read: it was cut short while it was in use" in printed
+    assert f"{SHARD} cannot be read: it was truncated while in use" in printed
     assert "Traceback" not in printed
     assert train("--out", out, "--resume") == 3  # still short: named before a step
     (data / SHARD).write_bytes(whole)

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from facegan.data import ImageFolderDataset, PackedDataset
 from facegan.data.prepare import prepare
-from facegan.data.splits import Stretch
+from facegan.data.splits import DatasetSlice
 from facegan.errors import ConfigError
 from facegan.gans import Batch, Gan, Phase, Terms
 from facegan.gans.family import Adam, Family
@@ -244,7 +244,7 @@ def test_label_maps_are_shown_in_their_colours() -> None:
 
 def test_a_split_has_the_companions_of_its_images(folder: Path) -> None:
     dataset = PackedDataset(folder)
-    part = Stretch(dataset.companions["paired"], 3, 7)
+    part = DatasetSlice(dataset.companions["paired"], 3, 7)
     assert len(part) == 4
     assert torch.equal(part.read(torch.tensor([0])), 255 - dataset.read(torch.tensor([3])))
 

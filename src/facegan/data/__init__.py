@@ -1,4 +1,4 @@
-"""From images on a disk to batches in memory; knows nothing of networks."""
+"""Data sets: from images on a disk to batches in memory. Imports nothing about networks."""
 
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
@@ -22,7 +22,7 @@ __all__ = [
     "reading_order",
     "to_float",
 ]
-MODULES = {  # loaded on first use: `data.prepare` works without torch
+MODULES = {  # imported on first use: `data.prepare` works without torch
     "ImageFolderDataset": "image_folder",
     "PackedDataset": "packed",
     "mirror_rows": "mirroring",

@@ -1,18 +1,21 @@
-"""What every data set is to the trainer: a digest, a shape, and uint8 images by index."""
+"""The interface of every data set: a digest, a shape, and uint8 images by index."""
 
 import hashlib
 from collections.abc import Callable, Mapping
 from functools import lru_cache
 from typing import Protocol
 
+import numpy as np
+import numpy.typing as npt
 import torch
 from torch import Tensor
 
+Pixels = npt.NDArray[np.uint8]
 OrderOfEpoch = Callable[[int, int, int], Tensor]
 
 
 class Dataset(Protocol):
-    """Images of one resolution. Formats (folders, packed or streamed shards) are its bodies."""
+    """Images of one resolution, from a folder, packed shards or streamed shards."""
 
     @property
     def image_shape(self) -> tuple[int, int, int]:
@@ -20,33 +23,55 @@ class Dataset(Protocol):
 
     @property
     def digest(self) -> str:
-        """sha256 of the pixels, in order: what a checkpoint and a model card name the data by."""
+        """sha256 of the pixels, in order; identifies the data in checkpoints and model cards."""
 
     @property
     def labels(self) -> Tensor | None:
-        """int64 (N,): each image's class, by its place in ``classes``; None without labels."""
+        """int64 (N,): each image's class, an index into ``classes``; None without labels."""
 
     @property
     def classes(self) -> Mapping[str, int]:
-        """How many images are of each class, in the order of the labels; empty without labels."""
+        """Class → number of images, in the order of the labels; empty without labels."""
 
     def __len__(self) -> int:
-        """How many images there are."""
+        """Return the number of images."""
 
     def read(self, indices: Tensor) -> Tensor:
-        """The uint8 images (N, 3, H, W) at N indices."""
+        """Return the uint8 images (N, 3, H, W) at N indices."""
+
+
+class InMemoryImages:
+    """Images in memory, or in a mapped file: the reading half of a :class:`Dataset`.
+
+    Attributes:
+        images: uint8 (N, H, W, 3).
+    """
+
+    images: Pixels
+
+    @property
+    def image_shape(self) -> tuple[int, int, int]:
+        """(3, H, W) of every image."""
+        return (3, *self.images.shape[1:3])
+
+    def __len__(self) -> int:
+        return len(self.images)
+
+    def read(self, indices: Tensor) -> Tensor:
+        """Return the uint8 images (N, 3, H, W) at N indices."""
+        return torch.from_numpy(self.images[indices.numpy()]).permute(0, 3, 1, 2)
 
 
 @lru_cache(maxsize=2)
 def epoch_order(seed: int, epoch: int, length: int) -> Tensor:
-    """The order of one pass over the data: a permutation that depends on seed and epoch alone."""
+    """Return the order of one epoch: a permutation that depends only on seed and epoch."""
     return torch.randperm(length, generator=random_numbers(seed, epoch))
 
 
 def random_numbers(*names: int) -> torch.Generator:
-    """Random numbers named by whole numbers: the same names give the same numbers.
+    """Return a generator seeded by a sequence of integers.
 
-    The names are hashed, because torch's CPU generator reads no more than 32 bits of a seed.
+    They are hashed, because torch's CPU generator uses at most 32 bits of a seed.
     """
     digest = hashlib.sha256(repr(names).encode()).digest()
     return torch.Generator().manual_seed(int.from_bytes(digest[:4], "big"))
@@ -55,17 +80,17 @@ def random_numbers(*names: int) -> torch.Generator:
 def order_of(
     seed: int, first: int, count: int, length: int, of_epoch: OrderOfEpoch = epoch_order
 ) -> Tensor:
-    """Which images come first-th … (first + count - 1)-th in a run, as indices (count,).
+    """Return the indices (count,) of the images at positions first … first + count - 1.
 
-    A function of its arguments and of nothing else: a resumed run, and one split over processes,
-    reads the very same images. Every image comes once before any comes twice.
+    The result depends only on the arguments, so a resumed run, or one split over processes, reads
+    the same images. Every image comes once per epoch.
 
     Args:
-        seed: The run's.
-        first: How many images came before.
-        count: How many are wanted.
-        length: How many there are.
-        of_epoch: The order of one pass, from the seed, the epoch and the length.
+        seed: The run's seed.
+        first: The number of images before.
+        count: The number of images to return.
+        length: The number of images in the data set.
+        of_epoch: Returns the order of one epoch, from the seed, the epoch and the length.
     """
     positions = torch.arange(first, first + count)
     pieces = [
@@ -76,10 +101,10 @@ def order_of(
 
 
 def reading_order(dataset: Dataset, seed: int, first: int, count: int) -> Tensor:
-    """The same for a data set: in any order where it can be read so, else in an order of its own.
+    """Return the same for a data set, which may define its own order.
 
-    A format that can only be read in sequence has a method ``order(seed, first, count)``, which
-    must give what :func:`order_of` promises.
+    A format that can only be read sequentially has a method ``order(seed, first, count)`` with the
+    guarantees of :func:`order_of`.
     """
     own = getattr(dataset, "order", None)
     found: Tensor = own(seed, first, count) if own else order_of(seed, first, count, len(dataset))
@@ -87,9 +112,9 @@ def reading_order(dataset: Dataset, seed: int, first: int, count: int) -> Tensor
 
 
 def to_float(images: Tensor) -> Tensor:
-    """uint8 images → float32 in [-1, 1]: the one place where that is done.
+    """Convert uint8 images to float32 in [-1, 1]; no other place does.
 
-    In place after the first copy: fresh memory costs more than the arithmetic (20 ms of a batch of
-    128 at 64 px, against 1 to 3 ms).
+    It works in place after the first copy: allocating memory takes longer than the arithmetic
+    (20 ms for a batch of 128 at 64 px, against 1 to 3 ms).
     """
     return images.to(torch.float32, copy=True).div_(127.5).sub_(1.0)

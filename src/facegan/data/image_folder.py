@@ -1,7 +1,7 @@
-"""Any folder of images as a data set: every image a square of one resolution, read once.
+"""Opens any folder of images as a data set: every image is cropped to a square and decoded once.
 
-Images are found and decoded by the code of ``facegan data prepare``: the same files, the same
-limits, the same pixels, and the same reasons for what is skipped.
+The code of ``facegan data prepare`` finds and decodes the images: same files, same limits, same
+pixels, and same reasons for skipping.
 """
 
 import hashlib
@@ -16,10 +16,8 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
-import torch
-from torch import Tensor
 
+from facegan.data.dataset import InMemoryImages, Pixels
 from facegan.data.labels import Labels, LabelsMixin, read_labels
 from facegan.data.manifest import data_name, folder_source, read_manifest
 from facegan.data.prepare.pixels import UnusableError
@@ -31,30 +29,28 @@ from facegan.path_kinds import describe_path, no_images_error
 logger = logging.getLogger(__name__)
 
 CROP = "centre"
-Pixels = npt.NDArray[np.uint8]
 OnProgress = Callable[[int], object]
-# Files and a resolution → pixels (N, H, W, 3) of those that can be read, and why others cannot.
+# From files and a resolution: the pixels (N, H, W, 3) of the readable ones, and why others are not.
 ReadPixels = Callable[[list[Path], int, OnProgress], tuple[Pixels, dict[Path, str]]]
 
 
-class ImageFolderDataset(LabelsMixin):
+class ImageFolderDataset(InMemoryImages, LabelsMixin):
     """Images below a folder, decoded once into memory.
 
-    An image is turned upright by its EXIF, laid on white where it is transparent, cropped square
-    around its centre, and resized with antialiasing. What cannot be read is told in the log, with
-    counts and reasons, and left out.
+    An image is turned upright by its EXIF orientation, blended with white where it is transparent,
+    cropped to the centred square, and resized with antialiasing. Unreadable files are skipped and
+    logged, with counts and reasons.
 
     Args:
-        folder: Images at any depth; or a folder of images that ``facegan data`` wrote.
+        folder: A folder with images at any depth, or one that ``facegan data`` wrote.
         resolution: The side of every image, in pixels.
-        on_progress: Called with 1 for every file done.
-        labels_from: Where labels are read if anyone asks for them: "manifest" or "folders", see
-            :mod:`facegan.data.labels`.
-        read_pixels: Reads the files another way, for instance where that was done before.
+        on_progress: Called with 1 after each file.
+        labels_from: The source of labels, "manifest" or "folders"; see :mod:`facegan.data.labels`.
+        read_pixels: Reads the pixels in another way, for example from another process.
 
     Raises:
-        DatasetError: the folder is missing, holds no images, or none that can be read, or they
-            would not fit in memory.
+        DatasetError: the folder is missing, has no readable images, or they would not fit in
+            memory.
     """
 
     def __init__(
@@ -75,32 +71,20 @@ class ImageFolderDataset(LabelsMixin):
         if not self.files:
             raise found.none_readable(self.skipped)
         if read_pixels is None:
-            found.tell(len(self.files), self.skipped)
+            found.log(len(self.files), self.skipped)
         self.digest = hashlib.sha256(self.images.data).hexdigest()
-
-    @property
-    def image_shape(self) -> tuple[int, int, int]:
-        """(3, H, W) of every image."""
-        return (3, self.resolution, self.resolution)
-
-    def __len__(self) -> int:
-        return len(self.images)
-
-    def read(self, indices: Tensor) -> Tensor:
-        """The uint8 images (N, 3, H, W) at N indices."""
-        return torch.from_numpy(self.images[indices.numpy()]).permute(0, 3, 1, 2)
 
     @cached_property
     def labelled(self) -> Labels | None:
-        """The labels, read when they are first asked for: only conditional games need them.
+        """The labels, read on first use: only conditional GANs need them.
 
         Raises:
-            DatasetError: they are not what they should be.
+            DatasetError: they are malformed.
         """
         return read_labels(self.folder, self.files, self.labels_from)
 
     def describe(self, with_labels: bool = False) -> dict[str, Any]:
-        """What a model card says of the data."""
+        """Return the data's facts for a model card."""
         name = data_name(self.folder, read_manifest(self.folder))
         return {
             "name": name,
@@ -116,16 +100,16 @@ class ImageFolderDataset(LabelsMixin):
 
 @dataclass
 class FolderScan:
-    """What lies in a folder of images, before any of them is read."""
+    """The content of a folder of images, before any of them is read."""
 
     folder: Path
     root: Path  # below which images are looked for
     files: list[Path] = field(default_factory=list)  # images, in the order of their names
-    problems: dict[Path, str] = field(default_factory=dict)  # files that are not images, and why
+    problems: dict[Path, str] = field(default_factory=dict)  # unusable files → reason
     ignored: IgnoredFiles = field(default_factory=IgnoredFiles)
 
     def none_found(self) -> DatasetError:
-        """Return the error for a folder without images, which names what is there instead."""
+        """Return the error for a folder without images, which names what it contains instead."""
         return no_images_error(describe_path(self.folder), there=self.ignored.lines())
 
     def none_readable(self, skipped: dict[Path, str]) -> DatasetError:
@@ -136,23 +120,23 @@ class FolderScan:
         )
 
     def reasons(self, skipped: dict[Path, str]) -> SkipReasons:
-        """Why images were skipped, by their names below the folder."""
+        """Return the reasons why images were skipped, with paths relative to the root."""
         return SkipReasons(
             (str(file.relative_to(self.root)), skipped[file]) for file in sorted(skipped)
         )
 
-    def tell(self, used: int, skipped: dict[Path, str]) -> None:
-        """Log what became of every file: found = used + skipped, and what was not looked into."""
+    def log(self, used: int, skipped: dict[Path, str]) -> None:
+        """Log found = used + skipped, the reasons for skipping, and the ignored files."""
         logger.info("%s in %s", sum_of_counts(used, len(skipped)), self.folder)
         for line in (*self.reasons(skipped).lines(), *self.ignored.lines()):
             logger.warning("%s", line)
 
 
 def scan_folder(folder: Path) -> FolderScan:
-    """The images of a folder, found as ``facegan data prepare`` finds them.
+    """Find the images of a folder, as ``facegan data prepare`` finds them.
 
     Raises:
-        DatasetError: the folder is missing, is not a folder, or holds no images.
+        DatasetError: the folder is missing, is not a folder, or has no images.
     """
     if not folder.is_dir():
         raise no_images_error(describe_path(folder))
@@ -170,10 +154,10 @@ def scan_folder(folder: Path) -> FolderScan:
 
 
 def find_images(folder: Path) -> list[Path]:
-    """Every image file of a data set, in the order of their names.
+    """Return every image file of a data set, in the order of their names.
 
     Raises:
-        DatasetError: the folder is missing, is not a folder, or holds no images.
+        DatasetError: the folder is missing, is not a folder, or has no images.
     """
     found = scan_folder(folder)
     if not found.files:
@@ -182,19 +166,19 @@ def find_images(folder: Path) -> list[Path]:
 
 
 def iter_images(folder: Path) -> Iterator[Path]:
-    """The image files of a folder that may have none."""
+    """Yield the image files of a folder, which may have none."""
     source = folder_source(folder)
     yield from (source.folder / entry.name for entry in source.entries() if not entry.problem)
 
 
 def detect_resolution(folder: Path | str) -> int | None:
-    """The resolution a prepared data set was made at; None for a folder of any images."""
+    """Return the resolution of a prepared data set; None for a folder of images."""
     found = read_manifest(Path(folder)).get("resolution")
     return found if isinstance(found, int) else None
 
 
 def check_memory(count: int, resolution: int) -> None:
-    """Refuse early what could only end in the kernel's out-of-memory killer."""
+    """Raise DatasetError if the images would need more than 70 % of this machine's memory."""
     needed = count * resolution * resolution * 3
     available = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
     if needed > 0.7 * available:
@@ -208,7 +192,7 @@ def check_memory(count: int, resolution: int) -> None:
 def decode_files(
     files: list[Path], resolution: int, on_progress: OnProgress
 ) -> tuple[Pixels, dict[Path, str]]:
-    """The pixels of every file that can be read, and the reasons of those that cannot."""
+    """Return the pixels of every readable file, and why the others are not."""
     check_memory(len(files), resolution)
     pixels = np.empty((len(files), resolution, resolution, 3), np.uint8)
     skipped = decode_all(files, pixels, on_progress)
@@ -219,7 +203,7 @@ def decode_files(
 def decode_all(
     files: list[Path], pixels: Pixels, on_progress: Callable[[int], object]
 ) -> dict[Path, str]:
-    """Decode every file into its row; returns the reasons of those that could not be."""
+    """Decode every file into its row, and return why files could not be decoded."""
     skipped: dict[Path, str] = {}
 
     def decode_into(index: int) -> None:
@@ -230,13 +214,13 @@ def decode_all(
         on_progress(1)
 
     with warnings.catch_warnings(), ThreadPoolExecutor(os.cpu_count()) as pool:
-        warnings.simplefilter("ignore")  # Pillow's, of odd files; what matters is raised
-        list(pool.map(decode_into, range(len(files))))  # Pillow frees the interpreter lock
+        warnings.simplefilter("ignore")  # Pillow warns about odd files; errors are raised
+        list(pool.map(decode_into, range(len(files))))  # Pillow releases the interpreter lock
     return skipped
 
 
 def is_usable(file: Path) -> bool:
-    """Whether an image can be read."""
+    """Return whether an image can be read."""
     try:
         decode_square(file, 4)
     except UnusableError:
@@ -245,7 +229,7 @@ def is_usable(file: Path) -> bool:
 
 
 def decode_square(file: Path, resolution: int) -> Pixels:
-    """One image as uint8 (resolution, resolution, 3): upright, RGB, centre-cropped, resized.
+    """Return an image as uint8 (resolution, resolution, 3): upright, RGB, centre-cropped, resized.
 
     Raises:
         UnusableError: it cannot be read; the message says why.

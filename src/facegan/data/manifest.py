@@ -1,4 +1,4 @@
-"""A data set's own account of itself: the dataset.json in its folder."""
+"""Reads dataset.json, the manifest in a data set's folder."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -18,24 +18,24 @@ __all__ = [
     "read_manifest",
 ]
 
-MAX_LETTERS = 255  # of a data set's name
+MAX_LETTERS = 255  # in a data set's name
 
 
 def read_manifest(folder: Path) -> dict[str, Any]:
-    """The folder's dataset.json where ``facegan data`` wrote it; else empty."""
+    """Return the folder's dataset.json if ``facegan data`` wrote it; else empty."""
     manifest = load_manifest(folder)
     return manifest if manifest.get("format") == FORMAT else {}
 
 
 def data_name(folder: Path, facts: Mapping[str, Any]) -> str:
-    """A data set's name for people, cards and files: its manifest's, else its folder's."""
+    """Return a data set's name: the manifest's, else the folder's."""
     named = facts.get("name")
     name = named if isinstance(named, str) and named else folder.absolute().name
     return printable(name)[:MAX_LETTERS]
 
 
 def images_root(folder: Path) -> Path:
-    """The folder that a data set's images lie in, at any depth."""
+    """Return the folder below which a data set's images are."""
     return folder_source(folder).folder
 
 

@@ -1,9 +1,9 @@
-"""Which images of a run are mirrored: left and right exchanged, as in the papers' doubled data.
+"""Mirrors images left to right, as papers do by doubling the data.
 
-Papers that mirror add each image's mirror image to the data set, and shuffle all of them together.
-Here each image comes as it is in one of two epochs and mirrored in the other, whichever is first by
-chance. What decides is the run's seed, the pair of epochs and the image's index, so a resumed run,
-each of several processes and every format mirror the same images.
+Papers that mirror add each image's mirror image to the data set and shuffle them all. Here, in each
+pair of epochs, an image is mirrored in one and not in the other, in random order. That order
+depends only on the run's seed, the pair of epochs and the image's index, so a resumed run, every
+process and every format mirror the same images.
 """
 
 from functools import lru_cache
@@ -13,17 +13,17 @@ from torch import Tensor
 
 from facegan.data.dataset import random_numbers
 
-MIRROR = 4  # what an epoch's random numbers are for; streamed.py has 2 and 3
+MIRROR = 4  # the purpose of an epoch's random numbers; streamed.py uses 2 and 3
 
 
 def mirrored_in_step(seed: int, first: int, indices: Tensor, length: int) -> Tensor:
-    """Return which images of a step are to be mirrored, as booleans (N,).
+    """Return which images of a step to mirror, as booleans (N,).
 
     Args:
-        seed: The run's.
-        first: How many images came before.
-        indices: The step's images in the order of the run, of all processes (N,).
-        length: How many images there are.
+        seed: The run's seed.
+        first: The number of images before this step.
+        indices: The step's images (N,) in the order of the run, of all processes.
+        length: The number of images in the data set.
     """
     epochs = torch.arange(first, first + len(indices)) // length
     mirrored = torch.empty(len(indices), dtype=torch.bool)
@@ -40,5 +40,5 @@ def mirrored_first(seed: int, pair: int, length: int) -> Tensor:
 
 
 def mirror_rows(images: Tensor, mirrored: Tensor) -> Tensor:
-    """Return images (N, C, H, W), mirrored where booleans (N,) say so; strides stay."""
+    """Return images (N, C, H, W), those mirrored that booleans (N,) select; strides are kept."""
     return torch.where(mirrored[:, None, None, None], images.flip(3), images)

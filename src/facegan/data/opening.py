@@ -1,4 +1,4 @@
-"""Opens a data set by what its manifest says it is: packed shards, else a folder of images."""
+"""Opens a data set of the kind that its manifest names: packed, streamed, or a folder of images."""
 
 import logging
 from collections.abc import Callable
@@ -6,10 +6,10 @@ from pathlib import Path
 
 import numpy as np
 
+from facegan.data.dataset import Pixels
 from facegan.data.image_folder import (
     ImageFolderDataset,
     OnProgress,
-    Pixels,
     decode_square,
     find_images,
     is_usable,
@@ -31,15 +31,15 @@ logger = logging.getLogger(__name__)
 
 
 def dataset_kind(folder: Path) -> str:
-    """What a folder's manifest says it is: "folder", of images, "packed" or "streamed".
+    """Return the kind of a data set: "folder" (of images), "packed" or "streamed".
 
     Raises:
-        DatasetError: the manifest cannot be read, or says something that nobody here knows.
+        DatasetError: the manifest cannot be read, or names an unknown kind.
     """
     kind = read_manifest(folder).get("kind", "folder")
     if kind not in ("folder", "packed", "streamed"):
         raise DatasetError(
-            f"{folder / MANIFEST} is of the kind {kind!r}, which this facegan does not read.",
+            f"{folder / MANIFEST} names the kind {kind!r}, which this facegan does not know.",
             "Install a newer facegan, or prepare the data set with this one.",
         )
     return str(kind)
@@ -52,14 +52,14 @@ def open_dataset(
     labels_from: str = "manifest",
     open_file: OpenFile | None = None,
 ) -> ImageFolderDataset | PackedDataset:
-    """The data set in a folder; a streamed one is a packed one that is read in sequence.
+    """Open the data set in a folder; a streamed one is a packed one that is read sequentially.
 
     Args:
-        folder: What ``facegan data`` wrote, or any folder of images.
-        resolution: The side of every image, in pixels; of a packed data set the very one.
-        on_progress: Called with 1 for every image decoded.
-        labels_from: Where labels are read if anyone asks for them.
-        open_file: Opens the shards of a streamed data set that do not lie in the folder.
+        folder: A folder that ``facegan data`` wrote, or any folder of images.
+        resolution: The side of every image, in pixels; a packed data set must have it.
+        on_progress: Called with 1 after each image decoded.
+        labels_from: The source of labels, "manifest" or "folders".
+        open_file: Opens the shards of a streamed data set that are not in the folder.
 
     Raises:
         DatasetError: see :class:`PackedDataset` and :class:`ImageFolderDataset`.
@@ -81,21 +81,13 @@ def companions_in(folder: Path) -> tuple[str, ...]:
 
 
 def check_dataset_resolution(folder: Path, resolution: int) -> None:
-    """Refuse, before any work is done, a resolution that a packed data set does not have.
-
-    Raises:
-        DatasetError: it says how to get it.
-    """
+    """Raise DatasetError if a packed data set has another resolution; no image is read."""
     if dataset_kind(folder) != "folder":
         check_resolution(folder, read_packed_manifest(folder).resolution, resolution)
 
 
 def check_split_exists(folder: Path, split: str | None) -> None:
-    """Refuse a split that a data set does not have; where there is no manifest yet, nothing.
-
-    Raises:
-        DatasetError: it names those that there are.
-    """
+    """Raise DatasetError if a data set lacks a split; a folder without images passes."""
     if dataset_kind(folder) != "folder":
         choose_split(read_packed_manifest(folder), folder, split)
     elif split not in (None, ALL) and has_images(folder):
@@ -103,15 +95,15 @@ def check_split_exists(folder: Path, split: str | None) -> None:
 
 
 def has_images(folder: Path) -> bool:
-    """Whether a folder holds any image: a host may have none of a data set."""
+    """Return whether a folder has any image: a host may have received none."""
     return any(iter_images(folder))
 
 
 def read_required_labels(folder: Path, labels_from: str, split: str | None = None) -> Labels:
-    """A data set's labels, where they are needed; no image is read.
+    """Return a data set's labels without reading its images.
 
     Raises:
-        DatasetError: there are none, or they are not what they should be.
+        DatasetError: there are none, or they are malformed.
     """
     if dataset_kind(folder) == "folder":
         files = find_images(folder)
@@ -134,13 +126,13 @@ def read_required_labels(folder: Path, labels_from: str, split: str | None = Non
 
 
 def without_stray_files(root: Path, files: list[Path]) -> list[Path]:
-    """Files less those beside the folders of classes, unless one of these would be used."""
+    """Return the files in folders of classes, with the first usable file outside them, if any."""
     stray = next((file for file in files if file.parent == root and is_usable(file)), None)
     return [*([stray] if stray else []), *(file for file in files if file.parent != root)]
 
 
 def log_empty_classes(folder: Path, files: list[Path], labels: Labels) -> None:
-    """Log which folders are no classes, since no image lies in them."""
+    """Log which folders are not classes because they have no images."""
     root = images_root(folder)
     below = find_class_root(Entry(file.relative_to(root).as_posix()) for file in files)
     for line in IgnoredFiles(empty_folders=empty_folders(root / below, labels.classes)).lines():
@@ -150,16 +142,16 @@ def log_empty_classes(folder: Path, files: list[Path], labels: Labels) -> None:
 def single_images(
     folder: Path, resolution: int, split: str | None = None
 ) -> tuple[list[Path], Callable[[Path], Pixels]]:
-    """A path for each image of a data set, and what reads one: for who wants few of many.
+    """Return a path for each image of a data set, and a function that reads one.
 
     Args:
-        folder: The data set's.
+        folder: The data set's folder.
         resolution: The side of every image, in pixels.
-        split: Only the images of this split, where the data set has one of that name.
+        split: Only the images of this split, if the data set has it.
 
     Returns:
-        The paths, and a function from one to uint8 (R, R, 3); the paths of packed images are
-        those of their shards with a number below.
+        The paths, and a function from a path to uint8 (R, R, 3). The path of a packed image is its
+        shard's with the image's number appended.
 
     Raises:
         DatasetError: there are no images; see also :class:`PackedPixels`.

@@ -1,17 +1,16 @@
-"""The packed format on a disk: a manifest and shards of uint8 pixels, checked before they are read.
+"""Reads and writes the packed format: a manifest and shards of uint8 pixels.
 
-Pixels are read by ``pread``, not mapped: a mapped file that is cut short kills its reader (SIGBUS).
+Pixels are read with ``pread``, not mapped: if a mapped file is truncated, its reader gets a SIGBUS.
 
-No torch here: preparing and checking a data set need none.
+Torch is not imported here: preparing and checking a data set work without it.
 
 ::
 
     DIR/dataset.json          the manifest: resolution, counts, digests, the shards in their order
     DIR/images/00000.npy …    uint8 (n, R, R, 3), C order, NumPy's .npy
-    DIR/labels.npy            int64 (N,), where there are classes
+    DIR/labels.npy            int64 (N,), if there are classes
 """
 
-import errno
 import hashlib
 import json
 import os
@@ -39,7 +38,8 @@ from facegan.data.prepare.packed_format import (
     open_shard,
     shard_name,
 )
-from facegan.errors import DatasetError, OutputError
+from facegan.data.prepare.workspace import write_error
+from facegan.errors import DatasetError
 from facegan.files import file_digest
 
 Pixels = npt.NDArray[np.uint8]
@@ -48,62 +48,62 @@ OnProgress = Callable[[int], object]
 
 IMAGES_PER_SHARD = 8192
 BLOCK_BYTES = 2**24  # hashed at a time
-MAX_OPEN_SHARDS = 256  # shards whose files are kept open: processes may have 1,024 files by default
+MAX_OPEN_SHARDS = 256  # a process may have 1,024 open files by default
 
 
 @dataclass(frozen=True)
 class Shard:
-    """What a manifest says of one file of pixels."""
+    """A manifest's entry for one file of pixels."""
 
-    file: str  # below the data set's folder, with slashes
+    file: str  # its path below the data set's folder, with slashes
     images: int
     sha256: str  # of the file's bytes
 
 
 @dataclass(frozen=True)
 class PackedManifest:
-    """What dataset.json says of a packed data set, checked."""
+    """The checked dataset.json of a packed data set."""
 
     resolution: int
     images: int
-    digest: str  # sha256 of all pixels in order, as uint8 rows of height, width, channel
+    digest: str  # sha256 of all pixels in order, uint8 (N, H, W, C)
     shards: tuple[Shard, ...]
-    facts: Mapping[str, Any] = field(repr=False)  # all that the file says
+    facts: Mapping[str, Any] = field(repr=False)  # the whole JSON object
 
     @property
     def labels_file(self) -> str | None:
-        """The file of the labels, below the folder; None without labels."""
+        """The path of the labels, below the folder; None without labels."""
         return self.facts.get("labels") or None
 
     @property
     def channels(self) -> int:
-        """How many an image has: 3, or 1 of label maps."""
+        """3 for images, 1 for label maps."""
         return int(self.facts.get("channels", 3))
 
     @property
     def companions(self) -> Mapping[str, Mapping[str, Any]]:
-        """What the file says of the data sets that belong to this one, by name."""
+        """The entries of the data set's companions, by name."""
         return self.facts.get("companions") or {}
 
     def open_shard(self, folder: Path, shard: Shard, stays_open: bool = True) -> "ShardReader":
-        """One shard's images, read when they are asked for.
+        """Open one shard for reading.
 
         Raises:
-            DatasetError: it is missing, short, or of another shape or type than it should be.
+            DatasetError: it is missing, too short, or has another shape or type.
         """
         size = shard.images, self.resolution, self.channels
         return ShardReader(folder / shard.file, *size, stays_open)
 
     @classmethod
     def from_facts(cls, facts: Mapping[str, Any], place: Path) -> Self:
-        """The manifest in a dataset.json.
+        """Check the content of a dataset.json.
 
         Args:
             facts: The JSON object.
             place: The file, for the error message.
 
         Raises:
-            DatasetError: it is of a newer version, or something in it is missing or contradicts.
+            DatasetError: its version is newer, or an entry is missing, malformed or contradictory.
         """
         version = facts.get("version")
         if isinstance(version, int) and version > VERSION:
@@ -113,7 +113,7 @@ class PackedManifest:
             )
         if facts.get("images") == 0:
             raise DatasetError(
-                f"{place.parent} holds no image: none fell to this part of a data set.",
+                f"{place.parent} has no images: this part of a data set is empty.",
                 "Merge it with the others: facegan data merge PARTS --out DIR.",
             )
         try:
@@ -131,7 +131,9 @@ class PackedManifest:
                 check_companion(**companion)
         except (KeyError, TypeError, ValueError, AttributeError) as cause:
             missing = f"{cause} is missing" if isinstance(cause, KeyError) else str(cause)
-            raise DatasetError(f"{place} describes no packed data set: {missing}.", AGAIN) from None
+            raise DatasetError(
+                f"{place} is not the manifest of a packed data set: {missing}.", AGAIN
+            ) from None
         counted = sum(shard.images for shard in shards)
         if counted != found.images:
             raise DatasetError(
@@ -142,23 +144,27 @@ class PackedManifest:
 
 
 def read_shard(entry: Any) -> Shard:
-    """One entry of a manifest's list; what is wrong with it as ValueError, TypeError, KeyError."""
+    """Parse one entry of a manifest's shards.
+
+    Raises:
+        ValueError, TypeError, KeyError: it is malformed.
+    """
     file, images = check_relative_name(entry["file"]), check_positive(entry["images"])
     return Shard(file, images, check_sha256(entry["sha256"]))
 
 
 def check_facts(facts: Mapping[str, Any]) -> None:
-    """Refuse what a run would write into its records and cannot; with what is wrong, ValueError."""
-    for name, kind, kind_name in (("protocol", dict, "object"), ("companions", dict, "object")):
-        if not isinstance(facts.get(name) or {}, kind):
-            raise ValueError(f"{name} is no {kind_name}")
+    """Raise ValueError if an entry that a run records is malformed."""
+    for name in ("protocol", "companions"):
+        if not isinstance(facts.get(name) or {}, dict):
+            raise ValueError(f"{name} is not an object")
     skipped = facts.get("skipped", 0)
     if type(skipped) is not int or skipped < 0:
-        raise ValueError(f"skipped is {skipped!r}, no number of files")
+        raise ValueError(f"skipped is {skipped!r}, not a number of files")
 
 
 def check_companion(folder: Any, digest: Any, aligned: Any) -> None:
-    """Refuse what says nothing of a companion; with what is wrong as ValueError or TypeError."""
+    """Raise ValueError or TypeError if the entry of a companion is malformed."""
     check_relative_name(folder)
     check_sha256(digest)
     if type(aligned) is not bool:
@@ -166,21 +172,21 @@ def check_companion(folder: Any, digest: Any, aligned: Any) -> None:
 
 
 def check_positive(number: Any) -> int:
-    """A whole number from 1."""
+    """Return a whole number from 1; raise ValueError for anything else."""
     if type(number) is not int or number < 1:
-        raise ValueError(f"{number!r} is no whole number from 1")
+        raise ValueError(f"{number!r} is not a whole number from 1")
     return number
 
 
 def check_sha256(text: Any) -> str:
-    """A sha256 as 64 hexadecimal digits."""
+    """Return a sha256 in hexadecimal; raise ValueError for anything else."""
     if not (isinstance(text, str) and len(text) == 64 and set(text) <= set("0123456789abcdef")):
-        raise ValueError(f"{text!r} is no sha256")
+        raise ValueError(f"{text!r} is not a sha256")
     return text
 
 
 def check_relative_name(name: Any) -> str:
-    """A file's name below the folder, that cannot lead out of it."""
+    """Return a path that stays below the folder; raise ValueError for anything else."""
     if not isinstance(name, str) or not name or "\\" in name or "\0" in name:
         raise ValueError(f"{name!r} is not a file name")
     path = PurePosixPath(name)
@@ -190,10 +196,10 @@ def check_relative_name(name: Any) -> str:
 
 
 def read_packed_manifest(folder: Path) -> PackedManifest:
-    """The manifest of a packed data set.
+    """Return the manifest of a packed data set.
 
     Raises:
-        DatasetError: it is missing or not what it should be.
+        DatasetError: it is missing or malformed.
     """
     return PackedManifest.from_facts(read_manifest(folder), folder / MANIFEST)
 
@@ -202,72 +208,41 @@ def read_packed_manifest(folder: Path) -> PackedManifest:
 
 
 class PixelSource(Protocol):
-    """Pixels by index, behind a manifest."""
+    """Pixels by index, described by a manifest."""
 
     @property
     def manifest(self) -> PackedManifest:
-        """What it holds."""
+        """The manifest of the data set."""
 
     def __len__(self) -> int:
-        """How many images there are."""
+        """Return the number of images."""
 
     def read(self, indices: npt.NDArray[np.int64]) -> Pixels:
-        """The images (n, R, R, 3) at n indices."""
+        """Return the images (n, R, R, 3) at n indices."""
 
     def verify(self, on_progress: OnProgress = ...) -> None:
         """Read every byte and compare it with the manifest's digests."""
 
 
-class ShardImages(Protocol):
-    """The images of one shard."""
-
-    def __len__(self) -> int:
-        """How many there are."""
-
-    def read_into(self, row: int, image: Pixels) -> None:
-        """Copy one image (R, R, channels) into an array of its shape."""
-
-    def read_rows(self, first: int, count: int) -> Pixels:
-        """The images (n, R, R, channels) from the first on."""
-
-
-@dataclass(frozen=True)
-class InMemoryShard:
-    """Images in memory, or in a file that nobody else can change."""
-
-    images: Pixels
-
-    def __len__(self) -> int:
-        return len(self.images)
-
-    def read_into(self, row: int, image: Pixels) -> None:
-        """Copy one image."""
-        image[...] = self.images[row]
-
-    def read_rows(self, first: int, count: int) -> Pixels:
-        """Copy some images: what is mapped read-only cannot be sent."""
-        return self.images[first : first + count].copy()
-
-
 class ShardReader:
-    """Images in a shard's file, each read when it is asked for.
+    """Reads single images from a shard's file.
 
     Args:
-        file: The shard's.
-        images: How many it holds.
-        resolution: The side of each.
-        channels: Of each.
-        stays_open: Whether the file is kept open; else it is opened for every image.
+        file: The path of the shard.
+        images: The number of images in it.
+        resolution: The side of each image.
+        channels: The number of channels of each image.
+        stays_open: Whether to keep the file open; else it is opened for every image.
 
     Raises:
-        DatasetError: it is missing, short, or of another shape or type than it should be.
+        DatasetError: the file is missing, too short, or has another shape or type.
     """
 
     def __init__(
         self, file: Path, images: int, resolution: int, channels: int, stays_open: bool = True
     ) -> None:
-        whole = open_shard(file, images, resolution, channels)  # checked, and let go
-        self.file, self.images, self.shape = file, images, whole.shape[1:]
+        whole = open_shard(file, images, resolution, channels)  # checked, then closed
+        self.file, self.images = file, images
         self.image_bytes = whole[0].nbytes
         self.start = file.stat().st_size - whole.nbytes
         self.descriptor: int | None = None
@@ -279,17 +254,17 @@ class ShardReader:
         return self.images
 
     def open(self) -> int:
-        """A descriptor of the file."""
+        """Return a descriptor of the file."""
         try:
             return os.open(self.file, os.O_RDONLY)
         except OSError as cause:
             raise self.unreadable(str(cause.strerror)) from cause
 
     def read_into(self, row: int, image: Pixels) -> None:
-        """Read an image, or as many as the array (…, R, R, channels) has, from this row on.
+        """Read an image into an array (R, R, channels).
 
         Raises:
-            DatasetError: the file was cut short, or cannot be read any more.
+            DatasetError: the file was truncated, or cannot be read any more.
         """
         place = self.start + row * self.image_bytes
         descriptor = self.open() if self.descriptor is None else self.descriptor
@@ -301,44 +276,34 @@ class ShardReader:
             if self.descriptor is None:
                 os.close(descriptor)
         if done != image.nbytes:
-            raise self.unreadable("it was cut short while it was in use")
-
-    def read_rows(self, first: int, count: int) -> Pixels:
-        """The images (n, R, R, channels) from the first on.
-
-        Raises:
-            DatasetError: the file was cut short, or cannot be read any more.
-        """
-        images = np.empty((count, *self.shape), np.uint8)
-        self.read_into(first, images)
-        return images
+            raise self.unreadable("it was truncated while in use")
 
     def unreadable(self, reason: str) -> DatasetError:
-        """What is said of a shard that was whole when it was opened."""
+        """Return the error for a shard that was complete when it was opened."""
         return DatasetError(f"The shard {self.file} cannot be read: {reason}.", AGAIN)
 
 
 @dataclass(frozen=True)
 class PackedPixels:
-    """All pixels of a packed data set, read when they are asked for: the system keeps the files.
+    """All pixels of a packed data set, read on demand; the system caches the files.
 
     Args:
-        folder: The data set's.
-        manifest: What it holds.
-        shards: Their images, in the manifest's order; or a single one of all.
+        folder: The data set's folder.
+        manifest: Its manifest.
+        shards: Its shards, in the manifest's order.
     """
 
     folder: Path
     manifest: PackedManifest
-    shards: Sequence[ShardImages]
+    shards: Sequence[ShardReader]
 
     @classmethod
     def open(cls, folder: Path, resolution: int | None = None) -> Self:
-        """Open the shards of a folder; their headers and sizes are checked, their pixels are not.
+        """Open the shards of a folder; headers and sizes are checked, pixels are not.
 
         Raises:
-            DatasetError: the manifest, or a shard that is missing, short or foreign, which is
-                named; or the data set has another resolution than the one asked for.
+            DatasetError: the manifest is malformed, a shard is missing or has another shape, or
+                the resolution is not the requested one.
         """
         manifest = read_packed_manifest(folder)
         check_resolution(folder, manifest.resolution, resolution)
@@ -355,11 +320,11 @@ class PackedPixels:
         return self.manifest.images
 
     def read(self, indices: npt.NDArray[np.int64]) -> Pixels:
-        """The images (n, R, R, channels) at n indices, in any order, in memory of their own.
+        """Return a copy of the images (n, R, R, channels) at n indices, in any order.
 
         Raises:
-            IndexError: there is no such image.
-            DatasetError: a shard was cut short since it was opened, or cannot be read any more.
+            IndexError: an index is out of range.
+            DatasetError: a shard was truncated since it was opened, or cannot be read any more.
         """
         if len(indices) and not 0 <= indices.min() <= indices.max() < len(self):
             raise IndexError(f"an index lies outside 0 to {len(self) - 1}")
@@ -375,14 +340,13 @@ class PackedPixels:
         """Read every byte and compare it with the manifest's digests.
 
         Args:
-            on_progress: Called with the number of images of every shard done.
+            on_progress: Called after each shard, with its number of images.
 
         Raises:
-            DatasetError: shards differ from what was written, which are named; or the pixels as
-                a whole do.
+            DatasetError: the digest of a shard, or of all pixels, differs; it names the shards.
         """
         whole, damaged = hashlib.sha256(), []
-        with ThreadPoolExecutor(1) as pool:  # hashing frees Python's lock
+        with ThreadPoolExecutor(1) as pool:  # hashing releases the interpreter lock
             for shard in self.manifest.shards:
                 if not hash_shard(self.folder / shard.file, shard, whole, pool):
                     damaged.append(shard.file)
@@ -391,17 +355,17 @@ class PackedPixels:
             raise damaged_shards(self.folder, damaged)
         if whole.hexdigest() != self.manifest.digest:
             raise DatasetError(
-                f"The pixels in {self.folder} are not those that its {MANIFEST} names by digest.",
+                f"The digest of the pixels in {self.folder} is not the one in its {MANIFEST}.",
                 AGAIN,
             )
 
 
 def hash_shard(file: Path, shard: Shard, whole: Any, pool: ThreadPoolExecutor) -> bool:
-    """Add a shard's pixels to a digest of all; whether the file's own is the manifest's.
+    """Add a shard's pixels to the digest of all, and return whether the file's own is right.
 
     Args:
-        file: Where the shard lies.
-        shard: What the manifest says of it.
+        file: The path of the shard.
+        shard: Its manifest entry.
         whole: The hash of all pixels so far.
         pool: One more thread, for the file's own digest.
     """
@@ -420,7 +384,7 @@ def hash_shard(file: Path, shard: Shard, whole: Any, pool: ThreadPoolExecutor) -
 
 
 def read_header(stream: IO[bytes]) -> bytes:
-    """Return what stands before the pixels in an open .npy file; the stream is behind it then."""
+    """Return the header of an open .npy file; the stream is then at the first pixel."""
     version = np.lib.format.read_magic(stream)
     read = {
         (1, 0): np.lib.format.read_array_header_1_0,
@@ -435,7 +399,7 @@ def read_header(stream: IO[bytes]) -> bytes:
 
 
 def damaged_shards(folder: Path, files: Sequence[str]) -> DatasetError:
-    """What is said where files are not those that were written."""
+    """Return the error for shards whose digest differs."""
     return DatasetError(
         f"Shards of {folder} are damaged: {', '.join(files)}.",
         "Copy them again, or prepare the data set again.",
@@ -443,10 +407,10 @@ def damaged_shards(folder: Path, files: Sequence[str]) -> DatasetError:
 
 
 def read_label_numbers(folder: Path, manifest: PackedManifest) -> Numbers | None:
-    """int64 (N,): each image's class; None without labels.
+    """Return each image's class, int64 (N,); None without labels.
 
     Raises:
-        DatasetError: the file is missing, or no such list.
+        DatasetError: the file is missing or malformed.
     """
     if manifest.labels_file is None:
         return None
@@ -455,21 +419,14 @@ def read_label_numbers(folder: Path, manifest: PackedManifest) -> Numbers | None
         numbers = load_labels(file)
     except (OSError, ValueError, EOFError) as cause:
         raise DatasetError(f"The labels in {file} cannot be read: {cause}.", AGAIN) from cause
-    check_label_numbers(file, numbers, manifest.images)
-    return numbers  # type: ignore[no-any-return]
-
-
-def check_label_numbers(file: Path, numbers: Any, images: int) -> None:
-    """Refuse what is no label for every image.
-
-    Raises:
-        DatasetError: it is of another type or length, or a number is negative.
-    """
-    is_list = isinstance(numbers, np.ndarray) and numbers.dtype == np.int64
-    if not is_list or numbers.shape != (images,) or (numbers < 0).any():
+    is_array = isinstance(numbers, np.ndarray) and numbers.dtype == np.int64
+    if not is_array or numbers.shape != (manifest.images,) or (numbers < 0).any():
         raise DatasetError(
-            f"{file} holds no int64 label from 0 for each of {images} images.", AGAIN
+            f"{file} does not hold one int64 label from 0 for each of {manifest.images} images.",
+            AGAIN,
         )
+    found: Numbers = numbers
+    return found
 
 
 # --- writing ------------------------------------------------------------------------------------
@@ -483,18 +440,18 @@ def write_packed(
     images_per_shard: int = IMAGES_PER_SHARD,
     **facts: Any,
 ) -> PackedManifest:
-    """Write pixels as a packed data set; the folder appears when it is complete.
+    """Write an array of images as a packed data set; the folder appears once it is complete.
 
     Args:
-        folder: It must not exist, or be empty.
+        folder: A folder that is empty or does not exist.
         images: uint8 (N, R, R, 3), N at least 1.
         labels: The class of each image, from 0.
-        class_names: Their names.
-        images_a_shard: How many images a file holds at most.
-        facts: What else the manifest says: ``name``, ``protocol``, ``skipped`` …
+        class_names: The names of the classes.
+        images_per_shard: The maximum number of images per file.
+        facts: Further entries of the manifest: ``name``, ``protocol``, ``skipped`` …
 
     Raises:
-        DatasetError: the folder holds something, or cannot be written; no partial one stays.
+        DatasetError: the folder is not empty, or cannot be written; no partial folder stays.
     """
     about = {"kind": "packed", **facts}
     with packed_folder(folder, images, labels, class_names, about) as (partial, shards):
@@ -511,7 +468,7 @@ def packed_folder(
     class_names: Sequence[str] | None,
     facts: Mapping[str, Any],
 ) -> Iterator[tuple[Path, list[Shard]]]:
-    """A folder to write shards into, and the list for them; the rest is written afterwards."""
+    """Give a folder to write shards into, and a list for their entries; then write the rest."""
     shards: list[Shard] = []
     with atomic_folder(folder) as partial:
         (partial / "images").mkdir()
@@ -538,7 +495,7 @@ def packed_folder(
 
 
 def pixel_digest(images: Pixels) -> str:
-    """sha256 of pixels (N, R, R, 3), in order."""
+    """Return the sha256 of pixels (N, R, R, 3), in order."""
     whole = hashlib.sha256()
     for image in images:
         whole.update(np.ascontiguousarray(image).data)
@@ -546,7 +503,7 @@ def pixel_digest(images: Pixels) -> str:
 
 
 def write_shard(folder: Path, number: int, images: Pixels) -> Shard:
-    """Write one file of pixels; what the manifest says of it."""
+    """Write one file of pixels, and return its manifest entry."""
     name = shard_name(number)
     file = folder / name
     with file.open("wb") as stream:
@@ -556,7 +513,12 @@ def write_shard(folder: Path, number: int, images: Pixels) -> Shard:
 
 @contextmanager
 def atomic_folder(folder: Path) -> Iterator[Path]:
-    """A folder beside another, which becomes it when all went well, and else is removed."""
+    """Give a temporary folder, which is renamed at the end, or removed after an error.
+
+    Raises:
+        DatasetError: the folder exists and is not empty, or the disk is full.
+        OutputError: the folder cannot be written.
+    """
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         raise DatasetError(f"{folder} exists and is not empty.", "Name another folder.")
     partial = folder.with_name(f"{folder.name}.partial-{secrets.token_hex(4)}")
@@ -565,11 +527,6 @@ def atomic_folder(folder: Path) -> Iterator[Path]:
         yield partial
         partial.replace(folder)
     except OSError as cause:
-        if cause.errno in (errno.ENOSPC, errno.EDQUOT):
-            raise DatasetError(
-                f"The disk is full: {folder} was not made.",
-                "Free some space, or ask for fewer images.",
-            ) from cause
-        raise OutputError(f"{folder} cannot be written: {cause.strerror or cause}.") from cause
+        raise write_error(folder, cause, "or ask for fewer images.") from cause
     finally:
         shutil.rmtree(partial, ignore_errors=True)

@@ -1,6 +1,6 @@
-"""One split of a prepared data set, to train or to evaluate on, as a data set of its own.
+"""Opens one split of a prepared data set, to train or evaluate on, as a data set of its own.
 
-A manifest's ``splits`` name stretches of the images: ``{"train": [0, 162770], …}``.
+A manifest's ``splits`` are ranges of images: ``{"train": [0, 162770], …}``.
 """
 
 import hashlib
@@ -18,16 +18,16 @@ from facegan.data.packed import PackedDataset
 from facegan.data.packed_files import PackedManifest
 from facegan.errors import DatasetError, did_you_mean
 
-ALL = "all"  # no split: every image
-DEFAULT_SPLIT = "train"  # where nothing is asked for
+ALL = "all"  # every image, whatever its split
+DEFAULT_SPLIT = "train"  # if none is requested
 Span = tuple[int, int]
 
 
 def read_splits(manifest: PackedManifest, folder: Path) -> dict[str, Span]:
-    """The splits of a data set: name → first image and the one after the last.
+    """Return the splits of a data set: name → first image, and the one after the last.
 
     Raises:
-        DatasetError: they are no stretches of its images.
+        DatasetError: they are not ranges of its images.
     """
     found: dict[str, Span] = {}
     try:
@@ -37,41 +37,41 @@ def read_splits(manifest: PackedManifest, folder: Path) -> dict[str, Span]:
             found[name] = start, stop
     except (AttributeError, TypeError, ValueError) as cause:
         raise DatasetError(
-            f"{folder / MANIFEST}: the splits are no stretches of {manifest.images} images: "
+            f"{folder / MANIFEST}: the splits are not ranges of its {manifest.images} images: "
             f"{cause}.",
             "Prepare the data set again.",
         ) from None
     return found
 
 
-def choose_split(manifest: PackedManifest, folder: Path, asked: str | None) -> str | None:
-    """The name of the split that is meant: the one asked for, else `train`; None for all images.
+def choose_split(manifest: PackedManifest, folder: Path, requested: str | None) -> str | None:
+    """Return the name of the split to use: the requested one, else `train`; None for all images.
 
     Raises:
-        DatasetError: there is no such split; those that there are are named.
+        DatasetError: there is no such split; the message lists the existing ones.
     """
     splits = read_splits(manifest, folder)
-    if asked is None:
+    if requested is None:
         return DEFAULT_SPLIT if DEFAULT_SPLIT in splits else None
-    if asked not in splits and asked != ALL:
+    if requested not in splits and requested != ALL:
         if not splits:
-            raise no_splits_error(folder, asked)
+            raise no_splits_error(folder, requested)
         raise DatasetError(
-            f"The data set in {folder} has no split {asked!r}.",
-            did_you_mean(asked, [*splits, ALL], "splits"),
+            f"The data set in {folder} has no split {requested!r}.",
+            did_you_mean(requested, [*splits, ALL], "splits"),
         )
-    return asked if asked in splits else None
+    return requested if requested in splits else None
 
 
-def no_splits_error(folder: Path, asked: str) -> DatasetError:
-    """What is said where a split is asked for and there are none."""
+def no_splits_error(folder: Path, requested: str) -> DatasetError:
+    """Return the error for a split of a data set without splits."""
     return DatasetError(
-        f"The data in {folder} has no splits, so none is called {asked!r}.",
-        "Leave the split out. facegan data prepare makes splits of CelebA's official partition.",
+        f"The data in {folder} has no splits, so there is no split {requested!r}.",
+        "Leave the split out. facegan data prepare makes splits from CelebA's official partition.",
     )
 
 
-class Stretch:
+class DatasetSlice:
     """Consecutive images of a packed data set, numbered from 0."""
 
     def __init__(self, whole: PackedDataset, start: int, stop: int) -> None:
@@ -84,9 +84,9 @@ class Stretch:
 
     @property
     def digest(self) -> str:
-        """sha256 of the whole's digest and of the split's stretch: which pixels, in which order.
+        """sha256 of the whole data set's digest and the split's range.
 
-        To hash the pixels themselves would be to read all of them before the first step.
+        Hashing the pixels would mean reading all of them before the first step.
         """
         if (self.start, self.stop) == (0, len(self.whole)):
             return self.whole.digest
@@ -97,22 +97,22 @@ class Stretch:
         return self.stop - self.start
 
     def read(self, indices: Tensor) -> Tensor:
-        """The uint8 images (N, 3, H, W) at N indices.
+        """Return the uint8 images (N, 3, H, W) at N indices.
 
         Raises:
-            IndexError: there is no such image in the split.
+            IndexError: an index is out of range.
         """
         if len(indices) and not 0 <= int(indices.min()) <= int(indices.max()) < len(self):
             raise IndexError(f"an index lies outside 0 to {len(self) - 1}")
         return self.whole.read(indices + self.start)
 
 
-class SplitDataset(Stretch, LabelsMixin):
+class SplitDataset(DatasetSlice, LabelsMixin):
     """The images of one split, numbered from 0.
 
     Args:
-        whole: Packed or streamed; the order of a streamed one is kept to the split.
-        name: The split's, which it has.
+        whole: A packed or streamed data set; a streamed one keeps its own order within the split.
+        name: The name of one of its splits.
     """
 
     def __init__(self, whole: PackedDataset, name: str) -> None:
@@ -122,11 +122,13 @@ class SplitDataset(Stretch, LabelsMixin):
         self.reads_in_sequence = getattr(whole, "reads_in_sequence", False)
 
     @cached_property
-    def companions(self) -> Mapping[str, Stretch | PackedDataset]:
-        """The companions of the split's images; of another domain all images."""
-        aligned = {name for name, it in self.whole.manifest.companions.items() if it["aligned"]}
+    def companions(self) -> Mapping[str, DatasetSlice | PackedDataset]:
+        """The companions of the split's images; an unaligned companion is not split."""
+        aligned = {
+            name for name, entry in self.whole.manifest.companions.items() if entry["aligned"]
+        }
         return {
-            name: Stretch(companion, self.start, self.stop) if name in aligned else companion
+            name: DatasetSlice(companion, self.start, self.stop) if name in aligned else companion
             for name, companion in self.whole.companions.items()
         }
 
@@ -136,11 +138,11 @@ class SplitDataset(Stretch, LabelsMixin):
         return self.whole.map_classes
 
     def read_examples(self, indices: Tensor) -> dict[str, Tensor]:
-        """The images at N indices and all that belongs to each: :meth:`PackedDataset`'s."""
+        """Return the images at N indices and their companions; see :class:`PackedDataset`."""
         return self.whole.read_examples(indices + self.start)
 
     def order(self, seed: int, first: int, count: int) -> Tensor:
-        """Which images come first-th … (first + count - 1)-th in a run, as indices (count,)."""
+        """Return the indices (count,) of the images at positions first … first + count - 1."""
         own = getattr(self.whole, "order", None)
         if own is None:
             return order_of(seed, first, count, len(self))
@@ -152,12 +154,12 @@ class SplitDataset(Stretch, LabelsMixin):
         """The labels of the split's images.
 
         Raises:
-            DatasetError: a class has no image in it, or the labels are not what they should be.
+            DatasetError: a class has no image in the split, or the labels are malformed.
         """
         return labels_within(self.whole.labelled, self.start, self.stop, self.folder, self.split)
 
     def describe(self, with_labels: bool = False) -> dict[str, Any]:
-        """What a model card says of the data."""
+        """Return the data's facts for a model card."""
         facts = {**self.whole.describe(), "digest": self.digest, "images": len(self)}
         return {**facts, **self.labels_fact(with_labels), "split": self.split}
 
@@ -165,22 +167,22 @@ class SplitDataset(Stretch, LabelsMixin):
 def labels_within(
     labels: Labels | None, start: int, stop: int, folder: Path, split: str
 ) -> Labels | None:
-    """The labels of a stretch of a data set."""
+    """Return the labels of a range of a data set."""
     if labels is None:
         return None
     place = folder / f"{MANIFEST} (split {split})"
     return build_labels(place, list(labels.classes), labels.numbers[start:stop].tolist())
 
 
-def select_split(dataset: Any, asked: str | None) -> Any:
-    """The split that is asked for of a data set, or all of it.
+def select_split(dataset: Any, requested: str | None) -> Any:
+    """Return the requested split of a data set, or the whole data set.
 
     Raises:
         DatasetError: it has no such split.
     """
     if not isinstance(dataset, PackedDataset):
-        if asked not in (None, ALL):
-            raise no_splits_error(dataset.folder, str(asked))
+        if requested not in (None, ALL):
+            raise no_splits_error(dataset.folder, str(requested))
         return dataset
-    name = choose_split(dataset.manifest, dataset.folder, asked)
+    name = choose_split(dataset.manifest, dataset.folder, requested)
     return SplitDataset(dataset, name) if name else dataset

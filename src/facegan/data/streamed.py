@@ -1,9 +1,9 @@
-"""A data set that is too large for a disk or for memory: tars of PNGs, each read from end to end.
+"""Reads and writes streamed data sets: tars of PNGs, for data too large for disk or memory.
 
-Files are only ever read from their first byte to their last, and nothing is written, so that mounts
-such as SageMaker's FastFile mode serve them. What is shuffled are the shards of an epoch, and the
-images within a *window* of a few shards, all of which are in memory while it lasts. Both orders are
-functions of the seed: a run resumes in the middle of a window by reading that window again.
+Files are only read sequentially, and nothing is written, so mounts such as SageMaker's FastFile
+mode work. Each epoch shuffles the shards, and the images within a *window* of a few shards, which
+is held in memory. Both orders depend only on the seed: a run resumes in the middle of a window by
+reading that window again.
 """
 
 import hashlib
@@ -25,7 +25,6 @@ from torch import Tensor
 from facegan.data.dataset import order_of, random_numbers
 from facegan.data.packed import PackedDataset
 from facegan.data.packed_files import (
-    Numbers,
     PackedManifest,
     Pixels,
     Shard,
@@ -40,20 +39,20 @@ from facegan.files import file_digest
 from facegan.safe_images import open_image
 
 WINDOW = 4  # shards that are shuffled together
-SHARD_BYTES = 2**26  # of a shard's pixels: two windows of them take 512 MiB
+SHARD_BYTES = 2**26  # of a shard's pixels: two windows take 512 MiB
 INSTALL = "Install it: pip install 'facegan[streaming]'."
-SHARDS, IMAGES = 2, 3  # what an epoch's random numbers are for
-OpenFile = Callable[[str], IO[bytes]]  # a file's name below the data set → its bytes, in sequence
+SHARDS, IMAGES = 2, 3  # the purposes of an epoch's random numbers
+OpenFile = Callable[[str], IO[bytes]]  # a file's path below the data set → its bytes, sequential
 Spans = tuple[tuple[int, int, int], ...]  # a shard's number, its first image and the one after
 
 
 class StreamedPixels:
-    """The pixels of a streamed data set: shards decoded when they are needed, and the next ahead.
+    """The pixels of a streamed data set; upcoming shards are decoded in advance.
 
     Args:
-        folder: The data set's.
-        manifest: What it holds.
-        open_file: How a file is opened that does not lie in the folder.
+        folder: The data set's folder.
+        manifest: Its manifest.
+        open_file: Opens a shard that is not in the folder.
     """
 
     def __init__(
@@ -63,21 +62,21 @@ class StreamedPixels:
         self.open_file = open_file or (lambda name: (folder / name).open("rb"))
         counts = [shard.images for shard in manifest.shards]
         self.starts = np.cumsum([0, *counts[:-1]])
-        self.decoding: OrderedDict[int, Future[Pixels]] = OrderedDict()  # or decoded, oldest first
+        self.decoding: OrderedDict[int, Future[Pixels]] = OrderedDict()  # least recently used first
         self.lock = threading.Lock()
-        self.pool = ThreadPoolExecutor(os.cpu_count(), "facegan-shards")  # Pillow frees the lock
+        self.pool = ThreadPoolExecutor(os.cpu_count(), "facegan-shards")  # Pillow drops the GIL
 
     @classmethod
     def open(
         cls, folder: Path, resolution: int | None = None, open_file: OpenFile | None = None
     ) -> "StreamedPixels":
-        """The shards of a folder; that they are there is checked, what is in them is not.
+        """Open the shards of a folder; checks that they exist, but not their content.
 
-        With `open_file`, which leads elsewhere, a shard that is missing is named when it is read.
+        With `open_file`, a missing shard is only reported when it is read.
 
         Raises:
-            DatasetError: the manifest is not what it should be, a shard is missing, webdataset is
-                not installed, or the resolution is another.
+            DatasetError: the manifest is malformed, a shard is missing, webdataset is not
+                installed, or the resolution is not the requested one.
         """
         manifest = read_packed_manifest(folder)
         check_resolution(folder, manifest.resolution, resolution)
@@ -91,11 +90,11 @@ class StreamedPixels:
         return self.manifest.images
 
     def read(self, indices: Any) -> Pixels:
-        """The images (n, R, R, 3) at n indices; quick where few shards hold them.
+        """Return the images (n, R, R, 3) at n indices; fast if they are in few shards.
 
         Raises:
-            DatasetError: a shard cannot be decoded; it is named.
-            IndexError: there is no such image.
+            DatasetError: a shard cannot be decoded; the message names it.
+            IndexError: an index is out of range.
         """
         if len(indices) and not 0 <= indices.min() <= indices.max() < len(self):
             raise IndexError(f"an index lies outside 0 to {len(self) - 1}")
@@ -108,11 +107,11 @@ class StreamedPixels:
         return images
 
     def shard(self, number: int) -> Pixels:
-        """One shard's pixels, decoded now or before."""
-        return self.ask([number])[0].result()
+        """Return one shard's pixels, decoded now or before."""
+        return self.prefetch([number])[0].result()
 
-    def ask(self, numbers: Sequence[int]) -> list[Future[Pixels]]:
-        """Have shards decoded, and forget those that were not asked for in the longest time."""
+    def prefetch(self, numbers: Sequence[int]) -> list[Future[Pixels]]:
+        """Decode shards in the background, and evict the least recently used ones."""
         with self.lock:
             for number in numbers:
                 if number not in self.decoding:
@@ -124,7 +123,7 @@ class StreamedPixels:
         return found
 
     def decode(self, number: int) -> Pixels:
-        """Read one shard from end to end."""
+        """Read and decode one shard."""
         shard, side = self.manifest.shards[number], self.manifest.resolution
         whole = (shard.images, side, shard.sha256)
         return decode_shard(self.open_file, shard.file, *whole, place=self.folder)
@@ -133,7 +132,7 @@ class StreamedPixels:
         """Read every byte and compare it with the manifest's digests.
 
         Raises:
-            DatasetError: shards differ from what was written; they are named.
+            DatasetError: the digest of a shard differs; the message names the shards.
         """
         damaged = []
         for shard in self.manifest.shards:
@@ -146,14 +145,13 @@ class StreamedPixels:
 
 
 class StreamedDataset(PackedDataset):
-    """A streamed data set behind the same door as a packed one, with an order of its own.
+    """A streamed data set: a packed one with an order of its own.
 
     Args:
-        folder: The data set's.
-        resolution: What is expected; None takes what there is.
+        folder: The data set's folder.
+        resolution: The expected resolution; None accepts any.
         labels_from: "manifest".
-        stream: The pixels, where their files do not all lie in the folder.
-        numbers: The labels, where they do not.
+        stream: The pixels, if not all of their files are in the folder.
 
     Raises:
         DatasetError: see :meth:`StreamedPixels.open`.
@@ -167,26 +165,25 @@ class StreamedDataset(PackedDataset):
         resolution: int | None = None,
         labels_from: str = "manifest",
         stream: StreamedPixels | None = None,
-        numbers: Numbers | None = None,
     ) -> None:
         self.stream = stream or StreamedPixels.open(Path(folder), resolution)
         self.ahead: list[int] = []
-        super().__init__(folder, resolution, labels_from, self.stream, numbers)
+        super().__init__(folder, resolution, labels_from, self.stream)
         self.counts = tuple(shard.images for shard in self.manifest.shards)
 
     def order(
         self, seed: int, first: int, count: int, within: tuple[int, int] | None = None
     ) -> Tensor:
-        """Which images come first-th … (first + count - 1)-th in a run, as indices (count,).
+        """Return the indices (count,) of the images at positions first … first + count - 1.
 
-        A function of its arguments and of the shards' sizes. What is read next will have the shards
-        of this window and of the next decoded.
+        They depend only on the arguments and on the shards' sizes. The next `read` prefetches the
+        shards of this window and the next.
 
         Args:
-            seed: The run's.
-            first: How many images came before.
-            count: How many are wanted.
-            within: Only images from the first number up to the second, which is not included.
+            seed: The run's seed.
+            first: The number of images before.
+            count: The number of images to return.
+            within: The range of images to use: the first, and the one after the last.
         """
         start, stop = within or (0, len(self))
         spans = spans_within(self.counts, start, stop)
@@ -195,15 +192,15 @@ class StreamedDataset(PackedDataset):
         return order_of(seed, first, count, stop - start, lambda s, e, _: windowed(s, e, spans))
 
     def read(self, indices: Tensor) -> Tensor:
-        """The uint8 images (N, 3, H, W) at N indices; quick in the order that `order` gives."""
+        """Return the uint8 images (N, 3, H, W) at N indices; fast in the order of `order`."""
         ahead, self.ahead = self.ahead, []
-        self.stream.ask(ahead)
+        self.stream.prefetch(ahead)
         return super().read(indices)
 
 
 @lru_cache(maxsize=2)
 def shards_of_epoch(seed: int, epoch: int, shards: int) -> list[int]:
-    """The order of the shards in one pass over the data."""
+    """Return the order of the shards in one epoch."""
     numbers: list[int] = torch.randperm(
         shards, generator=random_numbers(seed, epoch, SHARDS)
     ).tolist()
@@ -211,7 +208,7 @@ def shards_of_epoch(seed: int, epoch: int, shards: int) -> list[int]:
 
 
 def windows(seed: int, epoch: int, shards: int) -> Iterator[list[int]]:
-    """The shards of an epoch, a window at a time."""
+    """Yield the shards of an epoch, one window at a time."""
     numbers = shards_of_epoch(seed, epoch, shards)
     for first in range(0, shards, WINDOW):
         yield numbers[first : first + WINDOW]
@@ -219,7 +216,7 @@ def windows(seed: int, epoch: int, shards: int) -> Iterator[list[int]]:
 
 @lru_cache(maxsize=4)
 def spans_within(counts: tuple[int, ...], start: int, stop: int) -> Spans:
-    """What of each shard lies within a part of the data set; shards outside are left out."""
+    """Return the part of each shard within a range of images; shards outside are omitted."""
     spans, first = [], 0
     for number, count in enumerate(counts):
         span = max(first, start), min(first + count, stop)
@@ -231,7 +228,7 @@ def spans_within(counts: tuple[int, ...], start: int, stop: int) -> Spans:
 
 @lru_cache(maxsize=2)
 def windowed(seed: int, epoch: int, spans: Spans) -> Tensor:
-    """The order of one pass over the data: shards shuffled, and the images of each window."""
+    """Return the order of one epoch: shuffled shards, and shuffled images in each window."""
     generator = random_numbers(seed, epoch, IMAGES)
     pieces = []
     for window in windows(seed, epoch, len(spans)):
@@ -241,17 +238,17 @@ def windowed(seed: int, epoch: int, spans: Spans) -> Tensor:
 
 
 def shards_ahead(seed: int, epoch: int, position: int, spans: Spans) -> list[int]:
-    """The shards of the window at a position of an epoch, and those of the window after it."""
+    """Return the shards of the window at a position of an epoch, and of the next window."""
     upcoming = iter([*windows(seed, epoch, len(spans)), *windows(seed, epoch + 1, len(spans))])
     for window in upcoming:
         position -= sum(spans[place][2] - spans[place][1] for place in window)
-        if position < 0:  # the present one last: it is forgotten last
+        if position < 0:  # the current window comes last: it is evicted last
             return [spans[place][0] for place in (*next(upcoming), *window)]
     return []
 
 
 def load_webdataset() -> Any:
-    """webdataset's reader of tars.
+    """Import webdataset's reader of tars.
 
     Raises:
         DatasetError: it is not installed.
@@ -271,19 +268,19 @@ def decode_shard(
     sha256: str | None = None,
     place: Path = Path(),
 ) -> Pixels:
-    """All images (n, R, R, 3) of a tar of PNGs, which is read once, from its begin to its end.
+    """Return all images (n, R, R, 3) of a tar of PNGs, read sequentially.
 
     Args:
-        open_file: Opens it.
-        name: Its own.
-        images: How many it should hold.
-        resolution: The side of each.
-        sha256: The file's digest; None where it was compared before.
-        place: Where it lies, for who must mend it.
+        open_file: Opens the tar.
+        name: The tar's name.
+        images: The expected number of images.
+        resolution: The side of each image.
+        sha256: The expected digest of the file; None: it was checked before.
+        place: The folder of the tar, for messages.
 
     Raises:
-        DatasetError: it is missing, damaged, or holds other images than it should.
-        FaceGANError: whatever `open_file` says of itself.
+        DatasetError: the tar is missing or damaged, or has another number of images.
+        FaceGANError: raised by `open_file`.
     """
     pixels = np.empty((images, resolution, resolution, 3), np.uint8)
     row = 0
@@ -296,7 +293,7 @@ def decode_shard(
             digest = stream.digest()
     except FaceGANError:
         raise
-    except Exception as cause:  # inside a decoder a broken file may raise anything
+    except Exception as cause:  # decoders may raise anything for a broken file
         raise DatasetError(f"The shard {place / name} cannot be read: {cause}.", AGAIN) from cause
     if row != images:
         raise DatasetError(f"The shard {place / name} holds {row} images, not {images}.", AGAIN)
@@ -306,19 +303,19 @@ def decode_shard(
 
 
 class HashedStream:
-    """A stream read from its begin to its end, and the SHA-256 of all that was read."""
+    """A stream that computes the SHA-256 of everything that is read from it."""
 
     def __init__(self, source: IO[bytes]) -> None:
         self.source, self.hash = source, hashlib.sha256()
 
     def read(self, size: int = -1) -> bytes:
-        """The next bytes."""
+        """Return the next bytes."""
         block = self.source.read(size)
         self.hash.update(block)
         return block
 
     def digest(self) -> str:
-        """The digest of the whole stream; what is left of it is read first."""
+        """Read the rest of the stream, and return the digest of all of it."""
         while self.read(2**20):
             pass
         return self.hash.hexdigest()
@@ -335,18 +332,18 @@ def write_streamed(
     images_per_shard: int | None = None,
     **facts: Any,
 ) -> PackedManifest:
-    """Write pixels as a streamed data set; see :func:`write_packed`.
+    """Write an array of images as a streamed data set; see :func:`write_packed`.
 
     Args:
-        folder: It must not exist, or be empty.
+        folder: A folder that is empty or does not exist.
         images: uint8 (N, R, R, 3), N at least 1.
         labels: The class of each image, from 0.
-        class_names: Their names.
-        images_a_shard: How many a file holds at most; None: 64 MiB of pixels.
-        facts: What else the manifest says.
+        class_names: The names of the classes.
+        images_per_shard: The maximum number of images per file; None: 64 MiB of pixels.
+        facts: Further entries of the manifest.
 
     Raises:
-        DatasetError: the folder holds something, or cannot be written; webdataset is missing.
+        DatasetError: the folder is not empty or cannot be written, or webdataset is missing.
     """
     load_webdataset()
     size = images_per_shard or max(SHARD_BYTES // images[0].nbytes, 1)
@@ -358,11 +355,11 @@ def write_streamed(
 
 
 def write_tar(folder: Path, number: int, first: int, images: Pixels) -> Shard:
-    """Write one file of PNGs, the same bytes for the same images; what the manifest says of it.
+    """Write one tar of PNGs, reproducibly, and return its manifest entry.
 
     Args:
-        folder: The data set's.
-        number: The shard's.
+        folder: The data set's folder.
+        number: The number of the shard.
         first: The number of its first image.
         images: uint8 (n, R, R, 3).
     """
@@ -372,7 +369,7 @@ def write_tar(folder: Path, number: int, first: int, images: Pixels) -> Shard:
     with (
         atomic_file(folder / name) as file,
         TarWriter(file, encoder=False, mtime=0) as writer,
-        ThreadPoolExecutor(os.cpu_count()) as pool,  # Pillow frees the lock
+        ThreadPoolExecutor(os.cpu_count()) as pool,  # Pillow releases the interpreter lock
     ):
         for index, png in enumerate(pool.map(png_of, images), first):
             writer.write({"__key__": f"{index:09d}", "png": png})
@@ -380,7 +377,7 @@ def write_tar(folder: Path, number: int, first: int, images: Pixels) -> Shard:
 
 
 def png_of(image: Pixels) -> bytes:
-    """One image (R, R, 3) as a PNG."""
+    """Encode one image (R, R, 3) as a PNG."""
     stream = io.BytesIO()
     Image.fromarray(image).save(stream, "png")
     return stream.getvalue()

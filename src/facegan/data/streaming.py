@@ -1,9 +1,9 @@
-"""`facegan data stream`: a packed data set as a streamed one, its images in a random order.
+"""Converts a packed data set to a streamed one in random order, for `facegan data stream`.
 
-A streamed set is shuffled in windows of a few shards only, so what lies together is seen together:
-images are put into the shards in an order that a recorded seed decides, each within its split, and
-no shard holds images of two splits. One shard is in memory at a time. A shard appears when it is
-whole; the same command goes on after the last of them.
+Training shuffles a streamed set only within windows of a few shards. So images are shuffled once
+here, by a recorded seed, each within its split; no shard holds images of two splits. One shard is
+in memory at a time. A shard appears once it is complete; the same command resumes after the last
+one.
 """
 
 import hashlib
@@ -49,14 +49,14 @@ def stream_packed(
     images_per_shard: int | None = None,
     on_progress: OnProgress = lambda done, expected: None,
 ) -> dict[str, Any]:
-    """Write a streamed data set of a packed one, which stays.
+    """Write a packed data set as a streamed one; the packed one is kept.
 
     Args:
-        packed: What ``facegan data prepare`` made.
-        out: The folder to make, or to go on with.
-        seed: Decides the order of the images.
-        images_a_shard: How many a file holds at most; None: 64 MiB of pixels.
-        on_progress: Called with how many images are done, and are expected.
+        packed: A folder that ``facegan data prepare`` made.
+        out: The folder to create, or to continue with.
+        seed: The seed of the order of the images.
+        images_per_shard: The maximum number of images per file; None: 64 MiB of pixels.
+        on_progress: Called with the number of images done, and expected.
 
     Returns:
         The manifest.
@@ -66,13 +66,13 @@ def stream_packed(
             the disk is full, or webdataset is not installed.
     """
     load_webdataset()
-    read_packed(packed)  # says it best where that is no packed data set
+    read_packed(packed)  # raises the clearest error if it is not a packed data set
     pixels = PackedPixels.open(packed)
     manifest = pixels.manifest
     if manifest.companions or manifest.channels != 3:
         raise DatasetError(
-            f"{packed} has pairs or label maps, which streamed data sets do not carry.",
-            "Train on it as it is.",
+            f"{packed} has companions or label maps, which streamed data sets do not support.",
+            "Train on the packed data set.",
         )
     side = manifest.resolution
     size = images_per_shard or max(SHARD_BYTES // (side * side * 3), 1)
@@ -81,7 +81,7 @@ def stream_packed(
     if finished := find_finished(out, plan):
         return {**finished, "already_there": True}
     with locked_folder(out, plan):
-        pixels.verify()  # what is damaged must not get a new, valid digest
+        pixels.verify()  # damaged pixels must not get a new, valid digest
         order = shuffled(manifest, seed, packed)
         digest, shards = write_shards(out, pixels, order, size, on_progress)
         write_lists(packed, out, order, manifest)
@@ -98,17 +98,17 @@ def stream_packed(
 
 
 def segments(manifest: PackedManifest, folder: Path) -> Iterator[tuple[int, int]]:
-    """The stretches between the ends of all splits; all images in one where there are none."""
+    """Yield the ranges between the ends of all splits; one range without splits."""
     splits = read_splits(manifest, folder)
     ends = sorted({0, manifest.images, *(end for span in splits.values() for end in span)})
     yield from pairwise(ends)
 
 
 def shuffled(manifest: PackedManifest, seed: int, folder: Path) -> Numbers:
-    """Which packed image comes first, second …: every split's stay in its own stretch."""
+    """Return the new order of the images, shuffled within each split."""
     order = np.arange(manifest.images)
     for number, (start, stop) in enumerate(segments(manifest, folder)):
-        # default_rng may change with numpy; PCG64 and this use of it do not.
+        # default_rng may change with NumPy versions; PCG64 and this use of it do not.
         keys = np.random.Generator(np.random.PCG64([seed, number])).random(stop - start)
         order[start:stop] = start + np.argsort(keys, kind="stable")
     return order
@@ -117,38 +117,37 @@ def shuffled(manifest: PackedManifest, seed: int, folder: Path) -> Numbers:
 def write_shards(
     out: Path, pixels: PackedPixels, order: Numbers, size: int, on_progress: OnProgress
 ) -> tuple[str, list[Shard]]:
-    """Write the shards that are not there yet; the digest of all pixels in order, and the shards.
+    """Write the missing shards; return the digest of all pixels in order, and all shards.
 
-    What a shard is, is noted beside it when it is whole: a note without its shard's bytes does not
-    count.
+    When a shard is complete, its entry is saved; the entry counts only if the shard matches it.
     """
     whole, shards = hashlib.sha256(), list[Shard]()
     for start, stop in segments(pixels.manifest, pixels.folder):
         for first in range(start, stop, size):
             images = pixels.read(order[first : min(first + size, stop)])
             whole.update(images.data)
-            note = out / STATE / f"{len(shards):05d}.json"
-            shard = noted(out, note)
+            entry = out / STATE / f"{len(shards):05d}.json"
+            shard = finished_shard(out, entry)
             if shard is None:
                 (out / "images").mkdir(exist_ok=True)
                 shard = write_tar(out, len(shards), first, images)
-                write_atomic(note, json.dumps(vars(shard)).encode())
+                write_atomic(entry, json.dumps(vars(shard)).encode())
             shards.append(shard)
             on_progress(first + len(images), len(order))
     return whole.hexdigest(), shards
 
 
-def noted(out: Path, note: Path) -> Shard | None:
-    """The shard that a killed run had finished; None where it had not."""
+def finished_shard(out: Path, entry: Path) -> Shard | None:
+    """Return the shard that a killed run had finished; None if it had not."""
     try:
-        shard = Shard(**json.loads(note.read_bytes()))
+        shard = Shard(**json.loads(entry.read_bytes()))
         return shard if file_digest(out / shard.file) == shard.sha256 else None
     except (OSError, ValueError, TypeError):
         return None
 
 
 def write_lists(packed: Path, out: Path, order: Numbers, manifest: PackedManifest) -> None:
-    """Labels and names of the images in their new order; what was thrown away as it was."""
+    """Write labels and names in the new order, and copy the lists of dropped images."""
     numbers = read_label_numbers(packed, manifest)
     if numbers is not None:
         with atomic_file(out / LABELS) as stream:
@@ -162,10 +161,10 @@ def write_lists(packed: Path, out: Path, order: Numbers, manifest: PackedManifes
 
 
 def reorder_lines(source: Path, target: Path, order: Numbers) -> None:
-    """Copy a file's lines in another order; in memory are only the places where they begin.
+    """Copy a file's lines in another order; only their offsets are in memory.
 
     Raises:
-        DatasetError: it has another number of lines.
+        DatasetError: the number of lines differs from the number of images.
     """
     with source.open("rb") as lines:
         ends = np.cumsum(np.fromiter((len(line) for line in lines), np.int64))
@@ -181,11 +180,11 @@ def check_streamed(folder: Path) -> tuple[dict[str, Any], list[str], dict[str, i
     """Read every byte of a streamed data set.
 
     Returns:
-        The manifest, no problems, and how many images are of each class.
+        The manifest, an empty list of problems, and the number of images of each class.
 
     Raises:
-        DatasetError: a shard is missing or damaged, which is named; or the labels are not what
-            they should be.
+        DatasetError: a shard is missing or damaged, and the message names it; or the labels are
+            malformed.
     """
     data = StreamedDataset(folder)
     data.verify()

@@ -117,7 +117,7 @@ class RealImages:
         if len(readable) < 2:
             raise DatasetError(f"{self.folder} holds fewer than two images that can be read.")
         if self.scan:
-            self.scan.tell(len(readable), self.skipped)
+            self.scan.log(len(readable), self.skipped)
         return [file for file, _ in readable], torch.cat([print_ for _, print_ in readable])
 
     def fingerprint_of(self, file: Path) -> Tensor | None:

@@ -1,13 +1,11 @@
 """Turns a failed write into a RunError that names the file and the fix."""
 
-import errno
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 from facegan.errors import RunError
-
-DISK_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+from facegan.files import DISK_FULL
 
 
 @contextmanager

@@ -302,8 +302,8 @@ def test_labels_come_from_a_dataset_json_in_either_form(tmp_path: Path, form: ty
 @pytest.mark.parametrize(("manifest", "told"), [
     (b"{", "cannot be read"), (b'{"labels": {"a/000.png": -1}}', "Count from 0"),
     (b'{"labels": [["a/000.png", 0], ["a/000.png", 1]]}', "two labels"),
-    (b'{"labels": {"a/000.png": 0}, "class_names": ["x", "x"]}', "two classes have one name"),
-    (b'{"labels": {"a/000.png": 7}, "class_names": ["x"]}', "end with 0"),
+    (b'{"labels": {"a/000.png": 0}, "class_names": ["x", "x"]}', "two classes have the same name"),
+    (b'{"labels": {"a/000.png": 7}, "class_names": ["x"]}', "last class is 0"),
     (b'{"labels": 3}', "neither a mapping"),
 ])  # fmt: skip
 def test_damaged_labels_are_refused(tmp_path: Path, manifest: bytes, told: str) -> None:

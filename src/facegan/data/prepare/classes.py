@@ -3,6 +3,7 @@
 import logging
 from collections import Counter
 from collections.abc import Iterable, Iterator
+from pathlib import Path
 from typing import Any, Protocol
 
 from facegan.data.prepare.file_filter import MANIFEST
@@ -180,25 +181,36 @@ class ManifestClasses:
         return self.names
 
 
-def check_class_names(names: Any, highest: int, images: int) -> list[str]:
-    """The classes' names; their numbers where there are no names.
+def check_class_names(
+    names: Any, highest: int, images: int, file: Path | str = MANIFEST
+) -> list[str]:
+    """Return the names of the classes, or their numbers if a manifest has no names.
+
+    Args:
+        names: ``class_names`` of the manifest.
+        highest: The highest label.
+        images: The number of images.
+        file: The manifest, for messages.
 
     Raises:
-        DatasetError: two are the same, one is empty, or they end before the highest label.
+        DatasetError: two names are the same, one is empty or cannot be printed, or there are
+            fewer names than classes.
     """
-    if names is None:  # more classes than images cannot be: do not believe a huge number
+    if names is None:  # at most one class per image: do not trust a huge number
         names = [str(number) for number in range(min(highest + 1, images))]
     if not isinstance(names, list) or not all(isinstance(n, str) and n for n in names):
-        raise DatasetError(f"{MANIFEST}: class_names is no list of names.")
+        raise DatasetError(
+            f"{file}: class_names is not a list of names.",
+            'Write it as "class_names": ["cat", "dog", …].',
+        )
     for name, count in Counter(names).items():
         check_class_name(name)
         if count > 1:
-            raise DatasetError(f"{MANIFEST}: two classes have one name, {name!r}.", "Rename one.")
+            raise DatasetError(f"{file}: two classes have the same name, {name!r}.", "Rename one.")
     if highest >= len(names):
         raise DatasetError(
-            f"{MANIFEST}: an image is of class {highest}, but the classes end with "
-            f"{len(names) - 1}.",
-            "Count the classes from 0, without gaps.",
+            f"{file}: an image has class {highest}, but the last class is {len(names) - 1}.",
+            "Number the classes from 0, without gaps.",
         )
     return names
 

@@ -1,7 +1,6 @@
 """The output folder of a data set: checks what it holds, and locks it for one process."""
 
 import contextlib
-import errno
 import json
 import shutil
 import sqlite3
@@ -11,8 +10,8 @@ from typing import Any
 
 from facegan.data.prepare.packed_format import MANIFEST
 from facegan.data.prepare.writer import STATE
-from facegan.errors import DatasetError, OutputError
-from facegan.files import write_atomic
+from facegan.errors import DatasetError, FaceGANError, OutputError
+from facegan.files import DISK_FULL, write_atomic
 
 PLAN = "plan.json"
 HARMLESS = {STATE, "lost+found"}  # the second is on every new ext4 volume
@@ -81,12 +80,17 @@ def locked_folder(out: Path, plan: dict[str, Any]) -> Iterator[None]:
             "Set SQLITE_TMPDIR to another folder, then repeat the command.",
         ) from cause
     except OSError as cause:
-        if cause.errno in (errno.ENOSPC, errno.EDQUOT):
-            raise DatasetError(
-                f"The disk of {out} is full.",
-                "Free some space, then repeat the command: finished shards are kept.",
-            ) from cause
-        raise OutputError(f"{out} cannot be written: {cause.strerror or cause}.") from cause
+        hint = "then repeat the command: finished shards are kept."
+        raise write_error(out, cause, hint) from cause
+
+
+def write_error(out: Path, cause: OSError, hint: str) -> FaceGANError:
+    """Return the error for a data set's folder that cannot be written."""
+    if cause.errno in DISK_FULL:
+        return DatasetError(
+            f"The disk is full: {out} could not be completed.", f"Free some space, {hint}"
+        )
+    return OutputError(f"{out} cannot be written: {cause.strerror or cause}.")
 
 
 def remove_leftovers(out: Path) -> None:

@@ -17,10 +17,10 @@ from typing import IO, Any
 import numpy as np
 import torch
 import torch.distributed as dist
-from torch import Tensor
 
 from facegan.data import Dataset, ImageFolderDataset, open_dataset
-from facegan.data.image_folder import Pixels, find_images, iter_images
+from facegan.data.dataset import InMemoryImages, Pixels
+from facegan.data.image_folder import find_images, iter_images
 from facegan.data.manifest import MANIFEST, read_manifest
 from facegan.data.opening import dataset_kind
 from facegan.data.packed_files import read_packed_manifest
@@ -159,7 +159,7 @@ def check_unprepared(group: ProcessGroup, parts: list[dict[str, Any]], folder: P
 
 
 @dataclass(frozen=True)
-class GatheredImages:
+class GatheredImages(InMemoryImages):
     """The images of all hosts, in the hosts' order, as a data set without labels."""
 
     folder: Path
@@ -176,18 +176,6 @@ class GatheredImages:
     def classes(self) -> dict[str, int]:
         """Empty: the parts have no classes."""
         return {}
-
-    @property
-    def image_shape(self) -> tuple[int, int, int]:
-        """(3, H, W) of every image."""
-        return (3, self.resolution, self.resolution)
-
-    def __len__(self) -> int:
-        return len(self.images)
-
-    def read(self, indices: Tensor) -> Tensor:
-        """Return the uint8 images (N, 3, H, W) at N indices."""
-        return torch.from_numpy(self.images[indices.numpy()]).permute(0, 3, 1, 2)
 
     def describe(self, with_labels: bool = False) -> dict[str, Any]:
         """Return the data's facts for a model card."""
