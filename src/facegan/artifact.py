@@ -1,4 +1,4 @@
-"""Saves and loads trained generators: weights and a card that rebuilds the network, no pickle.
+"""Saves and loads trained generators: weights and a card that rebuilds the networks, no pickle.
 
 An artifact is a folder, or a ``model.tar.gz`` of one, with ``generator.safetensors`` and
 ``model_card.json``, and its graphs once it was exported. Loading reads numbers and JSON only, so a
@@ -46,7 +46,7 @@ from facegan.model_files import (
     read_weights_header,
     write,
 )
-from facegan.model_inputs import default_inputs
+from facegan.model_inputs import default_inputs, input_names
 
 __all__ = [
     "CARD_NAME",
@@ -68,14 +68,23 @@ INITIALIZERS: set[Any] = {Tensor.normal_, Tensor.uniform_, nn.init.normal_, nn.i
 
 @dataclass(frozen=True)
 class Artifact:
-    """A generator ready to run, and its card."""
+    """A model's networks, ready to run, and its card.
 
-    # latents (N, latent_dim), and labels (N,) of a conditional model, → images (N, 3, H, W) in
-    # [-1, 1]; eval mode
-    generator: nn.Module
+    Attributes:
+        networks: Those of ``card.networks`` by name, in eval mode. Each takes what
+            ``card.arguments`` says: latents (N, latent_dim), labels int64 (N,), images (N, 3, H, W)
+            in [-1, 1], label maps int64 (N, H, W). It makes images in [-1, 1]; an encoder, latents.
+    """
+
+    networks: Mapping[str, nn.Module]
     card: ModelCard
     family: Family
     preset: Preset
+
+    @property
+    def generator(self) -> nn.Module:
+        """The first network."""
+        return next(iter(self.networks.values()))
 
     def sample_latents(self, count: int, generator: torch.Generator) -> Tensor:
         """Return `count` latents (N, latent_dim) drawn with the given random numbers."""
@@ -160,13 +169,14 @@ def load_artifact(
         check_graphs(path, map_files(path, card.graph.sha256), card)
     try:
         empty = build_empty(card, header)
-        fill(empty.generator, weights_of(path, card, mapped))
+        together = as_module(empty.networks)
+        fill(together, weights_of(path, card, mapped))
     except (ConfigError, SafetensorError, RuntimeError) as cause:
         raise ArtifactError(
             f"{path}: the generator cannot be rebuilt: {first_line(cause)}",
             f"It was made by facegan {card.versions.get('facegan', '?')}, this is {__version__}.",
         ) from cause
-    empty.generator.eval().requires_grad_(False)
+    together.eval().requires_grad_(False)
     return empty
 
 
@@ -241,15 +251,36 @@ def build_empty(card: ModelCard, header: WeightsHeader) -> Artifact:
         dict(card.classes),
         dict(card.map_classes),
     )
+    check_declaration(card, family, preset)
     with SkipInit(header.elements + BUFFER_ELEMENTS):
-        generator = family.build_generator(preset, card.image_shape)
-    check_fit(generator, header)
-    return Artifact(generator, card, family, preset)
+        built = family.build_served(preset, card.image_shape)
+    networks = dict(zip(card.networks, built.values(), strict=True))
+    check_fit(as_module(networks), header)
+    return Artifact(networks, card, family, preset)
 
 
-def check_fit(generator: nn.Module, header: WeightsHeader) -> None:
+def check_declaration(card: ModelCard, family: Family, preset: Preset) -> None:
+    """Raise ConfigError if a card's inputs, directions or networks are not those of its family."""
+    served = family.served(preset)
+    for what, said, own in (
+        ("inputs", input_names(card.inputs), input_names(family.inputs(preset))),
+        ("directions", card.directions, family.directions(preset)),
+        # The name of a single network is its family's own affair.
+        ("networks", card.networks, served if len(served) > 1 else card.networks[:1]),
+    ):
+        if said != own:
+            said_text, own_text = (", ".join(names) or "none" for names in (said, own))
+            raise ConfigError(f"The card's {what} are {said_text}; {family.name}'s are {own_text}.")
+
+
+def as_module(networks: Mapping[str, nn.Module]) -> nn.Module:
+    """Return networks as one module, whose tensors have the names of an artifact's weights."""
+    return nn.ModuleDict(networks) if len(networks) > 1 else next(iter(networks.values()))
+
+
+def check_fit(network: nn.Module, header: WeightsHeader) -> None:
     """Raise ConfigError if weights are missing, unknown, or of another shape or type."""
-    own = generator.state_dict()
+    own = network.state_dict()
     for name in sorted(own.keys() ^ header.tensors.keys()):
         which = "missing" if name in own else "unknown"
         raise ConfigError(f"In the weights the tensor {name[:100]!a} is {which}.")
@@ -270,10 +301,10 @@ def settings_of(card: ModelCard, preset: Preset) -> dict[str, Any]:
     return {**later, **card.settings}
 
 
-def fill(generator: nn.Module, weights: Mapping[str, Tensor]) -> None:
-    """Assign weights to a generator, without copying them; RuntimeError if they do not fit."""
-    own = generator.state_dict()
+def fill(network: nn.Module, weights: Mapping[str, Tensor]) -> None:
+    """Assign weights to a network, without copying them; RuntimeError if they do not fit."""
+    own = network.state_dict()
     typed = {
         name: value.to(own[name].dtype) if name in own else value for name, value in weights.items()
     }
-    generator.load_state_dict(typed, assign=True)
+    network.load_state_dict(typed, assign=True)

@@ -17,7 +17,6 @@ from facegan.artifact import Artifact, load_artifact
 from facegan.errors import ArtifactError, ExportError, first_line
 from facegan.model_files import (
     CARD_NAME,
-    GENERATOR_GRAPH,
     MAPPING_GRAPH,
     SYNTHESIS_GRAPH,
     GraphFacts,
@@ -26,6 +25,8 @@ from facegan.model_files import (
     write,
 )
 from facegan.synthesis.activations import activation_bytes
+from facegan.synthesis.examples import example_arrays
+from facegan.synthesis.network_inputs import PixelNetwork, pixel_network
 
 EXAMPLES = 2  # samples that are traced; 1 would be taken for a constant
 MAX_BATCH = 4096
@@ -35,8 +36,9 @@ VERBOSE_LOGGERS = ("onnxscript", "onnx_ir")  # they log every step
 def export_graphs(model_dir: Path | str) -> ModelCard:
     """Add a model's graphs to its folder, and their digests to its card; all or none.
 
-    They map latents (N, latent_dim), and labels (N,) of a conditional model, to images
-    (N, 3, H, W); for families with styles in two graphs, the first of which also takes psi.
+    There is one of each network that is served. They map what the card says, images and label maps
+    as uint8, to images (N, 3, H, W), an encoder to latents; for families with styles in two graphs,
+    the first of which also takes psi.
 
     Raises:
         ArtifactError: there is no model, or the folder cannot be written.
@@ -74,13 +76,13 @@ def check_exported(folder: Path, graphs: dict[str, bytes], card: ModelCard) -> N
 
 
 def graphs_of(artifact: Artifact) -> dict[str, bytes]:
-    """Return a generator's graphs by name."""
-    latents = torch.randn(EXAMPLES, artifact.card.latent_dim)
-    inputs = [("latents", latents)]
-    if artifact.classes:
-        inputs.append(("labels", torch.zeros(EXAMPLES, dtype=torch.int64)))
+    """Return a model's graphs by name."""
     if not artifact.style_layers:
-        return {GENERATOR_GRAPH: graph_of(artifact.generator, inputs)}
+        return {
+            f"{name}.onnx": graph_of(pixel_network(artifact, name), example_inputs(artifact, name))
+            for name in artifact.networks
+        }
+    inputs = example_inputs(artifact, "generator")
     mapping = StyleMapping(artifact.generator)
     with torch.inference_mode():
         styles = mapping(*(value for _, value in inputs), torch.tensor(1.0)).clone()
@@ -89,6 +91,12 @@ def graphs_of(artifact: Artifact) -> dict[str, bytes]:
         MAPPING_GRAPH: graph_of(mapping, [*inputs, ("psi", torch.tensor(1.0))]),
         SYNTHESIS_GRAPH: graph_of(synthesis, [("styles", styles)]),
     }
+
+
+def example_inputs(artifact: Artifact, network: str) -> list[tuple[str, Tensor]]:
+    """Return a few rows of what one of an artifact's networks takes."""
+    arrays = example_arrays(artifact.card, network, EXAMPLES)
+    return [(name, torch.from_numpy(array)) for name, array in arrays.items()]
 
 
 class StyleMapping(nn.Module):
@@ -112,6 +120,8 @@ def graph_of(network: nn.Module, inputs: list[tuple[str, Tensor]]) -> bytes:
     shapes: Any = tuple({0: batch} if value.ndim else {} for _, value in inputs)
     if isinstance(network, StyleMapping):  # *rest is one argument to the exporter
         shapes = (shapes[0], shapes[1:])
+    elif isinstance(network, PixelNetwork):
+        shapes = (shapes,)
 
     def export() -> bytes:
         program = torch.onnx.export(

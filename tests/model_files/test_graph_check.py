@@ -198,7 +198,7 @@ FOREIGN = {
     "ConstantOfShape": helper.make_node("ConstantOfShape", ["latents"], ["y"]),
     "Tile": helper.make_node("Tile", ["latents", "latents"], ["y"]),
     "Range": helper.make_node("Range", ["latents"] * 3, ["y"]),
-    "Resize": helper.make_node("Resize", ["latents", "", "latents"], ["y"]),
+    "Upsample": helper.make_node("Upsample", ["latents", "latents"], ["y"]),
     "MatMul": helper.make_node("MatMul", ["latents", "latents"], ["y"]),
     "OneHot": helper.make_node("OneHot", ["latents"] * 3, ["y"]),
     "Constant": helper.make_node(
@@ -538,7 +538,7 @@ GROWING = {
         (expanded, "do not broadcast"), (expanded_twice, "bytes of constants"),
         (outer_product, "makes 65536x65536"), (doubled_often, "makes|bytes"),
         (padded_much, "its pads are"), (shape_from_a_shape, "makes 8 sides"),
-        (shape_of_latents, "attribute to is 7"), (shape_added, "another type"),
+        (shape_of_latents, "casts to integers"), (shape_added, "another type"),
         (index_outside, "out of range"), (index_before, "out of range"),
         (index_of_labels, "not a constant|out of range"), (broken_reshape, "no shape"),
         (open_reshape, r"\(-1, -1\)"), (much_work, "multiplications"),
@@ -969,10 +969,11 @@ def smallest(family: str, name: str, preset: Preset) -> Artifact:
             with SkipInit(2**40):
                 gan = build_gan(family, name, (3, side, side), classes=dict(card.classes) or None)
             found = dataclasses.replace(card, image_shape=(3, side, side))
-            return Artifact(gan.players["generator"], found, gan.family, gan.preset)
+            return Artifact(gan.served, found, gan.family, gan.preset)
     raise AssertionError(f"{family} {name} makes no small images")
 
 
+OF_COMING_FAMILIES = {"InstanceNormalization", "Resize"}
 OF_OLDER_GRAPHS = {"Div", "Pad"}  # r3gan doubled its maps by slices; such models are still served
 
 
@@ -985,4 +986,4 @@ def test_every_family_and_preset_passes_and_uses_the_whole_list() -> None:
         check_graphs(HERE, graphs, dataclasses.replace(artifact.card, graph=facts))
         for content in graphs.values():
             used |= {node.operator for node in read_graph(content).nodes}
-    assert used | OF_OLDER_GRAPHS == set(OPERATORS)
+    assert used | OF_OLDER_GRAPHS | OF_COMING_FAMILIES == set(OPERATORS)

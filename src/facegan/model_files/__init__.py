@@ -2,6 +2,7 @@
 
 from facegan.model_files.card import (
     CARD_NAME,
+    ENCODER,
     GENERATOR_GRAPH,
     MAPPING_GRAPH,
     OWN_CODE,
@@ -27,6 +28,7 @@ from facegan.model_files.weights import WeightsHeader
 
 __all__ = [
     "CARD_NAME",
+    "ENCODER",
     "GENERATOR_GRAPH",
     "MAPPING_GRAPH",
     "OWN_CODE",

@@ -11,15 +11,23 @@ from typing import Any
 
 from facegan.errors import ArtifactError, first_line
 from facegan.model_files.strict_json import read_json
-from facegan.model_inputs import DIRECTIONS, NAMES, ModelInput, default_inputs, input_names
+from facegan.model_inputs import (
+    DIRECTIONS,
+    NAMES,
+    STYLES,
+    ModelInput,
+    default_inputs,
+    input_names,
+)
 
 SCHEMA_VERSION = 2  # 2: of a model that takes other things than latents and classes
 WEIGHTS_NAME = "generator.safetensors"
 CARD_NAME = "model_card.json"
-GENERATOR_GRAPH = "generator.onnx"  # latents, and labels if conditional → images
+GENERATOR_GRAPH = "generator.onnx"  # what the card's inputs say → images
 MAPPING_GRAPH = "mapping.onnx"  # for families with styles: the same and psi → styles
 SYNTHESIS_GRAPH = "synthesis.onnx"  # styles → images
-ENCODER_GRAPH = "encoder.onnx"  # a style image → latents
+ENCODER = "encoder"  # the network that makes latents of style images
+ENCODER_GRAPH = f"{ENCODER}.onnx"
 DIRECTION_GRAPHS = tuple(f"{direction}.onnx" for direction in DIRECTIONS)  # image → image
 OWN_CODE = "code/inference.py"  # custom inference code
 GRAPH_NAMES = (
@@ -89,13 +97,24 @@ class ModelCard:
         """What the network takes, in the order of its arguments, and then the optional inputs."""
         return self.network_inputs or default_inputs(bool(self.classes))
 
+    @cached_property
+    def networks(self) -> tuple[str, ...]:
+        """The networks that are served: one per direction, or a generator and its encoder."""
+        return self.directions or ("generator", *((ENCODER,) if self.takes("styles") else ()))
+
+    def arguments(self, network: str) -> tuple[ModelInput, ...]:
+        """Return what one of the networks takes, in the order of its arguments."""
+        if network == ENCODER:
+            return (STYLES,)
+        return tuple(given for given in self.inputs if not given.optional)
+
     def takes(self, name: str) -> bool:
         """Return whether an input of that name is among the model's."""
         return name in input_names(self.inputs)
 
     @property
     def resolution(self) -> int:
-        """The side of the images, in pixels."""
+        """The side of the images, and of source images and label maps, in pixels."""
         return self.image_shape[-1]
 
     @cached_property
@@ -356,8 +375,10 @@ def check_agreement(card: ModelCard) -> None:
         raise ValueError("its classes do not fit its inputs")
     if min(len(card.map_classes), 2) != 2 * card.takes("label_maps"):
         raise ValueError(f"it has {len(card.map_classes)} classes of label maps")
-    if card.takes("styles") and not (card.takes("latents") and card.takes("label_maps")):
-        raise ValueError("it takes styles, but not label maps and latents")
+    if [given.name for given in card.inputs if given.optional] != ["styles"] * card.takes("styles"):
+        raise ValueError("its optional inputs are others than styles")
+    if card.takes("styles") and not (card.takes("latents") and card.inputs[-1] == STYLES):
+        raise ValueError("it takes styles, but not after latents, which they replace")
     if card.directions and input_names(card.inputs) != ("images",):
         raise ValueError("it has directions, and takes other things than images")
     if card.graph:
@@ -366,9 +387,7 @@ def check_agreement(card: ModelCard) -> None:
 
 def check_graph_names(card: ModelCard, graph: GraphFacts) -> None:
     """Raise ValueError if a card's graphs are not those of its inputs and directions."""
-    expected = {GENERATOR_GRAPH, ENCODER_GRAPH} if card.takes("styles") else {GENERATOR_GRAPH}
-    if card.directions:
-        expected = {f"{direction}.onnx" for direction in card.directions}
+    expected = {f"{network}.onnx" for network in card.networks}
     if graph.sha256.keys() != expected and (not graph.style_layers or card.network_inputs):
         raise ValueError(f"graph has the files {excerpt(sorted(graph.sha256))}")
     if graph.batch_bytes > MAX_BYTES_PER_PIXEL * card.resolution**2:

@@ -11,17 +11,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from facegan.errors import ArtifactError, first_line
-from facegan.model_files.card import (
-    GENERATOR_GRAPH,
-    MAPPING_GRAPH,
-    SYNTHESIS_GRAPH,
-    ModelCard,
-)
+from facegan.model_files.card import ENCODER, MAPPING_GRAPH, SYNTHESIS_GRAPH, ModelCard
 from facegan.model_files.graph_operators import (
     OPERATORS,
     UnsupportedNode,
     Value,
     apply_operator,
+    inputs_of,
     require,
 )
 from facegan.model_files.onnx_reader import (
@@ -30,6 +26,7 @@ from facegan.model_files.onnx_reader import (
     INT64,
     MAX_RANK,
     MAX_SIDE,
+    UINT8,
     Content,
     Graph,
     Initializer,
@@ -38,6 +35,7 @@ from facegan.model_files.onnx_reader import (
     read_graph,
 )
 from facegan.model_files.protobuf import MalformedMessage
+from facegan.model_inputs import CLASS, IMAGE, LABEL_MAP, LATENT, ModelInput
 
 SAMPLES = 2  # the batch size of shape inference; 1 would look like any other dimension of 1
 MAX_GRAPH_BYTES = 1 << 30
@@ -91,19 +89,40 @@ def check_graphs(
             far more than an image of this size.
     """
     assert card.graph is not None
-    rows = [ValueInfo("latents", FLOAT, (None, card.latent_dim))]
-    if card.classes:
-        rows.append(ValueInfo("labels", INT64, (None,)))
-    images = card.image_shape
     if not card.graph.style_layers:
-        return {GENERATOR_GRAPH: check_graph(source, GENERATOR_GRAPH, files, card, rows, images)}
+        return {
+            f"{network}.onnx": check_network(source, network, files, card)
+            for network in card.networks
+        }
+    rows = [declared(given, card) for given in card.inputs]
     width = card.settings.get("style_dim")
     styles = (card.graph.style_layers, width if type(width) is int else None)
     taken = [*rows, ValueInfo("psi", FLOAT, ())]
     mapping = check_graph(source, MAPPING_GRAPH, files, card, taken, styles)
     wanted = [ValueInfo("styles", FLOAT, (None, *mapping.made))]
-    synthesis = check_graph(source, SYNTHESIS_GRAPH, files, card, wanted, images)
+    synthesis = check_graph(source, SYNTHESIS_GRAPH, files, card, wanted, card.image_shape)
     return {MAPPING_GRAPH: mapping, SYNTHESIS_GRAPH: synthesis}
+
+
+def check_network(
+    source: Path, network: str, files: Mapping[str, Content], card: ModelCard
+) -> CheckedGraph:
+    """Check the graph of one of a card's networks."""
+    inputs = [declared(given, card) for given in card.arguments(network)]
+    output = (card.latent_dim,) if network == ENCODER else card.image_shape
+    return check_graph(source, f"{network}.onnx", files, card, inputs, output)
+
+
+def declared(given: ModelInput, card: ModelCard) -> ValueInfo:
+    """Return the type and shape in which a graph takes an input."""
+    sides = card.image_shape[1:]
+    kind, shape = {
+        LATENT: (FLOAT, (card.latent_dim,)),
+        CLASS: (INT64, ()),
+        IMAGE: (UINT8, (*sides, 3)),
+        LABEL_MAP: (UINT8, sides),
+    }[given.kind]
+    return ValueInfo(given.name, kind, (None, *shape))
 
 
 def check_graph(
@@ -122,7 +141,7 @@ def check_graph(
         check_inputs(graph, inputs)
         inferred = ShapeInference(graph)
         check_declared(graph, inferred.values)
-        check_classes(graph, inferred.values, len(card.classes))
+        check_classes(graph, inferred.values, card)
         checked = inferred.checked(output)
         ShapeInference(graph, SAMPLES + 1).checked(
             output
@@ -153,14 +172,20 @@ def check_declared(graph: Graph, values: Mapping[str, Value]) -> None:
             raise MalformedMessage(f"it declares {one}, but makes {made} of {SAMPLES} rows")
 
 
-def check_classes(graph: Graph, values: Mapping[str, Value], classes: int) -> None:
-    """Compare the number of classes with the card, by the comparisons of labels."""
+def check_classes(graph: Graph, values: Mapping[str, Value], card: ModelCard) -> None:
+    """Compare the numbers of classes with the card, by the comparisons of labels (N, classes).
+
+    Label maps are compared at every pixel: (N, H, W, classes).
+    """
     for node in graph.nodes:
         if node.operator != "Equal":
             continue
-        known = values[node.outputs[0]].shape[-1:]
-        if known != (classes,):
-            raise MalformedMessage(f"Equal compares {known} classes, but its card has {classes}")
+        shape = values[node.outputs[0]].shape
+        classes = len(card.map_classes if len(shape) == 4 else card.classes)
+        if shape[-1:] != (classes,):
+            raise MalformedMessage(
+                f"Equal compares {shape[-1:]} classes, but its card has {classes}"
+            )
 
 
 def check_cost(checked: CheckedGraph, initialized: int, pixels: int) -> None:
@@ -205,13 +230,14 @@ class ShapeInference:
             raise MalformedMessage(
                 f"the operator {node.operator!r} is not one that facegan exports"
             )
-        unknown = [name for name in node.inputs if name not in self.values]
+        inputs = inputs_of(node)
+        unknown = [name for name in inputs if name not in self.values]
         known = [name for name in node.outputs if name in self.values or not name]
         if unknown or known or len({*node.outputs}) < len(node.outputs):
             name = next(iter(unknown or node.outputs), "")
             raise MalformedMessage(f"{node.operator}: {name!r} is not made once, before its use")
         try:
-            made, multiplications = apply_operator(node, [self.values[x] for x in node.inputs])
+            made, multiplications = apply_operator(node, [self.values[x] for x in inputs])
             require(len(made) == len(node.outputs), f"it has {len(node.outputs)} outputs")
             for value in made:
                 require(len(value.shape) <= MAX_RANK, f"it makes {len(value.shape)} sides")
@@ -225,7 +251,7 @@ class ShapeInference:
 
     def count(self, node: Node, made: Sequence[Value]) -> None:
         """Add a node's outputs to the cost."""
-        if self.fixed.issuperset(node.inputs):
+        if self.fixed.issuperset(inputs_of(node)):
             self.fixed.update(node.outputs)
             self.constants += sum(map(bytes_of, made))
             return

@@ -7,15 +7,16 @@ docs/Operators.md.
 
 import math
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
-from facegan.model_files.onnx_reader import BOOL, FEW, FLOAT, INT64, Node
+from facegan.model_files.onnx_reader import BOOL, FEW, FLOAT, INT64, UINT8, Node
 from facegan.model_files.protobuf import MalformedMessage
 
 MAX_KERNEL = 16  # side of a convolution's kernel
 MAX_STRIDE = 4
 MAX_PAD = 16
+MAX_STEP = 4096  # of a slice: label maps are read at every so many pixels
 
 Sides = tuple[int, ...]
 Attributes = Mapping[str, Any]
@@ -28,12 +29,12 @@ class Value:
     Attributes:
         type: Its element type.
         shape: Its sides.
-        numbers: Its values, if they are a few known integers; else None.
+        numbers: Its values, if they are a few known numbers; else None.
     """
 
     type: int
     shape: Sides
-    numbers: tuple[int, ...] | None = None
+    numbers: tuple[float, ...] | None = field(default=None, compare=False)
 
     @property
     def size(self) -> int:
@@ -57,12 +58,20 @@ class Operator:
         rule: Returns the outputs, or raises UnsupportedNode.
         attributes: Tests of the allowed attributes; others are refused.
         multiplies: Multiplications per element of the output.
+        omitted: The position of an input that is left out, with an empty name; it is not counted.
     """
 
     inputs: tuple[int, ...]
     rule: Rule
     attributes: Mapping[str, Callable[[Any], bool]]
     multiplies: Callable[[Sequence[Value]], int] = lambda inputs: 1
+    omitted: int | None = None
+
+
+def inputs_of(node: Node) -> tuple[str, ...]:
+    """Return the names of a node's inputs, without one that its operator leaves out."""
+    place = OPERATORS[node.operator].omitted
+    return tuple(name for index, name in enumerate(node.inputs) if index != place or name)
 
 
 def apply_operator(node: Node, inputs: Sequence[Value]) -> tuple[list[Value], int]:
@@ -112,13 +121,14 @@ def where(attributes: Attributes, inputs: Sequence[Value]) -> list[Value]:
 
 
 def cast(attributes: Attributes, inputs: Sequence[Value]) -> list[Value]:
-    """Infer a cast to floats."""
+    """Infer a cast to floats, or of the classes of a label map to integers."""
     require("to" in attributes, "it has no target type")
-    return [Value(FLOAT, inputs[0].shape)]
+    require(attributes["to"] == FLOAT or inputs[0].type == UINT8, "it casts to integers")
+    return [Value(attributes["to"], inputs[0].shape)]
 
 
-def batch_normalization(attributes: Attributes, inputs: Sequence[Value]) -> list[Value]:
-    """Infer batch normalisation: images (N, C, H, W) and four numbers per channel."""
+def normalization(attributes: Attributes, inputs: Sequence[Value]) -> list[Value]:
+    """Infer a normalisation: images (N, C, H, W), and a few tensors of a number per channel."""
     x = of_rank(4, inputs[0])
     require(all(v == Value(FLOAT, (x.shape[1],)) for v in inputs[1:]), "its channels differ")
     return [Value(FLOAT, x.shape)]
@@ -160,8 +170,10 @@ def conv_transpose(attributes: Attributes, inputs: Sequence[Value]) -> list[Valu
     group, strides, pads = convolution(attributes, w)
     require(w.shape[0] == x.shape[1] and w.shape[0] % group == 0, "its channels differ")
     check_bias(inputs, w.shape[1] * group)
+    more = attributes.get("output_padding", (0, 0))
+    require(all(side < strides[i] for i, side in enumerate(more)), f"its output_padding is {more}")
     sides = [
-        (side - 1) * strides[i] + w.shape[2 + i] - pads[i] - pads[i + 2]
+        (side - 1) * strides[i] + w.shape[2 + i] - pads[i] - pads[i + 2] + more[i]
         for i, side in enumerate(x.shape[2:])
     ]
     return [Value(FLOAT, positive((x.shape[0], w.shape[1] * group, *sides)))]
@@ -211,11 +223,14 @@ def gemm(attributes: Attributes, inputs: Sequence[Value]) -> list[Value]:
 
 
 def pad(attributes: Attributes, inputs: Sequence[Value]) -> list[Value]:
-    """Infer zero padding by known sizes."""
+    """Infer padding by known sizes: with zeros, or with what is next to the border, reflected."""
     x, pads = of_type(FLOAT, inputs[0]), known(inputs[1])
     rank = len(x.shape)
     is_few = len(pads) == 2 * rank and all(0 <= side <= MAX_PAD for side in pads)
     require(is_few, f"its pads are {pads}")
+    if attributes.get("mode") == "reflect":
+        is_inside = all(pads[i] < x.shape[i % rank] or not pads[i] for i in range(2 * rank))
+        require(is_inside, f"its pads are {pads}")
     return [Value(FLOAT, tuple(s + pads[i] + pads[rank + i] for i, s in enumerate(x.shape)))]
 
 
@@ -242,6 +257,14 @@ def reshape(attributes: Attributes, inputs: Sequence[Value]) -> list[Value]:
     return [Value(FLOAT, full)]
 
 
+def resize(attributes: Attributes, inputs: Sequence[Value]) -> list[Value]:
+    """Infer the repetition of the pixels of images (N, C, H, W) by known factors."""
+    x, scales = of_rank(4, inputs[0]), of_type(FLOAT, inputs[1]).numbers or ()
+    is_few = len(scales) == 4 and all(scale in range(1, MAX_STRIDE + 1) for scale in scales)
+    require(is_few and scales[:2] == (1, 1), f"its scales are {scales}")
+    return [Value(FLOAT, tuple(s * int(k) for s, k in zip(x.shape, scales, strict=True)))]
+
+
 def shape_of(attributes: Attributes, inputs: Sequence[Value]) -> list[Value]:
     """Infer a tensor's shape, or part of it, as known numbers."""
     sides = inputs[0].shape[attributes.get("start", 0) : attributes.get("end", None)]
@@ -257,7 +280,7 @@ def slice_of(attributes: Attributes, inputs: Sequence[Value]) -> list[Value]:
     axes_of(axes, len(x.shape))
     shape = list(x.shape)
     for start, end, axis, step in zip(starts, ends, axes, steps, strict=True):
-        require(1 <= step <= MAX_STRIDE, f"its step is {step}")
+        require(1 <= step <= MAX_STEP, f"its step is {step}")
         shape[axis] = len(range(*slice(start, end, step).indices(shape[axis])))
     return [Value(FLOAT, positive(tuple(shape)))]
 
@@ -306,7 +329,7 @@ def known(value: Value) -> tuple[int, ...]:
     """Return a value's known integers; refuse one that depends on the inputs."""
     if value.numbers is None or value.type != INT64:
         raise UnsupportedNode("a shape or axis is not a constant")
-    return value.numbers
+    return tuple(map(int, value.numbers))
 
 
 def broadcast(*shapes: Sides) -> Sides:
@@ -383,6 +406,16 @@ CONVOLUTION: dict[str, Callable[[Any], bool]] = {
     "strides": ints(2, 1, MAX_STRIDE),
 }
 REDUCTION = {"keepdims": one_of(0, 1), "noop_with_empty_axes": one_of(0)}
+NEAREST: dict[str, Callable[[Any], bool]] = {
+    "antialias": one_of(0),
+    "coordinate_transformation_mode": one_of("asymmetric"),
+    "cubic_coeff_a": is_float,  # for other modes, as is the value outside
+    "exclude_outside": one_of(0),
+    "extrapolation_value": is_float,
+    "keep_aspect_ratio_policy": one_of("stretch"),
+    "mode": one_of("nearest"),
+    "nearest_mode": one_of("floor"),
+}
 OPERATORS: dict[str, Operator] = {
     **dict.fromkeys(("Relu", "Tanh", "Sqrt", "Reciprocal"), Operator(ONE, unary, {})),
     "LeakyRelu": Operator(ONE, unary, {"alpha": is_float}),
@@ -390,16 +423,16 @@ OPERATORS: dict[str, Operator] = {
     "Equal": Operator(TWO, comparison_of(INT64), {}),
     "Less": Operator(TWO, comparison_of(FLOAT), {}),
     "Where": Operator(THREE, where, {}),
-    "Cast": Operator(ONE, cast, {"to": one_of(FLOAT)}),
+    "Cast": Operator(ONE, cast, {"to": one_of(FLOAT, INT64)}),
     "BatchNormalization": Operator(
-        (5,), batch_normalization, {"epsilon": is_positive, "momentum": is_float}
+        (5,), normalization, {"epsilon": is_positive, "momentum": is_float}
     ),
     "Concat": Operator(tuple(range(1, 9)), concat, {"axis": is_int}),
     "Conv": Operator((2, 3), conv, CONVOLUTION, lambda inputs: math.prod(inputs[1].shape[1:])),
     "ConvTranspose": Operator(
         (2, 3),
         conv_transpose,
-        {**CONVOLUTION, "output_padding": one_of((0, 0))},
+        {**CONVOLUTION, "output_padding": ints(2, 0, MAX_STRIDE)},
         lambda inputs: math.prod(inputs[1].shape[2:]) * inputs[1].shape[0],
     ),
     "Expand": Operator(TWO, expand, {}),
@@ -410,10 +443,14 @@ OPERATORS: dict[str, Operator] = {
         {"alpha": is_float, "beta": is_float, "transA": one_of(0), "transB": one_of(0, 1)},
         lambda inputs: inputs[0].shape[1],
     ),
-    "Pad": Operator(TWO, pad, {"mode": one_of("constant")}),
+    "InstanceNormalization": Operator(
+        THREE, normalization, {"epsilon": is_positive}, lambda inputs: 4
+    ),
+    "Pad": Operator(TWO, pad, {"mode": one_of("constant", "reflect")}),
     "ReduceMean": Operator(TWO, reduce, REDUCTION),
     "ReduceSum": Operator(TWO, reduce, REDUCTION),
     "Reshape": Operator(TWO, reshape, {"allowzero": one_of(0, 1)}),
+    "Resize": Operator(TWO, resize, NEAREST, omitted=1),
     "Shape": Operator(ONE, shape_of, {"start": is_int, "end": is_int}),
     "Slice": Operator((5,), slice_of, {}),
     "Split": Operator(ONE, split, {"axis": is_int, "num_outputs": one_of(2)}),

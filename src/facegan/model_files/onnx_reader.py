@@ -23,9 +23,9 @@ from facegan.model_files.protobuf import (
     signed,
 )
 
-FLOAT, INT64, BOOL = 1, 7, 9  # TensorProto.DataType
-BYTES_OF = {FLOAT: 4, INT64: 8, BOOL: 1}
-TYPE_NAMES = {FLOAT: "float32", INT64: "int64", BOOL: "bool"}
+FLOAT, UINT8, INT64, BOOL = 1, 2, 7, 9  # TensorProto.DataType
+BYTES_OF = {FLOAT: 4, UINT8: 1, INT64: 8, BOOL: 1}
+TYPE_NAMES = {FLOAT: "float32", UINT8: "uint8", INT64: "int64", BOOL: "bool"}
 IR_VERSIONS = range(8, 14)
 OPSETS = range(18, 25)  # in which our operators have the same meaning
 MAX_NODES = 2048  # six times the deepest preset's
@@ -33,7 +33,7 @@ MAX_FIELDS = 200_000  # of all messages
 MAX_RANK = 6
 MAX_SIDE = 1 << 31
 MAX_NAME = 256
-FEW = 16  # numbers of an initialiser with shapes, axes or pads
+FEW = 16  # numbers of an initialiser with shapes, axes, pads or scales
 
 METADATA = Field("metadata", is_skipped=True)
 MODEL = {
@@ -83,13 +83,13 @@ class Initializer:
     """A constant.
 
     Attributes:
-        numbers: Its values, if they are a few integers; else None.
+        numbers: Its values, if they are a few; else None.
     """
 
     name: str
     type: int
     shape: tuple[int, ...]
-    numbers: tuple[int, ...] | None
+    numbers: tuple[float, ...] | None
 
 
 @dataclass(frozen=True)
@@ -200,8 +200,10 @@ class GraphReader(MessageReader):
         raw, count = tensor.get("raw_data", b""), math.prod(shape)
         if len(raw) != count * BYTES_OF[kind]:
             raise MalformedMessage(f"the initialiser {name} has {len(raw)} bytes for {shape}")
-        is_few = kind == INT64 and len(shape) < 2 and count <= FEW
-        return Initializer(name, kind, shape, struct.unpack(f"<{count}q", raw) if is_few else None)
+        if len(shape) > 1 or count > FEW:
+            return Initializer(name, kind, shape, None)
+        letter = "q" if kind == INT64 else "f"
+        return Initializer(name, kind, shape, struct.unpack(f"<{count}{letter}", raw))
 
     def value_info(self, view: memoryview) -> ValueInfo:
         """Return a value's declaration, which must be a tensor with a shape."""

@@ -7,6 +7,8 @@ from torch import Tensor, nn
 
 from facegan.artifact import Artifact
 from facegan.synthesis.batch_sizes import LARGE_RESOLUTION, MAX_SIZE
+from facegan.synthesis.examples import example_arrays
+from facegan.synthesis.network_inputs import pixel_network
 
 # While a layer runs, its input, its output and the kernel's scratch memory are allocated: oneDNN
 # unfolds or repacks about as much as it reads and writes.
@@ -22,13 +24,13 @@ def activation_bytes(empty: Artifact) -> int:
     Args:
         empty: Its weights are uninitialised; memory that was never written takes no room.
     """
-    count = 1 if empty.card.resolution >= LARGE_RESOLUTION else MAX_SIZE
+    card = empty.card
+    count = 1 if card.resolution >= LARGE_RESOLUTION else MAX_SIZE
     device = "meta" if largest_map(empty) > SMALL_MAP else "cpu"
-    options: dict[str, Any] = {}
-    if empty.classes:
-        options["labels"] = torch.zeros(1, dtype=torch.int64, device=device)
-    latents = torch.zeros(1, empty.card.latent_dim, device=device)
-    largest = largest_layer(empty.generator.eval(), device, latents, **options)
+    largest = 0
+    for name in card.networks:
+        inputs = (torch.from_numpy(x).to(device) for x in example_arrays(card, name, 1).values())
+        largest = max(largest, largest_layer(pixel_network(empty, name).eval(), device, *inputs))
     return SCRATCH_FACTOR * count * largest
 
 
@@ -37,12 +39,13 @@ def largest_map(empty: Artifact) -> int:
 
     A small file can describe a network that needs gigabytes.
     """
-    sizes = (side for tensor in empty.generator.state_dict().values() for side in tensor.shape[:2])
+    tensors = (x for network in empty.networks.values() for x in network.state_dict().values())
+    sizes = (side for tensor in tensors for side in tensor.shape[:2])
     return 4 * max(sizes, default=1) * empty.card.resolution**2
 
 
 @torch.inference_mode()
-def largest_layer(network: nn.Module, device: str, *inputs: Tensor, **options: Tensor) -> int:
+def largest_layer(network: nn.Module, device: str, *inputs: Tensor) -> int:
     """Return the most bytes that any innermost module of a network reads and writes."""
     largest = 0
 
@@ -56,7 +59,7 @@ def largest_layer(network: nn.Module, device: str, *inputs: Tensor, **options: T
     tensors = {**dict(network.named_parameters()), **dict(network.named_buffers())}
     moved = {name: tensor.to(device) for name, tensor in tensors.items()}
     try:
-        torch.func.functional_call(network, moved, inputs, options)
+        torch.func.functional_call(network, moved, inputs)
     finally:
         for hook in hooks:
             hook.remove()

@@ -42,12 +42,12 @@ class DeviceContext:
     Attributes:
         device: A CPU, or a GPU.
         dtype: The precision of computations (autocast); weights stay float32.
-        graphs: CUDA graphs by the shapes of their inputs.
+        graphs: CUDA graphs by the name of their function and the shapes of its inputs.
     """
 
     device: torch.device
     dtype: torch.dtype = torch.float32
-    graphs: dict[tuple[torch.Size, ...], CudaGraph] = field(default_factory=dict)
+    graphs: dict[tuple[str, *tuple[torch.Size, ...]], CudaGraph] = field(default_factory=dict)
 
     @classmethod
     def choose(cls, device: str = "auto", precision: str = "auto") -> "DeviceContext":
@@ -91,20 +91,22 @@ class DeviceContext:
             return nullcontext()
         return torch.autocast(self.device.type, self.dtype)
 
-    def run(self, function: Function, *inputs: Tensor, use_graph: bool = True) -> Tensor:
+    def run(
+        self, function: Function, *inputs: Tensor, use_graph: bool = True, name: str = ""
+    ) -> Tensor:
         """Call a function of a batch.
 
         On a GPU, its kernels are recorded at the first batch of a size and replayed from then on:
         one launch instead of one per kernel. Set `use_graph` only for common calls: a graph keeps
-        its memory for ever.
+        its memory for ever. Functions of different kernels need different names.
         """
         if not (self.is_gpu and use_graph):
             with self.autocast():
                 return function(*inputs)
-        shapes = tuple(x.shape for x in inputs)
-        if shapes not in self.graphs:
-            self.graphs[shapes] = self.record(function, inputs)
-        return self.graphs[shapes].replay(inputs).clone()
+        key = name, *(x.shape for x in inputs)
+        if key not in self.graphs:
+            self.graphs[key] = self.record(function, inputs)
+        return self.graphs[key].replay(inputs).clone()
 
     def record(self, function: Function, inputs: tuple[Tensor, ...]) -> CudaGraph:
         """Record a function's kernels for inputs of these shapes (torch.cuda.graph)."""

@@ -17,9 +17,18 @@ def example_batch(card: ModelCard, count: int) -> InputBatch:
     Latents are those of the seeds 0 … N - 1, labels are 0, images and label maps are made of blocks
     of random colours and classes.
     """
-    needed = [given for given in card.inputs if not given.optional]
-    arrays = {given.name: example_of(card, given, count) for given in needed}
-    return InputBatch(arrays, direction=next(iter(card.directions), None))
+    first = card.networks[0]
+    return InputBatch(example_arrays(card, first, count), direction=first_direction(card))
+
+
+def first_direction(card: ModelCard) -> str | None:
+    """Return the direction of requests that name none; None if the model has one way."""
+    return next(iter(card.directions), None)
+
+
+def example_arrays(card: ModelCard, network: str, count: int) -> dict[str, Array]:
+    """Return N rows of what one of a model's networks takes, by name, in order."""
+    return {given.name: example_of(card, given, count) for given in card.arguments(network)}
 
 
 def example_of(card: ModelCard, given: ModelInput, count: int) -> Array:

@@ -1,11 +1,13 @@
 """The inputs of a generator, one row per image, so that several requests can share a batch."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Self
 
 import numpy as np
 import numpy.typing as npt
+
+from facegan.model_files import ModelCard
 
 Array = npt.NDArray[Any]
 Latents = npt.NDArray[np.float32]
@@ -49,6 +51,17 @@ class InputBatch:
     def with_arrays(self, arrays: Mapping[str, Array]) -> Self:
         """Return a batch of the same options with other rows."""
         return replace(self, arrays=arrays, input_labels=None)
+
+    def in_direction(self, direction: str | None) -> Self:
+        """Return the same inputs, translated in another direction."""
+        return replace(self, direction=direction)
+
+    def arguments(self, card: ModelCard, encode: Callable[[Pixels], Latents]) -> list[Array]:
+        """Return the arguments of the generator, in order; styles are encoded as latents."""
+        arrays = dict(self.arrays)
+        if "styles" in arrays:
+            arrays["latents"] = encode(arrays.pop("styles"))
+        return [arrays[given.name] for given in card.arguments(card.networks[0])]
 
     @classmethod
     def join(cls, parts: Sequence[Self]) -> Self:

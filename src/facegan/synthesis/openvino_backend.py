@@ -20,7 +20,7 @@ from openvino import opset13 as ops
 
 from facegan.errors import ArtifactError, is_out_of_memory
 from facegan.model_files import (
-    GENERATOR_GRAPH,
+    ENCODER,
     MAPPING_GRAPH,
     SYNTHESIS_GRAPH,
     CheckedGraph,
@@ -69,17 +69,19 @@ class OpenVINOBackend:
         self.card = card
         self.style_layers = card.graph.style_layers
         self.has_truncation = self.style_layers > 0  # psi is an input of the mapping graph
-        self.image_graph = SYNTHESIS_GRAPH if self.style_layers else GENERATOR_GRAPH
+        self.image_graphs = {None: SYNTHESIS_GRAPH if self.style_layers else "generator.onnx"}
+        if card.directions:
+            self.image_graphs = {it: f"{it}.onnx" for it in card.directions}
         self.files, self.checked = dict(files), checked
         self.models: dict[str, Any] = {}  # parsed graphs, which replace their files
         self.cores = cores or os.cpu_count() or 1
-        weights = len(files[self.image_graph]) / BYTES_PER_WEIGHT
+        weights = len(files[next(iter(self.image_graphs.values()))]) / BYTES_PER_WEIGHT
         self.is_large = card.resolution >= LARGE_RESOLUTION or weights >= LARGE_WEIGHTS
         self.threads = 1 if self.is_large else min(self.cores, MAX_THREADS)
         self.core = openvino.Core()
         self.is_concurrent, self.active_calls = False, 0
         self.lock = threading.Lock()
-        self.compiled: dict[tuple[int, bool], CompiledGraph] = {}
+        self.compiled: dict[tuple[str, int, bool], CompiledGraph] = {}
 
     def enable_concurrency(self) -> int:
         """Expect several threads: one per core, up to eight; one if an image uses all cores."""
@@ -93,13 +95,17 @@ class OpenVINOBackend:
 
     @cached_property
     def equivalence(self) -> tuple[BatchSizes, bool]:
-        """Batch sizes with equal bits, and whether one image on all cores has the same bits."""
+        """Batch sizes with equal bits, and whether one image on all cores has the same bits.
+
+        In all directions.
+        """
         if self.is_large:
             return BatchSizes((1,)), True
         inputs = self.inputs_of(example_batch(self.card, MAX_SIZE))
 
         def floats(all_cores: bool, *arrays: Array) -> Array:
-            return self.graph(len(arrays[0]), all_cores)(arrays, FLOATS)
+            graphs = (self.graph(it, len(arrays[0]), all_cores) for it in self.image_graphs)
+            return np.concatenate([graph(arrays, FLOATS) for graph in graphs], axis=1)
 
         batch_sizes = find_equivalent_batch_sizes(
             partial(floats, False), False, *inputs, candidates=CANDIDATES
@@ -119,7 +125,7 @@ class OpenVINOBackend:
                 all_cores = is_equal and self.may_use_all_cores(remaining)
                 size = 1 if all_cores else batch_sizes.next_size(remaining)
                 arrays = [x[start : start + size] for x in inputs]
-                graph = self.graph(size, all_cores)
+                graph = self.graph(batch.direction, size, all_cores)
                 if len(arrays[0]) == size:
                     outputs.append(graph(arrays, PIXELS))
                 else:
@@ -148,13 +154,17 @@ class OpenVINOBackend:
     def inputs_of(self, batch: InputBatch) -> list[Array]:
         """Return the image graph's inputs: styles (N, layers, style_dim), or the batch's arrays."""
         if not self.style_layers:
-            return list(batch.arrays.values())
+            return batch.arguments(self.card, self.latents_of)
         arrays, psi = list(batch.arrays.values()), batch.truncation_psi
         if batch.mixed_layers is None:
             return [self.styles_of(arrays, psi)]
         first, second = (self.styles_of([x[:, i] for x in arrays], psi) for i in (0, 1))
         first[:, list(batch.mixed_layers)] = second[:, list(batch.mixed_layers)]
         return [first]
+
+    def latents_of(self, styles: Pixels) -> Array:
+        """Encode style images (N, H, W, 3) as latents, one by one: N does not change bits."""
+        return np.concatenate([self.encoder([style[None]], 0) for style in styles])
 
     def styles_of(self, arrays: Sequence[Array], psi: float) -> Array:
         """Return styles (N, layers, style_dim), one by one, so that N does not change bits."""
@@ -171,12 +181,17 @@ class OpenVINOBackend:
         """The graph of styles, for one sample: it takes microseconds."""
         return self.compile(MAPPING_GRAPH, 1)
 
-    def graph(self, size: int, all_cores: bool) -> "CompiledGraph":
-        """Return the image graph for a batch size, on all cores or on one thread's."""
-        key = size, all_cores
+    @cached_property
+    def encoder(self) -> "CompiledGraph":
+        """The graph of a style image's latents, for one sample."""
+        return self.compile(f"{ENCODER}.onnx", 1)
+
+    def graph(self, direction: str | None, size: int, all_cores: bool) -> "CompiledGraph":
+        """Return an image graph for a batch size, on all cores or on one thread's."""
+        key = self.image_graphs[direction], size, all_cores
         with self.lock:
             if key not in self.compiled:
-                self.compiled[key] = self.compile(self.image_graph, size, all_cores)
+                self.compiled[key] = self.compile(*key)
             return self.compiled[key]
 
     def compile(self, name: str, size: int, all_cores: bool = False) -> "CompiledGraph":
@@ -192,7 +207,7 @@ class OpenVINOBackend:
             model = self.models[name].clone()  # shares the weights, in a tenth of the time
             model.reshape({node: batch_shape(node, size) for node in model.inputs})
             check_inferred_shapes(model, name, self.checked[name], size)
-            finished = add_pixels(model) if name == self.image_graph else model
+            finished = add_pixels(model) if name in self.image_graphs.values() else model
             return CompiledGraph(self.core.compile_model(finished, "CPU", settings))
         except RuntimeError as cause:
             if is_out_of_memory(cause):
