@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from example_data import MAP_CLASSES, random_companions
 from hypothesis import settings
 from PIL import Image
 
@@ -62,7 +63,10 @@ def images_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def dataset(images_dir: Path) -> ImageFolderDataset:
-    return ImageFolderDataset(images_dir, 32)
+    """The pictures, with every companion that a family may need."""
+    images = ImageFolderDataset(images_dir, 32)
+    images.companions = random_companions(len(images), 32)
+    return images
 
 
 @pytest.fixture(scope="session")
@@ -98,7 +102,7 @@ def tiny_gan() -> Callable[..., Gan]:
     """A tiny GAN of a family, its weights always the same."""
 
     def build(family: str = "dcgan", preset: str = "tiny") -> Gan:
-        return build_gan(family, preset, SHAPE, seed=0)
+        return build_gan(family, preset, SHAPE, seed=0, map_classes=MAP_CLASSES)
 
     return build
 

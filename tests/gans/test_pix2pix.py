@@ -1,16 +1,22 @@
 """Pix2Pix's own claims: the official networks' sizes, patches, norms, losses by hand."""
 
+import math
+from itertools import pairwise
+
 import pytest
 import torch
 from torch import Tensor, nn
 
 from facegan.errors import ConfigError
+from facegan.gans import FAMILIES, Batch, Gan, build_gan
 from facegan.gans.data_parallel import BatchSlice, use_slice
 from facegan.gans.labels import one_hot_maps
 from facegan.gans.norms import make_norm
-from facegan.gans.patchgan import PATCH_SIDES, PatchDiscriminator, check_patch_side
+from facegan.gans.patchgan import PatchDiscriminator
+from facegan.gans.pix2pix.loss import discriminator_loss, generator_loss
 from facegan.gans.pix2pix.networks import Dropout, UNet
 from facegan.gans.pix2pix.presets import Pix2pixPreset, count_halvings
+from facegan.gans.shapes import PATCH_SIDES, check_patch_side
 
 
 def parameters(module: nn.Module) -> int:
@@ -42,7 +48,10 @@ def test_u_nets_count_as_the_official_ones(
     halvings: int, channels: int, norm: str, count: int
 ) -> None:
     classes = 0 if channels == 3 else channels
-    preset = Pix2pixPreset(halvings=halvings, map_classes=classes, norm=norm, resampling="paper")
+    source = "label_maps" if classes else "images"
+    preset = Pix2pixPreset(
+        halvings=halvings, source=source, map_classes=classes, norm=norm, resampling="paper"
+    )
     with torch.device("meta"):
         assert parameters(UNet(preset, (3, 2**halvings, 2**halvings))) == count
 
@@ -91,16 +100,27 @@ def test_every_level_and_every_way_between_them_gets_gradients(norm: str, resamp
     images = unet(torch.randn(2, 3, 32, 32))
     assert images.abs().max() <= 1 and images.dtype == torch.float32
     images.square().sum().backward()
+    without_effect = biases_before_instance_norms(unet)
     for name, weight in unet.named_parameters():
-        assert weight.grad is not None and weight.grad.abs().max() > 0, name
+        assert bool(weight.grad.any()) is not any(weight is bias for bias in without_effect), name
+
+
+def biases_before_instance_norms(network: nn.Module) -> list[nn.Parameter]:
+    """Return the biases that a norm subtracts again, and whose gradients are 0."""
+    layers = [layer for layer in network.modules() if not list(layer.children())]
+    return [
+        layer.bias
+        for layer, after in pairwise(layers)
+        if isinstance(after, nn.InstanceNorm2d) and layer.bias is not None
+    ]
 
 
 def test_label_maps_are_encoded_one_hot() -> None:
-    unet = a_unet(map_classes=5)
+    unet = a_unet(source="label_maps", map_classes=5)
     maps = torch.randint(5, (2, 32, 32))
     one_hot = one_hot_maps(maps, 5)
     torch.testing.assert_close(one_hot, nn.functional.one_hot(maps, 5).permute(0, 3, 1, 2).float())
-    same = a_unet(map_classes=5)
+    same = a_unet(source="label_maps", map_classes=5)
     same.map_classes = 0  # takes what is encoded already
     torch.testing.assert_close(unet(maps), same(one_hot))
 
@@ -230,3 +250,113 @@ def test_images_too_small_for_a_patchgan_are_refused(
     check_patch_side("pix2pix", fitting, side)
     logits = PatchDiscriminator(3, 2, fitting, "instance")(torch.randn(2, 3, side, side))
     assert logits.numel() and logits.isfinite().all()
+
+
+# --- losses -------------------------------------------------------------------------------------
+
+
+class Judge(nn.Module):
+    """A discriminator whose logit is a weighted sum of its image's and its condition's pixels."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.weights = nn.Parameter(torch.tensor([2.0, 1.0]))
+
+    def forward(self, images: Tensor, condition: Tensor) -> Tensor:
+        sums = torch.stack([images.flatten(1).sum(1), condition.flatten(1).sum(1)], 1)
+        return (sums @ self.weights)[:, None, None]  # one patch
+
+
+def by_hand(**changes: object) -> Gan:
+    family = FAMILIES["pix2pix"]
+    preset = family.presets["toy32"].replaced({"l1_weight": 10, **changes})
+    players = {"generator": nn.Identity(), "discriminator": Judge()}
+    return Gan(family, "toy32", preset, (3, 1, 1), players)
+
+
+def one_pair() -> Batch:
+    """Return a pair whose image sums to 0.75 and whose companion to -0.5."""
+    image = torch.tensor([0.25, 0.5, 0.0]).view(1, 3, 1, 1)
+    companion = torch.tensor([-0.5, 0.25, -0.25]).view(1, 3, 1, 1)
+    return {"reals": image, "paired": companion}
+
+
+def softplus(x: float) -> float:
+    return math.log(1 + math.exp(x))
+
+
+def test_the_generators_terms_worked_by_hand() -> None:
+    """The fake is the companion: its logit is 2 (-0.5) - 0.5, its L1 distance (.75+.25+.25)/3."""
+    terms = generator_loss(by_hand(), one_pair())
+    assert terms["generator"].item() == pytest.approx(softplus(1.5))
+    assert terms["reconstruction"].item() == pytest.approx(10 * 1.25 / 3)
+
+
+def test_the_discriminators_terms_are_halved_and_judge_pairs() -> None:
+    """Logits: of the real pair 2 (0.75) - 0.5 = 1, of the fake one -1.5."""
+    gan, batch = by_hand(), one_pair()
+    generator_loss(gan, batch)
+    terms = discriminator_loss(gan, batch)
+    assert terms["reals"].item() == pytest.approx(softplus(-1.0) / 2)
+    assert terms["fakes"].item() == pytest.approx(softplus(-1.5) / 2)
+    assert batch["real_logits"].tolist() == [[1.0]]
+    assert batch["fake_logits"].tolist() == [[-1.5]]
+
+
+def test_the_other_direction_swaps_source_and_image() -> None:
+    gan, batch = by_hand(direction="AtoB"), one_pair()
+    generator_loss(gan, batch)
+    assert torch.equal(batch["conditions"], batch["reals"])
+    assert torch.equal(batch["targets"], batch["paired"])
+    preset = gan.preset
+    assert gan.family.source(preset, "images") == "reals"
+    assert gan.family.target(preset) == "paired"
+
+
+def test_label_maps_condition_the_discriminator_one_hot() -> None:
+    gan = build_gan(
+        "pix2pix", "tiny-maps", (3, 32, 32), seed=0, map_classes=dict(a="#000000", b="#ffffff")
+    )
+    batch = {"reals": torch.rand(2, 3, 32, 32), "label_maps": torch.randint(2, (2, 32, 32))}
+    generator_loss(gan, batch)
+    assert batch["conditions"].shape == (2, 2, 32, 32)
+    assert torch.equal(batch["conditions"].sum(1), torch.ones(2, 32, 32))
+    assert discriminator_loss(gan, batch)["reals"].isfinite()
+
+
+def test_the_fakes_reach_the_discriminator_without_the_generators_graph() -> None:
+    gan = build_gan("pix2pix", "tiny", (3, 32, 32), seed=0)
+    batch = {"reals": torch.rand(2, 3, 32, 32), "paired": torch.rand(2, 3, 32, 32)}
+    generator_loss(gan, batch)
+    assert not batch["fakes"].requires_grad
+
+
+def test_the_papers_recipe_keeps_its_rate_for_half_of_the_run_then_ends_at_zero() -> None:
+    family = FAMILIES["pix2pix"]
+    preset = family.presets["paper256"]
+    assert preset.recipe["batch_size"] == 1 and preset.recipe["total_kimg"] == 0.4 * 200
+    for kimg, rate in ((0, 2e-4), (40, 2e-4), (60, 1e-4), (80, 0), (90, 0)):
+        for adam in family.optimizers(preset, kimg).values():
+            assert (adam.learning_rate, adam.beta1, adam.beta2) == (rate, 0.5, 0.999)
+    assert family.optimizers(family.presets["tiny"], 1e5)["generator"].learning_rate == 2e-3
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"source": "label_maps", "direction": "AtoB"}, "AtoB.*cannot be made into label maps"),
+        ({"direction": "there"}, "direction is 'there'"),
+        ({"patch_halvings": 6}, "between 0 and 5"),
+        ({"norm": "layer"}, "norm is 'layer'"),
+    ],
+)
+def test_a_wrong_hyperparameter_is_named_with_the_fix(changes: dict, message: str) -> None:
+    with pytest.raises(ConfigError, match=message):
+        build_gan("pix2pix", "tiny", (3, 32, 32), **changes)
+
+
+def test_batch_norm_needs_whole_batches_and_the_other_norms_do_not() -> None:
+    family = FAMILIES["pix2pix"]
+    for norm, is_whole in (("batch", True), ("own", False), ("instance", False)):
+        preset = family.presets["tiny"].replaced({"norm": norm})
+        assert bool(family.needs_whole_batch(preset)) is is_whole

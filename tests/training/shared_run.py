@@ -9,11 +9,16 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 from unittest import mock
 
 import torch
 from safetensors.torch import save_file
 from torch import Tensor
+
+sys.path.insert(0, str(Path(__file__).parents[1]))  # run as a program, it finds what tests share
+
+from example_data import MAP_CLASSES, random_companions
 
 from facegan.environment import WorkerEnvironment
 from facegan.gans import FAMILIES, build_gan
@@ -28,11 +33,12 @@ AUGMENTED = CONFIG.model_copy(
 
 
 class Noise:
-    """Twenty images of noise, so that 40 images are two epochs."""
+    """Twenty images of noise, so that 40 images are two epochs, with every companion."""
 
     image_shape, digest = (3, 32, 32), "noise"
     images = torch.randint(0, 256, (20, 3, 32, 32), dtype=torch.uint8,
                            generator=torch.Generator().manual_seed(0))  # fmt: skip
+    companions = random_companions(20, 32)
 
     def __len__(self) -> int:
         return len(self.images)
@@ -54,7 +60,7 @@ def in_float64() -> Iterator[None]:
 
 
 # name → family, configuration, changes of the preset, images of a micro-batch
-RUNS: dict[str, tuple[str, TrainingConfig, dict[str, int], int | None]] = {
+RUNS: dict[str, tuple[str, TrainingConfig, dict[str, Any], int | None]] = {
     **{name: (name, CONFIG, {}, None) for name in FAMILIES},
     "r3gan+": ("r3gan", AUGMENTED, {}, None),
     "r3gan-micro": ("r3gan", AUGMENTED, {}, 2),
@@ -64,6 +70,8 @@ RUNS: dict[str, tuple[str, TrainingConfig, dict[str, int], int | None]] = {
         {"minibatch_stddev_group": 2, "path_length_interval": 2},
         2,
     ),
+    "pix2pix-micro": ("pix2pix", AUGMENTED, {"norm": "own"}, 2),
+    "cyclegan-micro": ("cyclegan", AUGMENTED, {"pool_size": 0}, 2),
 }
 
 
@@ -72,7 +80,7 @@ def train_all(group: ProcessGroup = SINGLE_PROCESS) -> dict[str, Tensor]:
     found: dict[str, Tensor] = {}
     with in_float64():
         for name, (family, config, numbers, micro_batch) in RUNS.items():
-            gan = build_gan(family, "tiny", (3, 32, 32), seed=0, **numbers)
+            gan = build_gan(family, "tiny", (3, 32, 32), seed=0, map_classes=MAP_CLASSES, **numbers)
             size = micro_batch if group.size > 1 else None
             run = Trainer(
                 gan, Noise(), config.model_copy(update={"micro_batch": size}), group=group

@@ -9,6 +9,7 @@ from typing import Any, ClassVar
 import pytest
 import torch
 from bits import assert_same, weights
+from example_data import MAP_CLASSES, random_companions
 from hypothesis import given
 from hypothesis import strategies as st
 from shared_run import in_float64
@@ -20,6 +21,7 @@ from facegan.data import ImageFolderDataset
 from facegan.errors import ConfigError, RunError
 from facegan.gans import FAMILIES, Adam, Batch, Family, Gan, Phase, Preset, Terms, build_gan
 from facegan.gans.batch_split import check_batch, check_micro_batch, micro_batch_sizes
+from facegan.gans.image_pool import ImagePool
 from facegan.training import Trainer, TrainingConfig, micro_batch_search
 from facegan.training.distributed.process_group import ProcessGroup
 from facegan.training.micro_batch_search import fits, largest_that_fits
@@ -43,6 +45,7 @@ class Noise:
     images = torch.randint(0, 256, (16, 3, 16, 16), dtype=torch.uint8,
                            generator=torch.Generator().manual_seed(0))  # fmt: skip
     labels, classes = torch.arange(16) % 2, {"even": 8, "odd": 8}
+    companions = random_companions(16, 16)
 
     def __len__(self) -> int:
         return len(self.images)
@@ -56,7 +59,8 @@ def trainer_of(family: str, preset: str, micro_batch: int | str | None, **settin
     mine = {
         name: settings.pop(name) for name in list(settings) if name in TrainingConfig.model_fields
     }
-    gan = build_gan(family, preset, (3, 16, 16), seed=0, classes=Noise.classes, **settings)
+    kinds = {"classes": Noise.classes, "map_classes": MAP_CLASSES}
+    gan = build_gan(family, preset, (3, 16, 16), seed=0, **kinds, **settings)
     return Trainer(gan, Noise(), CONFIG.model_copy(update={**mine, "micro_batch": micro_batch}))
 
 
@@ -76,6 +80,9 @@ def state_after(trainer: Trainer, steps: int = 5) -> dict[str, Tensor]:
         ("stylegan2", "tiny-conditional", 4, LAZY | AUGMENT),
         ("stylegan2", "tiny-conditional", 2, LAZY | {"minibatch_stddev_group": 2}),
         ("stylegan2", "tiny", 1, {"minibatch_stddev_group": 1, "path_length_weight": 0}),
+        ("pix2pix", "tiny", 2, {"norm": "own", "halvings": 3, "batch_size": 4}),
+        ("pix2pix", "tiny-maps", 4, {"norm": "instance", "halvings": 3, **AUGMENT}),
+        ("cyclegan", "tiny", 2, {"pool_size": 0, **AUGMENT}),
     ],
 )
 def test_micro_batches_change_nothing_but_the_last_bits(
@@ -345,13 +352,28 @@ def test_families_declare_batch_norm_as_their_layers_have_it(family: str) -> Non
     found = FAMILIES[family]
     for name, preset in found.presets.items():
         with torch.device("meta"):
-            gan = build_gan(family, name, (3, 32, 32), classes={"a": 1, "b": 1})
+            classes = {"a": 1, "b": 1}
+            shape = (3, side_of(name), side_of(name))
+            gan = build_gan(family, name, shape, classes=classes, map_classes=MAP_CLASSES)
+        reason = found.needs_whole_batch(preset)
         try:
             check_no_batch_norm(gan)
         except ConfigError:
-            assert found.needs_whole_batch(preset), name
+            assert reason, name
         else:
-            assert not found.needs_whole_batch(preset), name
+            assert "batch norm" not in reason, name
+            assert bool(reason) is has_state_of_fakes(gan), name
+
+
+def side_of(preset: str) -> int:
+    """Return the side in a preset's name; 32 without one."""
+    return int("".join(filter(str.isdigit, preset)) or 32)
+
+
+def has_state_of_fakes(gan: Gan) -> bool:
+    """Return whether a player keeps fakes of earlier steps, the other reason for whole batches."""
+    layers = [layer for player in gan.players.values() for layer in player.modules()]
+    return any(isinstance(layer, ImagePool) and layer.size for layer in layers)
 
 
 def test_undeclared_batch_norm_is_found(

@@ -141,7 +141,7 @@ def test_a_resumed_run_ends_with_the_same_bits_in_every_family(
     second.load_state(*first.state())
     second.run()
     assert_same(weights(whole), weights(second))
-    key = next(key for key in weights(plain) if key.startswith("player.discriminator/"))
+    key = next(key for key in weights(plain) if key.startswith("player.discriminator"))
     assert not torch.equal(weights(whole)[key], weights(plain)[key])
 
 

@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 import torch
+from example_data import MAP_CLASSES
 
 from facegan.gans import build_gan
 from facegan.training.messages import warn_of_slow_steps
@@ -14,7 +15,7 @@ from facegan.training.step_time import flops_per_image, step_seconds
 def trainer_of(family: str, preset: str, side: int, batch: int, device: str = "cpu") -> Any:
     """Return the parts of a trainer that the estimate uses, on meta tensors."""
     with torch.device("meta"):
-        gan = build_gan(family, preset, (3, side, side))
+        gan = build_gan(family, preset, (3, side, side), map_classes=MAP_CLASSES)
     return SimpleNamespace(
         gan=gan, batch_size=batch, total_images=1000 * batch, dtype=torch.float32,
         device=torch.device(device), group=SimpleNamespace(size=1),

@@ -12,8 +12,10 @@ from functools import cache
 from importlib.metadata import EntryPoint, entry_points
 
 from facegan.errors import ConfigError, did_you_mean
+from facegan.gans.cyclegan import FAMILY as CYCLEGAN
 from facegan.gans.dcgan import FAMILY as DCGAN
 from facegan.gans.family import Family
+from facegan.gans.pix2pix import FAMILY as PIX2PIX
 from facegan.gans.r3gan import FAMILY as R3GAN
 from facegan.gans.stylegan2 import FAMILY as STYLEGAN2
 from facegan.hyperparameters.setting import Preset
@@ -22,7 +24,9 @@ log = logging.getLogger(__name__)
 
 GROUP = "facegan.families"
 # A new built-in family is one folder, and one entry here.
-FAMILIES: dict[str, Family] = {family.name: family for family in (DCGAN, R3GAN, STYLEGAN2)}
+FAMILIES: dict[str, Family] = {
+    family.name: family for family in (CYCLEGAN, DCGAN, PIX2PIX, R3GAN, STYLEGAN2)
+}
 
 
 @cache

@@ -8,6 +8,9 @@ A setting names one of them:
               batch norm computes for a batch of one image, in training and when served
 """
 
+from typing import Any
+
+import torch
 from torch import Tensor, nn
 
 from facegan.gans.batch_norm import BatchNorm2d
@@ -31,3 +34,14 @@ def make_norm(kind: str, channels: int) -> nn.Module:
 def has_shift(kind: str) -> bool:
     """Return whether a norm learns a shift, so that a convolution before it needs no bias."""
     return kind != "instance"
+
+
+def normalised(convolution: Any, kind: str) -> list[nn.Module]:
+    """Return a convolution and the norm of its result.
+
+    Instance norm subtracts a bias again, so the bias's gradient is rounding alone, which Adam would
+    enlarge to whole steps. Here it is 0: the bias keeps its initial value.
+    """
+    if convolution.bias is not None:
+        convolution.bias.register_hook(torch.zeros_like)
+    return [convolution, make_norm(kind, convolution.out_channels)]

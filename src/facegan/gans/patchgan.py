@@ -5,13 +5,10 @@ from itertools import pairwise
 import torch
 from torch import Tensor, nn
 
-from facegan.errors import ConfigError
 from facegan.gans.layers import HalvingConv2d, channels_last, initialise_normal
-from facegan.gans.norms import has_shift, make_norm
+from facegan.gans.norms import has_shift, normalised
 
 WIDEST = 8  # times the width of the first layer
-# Halvings → side, in pixels, of the patch that one logit sees.
-PATCH_SIDES = {0: 1, 1: 16, 2: 34, 3: 70, 4: 142, 5: 286}
 
 
 class PatchDiscriminator(nn.Module):
@@ -34,7 +31,7 @@ class PatchDiscriminator(nn.Module):
                 layer: nn.Module = HalvingConv2d(narrow, wide, biased)
             else:
                 layer = keep(narrow, wide, is_patch, biased)
-            layers += [nn.LeakyReLU(0.2), layer, make_norm(norm, wide)]
+            layers += [nn.LeakyReLU(0.2), *normalised(layer, norm)]
         # The authors' PixelGAN has a bias here only where its other layers have one.
         layers += [nn.LeakyReLU(0.2), keep(widths[-1], 1, is_patch, is_patch or biased)]
         self.layers = nn.Sequential(*layers)
@@ -50,17 +47,3 @@ def keep(channels_in: int, channels_out: int, is_patch: bool, bias: bool = True)
     """Return a convolution of stride 1: 4x4, which takes a pixel from the sides, or 1x1."""
     kernel, padding = (4, 1) if is_patch else (1, 0)
     return nn.Conv2d(channels_in, channels_out, kernel, padding=padding, bias=bias)
-
-
-def check_patch_side(family: str, halvings: int, side: int) -> None:
-    """Raise ConfigError if images are too small for a PatchGAN.
-
-    Two 4x4 convolutions of stride 1 and padding 1 take a pixel each from the halved side, and one
-    logit must remain.
-    """
-    if halvings and side // 2**halvings < 3:
-        fitting = max(h for h in PATCH_SIDES if not h or side // 2**h >= 3)
-        raise ConfigError(
-            f"{family}'s discriminator cannot halve images of {side} px {halvings} times.",
-            f"Set patch_halvings to {fitting} or less.",
-        )

@@ -44,3 +44,21 @@ def check_multiple(family: str, network: str, divisor: int, image_shape: tuple[i
             f"multiple of {divisor}: {divisor}, {2 * divisor}, {3 * divisor} … pixels. Choose one "
             "of these as resolution, or prepare the data at one.",
         )
+
+
+# A PatchGAN's halvings → side, in pixels, of the patch that one of its logits sees.
+PATCH_SIDES = {0: 1, 1: 16, 2: 34, 3: 70, 4: 142, 5: 286}
+
+
+def check_patch_side(family: str, halvings: int, side: int) -> None:
+    """Raise ConfigError if images are too small for a PatchGAN.
+
+    Two 4x4 convolutions of stride 1 and padding 1 take a pixel each from the halved side, and one
+    logit must remain.
+    """
+    if halvings and side // 2**halvings < 3:
+        fitting = max(h for h in PATCH_SIDES if not h or side // 2**h >= 3)
+        raise ConfigError(
+            f"{family}'s discriminator cannot halve images of {side} px {halvings} times.",
+            f"Set patch_halvings to {fitting} or less.",
+        )

@@ -29,7 +29,7 @@ class Preset:
     about: str = ""
     # The trainer's defaults with this preset: names and values of TrainingConfig.
     recipe: Mapping[str, Any] = field(default_factory=dict)
-    latent_dim: int = setting("width of a latent vector", default=100, low=0, high=4096)
+    latent_dim: int = setting("width of a latent vector", default=100, low=1, high=4096)
     conditional: bool = setting(
         "learn the classes of a labelled data set (not in every family)", default=False
     )

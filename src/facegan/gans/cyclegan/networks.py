@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from facegan.gans.cyclegan.presets import CycleganPreset, check_sides
 from facegan.gans.image_pool import ImagePool
 from facegan.gans.layers import HalvingConv2d, ResizingConv2d, channels_last, initialise_normal
-from facegan.gans.norms import has_shift, make_norm
+from facegan.gans.norms import has_shift, normalised
 from facegan.gans.patchgan import PatchDiscriminator
 
 HALVINGS = 2
@@ -30,16 +30,15 @@ class Generator(nn.Module):
         biased = not has_shift(norm)
         layers: list[nn.Module] = [
             nn.ReflectionPad2d(pad),
-            nn.Conv2d(3, width, preset.kernel, bias=biased),
-            make_norm(norm, width),
+            *normalised(nn.Conv2d(3, width, preset.kernel, bias=biased), norm),
             nn.ReLU(),
         ]
         for _ in range(HALVINGS):
-            layers += [halve(preset, width, biased), make_norm(norm, 2 * width), nn.ReLU()]
+            layers += [*normalised(halve(preset, width, biased), norm), nn.ReLU()]
             width *= 2
         layers += [ResidualBlock(width, norm) for _ in range(preset.blocks)]
         for _ in range(HALVINGS):
-            layers += [double(preset, width, biased), make_norm(norm, width // 2), nn.ReLU()]
+            layers += [*normalised(double(preset, width, biased), norm), nn.ReLU()]
             width //= 2
         layers += [nn.ReflectionPad2d(pad), nn.Conv2d(width, 3, preset.kernel)]
         self.layers = nn.Sequential(*layers)
@@ -74,12 +73,10 @@ class ResidualBlock(nn.Module):
         bias = not has_shift(norm)
         self.branch = nn.Sequential(
             nn.ReflectionPad2d(1),
-            nn.Conv2d(channels, channels, 3, bias=bias),
-            make_norm(norm, channels),
+            *normalised(nn.Conv2d(channels, channels, 3, bias=bias), norm),
             nn.ReLU(),
             nn.ReflectionPad2d(1),
-            nn.Conv2d(channels, channels, 3, bias=bias),
-            make_norm(norm, channels),
+            *normalised(nn.Conv2d(channels, channels, 3, bias=bias), norm),
         )
 
     def forward(self, x: Tensor) -> Tensor:

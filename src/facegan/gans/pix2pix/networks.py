@@ -12,7 +12,7 @@ from facegan.gans.layers import (
     channels_last,
     initialise_normal,
 )
-from facegan.gans.norms import has_shift, make_norm
+from facegan.gans.norms import has_shift, normalised
 from facegan.gans.pix2pix.presets import Pix2pixPreset, count_halvings
 
 WIDEST = 8  # times the width next to the image
@@ -30,8 +30,8 @@ class UNet(nn.Module):
     (section 2.1).
 
     Args:
-        preset: Widths, norm, dropout and kind of doublings; `map_classes` above 0 makes the
-            sources label maps, int64, encoded one-hot.
+        preset: Widths, norm, dropout and kind of doublings, and whether sources are label maps
+            (int64), which the network encodes one-hot.
         image_shape: (3, H, W).
     """
 
@@ -39,17 +39,17 @@ class UNet(nn.Module):
         super().__init__()
         levels = count_halvings(preset, image_shape)
         widths = [preset.width * min(2**level, WIDEST) for level in range(levels)]
-        sources = [preset.map_classes or 3, *widths]
+        sources = [preset.source_channels, *widths]
         biased = not has_shift(preset.norm)
         double = DOUBLINGS[preset.resampling]
-        self.map_classes = preset.map_classes
+        self.map_classes = preset.map_classes if preset.source == "label_maps" else 0
         self.inwards, self.outwards = nn.ModuleList(), nn.ModuleList()
         for level, width in enumerate(widths):
             is_first, is_innermost = level == 0, level == levels - 1
             way_in: list[nn.Module] = [] if is_first else [nn.LeakyReLU(0.2)]
-            way_in.append(HalvingConv2d(sources[level], width, biased))
-            if not (is_first or is_innermost):
-                way_in.append(make_norm(preset.norm, width))
+            halving = HalvingConv2d(sources[level], width, biased)
+            is_normalised = not (is_first or is_innermost)
+            way_in += normalised(halving, preset.norm) if is_normalised else [halving]
             self.inwards.append(nn.Sequential(*way_in))
 
             joined = width if is_innermost else 2 * width
@@ -57,8 +57,7 @@ class UNet(nn.Module):
             if is_first:
                 way_out.append(double(joined, 3))
             else:
-                way_out += [double(joined, sources[level], biased)]
-                way_out.append(make_norm(preset.norm, sources[level]))
+                way_out += normalised(double(joined, sources[level], biased), preset.norm)
             if FIRST_WITH_DROPOUT <= level < levels - 1 and preset.dropout:
                 way_out.append(Dropout(preset.dropout))
             self.outwards.append(nn.Sequential(*way_out))
