@@ -17,65 +17,23 @@ from pathlib import Path
 
 import torch
 from safetensors.torch import load_file, save_file
-from torch import Tensor, nn
-from torch.nn import functional as F  # noqa: N812  # the field's own alias
+from torch import Tensor
 
 from facegan.data.toy_faces import LABELS, draw_faces
 from facegan.errors import FaceGANError
 from facegan.files import file_digest
 from facegan.metrics import class_ious, count_confusion, mean_iou, pixel_accuracy
+from facegan.metrics.segmenter import Segmenter, train_segmenter
 
 WEIGHTS = Path(__file__).with_name("segmenter.safetensors")
 DIGEST = "0c7e4ad2982bee3821fa963a2062631dfc2c6f422e0cbb665bcc32cbc500528a"
 RESOLUTION = 32
-WIDTHS = (24, 48, 80)  # channels at 32, 16 and 8 pixels
 TRAIN_SEED, TEST_SEED = 1_000_003, 1_000_004  # of the faces
-FACES, STEPS, BATCH, RATE = 32_768, 4_000, 32, 4e-3
-# A class weighs its share of the pixels to this power. At 0, without weights, the rare classes are
-# given up: irises, brows, lips.
-BALANCE = -0.5
+FACES, STEPS, BATCH = 32_768, 4_000, 32
 
 
 class WrongWeightsError(FaceGANError):
     """The weights are not those that figures are compared by."""
-
-
-class Segmenter(nn.Module):
-    """A U-Net of three levels: uint8 images (N, 3, H, W) → logits (N, 14, H, W).
-
-    Sides are multiples of 4; the weights are for faces of 32 pixels.
-    """
-
-    def __init__(self) -> None:
-        super().__init__()
-        fine, middle, coarse = WIDTHS
-        self.fine = nn.Sequential(layer(3, fine), layer(fine, fine))
-        self.middle = nn.Sequential(layer(fine, middle, stride=2), layer(middle, middle))
-        self.coarse = nn.Sequential(layer(middle, coarse, stride=2), layer(coarse, coarse))
-        self.up_middle = layer(coarse + middle, middle)
-        self.up_fine = layer(middle + fine, fine)
-        self.classes = nn.Conv2d(fine, len(LABELS), 1)
-
-    def forward(self, images: Tensor) -> Tensor:
-        pixels = images.float() / 127.5 - 1
-        fine = self.fine(pixels.contiguous(memory_format=torch.channels_last))
-        middle = self.middle(fine)
-        up = F.interpolate(self.coarse(middle), scale_factor=2.0)
-        up = F.interpolate(self.up_middle(torch.cat([up, middle], 1)), scale_factor=2.0)
-        logits: Tensor = self.classes(self.up_fine(torch.cat([up, fine], 1)))
-        return logits
-
-    @torch.no_grad()
-    def read(self, images: Tensor) -> Tensor:
-        """Return the label maps, uint8 (N, H, W), of uint8 images (N, 3, H, W)."""
-        maps = [self(part).argmax(1).to(torch.uint8) for part in images.split(256)]
-        return torch.cat(maps)
-
-
-def layer(channels: int, out: int, stride: int = 1) -> nn.Sequential:
-    return nn.Sequential(
-        nn.Conv2d(channels, out, 3, stride, 1, bias=False), nn.BatchNorm2d(out), nn.ReLU()
-    )
 
 
 def load_segmenter(weights: Path = WEIGHTS) -> Segmenter:
@@ -91,7 +49,7 @@ def load_segmenter(weights: Path = WEIGHTS) -> Segmenter:
             f"{weights} has the digest {found}, not {DIGEST}.",
             "Check the file out again; other weights make other figures.",
         )
-    segmenter = Segmenter()
+    segmenter = Segmenter(len(LABELS))
     segmenter.load_state_dict(load_file(weights))
     return segmenter.eval()
 
@@ -103,31 +61,14 @@ def draw(seed: int, count: int) -> tuple[Tensor, Tensor]:
     return torch.cat(images), torch.cat(maps)
 
 
-def class_weights(maps: Tensor) -> Tensor:
-    """Return the weight of each class in the loss, whose mean over pixels is 1."""
-    counts = torch.bincount(maps.flatten().long(), minlength=len(LABELS))
-    shares = counts / counts.sum()
-    weights = shares**BALANCE
-    return weights / (weights * shares).sum()
-
-
 def train(images: Tensor, maps: Tensor, steps: int) -> Segmenter:
-    """Train a segmenter by balanced cross-entropy, under a one-cycle schedule."""
-    torch.manual_seed(0)
-    segmenter, weights = Segmenter(), class_weights(maps)
-    segmenter.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-    optimizer = torch.optim.AdamW(segmenter.parameters(), weight_decay=1e-3)
-    schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, RATE, total_steps=steps)
-    for step in range(steps):
-        chosen = torch.randint(len(images), (BATCH,))
-        loss = F.cross_entropy(segmenter(images[chosen]), maps[chosen].long(), weights)
-        optimizer.zero_grad()
-        loss.backward()
-        optimizer.step()
-        schedule.step()
+    """Train a segmenter of toy faces, and print how far it is."""
+
+    def report(step: int, loss: Tensor) -> None:
         if step % 250 == 0:
             print(f"step {step:5} loss {loss.item():.3f}", flush=True)
-    return segmenter.eval()
+
+    return train_segmenter(images, maps, len(LABELS), steps=steps, batch_size=BATCH, on_step=report)
 
 
 def main() -> None:

@@ -51,7 +51,7 @@ MAY_IMPORT = {  # room: (rooms of ours, packages of others)
         "torch numpy openvino",
     ),
     "export": ("model_inputs errors artifact model_files synthesis", "torch"),
-    "client": ("model_inputs errors wire", "numpy"),
+    "client": ("model_inputs errors wire", "numpy PIL"),
     "serving": (
         "model_inputs cgroups errors environment wire model_files synthesis",
         "flask werkzeug gunicorn sagemaker_inference prometheus_client numpy pydantic "

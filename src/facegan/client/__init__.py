@@ -2,6 +2,7 @@
 
 from facegan.client.face_client import FaceClient
 from facegan.client.seed_text import parse_seeds
+from facegan.client.sources import Source, Sources
 from facegan.client.transports import (
     FrontPageTransport,
     HttpTransport,
@@ -17,6 +18,8 @@ __all__ = [
     "FrontPageTransport",
     "HttpTransport",
     "Reply",
+    "Source",
+    "Sources",
     "StreamedReply",
     "StreamingTransport",
     "Transport",

@@ -8,6 +8,7 @@ from typing import Any, TypedDict, Unpack
 import numpy as np
 import numpy.typing as npt
 
+from facegan.client.sources import Sources, read_sources
 from facegan.client.transports import Reply, StreamingTransport, Transport
 from facegan.errors import InvocationError, RequestError
 from facegan.wire import (
@@ -33,6 +34,7 @@ from facegan.wire import (
 
 Classes = Sequence[int | str]  # indices or names: one per image, or one for all
 
+ABOUT = b'{"about": true}'
 HINTS = {  # for endpoints that give none
     404: "Check the URL or the endpoint's name.",
     413: "Ask for fewer images at once.",
@@ -49,16 +51,22 @@ class GenerationArgs(TypedDict, total=False):
     interpolate: int | None  # frames from each seed or latent to the next
     mix: Sequence[int] | None  # seeds whose styles each of the seeds takes
     mix_layers: Sequence[int] | None  # which layers; the finer half by default
+    images: Sources | None  # to be translated
+    label_maps: Sources | None  # to be painted: one per seed, or one for all
+    styles: Sources | None  # images whose style a painted label map gets, instead of seeds
+    direction: str | None  # "AtoB" or "BtoA", for a model that translates both ways
 
 
 class FaceClient:
     """A client of an endpoint.
 
-    Every method takes seeds (0 … 2**32 - 1) or latents, not both, and the other
-    :class:`GenerationArgs`. A conditional model takes classes by index or name, one per image or
-    one for all; without them, each seed has its own. All raise:
+    Every method sends one request. It takes seeds (0 … 2**32 - 1) or latents, not both, and the
+    other :class:`GenerationArgs`. A conditional model takes classes by index or name, one per image
+    or one for all; without them, each seed has its own. Source images, label maps and styles are
+    paths, Pillow images or arrays, uint8 (H, W, 3) and class numbers (H, W); one, or several. The
+    model's own side and crop are applied to them. All raise:
 
-    * RequestError: the request is wrong; nothing was sent.
+    * RequestError: the request is wrong, or a file cannot be read; nothing was sent.
     * InvocationError: the endpoint refused it, failed, could not be reached, or sent an invalid
       answer.
 
@@ -74,6 +82,47 @@ class FaceClient:
     ) -> npt.NDArray[np.uint8]:
         """Return uint8 images (N, H, W, 3): one per seed or latent, or as the arguments say."""
         return decode_images(self.invoke(build_request(seeds, **args), NPY), NPY)
+
+    def translate(self, images: Sources, direction: str | None = None) -> npt.NDArray[np.uint8]:
+        """Return each of N images as the model translates it: uint8 (N, H, W, 3).
+
+        Args:
+            images: Paths, Pillow images or uint8 arrays; one or several.
+            direction: "AtoB" or "BtoA", for a model that has both; its first by default.
+        """
+        return self.generate(images=images, direction=direction)
+
+    def paint(
+        self,
+        label_maps: Sources,
+        seeds: Sequence[int] | None = None,
+        styles: Sources | None = None,
+    ) -> npt.NDArray[np.uint8]:
+        """Return images painted after label maps: uint8 (N, H, W, 3).
+
+        Of N maps and M seeds one is 1, or they are pairs; as of N maps and M styles.
+
+        Args:
+            label_maps: Paths (PNG: palette, grey or the classes' colours), Pillow images, or arrays
+                of class numbers; one or several.
+            seeds: What label maps leave open, such as colours; seed 0 by default.
+            styles: Images whose style is taken instead, if the model has an encoder.
+        """
+        return self.generate(seeds, label_maps=label_maps, styles=styles)
+
+    def about(self) -> dict[str, Any]:
+        """Return what the endpoint says of its model: what it takes and makes, and its limits.
+
+        See docs/serving-reference.md for the fields.
+        """
+        reply = check_reply(self.transport.send(ABOUT, JSON, JSON), JSON)
+        try:
+            found = json.loads(reply.body)
+        except (ValueError, RecursionError):
+            found = None
+        if not isinstance(found, dict):
+            raise InvocationError("The endpoint's answer about its model is not a JSON object.")
+        return found
 
     def interpolate(
         self, seeds: Sequence[int] | None = None, frames: int = 24, **args: Unpack[GenerationArgs]
@@ -186,8 +235,16 @@ class FaceClient:
 def encode_body(request: GenerateRequest) -> tuple[bytes, str]:
     """Return a request's bytes and their content type."""
     # Numbers as text take five times as many bytes, and SageMaker's limit is 6 MB.
-    content_type = NPY if request.changed_fields == {"latents"} else JSON
+    fields = request.changed_fields
+    is_array = fields == {"latents"} or (fields == {"images"} and holds_one_array(request))
+    content_type = NPY if is_array else JSON
     return encode_request(request, content_type), content_type
+
+
+def holds_one_array(request: GenerateRequest) -> bool:
+    """Return whether all images of a request are arrays of one size."""
+    shapes = {getattr(image, "shape", None) for image in request.images or ()}
+    return len(shapes) == 1 and None not in shapes
 
 
 def check_reply(reply: Reply, accept: str) -> Reply:
@@ -208,6 +265,9 @@ def build_request(
     classes: Classes | None = None,
     mix: Sequence[int] | None = None,
     mix_layers: Sequence[int] | None = None,
+    images: Sources | None = None,
+    label_maps: Sources | None = None,
+    styles: Sources | None = None,
     **others: Any,
 ) -> GenerateRequest:
     """Build a request from a caller's arguments."""
@@ -217,7 +277,9 @@ def build_request(
         array = None if latents is None else np.asarray(latents)
     except ValueError as cause:
         raise RequestError("The latents differ in length.", "Give an (N, width) array.") from cause
-    return GenerateRequest(latents=array, **named, **others)
+    sources = {"images": images, "label_maps": label_maps, "styles": styles}
+    read: dict[str, Any] = {field: read_sources(field, its) for field, its in sources.items()}
+    return GenerateRequest(latents=array, **named, **read, **others)
 
 
 def to_list(name: str, values: Sequence[Any] | None) -> list[Any] | None:

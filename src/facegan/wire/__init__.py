@@ -40,7 +40,14 @@ from facegan.wire.request_codecs import (
 )
 from facegan.wire.signature import ModelSignature
 from facegan.wire.source_codecs import image_content_type
-from facegan.wire.source_images import OpenSource, count_pixels, decode_sources, open_sources
+from facegan.wire.source_images import (
+    OpenSource,
+    count_pixels,
+    decode_sources,
+    encode_pixels,
+    open_source,
+    open_sources,
+)
 from facegan.wire.zip_codec import file_names
 
 __all__ = [
@@ -75,6 +82,7 @@ __all__ = [
     "decode_sources",
     "encode_images",
     "encode_lines",
+    "encode_pixels",
     "encode_reply",
     "encode_request",
     "error_line",
@@ -84,6 +92,7 @@ __all__ = [
     "iter_images",
     "iter_replies",
     "iter_requests",
+    "open_source",
     "open_sources",
     "parse_images",
     "read_classes",
