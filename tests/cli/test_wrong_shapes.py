@@ -60,6 +60,15 @@ SLOTS: list[tuple[list[str], set[str]]] = [
     (["train", "--config", "{}", *OUT], {"empty-file", "notes.txt"}),  # its reader says the rest
     (["generate", "{model}", "--latents", "{}", "--out", "{out}.png"], {"array.npy"}),
     (["invoke", "--latents", "{}", "--out", "{out}.png"], {"array.npy"}),
+    *(
+        ([*words, "{}", "--out", "{out}.png"], {"images", "image.png"})
+        for command in (["generate", "{model}"], ["invoke", "--endpoint-url", "http://[::1]:1"])
+        for words in (
+            [*command, "--image"],
+            [*command, "--label-map"],
+            [*command, "--label-map", "{images}/1.png", "--style"],
+        )
+    ),
     (["serve", "{}"], MODEL),
     (["studio", "--model", "{}"], MODEL),
     (["studio", "--model", "{model}", "--data", "{}"], DATA),
@@ -116,7 +125,8 @@ def path_options(command: click.Command, words: tuple[str, ...] = ()) -> Iterato
         return
     for option in command.params:
         if isinstance(option.type, click.Path | InputPath) or option.metavar in ("DIR", "SOURCE"):
-            yield " ".join(words), str(option.name)
+            flag = max(option.opts, key=len)
+            yield " ".join(words), flag.removeprefix("--").replace("-", "_")
 
 
 def test_every_path_on_the_command_line_is_tried_here() -> None:

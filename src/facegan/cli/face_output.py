@@ -9,6 +9,12 @@ from typing import Any
 import click
 
 from facegan.cli.inputs import check_output
+from facegan.cli.source_files import (
+    check_not_overwritten,
+    check_sources,
+    files_of,
+    read_sources,
+)
 from facegan.client import FaceClient
 from facegan.errors import InvocationError, OutputError, RequestError, pluralize
 from facegan.files import write_atomic
@@ -57,12 +63,15 @@ class FaceOutput:
             body: Its content at scale 1.
             name: The file's name if the output is a folder.
         """
-        if self.scale != 1:
-            enlarge = enlarge_animation if self.content_type == WEBP else enlarge_png
-            body = enlarge(body, self.scale)
         path = self.path / name if name else self.path
-        write_file(path, body)
+        write_file(path, self.enlarge(body))
         return path
+
+    def enlarge(self, body: bytes) -> bytes:
+        """Return a PNG or an animation in the scale of the output."""
+        if self.scale == 1:
+            return body
+        return (enlarge_animation if self.content_type == WEBP else enlarge_png)(body, self.scale)
 
 
 def parse_output(
@@ -70,6 +79,9 @@ def parse_output(
     latents: Path | None,
     out: str,
     *,
+    images: tuple[Path, ...] = (),
+    label_maps: tuple[Path, ...] = (),
+    styles: tuple[Path, ...] = (),
     mix: list[int] | None = None,
     classes: list[int | str] | None = None,
     class_names: tuple[str, ...] = (),
@@ -82,6 +94,9 @@ def parse_output(
         seeds: One image per seed, or None.
         latents: A file of latents instead, or None.
         out: The file or folder.
+        images: Files or folders of images to translate.
+        label_maps: Files or folders of label maps to paint.
+        styles: Images whose style they get.
         mix: The seeds to mix with.
         classes: --classes.
         class_names: --class, which may be repeated.
@@ -90,18 +105,24 @@ def parse_output(
 
     Raises:
         click.UsageError: they contradict one another, or a file cannot be used.
+        RequestError: a source is not an image, or they cannot be paired.
     """
-    if (seeds is None) == (latents is None):
-        raise click.UsageError("Choose the images: either --seeds 0-15 or --latents FILE.npy.")
+    sources = {"images": images, "label_maps": label_maps, "styles": styles}
+    check_choice(seeds, latents, is_drawn=not any(sources.values()))
+    check_sources(sources, {**params, "seeds": seeds, "latents": latents, "mix": mix})
     content_type = content_type_of(out)
     check_output(Path(out))
+    for paths in sources.values():
+        check_not_overwritten(Path(out), files_of(paths))
     rows: Any = None if latents is None else read_latents(latents)
-    count = len(seeds if seeds is not None else rows)
+    files = read_sources(sources)
+    drawn = seeds if seeds is not None else rows if rows is not None else ()
+    count = max(len(drawn), *map(len, files.values()), 0)
     check_mix(seeds, mix, params["mix_layers"])
     if params["interpolate"]:
-        check_interpolation(count, mix)
-    images, is_interpolation = count + len(mix or []), bool(params["interpolate"])
-    classes = parse_classes(classes, class_names, images, is_interpolation)
+        check_interpolation(len(drawn), mix)
+    all_seeds, is_interpolation = count + len(mix or []), bool(params["interpolate"])
+    classes = parse_classes(classes, class_names, all_seeds, is_interpolation)
     is_animation = content_type == WEBP and params["columns"] is None and (count > 1 or bool(mix))
     check_format(content_type, is_animation, scale, **params)
     request = GenerateRequest(
@@ -110,9 +131,21 @@ def parse_output(
         mix=mix,
         classes=classes,
         layout="animation" if is_animation else "grid",
+        **files,
         **params,
     )
     return FaceOutput(request, Path(out), content_type, scale)
+
+
+def check_choice(seeds: list[int] | None, latents: Path | None, is_drawn: bool) -> None:
+    """Check that images are chosen by seeds or latents, or, where none are drawn, by neither."""
+    if seeds is not None and latents is not None:
+        raise click.UsageError("Choose the images: either --seeds or --latents, not both.")
+    if is_drawn and seeds is None and latents is None:
+        raise click.UsageError(
+            "Choose the images: either --seeds 0-15 or --latents FILE.npy. A model that translates "
+            "or paints takes --image PHOTO or --label-map MAP.png."
+        )
 
 
 def parse_classes(

@@ -9,8 +9,17 @@ from facegan.cli.face_output import parse_output, write_faces
 from facegan.cli.inputs import MODEL
 from facegan.cli.mixing import parse_table, write_table
 from facegan.cli.options import image_options
+from facegan.cli.source_files import check_model_takes
+from facegan.cli.source_folder import parse_folder, write_folder
 from facegan.client import FaceClient, Reply
-from facegan.wire import Provenance, decode_request, encode_reply
+from facegan.wire import (
+    ModelSignature,
+    Provenance,
+    decode_request,
+    decode_sources,
+    encode_reply,
+    open_sources,
+)
 
 if TYPE_CHECKING:
     from facegan.synthesis import Synthesizer
@@ -50,13 +59,25 @@ def command(
       facegan generate runs/hair/model.tar.gz --seeds 0-15 --classes long --out long.png
       facegan generate runs/style/model.tar.gz --seeds 0-3 --mix 7,8,9 --scale 2 --out mixed.png
 
+    \b
+    A photo translated, one way and back; a folder of photos; a label map, painted eight times:
+      facegan generate runs/night/model.tar.gz --image photo.jpg --out night.png
+      facegan generate runs/night/model.tar.gz --image night.png --direction BtoA --out day.png
+      facegan generate runs/night/model.tar.gz --image photos/ --out nights/
+      facegan generate runs/paint/model.tar.gz --label-map map.png --seeds 0-7 --out painted.png
+      facegan generate runs/paint/model.tar.gz --label-map map.png --style photo.jpg --out like.png
+
     The files are byte for byte the same as those of `facegan invoke` and a server.
     """
     if mix is not None or mix_layers is not None:
         table = parse_table(mix, mix_layers, options)
         write_table(table, open_model(model))
         return
-    output = parse_output(**options, mix_layers=None)
+    options["mix_layers"] = None
+    if (folder := parse_folder(options)) is not None:
+        write_folder(folder, FaceClient(InProcessTransport(open_model(model))))
+        return
+    output = parse_output(**options)
     write_faces(output, FaceClient(InProcessTransport(open_model(model))))
 
 
@@ -75,9 +96,14 @@ class InProcessTransport:
 
     def send(self, body: bytes, content_type: str, accept: str) -> Reply:
         """See :class:`facegan.client.Transport`; a wrong request is raised as RequestError."""
-        asked = decode_request(body, content_type)
         model = self.synthesizer
-        batch = model.prepare_batch(**asked.generation_args)
+        signature = ModelSignature.of(model.card)
+        asked = decode_request(body, content_type, signature)
+        check_model_takes(asked, signature)
+        asked = signature.complete(asked)
+        sources = decode_sources(open_sources(asked), signature)
+        direction = {} if asked.direction is None else {"direction": asked.direction}
+        batch = model.prepare_batch(**asked.generation_args, **sources, **direction)
         classes = model.class_names(batch)
         origin = Provenance.of_request(asked, model.card, classes, batch.mixed_layers)
         answer = encode_reply(model.generate_batch(batch), asked, accept, origin)

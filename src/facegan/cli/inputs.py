@@ -141,6 +141,29 @@ def refuse_latents(found: PathInfo) -> None:
     )
 
 
+def refuse_other_than_images(flag: str) -> Callable[[PathInfo], None]:
+    """Return what refuses a path that is neither an image nor a folder of images.
+
+    Args:
+        flag: Whose path it is, for the message.
+
+    Returns:
+        A function that raises ConfigError, which says what was found there.
+    """
+
+    def refuse(found: PathInfo) -> None:
+        if found.kind in ("image", "images"):
+            return
+        what = {"missing": "does not exist", "unreadable": f"cannot be read: {found.text}"}
+        raise ConfigError(
+            f"{flag} {found.path} {what.get(found.kind, f'is {found.text}, not an image')}.",
+            (similar_path(found.path) if found.kind == "missing" else "")
+            or "Name an image (PNG, JPEG or WebP), or a folder of images.",
+        )
+
+    return refuse
+
+
 def refuse_run_file(found: PathInfo) -> None:
     """Raise RunFileError if this is not a text file, as a run.toml is."""
     # TOML may begin as JSON does, with a bracket. What is in it, its reader says.
@@ -197,6 +220,10 @@ MODEL = InputPath("MODEL", refuse_model)
 RUN = InputPath("RUN", refuse_run)
 LATENTS = InputPath("FILE.npy", refuse_latents)
 RUN_FILE = InputPath("FILE", refuse_run_file)
+IMAGE, LABEL_MAP, STYLE = (
+    InputPath("PATH", refuse_other_than_images(flag))
+    for flag in ("--image", "--label-map", "--style")
+)
 
 
 class EndpointUrl(click.ParamType):  # type: ignore[type-arg]

@@ -7,6 +7,7 @@ import click
 from facegan.cli.face_output import parse_output, write_faces, write_faces_streamed
 from facegan.cli.inputs import URL
 from facegan.cli.options import image_options
+from facegan.cli.source_folder import parse_folder, write_folder
 from facegan.client import FaceClient, Transport
 from facegan.cloud.invoke_endpoint import SageMakerTransport
 
@@ -94,8 +95,9 @@ def command(
       facegan invoke --endpoint many --target-model cats.tar.gz --seeds 0-15 --out cats.png
       facegan invoke --endpoint slow --asynchronous --input s3://my-bucket/in --seeds 3 --out f.png
     """
-    output = parse_output(**options)
-    if stream and output.content_type is not None:
+    folder = parse_folder(options)
+    output = None if folder else parse_output(**options)
+    if stream and output and output.content_type is not None:
         raise click.UsageError(
             f"--out {output.path}: --stream writes one file per image; give a folder, e.g. images/."
         )
@@ -113,7 +115,10 @@ def command(
         transport = SageMakerTransport(
             endpoint, endpoint_url, region, profile, target_model, target_variant
         )
-    (write_faces_streamed if stream else write_faces)(output, FaceClient(transport))
+    if folder:
+        write_folder(folder, FaceClient(transport), is_streamed=stream)
+    elif output:
+        (write_faces_streamed if stream else write_faces)(output, FaceClient(transport))
 
 
 def asynchronous_transport(

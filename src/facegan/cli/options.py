@@ -4,8 +4,9 @@ from collections.abc import Callable
 
 import click
 
-from facegan.cli.inputs import LATENTS
+from facegan.cli.inputs import IMAGE, LABEL_MAP, LATENTS, STYLE
 from facegan.client import parse_seeds
+from facegan.model_inputs import DIRECTIONS
 from facegan.name_lists import read_names
 
 
@@ -39,6 +40,37 @@ IMAGE_OPTIONS = (
         type=LATENTS,
         metavar="FILE.npy",
         help="Instead of --seeds: one image per row of an array (N, latent_dim).",
+    ),
+    click.option(
+        "--image",
+        "images",
+        type=IMAGE,
+        multiple=True,
+        metavar="PATH",
+        help="For a model that translates: an image, or a folder of images. Repeat it for more. "
+        "With a folder as --out, each keeps its name.",
+    ),
+    click.option(
+        "--direction",
+        type=click.Choice(DIRECTIONS),
+        help="For a model that translates both ways.  [default: its first, AtoB]",
+    ),
+    click.option(
+        "--label-map",
+        "label_maps",
+        type=LABEL_MAP,
+        multiple=True,
+        metavar="PATH",
+        help="For a model that paints label maps: a PNG of class numbers (palette or grey) or of "
+        "the classes' colours, or a folder of them. With --seeds 0-7: one map, eight images.",
+    ),
+    click.option(
+        "--style",
+        "styles",
+        type=STYLE,
+        multiple=True,
+        metavar="PATH",
+        help="Instead of --seeds: an image whose style the painted label map gets.",
     ),
     click.option(
         "--out",
