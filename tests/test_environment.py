@@ -42,6 +42,7 @@ def test_every_serving_variable_is_read() -> None:
         "SM_MODEL_DIR": "/m", "SAGEMAKER_BIND_TO_PORT": "9000", "FACEGAN_HOST": "127.0.0.1",
         "FACEGAN_THREADS": "4", "SAGEMAKER_DEFAULT_INVOCATIONS_ACCEPT": "application/json",
         "FACEGAN_MAX_IMAGES": "8", "SAGEMAKER_MAX_PAYLOAD_IN_MB": "20",
+        "FACEGAN_MAX_PIXELS": "1000000",
         "SAGEMAKER_MULTI_MODEL": "true", "SAGEMAKER_BASE_DIR": "/b", "FACEGAN_EVICT": "1",
         "FACEGAN_MODEL_MEMORY_MB": "512", "FACEGAN_OWN_CODE": "False",
         "FACEGAN_LOAD_SECONDS": "90",
@@ -51,6 +52,7 @@ def test_every_serving_variable_is_read() -> None:
     assert read == ServingEnvironment(
         model_dir=Path("/m"), host="127.0.0.1", port=9000, threads=4,
         default_accept="application/json", max_images=8, max_body_bytes=20 * 2**20,
+        max_pixels=1_000_000,
         is_multi_model=True, models_dir=Path("/b/models"), model_memory_bytes=512 * 2**20,
         is_evicting=True, own_code=False, load_seconds=90,
         device="cuda:1", precision="fp16",
@@ -85,7 +87,7 @@ def test_a_batch_transforms_zero_means_the_largest_payload() -> None:
 
 @pytest.mark.parametrize("name", [
     "SAGEMAKER_BIND_TO_PORT", "SAGEMAKER_MAX_PAYLOAD_IN_MB", "FACEGAN_THREADS",
-    "FACEGAN_MAX_IMAGES",
+    "FACEGAN_MAX_IMAGES", "FACEGAN_MAX_PIXELS",
 ])  # fmt: skip
 @pytest.mark.parametrize("text", ["eight", "-1", "99999999", "8.5", "1e3"])
 def test_a_wrong_number_is_named_with_its_variable(name: str, text: str) -> None:

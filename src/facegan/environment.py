@@ -28,6 +28,7 @@ LAUNCHER_ROLE = "facegan"  # the role of processes that facegan's launcher start
 SWITCHES = {"true": True, "1": True, "yes": True, "on": True,
             "false": False, "0": False, "no": False, "off": False}  # fmt: skip
 LOG_LEVELS = ("debug", "info", "warning", "error")
+MAX_PIXELS = 89_478_485  # of an image that is decoded; see safe_images
 MAX_PAYLOAD_MIB = 100  # the most a batch transform job sends (CreateTransformJob.MaxPayloadInMB)
 
 
@@ -45,6 +46,7 @@ class ServingEnvironment:
     default_accept: str = "image/png"
     max_images: int = 64
     max_body_bytes: int = 6 * MIB
+    max_pixels: int = 32_000_000  # of the images in a request
     is_multi_model: bool = False  # several models, loaded while the container runs
     models_dir: Path = Path("/opt/ml/models")  # their folder
     model_memory_bytes: int | None = None  # for all of them; None: the container's
@@ -78,6 +80,7 @@ class ServingEnvironment:
             default_accept=read.text("SAGEMAKER_DEFAULT_INVOCATIONS_ACCEPT", cls.default_accept),
             max_images=read.number("FACEGAN_MAX_IMAGES", cls.max_images, 1, 65536),
             max_body_bytes=MIB * payload_mib(read),
+            max_pixels=read.number("FACEGAN_MAX_PIXELS", cls.max_pixels, 1, MAX_PIXELS),
             is_multi_model=read.switch("SAGEMAKER_MULTI_MODEL", cls.is_multi_model),
             models_dir=read.base_dir / "models",
             model_memory_bytes=MIB * memory if memory else None,
@@ -96,6 +99,7 @@ class ServingEnvironment:
         return {
             "max_images": self.max_images,
             "max_body_bytes": self.max_body_bytes,
+            "max_pixels": self.max_pixels,
             "max_waiting_requests": self.max_waiting_requests,
         }
 

@@ -6,6 +6,7 @@ import re
 import struct
 import zlib
 from collections.abc import Iterable, Mapping
+from functools import lru_cache
 from pathlib import Path
 from xml.sax.saxutils import quoteattr
 
@@ -26,18 +27,22 @@ Pixels = npt.NDArray[np.uint8]
 
 # IPTC Photo Metadata Standard 2023.2, "Digital Source Type": made by a trained algorithm.
 SOURCE_TYPE = "http://cv.iptc.org/newscodes/digitalsourcetype/trainedAlgorithmicMedia"
+# The same made with another image: a translated photograph.
+COMPOSITE_TYPE = (
+    "http://cv.iptc.org/newscodes/digitalsourcetype/compositeWithTrainedAlgorithmicMedia"
+)
 XMP_KEYWORD = "XML:com.adobe.xmp"
-XMP_START = f"""<?xpacket begin="\ufeff" id="W5M0MpCehiHzreSzNTczkc9d"?>
+XMP_START = """<?xpacket begin="\ufeff" id="W5M0MpCehiHzreSzNTczkc9d"?>
 <x:xmpmeta xmlns:x="adobe:ns:meta/">
  <rdf:RDF xmlns:rdf="http://www.w3.org/1999/02/22-rdf-syntax-ns#">
   <rdf:Description rdf:about=""
     xmlns:Iptc4xmpExt="http://iptc.org/std/Iptc4xmpExt/2008-02-29/"
-    Iptc4xmpExt:DigitalSourceType="{SOURCE_TYPE}\""""
+    Iptc4xmpExt:DigitalSourceType="SOURCE_TYPE\""""
 XMP_END = """/>
  </rdf:RDF>
 </x:xmpmeta>
 <?xpacket end="r"?>"""
-XMP = XMP_START + XMP_END
+XMP = XMP_START.replace("SOURCE_TYPE", SOURCE_TYPE) + XMP_END
 XMP_FACTS = "urn:facegan:"  # the namespace of our facts, where a format has no plain text for them
 JPEG_XMP_BYTES = 65_504  # one APP1 segment, less Adobe's 29 bytes of name
 COMMON_TEXTS = {
@@ -63,17 +68,22 @@ def montage(images: Pixels, columns: int | None = None, gap: int = 2) -> Pixels:
     return canvas
 
 
-def encode_png(image: Pixels, facts: Mapping[str, str]) -> bytes:
+def encode_png(image: Pixels, facts: Mapping[str, str], source_type: str = SOURCE_TYPE) -> bytes:
     """Encode an image (H, W, 3) as a PNG whose metadata says that it is generated, and by what.
 
     Written here, not by Pillow, because a server writes little else (docs/decisions/0005-png.md).
+
+    Args:
+        image: uint8.
+        facts: Texts by keyword.
+        source_type: ``SOURCE_TYPE``, or ``COMPOSITE_TYPE`` if another image went into it.
     """
     height, width, _ = image.shape
     header = struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0)
     pixels = compress(differences(image), 1)
     before = png_chunks([(b"IHDR", header)])
     after = png_chunks([*png_texts(facts), (b"IDAT", pixels), (b"IEND", b"")])
-    return b"".join([PNG_SIGNATURE, before, COMMON_CHUNKS, after])
+    return b"".join([PNG_SIGNATURE, before, common_chunks(source_type), after])
 
 
 def differences(image: Pixels) -> Pixels:
@@ -109,10 +119,20 @@ def png_texts(texts: Mapping[str, str]) -> list[tuple[bytes, bytes]]:
     return chunks
 
 
-COMMON_CHUNKS = png_chunks(png_texts({XMP_KEYWORD: XMP} | COMMON_TEXTS))
+@lru_cache(maxsize=2)
+def common_chunks(source_type: str) -> bytes:
+    """Return the chunks that all PNGs of a source type have."""
+    return png_chunks(
+        png_texts({XMP_KEYWORD: XMP.replace(SOURCE_TYPE, source_type)} | COMMON_TEXTS)
+    )
 
 
-def encode_jpeg(image: Pixels, facts: Mapping[str, str], quality: int) -> bytes:
+COMMON_CHUNKS = common_chunks(SOURCE_TYPE)
+
+
+def encode_jpeg(
+    image: Pixels, facts: Mapping[str, str], quality: int, source_type: str = SOURCE_TYPE
+) -> bytes:
     """One image (H, W, 3) as a JPEG that says what :func:`encode_png` says, in XMP.
 
     Args:
@@ -120,17 +140,21 @@ def encode_jpeg(image: Pixels, facts: Mapping[str, str], quality: int) -> bytes:
         facts: Of them, the longest are left out if they do not fit into JPEG's 64 KB.
         quality: 1 … 100, as libjpeg counts. Colours keep their full resolution, which halving
             would blur visibly in images as small as these.
+        source_type: As of :func:`encode_png`.
     """
     stream = io.BytesIO()
-    packet = xmp_packet(facts, JPEG_XMP_BYTES)
+    packet = xmp_packet(facts, JPEG_XMP_BYTES, source_type)
     Image.fromarray(image).save(stream, "JPEG", quality=quality, subsampling=0, xmp=packet)
     return stream.getvalue()
 
 
-def encode_webp(image: Pixels, facts: Mapping[str, str], quality: int) -> bytes:
+def encode_webp(
+    image: Pixels, facts: Mapping[str, str], quality: int, source_type: str = SOURCE_TYPE
+) -> bytes:
     """One image (H, W, 3) as a lossy WebP, of quality 1 … 100, that says the same in XMP."""
     stream = io.BytesIO()
-    Image.fromarray(image).save(stream, "WEBP", quality=quality, xmp=xmp_packet(facts))
+    packet = xmp_packet(facts, source_type=source_type)
+    Image.fromarray(image).save(stream, "WEBP", quality=quality, xmp=packet)
     return stream.getvalue()
 
 
@@ -139,6 +163,7 @@ def encode_animation(
     milliseconds: int,
     facts: Mapping[str, str] | None = None,
     quality: int | None = None,
+    source_type: str = SOURCE_TYPE,
 ) -> bytes:
     """Images (N, H, W, 3) as an animated WebP that says it is generated, for ever anew.
 
@@ -147,6 +172,7 @@ def encode_animation(
         milliseconds: How long each is shown.
         facts: What it says besides, in XMP.
         quality: 1 … 100; lossless where None.
+        source_type: As of :func:`encode_png`.
     """
     first, *rest = (Image.fromarray(frame) for frame in frames)
     stream = io.BytesIO()
@@ -157,18 +183,21 @@ def encode_animation(
         append_images=rest,
         duration=milliseconds,
         loop=0,
-        xmp=xmp_packet(facts or {}),
+        xmp=xmp_packet(facts or {}, source_type=source_type),
         **({"lossless": True} if quality is None else {"quality": quality}),
     )
     return stream.getvalue()
 
 
-def xmp_packet(facts: Mapping[str, str], most: int | None = None) -> bytes:
+def xmp_packet(
+    facts: Mapping[str, str], most: int | None = None, source_type: str = SOURCE_TYPE
+) -> bytes:
     """The XMP packet with facts as attributes ``facegan:NAME``, in at most `most` bytes."""
+    start = XMP_START.replace("SOURCE_TYPE", source_type)
     said = dict(facts) | {f"facegan:{name.lower()}": text for name, text in COMMON_TEXTS.items()}
     while True:
         pairs = "".join(f"\n    {name}={xml_quoted(text)}" for name, text in said.items())
-        packet = f'{XMP_START}\n    xmlns:facegan="{XMP_FACTS}"{pairs}{XMP_END}'.encode()
+        packet = f'{start}\n    xmlns:facegan="{XMP_FACTS}"{pairs}{XMP_END}'.encode()
         if most is None or len(packet) <= most:
             return packet
         del said[max(said, key=lambda name: len(said[name]))]

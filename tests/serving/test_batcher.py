@@ -160,6 +160,32 @@ def test_waiting_images_are_limited_too(batcher: Batcher, backend: RecordingBack
         assert len(first.result()) == 14
 
 
+def test_waiting_bytes_are_limited_too(backend: RecordingBackend) -> None:
+    """Few images that wait with large label maps fill a memory as many small ones would."""
+    made = Batcher(backend, max_batch_size=1, max_images=1000, max_bytes=3000)
+
+    def request(value: int, size: int) -> InputBatch:
+        label_maps = np.zeros((1, size), np.uint8)
+        return InputBatch({"latents": np.full((1, 1), value, np.float32), "label_maps": label_maps})
+
+    backend.gate.clear()
+    with ThreadPoolExecutor(8) as pool:
+        first = pool.submit(made.draw, request(1, 9000), NEVER)  # accepted: nothing waits
+        until(lambda: len(backend.batches) == 1)
+        assert made.waiting_bytes == 0
+        second = pool.submit(made.draw, request(2, 2000), NEVER)
+        until(lambda: made.waiting == 1)
+        with pytest.raises(Overloaded, match="1 images wait"):
+            made.draw(request(3, 1000), NEVER)
+        assert made.busy_seconds() is not None
+        third = pool.submit(made.draw, request(4, 900), NEVER)
+        until(lambda: made.waiting == 2)
+        backend.gate.set()
+        drawn = [values_of(future.result()) for future in (first, second, third)]
+    assert drawn == [[1], [2], [4]] and made.waiting_bytes == 0
+    assert made.close(10)
+
+
 def test_request_past_its_deadline_is_dropped(batcher: Batcher, backend: RecordingBackend) -> None:
     backend.gate.clear()
     with ThreadPoolExecutor(8) as pool:

@@ -89,6 +89,8 @@ def command(model: Path, host: str, port: int, threads: int) -> None:
     \b
     Environment variables, as in the container
       FACEGAN_MAX_IMAGES                     maximum images per request  [64]
+      FACEGAN_MAX_PIXELS                     maximum pixels of the images that a request sends
+                                             [32000000]
       SAGEMAKER_MAX_PAYLOAD_IN_MB            maximum size of a request or reply  [6]
       SAGEMAKER_DEFAULT_INVOCATIONS_ACCEPT   format of replies to requests without Accept
       FACEGAN_OWN_CODE                       false refuses models with code  [true]

@@ -14,6 +14,7 @@ from facegan.serving.model.served_model import ServedModel, ServingSettings, ser
 from facegan.serving.plan import NEVER, Plan, encode, generate
 from facegan.synthesis import open_synthesizer
 from facegan.wire import PNG, GenerateRequest, Images, decode_request
+from facegan.wire.signature import LATENTS_ONLY
 
 
 class FaceHandler:
@@ -21,15 +22,18 @@ class FaceHandler:
 
     def __init__(self, limits: ServingLimits | None = None, default_accept: str = PNG) -> None:
         self.settings = ServingSettings(limits or ServingLimits(), default_accept)
+        self.signature = LATENTS_ONLY  # until a model is loaded
 
     def default_model_fn(self, model_dir: str) -> ServedModel:
         """Load the model of a folder."""
-        return serve(open_synthesizer(Path(model_dir)), self.settings)
+        model = serve(open_synthesizer(Path(model_dir)), self.settings)
+        self.signature = model.signature
+        return model
 
     def default_input_fn(self, input_data: bytes | str, content_type: str) -> GenerateRequest:
         """Decode a request; the toolkit passes JSON and CSV as text."""
         body = input_data.encode() if isinstance(input_data, str) else input_data
-        return decode_request(body, content_type)
+        return decode_request(body, content_type, self.signature)
 
     def default_predict_fn(self, data: GenerateRequest, model: ServedModel) -> tuple[Plan, Images]:
         """Generate the images of a request."""

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 from facegan.errors import ConfigError, RequestTooLarge
 from facegan.wire import CSV, JSON, JSON_LINES, NPY, bare_type
+from facegan.wire.source_images import MAX_PIXELS
 
 SAGEMAKER_BODY_BYTES = 6 * 2**20  # real-time InvokeEndpoint: the body's limit in botocore's model
 # A generous bound of valid requests, in bytes; a larger body is refused before it is parsed.
@@ -28,6 +29,8 @@ class ServingLimits:
     # and answer /ping.
     max_waiting_requests: int = 64
     max_waiting_images: int = 512
+    max_waiting_bytes: int = 64 * 2**20  # of their decoded source images and label maps
+    max_pixels: int = MAX_PIXELS  # of a request's source images and label maps together, as sent
     deadline_seconds: int = 50  # SageMaker gives up after 60
 
     def __post_init__(self) -> None:
@@ -41,6 +44,15 @@ class ServingLimits:
             raise RequestTooLarge(
                 f"The request asks for {count} images; the limit is {self.max_images}.",
                 "Split it into several requests.",
+            )
+
+    def check_pixels(self, pixels: int) -> None:
+        """Refuse lines whose source images have too many pixels together."""
+        if pixels > 16 * self.max_pixels:
+            raise RequestTooLarge(
+                f"The images of the lines have {pixels:,} pixels together; the limit is "
+                f"{16 * self.max_pixels:,}.",
+                LINES_HINT,
             )
 
     @property
@@ -59,7 +71,7 @@ class ServingLimits:
     def check_body(
         self, body: bytes, content_type: str, latent_dim: int, longest_name: int
     ) -> None:
-        """Refuse, before it is parsed, a body larger than a request of its type can need.
+        """Refuse, before it is parsed, a body larger than seeds or latents of its type can need.
 
         The bound grows with the width of the latents and the characters of the longest class name;
         content types that are not read here have none.

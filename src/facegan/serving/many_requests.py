@@ -22,8 +22,10 @@ from facegan.wire import (
     Images,
     as_utf8,
     check_reply_type,
+    count_pixels,
     error_line,
     iter_requests,
+    open_sources,
 )
 
 LINE_ERRORS = (RequestError, OwnRefusal, OwnCodeError)  # of one line; others refuse the body
@@ -71,12 +73,18 @@ def check_lines(
     body: bytes, model: ServedModel, limits: ServingLimits, deadline: Deadline
 ) -> Iterator[Line]:
     """Return the requests of a body, after checking its size and the number of images."""
-    limits.check_body(body, JSON_LINES, *model.request_widths)
-    max_line_bytes = limits.max_request_bytes(JSON, *model.request_widths)
+    max_line_bytes = len(body)
+    if model.signature.source is None:
+        limits.check_body(body, JSON_LINES, *model.request_widths)
+        max_line_bytes = limits.max_request_bytes(JSON, *model.request_widths)
     with parsing(len(body), deadline):
-        count = sum(map(count_images, checked_requests(body, limits, max_line_bytes)))
+        count = pixels = 0
+        for line in checked_requests(body, limits, max_line_bytes):
+            count += count_images(line)
+            pixels += line_pixels(line, limits)
     note(images=count)
     limits.check_lines(count)
+    limits.check_pixels(pixels)
     if model.synthesizer is not None and model.output_fn is None:
         shape = model.synthesizer.card.image_shape
         limits.check_reply(IMAGE_CODECS[JSON].min_encoded_size(count, shape), count)
@@ -104,6 +112,16 @@ def custom_lines(body: bytes) -> Iterator[Line]:
 def count_images(line: Line) -> int:
     """Return how many images a line asks for; 0 if that is unknown, or the line is wrong."""
     return line.request.count if isinstance(line.request, GenerateRequest) else 0
+
+
+def line_pixels(line: Line, limits: ServingLimits) -> int:
+    """Return how many pixels the source images of a line have; 0 if they are wrong."""
+    if not isinstance(line.request, GenerateRequest) or not line.request.sources:
+        return 0
+    try:
+        return count_pixels(open_sources(line.request, limits.max_pixels))
+    except RequestError:  # the line gets it as its reply
+        return 0
 
 
 def windows(lines: Iterable[Line], images: int) -> Iterator[list[Line]]:

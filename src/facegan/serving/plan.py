@@ -23,10 +23,17 @@ from facegan.wire import (
     as_utf8,
     bare_type,
     check_reply_type,
+    count_pixels,
     decode_request,
+    decode_sources,
+    open_sources,
 )
+from facegan.wire.charsets import TEXT_TYPES
+from facegan.wire.source_codecs import SOURCE_CODECS
 
 NEVER = Deadline()
+LARGE_FILES = 2**20  # bytes of base64, which is parsed faster than numbers are
+LARGE_PIXELS = 2**19  # of source images that are decoded one request at a time
 
 
 @dataclass(frozen=True)
@@ -73,8 +80,8 @@ class Plan:
             reply_type = preferred_type(accept, model.default_accept)
         if model.input_fn is not None:
             data: Any = model.input_fn(body, bare_type(content_type))
-        elif len(body) < LARGE_BYTES:  # within every limit, and parsed in a millisecond
-            data = decode_request(body, content_type)
+        elif is_quickly_read(body, content_type, model):
+            data = decode_request(body, content_type, model.signature)
         else:
             data = read_large_request(body, content_type, model, limits, deadline)
         is_stream = is_stream or accepts_stream(accept, reply_type)
@@ -90,6 +97,7 @@ class Plan:
         self.limits.check_count(count)
         if model.synthesizer is None:
             return replace(self, count=count)
+        request = model.signature.complete(request)
         card = model.synthesizer.card
         if self.reply_type and model.output_fn is None:
             check_reply_type(request, self.reply_type, card.image_shape)
@@ -97,12 +105,28 @@ class Plan:
                 size = IMAGE_CODECS[self.reply_type].min_encoded_size(count, card.image_shape)
                 if size > self.limits.max_body_bytes:
                     self.limits.check_reply(size, count)
+        sources = self.decode(request) if request.sources else {}
         if model.predict_fn is not None:
-            return replace(self, count=count, provenance=Provenance.of_request(request, card))
-        batch = model.synthesizer.prepare_batch(**request.generation_args)
+            origin, data = Provenance.of_request(request, card), request
+            if sources:
+                data = request.model_copy(update=sources)
+            return replace(self, count=count, provenance=origin, data=data)
+        batch = model.synthesizer.prepare_batch(**request.generation_args, **sources)
         classes = model.synthesizer.class_names(batch) if card.classes else None
         provenance = Provenance.of_request(request, card, classes, batch.mixed_layers)
         return replace(self, count=count, batch=batch, provenance=provenance)
+
+    def decode(self, request: GenerateRequest) -> dict[str, Any]:
+        """Decode a request's images and label maps to the model's side; large ones one at a time.
+
+        Returns:
+            Arguments of prepare_batch: arrays by field, and the direction.
+        """
+        opened = open_sources(request, self.limits.max_pixels)
+        is_large = count_pixels(opened) >= LARGE_PIXELS
+        with parsing(LARGE_BYTES if is_large else 0, self.deadline):
+            arrays = decode_sources(opened, self.model.signature)
+        return arrays | ({"direction": request.direction} if request.direction else {})
 
     def with_accept(self, accept: str) -> "Plan":
         """Return the plan with the reply type that an Accept header prefers."""
@@ -118,21 +142,33 @@ class Plan:
             )
         request = self.data
         if not isinstance(request, GenerateRequest) or self.count != len(images):
-            request = GenerateRequest(latents=[[0.0] * synthesizer.card.latent_dim] * len(images))
+            width = max(1, synthesizer.card.latent_dim)
+            request = GenerateRequest(latents=[[0.0] * width] * len(images))
         _, height, width, channels = images.shape
         check_reply_type(request, self.reply_type, (channels, height, width))
-        provenance = Provenance.of_request(request, synthesizer.card)
+        provenance = self.provenance
+        if provenance is None or request is not self.data:
+            provenance = Provenance.of_request(request, synthesizer.card)
         return replace(self, data=request, count=len(images), provenance=provenance)
+
+
+def is_quickly_read(body: bytes, content_type: str, model: ServedModel) -> bool:
+    """Return whether a body is within every limit and read within a millisecond or two."""
+    if model.signature.source is None:
+        return len(body) < LARGE_BYTES
+    return len(body) < LARGE_FILES or bare_type(content_type) in SOURCE_CODECS
 
 
 def read_large_request(
     body: bytes, content_type: str, model: ServedModel, limits: ServingLimits, deadline: Deadline
 ) -> GenerateRequest:
     """Decode a request, one at a time."""
-    body, media_type = as_utf8(body, content_type), bare_type(content_type)
-    limits.check_body(body, media_type, *model.request_widths)
+    if bare_type(content_type) in TEXT_TYPES:
+        body, content_type = as_utf8(body, content_type), bare_type(content_type)
+    if model.signature.source is None:
+        limits.check_body(body, content_type, *model.request_widths)
     with parsing(len(body), deadline):
-        return decode_request(body, media_type)
+        return decode_request(body, content_type, model.signature)
 
 
 def generate(plan: Plan) -> Any:

@@ -124,7 +124,7 @@ class GenerateRequest(BaseModel):
             return (count - 1) * self.interpolate + 1
         return count * (1 if self.mix is None else len(self.mix))
 
-    @cached_property
+    @property
     def sources(self) -> dict[str, tuple[Source, ...]]:
         """The source images, label maps and styles that the request has, by field."""
         fields = {name: getattr(self, name) for name in SOURCE_FIELDS}

@@ -2,7 +2,7 @@
 
 import base64
 import json
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -25,6 +25,10 @@ class GeneratedImage(NamedTuple):
     interpolated_from: tuple[int, int] | None = None  # the seeds on either side
     share: float | None = None  # of the way from the first of them to the second
     mixed_with: int | None = None  # the seed whose styles it took
+    # Of the source image or label map: its "sha256", and its "index" in the request.
+    input: Mapping[str, Any] | None = None
+    style: Mapping[str, Any] | None = None  # the "sha256" of the style image
+    direction: str | None = None
 
 
 def image_metadata(provenance: Provenance) -> dict[str, Any]:
@@ -39,6 +43,13 @@ def image_metadata(provenance: Provenance) -> dict[str, Any]:
         metadata["share"] = provenance.share
     if provenance.mix is not None:
         metadata["mixed_with"] = provenance.mix[0]
+    if provenance.source_sha256:
+        index, (digest, *_) = provenance.source_index, provenance.source_sha256
+        metadata["input"] = {"index": index, "sha256": digest}
+    if "styles" in provenance.sources:
+        metadata["style"] = {"sha256": provenance.sources["styles"][0]}
+    if provenance.direction is not None:
+        metadata["direction"] = provenance.direction
     return metadata
 
 
@@ -101,7 +112,17 @@ def image_from_json(image: dict[str, Any]) -> GeneratedImage:
         interpolated_from=None if first is None or second is None else (first, second),
         share=None if share is None else float(share),
         mixed_with=None if image.get("mixed_with") is None else require_int(image["mixed_with"]),
+        input=source_from_json(image.get("input")),
+        style=source_from_json(image.get("style")),
+        direction=None if image.get("direction") is None else str(image["direction"]),
     )
+
+
+def source_from_json(value: Any) -> Mapping[str, Any] | None:
+    """Convert what a reply says of a source; None if it has none."""
+    if value is None:
+        return None
+    return {"index": require_int(value.get("index", 0)), "sha256": str(value["sha256"])}
 
 
 def require_int(number: Any) -> int:

@@ -4,7 +4,7 @@ That images are generated at all, in the terms other programs read, is written b
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Protocol, TypeVar
 from xml.etree import ElementTree
 
@@ -12,10 +12,17 @@ from PIL import Image
 from PIL.PngImagePlugin import PngImageFile
 
 from facegan.errors import InvocationError
-from facegan.image_encoding import COMMON_TEXTS, XMP_FACTS, XMP_KEYWORD
+from facegan.image_encoding import (
+    COMMON_TEXTS,
+    COMPOSITE_TYPE,
+    SOURCE_TYPE,
+    XMP_FACTS,
+    XMP_KEYWORD,
+)
 from facegan.name_lists import read_names, write_names
 from facegan.safe_images import open_image
 from facegan.wire.generate_request import GenerateRequest
+from facegan.wire.sources import digests
 
 T = TypeVar("T")
 
@@ -59,6 +66,10 @@ class Provenance:
     mix_layers: tuple[int, ...] | None = None  # the layers that follow `mix`
     between: tuple[int, int] | None = None  # of one frame: the seeds on either side,
     share: float | None = None  # and the share of the way from the first to the second
+    # SHA-256 of source images, label maps and styles, by field: one for all, or one per image.
+    sources: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    source_index: int = 0  # of one image: which of the sources is its own
+    direction: str | None = None  # of a model that translates both ways
 
     @classmethod
     def of_request(
@@ -87,15 +98,41 @@ class Provenance:
             interpolate=request.interpolate,
             mix=None if request.mix is None else tuple(request.mix),
             mix_layers=None if request.mix is None else mix_layers,
+            sources={name: digests(its) for name, its in request.sources.items()},
+            direction=request.direction,
         )
+
+    @property
+    def source_type(self) -> str:
+        """IPTC's digital source type; a label map is an instruction, not part of the image."""
+        is_composite = "images" in self.sources or "styles" in self.sources
+        return COMPOSITE_TYPE if is_composite else SOURCE_TYPE
+
+    @property
+    def source_sha256(self) -> tuple[str, ...]:
+        """The digests of the source images or label maps."""
+        return self.sources.get("images") or self.sources.get("label_maps") or ()
 
     def of_image(self, index: int) -> "Provenance":
         """Return the provenance of one image of several."""
+        if self.sources and not self.is_of_one:
+            return self.of_source(index).of_image(index)
         if self.interpolate is not None:
             return self.of_frame(*divmod(index, self.interpolate))
         if self.mix is not None and self.seeds is not None:
             return self.of_pair(*divmod(index, len(self.mix)))
         return replace(self, seeds=only(self.seeds, index), classes=only(self.classes, index))
+
+    @property
+    def is_of_one(self) -> bool:
+        """Whether each of the sources is one for all images."""
+        return all(len(its) == 1 for its in self.sources.values())
+
+    def of_source(self, index: int) -> "Provenance":
+        """Return the provenance with the index-th of the sources only."""
+        sources = {name: only(its, index) or () for name, its in self.sources.items()}
+        own = index if len(self.source_sha256) > 1 else 0
+        return replace(self, sources=sources, source_index=own)
 
     def of_frame(self, keyframe: int, step: int) -> "Provenance":
         """Return the provenance of the frame `step` frames after the seed of index `keyframe`."""
@@ -116,11 +153,16 @@ class Provenance:
 
     def facts(self) -> dict[str, str]:
         """Return what an image says in plain text; the list of seeds is empty for latents."""
-        facts = {
-            "facegan:model_sha256": self.model_sha256,
-            "facegan:seeds": ",".join(map(str, self.seeds or ())),
-            "facegan:truncation_psi": repr(float(self.truncation_psi)),
-        }
+        facts = {"facegan:model_sha256": self.model_sha256}
+        if self.seeds is not None or not self.sources:
+            facts["facegan:seeds"] = ",".join(map(str, self.seeds or ()))
+            facts["facegan:truncation_psi"] = repr(float(self.truncation_psi))
+        if self.source_sha256:
+            facts["facegan:source_sha256"] = ",".join(self.source_sha256)
+        if "styles" in self.sources:
+            facts["facegan:style_sha256"] = ",".join(self.sources["styles"])
+        if self.direction is not None:
+            facts["facegan:direction"] = self.direction
         if self.classes is not None:
             facts[CLASSES] = write_names(self.classes)
         if self.interpolate is not None:
@@ -136,8 +178,8 @@ class Provenance:
 
 
 def only(values: tuple[T, ...] | None, index: int) -> tuple[T] | None:
-    """Return one of several values as a tuple of one."""
-    return None if values is None else (values[index],)
+    """Return one of several values as a tuple of one; a single value is everybody's."""
+    return None if values is None else (values[index if len(values) > 1 else 0],)
 
 
 def read_provenance(image: bytes) -> dict[str, str]:

@@ -15,23 +15,27 @@ from facegan.wire.provenance import open_raster
 
 def encode_png(reply: ImageReply) -> bytes:
     """Encode a grid of all images, losslessly."""
-    return image_encoding.encode_png(montage(reply.images, reply.columns), reply.provenance.facts())
+    grid, origin = montage(reply.images, reply.columns), reply.provenance
+    return image_encoding.encode_png(grid, origin.facts(), origin.source_type)
 
 
 def encode_jpeg(reply: ImageReply) -> bytes:
     """Encode a grid of all images."""
-    grid = montage(reply.images, reply.columns)
-    return image_encoding.encode_jpeg(grid, reply.provenance.facts(), reply.quality or QUALITY)
+    grid, origin = montage(reply.images, reply.columns), reply.provenance
+    quality = reply.quality or QUALITY
+    return image_encoding.encode_jpeg(grid, origin.facts(), quality, origin.source_type)
 
 
 def encode_webp(reply: ImageReply) -> bytes:
     """Encode a grid of all images, or an animation, which is lossless by default."""
-    facts = reply.provenance.facts()
+    facts, source_type = reply.provenance.facts(), reply.provenance.source_type
     if reply.layout == "animation":
         milliseconds = reply.frame_ms or FRAME_MS
-        return image_encoding.encode_animation(reply.images, milliseconds, facts, reply.quality)
+        return image_encoding.encode_animation(
+            reply.images, milliseconds, facts, reply.quality, source_type
+        )
     grid = montage(reply.images, reply.columns)
-    return image_encoding.encode_webp(grid, facts, reply.quality or QUALITY)
+    return image_encoding.encode_webp(grid, facts, reply.quality or QUALITY, source_type)
 
 
 def decode_png(body: bytes) -> Images:

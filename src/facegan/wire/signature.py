@@ -1,6 +1,5 @@
 """What a model takes, as far as requests must know: it decides what a bare image or array is."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Protocol
@@ -10,6 +9,7 @@ from facegan.model_inputs import LATENTS, ModelInput, input_names
 from facegan.wire.content_types import CSV, FORMATS, JSON, JSON_LINES, MULTIPART, NPY, PNG, WEBP
 from facegan.wire.error_text import EXAMPLE, FIELD_EXAMPLES
 from facegan.wire.generate_request import GenerateRequest
+from facegan.wire.sources import SOURCE_FIELDS
 
 PLAIN_TYPES = (JSON, NPY, CSV, JSON_LINES)  # of models without source images
 SOURCE_TYPES = (*FORMATS, JSON, MULTIPART, NPY, JSON_LINES)  # of the others
@@ -77,6 +77,20 @@ class ModelSignature:
         return tuple(t for t in SOURCE_TYPES if not (maps_only and t == "image/jpeg"))
 
     @cached_property
+    def request_fields(self) -> tuple[str, ...]:
+        """The fields of a request that are worth naming to callers of this model."""
+        unused = {name for name in SOURCE_FIELDS if name not in self.names}
+        if not self.directions:
+            unused.add("direction")
+        if self.source is not None:
+            unused |= {"mix", "mix_layers"}
+            if "latents" not in self.names:
+                unused |= {*LATENT_FIELDS, "truncation_psi"}
+            if "labels" not in self.names:
+                unused.add("classes")
+        return tuple(name for name in GenerateRequest.model_fields if name not in unused)
+
+    @cached_property
     def purpose(self) -> str:
         """What the model does, as a clause without a subject."""
         return {
@@ -137,8 +151,3 @@ class ModelSignature:
 
 
 LATENTS_ONLY = ModelSignature()
-
-
-def class_names(signature: ModelSignature) -> Sequence[str]:
-    """Return the names of the classes of label maps, in order."""
-    return [name for name, _ in signature.map_classes]

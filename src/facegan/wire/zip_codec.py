@@ -1,4 +1,4 @@
-"""uint8 images ⇄ a zip of PNGs, each named by its seed."""
+"""uint8 images ⇄ a zip of PNGs, each named by its seed or its source."""
 
 import io
 import json
@@ -10,7 +10,6 @@ from typing import Any
 import numpy as np
 
 from facegan.errors import InvocationError
-from facegan.image_encoding import SOURCE_TYPE
 from facegan.wire.content_types import ZIP
 from facegan.wire.image_reply import DAMAGED_HINT, ImageReply, Images
 from facegan.wire.json_codecs import decode_pngs, image_metadata, model_metadata
@@ -21,12 +20,12 @@ NO_DATE = (1980, 1, 1, 0, 0, 0)  # the earliest that zip knows: equal requests g
 
 
 def encode_zip(reply: ImageReply) -> bytes:
-    """Encode one PNG per image, named by its seed, and a list of them; nothing is compressed."""
+    """Encode one PNG per image, by seed or source, and a list of them; nothing is compressed."""
     origins = [reply.provenance.of_image(index) for index in range(len(reply.images))]
     metadata = [image_metadata(origin) for origin in origins]
     names = file_names(metadata)
     listing = {
-        "digital_source_type": SOURCE_TYPE,
+        "digital_source_type": reply.provenance.source_type,
         "model": model_metadata(reply.provenance),
         "images": [{"file": name, **it} for name, it in zip(names, metadata, strict=True)],
     }
@@ -39,10 +38,10 @@ def encode_zip(reply: ImageReply) -> bytes:
 
 
 def file_names(images: Sequence[Mapping[str, Any]]) -> list[str]:
-    """Return a file name for each image: its seed, and a number if the seed comes again.
+    """Return a file name for each image: its seed or source, and a number if that comes again.
 
     Args:
-        images: The metadata of each: "seed", and perhaps "share" and "mixed_with".
+        images: The metadata of each: "seed", and perhaps "share", "mixed_with" and "input".
     """
     seen: Counter[str] = Counter()
     names = []
@@ -54,7 +53,12 @@ def file_names(images: Sequence[Mapping[str, Any]]) -> list[str]:
 
 
 def file_stem(index: int, image: Mapping[str, Any]) -> str:
-    """Return the name of the index-th image by its seed, or by its index if it has none."""
+    """Return the name of the index-th image by its source and seed, or else by its index."""
+    if (source := image.get("input")) is not None:
+        stem = f"input{source['index']:04d}"
+        if image.get("share") is not None:
+            return f"{stem}-frame{index:04d}"
+        return stem if image["seed"] is None else f"{stem}-seed{image['seed']:04d}"
     if image["seed"] is None:
         return f"{'latent' if image.get('share') is None else 'frame'}{index:04d}"
     mixed = image.get("mixed_with")

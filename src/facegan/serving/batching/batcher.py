@@ -53,6 +53,7 @@ class QueuedRequest:
     inputs: InputBatch
     deadline: Deadline
     count: int  # samples
+    sample_bytes: int = 0  # of one sample's inputs
     started: int = 0  # samples that were given to the model
     slices: dict[int, Images] = field(default_factory=dict)  # drawn images by their first sample
     error: Exception | None = None
@@ -107,6 +108,7 @@ class Batcher:
         max_batch_size: The largest batch, in images.
         workers: How many batches may be drawn at the same time.
         max_images: How many may wait; a larger request is accepted when nothing else waits.
+        max_bytes: How many bytes the inputs of those that wait may have; likewise.
         max_requests: How many requests may wait.
         observer: Receives the measurements.
     """
@@ -118,18 +120,22 @@ class Batcher:
         max_batch_size: int = 16,
         workers: int = 1,
         max_images: int = 512,
+        max_bytes: int = 64 * 2**20,
         max_requests: int = 64,
         observer: BatchObserver | None = None,
     ) -> None:
         self.draw_batch, self.max_batch_size = draw_batch, max_batch_size
-        self.max_images, self.max_requests = max_images, max_requests
+        self.max_images, self.max_bytes = max_images, max_bytes
+        self.max_requests = max_requests
         self.observer = observer or BatchObserver()
         self.queue: deque[QueuedRequest] = deque()
         self.waiting = 0  # images
+        self.waiting_bytes = 0  # of their inputs
         self.peak_waiting = 0  # since the last batch
         self.under_way = 0  # requests, those that are being drawn included
         self.images_per_second = 0.0  # a moving average
-        self.refused = 0  # images of the last request, if it was refused; else 0
+        # Images and bytes of the last request, if it was refused.
+        self.refused, self.refused_bytes = 0, 0
         self.is_closing = False
         self.changed = threading.Condition()
         self.workers = [Worker(self.work, number) for number in range(workers)]
@@ -146,7 +152,8 @@ class Batcher:
             DeadlineMissed: it could not be drawn in time.
             Draining: the batcher has been closed.
         """
-        request = QueuedRequest(inputs, deadline, len(inputs))
+        size = sum(array[:1].nbytes for array in inputs.arrays.values())
+        request = QueuedRequest(inputs, deadline, len(inputs), size)
         self.enqueue(request)
         try:
             if not request.done.wait(deadline.seconds_left):
@@ -165,10 +172,12 @@ class Batcher:
         """Accept a request, or refuse it at once."""
         with self.changed:
             refusal = self.refusal_of(request)
-            self.refused = request.count if isinstance(refusal, Overloaded) else 0
+            is_refused = isinstance(refusal, Overloaded)
+            self.refused = request.count if is_refused else 0
+            self.refused_bytes = request.count * request.sample_bytes if is_refused else 0
             if refusal is None:
                 self.queue.append(request)
-                self.waiting += request.count
+                self.count_waiting(request, request.count)
                 self.peak_waiting = max(self.peak_waiting, self.waiting)
                 self.under_way += 1
                 self.changed.notify()
@@ -181,7 +190,9 @@ class Batcher:
         if self.is_closing or not self.is_alive:
             return Draining("The server is about to end.", "Ask again in a few seconds.")
         seconds = self.seconds_for(self.waiting + request.count)
-        if self.is_full(request.count) or time.monotonic() + seconds > request.deadline.expires:
+        size = request.count * request.sample_bytes
+        is_late = time.monotonic() + seconds > request.deadline.expires
+        if self.is_full(request.count, size) or is_late:
             wait = self.retry_seconds()
             return Overloaded(
                 f"The server is busy: {self.waiting} images wait.",
@@ -190,9 +201,16 @@ class Batcher:
             )
         return None
 
-    def is_full(self, images: int) -> bool:
-        """Return whether the queue has no room for so many more images."""
-        is_too_much = self.waiting > 0 and self.waiting + images > self.max_images
+    def count_waiting(self, request: QueuedRequest, images: int) -> None:
+        """Count images of a request as waiting, or fewer as no longer; the lock is held."""
+        self.waiting += images
+        self.waiting_bytes += images * request.sample_bytes
+
+    def is_full(self, images: int, size: int = 0) -> bool:
+        """Return whether the queue has no room for so many more images, of `size` bytes in all."""
+        is_too_much = self.waiting > 0 and (
+            self.waiting + images > self.max_images or self.waiting_bytes + size > self.max_bytes
+        )
         return self.under_way >= self.max_requests or is_too_much
 
     def busy_seconds(self) -> float | None:
@@ -201,7 +219,8 @@ class Batcher:
         After the first refusal, requests of its size are refused without being read: reading one
         takes longer than drawing an image, and an overloaded server would do it all the time.
         """
-        return self.retry_seconds() if self.is_full(max(1, self.refused)) else None
+        is_full = self.is_full(max(1, self.refused), self.refused_bytes)
+        return self.retry_seconds() if is_full else None
 
     def retry_seconds(self) -> float:
         """Return how long a refused caller should wait: until the queue is drawn."""
@@ -223,7 +242,7 @@ class Batcher:
         """Take a request out of the queue; the lock is held."""
         if request in self.queue:
             self.queue.remove(request)
-            self.waiting -= request.count - request.started
+            self.count_waiting(request, request.started - request.count)
 
     @property
     def is_alive(self) -> bool:
@@ -283,7 +302,7 @@ class Batcher:
         while self.queue and room:
             request = self.queue.popleft()
             if (error := reason_to_drop(request.deadline)) is not None:
-                self.waiting -= request.count - request.started
+                self.count_waiting(request, request.started - request.count)
                 self.observer.rejected("gone" if isinstance(error, CallerGone) else "deadline")
                 request.finish(error)
                 continue
@@ -296,7 +315,7 @@ class Batcher:
             part = inputs if count == request.count else inputs[start : start + count]
             batch.append(Slice(request, start, count, part))
             request.started += count
-            self.waiting -= count
+            self.count_waiting(request, -count)
             room -= count
             if request.started < request.count:
                 passed.append(request)  # behind those that wait already

@@ -29,15 +29,15 @@ from facegan.serving.http.buffered_socket import BufferedSocket
 from facegan.serving.http.contract import (
     execution_parameters,
     install_contract,
-    routes_of,
     service_info,
 )
 from facegan.serving.http.event_stream import install_event_stream
+from facegan.serving.http.front_page import describe
+from facegan.serving.http.negotiation import negotiate
 from facegan.serving.http.openapi import openapi_document
 from facegan.serving.http.shutdown import EXTENSION, ShutdownHooks
 from facegan.serving.limits import ServingLimits
 from facegan.serving.model.served_model import (
-    REPLY_TYPES,
     ServedModel,
     ServingSettings,
     plain_batcher,
@@ -52,7 +52,7 @@ from facegan.serving.telemetry.requests import (
     request_id,
 )
 from facegan.synthesis import Synthesizer
-from facegan.wire import PNG, REQUEST_TYPES
+from facegan.wire import JSON, PNG, asks_about
 
 log = logging.getLogger(__name__)
 
@@ -150,18 +150,23 @@ def respond(
     is_stream: bool = False,
     endpoint_name: str = "",
 ) -> flask.Response:
-    """Answer the current request with a model."""
+    """Answer the current request with a model, or say what it takes: ``{"about": true}``."""
     environ = flask.request.environ
-    body, content_type = answer(
-        read_body(),
-        environ.get("CONTENT_TYPE", ""),
-        environ.get(accept_key),
+    body, content_type = read_body(), environ.get("CONTENT_TYPE", "")
+    accept = environ.get(accept_key)
+    if served.input_fn is None and asks_about(body, content_type):
+        negotiate(accept, (JSON,), JSON)
+        return flask.jsonify(describe(served, limits))
+    reply, reply_type = answer(
+        body,
+        content_type,
+        accept,
         served,
         limits,
         deadline_of(environ, limits.deadline_seconds),
         is_stream,
     )
-    return flask.Response(body, content_type=content_type)
+    return flask.Response(reply, content_type=reply_type)
 
 
 def deadline_of(environ: Mapping[str, object], seconds: float) -> Deadline:
@@ -197,39 +202,6 @@ def read_body() -> bytes:
         ) from cause
     except Exception as cause:  # classes that differ from web server to web server
         raise RequestError("The body could not be read to its end.", "Send it again.") from cause
-
-
-def describe(served: ServedModel, limits: ServingLimits) -> dict[str, object]:
-    """Describe what is served, with an example of a request."""
-    synthesizer = served.synthesizer
-    url = flask.request.host_url.rstrip("/")
-    return {
-        "what": "facegan: a generative adversarial network that draws faces",
-        "model": None if synthesizer is None else facts_of(synthesizer),
-        "routes": routes_of(flask.current_app),
-        "content_types": list(REQUEST_TYPES),
-        "accept": list(REPLY_TYPES),
-        "max_images": limits.max_images,
-        "example": f"curl {url}/invocations -H 'Content-Type: application/json' "
-        "-d '{\"seeds\": [1, 2, 3, 4]}' -o faces.png",
-    }
-
-
-def facts_of(synthesizer: Synthesizer) -> dict[str, object]:
-    """Return a model's facts for callers."""
-    card = synthesizer.card
-    return {
-        "family": card.family,
-        "preset": card.preset,
-        "resolution": card.resolution,
-        "latent_dim": card.latent_dim,
-        "classes": [name for name, _ in card.classes],
-        "weights_sha256": card.weights_sha256,
-        "has_truncation": synthesizer.backend.has_truncation,
-        "style_layers": synthesizer.backend.style_layers,
-        "kimg": card.kimg,
-        "metrics": card.metrics,
-    }
 
 
 def refuse(error: FaceGANError) -> flask.Response:

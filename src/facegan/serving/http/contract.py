@@ -49,12 +49,15 @@ def execution_parameters(limits: ServingLimits, threads: int, is_ours: bool) -> 
 def service_info(served: ServedModel) -> ServiceInfo:
     """Return what the documents say about a model and its custom code."""
     card = None if served.synthesizer is None else served.synthesizer.card
+    signature = served.signature
     if card is not None and served.functions is None:
-        size = f"{card.resolution} x {card.resolution}"
-        return ServiceInfo(f"A {card.family} that draws faces of {size} pixels.", card.latent_dim)
+        size = f"{card.resolution} x {card.resolution} pixels"
+        what = "draws faces" if signature.source is None else signature.purpose
+        return ServiceInfo(f"A {card.family} that {what} of {size}.", card.latent_dim, signature)
     return ServiceInfo(
         "A model with code of its own.",
         card.latent_dim if card else None,
+        signature,
         reads=served.input_fn is None,
         predicts=served.predict_fn is None,
         writes=served.output_fn is None,

@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from pydantic import BaseModel, ConfigDict, Field
 
 from facegan.errors import FaceGANError
+from facegan.serving.http.openapi import MODELS as BASE_MODELS
 from facegan.serving.http.openapi import (
     Json,
     ServiceInfo,
@@ -54,7 +55,13 @@ class UnloadedModel(BaseModel):
     name: str = Field(alias="modelName", examples=["faces"])
 
 
-MODELS = (LoadModel, LoadedModel, LoadedModels, UnloadedModel)
+MODELS: tuple[type[BaseModel], ...] = (
+    *BASE_MODELS,
+    LoadModel,
+    LoadedModel,
+    LoadedModels,
+    UnloadedModel,
+)
 NAME = {"name": "model_name", "in": "path", "required": True, "schema": {"type": "string"}}
 
 

@@ -15,7 +15,8 @@ from facegan.serving.custom_code.model import as_synthesizer, run_model_fn
 from facegan.serving.custom_code.script import InferenceScript, load_script
 from facegan.serving.limits import MAX_LATENT_DIM, ServingLimits
 from facegan.synthesis import BackendConfig, InputBatch, Synthesizer, open_synthesizer
-from facegan.wire import IMAGE_CODECS, PNG, Images, bare_type
+from facegan.wire import IMAGE_CODECS, PNG, Images, ModelSignature, bare_type
+from facegan.wire.signature import LATENTS_ONLY
 
 REPLY_TYPES = tuple(IMAGE_CODECS)
 
@@ -96,6 +97,13 @@ class ServedModel:
         card = self.synthesizer.card
         return card.latent_dim, max((len(name) for name, _ in card.classes), default=0)
 
+    @cached_property
+    def signature(self) -> ModelSignature:
+        """What the model takes; latents, if custom code made a model of another kind."""
+        if self.synthesizer is None:
+            return LATENTS_ONLY
+        return ModelSignature.of(self.synthesizer.card)
+
     @property
     def reads_json_lines(self) -> bool:
         """Whether a custom input_fn takes whole bodies of JSON Lines."""
@@ -144,6 +152,7 @@ def plain_batcher(
         max_batch_size=synthesizer.batch_sizes.largest,
         workers=1 if generate else synthesizer.enable_concurrency(),
         max_images=limits.max_waiting_images,
+        max_bytes=limits.max_waiting_bytes,
         max_requests=limits.max_waiting_requests,
     )
 

@@ -19,6 +19,8 @@ from facegan.serving.telemetry.emf import EmbeddedMetrics
 from facegan.serving.telemetry.ids import CUSTOM, is_echoed, name_request
 from facegan.serving.telemetry.logs import REQUEST_ID, REQUESTS
 from facegan.serving.telemetry.metrics import Metrics
+from facegan.wire import bare_type
+from facegan.wire.content_types import FORMATS
 
 log = logging.getLogger(REQUESTS)
 
@@ -224,6 +226,8 @@ class Reply:
         for name, key in LOGGED_HEADERS.items():
             if value := environ.get(key):
                 facts[name] = value[:128]
+        if (media_type := bare_type(environ.get("CONTENT_TYPE"))) in FORMATS:
+            facts["content_type"] = media_type  # its parameters are a request's fields
         if "bytes_in" not in facts:
             length = environ.get("CONTENT_LENGTH") or ""
             facts["bytes_in"] = int(length) if length.isdecimal() else None
