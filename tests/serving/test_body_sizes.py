@@ -13,7 +13,7 @@ from facegan.errors import Overloaded, RequestTooLarge
 from facegan.serving.batching.deadline import Deadline
 from facegan.serving.batching.exclusive_queue import LARGE_BYTES, MAX_PARSING, parsing
 from facegan.serving.limits import PLAIN_BYTES, ServingLimits
-from facegan.wire import CSV, JSON, JSON_LINES, NPY, json_lines, request_codecs
+from facegan.wire import CSV, JSON, JSON_LINES, NPY, json_lines, request_codecs, source_codecs
 from facegan.wire.npy import write_npy
 
 Post = Callable[..., TestResponse]
@@ -41,7 +41,7 @@ def test_megabytes_are_refused_before_they_are_parsed(
     post: Post, body: bytes, kind: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for module, name in ((request_codecs.json, "loads"), (request_codecs.csv, "reader"),
-                         (request_codecs, "read_npy"), (json_lines, "decode_json")):  # fmt: skip
+                         (source_codecs, "read_npy"), (json_lines, "decode_json")):  # fmt: skip
         monkeypatch.delattr(module, name)  # parsing now fails with 500
     reply = post(body, kind)
     assert reply.status_code == 413
