@@ -1,6 +1,7 @@
 """Opens images that come from elsewhere: the one place in this package that calls Image.open."""
 
 import io
+import warnings
 from collections.abc import Sequence
 
 from PIL import Image
@@ -8,6 +9,9 @@ from PIL import Image
 MAX_PIXELS = 89_478_485  # Pillow's own line for decompression bombs: 256 MiB of RGB
 # What may be asked for. Among Pillow's other formats are some that start programs (EPS).
 SAFE = ("JPEG", "MPO", "PNG", "WEBP", "AVIF", "HEIF", "BMP", "GIF", "TIFF", "PPM")
+
+# Pillow warns of what open_image refuses: a line in the log for each size that a stranger claims.
+warnings.simplefilter("ignore", Image.DecompressionBombWarning)
 
 
 class TooManyPixelsError(ValueError):

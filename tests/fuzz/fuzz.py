@@ -13,6 +13,7 @@ TESTS = [
     "test_openapi.py",
     "test_rude_callers.py",
     "test_random_bodies.py",
+    "test_image_bodies.py",
     "test_hostile_heads.py",
     "test_passing_headers.py",
     "test_worker_refusals.py",

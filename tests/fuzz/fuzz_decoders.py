@@ -8,15 +8,32 @@ from pathlib import Path
 
 import atheris
 import numpy as np
+from PIL import Image
 
 with atheris.instrument_imports(
-    include=["facegan.wire", "facegan.image_encoding", "facegan.model_files"]
+    include=[
+        "facegan.wire",
+        "facegan.image_encoding",
+        "facegan.image_metadata",
+        "facegan.model_files",
+    ]
 ):
     from facegan.errors import ArtifactError, FaceGANError
     from facegan.model_files import ModelCard, parse_card
     from facegan.model_files.weights import read_header
+    from facegan.model_inputs import IMAGES, LABEL_MAPS
     from facegan.serving.http.negotiation import negotiate
-    from facegan.wire import IMAGE_CODECS, REQUEST_CODECS, GenerateRequest, Provenance
+    from facegan.wire import (
+        IMAGE_CODECS,
+        REQUEST_CODECS,
+        GenerateRequest,
+        ModelSignature,
+        Provenance,
+        decode_request,
+        decode_sources,
+        open_sources,
+    )
+    from facegan.wire.content_types import parse_parameters
     from facegan.wire.image_codecs import decode_images, encode_images
 
 Decoder = Callable[[bytes], object]
@@ -31,6 +48,9 @@ CARD = ModelCard(
     latent_dim=16,
     weights_sha256="ab" * 32,
 )
+TRANSLATES = ModelSignature((IMAGES,), 8)
+PAINTS = ModelSignature((LABEL_MAPS,), 8, (), (("ground", "#000000"), ("skin", "#e0a080")))
+FORM = b'--x\r\nContent-Disposition: form-data; name="image"\r\n\r\nimage\r\n--x--'
 HEADER = b'{"a": {"dtype": "F32", "shape": [2], "data_offsets": [0, 8]}}'
 
 
@@ -57,6 +77,39 @@ def reply_decoder(content_type: str) -> Decoder:
     return lambda data: decode_images(data, content_type)
 
 
+def source_decoder(content_type: str, signature: ModelSignature) -> Decoder:
+    """A body that holds an image or a label map, to its pixels."""
+
+    def decode(data: bytes) -> object:
+        request = signature.complete(decode_request(data, content_type, signature))
+        return decode_sources(open_sources(request, 1_000_000), signature)
+
+    return decode
+
+
+def parameters(data: bytes) -> None:
+    """The parameters of a content type."""
+    with contextlib.suppress(ValueError):  # which decode_request turns into a refusal
+        parse_parameters(data.decode("latin-1"))
+
+
+def source_decoders() -> dict[str, tuple[Decoder, bytes]]:
+    """Each way of sending an image or a label map."""
+    found: dict[str, tuple[Decoder, bytes]] = {}
+    for format_ in ("PNG", "JPEG", "WEBP"):
+        stream = io.BytesIO()
+        Image.new("RGB", (4, 4)).save(stream, format_)
+        name = f"image/{format_.lower()}"
+        for kind, signature in (("image", TRANSLATES), ("map", PAINTS)):
+            found[f"{kind}-{format_}"] = source_decoder(name, signature), stream.getvalue()
+    form_type = "multipart/form-data; boundary=x"
+    found["form"] = source_decoder(form_type, TRANSLATES), FORM
+    rows = b'{"label_maps": [[[0, 1]]], "seeds": [1]}'
+    found["map-rows"] = source_decoder("application/json", PAINTS), rows
+    found["parameters"] = parameters, b"image/png;seed=7"
+    return found
+
+
 def decoders() -> dict[str, tuple[Decoder, bytes]]:
     """Each decoder of a table's row, by name, with bytes it takes to begin from."""
     found: dict[str, tuple[Decoder, bytes]] = {"accept": (accept, b"image/*;q=0.5, text/csv")}
@@ -64,6 +117,7 @@ def decoders() -> dict[str, tuple[Decoder, bytes]]:
     found["weights"] = weights, len(HEADER).to_bytes(8, "little") + HEADER + bytes(8)
     for name, codec in REQUEST_CODECS.items():
         found["request-" + name.replace("/", "-")] = codec.decode, codec.encode(LATENTS)
+    found |= source_decoders()
     for name in IMAGE_CODECS:
         example = encode_images(np.zeros((1, 4, 4, 3), np.uint8), name, provenance=ORIGIN)
         found["reply-" + name.replace("/", "-")] = reply_decoder(name), example

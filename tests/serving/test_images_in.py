@@ -5,8 +5,10 @@ import hashlib
 import io
 import json
 import logging
+import re
 import zipfile
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree
 
@@ -31,7 +33,7 @@ PHOTO = saved(photo(SIDE, SIDE))
 PIXELS = np.asarray(photo(SIDE, SIDE))
 IPTC = "{http://iptc.org/std/Iptc4xmpExt/2008-02-29/}DigitalSourceType"
 KINDS = "http://cv.iptc.org/newscodes/digitalsourcetype/"
-Send = Callable[..., TestResponse]
+Post = Send = Callable[..., TestResponse]
 
 
 def client_of(card: ModelCard, **limits: int) -> FlaskClient:
@@ -309,6 +311,52 @@ def test_about_answers_what_the_front_page_does(
     ]  # fmt: skip
 
 
+def test_a_model_of_latents_answers_about_too(post: Post, client: FlaskClient) -> None:
+    said = post(b'{"about": true}').get_json()
+    assert said == client.get("/").get_json()
+    assert said["model"]["inputs"] == [{"name": "latents", "kind": "latent", "optional": False}]
+    assert said["model"]["map_classes"] == said["model"]["directions"] == []
+
+
+def test_batch_transform_sends_one_image_at_a_time(clients: dict[str, FlaskClient]) -> None:
+    """SageMaker asks before a job; two files in one body would be neither."""
+    for client in clients.values():
+        assert client.get("/execution-parameters").get_json()["BatchStrategy"] == "SINGLE_RECORD"
+
+
+def test_the_reference_s_calls_are_answered(
+    clients: dict[str, FlaskClient], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The Python block of docs/serving-reference.md, with a boto3 client that calls these apps."""
+    document = Path(__file__).parents[2] / "docs" / "serving-reference.md"
+    (block,) = (
+        text
+        for text in re.findall(r"^```python\n(.*?)^```", document.read_text(), re.M | re.S)
+        if "runtime.invoke_endpoint" in text
+    )
+    endpoints = {"cyclegan": clients["cyclegan"], "gaugan": clients["spade"]}
+
+    class Runtime:
+        def invoke_endpoint(self, **call: Any) -> np.ndarray:
+            headers = {"Accept": call.get("Accept", PNG)}
+            reply = endpoints[call["EndpointName"]].post(
+                "/invocations",
+                data=call["Body"],
+                content_type=call["ContentType"],
+                headers=headers,
+            )
+            return images_of(reply)
+
+    (tmp_path / "photo.png").write_bytes(PHOTO)
+    (tmp_path / "map.png").write_bytes(MAP)
+    monkeypatch.chdir(tmp_path)
+    names: dict[str, Any] = {"runtime": Runtime()}
+    exec(block, names)
+    assert np.array_equal(names["night"][0], 255 - PIXELS)
+    assert np.array_equal(names["day"][0], PIXELS)
+    assert names["faces"].shape == (1, 2 * SIDE + 2, 2 * SIDE + 2, 3)
+
+
 def test_about_is_json_or_nothing(send: Send) -> None:
     refused(send("spade", b'{"about": true}', JSON, Accept=PNG), 406)
     error = refused(send("spade", b'{"about": true, "seeds": [1]}', JSON))
@@ -365,7 +413,7 @@ def test_each_mistake_has_its_sentence(
     assert message in refused(send(model, body, content_type), status)["message"]
 
 
-def test_a_model_of_latents_refuses_images(post: Send) -> None:
+def test_a_model_of_latents_refuses_images(post: Post) -> None:
     assert "text/csv" in refused(post(PHOTO, PNG), 415)["hint"]
     message = "generates images from seeds or latents"
     assert message in refused(post(in_json(images=[PHOTO])))["message"]

@@ -108,7 +108,7 @@ def create_app(
     if served.batcher is not None:  # the worker checks it before it spends a thread
         app.extensions["facegan.busy_seconds"] = served.batcher.busy_seconds
     info = service_info(served)
-    parameters = execution_parameters(limits, threads, info.is_ours)
+    parameters = execution_parameters(limits, threads, info.joins_records)
     install_contract(app, parameters, openapi_document(info, limits, STATUS))
 
     @app.get("/")

@@ -29,19 +29,20 @@ def install_contract(app: flask.Flask, parameters: Parameters, document: dict[st
         return flask.Response(body, content_type="application/json")
 
 
-def execution_parameters(limits: ServingLimits, threads: int, is_ours: bool) -> Parameters:
+def execution_parameters(limits: ServingLimits, threads: int, joins_records: bool) -> Parameters:
     """Return the defaults of batch transform jobs.
 
     Args:
         limits: What one request may cost.
         threads: Requests that are answered at the same time.
-        is_ours: Whether no custom code takes part. It may not expect several records in one body:
-            a job then sends one at a time, unless it says otherwise.
+        joins_records: Whether a body may hold several records. Custom code may not expect them,
+            and files of images cannot be joined: a job then sends one at a time, unless it says
+            otherwise.
     """
     payload = max(1, limits.max_body_bytes // MIB)
     return {
         "MaxConcurrentTransforms": max(1, min(threads, TRANSFORM_MIB // payload)),
-        "BatchStrategy": "MULTI_RECORD" if is_ours else "SINGLE_RECORD",
+        "BatchStrategy": "MULTI_RECORD" if joins_records else "SINGLE_RECORD",
         "MaxPayloadInMB": payload,
     }
 

@@ -13,8 +13,9 @@ def describe(served: ServedModel, limits: ServingLimits) -> dict[str, object]:
     """Describe what is served, with an example of a request."""
     synthesizer, signature = served.synthesizer, served.signature
     url = flask.request.host_url.rstrip("/")
+    purpose = "draws faces" if signature.source is None else signature.purpose
     return {
-        "what": "facegan: a generative adversarial network that draws faces",
+        "what": f"facegan: a generative adversarial network that {purpose}",
         "model": None if synthesizer is None else facts_of(synthesizer, signature),
         "routes": routes_of(flask.current_app),
         "content_types": list(signature.request_types),

@@ -62,7 +62,7 @@ def create_models_app(
 
     install_models(app, registry, limits)
     # The custom code of a model may not expect several records in one body.
-    parameters = execution_parameters(limits, threads, is_ours=False)
+    parameters = execution_parameters(limits, threads, joins_records=False)
     install_contract(app, parameters, openapi_of_models(limits, STATUS))
     return app
 

@@ -124,6 +124,11 @@ class ServiceInfo:
         """Whether no custom code takes part."""
         return self.reads and self.predicts and self.writes and not self.may_differ
 
+    @property
+    def joins_records(self) -> bool:
+        """Whether a body may hold several records: not where one is an image's file."""
+        return self.is_ours and self.signature.source is None
+
 
 def openapi_document(info: ServiceInfo, limits: ServingLimits, statuses: Statuses) -> Json:
     """Return the document of a server of one model (spec.openapis.org/oas/v3.1.0)."""
