@@ -58,6 +58,7 @@ from facegan.metrics import (
     structural_similarity,
 )
 from facegan.metrics.scores import kernel_distance
+from facegan.model_files import read_card
 from facegan.synthesis import Synthesizer
 from facegan.synthesis.load import open_synthesizer
 from facegan.training import Trainer, TrainingConfig
@@ -356,13 +357,16 @@ def main() -> None:
 
 
 def run(name: str, judge: Judge, options: argparse.Namespace) -> dict[str, float]:
-    """Train one task's model and print its rows; its figures of the last line."""
+    """Train one task's model, or load it, and print its rows; its figures of the last line."""
     task = TASKS[name]
     with tempfile.TemporaryDirectory() as folder:
-        dataset = prepare_data(task, Path(folder))
-        minutes = task.minutes * options.budget
-        model = options.keep / name if options.keep else Path(folder) / "model"
-        progress = train(task, dataset, minutes, options.seed, model)
+        if options.load:
+            model = options.load / name
+            progress = f"{read_card(model).kimg:.1f} kimg, trained before"
+        else:
+            model = options.keep / name if options.keep else Path(folder) / "model"
+            dataset, minutes = prepare_data(task, Path(folder)), task.minutes * options.budget
+            progress = train(task, dataset, minutes, options.seed, model)
         print(f"\n{name}: {progress}", flush=True)
         return task.score(judge, Served(name, open_synthesizer(model), options.pictures))
 
@@ -378,6 +382,8 @@ def parse_options() -> argparse.Namespace:
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--pictures", type=Path, help="a folder for examples, as grids")
     parser.add_argument("--keep", type=Path, help="a folder for the models")
+    parser.add_argument("--load", type=Path,
+                        help="such a folder: its models are scored, none is trained")  # fmt: skip
     options = parser.parse_args()
     if unknown := sorted(set(options.tasks) - set(TASKS)):
         parser.error(f"there is no task {unknown[0]}; tasks are {', '.join(TASKS)}")
