@@ -3,10 +3,13 @@
 import json
 from pathlib import Path
 
+import numpy as np
 import pytest
+import torch
 from PIL import Image
 
 from facegan.cli.__main__ import facegan, run_safely
+from facegan.data.packed import PackedDataset
 
 
 def data(*words: object) -> int:
@@ -101,6 +104,59 @@ def test_the_centre_is_spelled_either_way(images_dir: Path, tmp_path: Path) -> N
         assert prepared(images_dir, tmp_path / "out", "--crop", name) == 0
     manifest = json.loads((tmp_path / "out/dataset.json").read_text())
     assert manifest["protocol"]["crop"] == "centre"
+
+
+def test_a_label_map_is_written_to_paint_over(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Its class numbers, in the colours that the data set has for them."""
+    toy, out = tmp_path / "toy", tmp_path / "set"
+    words = ("toy", "--out", toy, "--images", 6, "--resolution", 16, "--label-maps")
+    assert data(*words) == 0
+    assert prepared(toy, out, "--label-maps", toy) == 0
+    assert data("show", out, "--map", 3, "--out", tmp_path / "map.png") == 0
+    assert "The label map of image 3" in capsys.readouterr().out
+    maps = PackedDataset(out).companions["label_maps"]
+    with Image.open(tmp_path / "map.png") as image:
+        assert image.mode == "P" and image.size == (16, 16)
+        assert np.array_equal(np.asarray(image), maps.read(torch.tensor([3]))[0, 0].numpy())
+        shown = image.getpalette()
+    colours = [f"#{bytes(shown[at : at + 3]).hex()}" for at in range(0, 3 * 14, 3)]
+    assert colours == list(PackedDataset(out).map_classes.values())
+
+
+@pytest.mark.parametrize(
+    ("words", "sentence"),
+    [
+        (("--map", 4, "--out", "map.png"), "--map is 4;"),
+        (("--map", -1, "--out", "map.png"), "--map"),
+        (("--map", 0, "--out", "map.jpg"), "a label map is a .png"),
+    ],
+)
+def test_a_label_map_that_is_not_there_is_named(
+    words: tuple[object, ...], sentence: str, images_dir: Path, tmp_path: Path,
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch,
+) -> None:  # fmt: skip
+    monkeypatch.chdir(tmp_path)
+    for folder in ("photos", "maps"):
+        Path(folder).mkdir()
+        for number, file in enumerate(sorted(images_dir.rglob("*.png"))[:4]):
+            with Image.open(file) as image:
+                is_map = folder == "maps"
+                made = Image.new("L", image.size, number) if is_map else image.convert("RGB")
+                made.save(f"{folder}/{file.name}")
+    assert prepared(Path("photos"), Path("set"), "--label-maps", "maps") == 0
+    assert data("show", "set", *words) == 2
+    assert sentence in capsys.readouterr().err
+    assert not list(tmp_path.glob("map.*"))
+
+
+def test_a_data_set_without_label_maps_shows_none(
+    images_dir: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert prepared(images_dir, tmp_path / "out") == 0
+    assert data("show", tmp_path / "out", "--map", 0, "--out", tmp_path / "map.png") == 3
+    assert "has no label maps" in capsys.readouterr().err
 
 
 def test_pairs_maps_and_domains_are_prepared_checked_and_shown(

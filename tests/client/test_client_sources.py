@@ -47,7 +47,8 @@ class FakeModel:
 
     def send(self, body: bytes, content_type: str, accept: str) -> Reply:
         if asks_about(body, content_type):
-            return Reply(200, JSON, json.dumps({"inputs": self.signature.names}).encode())
+            about = {"model": {"inputs": self.signature.names}}
+            return Reply(200, JSON, json.dumps(about).encode())
         request = self.signature.complete(decode_request(body, content_type, self.signature))
         self.requests.append(request)
         self.content_types.append(content_type)
@@ -205,7 +206,8 @@ def test_seeds_and_styles_that_do_not_fit_the_maps_are_refused() -> None:
 
 
 def test_about_is_what_the_endpoint_says_of_its_model() -> None:
-    assert FaceClient(FakeModel(PAINTS)).about() == {"inputs": ["label_maps", "latents", "styles"]}
+    found = FaceClient(FakeModel(PAINTS)).about()
+    assert found["model"] == {"inputs": ["label_maps", "latents", "styles"]}
 
 
 def test_an_answer_that_is_not_about_a_model_is_an_error() -> None:

@@ -2,6 +2,7 @@
 
 import os
 import shlex
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -27,6 +28,7 @@ from facegan.wire import (
     PNG,
     WEBP,
     ZIP,
+    GeneratedImage,
     GenerateRequest,
     decode_request,
     file_names,
@@ -55,6 +57,7 @@ class FaceOutput:
     path: Path
     content_type: str | None  # None: a folder with one PNG per image
     scale: int = 1  # each pixel of a PNG, or of an animation, as scale x scale pixels
+    stem: str = ""  # of the file of the one source; images in a folder are named by it
 
     def write(self, body: bytes, name: str = "") -> Path:
         """Write one file, enlarged, and return its path.
@@ -66,6 +69,11 @@ class FaceOutput:
         path = self.path / name if name else self.path
         write_file(path, self.enlarge(body))
         return path
+
+    def names_of(self, images: Sequence[GeneratedImage]) -> list[str]:
+        """Return the names of images in the folder: by their seeds, behind the source's name."""
+        names = file_names([{**image._asdict(), "input": None} for image in images])
+        return [f"{self.stem}-{name}" for name in names] if self.stem else names
 
     def enlarge(self, body: bytes) -> bytes:
         """Return a PNG or an animation in the scale of the output."""
@@ -134,7 +142,10 @@ def parse_output(
         **files,
         **params,
     )
-    return FaceOutput(request, Path(out), content_type, scale)
+    own = files_of(images or label_maps)
+    return FaceOutput(
+        request, Path(out), content_type, scale, stem=own[0].stem if len(own) == 1 else ""
+    )
 
 
 def check_choice(seeds: list[int] | None, latents: Path | None, is_drawn: bool) -> None:
@@ -250,8 +261,7 @@ def write_faces(output: FaceOutput, client: FaceClient) -> None:
     """Request the images, write them, and print where they are."""
     if output.content_type is None:
         images = parse_images(client.invoke(output.request, JSON))
-        names = file_names([image._asdict() for image in images])
-        for name, image in zip(names, images, strict=True):
+        for name, image in zip(output.names_of(images), images, strict=True):
             output.write(image.png, name)
     else:
         output.write(fetch(output.request, output.content_type, client))
@@ -275,11 +285,11 @@ def write_faces_streamed(output: FaceOutput, client: FaceClient) -> None:
     Raises:
         InvocationError: the reply broke off; the hint says after how many images.
     """
-    received = list[dict[str, Any]]()
+    received = list[GeneratedImage]()
     try:
         for image in iter_images(client.chunks(output.request)):
-            received.append(image._replace(png=b"")._asdict())
-            name = file_names(received)[-1]  # as without --stream
+            received.append(image._replace(png=b""))
+            name = output.names_of(received)[-1]  # as without --stream
             click.echo(f"{output.write(image.png, name)}")
     except InvocationError as error:
         if not received:

@@ -101,9 +101,10 @@ class InProcessTransport:
         asked = decode_request(body, content_type, signature)
         check_model_takes(asked, signature)
         asked = signature.complete(asked)
-        sources = decode_sources(open_sources(asked), signature)
-        direction = {} if asked.direction is None else {"direction": asked.direction}
-        batch = model.prepare_batch(**asked.generation_args, **sources, **direction)
+        inputs = asked.generation_args | decode_sources(open_sources(asked), signature)
+        if asked.direction is not None:
+            inputs["direction"] = asked.direction
+        batch = model.prepare_batch(**inputs)
         classes = model.class_names(batch)
         origin = Provenance.of_request(asked, model.card, classes, batch.mixed_layers)
         answer = encode_reply(model.generate_batch(batch), asked, accept, origin)

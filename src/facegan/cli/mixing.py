@@ -7,6 +7,7 @@ import click
 import numpy as np
 
 from facegan.cli.face_output import FaceOutput, parse_output
+from facegan.cli.source_files import FLAGS, check_sources
 from facegan.image_encoding import Pixels, encode_png, montage
 from facegan.wire import PNG, Provenance
 
@@ -42,6 +43,7 @@ def parse_table(
     seeds = options["seeds"]
     if mix is None:
         raise click.UsageError("--mix-layers goes with --mix, the seeds to mix with.")
+    check_sources({name: options[name] for name in FLAGS}, {**options, "mix": mix})
     if options["interpolate"] or seeds is None or options["latents"] is not None:
         raise click.UsageError("--mix goes with --seeds, without --latents and --interpolate.")
     if options["columns"] is not None:

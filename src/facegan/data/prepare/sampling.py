@@ -4,7 +4,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from PIL import ImageColor
+from PIL import Image, ImageColor
 
 from facegan.data.prepare.packed_format import open_shard, read_companions, read_packed
 from facegan.data.prepare.pixels import Pixels
@@ -55,3 +55,23 @@ def colourize(pixels: Pixels, manifest: dict[str, Any]) -> Pixels:
         colours[number] = ImageColor.getrgb(colour)
     found: Pixels = colours[pixels[..., 0]]
     return found
+
+
+def read_label_map(folder: Path, index: int) -> Image.Image:
+    """Return one label map of a data set as a palette image: class numbers, in their colours.
+
+    Raises:
+        ConfigError: There is none of that index.
+        DatasetError: The data set has no label maps, or a shard is damaged.
+    """
+    place = read_companions(folder, read_packed(folder)).get("label_maps")
+    if place is None:
+        hint = "Prepare one with them: facegan data prepare … --label-maps DIR"
+        raise DatasetError(f"{folder} has no label maps.", hint)
+    total = place[1]["images"]
+    if index >= total:
+        raise ConfigError(f"map is {index}; {folder} has {total:,}, from 0 to {total - 1}.")
+    numbers = read_selected(*place, np.array([index]))[0, ..., 0]
+    image = Image.fromarray(numbers, "L")
+    image.putpalette([level for it in place[1]["palette"] for level in ImageColor.getrgb(it)])
+    return image
