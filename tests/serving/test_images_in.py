@@ -8,6 +8,7 @@ import logging
 import re
 import zipfile
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree
@@ -22,10 +23,22 @@ from source_models import CYCLING, LABELLING, PAINTING, SIDE, TRANSLATING, arith
 from werkzeug.test import TestResponse
 
 from facegan.model_files import ModelCard
-from facegan.serving import create_app
+from facegan.serving import create_app, handler
+from facegan.serving.batching.deadline import Deadline
 from facegan.serving.limits import ServingLimits
+from facegan.serving.model.served_model import ServingSettings, serve
 from facegan.serving.telemetry.logs import REQUESTS
-from facegan.wire import JSON, JSON_LINES, NPY, PNG, WEBP, ZIP, decode_images, read_provenance
+from facegan.wire import (
+    JSON,
+    JSON_LINES,
+    NPY,
+    PNG,
+    WEBP,
+    ZIP,
+    GenerateRequest,
+    decode_images,
+    read_provenance,
+)
 
 NUMBERS = np.random.default_rng(1).integers(0, 4, (SIDE, SIDE), np.uint8)
 MAP = saved(palette_map(NUMBERS))
@@ -446,3 +459,40 @@ def test_a_photograph_of_a_phone_is_translated(send: Send) -> None:
     """Twelve megapixels: more than is parsed at once, less than the limit."""
     body = saved(photo(4032, 3024), "JPEG", quality=50)
     assert images_of(send("pix2pix", body, "image/jpeg")).shape == (1, SIDE, SIDE, 3)
+
+
+# --- a model's own code, and AWS's toolkit --------------------------------------------------------
+
+
+def test_a_model_s_own_predict_fn_gets_arrays_of_the_model_s_side() -> None:
+    """Decoded and checked, as its own generator would get them; provenance is of what was sent."""
+    seen: list[GenerateRequest] = []
+
+    def predict_fn(request: GenerateRequest, deadline: Deadline) -> np.ndarray:
+        seen.append(request)
+        return np.zeros((request.count, SIDE, SIDE, 3), np.uint8)
+
+    served = serve(arithmetic(CYCLING), ServingSettings())
+    client = create_app(replace(served, predict_fn=predict_fn)).test_client()
+    body = saved(photo(100, 60), "JPEG")
+    reply = client.post("/invocations", data=body, content_type="image/jpeg;direction=BtoA")
+    assert reply.status_code == 200, reply.text
+    (request,) = seen
+    assert request.direction == "BtoA"
+    assert isinstance(request.images, np.ndarray) and request.images.shape == (1, SIDE, SIDE, 3)
+    told = read_provenance(reply.data)
+    assert told["facegan:source_sha256"] == hashlib.sha256(body).hexdigest()
+    assert told["facegan:direction"] == "BtoA"
+
+
+def test_the_toolkit_s_functions_take_images(monkeypatch: pytest.MonkeyPatch) -> None:
+    """input_fn gets no model; the handler remembers what its model takes."""
+    monkeypatch.setattr(handler, "open_synthesizer", lambda folder: arithmetic(TRANSLATING))
+    functions = handler.FaceHandler()
+    model = functions.default_model_fn("anywhere")
+    request = functions.default_input_fn(PHOTO, PNG)
+    body, content_type = functions.default_output_fn(
+        functions.default_predict_fn(request, model), NPY
+    )
+    model.close(5)
+    assert np.array_equal(decode_images(body, content_type)[0], 255 - PIXELS)

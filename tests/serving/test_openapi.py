@@ -16,9 +16,13 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from hypothesis.errors import Unsatisfiable
 from openapi_spec_validator import validate
+from PIL import Image
 from schemathesis import GenerationMode
 from schemathesis.specs.openapi import checks
+from source_files import saved
+from source_models import CYCLING, PAINTING, arithmetic
 
+from facegan.model_files import ModelCard
 from facegan.serving import create_app
 from facegan.serving.http.app import STATUS
 from facegan.serving.http.model_routes import create_models_app
@@ -37,6 +41,10 @@ CHECKS = [
 ROWS = st.lists(st.floats(width=32), min_size=15, max_size=17)
 schemathesis.openapi.media_type(NPY, st.lists(ROWS, max_size=3).map(lambda x: npy(x)))
 schemathesis.openapi.media_type(CSV, ROWS.map(lambda x: ",".join(map(str, x)).encode()))
+COLOURS = st.sampled_from(["#000000", "#e0a080", "#123456"])
+for kind in ("PNG", "JPEG", "WEBP"):
+    files = COLOURS.map(lambda colour, kind=kind: saved(Image.new("RGB", (4, 4), colour), kind))
+    schemathesis.openapi.media_type(f"image/{kind.lower()}", files)
 EXAMPLES = int(os.environ.get("FACEGAN_FUZZ_EXAMPLES", "25"))
 
 
@@ -117,6 +125,18 @@ def ask_at_random(app: Flask, path: str, method: str, mode: GenerationMode) -> N
 def test_generated_requests_never_cause_a_5xx(app: Flask, path: str, mode: GenerationMode) -> None:
     """Requests are valid and invalid ones."""
     ask_at_random(app, path, "POST" if path == "/invocations" else "GET", mode)
+
+
+# --- models of images and label maps ------------------------------------------------------------
+
+
+@pytest.mark.parametrize("mode", GenerationMode)
+@pytest.mark.parametrize("card", [CYCLING, PAINTING], ids=["images", "label maps"])
+def test_generated_requests_to_models_of_images_never_cause_a_5xx(
+    card: ModelCard, mode: GenerationMode
+) -> None:
+    """Of every content type that their documents name, forms too."""
+    ask_at_random(create_app(arithmetic(card)), "/invocations", "POST", mode)
 
 
 # --- many models, and a model's own code --------------------------------------------------------
