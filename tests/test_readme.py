@@ -289,7 +289,7 @@ def test_the_arrows_in_the_architecture_are_those_of_the_rooms() -> None:
     drawing = runpy.run_path(str(ROOT / "docs" / "site" / "draw_rooms.py"))
     ours, floors = drawing["table"]()
     words = re.sub(r",\n +", ", ", (ROOT / "docs" / "architecture.md").read_text())
-    told = dict(re.findall(r"^(?:floor \d)?\s+(\w+)\s+→\s+([a-z_, ]+)$", words, re.M))
+    told = dict(re.findall(r"^(?:floor \d)?\s+(\w+)\s+→\s+([a-z0-9_, ]+)$", words, re.M))
     for room, others in ours.items():
         arrows = set(others) - set(floors[0])
         assert set(re.findall(r"\w+", told.get(room, ""))) == arrows, room

@@ -1,4 +1,4 @@
-"""facegan: train an image-generating GAN on your own pictures, and serve it, on SageMaker."""
+"""facegan trains a GAN on your own images and serves it, on a laptop or on Amazon SageMaker."""
 
 import sys
 

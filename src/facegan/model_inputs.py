@@ -52,3 +52,13 @@ def default_inputs(is_conditional: bool) -> tuple[ModelInput, ...]:
 def input_names(inputs: Iterable[ModelInput]) -> tuple[str, ...]:
     """Return the names of inputs, in order."""
     return tuple(given.name for given in inputs)
+
+
+def example_options(inputs: Iterable[ModelInput]) -> str:
+    """Return the options of `facegan generate` and `facegan invoke` for a model, as an example."""
+    names = input_names(inputs)
+    source = {"images": "--image photo.png", "label_maps": "--label-map map.png"}
+    given = [option for name, option in source.items() if name in names]
+    if "latents" in names:
+        given.append("--seeds 0-7" if given else "--seeds 0-15")
+    return " ".join(given)

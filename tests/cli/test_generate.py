@@ -268,7 +268,7 @@ def test_the_same_command_writes_the_same_bytes_over_the_old_file(
         (["--seeds", "1", "--out", "a.png", "--truncation", "3"], "--truncation"),
         (["--latents", "missing.npy", "--out", "a.png"], "missing.npy"),
         (["--seeds", "1", "--latents", "{npy}", "--out", "a.png"], "either"),
-        (["--latents", __file__, "--out", "a.png"], "no .npy"),
+        (["--latents", __file__, "--out", "a.png"], "not a .npy"),
         (["--seeds", "1", "--out", __file__ + "/"], "is a file"),
         (["--seed", "1", "--out", "a.png"], "--seeds"),
         (["--seeds", "1-3", "--out", "a.png", "--classes", "a,b"], "names 2 for 3 images"),

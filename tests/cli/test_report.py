@@ -93,7 +93,7 @@ def test_a_foreign_folder_is_refused_and_left_alone(
     images_dir: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert report(images_dir) == 4
-    assert "is a folder of images; it holds no run" in capsys.readouterr().err
+    assert "is a folder of images, not a run" in capsys.readouterr().err
     assert not (images_dir / "report.html").exists()
 
 

@@ -251,7 +251,7 @@ def test_a_taken_run_folder_is_refused(
 
 def test_resuming_nothing_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert train("--out", tmp_path, "--resume") == 4
-    assert "is an empty folder; it holds no run" in capsys.readouterr().err
+    assert "is an empty folder, not a run" in capsys.readouterr().err
 
 
 def test_a_run_resumes_on_data_that_moved_but_not_on_other_data(

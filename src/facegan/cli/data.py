@@ -18,21 +18,21 @@ from facegan.name_lists import quoted
 if TYPE_CHECKING:
     from facegan.data.prepare import CheckResult
 
-# Imports inside functions: `--help` and refusals answer without importing torch (1.6 s).
+# Imports inside functions: `--help` and usage errors do not wait for torch (1.6 s).
 
 
 @click.group("data")
 def command() -> None:
-    """Make a data set that `facegan train` reads, and look at it.
+    """Make a data set for `facegan train`, check it, and look at it.
 
     \b
-    From your images, whatever they lie in:
+    From your own images, in a folder or an archive:
       facegan data prepare photos --out runs/photos64 --resolution 64
       facegan data check runs/photos64
       facegan data show runs/photos64 --out grid.png
 
     \b
-    No images yet? Have some drawn:
+    No images yet? Draw some:
       facegan data toy --out runs/toy32 --images 20000 --resolution 32
       facegan train --data runs/toy32 --out runs/first --family dcgan --preset toy32
     """
@@ -175,53 +175,60 @@ def toy(
 # --- prepare ------------------------------------------------------------------------------------
 
 folder_type = click.Path(path_type=Path)
-LOG_SECONDS = 30  # between lines of progress where nobody watches
+LOG_SECONDS = 30  # between lines of progress in a log
 
 
 @command.command("prepare")
 @click.argument("source")
-@click.option("--out", required=True, type=folder_type, help="Folder to make, or to go on with.")
+@click.option("--out", required=True, type=folder_type, help="Folder to create or to resume.")
 @click.option(
-    "--resolution", required=True, type=int, help="Side of the squares, 4 to 4096 pixels."
+    "--resolution", required=True, type=int, help="Side of the square images, 4 to 4096 pixels."
 )
 @click.option(
     "--crop",
     metavar="[centre|celeba|ffhq]",
     default="centre",
     show_default=True,
-    help="Which square of each image is kept; center is accepted, too.",
+    help="Which square of each image is kept; `center` works too.",
 )
 @click.option(
     "--labels",
     metavar="WHERE",
-    help="Where labels are: manifest, folders, none, or an attribute of CelebA."
-    "  [default: manifest, if it has any]",
+    help="Source of labels: manifest, folders, none, or an attribute of CelebA."
+    "  [default: manifest, if it has labels]",
 )
 @click.option(
     "--paired",
     metavar="SOURCE",
-    help="Partners of the images, by their path without suffix; or split: each file holds both.",
+    help="Partners of the images, with the same path except for the suffix; or `split`: each file "
+    "holds two images side by side.",
 )
-@click.option("--label-maps", metavar="SOURCE", help="Maps of class indices, by the same path.")
-@click.option("--unpaired", metavar="SOURCE", help="Images of another domain, of any number.")
+@click.option("--label-maps", metavar="SOURCE", help="Label maps, matched by path like partners.")
+@click.option("--unpaired", metavar="SOURCE", help="Images of another domain, any number.")
 @click.option(
     "--shard",
     metavar="K",
-    help="Prepare the K-th part only, from 0; auto: the part of this host of a Processing job …",
+    help="Prepare only part K, from 0; `auto`: this host's part in a SageMaker Processing job.",
 )
-@click.option("--of", "parts", type=int, metavar="M", help="… of M; `merge` makes one of them.")
-@click.option("--workers", type=int, help="Processes.  [default: one a core]")
+@click.option(
+    "--of",
+    "parts",
+    type=int,
+    metavar="M",
+    help="Total number of parts (join them with `facegan data merge`).",
+)
+@click.option("--workers", type=int, help="Number of processes.  [default: one per core]")
 @click.option(
     "--everything",
     is_flag=True,
-    help="Also take hidden files, by-products of programs, and images that facegan generated.",
+    help="Include hidden files, by-products of programs, and images that facegan generated.",
 )
 @click.option(
     "--name-encoding",
     metavar="ENCODING",
-    help="How names in an archive are written that does not say it, as cp437, cp932 or gbk.",
+    help="Encoding of names in an archive that does not declare it: cp437, cp932, gbk …",
 )
-@click.option("--endpoint-url", type=URL, metavar="URL", help="Another S3 than AWS's.")
+@click.option("--endpoint-url", type=URL, metavar="URL", help="S3 endpoint other than AWS's.")
 @click.option("--region", metavar="REGION", help="AWS region.  [default: your AWS settings]")
 @click.option("--profile", metavar="PROFILE", help="AWS profile.  [default: your AWS settings]")
 def prepare(
@@ -242,37 +249,36 @@ def prepare(
     region: str | None,
     profile: str | None,
 ) -> None:
-    """Prepare images once: square, of one resolution, packed.
+    """Prepare images for training: square, at one resolution, packed.
 
-    SOURCE is a folder with images at any depth, a .zip, a .tar or .tar.gz, CelebA as it is
-    downloaded, or s3://bucket/prefix. Each image is turned upright, laid on white where it is
-    transparent, cropped, and resized with antialiasing (Lanczos). One that cannot be used is named,
-    with the reason, in OUT/skipped.jsonl; of equal ones the first is kept. Killed? The same command
-    goes on where it was.
+    SOURCE is a folder with images at any depth, a .zip, a .tar or .tar.gz, CelebA as downloaded, or
+    s3://bucket/prefix. Each image is turned upright, blended with white where it is transparent,
+    cropped, and resized with antialiasing (Lanczos). OUT/skipped.jsonl lists the images that cannot
+    be used, with reasons. Duplicates are dropped. If the command is killed, repeat it to resume.
 
     \b
     --crop centre   the square in the middle
-           celeba   of 178x218 the middle 178x178 (as StarGAN and PyTorch's DCGAN do)
-           ffhq     squares as they are
+           celeba   the middle 178x178 of 178x218 (as in StarGAN and PyTorch's DCGAN)
+           ffhq     the whole image, which must be square
 
     \b
     Examples
       A folder or an archive:
         facegan data prepare photos --out runs/photos64 --resolution 64
         facegan data prepare photos.zip --out runs/zip64 --resolution 64
-      Every folder in it a class:
+      One class per folder:
         facegan data prepare pets --out runs/pets64 --resolution 64 --labels folders
-      CelebA, its official partition as splits, smiling or not as classes:
+      CelebA with its official partition as splits, and the classes smiling and not smiling:
         facegan data prepare CelebA --out runs/celeba --resolution 64 --crop celeba --labels Smiling
-      For image-to-image families: photos and sketches of the same names; pairs in one file,
-      side by side; faces with the maps of their parts; two domains (CycleGAN):
+      For image-to-image families: photos and sketches with the same names; pairs side by side in
+      one file; faces with label maps of their parts; two domains (CycleGAN):
         facegan data prepare photos --out runs/sketched --resolution 256 --paired sketches
         facegan data prepare facades/train --out runs/facades --resolution 256 --paired split
         facegan data prepare toy64 --out runs/parts --resolution 64 --label-maps toy64
         facegan data prepare horses --out runs/horse2zebra --resolution 256 --unpaired zebras
       From S3, on the first of four machines:
         facegan data prepare s3://bucket/ffhq --out part0 --resolution 256 --shard 0 --of 4
-      On every host of a SageMaker Processing job, each into a folder of its own in OUT:
+      On every host of a SageMaker Processing job, each into its own folder in OUT:
         facegan data prepare /opt/ml/processing/input/pictures --out /opt/ml/processing/output \\
                 --resolution 64 --shard auto
     """
@@ -281,12 +287,12 @@ def prepare(
     from facegan.data.prepare.skip_report import IgnoredFiles
 
     check_output(out)
-    share = find_share(shard, parts, source)
-    for named in (None if share.is_given else source, paired, label_maps, unpaired):
+    chosen = choose_shard(shard, parts, source)
+    for named in (None if chosen.is_received else source, paired, label_maps, unpaired):
         check_source(named)
-    part, host = (None, share.place) if share.is_given else (share.place, None)
-    if shard == "auto" and share.place:
-        out = out / f"part-{share.place[0]:05d}"
+    part, host = (None, chosen.shard) if chosen.is_received else (chosen.shard, None)
+    if shard == "auto" and chosen.shard:
+        out = out / f"part-{chosen.shard[0]:05d}"
 
     def open_named(address: str | None) -> Any:
         if address is not None and address.startswith("s3://"):
@@ -294,8 +300,8 @@ def prepare(
         return address
 
     found: Any = open_named(source)
-    if share.is_given and found is source and not Path(source).exists():
-        found = StreamSource(Path(source).name, lambda: ())  # S3 had nothing for this host
+    if chosen.is_received and found is source and not Path(source).exists():
+        found = StreamSource(Path(source).name, lambda: ())  # this host received nothing
     ignored = IgnoredFiles()
     with progress_bar("Preparing") as on_progress:
         manifest = prepare_images(
@@ -317,43 +323,45 @@ def prepare(
         )
     if manifest.get("already_there"):
         click.echo(f"Already there: {out} holds this very data set.")
-    tell_counts(manifest, out)
+    print_counts(manifest, out)
     for line in ignored.lines("--everything"):
         click.echo(line)
 
 
-class Share(NamedTuple):
+class ShardChoice(NamedTuple):
     """Which images this machine prepares."""
 
-    place: tuple[int, int] | None  # (K, M): the K-th of M machines; None for one that is alone
-    is_given: bool = False  # whether the source holds no others; else they are chosen by name
+    shard: tuple[int, int] | None  # (K, M): shard K of M; None: all images
+    is_received: bool = False  # whether the source holds only this shard; else select by name
 
 
-def find_share(shard: str | None, parts: int | None, source: str) -> Share:
-    """What --shard and --of, or the files of a Processing job, say of this machine.
+def choose_shard(shard: str | None, parts: int | None, source: str) -> ShardChoice:
+    """Return the shard from --shard and --of, or from the files of a Processing job.
 
     Raises:
-        UsageError: the options do not fit together.
+        UsageError: the options contradict each other.
     """
     if shard == "auto":
         from facegan.environment import ProcessingEnvironment
 
         if parts is not None:
-            raise click.UsageError("--shard auto knows how many hosts there are, without --of.")
+            raise click.UsageError(
+                "--shard auto reads the number of hosts from the job: leave --of out."
+            )
         job = ProcessingEnvironment.from_mapping(os.environ)
-        is_given = not source.startswith("s3://") and job.is_sharded(Path(source))
-        return Share(job.share, is_given) if len(job.hosts) > 1 else Share(None)
+        is_received = not source.startswith("s3://") and job.is_sharded(Path(source))
+        return ShardChoice(job.share, is_received) if len(job.hosts) > 1 else ShardChoice(None)
     if (shard is None) != (parts is None):
         raise click.UsageError("--shard K and --of M go together.")
     if shard is None or parts is None:
-        return Share(None)
+        return ShardChoice(None)
     if not shard.removeprefix("-").isdecimal():
-        raise click.UsageError(f"--shard is {shard!r}: a whole number from 0, or auto.")
-    return Share((int(shard), parts))
+        raise click.UsageError(f"--shard is {shard!r}; use a whole number from 0, or auto.")
+    return ShardChoice((int(shard), parts))
 
 
 def open_s3(address: str, endpoint_url: str | None, region: str | None, profile: str | None) -> Any:
-    """The images below an address on S3, as a source."""
+    """Return the images below an S3 address as a source."""
     from facegan.cloud.aws import Aws
     from facegan.cloud.s3_pictures import READERS, S3Pictures
     from facegan.data.prepare import StreamSource
@@ -364,10 +372,10 @@ def open_s3(address: str, endpoint_url: str | None, region: str | None, profile:
 
 @contextmanager
 def progress_bar(title: str) -> Iterator[Callable[[int, int | None], None]]:
-    """A bar with rate and time left, or in a log a line of the same every half minute.
+    """Show progress with rate and time left: a bar, or in a log one line every half minute.
 
-    What a run before had done does not count as speed. Without tqdm, which preparing alone does not
-    need, nothing is shown.
+    Images that an earlier run prepared do not count for the rate. Without tqdm, which preparing
+    does not need, nothing is shown.
     """
     try:
         from tqdm import tqdm
@@ -376,7 +384,7 @@ def progress_bar(title: str) -> Iterator[Callable[[int, int | None], None]]:
         return
 
     is_log = not sys.stderr.isatty()
-    stream: Any = Lines(sys.stderr) if is_log else sys.stderr
+    stream: Any = LineStream(sys.stderr) if is_log else sys.stderr
     with tqdm(
         unit=" images",
         desc=title,
@@ -398,24 +406,24 @@ def progress_bar(title: str) -> Iterator[Callable[[int, int | None], None]]:
         yield show
 
 
-class Lines:
-    """What tqdm draws over its last line as lines of their own, for logs."""
+class LineStream:
+    """A stream for logs that prints tqdm's updates as separate lines."""
 
     def __init__(self, stream: Any) -> None:
         self.stream = stream
 
     def write(self, text: str) -> None:
-        """A line, if there is anything in it."""
+        """Write a line, unless it is blank."""
         if line := text.strip():
             self.stream.write(line + "\n")
 
     def flush(self) -> None:
-        """Pass it on."""
+        """Flush the stream."""
         self.stream.flush()
 
 
-def tell_counts(manifest: dict[str, Any], out: Path) -> None:
-    """Say what became of every image."""
+def print_counts(manifest: dict[str, Any], out: Path) -> None:
+    """Print how many images were written, dropped and skipped, and why."""
     click.echo(
         f"{manifest['found']:,} found = {manifest['written']:,} written + "
         f"{manifest['duplicates']:,} duplicates + {manifest['skipped']:,} skipped"
@@ -425,14 +433,14 @@ def tell_counts(manifest: dict[str, Any], out: Path) -> None:
             click.echo(line)
         click.echo(f"Why images were skipped: {out / manifest['skipped_files']}")
     if manifest["duplicates"]:
-        click.echo(f"Of what they are duplicates: {out / manifest['duplicate_files']}")
+        click.echo(f"Which images are duplicates: {out / manifest['duplicate_files']}")
     click.echo(f"{manifest['images']:,} images of {manifest['resolution']} pixels are in {out}")
     for companion in companions_of(manifest, out):
-        tell_counts(*companion)
+        print_counts(*companion)
 
 
 def reasons_in(file: Path) -> Iterator[str]:
-    """Why images were skipped, grouped, by a data set's list of them."""
+    """Yield the reasons in a data set's list of skipped images, grouped."""
     from facegan.data.prepare.packed_format import read_lines
     from facegan.data.prepare.skip_report import SkipReasons
 
@@ -443,7 +451,7 @@ def reasons_in(file: Path) -> Iterator[str]:
 
 
 def companions_of(manifest: dict[str, Any], out: Path) -> Iterator[tuple[dict[str, Any], Path]]:
-    """The manifests and folders of what belongs to a data set."""
+    """Yield the manifest and folder of each of a data set's companions."""
     from facegan.data.prepare.packed_format import read_packed
 
     for facts in manifest.get("companions", {}).values():
@@ -455,21 +463,21 @@ def companions_of(manifest: dict[str, Any], out: Path) -> Iterator[tuple[dict[st
 
 @command.command("stream")
 @click.argument("packed", metavar="PACKED", type=PREPARED)
-@click.option("--out", required=True, type=folder_type, help="Folder to make, or to go on with.")
+@click.option("--out", required=True, type=folder_type, help="Folder to create or to resume.")
 @click.option(
     "--seed",
     type=click.IntRange(0, 2**32 - 1),
     default=0,
     show_default=True,
-    help="Which random order the images are put in; the manifest says it.",
+    help="Seed of the images' random order; the manifest records it.",
 )
 def stream(packed: Path, out: Path, seed: int) -> None:
-    """Write a prepared data set as tars of PNGs that are read in sequence, from S3 too.
+    """Convert a prepared data set to tars of PNGs that are read sequentially, also from S3.
 
-    For what does not fit the disk of a training machine. A streamed data set is shuffled in windows
-    of four shards, so the images are put into the shards in a random order first, each within its
-    split. Splits, labels and the lists of what was thrown away go along. One shard (64 MiB of
-    pixels) is in memory. Killed? The same command goes on after the last shard. Needs
+    Use it for data that does not fit on the disk of a training machine. Training shuffles a
+    streamed data set only within windows of four shards, so this command first shuffles all images,
+    each within its split. Splits, labels and the lists of dropped images are copied. One shard
+    (64 MiB of pixels) is in memory at a time. If the command is killed, repeat it to resume. Needs
     pip install 'facegan[streaming]'.
 
     \b
@@ -490,38 +498,38 @@ def stream(packed: Path, out: Path, seed: int) -> None:
 
 @command.command("merge")
 @click.argument("parts", nargs=-1, required=True, type=PART)
-@click.option("--out", required=True, type=folder_type, help="Folder to make; the parts stay.")
+@click.option("--out", required=True, type=folder_type, help="Folder to create; parts are kept.")
 def merge(parts: tuple[Path, ...], out: Path) -> None:
-    """Make one data set of those that several machines prepared.
+    """Merge data sets that several machines prepared.
 
     \b
-    Parts of one source come out as one machine would have made them, byte for byte:
+    Parts of one source become, byte for byte, what one machine would have made:
       facegan data prepare photos --out part0 --resolution 64 --shard 0 --of 2
       facegan data prepare photos --out part1 --resolution 64 --shard 1 --of 2
       facegan data merge part0 part1 --out runs/photos64
 
-    A folder of parts, as the hosts of a Processing job leave it, stands for all in it:
+    A folder of parts, such as the output of a Processing job, means all parts in it:
       facegan data merge parts --out runs/photos64
 
-    Other data sets, prepared with the same options, are put one after another. Duplicates between
-    parts are dropped; a part that no image fell to is fine.
+    Other data sets are concatenated; they must be prepared with the same options. Duplicates across
+    parts are dropped. Empty parts are fine.
     """
     from facegan.data.prepare import merge as merge_parts
 
     check_output(out)
     with progress_bar("Merging") as on_progress:
         manifest = merge_parts(parts, out, on_progress)
-    tell_counts(manifest, out)
+    print_counts(manifest, out)
 
 
 @command.command("check")
 @click.argument("folder", metavar="DIR", type=PREPARED)
 def check(folder: Path) -> None:
-    """Read all of a prepared data set: is it what its manifest says, and what is in it?
+    """Verify every byte of a prepared data set, and print what is in it.
 
-    Prints counts, the balance of labels, why images were skipped, and the digest. Damaged shards
-    and images that are there twice are named, and then the exit code is 3. Of a streamed data set
-    the shards' digests and the labels are checked.
+    Prints counts, images per class, why images were skipped, and the digest. If shards are damaged
+    or images are duplicates, names them and exits with 3. For a streamed data set, checks the
+    shards' digests and the labels.
 
     \b
       facegan data check runs/photos64
@@ -534,19 +542,19 @@ def check(folder: Path) -> None:
     if read_manifest(folder).get("kind") == "streamed":
         from facegan.data.streaming import check_streamed
 
-        tell_checked(CheckResult(*check_streamed(folder)))
+        print_check(CheckResult(*check_streamed(folder)))
         click.echo("All is well.")
         return
     checked = check_packed(folder)
-    tell_checked(checked)
+    print_check(checked)
     if checked.problems:
-        faults = "\n".join([f"{folder} is not whole:", *checked.problems])
+        faults = "\n".join([f"{folder} is damaged:", *checked.problems])
         raise DatasetError(faults, "Prepare it again, or copy it whole.")
     click.echo("All is well.")
 
 
-def tell_checked(checked: "CheckResult") -> None:
-    """Print what is in a data set."""
+def print_check(checked: "CheckResult") -> None:
+    """Print the content of a data set."""
     manifest = checked.manifest
     click.echo(f"{manifest.get('images'):,} images of {manifest.get('resolution')} pixels")
     click.echo(f"digest {manifest.get('digest')}")
@@ -561,10 +569,10 @@ def tell_checked(checked: "CheckResult") -> None:
     for reason, count in sorted(checked.reasons.items(), key=lambda pair: -pair[1]):
         click.echo(f"  skipped {count:,}: {reason}")
     if manifest.get("images") == 0:
-        click.echo("It is an empty part: `facegan data merge` takes it, training does not.")
+        click.echo("It is an empty part: `facegan data merge` accepts it, training does not.")
     for name, companion in checked.companions.items():
         click.echo(f"{name}:")
-        tell_checked(companion)
+        print_check(companion)
 
 
 MADE_BY_US = b"""<x:xmpmeta xmlns:x="adobe:ns:meta/" xmlns:facegan="urn:facegan:"/>"""
@@ -574,7 +582,9 @@ GRID_FORMATS = {".png": "PNG", ".jpg": "JPEG", ".jpeg": "JPEG", ".webp": "WEBP"}
 @command.command("show")
 @click.argument("folder", metavar="DIR", type=PREPARED)
 @click.option("--out", required=True, type=folder_type, help="The .png, .jpg or .webp to write.")
-@click.option("--images", default=64, show_default=True, help="How many, spread over the data set.")
+@click.option(
+    "--images", default=64, show_default=True, help="How many images, evenly spaced over the set."
+)
 @click.option("--columns", type=int, help="[default: as square as can be]")
 @click.option(
     "--map",
@@ -584,9 +594,9 @@ GRID_FORMATS = {".png": "PNG", ".jpg": "JPEG", ".jpeg": "JPEG", ".webp": "WEBP"}
     help="Write the label map of the N-th image instead, from 0: a palette PNG to paint over.",
 )
 def show(folder: Path, out: Path, images: int, columns: int | None, map_index: int | None) -> None:
-    """Draw some images of a prepared data set side by side.
+    """Draw some images of a prepared data set as a grid.
 
-    Beside an image is its partner, and its label map in the map's colours.
+    Each image is followed by its partner and its label map in colours, if there are any.
 
     \b
       facegan data show runs/photos64 --out grid.png
@@ -604,7 +614,9 @@ def show(folder: Path, out: Path, images: int, columns: int | None, map_index: i
         message = f"--out {out}: a label map is a .png; other formats change class numbers."
         raise click.UsageError(message)
     if (kind := GRID_FORMATS.get(out.suffix.lower())) is None:
-        raise click.UsageError(f"--out {out}: name a .png, .jpg or .webp, as {out.stem}.png.")
+        raise click.UsageError(
+            f"--out {out}: name a .png, .jpg or .webp file, for example {out.stem}.png."
+        )
     check_output(out)
     stream = BytesIO()
     if map_index is None:

@@ -1,8 +1,8 @@
-"""Checks the paths on a command line before anything is imported: what was found, what to run next.
+"""Checks the paths on a command line before anything is imported.
 
-Each command names the kind of path that it takes (``DATA``, ``MODEL`` …) as click's type. What is
-clearly something else is refused here, with the command that takes it. What can only be told by
-reading it whole is told by its reader.
+Each command declares the kind of path that it takes (``DATA``, ``MODEL`` …) as a click type. A path
+that is clearly something else is refused here, with the command to run instead. Damage that only
+shows when the file is read is reported by its reader.
 """
 
 import shlex
@@ -27,11 +27,7 @@ S3 = "s3://"
 
 
 def refuse_source(found: PathInfo) -> None:
-    """Refuse what `facegan data prepare` cannot take: it takes archives too.
-
-    Raises:
-        DatasetError: it says what was found there, and the next command.
-    """
+    """Raise DatasetError if `facegan data prepare` cannot read this; it reads archives too."""
     is_celeba = found.inside is not None and found.inside.name == "img_align_celeba.zip"
     # A data set may be one of plain images, which the reader of manifests knows.
     known = ("zip", "tar", "images", "data set", "data set below")
@@ -40,41 +36,25 @@ def refuse_source(found: PathInfo) -> None:
 
 
 def check_source(source: str | None) -> None:
-    """Refuse a path that is not a source of images; addresses on S3 and words are passed over.
-
-    Raises:
-        DatasetError: it says what was found there, and the next command.
-    """
+    """Raise DatasetError if a path is not a source of images; S3 addresses are not checked."""
     if source is not None and source != "split" and not source.startswith(S3):
         refuse_source(describe_path(source))
 
 
 def refuse_unprepared(found: PathInfo) -> None:
-    """Refuse what is no data set that `facegan data` wrote.
-
-    Raises:
-        DatasetError: it says what was found there, and the next command.
-    """
+    """Raise DatasetError if this is not a data set that `facegan data` wrote."""
     if found.kind != "data set":
         raise not_prepared_error(found)
 
 
 def refuse_part(found: PathInfo) -> None:
-    """Refuse what is no part of a data set; a folder of parts stands for all in it.
-
-    Raises:
-        DatasetError: it says what was found there, and the next command.
-    """
+    """Raise DatasetError if this is not a part of a data set, or a folder of parts."""
     if found.kind != "data set below" or not any(found.path.glob("*/dataset.json")):
         refuse_unprepared(found)
 
 
 def refuse_model(found: PathInfo) -> None:
-    """Refuse what is no model; an archive is opened by its reader.
-
-    Raises:
-        ArtifactError: it says what was found there, and the next command.
-    """
+    """Raise ArtifactError if this is not a model; the content of an archive is not checked."""
     if found.kind in ("model", "model folder", "run", "tar"):
         return
     if found.kind == "missing":
@@ -100,18 +80,14 @@ def refuse_model(found: PathInfo) -> None:
 
 
 def refuse_run(found: PathInfo) -> None:
-    """Refuse a path that is not a run's folder.
-
-    Raises:
-        RunError: it says what was found there, and the next command.
-    """
+    """Raise RunError if this is not the folder of a run."""
     if found.kind in ("run", "unfinished run"):
         return
     parent = found.path.absolute().parent
     if found.kind == "missing":
         raise RunError(
             f"{found.path} does not exist, so it is not a run.",
-            similar_path(found.path) or "Name the folder that was given to facegan train as --out.",
+            similar_path(found.path) or "Name the --out folder of facegan train.",
         )
     if found.kind == "unreadable":
         raise RunError(f"{found.path} cannot be read: {found.text}.", "Check its permissions.")
@@ -120,24 +96,20 @@ def refuse_run(found: PathInfo) -> None:
     elif found.kind in ("runs", "data set"):
         hint = next_command(found)
     else:
-        hint = "Name the folder that was given to facegan train as --out."
-    raise RunError(f"{found.path} is {found.text}; it holds no run (no run.json).", hint)
+        hint = "Name the --out folder of facegan train."
+    raise RunError(f"{found.path} is {found.text}, not a run (it has no run.json).", hint)
 
 
 def refuse_latents(found: PathInfo) -> None:
-    """Refuse what is no .npy file.
-
-    Raises:
-        ConfigError: it says what was found there.
-    """
+    """Raise ConfigError if this is not a .npy file."""
     if found.kind == "npy":
         return
     what = {"missing": "does not exist", "unreadable": f"cannot be read: {found.text}"}
     raise ConfigError(
-        f"--latents {found.path} {what.get(found.kind, f'is {found.text}, no .npy file')}.",
+        f"--latents {found.path} {what.get(found.kind, f'is {found.text}, not a .npy file')}.",
         similar_path(found.path)
         if found.kind == "missing"
-        else "Latents are what numpy.save writes of an array (N, width), one row per image.",
+        else "Write latents with numpy.save: an array (N, width), one row per image.",
     )
 
 
@@ -166,7 +138,7 @@ def refuse_other_than_images(flag: str) -> Callable[[PathInfo], None]:
 
 def refuse_run_file(found: PathInfo) -> None:
     """Raise RunFileError if this is not a text file, as a run.toml is."""
-    # TOML may begin as JSON does, with a bracket. What is in it, its reader says.
+    # TOML may start with a bracket, like JSON. Its reader checks the content.
     is_text = found.kind == "json" and found.path.suffix != ".json"
     if is_text or found.kind in ("text", "empty file"):
         return
@@ -176,19 +148,18 @@ def refuse_run_file(found: PathInfo) -> None:
         raise RunFileError(f"--config {found.path} does not exist.", hint)
     if found.kind == "unreadable":
         raise RunFileError(f"{found.path} cannot be read: {found.text}.", "Check its permissions.")
-    hint = (
-        "Settings of a run are in a run.toml: `facegan init` writes one, and every run keeps one."
-    )
+    hint = "`facegan init` writes a run.toml, and every run folder has one."
     raise RunFileError(f"{found.path} is {found.text}, not a run.toml.", hint)
 
 
 class InputPath(click.ParamType):  # type: ignore[type-arg]
-    """A path on the command line that is refused where something else lies there.
+    """A path on the command line whose kind is checked.
 
     Args:
-        name: click's name of the type.
-        refuse: Raises the error.
-        remote: Whether an s3:// address may stand for it.
+        name: The placeholder in the help.
+        refuse: Raises an error if the path is of another kind.
+        remote: Whether an s3:// address is accepted too.
+        as_text: Whether the value is a str instead of a Path.
     """
 
     def __init__(
@@ -201,14 +172,14 @@ class InputPath(click.ParamType):  # type: ignore[type-arg]
         self.name, self.refuse, self.remote, self.as_text = name, refuse, remote, as_text
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
-        """The path; whatever else lies there is refused."""
+        """Return the path, after checking it."""
         if self.remote and str(value).startswith(S3):
             return value
         self.refuse(describe_path(value))
         return str(value) if self.as_text else Path(value)
 
     def get_metavar(self, param: click.Parameter, ctx: Any = None) -> str:
-        """What stands for it in the help where the option names nothing."""
+        """Return the placeholder in the help of an option without a metavar."""
         return self.name
 
 
@@ -227,12 +198,12 @@ IMAGE, LABEL_MAP, STYLE = (
 
 
 class EndpointUrl(click.ParamType):  # type: ignore[type-arg]
-    """A server's address, with http:// or https:// before it."""
+    """The address of a server, starting with http:// or https://."""
 
     name = "URL"
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
-        """The address; one without a scheme is refused with the one that works."""
+        """Return the address; one without a scheme is refused with the right one."""
         text = str(value).strip()
         if text.lower().startswith(("http://", "https://")):
             return text
@@ -247,11 +218,7 @@ URL = EndpointUrl()
 
 
 def check_output(path: Path, what: str = "--out") -> None:
-    """Refuse an output that cannot be written, before work is done for it; nothing is left there.
-
-    Raises:
-        OutputError: it says why.
-    """
+    """Raise OutputError if a path cannot be written; nothing is left there."""
     try:
         check_writable(path)
     except OSError as cause:

@@ -105,7 +105,7 @@ def value_axis(curves: Sequence[Points]) -> Axis:
     low, high = min(map(min, values)), max(map(max, values))
     medians = [median(curve) for curve in values]
     start, end = HEIGHT - BOTTOM, TOP
-    if low > 0 and max(medians) / min(medians) > LOG_SPAN:
+    if low > SMALLEST and max(medians) / min(medians) > LOG_SPAN:
         decades = math.floor(math.log10(low)), math.ceil(math.log10(high) + 1e-9)
         return Axis(10.0 ** decades[0], 10.0 ** decades[1], start, end, is_log=True)
     low, high = min(low, 0.0), max(high, 0.0)

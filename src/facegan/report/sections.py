@@ -8,6 +8,7 @@ from typing import Any
 
 from facegan.image_encoding import encode_png, montage
 from facegan.metrics import EARLIER_NAMES, EXTRACTORS, metric_name
+from facegan.model_inputs import example_options
 from facegan.report.charts import Chart, line_chart
 from facegan.report.images import (
     GRID_SIDE,
@@ -240,12 +241,11 @@ def commands(run: RunRecord) -> dict[str, str]:
     resume = "Train longer" if longer else "Resume"
     found = {resume: f"facegan train --out {path} --resume{longer}"}
     if run.artifact:
-        address = "http://localhost:8080"
+        address, options = "http://localhost:8080", example_options(run.artifact.card.inputs)
         found |= {
-            "Generate without a server": f"facegan generate {model} --seeds 0-15 --out faces.png",
+            "Generate without a server": f"facegan generate {model} {options} --out faces.png",
             "Serve": f"facegan serve {model}",
-            "Call the server": f"facegan invoke --endpoint-url {address} --seeds 0-15 "
-            "--out faces.png",
+            "Call the server": f"facegan invoke --endpoint-url {address} {options} --out faces.png",
         }
     found["Write this page again"] = f"facegan report {path}"
     if not run.is_finished:

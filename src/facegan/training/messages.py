@@ -4,6 +4,7 @@ import sys
 from functools import partial
 from typing import Any
 
+from facegan.model_inputs import example_options
 from facegan.name_lists import quoted
 from facegan.training.data_size import advice_on_size
 from facegan.training.distributed.process_group import ProcessGroup
@@ -106,7 +107,8 @@ def print_end(trainer: Trainer, folder: RunFolder) -> None:
     )
     if trainer.evaluation:
         print_best(trainer.evaluation, folder)
-    echo(f"Look: {folder.samples}; draw: facegan generate {folder.archive} --seeds 0-15")
+    options = example_options(trainer.gan.family.inputs(trainer.gan.preset))
+    echo(f"Look: {folder.samples}; draw: facegan generate {folder.archive} {options}")
 
 
 def print_best(evaluation: Evaluation, folder: RunFolder) -> None:
