@@ -8,7 +8,7 @@ hostile file cannot run code.
 import hashlib
 import math
 from collections.abc import Callable, Collection, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -71,20 +71,22 @@ class Artifact:
     """A model's networks, ready to run, and its card.
 
     Attributes:
-        networks: Those of ``card.networks`` by name, in eval mode. Each takes what
-            ``card.arguments`` says: latents (N, latent_dim), labels int64 (N,), images (N, 3, H, W)
-            in [-1, 1], label maps int64 (N, H, W). It makes images in [-1, 1]; an encoder, latents.
+        generator: The first network, in eval mode. It takes what ``card.arguments`` says: latents
+            (N, latent_dim), labels int64 (N,), images (N, 3, H, W) in [-1, 1], label maps int64
+            (N, H, W), and makes images in [-1, 1].
+        others: Further networks by name: the other direction; an encoder, which makes latents.
     """
 
-    networks: Mapping[str, nn.Module]
+    generator: nn.Module
     card: ModelCard
     family: Family
     preset: Preset
+    others: Mapping[str, nn.Module] = field(default_factory=dict)
 
     @property
-    def generator(self) -> nn.Module:
-        """The first network."""
-        return next(iter(self.networks.values()))
+    def networks(self) -> dict[str, nn.Module]:
+        """All networks by name, those of ``card.networks``."""
+        return {self.card.networks[0]: self.generator, **self.others}
 
     def sample_latents(self, count: int, generator: torch.Generator) -> Tensor:
         """Return `count` latents (N, latent_dim) drawn with the given random numbers."""
@@ -256,7 +258,7 @@ def build_empty(card: ModelCard, header: WeightsHeader) -> Artifact:
         built = family.build_served(preset, card.image_shape)
     networks = dict(zip(card.networks, built.values(), strict=True))
     check_fit(as_module(networks), header)
-    return Artifact(networks, card, family, preset)
+    return Artifact(networks.pop(card.networks[0]), card, family, preset, networks)
 
 
 def check_declaration(card: ModelCard, family: Family, preset: Preset) -> None:

@@ -221,7 +221,7 @@ def test_training_refuses_an_empty_part_and_says_what_it_is(
     words = ["--out", sharded / "run", "--preset", "tiny", "--resolution", 8]
     code = run_safely(facegan, ["train", "--data", *map(str, [sharded / "part-00001", *words])])
     said = capsys.readouterr().err
-    assert code == 3 and "holds no image: none fell to this part" in said, said
+    assert code == 3 and "has no images: this part of a data set is empty" in said, said
     assert "facegan data merge" in said and "Traceback" not in said
     assert not (sharded / "run").exists()
 

@@ -65,7 +65,7 @@ def test_a_generator_is_convolutional_throughout() -> None:
 @pytest.mark.parametrize("shape", [(3, 34, 34), (3, 32, 64), (1, 32, 32), (3, 33, 33)])
 def test_sides_that_a_resnet_cannot_take_are_named(shape: tuple[int, ...]) -> None:
     size = f"{shape[2]}x{shape[1]}"
-    with pytest.raises(ConfigError, match=f"{size}.*square RGB.*multiple of 4: 4, 8, 12"):
+    with pytest.raises(ConfigError, match=f"{size}.*square RGB.*images of 4, 8, 16, 32"):
         Generator(CycleganPreset(), shape)
 
 

@@ -175,7 +175,7 @@ from facegan.gans.resolve import resolve
 from facegan.hyperparameters.run_spec import RunSpec
 from facegan.cli.__main__ import facegan, run_safely
 
-for values in ({"batch_size": "1"}, {"beta1": 2}, {"batch_sise": 8}, {"width": 1}, {"preset": "x"}):
+for values in ({"batch_size": "0"}, {"beta1": 2}, {"batch_sise": 8}, {"width": 1}, {"preset": "x"}):
     try:
         resolve(RunSpec.from_mapping(values))
     except ConfigError as error:
@@ -200,6 +200,6 @@ def test_names_types_and_ranges_are_checked_without_torch(tmp_path: Path) -> Non
         env=dict(os.environ),
     )
     assert done.returncode == 0, done.stderr
-    for message in ("batch_size is 1.", "beta1 is 2.0", "'batch_sise'", "'width'", "preset 'x'",
+    for message in ("batch_size is 0.", "beta1 is 2.0", "'batch_sise'", "'width'", "preset 'x'",
                     "7 channels at 4 px"):  # fmt: skip
         assert message in done.stdout

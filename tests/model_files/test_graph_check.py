@@ -969,7 +969,8 @@ def smallest(family: str, name: str, preset: Preset) -> Artifact:
             with SkipInit(2**40):
                 gan = build_gan(family, name, (3, side, side), classes=dict(card.classes) or None)
             found = dataclasses.replace(card, image_shape=(3, side, side))
-            return Artifact(gan.served, found, gan.family, gan.preset)
+            first, *others = gan.served.items()
+            return Artifact(first[1], found, gan.family, gan.preset, dict(others))
     raise AssertionError(f"{family} {name} makes no small images")
 
 

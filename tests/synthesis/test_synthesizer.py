@@ -39,7 +39,7 @@ def test_a_large_generator_gives_the_same_bytes_too(artifact: Artifact) -> None:
     gan = build_gan("dcgan", "article32", (3, 64, 64), seed=0)
     generator = gan.generator_ema.eval().requires_grad_(False)
     card = replace(artifact.card, latent_dim=gan.preset.latent_dim)
-    large = Synthesizer(Artifact({"generator": generator}, card, gan.family, gan.preset))
+    large = Synthesizer(Artifact(generator, card, gan.family, gan.preset))
     together = large.generate(seeds=range(19))
     for seed in (0, 7, 8, 18):
         assert np.array_equal(together[seed], large.generate(seeds=[seed])[0])

@@ -1,6 +1,7 @@
 """Conditional training: labels belong to their images, and runs resume bit-identically."""
 
 from collections.abc import Callable
+from copy import copy
 from pathlib import Path
 
 import pytest
@@ -76,6 +77,8 @@ def test_an_unconditional_gan_gets_no_labels(
     dataset: ImageFolderDataset,
 ) -> None:
     """The batch equals that of the same images without a manifest."""
+    labelled = copy(labelled)
+    labelled.companions = dataset.companions
     with_labels, plain = (Trainer(tiny_gan(family), data, CONFIG) for data in (labelled, dataset))
     one, two = with_labels.next_batch(0), plain.next_batch(0)
     assert one.keys() == two.keys() and "labels" not in one

@@ -26,7 +26,7 @@ def test_the_recipe_fills_in_unset_values() -> None:
     ("values", "message"),
     [
         ({"batch_sice": "3"}, "Unknown hyperparameter 'batch_sice'. Did you mean batch_size"),
-        ({"batch_size": "1"}, "batch_size is 1.*greater than or equal to 2"),
+        ({"batch_size": "0"}, "batch_size is 0.*greater than or equal to 1"),
         ({"batch_size": "many"}, "batch_size is 'many'"),
         ({"total_kimg": "nan"}, "total_kimg is 'nan'"),
         ({"total_kimg": "-1"}, "total_kimg is '-1'"),

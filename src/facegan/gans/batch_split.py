@@ -10,6 +10,12 @@ from facegan.gans.family import Family
 def check_batch(family: Family, preset: Any, batch_size: int, processes: int) -> None:
     """Raise ConfigError if a batch cannot be divided among processes, with the nearest sizes."""
 
+    if batch_size < family.smallest_batch:
+        raise ConfigError(
+            f"batch_size is {batch_size}.",
+            f"{family.name} needs {family.smallest_batch} images or more.",
+        )
+
     def divides(size: int) -> bool:
         together = family.images_together(preset, size) if processes > 1 else 1
         return size % (processes * together) == 0

@@ -78,6 +78,8 @@ class Family(ABC):
     default_presets: Mapping[int, str]
     # Players whose moving average is kept, saved and served; the first is *the* generator.
     generators: tuple[str, ...] = ("generator",)
+    # The smallest batch: batch norm and comparisons within a batch need two images.
+    smallest_batch: int = 2
     # Players that classify images as real or fake; their inputs may be augmented.
     discriminators: tuple[str, ...] = ("discriminator",)
     has_truncation: bool = False

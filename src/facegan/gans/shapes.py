@@ -30,6 +30,8 @@ def pyramid(family: str, smallest: int, image_shape: tuple[int, ...]) -> list[in
 def check_multiple(family: str, network: str, divisor: int, image_shape: tuple[int, ...]) -> None:
     """Raise ConfigError if a network that halves and doubles its input cannot take a shape.
 
+    Sides are powers of two, as in every model card.
+
     Args:
         family: Name of the family, for the error.
         network: The network, such as "a U-Net of 5 halvings".
@@ -37,12 +39,13 @@ def check_multiple(family: str, network: str, divisor: int, image_shape: tuple[i
         image_shape: (3, H, W) of the images.
     """
     channels, height, width = image_shape
-    if channels != 3 or height != width or height % divisor or not height:
+    is_power = height > 0 and height & (height - 1) == 0
+    if channels != 3 or height != width or height % divisor or not is_power:
+        sides = ", ".join(str(divisor << power) for power in range(4))
         raise ConfigError(
-            f"{family} cannot take images of {width}x{height} with {channels} channels.",
-            f"{network[0].upper()}{network[1:]} takes square RGB images with a side that is a "
-            f"multiple of {divisor}: {divisor}, {2 * divisor}, {3 * divisor} … pixels. Choose one "
-            "of these as resolution, or prepare the data at one.",
+            f"{family} cannot generate images of {width}x{height} with {channels} channels.",
+            f"{network[0].upper()}{network[1:]} takes square RGB images of {sides} … pixels: "
+            "choose one of these as resolution, or prepare the data at one.",
         )
 
 

@@ -58,7 +58,7 @@ class TrainingConfig(BaseModel):
     total_kimg: float | None = Field(
         None, gt=0, le=1e6, description="thousands of images to train on"
     )
-    batch_size: int | None = Field(None, ge=2, le=65536, description="images per step")
+    batch_size: int | None = Field(None, ge=1, le=65536, description="images per step")
     micro_batch: Annotated[int | str | None, PlainValidator(read_micro_batch)] = Field(
         None,
         description="images that each process computes at once: gradients are accumulated to the "

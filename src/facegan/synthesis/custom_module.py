@@ -74,7 +74,7 @@ def artifact_from_module(network: Network, latent_dim: int | None, digest: str) 
         weights_sha256=digest,
     )
     unused = cast(Any, None)  # a family and a preset: every method that reads them is overridden
-    return CustomArtifact({"generator": module}, card, unused, unused)
+    return CustomArtifact(module, card, unused, unused)
 
 
 @torch.inference_mode()

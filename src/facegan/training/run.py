@@ -109,14 +109,14 @@ def complete_spec(
         if has_all_data:
             check_split_exists(folder, spec.split)
         run = resolve(spec.replaced(resolution=side), offered)
-        if has_all_data:
-            check_companions(run.family, run.preset, companions_in(folder))
         if has_all_data and not spec.evaluate_data:
             check_split_exists(folder, spec.evaluate_split)
         run.check_batch(processes=1)  # other numbers are checked when the processes are known
         if has_all_data or not run.preset.conditional:
             check_labels(run, folder)
             run.check_shape()
+        if has_all_data:
+            check_companions(run.family, run.preset, companions_in(folder))
         return run.spec
 
 

@@ -145,9 +145,9 @@ class Trainer:
     def build_averages(self) -> dict[str, MovingAverage]:
         """Return a moving average of every generator, if the half-life is above 0."""
         half_life = self.config.ema_half_life_kimg or 0.0
-        names = self.gan.family.served(self.gan.preset) if half_life > 0 else ()
+        names = self.gan.family.generators if half_life > 0 else ()
         ramp_up = self.gan.family.ema_ramp_up
-        players = {name: self.gan.players[name] for name in names}
+        players = {n: self.gan.players[n] for n in names if n in self.gan.players}
         averages = {n: MovingAverage(player, half_life, ramp_up) for n, player in players.items()}
         self.gan.averages.update({name: average.module for name, average in averages.items()})
         return averages

@@ -22,6 +22,7 @@ class Cyclegan(Family):
     name = "cyclegan"
     paper = "Zhu, Park, Isola & Efros 2017, arXiv:1703.10593"
     presets = PRESETS
+    smallest_batch = 1
     default_presets = {32: "toy32", 64: "toy64", 128: "paper128", 256: "paper256"}
     generators = DIRECTIONS
     discriminators = DISCRIMINATORS

@@ -24,6 +24,7 @@ class Pix2pix(Family):
     name = "pix2pix"
     paper = "Isola, Zhu, Zhou & Efros 2016, arXiv:1611.07004"
     presets = PRESETS
+    smallest_batch = 1
     default_presets = {16: "toy32", 32: "toy32", 64: "toy64", 256: "paper256"}
 
     def inputs(self, preset: Pix2pixPreset) -> tuple[ModelInput, ...]:

@@ -107,10 +107,10 @@ def count_halvings(preset: Pix2pixPreset, image_shape: tuple[int, ...]) -> int:
         ConfigError: it cannot take images of that shape; the sides that it can take are named.
     """
     halvings, side = preset.halvings, image_shape[-1]
-    if not halvings:
-        halvings = max(it for it in range(3, MOST_HALVINGS + 1) if it == 3 or side % 2**it == 0)
-    check_multiple("pix2pix", f"a U-Net of {halvings} halvings", 2**halvings, image_shape)
-    return halvings
+    check_multiple(
+        "pix2pix", f"a U-Net of {halvings or 3} halvings", 2 ** (halvings or 3), image_shape
+    )
+    return halvings or min(side.bit_length() - 1, MOST_HALVINGS)
 
 
 def check_sides(preset: Pix2pixPreset, image_shape: tuple[int, ...]) -> None:

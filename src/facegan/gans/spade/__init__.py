@@ -26,6 +26,7 @@ class Spade(Family):
         "Park, Liu, Wang & Zhu 2019, arXiv:1903.07291; OASIS: Sushko et al. 2020, arXiv:2012.04781"
     )
     presets = PRESETS
+    smallest_batch = 1
     default_presets = {16: "toy32", 32: "toy32", 64: "toy64", 256: "paper256"}
     generators = ("generator", "encoder")
 
