@@ -125,6 +125,9 @@ class LoadTimeout(ServingUnavailable):
 class Draining(ServingUnavailable):
     """The server is shutting down and accepts no new requests."""
 
+    def __init__(self) -> None:
+        super().__init__("The server is shutting down.", "Retry in a few seconds.")
+
 
 class UnknownModel(FaceGANError):
     """No model with that name is loaded."""

@@ -22,7 +22,7 @@ from facegan.serving.http.gunicorn_settings import gunicorn_settings
 from facegan.serving.http.head import headers_of, parse_head
 from facegan.serving.http.refusals import (
     BAD_REQUEST,
-    ENDING,
+    DRAINING,
     OVERLOADED,
     TOO_SLOW,
     Refusal,
@@ -104,7 +104,7 @@ def reply_to(head: bytes, refusal: Refusal) -> str:
         return theirs.recv(65536).decode("latin-1")
 
 
-@pytest.mark.parametrize("refusal", [OVERLOADED, TOO_SLOW, ENDING])
+@pytest.mark.parametrize("refusal", [OVERLOADED, TOO_SLOW, DRAINING])
 def test_refusal_has_the_clients_id_in_reply_and_log(caught: Caught, refusal: Refusal) -> None:
     head = HEAD.format(f"x-request-ID:  mine-1 \r\n{CUSTOM}: a=1").encode()
     before = REQUEST_ID.get()

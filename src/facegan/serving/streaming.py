@@ -110,7 +110,7 @@ def until_error(pieces: Iterator[bytes], content_type: str) -> Iterator[bytes]:
         failure = error
     except Exception:
         log.exception("%s: broke off", request_id())
-        hint = f"The server's log tells why, at the request id {request_id()}."
+        hint = f"See the server's log for the request id {request_id()}."
         failure = InternalError("The server failed while it answered.", hint)
     else:
         return

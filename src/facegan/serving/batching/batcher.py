@@ -188,7 +188,7 @@ class Batcher:
     def refusal_of(self, request: QueuedRequest) -> FaceGANError | None:
         """Return why a request is refused; None if it is accepted."""
         if self.is_closing or not self.is_alive:
-            return Draining("The server is about to end.", "Ask again in a few seconds.")
+            return Draining()
         seconds = self.seconds_for(self.waiting + request.count)
         size = request.count * request.sample_bytes
         is_late = time.monotonic() + seconds > request.deadline.expires
@@ -196,7 +196,7 @@ class Batcher:
             wait = self.retry_seconds()
             return Overloaded(
                 f"The server is busy: {self.waiting} images wait.",
-                f"Ask again in {wait:.0f} s.",
+                f"Retry in {wait:.0f} s.",
                 retry_seconds=wait,
             )
         return None
@@ -373,4 +373,4 @@ def reason_to_drop(deadline: Deadline) -> FaceGANError | None:
 
 def missed() -> DeadlineMissed:
     """Return the error of a request whose deadline has passed."""
-    return DeadlineMissed("The images were not drawn in time.", "Ask again.")
+    return DeadlineMissed("The images were not drawn in time.", "Retry.")

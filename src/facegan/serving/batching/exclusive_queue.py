@@ -47,7 +47,7 @@ class ExclusiveQueue:
         """
         with self.counting:
             if self.callers >= self.max_callers:
-                raise Overloaded(f"The server is busy: {self.callers} requests wait.", "Ask again.")
+                raise Overloaded(f"The server is busy: {self.callers} requests wait.", "Retry.")
             self.callers += 1
         try:
             self.enter(deadline)
@@ -63,7 +63,7 @@ class ExclusiveQueue:
     def enter(self, deadline: Deadline) -> None:
         """Wait for the lock."""
         if not self.inside.acquire(timeout=deadline.seconds_left):
-            raise DeadlineMissed("The request's turn did not come in time.", "Ask again.")
+            raise DeadlineMissed("The request's turn did not come in time.", "Retry.")
         self.began = time.monotonic()
         if deadline.is_connected is not None and not deadline.is_connected():
             self.began = None

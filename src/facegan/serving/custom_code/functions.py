@@ -155,7 +155,7 @@ class CustomFunctions:
         """Build the error of a function that failed; the log names its line."""
         log.error("%s failed at %s.", name, self.script.line_of(error))
         return OwnCodeError(
-            f"The model's own {name} failed.", "The server's log tells why, at the request's id."
+            f"The model's own {name} failed.", "See the server's log for this request's id."
         )
 
 

@@ -1,5 +1,6 @@
 """The Flask app of one model: SageMaker's routes, and the table from error class to HTTP status."""
 
+import functools
 import logging
 import math
 import time
@@ -22,7 +23,6 @@ from facegan.errors import (
     UnsupportedContentType,
 )
 from facegan.serving.answer import answer
-from facegan.serving.batching.batcher import Batcher
 from facegan.serving.batching.deadline import Deadline
 from facegan.serving.custom_code.functions import OwnRefusal
 from facegan.serving.http.buffered_socket import BufferedSocket
@@ -76,7 +76,6 @@ def create_app(
     *,
     limits: ServingLimits | None = None,
     default_accept: str = PNG,
-    batcher: Batcher | None = None,
     threads: int = 16,
     emf: bool = False,
 ) -> flask.Flask:
@@ -90,16 +89,14 @@ def create_app(
         model: The model, or a served one as :func:`open_model` returns it.
         limits: What one request may cost; see :class:`ServingLimits`.
         default_accept: The content type of replies if Accept names none.
-        batcher: Batches the requests; by default one that follows the limits.
+
         threads: Requests that batch transform jobs may send at the same time.
         emf: Whether to write CloudWatch's embedded metrics to the log.
     """
     limits = limits or ServingLimits()
     app, telemetry, shutdown = base_app(limits, emf)
 
-    def make_batcher(synthesizer: Synthesizer) -> Batcher:
-        return batcher or plain_batcher(synthesizer, limits, observer=telemetry)
-
+    make_batcher = functools.partial(plain_batcher, limits=limits, observer=telemetry)
     settings = ServingSettings(limits, default_accept, make_batcher)
     served = model if isinstance(model, ServedModel) else serve(model, settings)
     served.observe(telemetry)
@@ -237,7 +234,7 @@ def refuse_http(error: HTTPException) -> flask.Response:
 def refuse_unforeseen(error: Exception) -> flask.Response:
     """Reply to a bug: the log gets the traceback, the client the request's id."""
     log.error("500 at request %s", request_id(), exc_info=error)
-    hint = f"The server's log tells why, at the request id {request_id()}."
+    hint = f"See the server's log for the request id {request_id()}."
     return refusal(500, "InternalError", "The server failed while it answered.", hint)
 
 

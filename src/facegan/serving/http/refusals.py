@@ -6,6 +6,8 @@ import math
 from collections.abc import Mapping
 from typing import NamedTuple
 
+from facegan.errors import Draining
+
 
 class Refusal(NamedTuple):
     """An error reply that needs no thread."""
@@ -34,7 +36,7 @@ BAD_REQUEST = Refusal(
     "400 Bad Request",
     "BadRequest",
     "The request is not valid HTTP/1.1.",
-    "See RFC 9110 and 9112; GET / tells what is asked how.",
+    "See RFC 9110 and 9112; GET / describes this server's requests.",
 )
 CUT_SHORT = BAD_REQUEST._replace(
     error="RequestError",
@@ -76,19 +78,14 @@ OVERLOADED = Refusal(
     "429 Too Many Requests",
     "Overloaded",
     "More requests are waiting than can be answered in time.",
-    "Ask again in a second.",
+    "Retry in a second.",
 )
-ENDING = Refusal(
-    "503 Service Unavailable",
-    "Draining",
-    "The server is about to end.",
-    "Ask again in a few seconds.",
-)
+DRAINING = Refusal("503 Service Unavailable", "Draining", Draining().message, Draining().hint)
 FAILED = Refusal(
     "500 Internal Server Error",
     "InternalError",
     "The server failed while it answered.",
-    "The server's log tells why.",
+    "See the server's log.",
 )
 
 
@@ -100,7 +97,7 @@ def too_large(limit: int) -> Refusal:
 def busy(seconds: float) -> Refusal:
     """Return the refusal of a model that is busy for so long."""
     retry = math.ceil(seconds)
-    return OVERLOADED._replace(hint=f"Ask again in {retry} s.", retry_seconds=retry)
+    return OVERLOADED._replace(hint=f"Retry in {retry} s.", retry_seconds=retry)
 
 
 def encode_refusal(

@@ -22,7 +22,7 @@ from gunicorn.workers.gthread import STOP_KEEPALIVE_LINGER, TConn, ThreadWorker
 from facegan.serving.http.buffered_socket import BufferedSocket
 from facegan.serving.http.head import Head, headers_of, parse_head
 from facegan.serving.http.refusals import (
-    ENDING,
+    DRAINING,
     FAILED,
     OVERLOADED,
     TOO_SLOW,
@@ -203,7 +203,7 @@ class BufferedWorker(ThreadWorker):  # type: ignore[misc]  # gunicorn has no typ
             if self.active_requests >= self.cfg.threads * (1 + WAITING_PER_THREAD) or self.is_full:
                 return self.refuse(conn, OVERLOADED)
             if conn in self.late:
-                return self.refuse(conn, ENDING)
+                return self.refuse(conn, DRAINING)
         is_invocation = request.method == "POST" and request.path.startswith(INVOCATIONS)
         if is_invocation and (seconds := self.busy_seconds()) is not None:
             return self.refuse(conn, busy(seconds))

@@ -14,13 +14,12 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import Future
 from pathlib import Path
 
-from facegan.errors import LoadTimeout, Overloaded, RequestError, is_out_of_memory
+from facegan.errors import Draining, LoadTimeout, Overloaded, RequestError, is_out_of_memory
 from facegan.serving.batching.batcher import BatchObserver
 from facegan.serving.model.loading import load_within
 from facegan.serving.model.paths import model_folder
 from facegan.serving.model.registry_entry import (
     RegistryEntry,
-    about_to_end,
     already_loaded,
     bytes_needed,
     mib,
@@ -118,7 +117,7 @@ class ModelRegistry:
         """Register a name and evict what must make room for its model."""
         with self.lock:
             if self.is_closing:
-                raise about_to_end()
+                raise Draining()
             if name in self.entries:
                 raise already_loaded(name)
             entry = RegistryEntry(name, url, next(self.numbers), estimate)
@@ -219,14 +218,14 @@ class ModelRegistry:
         """Use a model: it stays loaded until the block ends."""
         with self.lock:
             if self.is_closing and name not in self.entries:
-                raise about_to_end()  # the model may have been unloaded for it
+                raise Draining()  # the model may have been unloaded for it
             entry = self.get(name)
             served = entry.served
             assert served is not None
             if self.users >= self.max_users:
                 self.observer.rejected("overload")
                 message = f"The server is busy: {self.users} requests are under way."
-                raise Overloaded(message, "Ask again in a second.")
+                raise Overloaded(message, "Retry in a second.")
             entry.users += 1
             self.users += 1
             entry.last_used = time.monotonic()

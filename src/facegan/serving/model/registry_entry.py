@@ -4,7 +4,7 @@ import threading
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
-from facegan.errors import Draining, MemoryExceeded, ModelLoaded, UnknownModel
+from facegan.errors import MemoryExceeded, ModelLoaded, UnknownModel
 from facegan.serving.model.served_model import ServedModel
 from facegan.synthesis import MemoryEstimate
 
@@ -55,11 +55,6 @@ def already_loaded(name: str) -> ModelLoaded:
 def not_loaded(name: str) -> UnknownModel:
     """Return the error of a name that is not in use."""
     return UnknownModel(f"No model {shown(name)} is loaded.", "Load it first: POST /models.")
-
-
-def about_to_end() -> Draining:
-    """Return the error of a request that comes after the server began to stop."""
-    return Draining("The server is about to end.", "Ask again in a few seconds.")
 
 
 def out_of_memory(message: str) -> MemoryExceeded:
