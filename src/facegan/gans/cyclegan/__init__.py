@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from facegan.gans.cyclegan.presets import PRESETS, CycleganPreset, check_sides
+from facegan.gans.cyclegan.presets import DISCRIMINATORS, PRESETS, CycleganPreset, check_sides
 from facegan.gans.family import Adam, Family, Phase
 from facegan.model_inputs import DIRECTIONS, IMAGES, ModelInput
 
@@ -12,8 +12,6 @@ if TYPE_CHECKING:
     from torch import nn
 
 # Imports inside functions: presets are checked without torch (1.6 s).
-
-DISCRIMINATORS = ("discriminator_A", "discriminator_B")  # named by the domain that they judge
 
 
 class Cyclegan(Family):

@@ -4,14 +4,15 @@ A is the data set's own domain, B that of the unpaired images. Each generator is
 direction, each discriminator by the domain that it judges.
 """
 
+from typing import Any
+
 import torch
 from torch import Tensor
 from torch.nn.functional import l1_loss
 
+from facegan.gans.cyclegan.presets import DISCRIMINATORS
 from facegan.gans.family import Batch, Gan, Phase, Terms, record_logits
-
-GENERATORS = ("AtoB", "BtoA")
-DISCRIMINATORS = ("discriminator_A", "discriminator_B")
+from facegan.model_inputs import DIRECTIONS
 
 
 def generators_loss(gan: Gan, batch: Batch) -> Terms:
@@ -43,7 +44,7 @@ def discriminators_loss(gan: Gan, batch: Batch) -> Terms:
     for name, reals, fakes in zip(
         DISCRIMINATORS, ("reals", "unpaired"), ("fakes_A", "fakes_B"), strict=True
     ):
-        discriminator = gan.players[name]
+        discriminator: Any = gan.players[name]
         trained_on = discriminator.pool.exchange(batch[fakes], batch["generator"])
         of_reals.append(discriminator(batch[reals]))
         of_fakes.append(discriminator(trained_on))
@@ -61,6 +62,6 @@ def sum_of_squares(judged: list[Tensor], target: float) -> Tensor:
 
 
 PHASES = (
-    Phase(GENERATORS, generators_loss),
+    Phase(DIRECTIONS, generators_loss),
     Phase(DISCRIMINATORS, discriminators_loss),
 )

@@ -7,6 +7,7 @@ from facegan.gans.schedules import linear_decay
 from facegan.gans.shapes import check_multiple, check_patch_side
 from facegan.hyperparameters.setting import Preset, setting
 
+DISCRIMINATORS = ("discriminator_A", "discriminator_B")  # named by the domain that they judge
 SMALLEST_SIDE = 8  # reflection needs a pixel beside the edge, of maps of a quarter of the side too
 
 
