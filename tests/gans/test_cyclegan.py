@@ -142,6 +142,24 @@ def test_one_backward_pass_gives_both_generators_their_gradients() -> None:
     assert second.players == gan.family.discriminators
 
 
+def test_jitter_moves_both_domains_and_the_discriminators_see_the_same() -> None:
+    gan = build_gan("cyclegan", "tiny", (3, 16, 16), seed=0, jitter=True)
+    torch.manual_seed(0)
+    shape = 8, 3, 16, 16
+    batch = {
+        "reals": torch.rand(shape),
+        "unpaired": torch.rand(shape),
+        "generator": torch.Generator(),
+    }
+    generators_loss(gan, batch)
+    assert not torch.equal(batch["reals_A"], batch["reals"])
+    assert not torch.equal(batch["reals_B"], batch["unpaired"])
+    seen: list[Tensor] = []
+    gan.players["discriminator_B"].register_forward_pre_hook(lambda _, given: seen.append(given[0]))
+    discriminators_loss(gan, batch)
+    assert torch.equal(seen[0], batch["reals_B"])
+
+
 def test_without_identity_weight_its_passes_are_left_out() -> None:
     calls = []
     gan = by_hand(identity_weight=0)
@@ -156,7 +174,7 @@ def test_the_papers_recipe() -> None:
         preset = family.presets[name]
         assert (preset.blocks, preset.pool_size, preset.patch_halvings) == (blocks, 50, 3)
         assert (preset.cycle_weight, preset.identity_weight) == (10, 0.5)
-        assert preset.recipe["batch_size"] == 1
+        assert preset.recipe["batch_size"] == 1 and preset.recipe["mirror"] and preset.jitter
         for adam in family.optimizers(preset, 150.0).values():  # half of the second half
             assert (adam.learning_rate, adam.beta1, adam.beta2) == (1e-4, 0.5, 0.999)
 

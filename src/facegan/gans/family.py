@@ -35,7 +35,7 @@ Terms = dict[str, "Tensor"]
 
 
 def record_logits(batch: Batch, real_logits: Tensor, fake_logits: Tensor) -> None:
-    """Store the discriminator's logits (N,) in the batch: above 0 means "real".
+    """Store the discriminator's logits, (N,) or (N, patches), in the batch: above 0 means "real".
 
     Adaptive augmentation and the warnings about training failures use their signs.
     """

@@ -12,6 +12,7 @@ from torch.nn.functional import l1_loss
 
 from facegan.gans.cyclegan.presets import DISCRIMINATORS
 from facegan.gans.family import Batch, Gan, Phase, Terms, record_logits
+from facegan.gans.jitter import jitter_together
 from facegan.model_inputs import DIRECTIONS
 
 
@@ -24,7 +25,10 @@ def generators_loss(gan: Gan, batch: Batch) -> Terms:
     players, preset = gan.players, gan.preset
     to_b, to_a = players["AtoB"], players["BtoA"]
     real_a, real_b = batch["reals"], batch["unpaired"]
+    if preset.jitter:
+        (real_a,), (real_b,) = jitter_together(real_a), jitter_together(real_b)
     fake_a, fake_b = to_a(real_b), to_b(real_a)
+    batch |= {"reals_A": real_a, "reals_B": real_b}
     batch |= {"fakes_A": fake_a.detach(), "fakes_B": fake_b.detach()}
     judged = [players["discriminator_A"](fake_a), players["discriminator_B"](fake_b)]
     cycles = l1_loss(to_a(fake_b), real_a) + l1_loss(to_b(fake_a), real_b)
@@ -41,13 +45,11 @@ def generators_loss(gan: Gan, batch: Batch) -> Terms:
 def discriminators_loss(gan: Gan, batch: Batch) -> Terms:
     """Return half of (D(real) - 1)² and of D(fake)² of both domains; fakes come from the pools."""
     of_reals, of_fakes = [], []
-    for name, reals, fakes in zip(
-        DISCRIMINATORS, ("reals", "unpaired"), ("fakes_A", "fakes_B"), strict=True
-    ):
+    for name, domain in zip(DISCRIMINATORS, "AB", strict=True):
         discriminator: Any = gan.players[name]
-        trained_on = discriminator.pool.exchange(batch[fakes], batch["generator"])
-        of_reals.append(discriminator(batch[reals]))
-        of_fakes.append(discriminator(trained_on))
+        fakes = discriminator.pool.exchange(batch[f"fakes_{domain}"], batch["generator"])
+        of_reals.append(discriminator(batch[f"reals_{domain}"]))
+        of_fakes.append(discriminator(fakes))
     # Reals are trained towards 1 and fakes towards 0: half-way between is no verdict.
     record_logits(batch, *(torch.cat(of, 1).flatten(1) - 0.5 for of in (of_reals, of_fakes)))
     return {"reals": sum_of_squares(of_reals, 1.0) / 2, "fakes": sum_of_squares(of_fakes, 0.0) / 2}

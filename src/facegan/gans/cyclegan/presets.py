@@ -50,6 +50,9 @@ class CycleganPreset(Preset):
         low=0,
         high=10_000,
     )
+    jitter: bool = setting(
+        "enlarge images by 286/256, and crop each at a random place", default=False
+    )
     cycle_weight: float = setting(
         "weight of the L1 distance of an image to itself after both directions",
         default=10.0,
@@ -109,24 +112,27 @@ PRESETS = {
         kernel=3,
         discriminator_width=16,
         patch_halvings=2,
+        norm="batch",
         pool_size=0,
         identity_weight=0.0,
         learning_rate=1e-3,
         discriminator_learning_rate=1e-3,
         beta2=0.99,
-        schedule_kimg=20.0,
-        recipe={"batch_size": 16, "total_kimg": 20.0, "ema_half_life_kimg": 1.0},
+        schedule_kimg=40.0,
+        recipe={"batch_size": 16, "total_kimg": 40.0, "ema_half_life_kimg": 1.0},
     ),
     "paper128": CycleganPreset(
         about="the paper's networks and recipe for 1,000 images, 128 px; for GPUs",
         blocks=6,
         resampling="paper",
+        jitter=True,
         schedule_kimg=200.0,
         recipe=RECIPE,
     ),
     "paper256": CycleganPreset(
         about="the paper's networks and recipe for 1,000 images, 256 px; for GPUs",
         resampling="paper",
+        jitter=True,
         schedule_kimg=200.0,
         recipe=RECIPE,
     ),
@@ -138,14 +144,10 @@ PRESETS = {
         discriminator_width=4,
         patch_halvings=2,
         pool_size=10,
+        jitter=True,
         learning_rate=2e-3,
         discriminator_learning_rate=2e-3,
         recipe={"batch_size": 16, "total_kimg": 1.0, "ema_half_life_kimg": 0.1},
     ),
 }
-PRESETS["toy64"] = replace(
-    PRESETS["toy32"],
-    about="the same at 64 px",
-    blocks=3,
-    recipe={"batch_size": 16, "total_kimg": 20.0, "ema_half_life_kimg": 1.0},
-)
+PRESETS["toy64"] = replace(PRESETS["toy32"], about="the same at 64 px, a block more", blocks=3)

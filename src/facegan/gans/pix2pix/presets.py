@@ -129,8 +129,8 @@ PRESETS = {
         learning_rate=1e-3,
         discriminator_learning_rate=1e-3,
         beta2=0.99,
-        schedule_kimg=60.0,
-        recipe={"batch_size": 32, "total_kimg": 60.0, "ema_half_life_kimg": 2.0},
+        schedule_kimg=120.0,
+        recipe={"batch_size": 32, "total_kimg": 120.0, "ema_half_life_kimg": 2.0},
     ),
     "paper256": Pix2pixPreset(
         about="the paper's network and recipe for 400 pairs (facades), 256 px; for GPUs. A batch "
@@ -158,11 +158,7 @@ PRESETS = {
         recipe={"batch_size": 16, "total_kimg": 1.0, "ema_half_life_kimg": 0.1},
     ),
 }
-PRESETS["toy64"] = replace(
-    PRESETS["toy32"],
-    about="the same at 64 px",
-    recipe={"batch_size": 16, "total_kimg": 60.0, "ema_half_life_kimg": 2.0},
-)
+PRESETS["toy64"] = replace(PRESETS["toy32"], about="the same at 64 px")
 PRESETS["tiny-maps"] = replace(
     PRESETS["tiny"], about="tiny, from the label maps of a data set", source="label_maps"
 )
