@@ -376,6 +376,29 @@ def test_a_request_of_another_kind_is_told_what_the_model_takes(
     assert refused(in_json(**fields), JSON, signature).message.startswith(message)
 
 
+@pytest.mark.parametrize("fields", [{}, {"seeds": [1]}, {"layout": "row"}, {"seeds": []}])
+def test_a_request_without_a_source_is_told_so_first(fields: dict[str, Any]) -> None:
+    message = "This model paints label maps; the request has no label_maps."
+    assert refused(in_json(**fields), JSON, PAINTS).message == message
+    texts = [(name, "row") for name in fields if name == "layout"]
+    if texts:
+        assert refused(*form(*texts), PAINTS).message == message
+
+
+@pytest.mark.parametrize("body", [b"", b"[1, 2]", b"7", b"{", b"[" * 100_000])
+def test_what_is_not_an_object_gets_an_example_for_the_model(body: bytes) -> None:
+    assert '"label_maps"' in refused(body, JSON, PAINTS).hint
+
+
+@pytest.mark.parametrize(
+    ("field", "written"),
+    [("image", '{"images"'), ("map", '{"label_maps"'), ("style_image", '{"styles"')],
+)
+def test_a_field_of_another_name_is_recognized(field: str, written: str) -> None:
+    error = refused(in_json(**{field: "aa=="}), JSON, PAINTS)
+    assert field in error.message and written in error.hint
+
+
 def test_the_hint_says_what_to_send() -> None:
     hint = refused(in_json(seeds=[1]), JSON, PAINTS).hint
     assert "image/png" in hint and '"label_maps"' in hint and "jpeg" not in hint

@@ -14,7 +14,7 @@ import numpy.typing as npt
 from facegan.errors import RequestError, RequestTooLarge, UnsupportedContentType
 from facegan.wire.charsets import as_utf8
 from facegan.wire.content_types import CSV, FORMATS, JSON, JSON_LINES, NPY, bare_type
-from facegan.wire.error_text import EXAMPLE, describe, hint_for_body, shorten
+from facegan.wire.error_text import describe, hint_for_body, shorten
 from facegan.wire.generate_request import GenerateRequest
 from facegan.wire.npy import write_npy
 from facegan.wire.signature import LATENTS_ONLY, ModelSignature
@@ -82,15 +82,16 @@ def decode_json(body: bytes, signature: ModelSignature = LATENTS_ONLY) -> Genera
     try:
         values = json.loads(body, parse_constant=refuse_constant, object_pairs_hook=unique_fields)
     except RecursionError as error:
-        raise RequestError("The JSON body is nested too deeply.", EXAMPLE) from error
+        raise RequestError("The JSON body is nested too deeply.", signature.usage) from error
     except ValueError as error:  # also bytes that are not text, and numbers of too many digits
         if not body.strip():
-            raise RequestError("The body is empty.", EXAMPLE) from error
-        raise RequestError(f"The body is not JSON: {error}.", EXAMPLE) from error
+            raise RequestError("The body is empty.", signature.usage) from error
+        raise RequestError(f"The body is not JSON: {error}.", signature.usage) from error
     if not isinstance(values, dict):
         message = f"The JSON body is not an object, but {describe(values)}."
-        raise RequestError(message, hint_for_body(values))
-    return GenerateRequest.model_validate(values)
+        is_of_latents = signature.source is None
+        raise RequestError(message, hint_for_body(values) if is_of_latents else signature.usage)
+    return signature.to_request(values)
 
 
 def to_json(field: str, sources: Sequence[Source]) -> list[Any]:

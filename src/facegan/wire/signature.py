@@ -1,8 +1,9 @@
 """What a model takes, as far as requests must know: it decides what a bare image or array is."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Protocol
+from typing import Any, Protocol
 
 from facegan.errors import RequestError
 from facegan.model_inputs import LATENTS, ModelInput, input_names
@@ -107,6 +108,18 @@ class ModelSignature:
         files = (PNG, WEBP) if self.source == "label_maps" else tuple(FORMATS)
         return f"Send {' or '.join(files)}, or as JSON. {FIELD_EXAMPLES[self.source]}"
 
+    def to_request(self, fields: Mapping[str, Any]) -> GenerateRequest:
+        """Validate the fields of a request; without any source, say what the model takes."""
+        known = GenerateRequest.model_fields.keys() - set(SOURCE_FIELDS)
+        if self.source is not None and fields.keys() <= known:
+            raise self.missing()
+        return GenerateRequest.model_validate(fields)
+
+    def missing(self) -> RequestError:
+        """Build the error of a request without the source that the model takes."""
+        message = f"This model {self.purpose}; the request has no {self.source}."
+        return RequestError(message, self.usage)
+
     def complete(self, request: GenerateRequest) -> GenerateRequest:
         """Check the inputs of a request; add the default direction and seed where they count.
 
@@ -133,8 +146,7 @@ class ModelSignature:
             if name not in self.names:
                 raise RequestError(f"{name}: this model {self.purpose}.", self.usage)
         if self.source is not None and self.source not in request.sources:
-            message = f"This model {self.purpose}; the request has no {self.source}."
-            raise RequestError(message, self.usage)
+            raise self.missing()
         if "latents" not in self.names:
             self.check_noiseless(request)
         if request.direction is not None and not self.directions:

@@ -154,7 +154,7 @@ def decode_form(body: bytes, content_type: str, signature: ModelSignature) -> Ge
     if not files and not texts:
         raise RequestError("The form is empty.", signature.usage)
     fields = fields_from_text(texts, "form field")
-    return GenerateRequest.model_validate({**files, **fields})
+    return signature.to_request({**files, **fields})
 
 
 Decode = Callable[[bytes, str, ModelSignature], GenerateRequest]
