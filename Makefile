@@ -43,11 +43,17 @@ PIP     := $(BIN)/python -m pip install --quiet --disable-pip-version-check \
            --constraint constraints.txt $(if $(TORCH_INDEX),--extra-index-url $(TORCH_INDEX))
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test setup data prepare train evaluate report generate serve faces notebook lint check format release bench-train bench-steps bench-quality bench-translate bench-modes bench-resume bench-distributed bench-toy bench-data bench-prepare bench-serve bench-calls bench-overload bench-bodies bench-backends studio test-studio local-data local-test fuzz broken-pictures clean base lock wheels build push test-images sbom bench-images docs test-docs rooms bench-gpu
+.PHONY: help demo demo-paint demo-translate test setup data prepare train evaluate report generate serve faces notebook lint check format release bench-train bench-steps bench-quality bench-translate bench-modes bench-resume bench-distributed bench-toy bench-data bench-prepare bench-serve bench-calls bench-overload bench-bodies bench-backends studio test-studio local-data local-test fuzz broken-pictures clean base lock wheels build push test-images sbom bench-images docs test-docs rooms bench-gpu
 
 ##— Start here (without a GPU add CPU=1: it avoids the CUDA download) —
 demo: $(VENV)/.installed    ## Data, training, serving and images on this machine, about six minutes (CPU=1, ARGS="--minutes 1 --images 5000")
 	@$(BIN)/python local_test/demo.py --started-at $(STARTED) $(ARGS)
+
+demo-paint: $(VENV)/.installed ## Label maps to faces: data, GauGAN (spade), a server, PNGs through boto3, about five minutes
+	@$(BIN)/python local_test/demo_paint.py --started-at $(STARTED) $(ARGS)
+
+demo-translate: $(VENV)/.installed ## Day to night and back: data, CycleGAN, a server, PNGs through boto3, about six minutes
+	@$(BIN)/python local_test/demo_translate.py --started-at $(STARTED) $(ARGS)
 
 # One process per core, up to four, each with one thread: more would wait for one another.
 test: $(VENV)/.installed-dev ## Run all tests that need only this machine (ARGS="-k resume"; ARGS="-n 0": in one process)

@@ -1,11 +1,13 @@
 """`facegan report`: writes one HTML page about a training run."""
 
+import os
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
+from facegan.cache_folder import default_cache
 from facegan.cli.inputs import DATA_FOLDER, RUN, check_output
 
 if TYPE_CHECKING:
@@ -45,6 +47,11 @@ def command(
       facegan report runs/first
 
     \b
+    Of a model that is given images or label maps: inputs, outputs and truths side by side, what
+    comes back of a translation, and how well label maps are obeyed:
+      facegan report runs/paint
+
+    \b
     While it trains, in another terminal; the open page keeps up with the run:
       facegan report runs/first --watch 30
 
@@ -60,7 +67,7 @@ def command(
 
     record = read_run(run)
     reals = find_real_images(record, data)
-    file = write_report(record, reals, out, refresh or watch)
+    file = write_report(record, reals, out, refresh or watch, default_cache(os.environ))
     click.echo(f"Wrote {file} ({file.stat().st_size / 1e6:.1f} MB). Open it in a browser.")
     if watch:
         keep_watching(record, reals, out, refresh or watch, watch)
@@ -76,7 +83,7 @@ def keep_watching(
         while not record.is_finished:
             time.sleep(seconds)
             record = read_run(record.path)
-            file = write_report(record, reals, out, refresh)
+            file = write_report(record, reals, out, refresh, default_cache(os.environ))
             click.echo(f"{kimg_text(record.kimg)} kimg: {file}")
     except KeyboardInterrupt:
         click.echo(f"Stopped watching at {kimg_text(record.kimg)} kimg; the page stays.")

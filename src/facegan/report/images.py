@@ -5,6 +5,7 @@ import io
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -12,7 +13,7 @@ from PIL import Image
 
 from facegan.artifact import Artifact
 from facegan.files import read_regular
-from facegan.image_encoding import encode_png
+from facegan.image_encoding import COMPOSITE_TYPE, SOURCE_TYPE, encode_png
 from facegan.name_lists import write_names
 from facegan.safe_images import open_image
 from facegan.synthesis import Synthesizer, interpolation_path, latents_of_seeds
@@ -58,7 +59,7 @@ class GeneratedImages:
 
     def classes(self, seeds: Sequence[int]) -> tuple[str, ...] | None:
         """Return the class of each seed; None if the model is not conditional."""
-        if not seeds:
+        if not seeds or not self.artifact.classes:
             return None
         return self.synthesizer.class_names(self.synthesizer.prepare_batch(seeds))
 
@@ -68,14 +69,33 @@ class GeneratedImages:
         classes = self.classes([first])
         return shrink_all(self.synthesizer.generate(latents=latents, classes=classes))
 
+    def make(self, **request: Any) -> Pixels:
+        """Generate images (N, S, S, 3) of what ``Synthesizer.prepare_batch`` takes, full size."""
+        return self.synthesizer.generate_batch(self.synthesizer.prepare_batch(**request))
+
     def encode(
-        self, pixels: Pixels, seeds: Sequence[int] = (), classes: Sequence[str] | None = None
+        self,
+        pixels: Pixels,
+        seeds: Sequence[int] = (),
+        classes: Sequence[str] | None = None,
+        direction: str | None = None,
+        is_composite: bool = False,
     ) -> bytes:
-        """Encode a PNG that says by which model and from which seeds and classes it was made."""
+        """Encode a PNG that says by which model and from what it was made.
+
+        Args:
+            pixels: (H, W, 3).
+            seeds: Where there are some.
+            classes: Of the images; None: those of the seeds.
+            direction: Of a model that translates both ways.
+            is_composite: Whether the model was given other images, of which this one has parts.
+        """
         facts = {**self.facts, "facegan:seeds": ",".join(map(str, seeds))}
         if classes := classes or self.classes(seeds):
             facts["facegan:classes"] = write_names(classes)
-        return encode_png(pixels, facts)
+        if direction:
+            facts["facegan:direction"] = direction
+        return encode_png(pixels, facts, COMPOSITE_TYPE if is_composite else SOURCE_TYPE)
 
 
 def shrink_all(images: Pixels) -> Pixels:
@@ -103,10 +123,10 @@ def read_grid(file: Path) -> tuple[Pixels, dict[str, str]] | None:
     return pixels, {key: text for key, text in texts.items() if key.startswith("facegan:")}
 
 
-def first_row(grid: Pixels, resolution: int, count: int) -> Pixels:
-    """Return the first images (N, R, R, 3) of the top row of a grid in RUN/samples."""
+def first_row(grid: Pixels, resolution: int) -> Pixels:
+    """Return the images (N, R, R, 3) of the top row of a grid in RUN/samples."""
     pitch = resolution + SAMPLES_GAP
-    columns = max(1, min(count, (grid.shape[1] + SAMPLES_GAP) // pitch))
+    columns = max(1, (grid.shape[1] + SAMPLES_GAP) // pitch)
     starts = range(0, columns * pitch, pitch)
     return np.stack([grid[:resolution, left : left + resolution] for left in starts])
 

@@ -14,8 +14,10 @@ import torch
 from torch import Tensor
 from torch.nn.functional import interpolate
 
+from facegan.data import Dataset, open_dataset
 from facegan.data.image_folder import scan_folder
 from facegan.data.opening import dataset_kind, single_images
+from facegan.data.splits import select_split
 from facegan.errors import DatasetError
 
 Pixels = npt.NDArray[np.uint8]
@@ -73,12 +75,22 @@ class RealImages:
     """
 
     def __init__(self, folder: Path, resolution: int, split: str | None = None) -> None:
-        self.folder, self.resolution = folder, resolution
+        self.folder, self.resolution, self.split = folder, resolution, split
         found, self.read_one = single_images(folder, resolution, split)
         self.scan = scan_folder(folder) if dataset_kind(folder) == "folder" else None
         self.skipped = dict(self.scan.problems) if self.scan else {}
         self.found = len(found) + len(self.skipped)
         self.files = evenly_spaced(found, MAX_COMPARED)
+
+    @cached_property
+    def dataset(self) -> Dataset:
+        """The same images with their companions, by index.
+
+        Raises:
+            DatasetError: a companion is missing or damaged.
+        """
+        found: Dataset = select_split(open_dataset(self.folder, self.resolution), self.split)
+        return found
 
     def read(self, files: Sequence[Path]) -> Pixels:
         """Return the images (N, R, R, 3) in some files, without those that cannot be read.

@@ -11,9 +11,12 @@ from facegan import __version__
 from facegan.errors import DatasetError, OutputError
 from facegan.files import write_atomic
 from facegan.report import sections
+from facegan.report.examples import Examples
 from facegan.report.images import MAX_SIDE, GeneratedImages, Pixels
+from facegan.report.map_scores import map_scores
 from facegan.report.neighbours import RealImages
 from facegan.report.run_record import RunRecord, kimg_text
+from facegan.report.translations import translations
 
 T = TypeVar("T")
 PIXELATED_BELOW = 96  # pixels; smaller images are enlarged without smoothing
@@ -52,7 +55,11 @@ def find_real_images(run: RunRecord, data: Path | None = None) -> RealImages | s
 
 
 def write_report(
-    run: RunRecord, reals: RealImages | str, out: Path | None = None, refresh: int | None = None
+    run: RunRecord,
+    reals: RealImages | str,
+    out: Path | None = None,
+    refresh: int | None = None,
+    cache: Path | None = None,
 ) -> Path:
     """Write the page of a run and return its file.
 
@@ -61,12 +68,13 @@ def write_report(
         reals: From `find_real_images`.
         out: The file.  [default: RUN/report.html]
         refresh: Seconds after which a browser reloads the page, while the run goes on.
+        cache: Folder that keeps what takes a minute to compute: a segmenter of the data.
 
     Raises:
         OutputError: it cannot be written; an earlier page stays as it was.
     """
     file = out or run.path / "report.html"
-    page = render(run, reals, None if run.is_finished else refresh)
+    page = render(run, reals, None if run.is_finished else refresh, cache)
     try:
         write_atomic(file, page.encode())
     except OSError as cause:
@@ -76,10 +84,17 @@ def write_report(
     return file
 
 
-def render(run: RunRecord, reals: RealImages | str, refresh: int | None = None) -> str:
+def render(
+    run: RunRecord,
+    reals: RealImages | str,
+    refresh: int | None = None,
+    cache: Path | None = None,
+) -> str:
     """Return the page's HTML."""
     model = GeneratedImages(run.artifact) if run.artifact else None
-    images = model.draw(sections.SEEDS) if model else None
+    own = source_sections(run, model, reals, cache) if run.takes_sources else (
+        seed_sections(run, model, reals)
+    )  # fmt: skip
     return TEMPLATES.get_template("page.html.jinja").render(
         run=run,
         version=__version__,
@@ -90,18 +105,45 @@ def render(run: RunRecord, reals: RealImages | str, refresh: int | None = None) 
         max_side=MAX_SIDE,
         summary=sections.summary(run),
         model=model,
-        images=[] if model is None or images is None else sections.seed_images(model, images),
-        classes=sections.class_strips(model) if model else [],
-        steps=sections.STEPS,
         moments=sections.moments(run),
         qualities=sections.qualities(run),
         charts=sections.loss_charts(run),
-        interpolations=sections.interpolations(model) if model else [],
-        generated_grid=sections.generated_grid(model) if model else None,
         tables=sections.tables(run),
         commands=sections.commands(run),
-        **real_sections(run, model, images, reals),
+        **own,
     )
+
+
+def seed_sections(
+    run: RunRecord, model: GeneratedImages | None, reals: RealImages | str
+) -> dict[str, Any]:
+    """Return what is shown of a model that is given nothing but seeds and classes."""
+    images = model.draw(sections.SEEDS) if model else None
+    return {
+        "images": [] if model is None or images is None else sections.seed_images(model, images),
+        "classes": sections.class_strips(model) if model else [],
+        "steps": sections.STEPS,
+        "interpolations": sections.interpolations(model) if model else [],
+        "generated_grid": sections.generated_grid(model) if model else None,
+        **real_sections(run, model, images, reals),
+    }
+
+
+def source_sections(
+    run: RunRecord, model: GeneratedImages | None, reals: RealImages | str, cache: Path | None
+) -> dict[str, Any]:
+    """Return what is shown of a model that is given images or label maps."""
+    found: dict[str, Any] = {"translations": [], "map_scores": None, "no_scores": ""}
+    if model is None or isinstance(reals, str):
+        return found | {"no_examples": run.no_artifact or reals}
+    examples, reason = try_section(lambda: Examples(model, reals))
+    if examples is None:
+        return found | {"no_examples": reason}
+    found |= {"translations": list(translations(examples)), "no_examples": ""}
+    if examples.takes_maps:
+        scores, reason = try_section(lambda: map_scores(examples, cache))
+        found |= {"map_scores": scores, "no_scores": reason}
+    return found
 
 
 def real_sections(

@@ -9,11 +9,13 @@ from facegan.artifact import CARD_NAME, Artifact, load_artifact
 from facegan.errors import ArtifactError, RunError, reason_of
 from facegan.files import LOG_BYTES, parse_json, read_json, read_regular
 from facegan.metrics import EXTRACTORS, metric_names
+from facegan.model_inputs import IMAGE, LABEL_MAP
 from facegan.tick_line import read_tick
 
 Tick = Mapping[str, float]
 TIMES = {"kimg", "images_per_second", "wait_share", "train_seconds", "time"}
-NOT_LOSSES = TIMES | metric_names(EXTRACTORS)
+L1 = "l1"  # of evaluations whose data has a true image for each input
+NOT_LOSSES = TIMES | metric_names(EXTRACTORS) | {L1}
 GAUGES = ("real_sign", "fake_sign", "variety", "augment_p")  # the players' balance, -1 to 1
 NOT_A_RUN = "Pass the folder that facegan train was given as --out."
 
@@ -45,6 +47,13 @@ class RunRecord:
     def is_finished(self) -> bool:
         """Whether the model is from the last tick: a resumed run has an older one."""
         return self.artifact is not None and self.artifact.card.kimg >= self.kimg
+
+    @property
+    def takes_sources(self) -> bool:
+        """Whether the model is given images or label maps; runs of such record companions."""
+        if self.artifact is None:
+            return bool(self.dataset.get("companions"))
+        return any(given.kind in (IMAGE, LABEL_MAP) for given in self.artifact.card.inputs)
 
     @property
     def numbers(self) -> dict[str, Mapping[str, Any]]:

@@ -23,13 +23,14 @@ from facegan.report.images import (
     shrink_all,
 )
 from facegan.report.neighbours import Neighbours, RealImages, evenly_spaced
-from facegan.report.run_record import GAUGES, RunRecord, Tick, kimg_text
+from facegan.report.run_record import GAUGES, L1, RunRecord, Tick, kimg_text
 
 SEEDS = range(64)  # shown as they come, not a choice
 SIDE_BY_SIDE = range(64, 100)  # seeds beside as many real images
 INTERPOLATIONS = ((0, 1), (2, 3), (4, 5))
 STEPS = 9
 MAX_MOMENTS = 8
+STRIPS_PER_ROW = 4  # of the grids of a model that is given images: input, output, …
 MAX_CLASSES = 12
 CHECKED, NEAREST = 8, 3  # seeds shown above as many real images
 TITLES = {"kid": "KID", "fd": "Fréchet distance", "precision": "Precision", "recall": "Recall"}
@@ -73,7 +74,7 @@ def class_strips(model: GeneratedImages) -> list[EmbeddedImage]:
 
 @dataclass(frozen=True)
 class Moment:
-    """The images of the fixed latents at one moment of training."""
+    """The images of the fixed latents or inputs at one moment of training."""
 
     kimg: str
     column: EmbeddedImage  # a few of them
@@ -87,7 +88,9 @@ def moments(run: RunRecord) -> list[Moment]:
         if grid := read_grid(file):
             pixels, facts = grid
             kimg = kimg_of(file.stem.removeprefix("kimg-"))
-            few = shrink_all(first_row(pixels, run.dataset["resolution"], 4))
+            row = first_row(pixels, run.dataset["resolution"])
+            outputs = row[1 :: max(2, len(row) // STRIPS_PER_ROW)] if run.takes_sources else row
+            few = shrink_all(outputs[:4])
             column = encode_png(montage(few, columns=1, gap=0), facts)
             whole = encode_png(shrink(pixels, GRID_SIDE), facts)
             found.append(Moment(
@@ -132,6 +135,9 @@ def quality(run: RunRecord, extractor: str) -> Quality:
         curves = {names[m]: [(tick["kimg"], tick[names[m]]) for tick in ticks] for m in metrics}
         title = " and ".join([TITLES[metrics[0]], *(TITLES[m].lower() for m in metrics[1:])])
         charts.append(line_chart(title, "kimg", curves))
+    if any(L1 in tick for tick in ticks):
+        distances = [(tick["kimg"], tick[L1]) for tick in ticks if L1 in tick]
+        charts.append(line_chart("L1 to the true images, white being 1", "kimg", {L1: distances}))
     shown = [names[metric] for metric in TITLES]
     best = min(ticks, key=lambda tick: tick[names["kid"]])
     rows = {f"Best: {run.path.name}/best.tar.gz": best, "Last": ticks[-1]}
