@@ -124,7 +124,8 @@ def exported_dir(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPa
     folder = tmp_path_factory.mktemp(request.param)
     is_conditional = FAMILIES[request.param].has_classes
     preset, classes = ("tiny-conditional", CLASSES) if is_conditional else ("tiny", None)
-    save_artifact(build_gan(request.param, preset, SHAPE, seed=0, classes=classes), folder)
+    gan = build_gan(request.param, preset, SHAPE, seed=0, classes=classes, map_classes=MAP_CLASSES)
+    save_artifact(gan, folder)
     export_graphs(folder)
     return folder
 

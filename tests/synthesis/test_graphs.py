@@ -5,13 +5,15 @@ import json
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
+from model_requests import part_of, request_of
 
 from facegan.artifact import load_artifact
 from facegan.errors import ArtifactError, ConfigError
-from facegan.model_files import copy_artifact, pack_artifact, read_card
+from facegan.model_files import ModelCard, copy_artifact, pack_artifact, read_card
 from facegan.synthesis import BackendConfig, Synthesizer, estimate_memory, open_synthesizer
 from facegan.synthesis.openvino_backend import OpenVINOBackend
 from facegan.synthesis.torch_backend import TorchBackend
@@ -25,9 +27,15 @@ for name in ("torch", "safetensors", "facegan.gans", "facegan.artifact"):
 from pathlib import Path
 from facegan.synthesis import open_synthesizer
 from facegan.serving import create_app
+from facegan.wire import GenerateRequest, encode_request
+sys.path.append(sys.argv[2])
+from model_requests import request_of
 model = open_synthesizer(Path(sys.argv[1]))
-sys.stdout.buffer.write(model.generate(seeds=[0, 1, 2]).tobytes())
-reply = create_app(model).test_client().post("/invocations", json={"seeds": [1]})
+sys.stdout.buffer.write(model.generate(**request_of(model.card, 3)).tobytes())
+asked = {name: list(value) for name, value in request_of(model.card, 1).items()}
+body = encode_request(GenerateRequest(**asked))
+client = create_app(model).test_client()
+reply = client.post("/invocations", data=body, content_type="application/json")
 assert reply.status_code == 200, reply.data
 """
 
@@ -55,7 +63,7 @@ def test_the_pixels_are_torchs_within_a_level(
     by_graphs: Synthesizer, by_torch: Synthesizer
 ) -> None:
     assert isinstance(by_graphs.backend, OpenVINOBackend)
-    assert_alike(by_graphs, by_torch, seeds=range(21))
+    assert_alike(by_graphs, by_torch, **request_of(by_torch.card, 21))
 
 
 def test_layers_are_exported_in_the_form_in_which_they_serve(exported_dir: Path) -> None:
@@ -79,19 +87,53 @@ def test_what_a_family_can_besides_the_graphs_can(
     assert by_graphs.backend.style_layers == by_torch.backend.style_layers
     if by_torch.backend.style_layers:
         assert_alike(by_graphs, by_torch, seeds=[1, 2], mix=[3, 4, 5])
+    for direction in by_torch.card.directions:
+        asked = request_of(by_torch.card, 5)
+        assert_alike(by_graphs, by_torch, direction=direction, **asked)
+    if by_torch.card.takes("styles"):
+        asked = request_of(by_torch.card, 5)
+        asked["styles"] = random_images(by_torch.card, len(asked.pop("seeds")))
+        assert_alike(by_graphs, by_torch, **asked)
 
 
-def test_one_seed_has_one_face_in_any_company(by_graphs: Synthesizer) -> None:
-    together = by_graphs.generate(seeds=range(23))
-    for seeds in (range(1), range(5), range(9, 23)):
-        assert np.array_equal(by_graphs.generate(seeds=seeds), together[seeds.start : seeds.stop])
+def random_images(card: ModelCard, count: int) -> np.ndarray:
+    sides = card.resolution, card.resolution
+    return np.random.default_rng(1).integers(0, 256, (count, *sides, 3), np.uint8)
+
+
+@pytest.mark.parametrize("backend", ["graphs", "torch"])
+def test_one_request_has_one_image_in_any_company(
+    by_graphs: Synthesizer, by_torch: Synthesizer, backend: str
+) -> None:
+    """Of seeds, images and label maps, in each direction, and of styles."""
+    model = by_graphs if backend == "graphs" else by_torch
+    card = model.card
+    asked = request_of(card, 23)
+    ways: list[dict[str, object]] = [{"direction": it} for it in card.directions] or [{}]
+    for way in ways:
+        assert_same_in_any_company(model, asked, way)
+    if card.takes("styles"):
+        styles = {**asked, "styles": random_images(card, 23)}
+        del styles["seeds"]
+        assert_same_in_any_company(model, styles, {})
+
+
+def assert_same_in_any_company(
+    model: Synthesizer, asked: dict[str, Any], way: dict[str, Any]
+) -> None:
+    together = model.generate(**asked, **way)
+    assert len(np.unique(together.reshape(23, -1), axis=0)) == 23
+    for start, stop in ((0, 1), (0, 5), (9, 23)):
+        part = model.generate(**part_of(asked, start, stop), **way)
+        assert np.array_equal(part, together[start:stop])
 
 
 def test_a_server_draws_them_without_torch(exported_dir: Path, by_graphs: Synthesizer) -> None:
-    command = [sys.executable, "-c", DRAW_WITHOUT, str(exported_dir)]
+    tests = str(Path(__file__).parents[1])
+    command = [sys.executable, "-c", DRAW_WITHOUT, str(exported_dir), tests]
     done = subprocess.run(command, capture_output=True)
     assert done.returncode == 0, done.stderr
-    assert done.stdout == by_graphs.generate(seeds=[0, 1, 2]).tobytes()
+    assert done.stdout == by_graphs.generate(**request_of(by_graphs.card, 3)).tobytes()
 
 
 @pytest.fixture
@@ -103,8 +145,9 @@ def exported(exported_dir: Path, tmp_path: Path) -> Path:
 
 def test_an_archive_holds_the_graphs(exported: Path, by_graphs: Synthesizer) -> None:
     archive = pack_artifact(exported, exported.parent / "model.tar.gz")
-    drawn = open_synthesizer(archive, GRAPHS).generate(seeds=[5])
-    assert np.array_equal(drawn, by_graphs.generate(seeds=[5]))
+    asked = request_of(by_graphs.card, 1)
+    drawn = open_synthesizer(archive, GRAPHS).generate(**asked)
+    assert np.array_equal(drawn, by_graphs.generate(**asked))
 
 
 def test_a_graph_that_the_card_does_not_describe_is_refused(exported: Path) -> None:
@@ -130,7 +173,8 @@ def test_a_damaged_graph_with_its_digest_is_refused(exported: Path) -> None:
     told = dataclasses.replace(card, graph=dataclasses.replace(card.graph, sha256=digests))
     (exported / "model_card.json").write_text(told.to_json())
     with pytest.raises(ArtifactError, match="is not a graph that facegan exports"):
-        open_synthesizer(exported, GRAPHS).generate(seeds=[0])
+        model = open_synthesizer(exported, GRAPHS)
+        model.generate_batch(model.example_batch())
 
 
 @pytest.mark.parametrize("facts", [

@@ -52,11 +52,18 @@ def test_latents_of_seeds_give_the_images_of_seeds(
     assert np.array_equal(synthesizer.generate(latents=latents), synthesizer.generate(seeds=[3, 4]))
 
 
-def test_float64_and_integers_are_latents_too(synthesizer: Synthesizer) -> None:
+def test_latents_are_floats_of_any_width_or_lists(synthesizer: Synthesizer) -> None:
     zeros = np.zeros((1, 16), np.float32)
     expected = synthesizer.generate(latents=zeros)
-    for kind in (np.float64, np.int32):
-        assert np.array_equal(expected, synthesizer.generate(latents=zeros.astype(kind)))
+    for same in (zeros.astype(np.float64), [[0] * 16], [[0.0] * 16], ((0,) * 16,)):
+        assert np.array_equal(expected, synthesizer.generate(latents=same))
+
+
+@pytest.mark.parametrize("kind", [np.uint8, np.int32, np.int64, bool])
+def test_an_array_of_integers_is_not_latents(synthesizer: Synthesizer, kind: type) -> None:
+    """It may be a label map or an image of another model, and would give nonsense."""
+    with pytest.raises(RequestError, match=r"integers .* is not latents.*floats|do not fit"):
+        synthesizer.generate(latents=np.zeros((2, 16), kind))
 
 
 def test_pixels_are_rounded_to_the_nearest_level() -> None:

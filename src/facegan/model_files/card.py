@@ -365,6 +365,8 @@ def check_agreement(card: ModelCard) -> None:
     width = card.settings.get("latent_dim", card.latent_dim)
     if type(width) is not int or width != card.latent_dim:
         raise ValueError(f"latent_dim is {card.latent_dim}, and {excerpt(width)} in settings")
+    if not any(card.takes(name) for name in ("latents", "images", "label_maps")):
+        raise ValueError("it takes neither latents nor images nor label maps")
     if (card.latent_dim > 0) != card.takes("latents"):
         raise ValueError(f"latent_dim is {card.latent_dim}, which does not fit the inputs")
     if card.latent_distribution not in ("normal", "uniform"):

@@ -1,6 +1,6 @@
 """The interface of a loaded model: seeds or latents in, uint8 images out, the same in any batch."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from itertools import product
 from typing import TYPE_CHECKING, Any
 
@@ -15,6 +15,17 @@ from facegan.synthesis.classes import Class, choose_labels
 from facegan.synthesis.examples import example_batch
 from facegan.synthesis.input_batch import Array, InputBatch, Labels, Latents, Pixels
 from facegan.synthesis.latents import interpolation_path, latents_of_seeds
+from facegan.synthesis.request_check import (
+    as_array,
+    check_counts,
+    check_interpolation,
+    check_sources,
+    check_taken,
+    choose_direction,
+    choose_seeds,
+    in_order,
+    spread,
+)
 
 if TYPE_CHECKING:
     from facegan.artifact import Artifact
@@ -47,25 +58,50 @@ class Synthesizer:
         latents: npt.ArrayLike | None = None,
         truncation_psi: float = 1.0,
         classes: Sequence[Class] | None = None,
+        *,
+        images: npt.ArrayLike | None = None,
+        label_maps: npt.ArrayLike | None = None,
+        styles: npt.ArrayLike | None = None,
+        direction: str | None = None,
     ) -> Pixels:
-        """Generate one image per seed, or one per latent.
+        """Generate images from what the model takes: one per seed or latent, image or label map.
+
+        Of several inputs each is there once, for all, or as often as the others: one label map and
+        M seeds make M images, N maps and one seed N, N maps and N seeds N pairs.
 
         Args:
-            seeds: N integers, 0 … 2**32 - 1; a seed always gives the same image.
-            latents: (N, latent_dim) finite numbers, instead of seeds.
+            seeds: N integers, 0 … 2**32 - 1; a seed always gives the same image. For label maps
+                without seeds, latents and styles it is 0.
+            latents: (N, latent_dim) finite floats, instead of seeds.
             truncation_psi: 1 is no truncation; some families support nothing else.
             classes: For a conditional model, by index or name: one per image, or one for all. None
                 derives each image's class from its seed.
+            images: uint8 (N, H, W, 3), of the model's side, for a model that translates images.
+            label_maps: Integers (N, H, W), the class of each pixel, for a model that paints them.
+            styles: uint8 (N, H, W, 3), images whose style replaces seeds, if there is an encoder.
+            direction: Which way images are translated; None is the model's first.
 
         Returns:
             uint8 images (N, H, W, 3).
 
         Raises:
-            RequestError: both or neither of seeds and latents, a wrong width, a number that is not
-                finite, a seed out of range, a psi that the family does not support, unknown
-                classes, or no classes for latents of a conditional model.
+            RequestError: an input that the model does not take, or lacks; both or neither of seeds
+                and latents; a wrong shape or type, numbers of inputs that do not fit together, a
+                number that is not finite, a seed or a map's class out of range, a psi that the
+                family does not support, unknown classes or directions, or no classes for latents
+                of a conditional model.
         """
-        return self.generate_batch(self.prepare_batch(seeds, latents, truncation_psi, classes))
+        batch = self.prepare_batch(
+            seeds,
+            latents,
+            truncation_psi,
+            classes,
+            images=images,
+            label_maps=label_maps,
+            styles=styles,
+            direction=direction,
+        )
+        return self.generate_batch(batch)
 
     def prepare_batch(
         self,
@@ -77,6 +113,10 @@ class Synthesizer:
         interpolate: int | None = None,
         mix: Sequence[int] | None = None,
         mix_layers: Sequence[int] | None = None,
+        images: npt.ArrayLike | None = None,
+        label_maps: npt.ArrayLike | None = None,
+        styles: npt.ArrayLike | None = None,
+        direction: str | None = None,
     ) -> InputBatch:
         """Check what is requested against the model; nothing is generated yet.
 
@@ -86,34 +126,55 @@ class Synthesizer:
             truncation_psi: For all images.
             classes: One per image or one for all; for an interpolation, one for all.
             interpolate: Frames from each of K seeds or latents to the next:
-                (K - 1) * interpolate + 1 images.
+                (K - 1) * interpolate + 1 images, of one label map if the model takes them.
             mix: M other seeds whose styles the N images take: N * M images, seed by seed.
             mix_layers: As for :meth:`mix`.
+            images: As for :meth:`generate`, as are label maps, styles and direction.
+            label_maps: Each pixel's class.
+            styles: Instead of seeds.
+            direction: For all images.
 
         Raises:
             RequestError: as :meth:`generate` and :meth:`mix`; or an interpolation of fewer than two
-                seeds or latents, or between classes.
+                seeds or latents, between classes, or of several label maps.
         """
+        card = self.card
         if truncation_psi != 1.0 and not self.backend.has_truncation:
             raise RequestError(
-                f"The family {self.card.family!r} has no truncation.",
+                f"The family {card.family!r} has no truncation.",
                 "Leave truncation_psi out, or set it to 1.",
             )
-        if (seeds is None) == (latents is None):
-            raise RequestError("Ask with either seeds or latents.")
+        pixels = {"images": images, "label_maps": label_maps, "styles": styles}
+        drawn = {"seeds": seeds, "latents": latents, "interpolate": interpolate, "mix": mix}
+        check_taken(card, {**pixels, **drawn})
+        way, arrays = choose_direction(card, direction), check_sources(card, pixels)
         if mix is not None:
-            return self.mixed_batch(seeds, mix, mix_layers, truncation_psi, classes)
+            return self.mixed_batch(seeds, mix, mix_layers, truncation_psi, classes, arrays)
+        counts = {name: len(array) for name, array in arrays.items()}
+        if card.takes("latents"):
+            seeds = choose_seeds(seeds, latents, arrays)
         if seeds is not None:
-            inputs = latents_of_seeds(self.card, seeds)
-        else:
-            inputs = self.check_latents(np.asarray(latents))
+            arrays["latents"] = latents_of_seeds(card, seeds)
+            counts["seeds"] = len(arrays["latents"])
+        elif latents is not None:
+            arrays["latents"] = self.check_latents(as_array(latents))
+            counts["latents"] = len(arrays["latents"])
         labels = input_labels = None
-        if self.card.classes or classes is not None:
-            labels = input_labels = choose_labels(self.card, len(inputs), seeds, classes)
+        if card.classes or classes is not None:
+            labels = input_labels = choose_labels(card, check_counts(counts), seeds, classes)
         if interpolate is not None:
-            inputs, labels = interpolated(inputs, labels, interpolate)
-        arrays = with_labels(inputs, labels)
-        return InputBatch(arrays, truncation_psi, input_labels=input_labels)
+            check_interpolation(arrays)
+            path, labels = interpolated(arrays["latents"], labels, interpolate)
+            arrays["latents"] = path
+            counts = {"images": len(path)}
+        if labels is not None:
+            arrays["labels"] = labels
+        return InputBatch(
+            in_order(card, spread(arrays, check_counts(counts))),
+            truncation_psi,
+            direction=way,
+            input_labels=input_labels,
+        )
 
     def class_names(self, batch: InputBatch) -> tuple[str, ...] | None:
         """Return the class name of each of a batch's inputs; None if unconditional."""
@@ -160,9 +221,12 @@ class Synthesizer:
         layers: Sequence[int] | None,
         truncation_psi: float,
         classes: Sequence[Class] | None,
+        sources: Mapping[str, Array],
     ) -> InputBatch:
         """Pair each of N seeds with each of M others: N * M samples, seed by seed."""
         chosen = self.check_layers(layers)
+        for name in sources:
+            raise RequestError(f"mix: mixes the styles of seeds alone, without {name}.")
         if seeds is None:
             raise RequestError("Styles are mixed of seeds, not of latents.", "Give seeds.")
         all_seeds = [*seeds, *others]
@@ -198,7 +262,12 @@ class Synthesizer:
     def check_latents(self, latents: npt.NDArray[np.generic]) -> Latents:
         """Return latents as float32 (N, latent_dim); raise RequestError if they do not fit."""
         width = self.card.latent_dim
-        if latents.ndim != 2 or latents.shape[1] != width or latents.dtype.kind not in "fiu":
+        if latents.dtype.kind in "iu":
+            raise RequestError(
+                f"An array of integers ({latents.dtype}) is not latents.",
+                f"Send floats of shape (N, {width}).",
+            )
+        if latents.ndim != 2 or latents.shape[1] != width or latents.dtype.kind != "f":
             raise RequestError(
                 f"Latents of shape {latents.shape} and type {latents.dtype} do not fit the model.",
                 f"It takes numbers of shape (N, {width}).",
