@@ -19,7 +19,9 @@ from facegan.gans import FAMILIES, Gan, build_gan
 from facegan.gans.autocast import autocast
 from facegan.gans.example_batch import example_batch
 from facegan.gans.memory import PRECISIONS, TrainingMemory, table_keys
+from facegan.gans.perceptual import lite0_on
 
+MAP_CLASSES = {f"class {number}": "#000000" for number in range(14)}  # as toy faces have
 FEW, MORE = 4, 8  # images, of which the difference is what one takes
 TYPES = {"bf16": torch.bfloat16, "fp32": torch.float32}
 
@@ -70,14 +72,14 @@ def count_need(
     images, fixed = [], []
     with FakeTensorMode(allow_non_fake_inputs=True):
         classes = {"a": 1, "b": 1}
-        gan = build_gan(family, preset, (3, side, side), classes=classes)
+        gan = build_gan(family, preset, (3, side, side), classes=classes, map_classes=MAP_CLASSES)
         for precision in precisions:
             few, more = (peaks(gan, rows, TYPES[precision]) for rows in (FEW, MORE))
             each = [(b - a) / (MORE - FEW) for a, b in zip(few, more, strict=True)]
             images.append(max(each))
             fixed.append(max(a - FEW * one for a, one in zip(few, each, strict=True)))
     sizes = {name: sum(p.numel() for p in it.parameters()) for name, it in gan.players.items()}
-    averaged = sum(sizes[name] for name in gan.family.generators)
+    averaged = sum(sizes[name] for name in gan.served)
     return TrainingMemory(sum(sizes.values()), averaged, max(sizes.values()),
                 tuple(round(it / 2**20, 2) for it in images),
                 tuple(round(max(it, 0) / 2**20) for it in fixed))  # fmt: skip
@@ -101,6 +103,7 @@ def peaks(gan: Gan, rows: int, dtype: torch.dtype) -> list[int]:
 
 def main() -> None:
     """Print rows of the table in gans/memory.py: of all families, or of those named."""
+    lite0_on(torch.device("cpu"))  # of a perceptual loss: loaded before tensors are fake
     for family, preset, side in table_keys(FAMILIES.values()):
         if family in (sys.argv[1:] or FAMILIES):
             need = count_need(family, preset, side)

@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 import pytest
 import torch
+from example_data import MAP_CLASSES
 from torch import Tensor, nn
 
 from facegan.errors import ConfigError
@@ -59,7 +60,8 @@ def test_fewer_than_two_classes_are_refused(classes: dict[str, int] | None, coun
 
 def test_an_unconditional_preset_ignores_classes(family: str, tiny_gan: Build) -> None:
     """The same parameters, of the same values, whatever the data's labels."""
-    plain, labelled = tiny_gan(family), build_gan(family, "tiny", SHAPE, seed=0, classes=CLASSES)
+    classes = {"classes": CLASSES, "map_classes": MAP_CLASSES}
+    plain, labelled = tiny_gan(family), build_gan(family, "tiny", SHAPE, seed=0, **classes)
     assert labelled.classes == {} and labelled.sample_labels(3, torch.Generator()) is None
     for name, player in plain.players.items():
         twin = labelled.players[name].state_dict()

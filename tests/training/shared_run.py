@@ -70,6 +70,7 @@ RUNS: dict[str, tuple[str, TrainingConfig, dict[str, Any], int | None]] = {
         {"minibatch_stddev_group": 2, "path_length_interval": 2},
         2,
     ),
+    "spade-oasis": ("spade", AUGMENTED, {"discriminator": "segmenting"}, None),
     "pix2pix-micro": ("pix2pix", AUGMENTED, {"norm": "own", "halvings": 3}, 2),
     "cyclegan-micro": ("cyclegan", AUGMENTED, {"pool_size": 0}, 2),
 }

@@ -17,6 +17,7 @@ from facegan.gans.dcgan import FAMILY as DCGAN
 from facegan.gans.family import Family
 from facegan.gans.pix2pix import FAMILY as PIX2PIX
 from facegan.gans.r3gan import FAMILY as R3GAN
+from facegan.gans.spade import FAMILY as SPADE
 from facegan.gans.stylegan2 import FAMILY as STYLEGAN2
 from facegan.hyperparameters.setting import Preset
 
@@ -25,7 +26,7 @@ log = logging.getLogger(__name__)
 GROUP = "facegan.families"
 # A new built-in family is one folder, and one entry here.
 FAMILIES: dict[str, Family] = {
-    family.name: family for family in (CYCLEGAN, DCGAN, PIX2PIX, R3GAN, STYLEGAN2)
+    family.name: family for family in (CYCLEGAN, DCGAN, PIX2PIX, R3GAN, SPADE, STYLEGAN2)
 }
 
 

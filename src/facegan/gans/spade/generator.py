@@ -115,10 +115,11 @@ class Encoder(nn.Module):
         self.side = ENCODED_SIDE * 2**halvings
         widths = [preset.encoder_width * min(2**stage, 8) for stage in range(halvings)]
         self.convolutions = nn.ModuleList(
-            convolution(before, after, 3, stride=2, padding=1, bias=False)
+            convolution(before, after, 3, stride=2, padding=1, bias=not preset.encoder_norm)
             for before, after in zip([3, *widths], widths, strict=False)
         )
-        self.norms = nn.ModuleList(map(InstanceNorm2d, widths))
+        norm = InstanceNorm2d if preset.encoder_norm else nn.Identity
+        self.norms = nn.ModuleList(map(norm, widths))
         features = widths[-1] * ENCODED_SIDE**2
         self.mean = RowwiseLinear(features, preset.latent_dim)
         self.log_variance = RowwiseLinear(features, preset.latent_dim)

@@ -53,6 +53,10 @@ class SpadePreset(Preset):
         "how often a patch discriminator halves the sides", default=3, low=1, high=6
     )
     encoder_width: int = setting("encoder channels next to the image", default=64, low=1, high=1024)
+    encoder_norm: bool = setting(
+        "instance norm in the encoder (the paper's), which removes much of an image's colours",
+        default=True,
+    )
     generator_learning_rate: float = setting(
         "Adam's step, generator and encoder", default=1e-4, low=0, high=1
     )
@@ -135,6 +139,7 @@ PRESETS = {
         discriminator_width=24,
         discriminator_halvings=2,
         encoder_width=24,
+        encoder_norm=False,
         generator_learning_rate=4e-4,
         discriminator_learning_rate=8e-4,
         beta2=0.99,
