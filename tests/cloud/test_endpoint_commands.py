@@ -392,6 +392,34 @@ def test_a_transform_job_is_started_and_waited_for(
     assert fake.made == ["CreateModel batch-1", "CreateTransformJob batch-1", "DeleteModel batch-1"]
 
 
+@pytest.mark.parametrize("image_type", ["", "image/jpeg;direction=BtoA"])
+def test_a_transform_job_of_images(
+    table: Any, image_type: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    at = BATCH.index("--requests")
+    words = [*BATCH[:at], "--images", "s3://b/photos", *BATCH[at + 2 :]]
+    given = ["--image-type", image_type] if image_type else []
+    table()
+    assert cloud(*words, *given, "--dry-run", "--json") == 0
+    told = capsys.readouterr().out
+    assert f'"ContentType": "{image_type or "image/png"}"' in told and "s3://b/photos" in told
+
+
+@pytest.mark.parametrize(
+    ("change", "sentence"),
+    [
+        (["--images", "s3://b/photos"], "either --requests"),
+        (["--image-type", "image/png"], "--image-type goes with --images"),
+    ],
+)
+def test_a_transform_job_is_of_lines_or_of_images(
+    table: Any, change: list[str], sentence: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    table()
+    assert cloud(*BATCH, *change) == 2
+    assert sentence in capsys.readouterr().err
+
+
 def test_a_transform_job_that_fails_says_why(
     table: Any, capsys: pytest.CaptureFixture[str]
 ) -> None:

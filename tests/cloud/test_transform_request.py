@@ -22,7 +22,8 @@ KEY = "arn:aws:kms:eu-west-1:123456789012:key/1"
 
 def test_the_requests_are_ones_that_the_api_takes() -> None:
     more = {"kms_key": KEY, "tags": {"a": "b"}, "subnets": ("s",), "security_groups": ("g",)}
-    for wish in (BATCH, BATCH | more | {"is_line_by_line": True}):
+    images = {"requests": "s3://bucket/photos", "content_type": "image/png;direction=BtoA"}
+    for wish in (BATCH, BATCH | more | {"is_line_by_line": True}, BATCH | images):
         for call in TransformJob(**wish).creation():
             assert complaints(call.action, call.request) == ""
 
@@ -36,6 +37,16 @@ def test_lines_are_split_sent_together_and_answered_in_order() -> None:
     assert request["TransformOutput"]["AssembleWith"] == "None"
     alone = TransformJob(**BATCH | {"is_line_by_line": True}).request()
     assert alone["BatchStrategy"] == "SingleRecord"
+
+
+@pytest.mark.parametrize("content_type", ["image/png", "image/jpeg", "image/png;seeds=7"])
+def test_images_are_sent_whole_one_by_one(content_type: str) -> None:
+    """A PNG comes back for each; a photo has up to the 6 MB of the server."""
+    request = TransformJob(**BATCH | {"content_type": content_type}).request()
+    assert request["BatchStrategy"] == "SingleRecord" and request["MaxPayloadInMB"] == 6
+    assert request["TransformInput"]["SplitType"] == "None"
+    assert request["TransformInput"]["ContentType"] == content_type
+    assert request["TransformOutput"]["Accept"] == "image/png"
 
 
 def test_what_is_made_can_be_taken_back() -> None:
@@ -52,6 +63,9 @@ def test_what_is_made_can_be_taken_back() -> None:
         ({"requests": "in.jsonl"}, "requests is 'in.jsonl'"),
         ({"payload_mb": 0}, "payload_mb is 0"),
         ({"model": "s3://bucket/models/"}, "ends with model.tar.gz"),
+        ({"content_type": "image/gif"}, "content_type is 'image/gif'"),
+        ({"content_type": "image/png;seeds=" + "1," * 200}, "content_type is 'image/png;seeds=1,1"),
+        ({"content_type": "image/png", "is_line_by_line": True}, "one by one"),
     ],
 )
 def test_what_the_service_would_refuse_is_refused_here(change: dict[str, Any], told: str) -> None:

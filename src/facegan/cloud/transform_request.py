@@ -1,4 +1,4 @@
-"""A batch transform job: a file of requests in S3 becomes a file of faces, and the machines go.
+"""A batch transform job: requests or images in S3 become images, and the machines go.
 
 https://docs.aws.amazon.com/sagemaker/latest/APIReference/API_CreateTransformJob.html; what a line
 asks and gets: docs/serving-reference.md.
@@ -22,6 +22,9 @@ from facegan.errors import ConfigError
 from facegan.gpu_check import has_gpu
 
 LINES = "application/jsonlines"
+IMAGE_TYPES = ("image/png", "image/jpeg", "image/webp")
+MAX_IMAGE_MB = 6  # of one image: the server's limit, as SageMaker's of endpoints
+MAX_CONTENT_TYPE = 256  # characters, of the service
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -36,8 +39,9 @@ class TransformJob:
     image: str
     role: str
     model: str  # s3://…/model.tar.gz
-    requests: str  # s3://…: a file of JSON lines, or a prefix of such
+    requests: str  # s3://…: a file of JSON lines or an image, or a prefix of such
     output: str  # s3://…; REQUESTS.out is written below it
+    content_type: str = LINES  # or of IMAGE_TYPES, with parameters: "image/png;direction=BtoA"
     instance_type: str
     instance_count: int = 1
     payload_mb: int = 1  # of lines in one request; a request's faces are counted together
@@ -55,12 +59,29 @@ class TransformJob:
         check_place(self.output, "output", "")
         check_instances(self.instance_type, self.instance_count)
         check_number("payload_mb", self.payload_mb, 1, 100)
+        self.check_content_type()
         if is_local(self.instance_type):
             raise ConfigError("A transform job runs on AWS.", "Give one like ml.c7i.large.")
         if has_gpu(self.instance_type):
             hint = "Its drivers end at 535, and the image's CUDA wants 580: take ml.c7i.xlarge."
             raise ConfigError(f"The transform job is to run on {self.instance_type}.", hint)
         self.served()
+
+    @property
+    def is_of_images(self) -> bool:
+        """Whether each object is one image, and its answer one image."""
+        return self.content_type != LINES
+
+    def check_content_type(self) -> None:
+        """Raise ConfigError if the content type is not one that can be split into requests."""
+        bare = self.content_type.partition(";")[0].strip()
+        is_long = len(self.content_type) > MAX_CONTENT_TYPE or not self.content_type.isascii()
+        if (self.is_of_images and bare not in IMAGE_TYPES) or is_long:
+            known = ", ".join((LINES, *IMAGE_TYPES))
+            hint = f"It is one of {known}, with parameters as image/png;direction=BtoA, in ASCII."
+            raise ConfigError(f"content_type is {self.content_type[:300]!r}.", hint)
+        if self.is_of_images and self.is_line_by_line:
+            raise ConfigError("is_line_by_line is of JSON lines.", "Images are sent one by one.")
 
     def served(self) -> ModelEndpoint:
         """What says of the model all that an endpoint says; no endpoint is made."""
@@ -87,19 +108,20 @@ class TransformJob:
         if self.kms_key and not OWN_DISKS.fullmatch(self.instance_type):
             machines["VolumeKmsKeyId"] = self.kms_key
         source = {"S3DataType": "S3Prefix", "S3Uri": self.requests}
+        is_single = self.is_line_by_line or self.is_of_images
         request = {
             "TransformJobName": self.name,
             "ModelName": self.name,
-            "BatchStrategy": "SingleRecord" if self.is_line_by_line else "MultiRecord",
-            "MaxPayloadInMB": self.payload_mb,
+            "BatchStrategy": "SingleRecord" if is_single else "MultiRecord",
+            "MaxPayloadInMB": MAX_IMAGE_MB if self.is_of_images else self.payload_mb,
             "TransformInput": {
                 "DataSource": {"S3DataSource": source},
-                "ContentType": LINES,
-                "SplitType": "Line",
+                "ContentType": self.content_type,
+                "SplitType": "None" if self.is_of_images else "Line",
             },
             "TransformOutput": {
                 "S3OutputPath": self.output,
-                "Accept": LINES,
+                "Accept": "image/png" if self.is_of_images else LINES,
                 "AssembleWith": "None",  # every answer ends with a line feed of its own
             }
             | key,

@@ -1,4 +1,4 @@
-"""`facegan cloud transform`: a file of requests in S3 becomes a file of faces, then machines go."""
+"""`facegan cloud transform`: requests or images in S3 become images, then the machines go."""
 
 from typing import Any
 
@@ -20,12 +20,12 @@ from facegan.cli.lazy import LazyCommand, LazyGroup
 from facegan.cloud.calls import Call
 from facegan.cloud.costs import sentence
 from facegan.cloud.endpoint_requests import delete_all, delete_model
-from facegan.cloud.transform_request import TransformJob, stop
+from facegan.cloud.transform_request import LINES, TransformJob, stop
 from facegan.cloud.transforming import ENDED, check_free, transform_job, wait_for_transform
 
 HERE = "facegan.cli.cloud.transform"
 COMMANDS = {
-    "start": LazyCommand(HERE, "Draw what a file of JSON lines asks for.", "start"),
+    "start": LazyCommand(HERE, "Generate what lines ask for, or translate images.", "start"),
     "status": LazyCommand(HERE, "One job, or all.", "status"),
     "stop": LazyCommand(HERE, "Stop a job, and delete the model made for it.", "stop_command"),
 }
@@ -40,13 +40,27 @@ def command() -> None:
     \b
       {"seeds": [0, 1, 2, 3]}
       {"seeds": [7], "truncation_psi": 0.7}
+
+    Or each object of a prefix is an image or a label map, and NAME.out what the model makes of it.
     """
 
 
 @click.command("start")
 @click.argument("name")
 @click.option("--model", required=True, metavar="MODEL", help=MODEL_HELP)
-@click.option("--requests", required=True, metavar="S3", help="File of lines, or a prefix of such.")
+@click.option("--requests", metavar="S3", help="File of lines, or a prefix of such.")
+@click.option(
+    "--images",
+    metavar="S3",
+    help="Instead of --requests: an image or a label map, or a prefix of such, for a model that "
+    "translates or paints. IMAGE.out is a PNG.",
+)
+@click.option(
+    "--image-type",
+    metavar="TYPE",
+    help="Content type of --images, with options: image/jpeg, 'image/png;direction=BtoA' or "
+    "'image/png;seeds=7'.  [default: image/png]",
+)
 @click.option("--output", required=True, metavar="S3", help="Where FILE.out goes.")
 @click.option("--instance-type", required=True, metavar="TYPE", help="Machine, as ml.c7i.xlarge.")
 @click.option("--instances", type=int, default=1, show_default=True, help="Files are shared out.")
@@ -67,7 +81,10 @@ def start(desk: Desk, name: str, no_wait: bool, unapproved: bool, **wish: Any) -
     \b
       facegan cloud transform start batch-1 --model faces/latest --instance-type ml.c7i.xlarge \\
           --requests s3://my-bucket/requests.jsonl --output s3://my-bucket/drawn
+      facegan cloud transform start nights-1 --model faces/latest --instance-type ml.c7i.xlarge \\
+          --images s3://my-bucket/photos --image-type image/jpeg --output s3://my-bucket/nights
     """
+    check_wish(wish)
     settings = desk.settings
     served = what_serves(desk, wish["model"], wish, unapproved)
     job = TransformJob(
@@ -75,7 +92,8 @@ def start(desk: Desk, name: str, no_wait: bool, unapproved: bool, **wish: Any) -
         image=served.image,
         role=served.role,
         model=served.model,
-        requests=wish["requests"],
+        requests=wish["requests"] or wish["images"],
+        content_type=(wish["image_type"] or "image/png") if wish["images"] else LINES,
         output=wish["output"],
         instance_type=wish["instance_type"],
         instance_count=wish["instances"],
@@ -104,6 +122,20 @@ def start(desk: Desk, name: str, no_wait: bool, unapproved: bool, **wish: Any) -
         described = wait_for_transform(desk.aws, name, desk.say)
     told = f"{name} is {described['TransformJobStatus']}; the faces lie below {job.output}."
     desk.answer(explained_json(described), told)
+
+
+def check_wish(wish: dict[str, Any]) -> None:
+    """Check that a job has lines or images, and options of what it has.
+
+    Raises:
+        click.UsageError: It has neither or both, or options of the other.
+    """
+    if bool(wish["requests"]) == bool(wish["images"]):
+        raise click.UsageError("Give either --requests, a file of lines, or --images.")
+    if wish["image_type"] and not wish["images"]:
+        raise click.UsageError("--image-type goes with --images.")
+    if wish["line_by_line"] and wish["images"]:
+        raise click.UsageError("--line-by-line goes with --requests; images are sent one by one.")
 
 
 @click.command("status")
