@@ -1,7 +1,6 @@
 """Models of images and label maps whose result is plain arithmetic, which a test can foretell."""
 
 from dataclasses import replace
-from typing import Any
 
 import numpy as np
 from source_files import CLASSES
@@ -45,24 +44,6 @@ class ArithmeticBackend:
         return np.repeat(shades[..., None], 3, axis=3)
 
 
-class StubSynthesizer(Synthesizer):
-    """Until synthesis takes sources itself."""
-
-    def prepare_batch(self, *args: Any, **options: Any) -> InputBatch:
-        """Repeat what is there once."""
-        names = ("images", "label_maps", "styles")
-        arrays = {name: options.pop(name) for name in names if name in options}
-        direction = options.pop("direction", None)
-        if options.get("seeds") is not None or options.get("latents") is not None:
-            arrays |= super().prepare_batch(*args, **options).arrays
-        count = max(map(len, arrays.values()))
-        repeated = {
-            name: np.repeat(array, count, 0) if len(array) == 1 else array
-            for name, array in arrays.items()
-        }
-        return InputBatch(repeated, direction=direction)
-
-
 TRANSLATING = ModelCard(
     family="pix2pix",
     preset="tiny",
@@ -85,4 +66,4 @@ LABELLING = replace(TRANSLATING, network_inputs=(LABEL_MAPS,), map_classes=CLASS
 
 def arithmetic(card: ModelCard) -> Synthesizer:
     """Return a model with a card."""
-    return StubSynthesizer(ArithmeticBackend(card))
+    return Synthesizer(ArithmeticBackend(card))
