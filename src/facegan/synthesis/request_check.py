@@ -158,7 +158,7 @@ def choose_seeds(
     """Return the seeds of a model that takes latents: 0 if label maps come without.
 
     Raises:
-        RequestError: several of seeds, latents and styles are given, or none.
+        RequestError: several of seeds, latents and styles are given, or none; or no seeds.
     """
     if "styles" in arrays:
         for name, value in (("seeds", seeds), ("latents", latents)):
@@ -171,6 +171,8 @@ def choose_seeds(
         return (0,)
     elif (seeds is None) == (latents is None):
         raise RequestError("Ask with either seeds or latents.")
+    elif seeds is not None and not len(seeds):
+        raise RequestError("There are no seeds.", "Send one or more.")
     return seeds
 
 
