@@ -15,12 +15,15 @@ import numpy as np
 import pytest
 from PIL import Image
 from serving.source_models import CYCLING, LABELLING, PAINTING, SIDE, TRANSLATING, arithmetic
-from source_files import palette_map, photo, saved
+from source_files import CLASSES, palette_map, photo, saved
 from werkzeug.serving import make_server
 
+from facegan.artifact import save_artifact
 from facegan.cli.__main__ import facegan, run_safely
+from facegan.gans import build_gan
 from facegan.model_files import ModelCard
 from facegan.serving.http.app import create_app
+from facegan.synthesis import open_synthesizer
 from facegan.wire import read_provenance
 
 MAP = np.arange(SIDE * SIDE).reshape(SIDE, SIDE) // 64  # four classes
@@ -332,3 +335,30 @@ def test_a_photo_lies_upright(run: Run) -> None:
     assert run("translating", "--image", "lying.png", "--out", "upright.png") == 0
     upright = np.asarray(photo(SIDE, SIDE).transpose(Image.Transpose.ROTATE_270))
     assert np.array_equal(pixels_of("upright.png"), 255 - upright)
+
+
+@pytest.mark.parametrize(
+    ("family", "preset", "options"),
+    [
+        ("pix2pix", "tiny", "--image exact.png"),
+        ("pix2pix", "tiny-maps", "--label-map map.png"),
+        ("cyclegan", "tiny", "--image exact.png --direction BtoA"),
+        ("spade", "tiny", "--label-map map.png --seeds 0-2"),
+        ("spade", "tiny", "--label-map map.png --style exact.png"),
+        ("spade", "tiny", "--label-map map.png --seeds 3,8 --interpolate 4"),
+    ],
+)
+def test_each_family_generates_what_it_serves(
+    family: str, preset: str, options: str, tmp_path: Path
+) -> None:
+    """From a model's file, as a server of it: the same bytes."""
+    gan = build_gan(family, preset, (3, 32, 32), seed=0, map_classes=dict(CLASSES))
+    save_artifact(gan, tmp_path / "model")
+    words = [*options.split(), "--out"]
+    assert run_safely(facegan, ["generate", "model", *words, "here.json"]) == 0
+    server = make_server("127.0.0.1", 0, create_app(open_synthesizer(tmp_path / "model")))
+    Thread(target=server.serve_forever, daemon=True).start()
+    url = f"http://127.0.0.1:{server.server_port}"
+    assert run_safely(facegan, ["invoke", "--endpoint-url", url, *words, "there.json"]) == 0
+    server.shutdown()
+    assert Path("here.json").read_bytes() == Path("there.json").read_bytes()

@@ -98,7 +98,7 @@ class InProcessTransport:
         """See :class:`facegan.client.Transport`; a wrong request is raised as RequestError."""
         model = self.synthesizer
         signature = ModelSignature.of(model.card)
-        asked = decode_request(body, content_type, signature)
+        asked = decode_request(body, content_type)  # fields by name: no model decides what they are
         check_model_takes(asked, signature)
         asked = signature.complete(asked)
         inputs = asked.generation_args | decode_sources(open_sources(asked), signature)
