@@ -29,7 +29,7 @@ def resident(field="VmRSS"):
 kept, sizes = [], []
 for folder in sys.argv[1:]:
     synthesizer = Synthesizer(load_artifact(folder, mapped=True))
-    synthesizer.generate(seeds=range(16))
+    synthesizer.generate_batch(synthesizer.example_batch(16))
     kept.append(synthesizer)
     gc.collect()
     sizes.append(resident())

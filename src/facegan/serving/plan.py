@@ -80,7 +80,7 @@ class Plan:
             reply_type = preferred_type(accept, model.default_accept)
         if model.input_fn is not None:
             data: Any = model.input_fn(body, bare_type(content_type))
-        elif is_quickly_read(body, content_type, model):
+        elif len(body) < LARGE_BYTES or is_quickly_read(body, content_type, model):
             data = decode_request(body, content_type, model.signature)
         else:
             data = read_large_request(body, content_type, model, limits, deadline)
@@ -94,10 +94,13 @@ class Plan:
     def for_request(self, request: GenerateRequest) -> "Plan":
         """Return the plan with the images of a request."""
         count, model = request.count, self.model
-        self.limits.check_count(count)
+        if count > self.limits.max_images:
+            self.limits.check_count(count)
         if model.synthesizer is None:
             return replace(self, count=count)
-        request = model.signature.complete(request)
+        if request.sources or request.direction or model.signature.source:
+            request = model.signature.complete(request)
+        arguments = request.generation_args
         card = model.synthesizer.card
         if self.reply_type and model.output_fn is None:
             check_reply_type(request, self.reply_type, card.image_shape)
@@ -109,9 +112,9 @@ class Plan:
         if model.predict_fn is not None:
             origin, data = Provenance.of_request(request, card), request
             if sources:
-                data = request.model_copy(update=sources)
+                data = request.with_fields(**sources)
             return replace(self, count=count, provenance=origin, data=data)
-        batch = model.synthesizer.prepare_batch(**request.generation_args, **sources)
+        batch = model.synthesizer.prepare_batch(**arguments, **sources)
         classes = model.synthesizer.class_names(batch) if card.classes else None
         provenance = Provenance.of_request(request, card, classes, batch.mixed_layers)
         return replace(self, count=count, batch=batch, provenance=provenance)
@@ -153,10 +156,9 @@ class Plan:
 
 
 def is_quickly_read(body: bytes, content_type: str, model: ServedModel) -> bool:
-    """Return whether a body is within every limit and read within a millisecond or two."""
-    if model.signature.source is None:
-        return len(body) < LARGE_BYTES
-    return len(body) < LARGE_FILES or bare_type(content_type) in SOURCE_CODECS
+    """Return whether a large body is read within a millisecond or two, as files are."""
+    has_files = len(body) < LARGE_FILES or bare_type(content_type) in SOURCE_CODECS
+    return model.signature.source is not None and has_files
 
 
 def read_large_request(

@@ -26,6 +26,7 @@ from facegan.model_files import (
     CheckedGraph,
     ModelCard,
 )
+from facegan.model_inputs import input_names
 from facegan.synthesis.batch_sizes import (
     LARGE_RESOLUTION,
     LARGE_WEIGHTS,
@@ -72,6 +73,7 @@ class OpenVINOBackend:
         self.image_graphs = {None: SYNTHESIS_GRAPH if self.style_layers else "generator.onnx"}
         if card.directions:
             self.image_graphs = {it: f"{it}.onnx" for it in card.directions}
+        self.argument_names = input_names(card.arguments(card.networks[0]))
         self.files, self.checked = dict(files), checked
         self.models: dict[str, Any] = {}  # parsed graphs, which replace their files
         self.cores = cores or os.cpu_count() or 1
@@ -153,6 +155,8 @@ class OpenVINOBackend:
 
     def inputs_of(self, batch: InputBatch) -> list[Array]:
         """Return the image graph's inputs: styles (N, layers, style_dim), or the batch's arrays."""
+        if not self.style_layers and "styles" not in batch.arrays:
+            return [batch.arrays[name] for name in self.argument_names]
         if not self.style_layers:
             return batch.arguments(self.card, self.latents_of)
         arrays, psi = list(batch.arrays.values()), batch.truncation_psi

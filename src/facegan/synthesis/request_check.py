@@ -22,6 +22,9 @@ PURPOSES = {
 }
 
 
+NOUNS = {"latents": "seeds or latents"}  # what an array is called in messages
+
+
 def check_taken(card: ModelCard, given: Mapping[str, Any]) -> None:
     """Raise RequestError if a model does not take what is given, or needs what is not.
 
@@ -121,17 +124,18 @@ def choose_direction(card: ModelCard, direction: str | None) -> str | None:
     return direction
 
 
-def check_counts(counts: Mapping[str, int]) -> int:
+def check_counts(arrays: Mapping[str, Array]) -> int:
     """Return how many images a request makes: each of its inputs is there once, or as often.
 
     Raises:
         RequestError: two inputs have other numbers of rows.
     """
-    first, most = next((it for it in counts.items() if it[1] != 1), ("", 1))
-    for name, count in counts.items():
-        if count not in (1, most):
+    first, most = next(((it, len(x)) for it, x in arrays.items() if len(x) != 1), ("", 1))
+    for name, array in arrays.items():
+        if len(array) not in (1, most):
+            names = [NOUNS.get(it, it) for it in (first, name)]
             raise RequestError(
-                f"{most} {first} and {count} {name} do not fit together.",
+                f"{most} {names[0]} and {len(array)} {names[1]} do not fit together.",
                 "Send as many of both, or one of either for all of the other.",
             )
     return most
@@ -153,13 +157,18 @@ def as_array(latents: npt.ArrayLike) -> Array:
 
 
 def choose_seeds(
-    seeds: Sequence[int] | None, latents: npt.ArrayLike | None, arrays: Mapping[str, Array]
+    card: ModelCard,
+    seeds: Sequence[int] | None,
+    latents: npt.ArrayLike | None,
+    arrays: Mapping[str, Array],
 ) -> Sequence[int] | None:
-    """Return the seeds of a model that takes latents: 0 if label maps come without.
+    """Return the seeds of a request: 0 if label maps come without, None if there are no latents.
 
     Raises:
-        RequestError: several of seeds, latents and styles are given, or none; or no seeds.
+        RequestError: several of seeds, latents and styles are given, or none.
     """
+    if not card.latent_dim:
+        return None
     if "styles" in arrays:
         for name, value in (("seeds", seeds), ("latents", latents)):
             if value is not None:
@@ -171,8 +180,6 @@ def choose_seeds(
         return (0,)
     elif (seeds is None) == (latents is None):
         raise RequestError("Ask with either seeds or latents.")
-    elif seeds is not None and not len(seeds):
-        raise RequestError("There are no seeds.", "Send one or more.")
     return seeds
 
 

@@ -42,6 +42,7 @@ class Synthesizer:
     def __init__(self, model: "Artifact | Backend") -> None:
         self.backend: Backend = torch_backend(model) if hasattr(model, "generator") else model
         self.card: ModelCard = self.backend.card
+        self.takes_sources = bool(self.card.network_inputs)  # images or label maps
 
     @property
     def batch_sizes(self) -> BatchSizes:
@@ -145,36 +146,34 @@ class Synthesizer:
                 "Leave truncation_psi out, or set it to 1.",
             )
         pixels = {"images": images, "label_maps": label_maps, "styles": styles}
-        drawn = {"seeds": seeds, "latents": latents, "interpolate": interpolate, "mix": mix}
-        check_taken(card, {**pixels, **drawn})
-        way, arrays = choose_direction(card, direction), check_sources(card, pixels)
+        sources: dict[str, Array] = {}
+        way = None
+        is_plain = images is label_maps is styles is direction is None
+        if self.takes_sources or not is_plain:
+            drawn = {"seeds": seeds, "latents": latents, "interpolate": interpolate, "mix": mix}
+            check_taken(card, {**pixels, **drawn})
+            way, sources = choose_direction(card, direction), check_sources(card, pixels)
+            seeds = choose_seeds(card, seeds, latents, sources)
+        elif (seeds is None) == (latents is None):
+            raise RequestError("Ask with either seeds or latents.")
         if mix is not None:
-            return self.mixed_batch(seeds, mix, mix_layers, truncation_psi, classes, arrays)
-        counts = {name: len(array) for name, array in arrays.items()}
-        if card.takes("latents"):
-            seeds = choose_seeds(seeds, latents, arrays)
+            return self.mixed_batch(seeds, mix, mix_layers, truncation_psi, classes, sources)
+        arrays = dict(sources)
         if seeds is not None:
             arrays["latents"] = latents_of_seeds(card, seeds)
-            counts["seeds"] = len(arrays["latents"])
         elif latents is not None:
             arrays["latents"] = self.check_latents(as_array(latents))
-            counts["latents"] = len(arrays["latents"])
         labels = input_labels = None
         if card.classes or classes is not None:
-            labels = input_labels = choose_labels(card, check_counts(counts), seeds, classes)
+            labels = input_labels = choose_labels(card, check_counts(arrays), seeds, classes)
         if interpolate is not None:
             check_interpolation(arrays)
-            path, labels = interpolated(arrays["latents"], labels, interpolate)
-            arrays["latents"] = path
-            counts = {"images": len(path)}
+            arrays["latents"], labels = interpolated(arrays["latents"], labels, interpolate)
         if labels is not None:
             arrays["labels"] = labels
-        return InputBatch(
-            in_order(card, spread(arrays, check_counts(counts))),
-            truncation_psi,
-            direction=way,
-            input_labels=input_labels,
-        )
+        if sources:
+            arrays = in_order(card, spread(arrays, check_counts(arrays)))
+        return InputBatch(arrays, truncation_psi, direction=way, input_labels=input_labels)
 
     def class_names(self, batch: InputBatch) -> tuple[str, ...] | None:
         """Return the class name of each of a batch's inputs; None if unconditional."""
@@ -233,8 +232,9 @@ class Synthesizer:
         latents = latents_of_seeds(self.card, all_seeds)
         labels = choose_labels(self.card, len(all_seeds), all_seeds, classes)
         pairs = np.array(list(product(range(len(seeds)), range(len(seeds), len(all_seeds)))))
-        paired = None if labels is None else labels[pairs]
-        arrays = with_labels(latents[pairs], paired)
+        arrays: dict[str, Array] = {"latents": latents[pairs]}
+        if labels is not None:
+            arrays["labels"] = labels[pairs]
         return InputBatch(arrays, truncation_psi, chosen, input_labels=labels)
 
     @property
@@ -302,11 +302,6 @@ def interpolated(
     if len(np.unique(labels)) > 1:
         raise RequestError("An interpolation is of one class.", "Give classes, one for all.")
     return path, np.repeat(labels[:1], len(path))
-
-
-def with_labels(latents: Latents, labels: Labels | None) -> dict[str, Array]:
-    """Return the arrays of latents, and of labels if there are some."""
-    return {"latents": latents} if labels is None else {"latents": latents, "labels": labels}
 
 
 def torch_backend(artifact: Any) -> Backend:

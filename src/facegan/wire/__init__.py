@@ -32,6 +32,7 @@ from facegan.wire.json_lines import (
 )
 from facegan.wire.provenance import Provenance, read_classes, read_provenance
 from facegan.wire.request_codecs import (
+    MAX_ABOUT_BYTES,
     REQUEST_CODECS,
     REQUEST_TYPES,
     asks_about,
@@ -56,6 +57,7 @@ __all__ = [
     "JPEG",
     "JSON",
     "JSON_LINES",
+    "MAX_ABOUT_BYTES",
     "MULTIPART",
     "NPY",
     "PNG",

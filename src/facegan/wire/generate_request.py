@@ -112,23 +112,29 @@ class GenerateRequest(BaseModel):
     @cached_property
     def count(self) -> int:
         """The number of images in the reply."""
-        if not self.sources:
-            return self.drawn_count
-        return max(self.drawn_count, *map(len, self.sources.values()))
+        return max(self.drawn_count, *map(len, self.sources.values()), 0)
 
-    @property
+    @cached_property
     def drawn_count(self) -> int:
         """The number of latents that seeds or latents, an interpolation and a mix come to."""
-        count = self.input_count
+        inputs = self.seeds if self.seeds is not None else self.latents
+        count = 0 if inputs is None else len(inputs)
         if self.interpolate is not None:
             return (count - 1) * self.interpolate + 1
         return count * (1 if self.mix is None else len(self.mix))
 
-    @property
+    @cached_property
     def sources(self) -> dict[str, tuple[Source, ...]]:
         """The source images, label maps and styles that the request has, by field."""
         fields = {name: getattr(self, name) for name in SOURCE_FIELDS}
         return {name: value for name, value in fields.items() if value is not None}
+
+    def with_fields(self, **fields: Any) -> Self:
+        """Return a copy with some fields changed, which are not checked again."""
+        changed = self.model_copy(update=fields)
+        for name in ("count", "drawn_count", "sources"):
+            changed.__dict__.pop(name, None)
+        return changed
 
     @property
     def input_count(self) -> int:
@@ -210,7 +216,7 @@ class GenerateRequest(BaseModel):
             raise RequestError(f"Give either seeds or latents: {found}.", EXAMPLE)
         if request.mix is not None or request.mix_layers is not None:
             request.check_mix()
-        if request.count < 1:
+        if not request.sources and request.drawn_count < 1:
             raise RequestError("Give at least one seed or latent.", EXAMPLE)
         if request.interpolate is not None:
             request.check_interpolation()

@@ -157,7 +157,7 @@ class Provenance:
         if self.seeds is not None or not self.sources:
             facts["facegan:seeds"] = ",".join(map(str, self.seeds or ()))
             facts["facegan:truncation_psi"] = repr(float(self.truncation_psi))
-        if self.source_sha256:
+        if self.sources and self.source_sha256:
             facts["facegan:source_sha256"] = ",".join(self.source_sha256)
         if "styles" in self.sources:
             facts["facegan:style_sha256"] = ",".join(self.sources["styles"])

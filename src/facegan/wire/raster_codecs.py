@@ -15,8 +15,8 @@ from facegan.wire.provenance import open_raster
 
 def encode_png(reply: ImageReply) -> bytes:
     """Encode a grid of all images, losslessly."""
-    grid, origin = montage(reply.images, reply.columns), reply.provenance
-    return image_encoding.encode_png(grid, origin.facts(), origin.source_type)
+    facts, source_type = reply.provenance.facts(), reply.provenance.source_type
+    return image_encoding.encode_png(montage(reply.images, reply.columns), facts, source_type)
 
 
 def encode_jpeg(reply: ImageReply) -> bytes:

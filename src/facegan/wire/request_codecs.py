@@ -66,9 +66,12 @@ def encode_request(request: GenerateRequest, content_type: str = JSON) -> bytes:
     return find_codec(content_type).encode(request)
 
 
+MAX_ABOUT_BYTES = 128  # of ``{"about": true}`` with spaces
+
+
 def asks_about(body: bytes, content_type: str | None) -> bool:
     """Return whether a body is ``{"about": true}``: it asks what the model takes."""
-    if len(body) > 128 or b'"about"' not in body or bare_type(content_type) != JSON:
+    if len(body) > MAX_ABOUT_BYTES or bare_type(content_type) != JSON:
         return False
     try:
         value = json.loads(body)
@@ -91,6 +94,8 @@ def decode_json(body: bytes, signature: ModelSignature = LATENTS_ONLY) -> Genera
         message = f"The JSON body is not an object, but {describe(values)}."
         is_of_latents = signature.source is None
         raise RequestError(message, hint_for_body(values) if is_of_latents else signature.usage)
+    if signature.source is None:
+        return GenerateRequest.model_validate(values)
     return signature.to_request(values)
 
 

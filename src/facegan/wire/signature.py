@@ -126,8 +126,6 @@ class ModelSignature:
         Raises:
             RequestError: The request lacks an input, or has one that the model does not take.
         """
-        if self.source is None and not request.sources and request.direction is None:
-            return request
         self.check(request)
         added: dict[str, object] = {}
         if self.directions and request.direction is None:
@@ -135,7 +133,7 @@ class ModelSignature:
         has_noise = request.input_count or request.styles is not None
         if "latents" in self.names and not has_noise:
             added["seeds"] = [DEFAULT_SEED]
-        return request.model_copy(update=added) if added else request
+        return request.with_fields(**added) if added else request
 
     def check(self, request: GenerateRequest) -> None:
         """Raise RequestError if a request does not fit the inputs."""

@@ -152,8 +152,9 @@ class Batcher:
             DeadlineMissed: it could not be drawn in time.
             Draining: the batcher has been closed.
         """
-        size = sum(array[:1].nbytes for array in inputs.arrays.values())
-        request = QueuedRequest(inputs, deadline, len(inputs), size)
+        arrays = list(inputs.arrays.values())
+        size = sum(array[:1].nbytes for array in arrays)
+        request = QueuedRequest(inputs, deadline, len(arrays[0]), size)
         self.enqueue(request)
         try:
             if not request.done.wait(deadline.seconds_left):
@@ -164,9 +165,9 @@ class Batcher:
                 self.changed.notify_all()
         if request.error is not None:
             raise request.error
-        waited, now = request.started_at - request.queued_at, time.monotonic()
-        self.observer.drawn(waited, now - request.started_at)
-        return request.images
+        images, waited = request.images, request.started_at - request.queued_at
+        self.observer.drawn(waited, time.monotonic() - request.started_at)
+        return images
 
     def enqueue(self, request: QueuedRequest) -> None:
         """Accept a request, or refuse it at once."""

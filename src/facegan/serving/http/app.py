@@ -52,7 +52,7 @@ from facegan.serving.telemetry.requests import (
     request_id,
 )
 from facegan.synthesis import Synthesizer
-from facegan.wire import JSON, PNG, asks_about
+from facegan.wire import JSON, MAX_ABOUT_BYTES, PNG, asks_about
 
 log = logging.getLogger(__name__)
 
@@ -151,7 +151,8 @@ def respond(
     environ = flask.request.environ
     body, content_type = read_body(), environ.get("CONTENT_TYPE", "")
     accept = environ.get(accept_key)
-    if served.input_fn is None and asks_about(body, content_type):
+    may_ask = served.input_fn is None and b'"about"' in body[:MAX_ABOUT_BYTES]
+    if may_ask and asks_about(body, content_type):
         negotiate(accept, (JSON,), JSON)
         return flask.jsonify(describe(served, limits))
     reply, reply_type = answer(
