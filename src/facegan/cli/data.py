@@ -124,7 +124,7 @@ def toy(
 
     \b
     --paired writes a partner of each image:
-      sketch    black lines on white, where parts of the face meet
+      sketch    lines where parts of the face meet, in darker colours of them
       night     the same face at night
     --unpaired writes as many images of other faces:
       night     at night

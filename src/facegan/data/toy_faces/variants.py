@@ -18,6 +18,7 @@ SKY = torch.tensor([[0.10, 0.15, 0.36], [0.01, 0.01, 0.05]]).view(2, 3, 1, 1)
 MOONLIGHT = torch.tensor([[0.56, 0.62, 0.80], [0.02, 0.03, 0.09]]).view(2, 3, 1, 1)
 
 INK = 1.4  # A line covers half a pixel: above 1, so that it is darker than grey.
+PENCIL = 0.6  # How much of a part's brightness a line has that is drawn in its colour.
 
 
 class NightCanvas(Canvas):
@@ -52,13 +53,16 @@ def painted(canvas: Canvas, supersampling: int) -> Tensor:
 
 
 def outlined(canvas: Canvas, supersampling: int) -> Tensor:
-    """(N, 3, R, R) in [0, 1]: black lines on white where one part meets another."""
+    """(N, 3, R, R) in [0, 1]: lines on white where parts meet, in darker colours of them.
+
+    Of black lines no model could tell the colours, so none could come near the true image.
+    """
     labels = canvas.labels
     edges = torch.zeros(labels.shape)
     edges[:, :, 1:] += labels[:, :, 1:] != labels[:, :, :-1]
     edges[:, 1:] += labels[:, 1:] != labels[:, :-1]
     drawn = avg_pool2d(edges.clamp_(max=1).unsqueeze(1), supersampling)
-    return (1 - INK * drawn).clamp_(0, 1).expand(-1, 3, -1, -1)
+    return 1 - (INK * drawn).clamp_(max=1) * (1 - PENCIL * painted(canvas, supersampling))
 
 
 @dataclass(frozen=True)
