@@ -140,12 +140,13 @@ PRESETS = {
         discriminator_halvings=2,
         encoder_width=24,
         encoder_norm=False,
-        generator_learning_rate=4e-4,
-        discriminator_learning_rate=8e-4,
+        generator_learning_rate=1e-3,
+        discriminator_learning_rate=2e-3,
         beta2=0.99,
-        kl_weight=0.8,
+        kl_weight=0.02,
         share_fakes=True,
-        recipe={"batch_size": 16, "total_kimg": 30.0, "ema_half_life_kimg": 2.0},
+        schedule_kimg=40.0,
+        recipe={"batch_size": 8, "total_kimg": 40.0, "ema_half_life_kimg": 1.0},
     ),
     "tiny": SpadePreset(
         about="seconds on a CPU, for tests and first tries; it draws blobs",
@@ -184,5 +185,4 @@ PRESETS["toy64"] = replace(
     about="the same at 64 px",
     doublings=4,
     discriminator_halvings=3,
-    recipe={"batch_size": 16, "total_kimg": 30.0, "ema_half_life_kimg": 2.0},
 )
