@@ -13,6 +13,7 @@ import json
 import os
 import sys
 from pathlib import Path
+from typing import Any
 
 try:
     import numpy as np
@@ -26,6 +27,8 @@ except ModuleNotFoundError as missing:
 
 HYPERPARAMETERS = {"family": "dcgan", "preset": "tiny", "total_kimg": 1, "tick_kimg": 0.25}
 SEEDS = list(range(16))
+ABOUT = b'{"about": true}'
+PAYLOADS = Path(__file__).parent / "payloads"
 
 
 def main() -> None:
@@ -76,7 +79,7 @@ def threads_each(hosts: int) -> int:
 
 
 def fetch_faces(sagemaker: LocalSageMaker, options: argparse.Namespace, model: Path) -> Path:
-    """Deploy a model, fetch the same faces as a PNG and as numbers, and delete the endpoint."""
+    """Deploy a model, fetch the same images as a PNG and as numbers, and delete the endpoint."""
     endpoint = ModelEndpoint(
         name="faces",
         image=options.inference_image,
@@ -85,14 +88,25 @@ def fetch_faces(sagemaker: LocalSageMaker, options: argparse.Namespace, model: P
         instance_type=options.instance_type,
     )
     with sagemaker.deployed(endpoint) as name:
-        body = json.dumps({"seeds": SEEDS}).encode()
-        picture = sagemaker.invoke(name, body, "application/json", "image/png")
-        numbers = sagemaker.invoke(name, body, "application/json", "application/x-npy")
+        about = json.loads(sagemaker.invoke(name, ABOUT, "application/json", "application/json"))
+        body, content_type = example_request(about["model"])
+        picture = sagemaker.invoke(name, body, content_type, "image/png")
+        numbers = sagemaker.invoke(name, body, content_type, "application/x-npy")
     (options.folder / "faces.png").write_bytes(picture)
     (options.folder / "faces.npy").write_bytes(numbers)
     images = np.load(io.BytesIO(numbers), allow_pickle=False)
     print(f"\n{len(images)} faces of {images.shape[2]}x{images.shape[1]}, mean {images.mean():.1f}")
     return options.folder / "faces.png"
+
+
+def example_request(model: dict[str, Any]) -> tuple[bytes, str]:
+    """Return a body that a model takes, and its content type; SEEDS where it takes seeds."""
+    takes = [given["name"] for given in model["inputs"]]
+    seeds = ";seeds=" + ",".join(map(str, SEEDS)) if "latents" in takes else ""
+    for name, file in (("label_maps", "map.png"), ("images", "photo.png")):
+        if name in takes:
+            return (PAYLOADS / file).read_bytes(), f"image/png{seeds}"
+    return json.dumps({"seeds": SEEDS}).encode(), "application/json"
 
 
 def parse_options(about: str | None) -> argparse.Namespace:

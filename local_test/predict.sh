@@ -1,16 +1,19 @@
 #!/bin/sh
-# Ask the server on this machine for faces, as SageMaker would ask it.
+# Ask the server on this machine for images, as SageMaker would ask it.
 #
 #   local_test/predict.sh [PAYLOAD] [CONTENT_TYPE] [OUT]
 #
-#   PAYLOAD       what to ask                    [local_test/payloads/one_face.json]
-#   CONTENT_TYPE  what PAYLOAD is                [by its suffix: .json .npy .csv]
+#   PAYLOAD       what to send        [those of local_test/payloads that the model takes: it is asked]
+#   CONTENT_TYPE  what PAYLOAD is     [by its suffix: .json .npy .csv .png]
 #   OUT           where the answer goes; its suffix says the type: .png .json .npy   [faces.png]
 #
-#   URL           the server                     [http://localhost:8080]
+#   URL           the server          [http://localhost:8080]
+#
+# A model of seeds gets one_face.json. A model that translates images gets photo.png, and the same in
+# translate.json, whose answer is faces.json. A model that paints label maps gets map.png.
 set -eu
 
-payload=${1:-$(dirname "$0")/payloads/one_face.json}
+payloads=$(dirname "$0")/payloads
 out=${3:-faces.png}
 url=${URL:-http://localhost:8080}
 
@@ -29,16 +32,43 @@ content_type_of() {
     esac
 }
 
-[ -r "$payload" ] || fail "$payload cannot be read."
-content_type=${2:-$(content_type_of "$payload")}
-accept=$(content_type_of "$out")
+# Post a body, as curl's --data-binary names it, of a content type; the answer's status.
+post() {
+    curl --silent --show-error --output "$4" --write-out '%{http_code}' \
+        --header "Content-Type: $2" --header "Accept: $3" --data-binary "$1" "$url/invocations" ||
+        fail "Is the server up? local_test/serve_local.sh starts one, or \`facegan serve MODEL\`."
+}
 
-partial=$out.partial
-trap 'rm -f "$partial"' EXIT
-status=$(curl --silent --show-error --output "$partial" --write-out '%{http_code}' \
-    --header "Content-Type: $content_type" --header "Accept: $accept" \
-    --data-binary "@$payload" "$url/invocations") ||
-    fail "Is the server up? local_test/serve_local.sh starts one, or \`facegan serve MODEL\`."
-[ "$status" = 200 ] || fail "$url answered $status: $(cat "$partial")"
-mv "$partial" "$out"
-echo "$out"
+# Send a payload of a content type, and write the answer to a file.
+predict() {
+    [ -r "$1" ] || fail "$1 cannot be read."
+    content_type=${2:-$(content_type_of "$1")}
+    accept=$(content_type_of "$3")
+    partial=$3.partial
+    trap 'rm -f "$partial"' EXIT
+    status=$(post "@$1" "$content_type" "$accept" "$partial")
+    [ "$status" = 200 ] || fail "$url answered $status: $(cat "$partial")"
+    mv "$partial" "$3"
+    echo "$3"
+}
+
+if [ -n "${1:-}" ]; then
+    predict "$1" "${2:-}" "$out"
+    exit
+fi
+about=$out.about
+trap 'rm -f "$about"' EXIT
+post '{"about": true}' application/json application/json "$about" >/dev/null
+takes=$(tr -d ' \n' <"$about")
+rm -f "$about"
+case $takes in
+    *'"name":"label_maps"'*'"name":"latents"'* | *'"name":"latents"'*'"name":"label_maps"'*)
+        predict "$payloads/map.png" "image/png;seeds=0,1,2,3" "$out"
+        ;;
+    *'"name":"label_maps"'*) predict "$payloads/map.png" "" "$out" ;;
+    *'"name":"images"'*)
+        predict "$payloads/photo.png" "" "$out"
+        predict "$payloads/translate.json" "" "${out%.*}.json"
+        ;;
+    *) predict "$payloads/one_face.json" "" "$out" ;;
+esac

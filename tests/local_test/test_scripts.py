@@ -11,6 +11,9 @@ from pathlib import Path
 
 import pytest
 
+from facegan.cli.__main__ import facegan, run_safely
+from facegan.data.packed import PackedDataset
+
 SCRIPTS = Path(__file__).parents[2] / "local_test"
 # Answers as the real one does where the scripts look, and writes down what it is to run.
 DOCKER = """#!/bin/sh
@@ -292,6 +295,38 @@ def test_faces_are_drawn_by_the_training_image(run: Run, tmp_path: Path) -> None
     assert code == 0, told
     assert re.search(r"-v \S+/new:/data faces -m facegan.cli data toy", asked(tmp_path))
     assert "--out /data/training --images 10 --resolution 32" in asked(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("kind", "toy", "prepare"),
+    [
+        ("label-maps", "--label-maps", "--label-maps"),
+        ("sketch", "--paired sketch", "--paired"),
+        ("night", "--unpaired night", "--unpaired"),
+    ],
+)
+def test_companions_are_drawn_and_prepared(
+    run: Run, tools: Path, tmp_path: Path, kind: str, toy: str, prepare: str
+) -> None:
+    """As the command line of facegan takes it: these very words run."""
+    install(tools, "docker", DOCKER.replace('> "$ASKED"', '>> "$ASKED"'))
+    code, told = run("make_data.sh", "faces", tmp_path / "training", IMAGES="2", KIND=kind)
+    assert code == 0, told
+    drawn, prepared = asked(tmp_path).splitlines()
+    assert drawn.endswith(f"data toy --out /data/training-drawn --images 2 --resolution 32 {toy}")
+    assert prepared.endswith(
+        "data prepare /data/training-drawn --out /data/training --resolution 32 "
+        f"{prepare} /data/training-drawn"
+    )
+    for line in (drawn, prepared):
+        words = line.partition("-m facegan.cli ")[2].replace("/data/", f"{tmp_path}/").split()
+        assert run_safely(facegan, words) == 0
+    assert PackedDataset(tmp_path / "training").companions
+
+
+def test_a_kind_that_is_not_there_is_named(run: Run, tmp_path: Path) -> None:
+    code, told = run("make_data.sh", "faces", tmp_path / "training", KIND="maps")
+    assert code == 1 and "KIND is maps" in in_one_line(told)
 
 
 def copy_of_scripts(tmp_path: Path) -> Path:
