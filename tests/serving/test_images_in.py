@@ -8,6 +8,7 @@ import logging
 import re
 import zipfile
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -25,6 +26,7 @@ from werkzeug.test import TestResponse
 from facegan.model_files import ModelCard
 from facegan.serving import create_app, handler
 from facegan.serving.batching.deadline import Deadline
+from facegan.serving.batching.exclusive_queue import LARGE_IMAGES
 from facegan.serving.limits import ServingLimits
 from facegan.serving.model.served_model import ServingSettings, serve
 from facegan.serving.telemetry.logs import REQUESTS
@@ -459,6 +461,20 @@ def test_a_photograph_of_a_phone_is_translated(send: Send) -> None:
     """Twelve megapixels: more than is parsed at once, less than the limit."""
     body = saved(photo(4032, 3024), "JPEG", quality=50)
     assert images_of(send("pix2pix", body, "image/jpeg")).shape == (1, SIDE, SIDE, 3)
+
+
+def test_large_images_of_many_callers_wait_for_one_another(clients: dict[str, FlaskClient]) -> None:
+    """They are decoded one at a time, which bounds memory; nobody is refused for that."""
+    body = saved(photo(1000, 1000), "JPEG")
+    app = clients["pix2pix"].application
+
+    def post(_: int) -> int:
+        client = app.test_client()
+        return client.post("/invocations", data=body, content_type="image/jpeg").status_code
+
+    with ThreadPoolExecutor(24) as callers:
+        assert set(callers.map(post, range(24))) == {200}
+    assert LARGE_IMAGES.callers == 0
 
 
 # --- a model's own code, and AWS's toolkit --------------------------------------------------------

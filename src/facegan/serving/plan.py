@@ -1,12 +1,13 @@
 """One plan per request: what to generate and how to reply, decided once, before anything runs."""
 
+import contextlib
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import Any
 
 from facegan.errors import OwnCodeError
 from facegan.serving.batching.deadline import Deadline
-from facegan.serving.batching.exclusive_queue import LARGE_BYTES, parsing
+from facegan.serving.batching.exclusive_queue import LARGE_BYTES, LARGE_IMAGES, parsing
 from facegan.serving.custom_code.values import Prediction, to_images
 from facegan.serving.http.negotiation import accepts_stream, negotiate, preferred_type
 from facegan.serving.limits import ServingLimits
@@ -127,7 +128,7 @@ class Plan:
         """
         opened = open_sources(request, self.limits.max_pixels)
         is_large = count_pixels(opened) >= LARGE_PIXELS
-        with parsing(LARGE_BYTES if is_large else 0, self.deadline):
+        with LARGE_IMAGES.turn(self.deadline) if is_large else contextlib.nullcontext():
             arrays = decode_sources(opened, self.model.signature)
         return arrays | ({"direction": request.direction} if request.direction else {})
 

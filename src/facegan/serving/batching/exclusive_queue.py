@@ -15,6 +15,7 @@ from facegan.serving.batching.deadline import Deadline
 
 LARGE_BYTES = 64 * 1024  # a smaller body is parsed within a millisecond or two
 MAX_PARSING = 8  # large bodies, with those that wait for their turn
+MAX_DECODING = 64  # requests with large images, likewise; they only hold a body while they wait
 MAX_PAUSE_SECONDS = 0.1
 
 
@@ -72,6 +73,7 @@ class ExclusiveQueue:
 
 
 LARGE_BODIES = ExclusiveQueue(MAX_PARSING)  # of all models of this process
+LARGE_IMAGES = ExclusiveQueue(MAX_DECODING)  # whose pixels take memory while they are decoded
 
 
 @contextlib.contextmanager
