@@ -70,6 +70,8 @@ class Provenance:
     sources: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     source_index: int = 0  # of one image: which of the sources is its own
     direction: str | None = None  # of a model that translates both ways
+    # IPTC's digital source type; a label map is an instruction, not part of the image.
+    source_type: str = SOURCE_TYPE
 
     @classmethod
     def of_request(
@@ -100,13 +102,8 @@ class Provenance:
             mix_layers=None if request.mix is None else mix_layers,
             sources={name: digests(its) for name, its in request.sources.items()},
             direction=request.direction,
+            source_type=COMPOSITE_TYPE if request.images or request.styles else SOURCE_TYPE,
         )
-
-    @property
-    def source_type(self) -> str:
-        """IPTC's digital source type; a label map is an instruction, not part of the image."""
-        is_composite = "images" in self.sources or "styles" in self.sources
-        return COMPOSITE_TYPE if is_composite else SOURCE_TYPE
 
     @property
     def source_sha256(self) -> tuple[str, ...]:
