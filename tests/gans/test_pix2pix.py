@@ -2,13 +2,11 @@
 
 import math
 from itertools import pairwise
-from pathlib import Path
 
 import pytest
 import torch
 from torch import Tensor, nn
 
-from facegan.artifact import load_artifact, save_artifact
 from facegan.errors import ConfigError
 from facegan.gans import FAMILIES, Batch, Gan, build_gan
 from facegan.gans.data_parallel import BatchSlice, use_slice
@@ -135,16 +133,6 @@ def test_a_source_reaches_its_image_past_the_innermost_level() -> None:
     unet.inwards[-1][1].weight.data.zero_()  # nothing comes from the innermost level now
     source[..., 16:] += 1
     assert (unet(source) - before)[..., :, 20:].abs().max() > 0
-
-
-def test_a_side_that_is_no_power_of_two_is_saved_and_loaded(tmp_path: Path) -> None:
-    gan = build_gan("pix2pix", "tiny", (3, 48, 48), seed=0)
-    save_artifact(gan, tmp_path)
-    source = torch.rand(2, 3, 48, 48)
-    with torch.no_grad():
-        assert torch.equal(
-            load_artifact(tmp_path).generator(source), gan.generator_ema.eval()(source)
-        )
 
 
 # --- norms --------------------------------------------------------------------------------------

@@ -227,13 +227,13 @@ def settings_of(name: str, value: Any) -> dict[str, Any]:
 
 
 def image_shape(name: str, value: Any) -> tuple[int, ...]:
-    """Return (3, H, W) of square images, whose side is a multiple of 4; families allow fewer."""
+    """Return (3, H, W) of square images, whose side is a power of two."""
     sides = [integer(name, side, 1, MAX_SIDE) for side in json_list(name, value, 3)]
     side = sides[-1]
-    if sides != [3, side, side] or side % MIN_SIDE:
+    if sides != [3, side, side] or side & (side - 1) or side < MIN_SIDE:
         raise ValueError(
-            f"{name} is {excerpt(value)}, not [3, side, side] with a multiple of {MIN_SIDE} up to "
-            f"{MAX_SIDE}"
+            f"{name} is {excerpt(value)}, not [3, side, side] with a power of two from "
+            f"{MIN_SIDE} to {MAX_SIDE}"
         )
     return tuple(sides)
 
