@@ -1,9 +1,9 @@
 #!/usr/bin/env bash
-# Can Docker do what is about to be asked of it? Says in a line what it lacks, and what to do.
+# Checks Docker's requirements; if one is missing, prints one line that says what to do.
 #
 #   local_test/check_docker.sh [compose] [gpu] [image=NAME] [port=NUMBER] ...
 #
-# Exit code 0, and no word, where everything is there; else 1.
+# Exits with 0 and prints nothing if all requirements are met; else exits with 1.
 set -u
 
 fail() {
@@ -14,23 +14,23 @@ fail() {
 check_engine() {
     command -v docker >/dev/null ||
         fail "Docker is not installed. Install it (docs.docker.com/get-docker), or do without: make demo."
-    local told
-    told=$(docker version --format '{{.Server.Version}}' 2>&1) && return
-    case $told in
+    local output
+    output=$(docker version --format '{{.Server.Version}}' 2>&1) && return
+    case $output in
         *"permission denied"*)
             fail "You may not use Docker. Join its group (sudo usermod -aG docker \$USER) and log in again." ;;
         *) fail "Docker does not answer. Start it: sudo systemctl start docker, or Docker Desktop." ;;
     esac
 }
 
-# SageMaker's SDK takes `docker compose` of version 2 or newer, else any `docker-compose`.
+# SageMaker's SDK uses `docker compose` version 2 or newer, else any `docker-compose`.
 check_compose() {
     docker compose version 2>/dev/null | grep -qE 'version v?([2-9]|[1-9][0-9])' && return
     command -v docker-compose >/dev/null ||
         fail "Docker's compose is missing. Install docker-compose-plugin (or Debian's docker-compose)."
 }
 
-# --gpus needs NVIDIA's container toolkit beside the engine.
+# --gpus needs NVIDIA's container toolkit.
 check_gpu() {
     nvidia-smi --list-gpus >/dev/null 2>&1 ||
         fail "This machine has no NVIDIA GPU that works (nvidia-smi lists none). Leave the GPU out."
@@ -57,12 +57,12 @@ check_port() {
 }
 
 check_engine
-for wish in "$@"; do
-    case $wish in
+for requirement in "$@"; do
+    case $requirement in
         compose) check_compose ;;
         gpu) check_gpu ;;
-        image=*) check_image "${wish#image=}" ;;
-        port=*) check_port "${wish#port=}" ;;
-        *) fail "check_docker.sh knows compose, gpu, image=NAME and port=NUMBER, not $wish." ;;
+        image=*) check_image "${requirement#image=}" ;;
+        port=*) check_port "${requirement#port=}" ;;
+        *) fail "check_docker.sh accepts compose, gpu, image=NAME and port=NUMBER, not $requirement." ;;
     esac
 done

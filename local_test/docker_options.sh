@@ -1,13 +1,13 @@
 #!/bin/sh
-# The options of `docker run` that depend on who asks and where: the user, and the GPUs.
+# Prints the options of `docker run` that depend on the machine: the user, and the GPUs.
 #
-#   GPUS=auto    all GPUs where Docker has some, else none, and says so     [default]
-#   GPUS=all     all GPUs; without one it is a mistake
+#   GPUS=auto    all GPUs that Docker can use, else none, with a message     [default]
+#   GPUS=all     all GPUs; without any it is an error
 #   GPUS=none    none
 set -eu
 here=$(dirname "$0")
 
-# What the container writes shall be ours. SageMaker runs it as root; in a rootless Docker root is us.
+# The container's files shall belong to the user. (SageMaker runs it as root; rootless Docker maps root to the user.)
 if ! docker info --format '{{.SecurityOptions}}' 2>/dev/null | grep -q rootless; then
     echo "--user $(id -u):$(id -g)"
 fi
@@ -19,7 +19,7 @@ case ${GPUS:-auto} in
         if "$here/check_docker.sh" gpu 2>/dev/null; then
             echo "--gpus all"
         else
-            echo "No GPU that Docker can use: the CPU computes." >&2
+            echo "Docker has no usable GPU: using the CPU." >&2
         fi
         ;;
     *)

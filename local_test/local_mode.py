@@ -1,10 +1,10 @@
-"""SageMaker's local mode, from pictures to faces: a script to read, run and change.
+"""Trains, deploys and invokes in SageMaker's local mode: a script to read, run and change.
 
     make local-test
     .venv-local/bin/python local_test/local_mode.py --hosts 2 --instance-type local_gpu
 
-What it asks of SageMaker here is what facegan asks of AWS: the same requests, built by the same
-code, but for the places of files and the type of the instances.
+The requests are those that facegan sends to AWS, built by the same code; only file locations and
+instance types differ.
 """
 
 import argparse
@@ -17,13 +17,13 @@ from typing import Any
 
 try:
     import numpy as np
-    from local_session import NO_ROLE, LocalSageMaker, local_sagemaker, tell
+    from local_session import NO_ROLE, LocalSageMaker, exit_with, local_sagemaker
 
     from facegan.cloud.endpoint_requests import ModelEndpoint
     from facegan.cloud.training_request import TrainingJob
     from facegan.errors import FaceGANError
 except ModuleNotFoundError as missing:
-    sys.exit(f"{missing}. Run this by .venv-local/bin/python, which `make local-test` makes.")
+    sys.exit(f"{missing}. Run this with .venv-local/bin/python, which `make local-test` creates.")
 
 HYPERPARAMETERS = {"family": "dcgan", "preset": "tiny", "total_kimg": 1, "tick_kimg": 0.25}
 SEEDS = list(range(16))
@@ -32,7 +32,7 @@ PAYLOADS = Path(__file__).parent / "payloads"
 
 
 def main() -> None:
-    """Train on one host and on two, deploy what the last one made, ask it for faces."""
+    """Train on one host and on two, deploy the last model, and request faces."""
     options = parse_options(__doc__)
     images = [options.training_image, options.inference_image]
     gpu = options.instance_type == "local_gpu"
@@ -41,25 +41,25 @@ def main() -> None:
             models = [train(sagemaker, options, hosts) for hosts in options.hosts]
             faces = fetch_faces(sagemaker, options, models[-1])
     except FaceGANError as error:
-        tell(error)
+        exit_with(error)
     hosts = " and ".join(f"{count} host{'s'[: count > 1]}" for count in options.hosts)
-    print(f"\nTrained on {hosts}, deployed, and asked: look at {faces}. Nothing runs any more.")
+    print(f"\nTrained on {hosts}, deployed and invoked: see {faces}. All containers are removed.")
     if not options.set:
         print(
-            "They are grey: the preset tiny, for seconds. Faces: make local-test "
+            "The preset tiny only makes grey blobs. For faces: make local-test "
             'ARGS="--set preset=toy32 --set total_kimg=50"'
         )
 
 
 def train(sagemaker: LocalSageMaker, options: argparse.Namespace, hosts: int) -> Path:
-    """Run a job on so many hosts, each a container; its model.tar.gz."""
+    """Run a job on several hosts, each in a container, and return its model.tar.gz."""
     job = training_job(options, hosts)
     print(f"\n{hosts} host(s): {json.dumps(job.request()['HyperParameters'])}", flush=True)
     return sagemaker.train(job)
 
 
 def training_job(options: argparse.Namespace, hosts: int) -> TrainingJob:
-    """What is asked of SageMaker; in the comments, what it would be on AWS."""
+    """Return the training job; the comments show the values for AWS."""
     return TrainingJob(
         name=f"faces-{hosts}",
         image=options.training_image,
@@ -74,7 +74,7 @@ def training_job(options: argparse.Namespace, hosts: int) -> TrainingJob:
 
 
 def threads_each(hosts: int) -> int:
-    """A host's share of this machine's cores: with more, all would slow one another manyfold."""
+    """Return each host's share of the cores; with more threads, hosts slow each other down."""
     return max(1, (os.cpu_count() or 1) // hosts)
 
 
@@ -110,17 +110,17 @@ def example_request(model: dict[str, Any]) -> tuple[bytes, str]:
 
 
 def parse_options(about: str | None) -> argparse.Namespace:
-    """What a caller may change; the rest is above."""
+    """Parse the command line."""
     parser = argparse.ArgumentParser(
         description=about, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     add = parser.add_argument
-    add("--hosts", type=positive, nargs="+", default=[1, 2], help="how many containers train [1 2]")
+    add("--hosts", type=positive, nargs="+", default=[1, 2], help="training containers [1 2]")
     add("--instance-type", default="local", choices=["local", "local_gpu"], help="[local]")
     add("--training-image", default="facegan-training:local", help="[facegan-training:local]")
     add("--inference-image", default="facegan-inference:local", help="[facegan-inference:local]")
-    add("--data", type=Path, default=Path("runs/local-mode/data/training"), help="pictures")
-    add("--folder", type=Path, default=Path("runs/local-mode"), help="everything goes there")
+    add("--data", type=Path, default=Path("runs/local-mode/data/training"), help="folder of images")
+    add("--folder", type=Path, default=Path("runs/local-mode"), help="folder for results")
     add("--port", type=int, default=8080, help="of the endpoint [8080]")
     add("--threads", type=int, default=0, help="of each host [the cores, shared by the hosts]")
     add("--set", type=pair, action="append", default=[], metavar="NAME=VALUE",
@@ -129,14 +129,14 @@ def parse_options(about: str | None) -> argparse.Namespace:
 
 
 def positive(text: str) -> int:
-    """A whole number from 1."""
+    """Parse a whole number from 1."""
     if not text.isdecimal() or int(text) < 1:
         raise argparse.ArgumentTypeError(f"{text!r} is not a whole number from 1")
     return int(text)
 
 
 def pair(text: str) -> tuple[str, str]:
-    """NAME=VALUE as the two."""
+    """Parse NAME=VALUE."""
     name, equals, value = text.partition("=")
     if not name or not equals:
         raise argparse.ArgumentTypeError(f"{text!r} is not NAME=VALUE")

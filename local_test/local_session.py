@@ -1,8 +1,8 @@
-"""SageMaker's SDK in local mode, without an account, in one folder, and swept up afterwards.
+"""Runs SageMaker's SDK in local mode, without an AWS account, and cleans up afterwards.
 
-The SDK starts containers by docker compose and leaves them, their network, and folders that root
-owns. It would also hand AWS credentials to them, and report its use to AWS: here it has none to
-hand on, and does not report.
+The SDK starts containers with docker compose, and leaves them, their network, and folders owned by
+root. It would also pass AWS credentials to them and report its use to AWS; here it has no
+credentials and reports nothing.
 """
 
 import json
@@ -28,7 +28,7 @@ from facegan.errors import CloudError, ConfigError, FaceGANError, RunError, Serv
 from facegan.model_files.archive import check_archive
 
 HERE = Path(__file__).parent
-NO_ROLE = "arn:aws:iam::111111111111:role/local-mode"  # local mode asks for one and uses none
+NO_ROLE = "arn:aws:iam::111111111111:role/local-mode"  # local mode requires one but ignores it
 NETWORK = "sagemaker-local"  # the SDK's
 FOLDER_LABEL = "com.docker.compose.project.working_dir"  # compose's, on each container
 NO_REPORTS = {
@@ -38,11 +38,11 @@ NO_REPORTS = {
 
 
 class LocalSageMaker:
-    """What a script needs of SageMaker: jobs, endpoints, invocations, on this machine.
+    """SageMaker's training jobs, endpoints and invocations on this machine.
 
     Args:
-        folder: Everything that is left lies in it.
-        port: Where an endpoint listens.
+        folder: The folder for results.
+        port: The port of an endpoint.
     """
 
     def __init__(self, folder: Path, port: int) -> None:
@@ -52,29 +52,29 @@ class LocalSageMaker:
         self.runtime = session.sagemaker_runtime_client  # and boto3's sagemaker-runtime methods
 
     def train(self, job: TrainingJob) -> Path:
-        """Run a job to its end; its model.tar.gz.
+        """Run a training job, and return its model.tar.gz.
 
         Raises:
-            RunError: it failed; the reason is the one that it left.
-            ConfigError: its pictures are not there.
+            RunError: the job failed; the message has its own reason.
+            ConfigError: the folder of images is missing.
         """
         check_channel(job.pictures)
         output = local_path(job.output)
-        for name in ("model.tar.gz", "output.tar.gz"):  # an earlier job's are not this one's
+        for name in ("model.tar.gz", "output.tar.gz"):  # left by an earlier job
             (output / name).unlink(missing_ok=True)
         try:
             self.client.create_training_job(**job.request())
         except RuntimeError as cause:  # the SDK's: "Process exited with code: 1"
-            sys.stdout.flush()  # what the SDK wrote of the containers comes before the reason
+            sys.stdout.flush()  # the containers' output comes before the reason
             reason = failure_of(output / "output.tar.gz") or str(cause)
-            (output / "model.tar.gz").unlink(missing_ok=True)  # the SDK packs what there is
+            (output / "model.tar.gz").unlink(missing_ok=True)  # the SDK packs incomplete models
             raise RunError(f"The job {job.name} failed: {reason}") from cause
-        told = self.client.describe_training_job(TrainingJobName=job.name)
-        return local_path(told["ModelArtifacts"]["S3ModelArtifacts"])
+        described = self.client.describe_training_job(TrainingJobName=job.name)
+        return local_path(described["ModelArtifacts"]["S3ModelArtifacts"])
 
     @contextmanager
     def deployed(self, endpoint: ModelEndpoint) -> Iterator[str]:
-        """An endpoint that is in service within; its name.
+        """Run an endpoint within the block; gives its name.
 
         Raises:
             ArtifactError: the model is damaged, or has no card.
@@ -85,16 +85,16 @@ class LocalSageMaker:
         check_port(self.port)
         from sagemaker.core.local import entities
 
-        # The SDK unpacks an archive where it lies, and mounts that folder: so it gets its own.
+        # The SDK unpacks an archive in its folder and mounts that folder, so it gets its own.
         alone = self.folder / "containers" / "served" / endpoint.name / "model.tar.gz"
         alone.parent.mkdir(parents=True, exist_ok=True)
         shutil.copyfile(archive, alone)
-        entities.HEALTH_CHECK_TIMEOUT_LIMIT = endpoint.start_seconds  # else 120, whatever is asked
+        entities.HEALTH_CHECK_TIMEOUT_LIMIT = endpoint.start_seconds  # else always 120
         try:
             carry_out(self.ask, replace(endpoint, model=alone.absolute().as_uri()).creation())
             yield endpoint.name
         except RuntimeError as cause:  # the SDK's: "Giving up, endpoint didn't launch correctly"
-            hint = "What the container said stands above."
+            hint = "The container's output is above."
             raise ServeError(
                 f"The endpoint {endpoint.name} did not start: {cause}.", hint
             ) from cause
@@ -103,7 +103,7 @@ class LocalSageMaker:
             remove_tree(alone.parent, endpoint.image)
 
     def ask(self, call: Call) -> Any:
-        """Make one call of SageMaker's, as ``Aws.ask`` does.
+        """Make one API call, like ``Aws.ask``.
 
         Raises:
             CloudError: the SDK refused it.
@@ -117,10 +117,10 @@ class LocalSageMaker:
             raise failed(call, cause) from cause
 
     def invoke(self, endpoint: str, body: bytes, content_type: str, accept: str) -> bytes:
-        """What an endpoint answers, by boto3's own call.
+        """Invoke an endpoint as boto3 does, and return the body of the reply.
 
         Raises:
-            CloudError: it refused; boto3 would raise too, the SDK's stand-in does not.
+            CloudError: the status is not 200; the SDK's client does not raise, unlike boto3's.
         """
         reply = self.runtime.invoke_endpoint(
             EndpointName=endpoint, Body=body, ContentType=content_type, Accept=accept
@@ -138,16 +138,16 @@ class LocalSageMaker:
 def local_sagemaker(
     folder: Path, port: int, images: list[str], gpu: bool
 ) -> Iterator[LocalSageMaker]:
-    """SageMaker on this machine; afterwards no container, network or temporary file is left.
+    """Give a LocalSageMaker; afterwards remove all containers, networks and temporary files.
 
     Args:
-        folder: Where everything goes.
-        port: Where an endpoint will listen.
-        images: Those that will be started.
-        gpu: Whether they will want GPUs.
+        folder: The folder for results.
+        port: The port of an endpoint.
+        images: The container images that will be started.
+        gpu: Whether they need GPUs.
 
     Raises:
-        ConfigError: Docker, compose, an image or the GPU is not there; it says what to do.
+        ConfigError: Docker, compose, an image or the GPU is missing; the message says what to do.
         ServeError: the port is taken.
     """
     check_port(port)
@@ -157,7 +157,7 @@ def local_sagemaker(
 
 @contextmanager
 def swept(folder: Path, images: list[str], gpu: bool) -> Iterator[Path]:
-    """The folder for the SDK's containers within; afterwards nothing of them is left.
+    """Give a folder for the SDK's containers; afterwards remove it and them.
 
     Raises:
         ConfigError: as :func:`local_sagemaker`.
@@ -174,7 +174,7 @@ def swept(folder: Path, images: list[str], gpu: bool) -> Iterator[Path]:
 
 
 def open_session(folder: Path, port: int) -> Any:
-    """The SDK's LocalSession, kept in a folder."""
+    """Return the SDK's LocalSession, with all of its files in a folder."""
     import boto3
 
     quieten_sdk(folder)
@@ -190,10 +190,10 @@ def open_session(folder: Path, port: int) -> Any:
 
 
 def quieten_sdk(folder: Path) -> None:
-    """Let the SDK, before it is imported, report nothing, and ask nobody for credentials.
+    """Disable the SDK's telemetry and its search for credentials, before it is imported.
 
     Raises:
-        ConfigError: it is not installed.
+        ConfigError: the SDK is not installed.
     """
     if find_spec("sagemaker") is None:
         hint = (
@@ -206,28 +206,20 @@ def quieten_sdk(folder: Path) -> None:
     os.environ["AWS_EC2_METADATA_DISABLED"] = "true"
 
 
-# --- what is checked before -----------------------------------------------------------------------
+# --- checks ---------------------------------------------------------------------------------------
 
 
-def check_docker(*wishes: str) -> None:
-    """Refuse to begin what Docker cannot do.
-
-    Raises:
-        ConfigError: in the words of check_docker.sh.
-    """
+def check_docker(*requirements: str) -> None:
+    """Raise ConfigError, with check_docker.sh's message, if Docker lacks something."""
     done = subprocess.run(
-        [HERE / "check_docker.sh", *wishes], stderr=subprocess.PIPE, text=True, check=False
+        [HERE / "check_docker.sh", *requirements], stderr=subprocess.PIPE, text=True, check=False
     )
     if done.returncode:
         raise ConfigError(done.stderr.strip())
 
 
 def check_channel(place: str) -> None:
-    """Refuse a folder of pictures that is missing, before Docker makes an empty one of its name.
-
-    Raises:
-        ConfigError: names it.
-    """
+    """Raise ConfigError if the folder of images is missing; Docker would create an empty one."""
     if place.startswith("file:") and not local_path(place).is_dir():
         folder = local_path(place)
         hint = f"Draw toy faces into it: local_test/make_data.sh IMAGE {folder}"
@@ -235,22 +227,18 @@ def check_channel(place: str) -> None:
 
 
 def check_port(port: int) -> None:
-    """Refuse a port on which somebody listens: the SDK would take that for the endpoint.
-
-    Raises:
-        ServeError: names it, and another.
-    """
+    """Raise ServeError if a port is in use: the SDK would mistake that server for the endpoint."""
     with socket.socket() as probe:
         if probe.connect_ex(("127.0.0.1", port)) == 0:
             hint = f"Stop what listens there, or choose another: --port {port + 1}."
             raise ServeError(f"Port {port} is taken.", hint)
 
 
-# --- what is left ---------------------------------------------------------------------------------
+# --- results and cleaning up ----------------------------------------------------------------------
 
 
 def local_path(uri: str) -> Path:
-    """The path of a file:// URI, as ``Path.as_uri`` or the SDK writes it."""
+    """Return the path of a file:// URI, in the form of ``Path.as_uri`` or of the SDK."""
     from urllib.parse import unquote, urlsplit
 
     parts = urlsplit(uri)
@@ -258,7 +246,7 @@ def local_path(uri: str) -> Path:
 
 
 def failure_of(archive: Path) -> str:
-    """What a failed job said of itself, from its output.tar.gz; empty if it said nothing."""
+    """Return the reason of a failed job from its output.tar.gz; empty if there is none."""
     with suppress(OSError, tarfile.TarError, KeyError), tarfile.open(archive) as tar:
         if file := tar.extractfile("failure"):
             return file.read().decode("utf8", "replace").splitlines()[0]
@@ -273,18 +261,18 @@ def sweep(root: Path, image: str) -> None:
         container, _, started_in = line.partition(" ")
         if Path(started_in).is_relative_to(root):
             docker("rm", "--force", "--volumes", container)
-    docker("network", "rm", NETWORK)  # refused, and rightly, while another's container is in it
+    docker("network", "rm", NETWORK)  # fails, as it should, while other containers use it
     remove_tree(root, image)
 
 
 def docker(*words: str) -> str:
-    """What a docker command says; nothing where it fails."""
+    """Run a docker command and return its output; empty if it fails."""
     done = subprocess.run(["docker", *words], capture_output=True, text=True, check=False)
     return done.stdout if done.returncode == 0 else ""
 
 
 def remove_tree(folder: Path, image: str) -> None:
-    """Delete a folder, by a container where root owns what another container wrote."""
+    """Delete a folder; if root owns files in it, change their owner in a container first."""
     shutil.rmtree(folder, ignore_errors=True)
     if folder.exists():
         ours, inside = f"{os.getuid()}:{os.getgid()}", f"{folder.absolute()}:/left"
@@ -293,7 +281,7 @@ def remove_tree(folder: Path, image: str) -> None:
         shutil.rmtree(folder, ignore_errors=True)
 
 
-def tell(error: FaceGANError) -> None:
-    """Say a mistake as the command line would, and leave."""
+def exit_with(error: FaceGANError) -> None:
+    """Print an error like the command line does, and exit with 1."""
     print(f"Error: {error}", file=sys.stderr)
     sys.exit(1)

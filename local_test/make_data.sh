@@ -1,10 +1,10 @@
 #!/bin/sh
-# Draw toy faces for train_local.sh: synthetic cartoons, no photo of a person. Needs Docker alone.
+# Draw toy faces for train_local.sh: synthetic cartoons, no photo of a person. Needs only Docker.
 #
 #   local_test/make_data.sh [IMAGE] [FOLDER]
 #
 #   IMAGE    the training image                 [facegan-training:local]
-#   FOLDER   the channel that is to be made     [local_test/test_dir/input/data/training]
+#   FOLDER   the channel to create              [local_test/test_dir/input/data/training]
 #
 #   IMAGES   how many faces                     [2000]
 #   RESOLUTION  their side in pixels            [32]

@@ -1,9 +1,9 @@
-"""The same training through the SDK's own front door, ModelTrainer, in local mode.
+"""Trains with the SDK's own ModelTrainer, in local mode.
 
     .venv-local/bin/python local_test/model_trainer.py --hosts 2
 
-ModelTrainer passes no command, so that the image's own has to be `train`, as ours is. Deploying is
-local_mode.py's: the SDK's ModelBuilder does not serve an image of one's own here.
+ModelTrainer passes no command, so the image's default command must be `train`, as in ours. For
+deploying see local_mode.py: the SDK's ModelBuilder cannot serve custom images in local mode.
 """
 
 import argparse
@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from local_mode import parse_options, training_job
-from local_session import check_channel, failure_of, local_path, quieten_sdk, swept, tell
+from local_session import check_channel, exit_with, failure_of, local_path, quieten_sdk, swept
 
 from facegan.cloud.training_request import TrainingJob
 from facegan.errors import FaceGANError, RunError
@@ -20,23 +20,23 @@ from facegan.model_files.archive import check_archive
 
 
 def main() -> None:
-    """Train on as many hosts as were asked for, one job after the other."""
+    """Train on each requested number of hosts, one job after the other."""
     options = parse_options(__doc__)
     gpu = options.instance_type == "local_gpu"
     try:
         with swept(options.folder, [options.training_image], gpu) as containers:
             models = [train(options, containers, hosts) for hosts in options.hosts]
     except FaceGANError as error:
-        tell(error)
-    print("\nTrained: " + ", ".join(map(str, models)) + ". Nothing runs any more.")
+        exit_with(error)
+    print("\nTrained: " + ", ".join(map(str, models)) + ". All containers are removed.")
 
 
 def train(options: argparse.Namespace, containers: Path, hosts: int) -> Path:
-    """One job; its model.tar.gz.
+    """Run one training job, and return its model.tar.gz.
 
     Raises:
-        RunError: it failed; the reason is the one that it left.
-        ConfigError: its pictures are not there.
+        RunError: the job failed; the message has its own reason.
+        ConfigError: the folder of images is missing.
     """
     job = training_job(options, hosts)
     check_channel(job.pictures)
@@ -56,7 +56,7 @@ def train(options: argparse.Namespace, containers: Path, hosts: int) -> Path:
 
 
 def run(job: TrainingJob, root: Path) -> None:
-    """What a user of the SDK writes."""
+    """Run the job as a user of the SDK would."""
     from sagemaker.core.training.configs import Compute, InputData
     from sagemaker.train import ModelTrainer
     from sagemaker.train.model_trainer import Mode

@@ -1,16 +1,16 @@
 #!/bin/sh
-# Ask the server on this machine for images, as SageMaker would ask it.
+# Request images from the server on this machine, as SageMaker would.
 #
 #   local_test/predict.sh [PAYLOAD] [CONTENT_TYPE] [OUT]
 #
-#   PAYLOAD       what to send        [those of local_test/payloads that the model takes: it is asked]
-#   CONTENT_TYPE  what PAYLOAD is     [by its suffix: .json .npy .csv .png]
-#   OUT           where the answer goes; its suffix says the type: .png .json .npy   [faces.png]
+#   PAYLOAD       the body of the request   [the file in local_test/payloads that fits the model]
+#   CONTENT_TYPE  its content type          [by its suffix: .json .npy .csv .png]
+#   OUT           the file to write; its suffix sets the type: .png .json .npy   [faces.png]
 #
 #   URL           the server          [http://localhost:8080]
 #
-# A model of seeds gets one_face.json. A model that translates images gets photo.png, and the same in
-# translate.json, whose answer is faces.json. A model that paints label maps gets map.png.
+# A model with seeds gets one_face.json. A model that translates images gets photo.png, and the same as
+# translate.json, whose reply is faces.json. A model that paints label maps gets map.png.
 set -eu
 
 payloads=$(dirname "$0")/payloads

@@ -6,7 +6,7 @@
 #   IMAGE   the inference image                        [facegan-inference:local]
 #   MODEL   a model's folder, or its model.tar.gz      [local_test/test_dir/model]
 #
-#   PORT    on this machine's loopback                 [8080]
+#   PORT    on localhost                               [8080]
 #   GPUS    auto, all or none                          [auto]
 #   NAME    of the container                           [facegan-serve]
 #

@@ -9,8 +9,8 @@
 #   GPUS       auto, all or none                       [auto]
 #   NAME       of the container                        [facegan-train]
 #
-# `docker stop -t 120 facegan-train`, or Ctrl-C, ends it as SageMaker does: with a checkpoint, from
-# which the next run goes on. To begin anew, empty TEST_DIR/checkpoints.
+# `docker stop -t 120 facegan-train`, or Ctrl-C, stops it as SageMaker does: with a checkpoint, from
+# which the next run resumes. To start over, empty TEST_DIR/checkpoints.
 set -eu
 here=$(cd "$(dirname "$0")" && pwd)
 image=${1:-facegan-training:local}
@@ -40,7 +40,7 @@ mkdir -p "$dir/model" "$dir/output" "$dir/checkpoints"
 docker run --rm --name "$name" $options \
     -v "$dir:/opt/ml" -v "$dir/input:/opt/ml/input:ro" "$image" train &
 run=$!
-# Ctrl-C means what SageMaker's stop means; a container must not be left behind either way.
+# Ctrl-C does the same as SageMaker's stop; no container may be left behind.
 trap 'docker stop --time 120 "$name" >/dev/null 2>&1 || true' INT TERM HUP
 code=0
 wait "$run" || code=$?
@@ -56,5 +56,5 @@ fi
 if [ -f "$dir/model/model_card.json" ]; then
     echo "The model is in $dir/model. Serve it: local_test/serve_local.sh"
 else
-    echo "Stopped before the end; the run is in $dir/checkpoints. Start it again, and it goes on."
+    echo "Stopped before the end; the run is in $dir/checkpoints. Start it again to resume."
 fi

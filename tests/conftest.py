@@ -1,4 +1,4 @@
-"""Real tiny objects every test may use: pictures, a GAN, an artifact. No network, no GPU."""
+"""Real tiny objects every test may use: images, a GAN, an artifact. No network, no GPU."""
 
 import json
 import os
@@ -51,7 +51,7 @@ def cache_home(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.Mon
 
 @pytest.fixture(scope="session")
 def images_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Sixty-four small pictures of coloured blobs."""
+    """Sixty-four small images of coloured blobs."""
     folder = tmp_path_factory.mktemp("images")
     numbers = np.random.default_rng(0)
     for index in range(64):
@@ -63,7 +63,7 @@ def images_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def dataset(images_dir: Path) -> ImageFolderDataset:
-    """The pictures, with every companion that a family may need."""
+    """The images, with every companion that a family may need."""
     images = ImageFolderDataset(images_dir, 32)
     images.companions = random_companions(len(images), 32)
     return images
@@ -71,7 +71,7 @@ def dataset(images_dir: Path) -> ImageFolderDataset:
 
 @pytest.fixture(scope="session")
 def labelled_dir(images_dir: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The same pictures, with a manifest that sorts them into the three ``CLASSES``."""
+    """The same images, with a manifest that sorts them into the three ``CLASSES``."""
     folder = tmp_path_factory.mktemp("labelled") / "data"
     shutil.copytree(images_dir, folder)
     labels = {f"{index:03d}.png": (0, 1, 1, 2)[index % 4] for index in range(64)}

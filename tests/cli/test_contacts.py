@@ -165,9 +165,9 @@ def test_commands_on_files_and_servers_ask_nobody_and_write_only_what_they_are_t
     watched: Watched,
 ) -> None:
     """Servers: `facegan serve` and the container's, from start to end, with a request each."""
-    told = watched.run(LOCAL, FACEGAN_GRAPHS="false")
-    failed = [name for name in LOCAL if f"[{name}] ended with 0" not in told]
-    assert not failed, told
+    output = watched.run(LOCAL, FACEGAN_GRAPHS="false")
+    failed = [name for name in LOCAL if f"[{name}] ended with 0" not in output]
+    assert not failed, output
     watched.check()
     model, base = watched.folder / "run/model.tar.gz", watched.folder / "ml"
     shutil.unpack_archive(model, base / "model")
@@ -182,8 +182,8 @@ def test_commands_on_files_and_servers_ask_nobody_and_write_only_what_they_are_t
         watched.server(*container, port=many_port, **many),
     ):
         for each in (port, container_port):
-            told = watched.run(INVOKE, f"http://127.0.0.1:{each}")
-            assert "[invoke] ended with 0" in told, told
+            output = watched.run(INVOKE, f"http://127.0.0.1:{each}")
+            assert "[invoke] ended with 0" in output, output
     watched.check()
     left = [path.name for path in (watched.folder / "tmp").iterdir()]
     assert all(name.startswith("torchinductor_") for name in left), left  # torch's cache
@@ -202,10 +202,10 @@ def test_commands_on_aws_ask_the_address_that_is_named(watched: Watched, images_
         watched.run(CLOUD, *settings, **aws)
         assert not watched.noted("asks")
         keys = {"AWS_ACCESS_KEY_ID": "AKIAIOSFODNN7EXAMPLE", "AWS_SECRET_ACCESS_KEY": "secret"}
-        told = watched.run(CLOUD, *settings, **aws, **keys)
+        output = watched.run(CLOUD, *settings, **aws, **keys)
         server.shutdown()
     asked = {command for command, _ in watched.noted("asks")}
-    assert CLOUD.keys() - asked == WITHOUT_AWS, told
+    assert CLOUD.keys() - asked == WITHOUT_AWS, output
     watched.check()
 
 
@@ -263,7 +263,7 @@ def test_torchs_cache_is_in_ours_where_that_can_be_written(
     assert os.environ["TORCHINDUCTOR_CACHE_DIR"] == "mine"
 
 
-def test_without_a_folder_for_temporary_files_that_is_said(
+def test_without_a_folder_for_temporary_files_that_is_reported(
     model_dir: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setattr("tempfile.tempdir", None)

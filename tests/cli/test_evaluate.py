@@ -27,11 +27,11 @@ def test_the_table_holds_the_numbers_and_the_protocol(
     model_dir: Path, images_dir: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert evaluate(model_dir / "model.tar.gz", "--data", images_dir, "--samples", 40) == 0
-    told = capsys.readouterr().out
+    output = capsys.readouterr().out
     for part in ("fd_lite0 ", "kid_lite0 ", " ± ", "precision_lite0", "recall_lite0",
                  "seeds 0 to 39", "64 of 64", "Lanczos to 32 px", "112 px", "not FID"):  # fmt: skip
-        assert part in told, part
-    assert "1,280 dimensions" in told  # 40 are few, and that is said
+        assert part in output, part
+    assert "1,280 dimensions" in output  # 40 are few, and that is said
 
 
 def test_json_is_one_object_and_the_same_every_time(
@@ -56,7 +56,7 @@ def test_the_cache_can_be_elsewhere(model_dir: Path, images_dir: Path, tmp_path:
     assert len(list((tmp_path / "here").iterdir())) == 1
 
 
-def test_pictures_of_another_size_are_resized(
+def test_images_of_another_size_are_resized(
     model_dir: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     numbers = np.random.default_rng(0)
@@ -90,8 +90,8 @@ def test_mistakes_get_a_sentence_and_a_code(
     said = [places.get(word, word) for word in words]
     data = [] if "--data" in words else ["--data", images_dir]
     assert evaluate(model_dir, *data, *said) == code
-    told = capsys.readouterr()
-    assert message in told.err and "Traceback" not in told.err and told.out == ""
+    output = capsys.readouterr()
+    assert message in output.err and "Traceback" not in output.err and output.out == ""
 
 
 def test_a_missing_package_is_named(
@@ -105,7 +105,7 @@ def test_a_missing_package_is_named(
 
 
 @pytest.mark.parametrize(
-    ("name", "samples", "told"),
+    ("name", "samples", "output"),
     [
         ("inception", 50, "FID as in papers: 50 samples against all 64 images. Precision"),
         ("inception", 40, "differs from papers, which use 50,000 samples and all images."),
@@ -114,7 +114,7 @@ def test_a_missing_package_is_named(
 )
 def test_the_table_says_whether_papers_compare(
     model_dir: Path, images_dir: Path, monkeypatch: pytest.MonkeyPatch,
-    capsys: pytest.CaptureFixture[str], name: str, samples: int, told: str,
+    capsys: pytest.CaptureFixture[str], name: str, samples: int, output: str,
 ) -> None:  # fmt: skip
     extractor = metrics.open_extractor("lite0")
     monkeypatch.setattr(metrics, "open_extractor", lambda *_: replace(extractor, name=name))
@@ -122,8 +122,8 @@ def test_the_table_says_whether_papers_compare(
     monkeypatch.setattr(sys.modules["facegan.metrics.comparison"], "MAX_REALS", 50)
     assert evaluate(model_dir, "--data", images_dir, "--samples", samples) == 0
     shown = capsys.readouterr().out
-    assert told in shown
-    assert f"images      {64 if 'against all' in told else 50} of 64" in shown
+    assert output in shown
+    assert f"images      {64 if 'against all' in output else 50} of 64" in shown
 
 
 # --- while training ------------------------------------------------------------------------------
@@ -141,7 +141,7 @@ def train(*words: object) -> int:
 def test_a_run_and_evaluate_find_the_same_numbers(
     images_dir: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """The same seeds, the same pictures: to what a pixel's rounding can move."""
+    """The same seeds, the same images: to what a pixel's rounding can move."""
     out, held_out = tmp_path / "run", tmp_path / "held-out"
     held_out.mkdir()
     for picture in sorted(images_dir.iterdir())[:30]:
@@ -195,11 +195,11 @@ def test_a_run_without_its_inception_weights_ends_before_it_reads_an_image(
     monkeypatch.setattr("facegan.training.run.open_dataset", unreachable)
     words = ("--data", images_dir, "--out", tmp_path / "run", *EVALUATED)
     assert train(*words, "--evaluate-extractor", "inception") == 11
-    told = capsys.readouterr().err
-    assert inception.SHA256 in told and str(tmp_path / "checkpoints" / inception.FILE) in told
+    output = capsys.readouterr().err
+    assert inception.SHA256 in output and str(tmp_path / "checkpoints" / inception.FILE) in output
 
 
-def test_a_training_jobs_channel_evaluation_holds_the_pictures_to_compare_with(
+def test_a_training_jobs_channel_evaluation_holds_the_images_to_compare_with(
     images_dir: Path, tmp_path: Path
 ) -> None:
     """SAGEMAKER_BASE_DIR stands for /opt/ml."""

@@ -20,7 +20,7 @@ def test_a_model_gets_its_graphs_in_place(model_dir: Path, tmp_path: Path) -> No
     assert after.weights_sha256 == before.weights_sha256
 
 
-def test_what_is_no_model_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_what_is_not_a_model_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert run_safely(facegan, ["export", str(tmp_path)]) == 6
     assert run_safely(facegan, ["export", str(tmp_path / "none.tar.gz")]) == 6
     assert "Traceback" not in capsys.readouterr().err

@@ -69,7 +69,7 @@ def test_a_folder_holds_one_png_a_seed(
 
 
 @pytest.mark.parametrize("out", ["faces.png", "faces/"])
-def test_a_scale_enlarges_every_pixel_and_keeps_what_a_picture_says(
+def test_a_scale_enlarges_every_pixel_and_keeps_what_an_image_says(
     out: str, model_dir: Path, faces: np.ndarray, tmp_path: Path
 ) -> None:
     """Nearest pixels, the same metadata."""
@@ -123,7 +123,7 @@ def test_latents_draw_one_face_a_row(model_dir: Path, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("words", "told"),
+    ("words", "message"),
     [
         (["--classes", "spotted"], "spotted,spotted,spotted"),
         (["--classes", "2"], "spotted,spotted,spotted"),
@@ -131,14 +131,14 @@ def test_latents_draw_one_face_a_row(model_dir: Path, tmp_path: Path) -> None:
     ],
 )
 def test_classes_go_by_name_or_number_one_for_all_or_one_a_face(
-    words: list[str], told: str, conditional_dir: Path, tmp_path: Path
+    words: list[str], message: str, conditional_dir: Path, tmp_path: Path
 ) -> None:
-    """The picture says which they were, and holds the faces of those classes."""
+    """The image says which they were, and holds the faces of those classes."""
     out = tmp_path / "faces.png"
     assert generate(conditional_dir, "--seeds", "0-2", "--columns", 3, *words, "--out", out) == 0
-    assert read_provenance(out.read_bytes())["facegan:classes"] == told
+    assert read_provenance(out.read_bytes())["facegan:classes"] == message
     model = Synthesizer(load_artifact(conditional_dir))
-    expected = model.generate(seeds=[0, 1, 2], classes=told.split(","))
+    expected = model.generate(seeds=[0, 1, 2], classes=message.split(","))
     (picture,) = decode_images(out.read_bytes(), PNG)
     assert all(np.array_equal(picture[:, 34 * k : 34 * k + 32], expected[k]) for k in range(3))
 
@@ -168,21 +168,21 @@ def test_a_walk_through_a_conditional_model_keeps_to_one_class(
 
 
 @pytest.mark.parametrize(
-    ("words", "told"), [(["--classes", "stripes"], "Did you mean striped?"),
+    ("words", "message"), [(["--classes", "stripes"], "Did you mean striped?"),
                         (["--classes", "7"], "from 0 to 2")])  # fmt: skip
-def test_a_class_the_model_does_not_know_is_told(
-    words: list[str], told: str, conditional_dir: Path, tmp_path: Path,
+def test_a_class_the_model_does_not_know_is_reported(
+    words: list[str], message: str, conditional_dir: Path, tmp_path: Path,
     capsys: pytest.CaptureFixture[str],
 ) -> None:  # fmt: skip
     assert generate(conditional_dir, "--seeds", 1, *words, "--out", tmp_path / "a.png") == 10
-    assert told in capsys.readouterr().err
+    assert message in capsys.readouterr().err
     assert not list(tmp_path.iterdir())
 
 
 def test_a_table_mixes_each_seed_with_each_other(
     conditional_dir: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """Originals above and beside; a blank corner; what it is stands in the picture."""
+    """Originals above and beside; a blank corner; what it is stands in the image."""
     out = tmp_path / "table.png"
     words = ["--seeds", "0-1", "--mix", "7,8,9", "--mix-layers", "2-4", "--truncation", 0.5]
     assert generate(conditional_dir, *words, "--classes", "plain", "--out", out) == 0
@@ -244,7 +244,7 @@ def test_the_same_command_writes_the_same_bytes_over_the_old_file(
 
 
 @pytest.mark.parametrize(
-    ("arguments", "told"),
+    ("arguments", "message"),
     [
         (["--seeds", "3-1", "--out", "a.png"], "'3-1'"),
         (["--seeds", "x", "--out", "a.png"], "'x'"),
@@ -290,8 +290,8 @@ def test_the_same_command_writes_the_same_bytes_over_the_old_file(
         (["--seeds", "0-2", "--out", "a.png", "--mix", "5", "--classes", "a,b"], "for 4 images"),
     ],
 )
-def test_a_wrong_command_line_is_told_before_the_model_is_loaded(
-    arguments: list[str], told: str, model_dir: Path, tmp_path: Path, cache_home: Path,
+def test_a_wrong_command_line_is_reported_before_the_model_is_loaded(
+    arguments: list[str], message: str, model_dir: Path, tmp_path: Path, cache_home: Path,
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str],
 ) -> None:  # fmt: skip
     """Exit code 2, the mistake by name, no file: and the model was not opened."""
@@ -301,11 +301,11 @@ def test_a_wrong_command_line_is_told_before_the_model_is_loaded(
     np.save(npy := cache_home / "latents.npy", np.zeros((1, 16), np.float32))
     assert generate(model_dir, *(word.format(npy=npy) for word in arguments)) == 2
     error = capsys.readouterr().err
-    assert told in " ".join(error.split()) and "Traceback" not in error
+    assert message in " ".join(error.split()) and "Traceback" not in error
     assert not list(tmp_path.iterdir())
 
 
-def test_a_missing_model_is_told_by_name(
+def test_a_missing_model_is_reported_by_name(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """Exit code 6, an ArtifactError, with what a model is."""
@@ -320,12 +320,12 @@ def test_a_truncation_the_family_has_not_is_refused(
     """DCGAN has no truncation; it is told, not ignored, and no file is made."""
     out = tmp_path / "a.png"
     assert generate(model_dir, "--seeds", 1, "--truncation", 0.5, "--out", out) == 10
-    told = capsys.readouterr().err
-    assert "--truncation" in told and "truncation_psi" not in told
+    message = capsys.readouterr().err
+    assert "--truncation" in message and "truncation_psi" not in message
     assert not out.exists()
 
 
-def test_a_folder_that_cannot_be_written_is_told(
+def test_a_folder_that_cannot_be_written_is_reported(
     model_dir: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """A file stands where a folder is needed."""
@@ -337,10 +337,10 @@ def test_a_folder_that_cannot_be_written_is_told(
 def test_help_teaches_by_example(capsys: pytest.CaptureFixture[str]) -> None:
     """Every shape of output has an example."""
     assert generate("--help") == 0
-    told = capsys.readouterr().out
-    assert "--seeds 0-15 --out faces.png" in told and "--out faces/" in told
-    assert "--classes long" in told and "--mix 7,8,9" in told
-    assert "overwritten" in told
+    message = capsys.readouterr().out
+    assert "--seeds 0-15 --out faces.png" in message and "--out faces/" in message
+    assert "--classes long" in message and "--mix 7,8,9" in message
+    assert "overwritten" in message
 
 
 @pytest.mark.parametrize(
@@ -360,7 +360,7 @@ def test_seeds_as_people_write_them(text: str, seeds: list[int]) -> None:
 
 
 @pytest.mark.parametrize("text", ["", ",", "1,", "-1", "1-", "1.5", "0x1", "²", "1 2", "1--2"])
-def test_what_is_no_seed(text: str) -> None:
+def test_what_is_not_a_seed(text: str) -> None:
     """Nothing is guessed."""
     with pytest.raises(ValueError):
         parse_seeds(text)
@@ -370,8 +370,8 @@ def test_a_reply_in_json_is_plain_json(model_dir: Path, tmp_path: Path) -> None:
     """Another program reads the file without this package."""
     out = tmp_path / "faces.json"
     assert generate(model_dir, "--seeds", 3, "--out", out) == 0
-    told = json.loads(out.read_text())
-    assert told["images"][0]["seed"] == 3 and told["model"]["family"] == "dcgan"
+    message = json.loads(out.read_text())
+    assert message["images"][0]["seed"] == 3 and message["model"]["family"] == "dcgan"
 
 
 @pytest.mark.parametrize("suffix", [".png", ".json", ".npy"])
@@ -444,5 +444,5 @@ def test_a_seed_asked_for_twice_has_two_files(conditional_dir: Path, tmp_path: P
     assert generate(conditional_dir, *words) == 0
     first, second = sorted((tmp_path / "faces").iterdir(), key=lambda path: len(path.name))
     assert (first.name, second.name) == ("seed0007.png", "seed0007-2.png")
-    told = [read_provenance(path.read_bytes())["facegan:classes"] for path in (first, second)]
-    assert told == ["plain", "spotted"]
+    message = [read_provenance(path.read_bytes())["facegan:classes"] for path in (first, second)]
+    assert message == ["plain", "spotted"]

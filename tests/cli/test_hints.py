@@ -38,7 +38,7 @@ def test_a_letter_too_many_offers_the_name_itself(family: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("words", "told"),
+    ("words", "message"),
     [
         (["--lr", "0.1"], "--discriminator-learning-rate or --generator-learning-rate?"),
         (["--family", "stylegan2", "--lr", "0.1"], "Did you mean --learning-rate?"),
@@ -60,17 +60,17 @@ def test_a_letter_too_many_offers_the_name_itself(family: str) -> None:
     ],
 )
 def test_what_other_trainers_call_it_is_understood(
-    words: list[str], told: str, images_dir: Path, tmp_path: Path,
+    words: list[str], message: str, images_dir: Path, tmp_path: Path,
     capsys: pytest.CaptureFixture[str],
 ) -> None:  # fmt: skip
     line = ["train", "--data", str(images_dir), "--out", str(tmp_path / "o"), *words]
     assert run_safely(facegan, line) == 2
     said = capsys.readouterr().err
-    assert told in said and "_" not in said.replace(str(images_dir), "")
+    assert message in said and "_" not in said.replace(str(images_dir), "")
 
 
 @pytest.mark.parametrize(
-    ("words", "told"),
+    ("words", "message"),
     [
         (["--output", "o", "--data", "{data}"], "Did you mean --out?"),
         (["--dataset", "{data}", "--out", "o"], "Did you mean --data?"),
@@ -79,11 +79,11 @@ def test_what_other_trainers_call_it_is_understood(
         (["--data", "{data}", "--out", "o", "--seed", "--lr", "1"], "--seed needs a value"),
     ],
 )
-def test_what_is_missing_is_told_after_what_was_typed_instead(
-    words: list[str], told: str, images_dir: Path, capsys: pytest.CaptureFixture[str]
+def test_what_is_missing_is_reported_after_what_was_typed_instead(
+    words: list[str], message: str, images_dir: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert run_safely(facegan, ["train", *(word.format(data=images_dir) for word in words)]) == 2
-    assert told.format(data=images_dir) in " ".join(capsys.readouterr().err.split())
+    assert message.format(data=images_dir) in " ".join(capsys.readouterr().err.split())
 
 
 MISTAKES = [
@@ -104,7 +104,7 @@ MISTAKES = [
 ]
 
 
-def test_most_mistakes_are_told_without_torch(images_dir: Path, tmp_path: Path) -> None:
+def test_most_mistakes_are_reported_without_torch(images_dir: Path, tmp_path: Path) -> None:
     """In one process: a second's start, for all of them."""
     program = (
         "import json, sys\n"
@@ -156,9 +156,9 @@ def test_the_document_and_the_help_list_the_exit_codes(capsys: pytest.CaptureFix
     documented = {int(code) for code in re.findall(r"^\| (\d+) \|", DOCUMENT.read_text(), re.M)}
     assert documented == {0, 1, 2, NOT_INSTALLED, 130, *EXIT_CODES.values()}
     assert run_safely(facegan, ["--help"]) == 0
-    told = " ".join(capsys.readouterr().out.split())
+    message = " ".join(capsys.readouterr().out.split())
     for code in documented:
-        assert re.search(rf"\b{code} [a-zA-Z]", told), code
+        assert re.search(rf"\b{code} [a-zA-Z]", message), code
 
 
 def test_every_error_at_the_command_line_has_a_code_of_its_own() -> None:

@@ -69,9 +69,9 @@ class Endpoint:
         answer = encode_reply(images, request, accept, origin)
         if not path.endswith("-response-stream"):
             return 200, {"Content-Type": accept}, answer
-        told = {"Content-Type": EVENT_STREAM, "X-Amzn-SageMaker-Content-Type": accept}
+        output = {"Content-Type": EVENT_STREAM, "X-Amzn-SageMaker-Content-Type": accept}
         messages = list(payload_parts(answer.splitlines(keepends=True)))
-        return 200, told, b"".join(messages[: self.messages]) + self.last_words
+        return 200, output, b"".join(messages[: self.messages]) + self.last_words
 
 
 @pytest.fixture
@@ -189,8 +189,8 @@ def test_the_servers_own_message_and_hint_are_shown(
     """botocore drops the hint of an error's body; the transport keeps it."""
     endpoint.refusal = refusal(413, "Too many faces.", "Ask for 64.")
     assert invoke("--endpoint-url", endpoint.url, "--seeds", 1, "--out", out / "f.png") == 8
-    told = capsys.readouterr().err
-    assert "413" in told and "Too many faces." in told and "Ask for 64." in told
+    output = capsys.readouterr().err
+    assert "413" in output and "Too many faces." in output and "Ask for 64." in output
     assert not list(out.iterdir())
 
 
@@ -203,7 +203,7 @@ def test_a_server_on_this_machine_is_asked_once(endpoint: Endpoint, status: int)
     assert len(endpoint.paths) == 1
 
 
-def test_a_model_error_of_aws_is_told_in_the_containers_words(endpoint: Endpoint) -> None:
+def test_a_model_error_of_aws_is_reported_in_the_containers_words(endpoint: Endpoint) -> None:
     """AWS wraps what the container said in an error of its own."""
     wrapped = {
         "Code": "ModelError",
@@ -220,11 +220,11 @@ def test_a_model_error_of_aws_is_told_in_the_containers_words(endpoint: Endpoint
     assert caught.value.hint == "Use 7."
 
 
-def test_an_endpoint_that_is_not_there_is_told_with_the_next_step(endpoint: Endpoint) -> None:
+def test_an_endpoint_that_is_not_there_is_reported_with_the_next_step(endpoint: Endpoint) -> None:
     """AWS answers ValidationError."""
-    told = {"message": "Endpoint faces of account 1 not found."}
+    output = {"message": "Endpoint faces of account 1 not found."}
     headers = {"Content-Type": JSON, "x-amzn-errortype": "ValidationError"}
-    endpoint.refusal = 400, headers, json.dumps(told).encode()
+    endpoint.refusal = 400, headers, json.dumps(output).encode()
     with pytest.raises(InvocationError, match=r"'faces'.*not found") as caught:
         FaceClient(SageMakerTransport("faces", endpoint.url)).generate(seeds=[1])
     assert "list-endpoints" in caught.value.hint
@@ -241,36 +241,36 @@ def test_nobody_listens(out: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """Exit code 8, and how to start a server."""
     url = closed_url()
     assert invoke("--endpoint-url", url, "--seeds", 1, "--out", out / "f.png") == 8
-    told = capsys.readouterr().err
-    assert url in told and "facegan serve" in told and "Traceback" not in told
+    output = capsys.readouterr().err
+    assert url in output and "facegan serve" in output and "Traceback" not in output
 
 
-def test_no_region_is_told_with_the_local_way_out(
+def test_no_region_is_reported_with_the_local_way_out(
     out: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """A newcomer who forgets --endpoint-url asks AWS without an account."""
     assert invoke("--seeds", 1, "--out", out / "f.png") == 8
-    told = capsys.readouterr().err
-    assert "region" in told and "http://localhost:8080" in told
+    output = capsys.readouterr().err
+    assert "region" in output and "http://localhost:8080" in output
 
 
-def test_no_credentials_are_told_with_the_local_way_out(
+def test_no_credentials_are_reported_with_the_local_way_out(
     out: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """Found out before anything is sent; nothing made up goes to AWS."""
     assert invoke("--region", "eu-west-1", "--seeds", 1, "--out", out / "f.png") == 8
-    told = capsys.readouterr().err
-    assert "credentials" in told and "http://localhost:8080" in told
+    output = capsys.readouterr().err
+    assert "credentials" in output and "http://localhost:8080" in output
 
 
-def test_an_unknown_profile_is_told(out: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_an_unknown_profile_is_reported(out: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """The name is in the message."""
     assert invoke("--profile", "nobody", "--seeds", 1, "--out", out / "f.png") == 8
     assert "nobody" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("url", ["localhost:8080", "nonsense"])
-def test_a_url_that_is_none_is_told(
+def test_a_url_that_is_none_is_reported(
     url: str, out: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """With one that is."""
@@ -351,8 +351,8 @@ def test_the_suffix_chooses_the_format(
 def test_a_quality_and_frames_reach_the_endpoint(endpoint: Endpoint, out: Path) -> None:
     words = ["--seeds", "50,100", "--quality", 30, "--frame-ms", 90, "--out", out / "f.webp"]
     assert invoke("--endpoint-url", endpoint.url, *words) == 0
-    told = json.loads(endpoint.bodies[0])
-    assert (told["quality"], told["frame_ms"], told["layout"]) == (30, 90, "animation")
+    output = json.loads(endpoint.bodies[0])
+    assert (output["quality"], output["frame_ms"], output["layout"]) == (30, 90, "animation")
     assert read_provenance((out / "f.webp").read_bytes())["facegan:seeds"] == "50,100"
 
 
@@ -370,14 +370,14 @@ def test_faces_are_streamed_through_boto3s_own_call(endpoint: Endpoint) -> None:
     assert endpoint.paths == ["/endpoints/faces/invocations-response-stream"]
 
 
-def test_a_refused_stream_is_told_in_the_servers_words(endpoint: Endpoint) -> None:
+def test_a_refused_stream_is_reported_in_the_servers_words(endpoint: Endpoint) -> None:
     endpoint.refusal = refusal(413, "Too many faces.", "Ask for 64.")
     with pytest.raises(InvocationError, match=r"413.*Too many faces\.") as caught:
         FaceClient(SageMakerTransport("faces", endpoint.url)).stream(seeds=[1])
     assert caught.value.hint == "Ask for 64."
 
 
-def test_a_stream_that_ends_early_is_told(endpoint: Endpoint) -> None:
+def test_a_stream_that_ends_early_is_reported(endpoint: Endpoint) -> None:
     """After the faces that came."""
     endpoint.messages = 2
     faces = FaceClient(SageMakerTransport("faces", endpoint.url)).stream(seeds=[5, 6, 7])
@@ -386,11 +386,11 @@ def test_a_stream_that_ends_early_is_told(endpoint: Endpoint) -> None:
         next(faces)
 
 
-def test_a_model_stream_error_of_aws_is_told(endpoint: Endpoint) -> None:
+def test_a_model_stream_error_of_aws_is_reported(endpoint: Endpoint) -> None:
     """What SageMaker sends where the container's connection broke."""
-    told = json.dumps({"Message": "The model broke.", "ErrorCode": "ModelInvocationTimeExceeded"})
+    output = json.dumps({"Message": "The model broke.", "ErrorCode": "ModelInvocationTimeExceeded"})
     headers = {":message-type": "exception", ":exception-type": "ModelStreamError"}
-    endpoint.messages, endpoint.last_words = 1, message(told.encode(), headers)
+    endpoint.messages, endpoint.last_words = 1, message(output.encode(), headers)
     faces = FaceClient(SageMakerTransport("faces", endpoint.url)).stream(seeds=[5, 6])
     assert next(faces).seed == 5
     with pytest.raises(InvocationError, match=r"'faces' broke off.*The model broke"):
@@ -426,20 +426,20 @@ def test_every_hint_names_an_exception_that_exists() -> None:
 def test_a_command_line_is_read_without_torch(module: str) -> None:
     """Help and mistakes come at once; `invoke` never needs it."""
     code = f"import sys, {module}; print(sorted({{'torch', 'boto3', 'flask'}} & set(sys.modules)))"
-    told = subprocess.run(
+    output = subprocess.run(
         [sys.executable, "-c", code], capture_output=True, text=True, check=True
     ).stdout
-    assert told.strip() == "[]"
+    assert output.strip() == "[]"
 
 
 def test_help_teaches_by_example(capsys: pytest.CaptureFixture[str]) -> None:
     """The local server comes first: it needs no account and costs nothing."""
     assert invoke("--help") == 0
-    told = capsys.readouterr().out
-    assert "--endpoint-url http://localhost:8080 --seeds 0-15 --out faces.png" in told
-    assert "[default: facegan]" in told
+    output = capsys.readouterr().out
+    assert "--endpoint-url http://localhost:8080 --seeds 0-15 --out faces.png" in output
+    assert "[default: facegan]" in output
     for words in ("--interpolate 24 --out", "--mix 7,8,9", "faces.jpg", "faces.zip", ".jsonl"):
-        assert words in told
+        assert words in output
 
 
 # --- targets, and faces as they come ------------------------------------------------------------

@@ -17,14 +17,14 @@ def without(package: str) -> None:
     raise ModuleNotFoundError(f"No module named {package!r}", name=package)
 
 
-def test_it_is_a_sentence_with_the_mend_and_no_traceback(
+def test_it_is_a_sentence_with_the_fix_and_no_traceback(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     code = run_safely(lambda **_: without("torch.nn"))
-    told = capsys.readouterr().err
+    message = capsys.readouterr().err
     assert code == NOT_INSTALLED
-    assert "The package torch is not installed." in told
-    assert "pip install 'facegan[training]'" in told
+    assert "The package torch is not installed." in message
+    assert "pip install 'facegan[training]'" in message
 
 
 def test_a_module_that_no_extra_brings_is_a_fault_of_ours() -> None:

@@ -70,15 +70,15 @@ def test_a_damaged_shard_exits_3_and_is_named(
     assert "images/00000.npy is damaged" in said and "Traceback" not in said
 
 
-@pytest.mark.parametrize(("source", "told"), [
+@pytest.mark.parametrize(("source", "message"), [
     ("nowhere", "does not exist"), ("file.txt", "is a text file, not a folder or an archive"),
 ])  # fmt: skip
 def test_a_source_that_is_none_exits_3(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str], source: str, told: str
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], source: str, message: str
 ) -> None:
     (tmp_path / "file.txt").write_text("x")
     assert prepared(tmp_path / source, tmp_path / "out") == 3
-    assert told in capsys.readouterr().err
+    assert message in capsys.readouterr().err
 
 
 def test_the_choices_of_crops_are_the_table(capsys: pytest.CaptureFixture[str]) -> None:

@@ -85,8 +85,8 @@ def test_a_missing_run_is_named_with_its_fix(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert report(tmp_path / "nowhere") == 4
-    told = capsys.readouterr().err
-    assert "nowhere does not exist" in told and "--out" in told and "Traceback" not in told
+    output = capsys.readouterr().err
+    assert "nowhere does not exist" in output and "--out" in output and "Traceback" not in output
 
 
 def test_a_foreign_folder_is_refused_and_left_alone(
@@ -110,6 +110,6 @@ def test_mistakes_get_a_sentence_and_a_code(
     run: Path, capsys: pytest.CaptureFixture[str], words: list[str], code: int, message: str
 ) -> None:
     assert report(run, *(word.replace("{run}", str(run)) for word in words)) == code
-    told = capsys.readouterr().err
-    assert message in told and "Traceback" not in told
+    output = capsys.readouterr().err
+    assert message in output and "Traceback" not in output
     assert not (run / "report.html").exists()

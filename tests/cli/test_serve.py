@@ -182,19 +182,19 @@ def test_a_huge_body_is_refused_over_the_wire(server: Server, is_chunked: bool) 
         connection.close()
 
 
-def test_a_port_in_use_is_told_before_the_model_is_loaded(
+def test_a_port_in_use_is_reported_before_the_model_is_loaded(
     server: Server, model_dir: Path, monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:  # fmt: skip
     """Exit code 7, the port, and the flag that mends it."""
     monkeypatch.setattr("facegan.cli.serve.check_model", lambda *_: pytest.fail("opened"))
     assert serve(model_dir, "--port", server.port) == 7
-    told = capsys.readouterr().err
-    assert f"Port {server.port}" in told and "--port" in told and "Traceback" not in told
+    output = capsys.readouterr().err
+    assert f"Port {server.port}" in output and "--port" in output and "Traceback" not in output
 
 
 @pytest.mark.parametrize("host", ["no.such.host.invalid", "192.0.2.1", "a" * 100])
-def test_a_host_that_is_not_here_is_told(
+def test_a_host_that_is_not_here_is_reported(
     host: str, model_dir: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """Exit code 7 for a name that is unknown, and for another machine's address."""
@@ -203,7 +203,7 @@ def test_a_host_that_is_not_here_is_told(
 
 
 @pytest.mark.parametrize("content", [None, b"no archive"])
-def test_a_bad_model_is_told_before_the_server_starts(
+def test_a_bad_model_is_reported_before_the_server_starts(
     content: bytes | None, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """Exit code 6, and the file's name."""
@@ -217,7 +217,7 @@ def test_a_bad_model_is_told_before_the_server_starts(
 @pytest.mark.parametrize(("variable", "text"), [
     ("FACEGAN_MAX_IMAGES", "many"), ("SAGEMAKER_DEFAULT_INVOCATIONS_ACCEPT", "image/gif"),
 ])  # fmt: skip
-def test_a_wrong_variable_is_told_before_the_server_starts(
+def test_a_wrong_variable_is_reported_before_the_server_starts(
     variable: str, text: str, model_dir: Path, monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:  # fmt: skip
@@ -253,12 +253,12 @@ def test_a_models_own_code_runs_as_in_the_container(model_dir: Path, tmp_path: P
         code, seconds = server.stop()  # by SIGTERM
         assert code == 0 and seconds < 5
         assert server.process.stdout is not None
-        told = server.process.stdout.read()
-        assert server.url in told and "Traceback" not in told
+        output = server.process.stdout.read()
+        assert server.url in output and "Traceback" not in output
     assert not list(place.iterdir())
 
 
-def test_own_code_that_does_not_load_is_told_without_a_trace(
+def test_own_code_that_does_not_load_is_reported_without_a_trace(
     model_dir: Path, tmp_path: Path
 ) -> None:
     """Exit code 7; the sentence names the line."""
@@ -317,9 +317,9 @@ def test_ctrl_c_ends_it_with_0_and_soon(model_dir: Path) -> None:
         assert server.process.wait(30) == 0
         assert time.monotonic() - started < 5
         assert server.process.stdout is not None
-        told = server.process.stdout.read()
-        assert server.url in told and "curl" in told and "facegan invoke" in told
-        assert "Traceback" not in told
+        output = server.process.stdout.read()
+        assert server.url in output and "curl" in output and "facegan invoke" in output
+        assert "Traceback" not in output
 
 
 def test_the_containers_serve_is_gunicorn_itself(model_dir: Path, tmp_path: Path) -> None:
@@ -403,8 +403,8 @@ def test_many_models_are_let_go_at_the_end(model_dir: Path, tmp_path: Path) -> N
     }
     with running([str(CONTAINER_SERVE)], port, **variables) as server:
 
-        def post(path: str, wish: object) -> tuple[int, bytes]:
-            body = json.dumps(wish).encode()
+        def post(path: str, option: object) -> tuple[int, bytes]:
+            body = json.dumps(option).encode()
             headers = {"Content-Type": "application/json"}
             connection = http.client.HTTPConnection("127.0.0.1", port, timeout=30)
             connection.request("POST", path, body, headers)
@@ -421,12 +421,12 @@ def test_many_models_are_let_go_at_the_end(model_dir: Path, tmp_path: Path) -> N
             server.process.terminate()
             time.sleep(0.2)
             assert status_while_ending(server, "GET", "/ping") == 503
-            wish = json.dumps({"model_name": "y", "url": str(folder)})
-            idle.request("POST", "/models", wish, {"Content-Type": "application/json"})
+            option = json.dumps({"model_name": "y", "url": str(folder)})
+            idle.request("POST", "/models", option, {"Content-Type": "application/json"})
             assert idle.getresponse().status == 503
             assert drawing.result() == (200, b"drawn")
         assert server.process.wait(30) == 0
         assert server.process.stdout is not None
         log = [json.loads(line) for line in server.process.stdout.read().splitlines()]
         assert messages(log).count("Server stopped; all requests answered.") == 1
-        assert any("Unloaded 'x'" in told for told in messages(log))
+        assert any("Unloaded 'x'" in output for output in messages(log))

@@ -45,7 +45,7 @@ def test_nothing_in_a_run_is_a_pickle(run: Path) -> None:
     assert not suffixes & {".pt", ".pth", ".pkl", ".pickle", ".bin"}
 
 
-def test_every_tick_leaves_a_line_a_picture_and_a_checkpoint(run: Path) -> None:
+def test_every_tick_leaves_a_line_an_image_and_a_checkpoint(run: Path) -> None:
     lines = [json.loads(line) for line in (run / "metrics.jsonl").read_text().splitlines()]
     assert [line["kimg"] for line in lines] == [0.032, 0.064]
     assert len(list((run / "samples").glob("*.png"))) == 2
@@ -119,9 +119,9 @@ def test_sigterm_ends_the_step_and_leaves_a_checkpoint(images_dir: Path, tmp_pat
         time.sleep(0.05)
     time.sleep(0.5)
     process.send_signal(signal.SIGTERM)
-    told, _ = process.communicate(timeout=20)
+    output, _ = process.communicate(timeout=20)
     assert process.returncode == 0
-    assert "--resume" in told
+    assert "--resume" in output
     assert len(list((out / "checkpoints").glob("kimg-*"))) == 1
     assert not (out / "metrics.jsonl").exists()  # no tick was due
 
@@ -175,12 +175,12 @@ def test_mistakes_get_a_sentence_and_a_code(
     preset = [] if "--preset" in words else ["--preset", "tiny"]
     out = tmp_path / "run"
     assert train("--out", out, *data, *preset, *(places.get(w, w) for w in words)) == code
-    told = capsys.readouterr().err
-    assert message in told and "Traceback" not in told
+    output = capsys.readouterr().err
+    assert message in output and "Traceback" not in output
     assert not out.exists()
 
 
-def test_a_conditional_preset_without_labels_is_refused_before_a_picture_is_read(
+def test_a_conditional_preset_without_labels_is_refused_before_an_image_is_read(
     images_dir: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:  # fmt: skip
@@ -188,8 +188,8 @@ def test_a_conditional_preset_without_labels_is_refused_before_a_picture_is_read
     monkeypatch.setattr("facegan.data.image_folder.decode_all", lambda *_: pytest.fail("read"))
     words = ["--family", "stylegan2", "--preset", "tiny-conditional", "--out", tmp_path / "run"]
     assert train("--data", images_dir, *words) == 3
-    told = capsys.readouterr().err
-    assert "--labels folders" in told and "facegan data toy" in told
+    output = capsys.readouterr().err
+    assert "--labels folders" in output and "facegan data toy" in output
 
 
 @pytest.fixture(scope="module")
@@ -278,9 +278,9 @@ def test_help_teaches_the_hyperparameters_of_the_chosen_preset(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     assert train("--preset", "article32", "--help") == 0
-    told = capsys.readouterr().out
-    assert "Examples:" in told and "--generator-learning-rate" in told and "[uniform]" in told
-    assert "--total-kimg" in told and "[2026.0]" in told
+    output = capsys.readouterr().out
+    assert "Examples:" in output and "--generator-learning-rate" in output and "[uniform]" in output
+    assert "--total-kimg" in output and "[2026.0]" in output
 
 
 def test_every_family_trains_without_naming_a_preset(
@@ -297,20 +297,20 @@ def test_a_resolution_without_a_default_preset_lists_what_there_is(
 ) -> None:
     words = ["--data", images_dir, "--out", tmp_path / "r", "--family", "stylegan2"]
     assert train(*words, "--resolution", "48") == 2
-    told = capsys.readouterr().err
-    assert "no default preset at 48 px, only at 32, 64, 128, 256 px" in told
-    assert "paper32" in told and "tiny" in told
+    output = capsys.readouterr().err
+    assert "no default preset at 48 px, only at 32, 64, 128, 256 px" in output
+    assert "paper32" in output and "tiny" in output
 
 
-def test_a_resolution_the_family_cannot_make_is_refused_before_a_picture_is_read(
+def test_a_resolution_the_family_cannot_make_is_refused_before_an_image_is_read(
     images_dir: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str], family: str,
 ) -> None:  # fmt: skip
     monkeypatch.setattr("facegan.data.ImageFolderDataset", None)
     words = ["--data", images_dir, "--out", tmp_path / "r", "--family", family, "--preset", "tiny"]
     assert train(*words, "--resolution", "48") == 2
-    told = capsys.readouterr().err
-    assert "cannot generate images of 48x48" in told and "8, 16, 32" in told
+    output = capsys.readouterr().err
+    assert "cannot generate images of 48x48" in output and "8, 16, 32" in output
 
 
 def test_a_run_says_what_it_is_and_runs_on_before_it_ends(run: Path) -> None:
@@ -351,8 +351,8 @@ def test_a_damaged_line_of_figures_is_named(
     with (copy / "metrics.jsonl").open("a") as stream:
         stream.write("{}\n")
     assert train("--out", copy, "--resume") == 4
-    told = capsys.readouterr().err
-    assert "metrics.jsonl holds a line that is not a tick" in told and "Traceback" not in told
+    output = capsys.readouterr().err
+    assert "metrics.jsonl holds a line that is not a tick" in output and "Traceback" not in output
 
 
 @pytest.mark.parametrize(
@@ -378,6 +378,6 @@ def test_a_step_that_does_not_fit_the_memory_says_which_micro_batch_would(
     monkeypatch.setattr(Trainer, "step", step)
     words = [*SHORT, "--family", family]
     assert train("--data", images_dir, "--out", tmp_path / "r", *words) == 4
-    told = capsys.readouterr().err
-    assert "does not hold a step of 16 images of 32 px" in told and "batch-size" not in told
-    assert advice in told and "Traceback" not in told
+    output = capsys.readouterr().err
+    assert "does not hold a step of 16 images of 32 px" in output and "batch-size" not in output
+    assert advice in output and "Traceback" not in output

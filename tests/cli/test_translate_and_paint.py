@@ -253,8 +253,8 @@ def test_what_contradicts_itself_is_refused_by_the_flags_that_were_typed(
     before = set(sources.rglob("*"))
     out = [] if "--out" in words else ["--out", "out.png"]
     assert run("painting", *words.split(), *out) in (2, 10)
-    told = capsys.readouterr().err
-    assert sentence in told and "Traceback" not in told
+    message = capsys.readouterr().err
+    assert sentence in message and "Traceback" not in message
     assert not written(sources, before)
 
 
@@ -286,9 +286,9 @@ def test_what_a_model_does_not_take_is_refused(
     Image.fromarray(np.full((SIDE, SIDE), 9, np.uint8)).save("bad.png")
     before = set(sources.rglob("*"))
     code = run(model, *words.split(), "--out", out)
-    told = capsys.readouterr().err
-    assert code in (8, 10), told
-    assert (by_flag if code == 10 else by_server) in told and "Traceback" not in told
+    message = capsys.readouterr().err
+    assert code in (8, 10), message
+    assert (by_flag if code == 10 else by_server) in message and "Traceback" not in message
     assert not written(sources, before)
 
 
@@ -308,8 +308,8 @@ def test_a_stream_keeps_the_files_before_a_bad_one(
     Path("photos/z.jpg").write_bytes(Path("photo.jpg").read_bytes()[:300])
     words = ["invoke", "--endpoint-url", urls["translating"], "--image", "photos", "--stream"]
     assert run_safely(facegan, [*words, "--out", "nights/"]) in (8, 10)
-    told = capsys.readouterr()
-    assert "nights/a.png" in told.out and "photos/z.jpg" in told.err
+    message = capsys.readouterr()
+    assert "nights/a.png" in message.out and "photos/z.jpg" in message.err
     assert {str(path) for path in Path("nights").rglob("*.png")} == {
         "nights/a.png", "nights/more/b.png"
     }  # fmt: skip

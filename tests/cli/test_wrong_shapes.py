@@ -156,11 +156,11 @@ def test_a_wrong_shape_is_named_with_what_to_do(
         path = shapes / shape
         line = [word.replace("{}", str(path)).format(**places) for word in words]
         code = run_safely(facegan, line)
-        told = capsys.readouterr().err
-        about = f"{line}: {code}\n{told}"
-        assert code in CODES and "Traceback" not in told, about
-        assert told.count("Error:") == 1 and str(path) in told, about
-        sentence, _, hint = told.partition("Error: ")[2].partition("\n")
+        message = capsys.readouterr().err
+        about = f"{line}: {code}\n{message}"
+        assert code in CODES and "Traceback" not in message, about
+        assert message.count("Error:") == 1 and str(path) in message, about
+        sentence, _, hint = message.partition("Error: ")[2].partition("\n")
         assert hint.strip() or "--latents" in line, about
         if "--latents" not in line:
             assert called in sentence, about
@@ -194,8 +194,8 @@ def test_an_output_that_cannot_be_written_has_one_code_in_every_command(
     for out in (shapes / "notes.txt/below/out.png", Path("/proc/out.png")):
         line = [word.format(**places) for word in words]
         assert run_safely(facegan, [*line, "--out", str(out)]) == 4
-        told = capsys.readouterr().err
-        assert f"{out} cannot be written" in told and told.count("Error:") == 1
+        message = capsys.readouterr().err
+        assert f"{out} cannot be written" in message and message.count("Error:") == 1
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can become somebody else")
@@ -212,6 +212,6 @@ def test_what_may_not_be_read_is_said_to_be_so(
     finally:
         os.seteuid(0)
         shut.rmdir()
-    told = capsys.readouterr().err
-    assert code == folder_code in (3, 6) and "Traceback" not in told
-    assert told.count("cannot be read: permission denied") == 2
+    message = capsys.readouterr().err
+    assert code == folder_code in (3, 6) and "Traceback" not in message
+    assert message.count("cannot be read: permission denied") == 2

@@ -1,4 +1,4 @@
-"""The engine, one server to look at, and pictures to train on."""
+"""The engine, one server to look at, and images to train on."""
 
 import os
 from collections.abc import Iterator

@@ -82,24 +82,24 @@ def test_our_code_is_compiled_and_nobody_but_root_may_change_it(docker: Docker, 
 
 
 def test_labels_say_what_it_is_and_what_it_can(docker: Docker, image: str) -> None:
-    told = json.loads(
+    message = json.loads(
         docker.output("image", "inspect", "--format", "{{json .Config.Labels}}", image)
     )
-    assert told["org.opencontainers.image.version"] == __version__
-    assert told["org.opencontainers.image.revision"]
-    assert "org.opencontainers.image.source" in told
+    assert message["org.opencontainers.image.version"] == __version__
+    assert message["org.opencontainers.image.revision"]
+    assert "org.opencontainers.image.source" in message
     can = "com.amazonaws.sagemaker.capabilities."
     serves = image == INFERENCE
-    assert (told.get(f"{can}multi-models") == "true") is serves
-    assert (told.get(f"{can}accept-bind-to-port") == "true") is serves
+    assert (message.get(f"{can}multi-models") == "true") is serves
+    assert (message.get(f"{can}accept-bind-to-port") == "true") is serves
 
 
 def test_the_entry_point_is_in_exec_form_and_there_is_a_command(docker: Docker, image: str) -> None:
     """The SDK's local trainer gives no command; SageMaker does."""
     look = "{{json .Config.Entrypoint}} {{json .Config.Cmd}} {{json .Config.User}}"
     verb = "serve" if image == INFERENCE else "train"
-    told = docker.output("image", "inspect", "--format", look, image)
-    assert told == f'["entry"] ["{verb}"] ""'
+    message = docker.output("image", "inspect", "--format", look, image)
+    assert message == f'["entry"] ["{verb}"] ""'
 
 
 def test_the_wrong_image_says_which_is_the_right_one(docker: Docker, image: str) -> None:

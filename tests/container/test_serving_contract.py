@@ -58,7 +58,7 @@ def test_it_draws_the_faces_that_the_model_draws(server: Container, model_dir: P
     assert int(np.abs(theirs.astype(int) - ours.astype(int)).max()) <= 1  # other kernels may round
 
 
-def test_a_variable_of_sagemakers_that_nobody_knows_is_no_matter(server: Container) -> None:
+def test_a_variable_of_sagemakers_that_nobody_knows_is_ignored(server: Container) -> None:
     assert "SM_OF_TOMORROW" in server.look("{{.Config.Env}}")
     assert ask(f"{server.url()}/ping").status == 200
 
@@ -140,8 +140,8 @@ def test_batch_transform(docker: Docker, model_dir: Path) -> None:
     lines = b'{"seeds": [1]}\n{"seeds": [2]}\n{"seeds": ["x"]}\n'
     with serving(docker, model_dir, *words) as container:
         container.wait_until_ready()
-        told = json.loads(ask(f"{container.url()}/execution-parameters").body)
-        assert set(told) == {"MaxConcurrentTransforms", "BatchStrategy", "MaxPayloadInMB"}
+        printed = json.loads(ask(f"{container.url()}/execution-parameters").body)
+        assert set(printed) == {"MaxConcurrentTransforms", "BatchStrategy", "MaxPayloadInMB"}
         reply = ask(f"{container.url()}/invocations", lines, "application/jsonlines",
                     Accept="application/jsonlines")  # fmt: skip
     assert reply.status == 200
@@ -153,13 +153,13 @@ def test_multi_model_mode(docker: Docker, model_dir: Path, tmp_path: Path) -> No
     shutil.copytree(model_dir, tmp_path / "hash/model")
     options = ("--volume", f"{tmp_path}:/opt/ml/models:ro", "--publish", "127.0.0.1::8080",
                "--env", "SAGEMAKER_MULTI_MODEL=true")  # fmt: skip
-    wish = {"model_name": "faces", "url": "/opt/ml/models/hash/model"}
+    option = {"model_name": "faces", "url": "/opt/ml/models/hash/model"}
     with started(docker, INFERENCE, *options, command=["serve"]) as container:
         container.wait_until_ready()
         models = f"{container.url()}/models"
         assert ask(f"{models}/faces/invoke", {"seeds": [1]}).status == 404
-        assert ask(models, wish).status == 200
-        assert ask(models, wish).status == 409
+        assert ask(models, option).status == 200
+        assert ask(models, option).status == 409
         picture = ask(f"{models}/faces/invoke", {"seeds": [1]})
         assert Image.open(io.BytesIO(picture.body)).size == (32, 32)
         assert "faces" in ask(models).body.decode()
@@ -187,9 +187,9 @@ def test_a_model_that_cannot_be_served_ends_the_container_with_a_line_that_says_
         assert "/opt/ml/model" in container.says() and named in container.says()
 
 
-def test_a_gpu_that_is_not_there_is_said_in_a_line(docker: Docker, model_dir: Path) -> None:
+def test_a_gpu_that_is_not_there_is_reported_in_a_line(docker: Docker, model_dir: Path) -> None:
     with serving(docker, model_dir, "--env", "FACEGAN_DEVICE=cuda:7") as container:
         assert container.ends(60) != 0
-        told = container.says()
-    with_torch = "The device 'cuda:7' cannot be used here. Use auto, cpu" in told
-    assert with_torch or "torch is not installed here, and running on cuda:7 needs it." in told
+        printed = container.says()
+    with_torch = "The device 'cuda:7' cannot be used here. Use auto, cpu" in printed
+    assert with_torch or "torch is not installed here, and running on cuda:7 needs it." in printed

@@ -18,7 +18,7 @@ def test_a_job_leaves_what_sagemaker_uploads(docker: Docker, job: Job) -> None:
     more = ("--env", "SM_OF_TOMORROW=[1]")
     with started(docker, TRAINING, *ISOLATED, *more, *job.options, command=["train"]) as container:
         assert container.ends() == 0, container.says()
-        told = container.says()
+        message = container.says()
     card = load_artifact(job.base / "model").card
     assert (card.preset, card.kimg, card.settings["share_fakes"]) == ("tiny", 0.064, True)
     assert {path.name for path in (job.base / "model").iterdir()} == {
@@ -27,7 +27,7 @@ def test_a_job_leaves_what_sagemaker_uploads(docker: Docker, job: Job) -> None:
     assert json.loads((job.base / "output/data/run.json").read_text())["version"] == __version__
     assert list(job.base.glob("output/tensorboard/events.out.tfevents.*"))
     assert job.checkpoints and job.failure == ""
-    assert "kimg=0.064;" in told and "Traceback" not in told
+    assert "kimg=0.064;" in message and "Traceback" not in message
 
 
 def test_without_a_command_it_trains_and_any_user_may_run_it(docker: Docker, job: Job) -> None:
@@ -52,9 +52,9 @@ def test_docker_stop_leaves_a_checkpoint_and_the_next_run_ends_as_an_undisturbed
         assert "train" in container.inside("cat", "/proc/1/cmdline")
         seconds = container.stop(grace_seconds=120)
         assert container.look("{{.State.ExitCode}}") == "0", container.says()
-        told = container.says()
+        message = container.says()
     assert seconds < 10
-    assert "Stopped." in told and "kimg=0.512;" not in told and "Traceback" not in told
+    assert "Stopped." in message and "kimg=0.512;" not in message and "Traceback" not in message
     assert job.checkpoints and job.weights == b"" and job.failure == ""
 
     with started(docker, TRAINING, *ISOLATED, *job.options, command=["train"]) as container:
@@ -72,9 +72,9 @@ def test_a_failing_job_says_why_in_the_failure_file_and_exits_non_zero(
     job.configure(pictures, total_kmig="1")
     with started(docker, TRAINING, *ISOLATED, *job.options, command=["train"]) as container:
         assert container.ends() == 1
-        told = container.says()
+        message = container.says()
     assert "Unknown hyperparameter 'total_kmig'. Did you mean total_kimg" in job.failure
-    assert job.failure.strip() in told and "Traceback" not in told
+    assert job.failure.strip() in message and "Traceback" not in message
     assert job.weights == b""
 
 
@@ -86,7 +86,7 @@ def test_a_missing_channel_is_named(docker: Docker, job: Job) -> None:
     assert "training" in job.failure and "Traceback" not in job.failure
 
 
-def test_a_gpu_that_is_not_there_is_said_in_a_line(
+def test_a_gpu_that_is_not_there_is_reported_in_a_line(
     docker: Docker, job: Job, pictures: list[Path]
 ) -> None:
     job.configure(pictures, device="cuda:7")

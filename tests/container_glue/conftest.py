@@ -16,6 +16,6 @@ def job(images_dir: Path, tmp_path: Path) -> Job:
 def finished(images_dir: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Job, str]:
     """A job that ran to its end through the toolkit, and what it said; not to be changed."""
     job = make_job(images_dir, tmp_path_factory.mktemp("job") / "ml")
-    code, told = job.run()
-    assert code == 0, told
-    return job, told
+    code, message = job.run()
+    assert code == 0, message
+    return job, message

@@ -60,7 +60,7 @@ def test_a_job_trains_as_it_was_meant(
 
 
 @pytest.mark.parametrize(
-    ("sent", "told"),
+    ("sent", "message"),
     [
         ({"epochs": "10"}, "10 epochs of 64 images are total_kimg 0.64."),
         ({"learning-rate": "0.1"}, "discriminator_learning_rate or generator_learning_rate"),
@@ -75,11 +75,11 @@ def test_a_job_trains_as_it_was_meant(
     ],
 )
 def test_a_refusal_holds_the_writing_that_works(
-    sent: dict[str, Any], told: str, images_dir: Path, tmp_path: Path
+    sent: dict[str, Any], message: str, images_dir: Path, tmp_path: Path
 ) -> None:
     with pytest.raises(ConfigError) as refused:
         spec_of(tmp_path, {**BASE, **sent}, images_dir)
-    assert told in str(refused.value)
+    assert message in str(refused.value)
 
 
 def test_a_channel_without_images_says_what_it_holds(tmp_path: Path) -> None:

@@ -59,20 +59,20 @@ def test_one_model_is_served_by_default(start: Start) -> None:
 def test_many_models_are_served_where_sagemaker_says_so(start: Start, base: Path) -> None:
     client = start(SAGEMAKER_MULTI_MODEL="true")
     assert client.get("/ping").status_code == 200
-    wish = {"model_name": "x", "url": str(base / "models/hash/model")}
-    assert client.post("/models", json=wish).status_code == 200
+    option = {"model_name": "x", "url": str(base / "models/hash/model")}
+    assert client.post("/models", json=option).status_code == 200
     reply = client.post("/models/x/invoke", json={"seeds": [1]}, headers={"Accept": NPY})
     assert reply.status_code == 200
     assert client.post("/invocations", json={"seeds": [1]}).status_code == 404
-    assert client.post("/models", json={**wish, "url": str(base / "model")}).status_code == 409
+    assert client.post("/models", json={**option, "url": str(base / "model")}).status_code == 409
     other = {"model_name": "y", "url": str(base / "model")}
     assert client.post("/models", json=other).status_code == 400
 
 
 def test_the_budget_comes_from_the_environment(start: Start, base: Path) -> None:
     client = start(SAGEMAKER_MULTI_MODEL="true", FACEGAN_MODEL_MEMORY_MB="1")
-    wish = {"model_name": "x", "url": str(base / "models/hash/model")}
-    reply = client.post("/models", json=wish)
+    option = {"model_name": "x", "url": str(base / "models/hash/model")}
+    reply = client.post("/models", json=option)
     assert reply.status_code == 507 and "of 1.0 MiB" in reply.get_json()["message"]
 
 
@@ -85,7 +85,7 @@ def test_a_models_own_code_runs_unless_it_is_forbidden(start: Start, base: Path)
         start(FACEGAN_OWN_CODE="false")
 
 
-def test_code_of_one_of_many_that_does_not_load_is_told_and_leaves_the_others(
+def test_code_of_one_of_many_that_does_not_load_is_reported_and_leaves_the_others(
     start: Start, base: Path
 ) -> None:
     """500 with the line: whoever loads is the model's owner."""
@@ -104,7 +104,7 @@ def test_code_of_one_of_many_that_does_not_load_is_told_and_leaves_the_others(
 
 
 @pytest.mark.parametrize(
-    ("variables", "told"),
+    ("variables", "output"),
     [
         ({"SM_MODEL_DIR": "/nowhere"}, "/nowhere cannot be read"),
         ({"FACEGAN_THREADS": "many"}, "The variable FACEGAN_THREADS is 'many'"),
@@ -112,7 +112,7 @@ def test_code_of_one_of_many_that_does_not_load_is_told_and_leaves_the_others(
     ],
 )
 def test_a_container_that_cannot_serve_ends_with_a_sentence_and_no_trace(
-    base: Path, variables: dict[str, str], told: str
+    base: Path, variables: dict[str, str], output: str
 ) -> None:
     if "SM_CURRENT_INSTANCE_TYPE" in variables and torch.cuda.is_available():
         pytest.skip("this machine has a GPU")
@@ -123,5 +123,5 @@ def test_a_container_that_cannot_serve_ends_with_a_sentence_and_no_trace(
         timeout=60,
     )  # fmt: skip
     assert done.returncode != 0
-    assert re.search(rf"^Error: .*{told}", done.stderr, re.MULTILINE)
+    assert re.search(rf"^Error: .*{output}", done.stderr, re.MULTILINE)
     assert "Traceback" not in done.stderr + done.stdout

@@ -84,7 +84,7 @@ def test_a_finished_job_started_again_gives_its_model_again(
 
 
 @pytest.mark.parametrize(
-    ("change", "told"),
+    ("change", "message"),
     [
         ({"share_fakes": "false"}, "share_fakes=True (now False)"),
         ({"conv_dim": "16", "seed": "1"}, "conv_dim=8 (now 16), seed=0 (now 1)"),
@@ -94,13 +94,13 @@ def test_a_finished_job_started_again_gives_its_model_again(
     ],
 )
 def test_a_job_with_other_hyperparameters_does_not_go_on_with_the_run(
-    restarted: Job, start: Start, change: dict[str, str], told: str
+    restarted: Job, start: Start, change: dict[str, str], message: str
 ) -> None:
     checkpoints = state(restarted)
     asked = {name: value for name, value in (HYPERPARAMETERS | change).items() if value}
     restarted.configure(asked)
     reason = start(restarted)
-    assert f"was started with {told}" in reason[:1024]
+    assert f"was started with {message}" in reason[:1024]
     assert "total_kimg" in reason and "may change" in reason
     assert restarted.model == {} and state(restarted) == checkpoints
 
@@ -147,7 +147,7 @@ def test_a_job_whose_only_checkpoints_are_damaged_says_so(restarted: Job, start:
     assert "Every checkpoint" in start(restarted)
 
 
-def test_a_job_without_pictures_says_so(job: Job, start: Start) -> None:
+def test_a_job_without_images_says_so(job: Job, start: Start) -> None:
     folder = job.base / "input" / "data" / "training"
     folder.unlink()
     folder.mkdir()

@@ -41,8 +41,8 @@ def test_a_jobs_model_has_the_bits_of_the_command_lines(
 def test_a_job_in_pipe_mode_fails_with_what_to_use_instead(tmp_path: Path) -> None:
     job = Job(tmp_path / "ml")
     job.configure(HYPERPARAMETERS, mode="Pipe")
-    code, told = job.run()
-    assert code == 1 and "Traceback" not in told
+    code, message = job.run()
+    assert code == 1 and "Traceback" not in message
     assert "The channel 'training' is in Pipe mode" in job.failure
     assert "Use FastFile" in job.failure
 
@@ -70,10 +70,10 @@ def test_a_job_prints_the_lines_that_its_metric_definitions_read(
 
 def test_a_mistake_fails_the_job_with_a_sentence(job: Job) -> None:
     job.configure({**HYPERPARAMETERS, "total_kmig": "1"})
-    code, told = job.run()
+    code, message = job.run()
     assert code == 1
     assert "Unknown hyperparameter 'total_kmig'. Did you mean total_kimg" in job.failure
-    assert job.failure.strip() in told and "Traceback" not in told
+    assert job.failure.strip() in message and "Traceback" not in message
     assert job.model == {}
 
 
@@ -84,10 +84,10 @@ def test_a_gpu_that_is_paid_for_and_not_seen_fails_the_job_at_once(job: Job) -> 
     config.write_text(
         json.dumps(json.loads(config.read_text()) | {"current_instance_type": "ml.g5.xlarge"})
     )
-    code, told = job.run()
+    code, message = job.run()
     assert code == 1 and not (job.base / "checkpoints").exists()
     assert "This is a GPU instance (ml.g5.xlarge), but the container sees none" in job.failure
-    assert "device=cpu" in job.failure and "Traceback" not in told
+    assert "device=cpu" in job.failure and "Traceback" not in message
 
 
 def test_a_fault_of_ours_is_named_first_and_traced_after(job: Job, tmp_path: Path) -> None:
@@ -135,10 +135,10 @@ def test_sigterm_stops_a_job_with_a_checkpoint_and_the_next_start_ends_with_the_
         time.sleep(0.002)
     signalled = time.monotonic()
     subprocess.run(["kill", str(child_of(process) if namespace else process.pid)], check=True)
-    told, _ = process.communicate(timeout=60)
-    assert process.returncode == 0, told
+    message, _ = process.communicate(timeout=60)
+    assert process.returncode == 0, message
     assert time.monotonic() - signalled < 30  # of the 120 that SageMaker grants
-    assert "Stopped." in told and "Traceback" not in told
+    assert "Stopped." in message and "Traceback" not in message
     assert job.model == {} and job.failure == ""
     assert not (job.base / "output" / "success").exists()  # the toolkit's mark of a finished job
     assert len(list(job.base.glob("checkpoints/checkpoints/kimg-*"))) == 1
@@ -160,8 +160,8 @@ def test_sigterm_before_the_first_step_ends_the_job_at_once(job: Job, tmp_path: 
         "main = train.main\n"
     )
     job.module, job.path = "early:main", [tmp_path]
-    code, told = job.run()
-    assert (code, job.failure, job.model) == (0, "", {}), told
+    code, message = job.run()
+    assert (code, job.failure, job.model) == (0, "", {}), message
 
 
 def test_our_reading_of_the_environment_agrees_with_the_toolkits(finished: tuple[Job, str]) -> None:
@@ -172,11 +172,11 @@ def test_our_reading_of_the_environment_agrees_with_the_toolkits(finished: tuple
         "Environment(); print(json.dumps([e.model_dir, e.output_data_dir, e.channel_input_dirs, "
         "e.hosts, e.current_host, sorted(e.hyperparameters)]))"
     )
-    told = subprocess.run(
+    message = subprocess.run(
         [sys.executable, "-c", program], env=job.environment, capture_output=True, check=True
     ).stdout
     ours = TrainingEnvironment.from_mapping({"SAGEMAKER_BASE_DIR": str(job.base)})
-    assert json.loads(told) == [
+    assert json.loads(message) == [
         str(ours.model_dir), str(ours.output_data_dir),
         {name: str(path) for name, path in ours.channels.items()}, list(ours.hosts),
         ours.current_host, sorted(ours.hyperparameters),

@@ -66,8 +66,8 @@ class Job:
     def run(self) -> tuple[int, str]:
         """The same, to its end: exit code and all that it said."""
         process = self.start()
-        told, _ = process.communicate(timeout=120)
-        return process.returncode, told
+        message, _ = process.communicate(timeout=120)
+        return process.returncode, message
 
     def on_a_new_instance(self, base: Path) -> "Job":
         """The job's input and its checkpoints, and nothing of what it had put out."""

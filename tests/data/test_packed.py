@@ -167,7 +167,7 @@ def test_shards_in_another_order_are_found(folder: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("facts", "told"),
+    ("facts", "message"),
     [
         ({"version": 3}, "version 3"),
         ({"kind": "streaming"}, "'streaming'"),
@@ -183,10 +183,10 @@ def test_shards_in_another_order_are_found(folder: Path) -> None:
     ],
 )
 def test_a_manifest_that_cannot_be_is_refused(
-    facts: dict[str, Any], told: str, folder: Path
+    facts: dict[str, Any], message: str, folder: Path
 ) -> None:
     change(folder, **facts)
-    with pytest.raises(DatasetError, match=told) as refusal:
+    with pytest.raises(DatasetError, match=message) as refusal:
         open_dataset(folder, 8)
     assert "dataset.json" in str(refusal.value)
 

@@ -162,7 +162,7 @@ def test_train_is_taken_where_nothing_is_asked_for(packed: PackedDataset) -> Non
 @pytest.mark.parametrize(
     "splits", [{"a": [0, 30]}, {"a": [5, 5]}, {"a": 3}, ["a"], {"a": [0, 1.0]}]
 )
-def test_splits_that_are_no_stretches_are_refused(splits: object, tmp_path: Path) -> None:
+def test_splits_that_are_not_ranges_are_refused(splits: object, tmp_path: Path) -> None:
     write_packed(tmp_path / "p", np.zeros((29, 4, 4, 3), np.uint8), splits=splits)
     with pytest.raises(DatasetError, match="not ranges of its 29 images"):
         select_split(PackedDataset(tmp_path / "p"), None)

@@ -406,12 +406,12 @@ def test_labels_name_classes_and_leave_the_images_alone(tmp_path: Path, factor: 
     """The manifest gains each image's class; not a pixel changes."""
     write_toy_faces(tmp_path / "plain", 300, 8, workers=1)
     write_toy_faces(tmp_path / "told", 300, 8, workers=1, labels=factor)
-    plain, told = (ImageFolderDataset(tmp_path / name, 8) for name in ("plain", "told"))
-    assert plain.digest == told.digest and plain.labels is None
-    assert told.labels is not None
-    assert told.labels.tolist() == labels_of_faces(factor, 300, 8, 0)
-    assert tuple(told.classes) == FACTORS[factor].classes
-    assert min(told.classes.values()) > 0 and sum(told.classes.values()) == 300
+    plain, message = (ImageFolderDataset(tmp_path / name, 8) for name in ("plain", "told"))
+    assert plain.digest == message.digest and plain.labels is None
+    assert message.labels is not None
+    assert message.labels.tolist() == labels_of_faces(factor, 300, 8, 0)
+    assert tuple(message.classes) == FACTORS[factor].classes
+    assert min(message.classes.values()) > 0 and sum(message.classes.values()) == 300
 
 
 def test_a_label_does_not_depend_on_the_faces_it_is_drawn_with() -> None:

@@ -1,4 +1,4 @@
-"""The demos' parts: what is sent to the endpoint, what the pictures show, what is deleted."""
+"""The demos' parts: what is sent to the endpoint, what the images show, what is deleted."""
 
 import io
 import json

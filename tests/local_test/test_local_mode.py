@@ -73,13 +73,13 @@ def test_the_whole_line_in_local_mode(
     images_dir: Path, tmp_path: Path, nothing_left: dict[str, str], free_port: int
 ) -> None:
     run = tmp_path / "run"
-    code, told = run_script(
+    code, message = run_script(
         "local_mode.py", "--training-image", TRAINING, "--inference-image", INFERENCE, "--data",
         images_dir, "--folder", run, "--port", free_port, *FP32, "--set", "total_kimg=0.512",
         **nothing_left,
     )  # fmt: skip
-    assert code == 0, told
-    assert len(re.findall("shared by 2 processes on 2 hosts", told)) == 1
+    assert code == 0, message
+    assert len(re.findall("shared by 2 processes on 2 hosts", message)) == 1
 
     alone, shared = (run / f"job-{hosts}" / "model.tar.gz" for hosts in (1, 2))
     weights = [dict(load_artifact(model).generator.named_parameters()) for model in (alone, shared)]
@@ -93,7 +93,7 @@ def test_the_whole_line_in_local_mode(
 
     for definition in METRIC_DEFINITIONS:  # what CloudWatch would read of the two jobs
         if definition["Name"] in ("kimg", "generator"):
-            assert len(re.findall(definition["Regex"], told)) == 2 * 2
+            assert len(re.findall(definition["Regex"], message)) == 2 * 2
     left = {path.name for path in run.iterdir()}
     assert left == {"job-1", "job-2", "faces.npy", "faces.png"}
 
@@ -102,12 +102,12 @@ def test_the_whole_line_in_local_mode(
 def test_two_hosts_train_through_model_trainer(
     images_dir: Path, tmp_path: Path, nothing_left: dict[str, str]
 ) -> None:
-    code, told = run_script(
+    code, message = run_script(
         "model_trainer.py", "--training-image", TRAINING, "--hosts", 2, "--data", images_dir,
         "--folder", tmp_path / "run", "--set", "total_kimg=0.256", **nothing_left,
     )  # fmt: skip
-    assert code == 0, told
-    assert "shared by 2 processes on 2 hosts" in told
+    assert code == 0, message
+    assert "shared by 2 processes on 2 hosts" in message
     assert load_artifact(tmp_path / "run" / "trainer-2" / "model.tar.gz").card.kimg == 0.256
 
 
@@ -115,13 +115,13 @@ def test_two_hosts_train_through_model_trainer(
 def test_a_job_that_fails_ends_with_its_reason_in_a_line(
     images_dir: Path, tmp_path: Path, nothing_left: dict[str, str], free_port: int
 ) -> None:
-    code, told = run_script(
+    code, message = run_script(
         "local_mode.py", "--training-image", TRAINING, "--inference-image", INFERENCE, "--data",
         images_dir, "--folder", tmp_path / "run", "--port", free_port, "--hosts", 1, "--set",
         "total_kmig=1", **nothing_left,
     )  # fmt: skip
-    assert code == 1 and "Traceback" not in told
-    assert told.splitlines()[-1].startswith(
+    assert code == 1 and "Traceback" not in message
+    assert message.splitlines()[-1].startswith(
         "Error: The job faces-1 failed: Unknown hyperparameter 'total_kmig'. Did you mean"
     )
     assert not (tmp_path / "run" / "job-1" / "model.tar.gz").exists()
@@ -132,7 +132,7 @@ def test_a_job_that_fails_ends_with_its_reason_in_a_line(
 
 @pytest.fixture
 def test_dir(images_dir: Path, tmp_path: Path) -> Path:
-    """SageMaker's layout with pictures, for a run of some seconds."""
+    """SageMaker's layout with images, for a run of some seconds."""
     folder = tmp_path / "ml"
     subprocess.run(["cp", "-r", ROOT / "local_test" / "test_dir", folder], check=True)
     subprocess.run(["rm", "-rf", folder / "input" / "data"], check=True)
@@ -158,13 +158,13 @@ def test_a_stopped_training_goes_on_to_the_bits_of_an_undisturbed_one(
     name = f"facegan-test-{os.getpid()}"
     first = train(test_dir, name)
     assert first.stdout
-    told = []
+    message = []
     for line in first.stdout:
-        told.append(line)
+        message.append(line)
         if line.startswith("kimg=0.256"):
             subprocess.run(["docker", "stop", "--time", "120", name], capture_output=True)
-    assert first.wait() == 0, told
-    assert "Stopped before the end" in told[-1]
+    assert first.wait() == 0, message
+    assert "Stopped before the end" in message[-1]
     assert not (test_dir / "model" / "model_card.json").exists()
     assert list_checkpoints(test_dir / "checkpoints" / "checkpoints")
 

@@ -74,7 +74,7 @@ def test_a_port_on_which_another_listens_is_not_taken_for_the_endpoint(
             pass
 
 
-def test_a_missing_channel_is_told_before_docker_makes_an_empty_one(
+def test_a_missing_channel_is_reported_before_docker_makes_an_empty_one(
     local: ModuleType, tmp_path: Path
 ) -> None:
     local.check_channel(tmp_path.as_uri())
@@ -83,7 +83,7 @@ def test_a_missing_channel_is_told_before_docker_makes_an_empty_one(
         local.check_channel((tmp_path / "absent").as_uri())
 
 
-def test_a_docker_that_is_missing_is_told(
+def test_a_docker_that_is_missing_is_reported(
     local: ModuleType, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     (tmp_path / "bash").symlink_to(str(shutil.which("bash")))
@@ -116,13 +116,13 @@ def test_local_modes_stand_in_is_asked_as_aws_is(sagemaker: Any) -> None:
 
     from facegan.cloud.calls import Call
 
-    told = {"Error": {"Code": "ValidationException", "Message": "Could not find local model"}}
+    message = {"Error": {"Code": "ValidationException", "Message": "Could not find local model"}}
     sagemaker.client = SimpleNamespace(create_model=lambda **request: request)
     request = {"ModelName": "faces"}
     assert sagemaker.ask(Call("sagemaker", "CreateModel", request, "faces")) == request
 
     def refuse(**_: Any) -> None:
-        raise ClientError(told, "describe_model")
+        raise ClientError(message, "describe_model")
 
     sagemaker.client = SimpleNamespace(describe_model=refuse)
     with pytest.raises(

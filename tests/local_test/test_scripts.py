@@ -66,7 +66,7 @@ def run(tools: Path, tmp_path: Path) -> Run:
 
 @pytest.fixture
 def test_dir(tmp_path: Path) -> Path:
-    """A copy of SageMaker's layout, with a picture's folder."""
+    """A copy of SageMaker's layout, with a folder of images."""
     folder = tmp_path / "test_dir"
     shutil.copytree(SCRIPTS / "test_dir" / "input" / "config", folder / "input" / "config")
     (folder / "input" / "data" / "training").mkdir(parents=True)
@@ -94,10 +94,10 @@ def install(folder: Path, name: str, text: str) -> None:
     (folder / name).chmod(0o755)
 
 
-def in_one_line(told: str) -> str:
+def in_one_line(message: str) -> str:
     """What a script said, if it is one line."""
-    assert len(told.splitlines()) == 1, told
-    return told
+    assert len(message.splitlines()) == 1, message
+    return message
 
 
 def asked(tmp_path: Path) -> str:
@@ -108,27 +108,27 @@ def asked(tmp_path: Path) -> str:
 # --- what Docker lacks ----------------------------------------------------------------------------
 
 
-def test_nothing_is_said_where_nothing_is_missing(run: Run, free_port: int) -> None:
+def test_nothing_is_reported_where_nothing_is_missing(run: Run, free_port: int) -> None:
     assert run("check_docker.sh", "compose", "image=faces", f"port={free_port}") == (0, "")
 
 
 @pytest.mark.parametrize(
-    ("program", "told"),
+    ("program", "message"),
     [
         (None, "Docker is not installed. Install it"),
         (DENIED, "You may not use Docker. Join its group"),
         (STOPPED, "Docker does not answer. Start it"),
     ],
 )
-def test_a_docker_that_cannot_be_used_is_told(
-    run: Run, tools: Path, program: str | None, told: str
+def test_a_docker_that_cannot_be_used_is_reported(
+    run: Run, tools: Path, program: str | None, message: str
 ) -> None:
     (tools / "docker").unlink()
     if program:
         install(tools, "docker", program)
     for script in ("check_docker.sh", "train_local.sh", "serve_local.sh", "make_data.sh"):
         code, said = run(script)
-        assert code == 1 and in_one_line(said).startswith(told)
+        assert code == 1 and in_one_line(said).startswith(message)
 
 
 @pytest.mark.parametrize("version", ["v2.40.3", "2.26.1-4", "v5.0.0", "v10.1"])
@@ -137,18 +137,18 @@ def test_any_compose_of_today_will_do(run: Run, version: str) -> None:
 
 
 def test_an_old_compose_will_do_beside_docker_only(run: Run, tools: Path) -> None:
-    code, told = run("check_docker.sh", "compose", COMPOSE="v1.29.2")
-    assert code == 1 and in_one_line(told).startswith("Docker's compose is missing. Install")
+    code, message = run("check_docker.sh", "compose", COMPOSE="v1.29.2")
+    assert code == 1 and in_one_line(message).startswith("Docker's compose is missing. Install")
     install(tools, "docker-compose", "#!/bin/sh\n")
     assert run("check_docker.sh", "compose", COMPOSE="v1.29.2") == (0, "")
 
 
 def test_a_gpu_asked_for_where_none_is(run: Run, tools: Path, test_dir: Path) -> None:
-    code, told = run("train_local.sh", "faces", test_dir, GPUS="all")
-    assert code == 1 and "no NVIDIA GPU that works" in in_one_line(told)
+    code, message = run("train_local.sh", "faces", test_dir, GPUS="all")
+    assert code == 1 and "no NVIDIA GPU that works" in in_one_line(message)
     install(tools, "nvidia-smi", "#!/bin/sh\n")
-    code, told = run("train_local.sh", "faces", test_dir, GPUS="all")
-    assert code == 1 and "Install nvidia-container-toolkit" in in_one_line(told)
+    code, message = run("train_local.sh", "faces", test_dir, GPUS="all")
+    assert code == 1 and "Install nvidia-container-toolkit" in in_one_line(message)
 
 
 def test_gpus_are_used_where_docker_has_some(
@@ -163,62 +163,66 @@ def test_gpus_are_used_where_docker_has_some(
 
 
 def test_an_image_that_is_not_there_or_of_another_machine(run: Run) -> None:
-    code, told = run("serve_local.sh", "absent")
-    assert code == 1 and "There is no image absent here. Build it (make build)" in in_one_line(told)
-    code, told = run("serve_local.sh", "faces", ARCHITECTURE="arm64")
-    assert code == 1 and "built for arm64, and this Docker runs amd64" in in_one_line(told)
+    code, message = run("serve_local.sh", "absent")
+    assert code == 1 and "There is no image absent here. Build it (make build)" in in_one_line(
+        message
+    )
+    code, message = run("serve_local.sh", "faces", ARCHITECTURE="arm64")
+    assert code == 1 and "built for arm64, and this Docker runs amd64" in in_one_line(message)
 
 
 def test_a_port_that_is_taken(run: Run, taken_port: int) -> None:
-    code, told = run("serve_local.sh", "faces", PORT=str(taken_port))
+    code, message = run("serve_local.sh", "faces", PORT=str(taken_port))
     assert code == 1
-    assert in_one_line(told) == (
+    assert in_one_line(message) == (
         f"Port {taken_port} is taken. Stop what listens there, or choose another: "
         f"PORT={taken_port + 1}.\n"
     )
-    code, told = run("serve_local.sh", "faces", PORT="http")
-    assert code == 1 and "http is not a port" in in_one_line(told)
+    code, message = run("serve_local.sh", "faces", PORT="http")
+    assert code == 1 and "http is not a port" in in_one_line(message)
 
 
 # --- training -------------------------------------------------------------------------------------
 
 
 def test_training_is_started_as_sagemaker_does(run: Run, test_dir: Path, tmp_path: Path) -> None:
-    code, told = run("train_local.sh", "faces", test_dir)
-    assert code == 0 and "No GPU that Docker can use: the CPU computes." in told
+    code, message = run("train_local.sh", "faces", test_dir)
+    assert code == 0 and "Docker has no usable GPU: using the CPU." in message
     words = asked(tmp_path)
     assert words.endswith(" faces train\n") and f"-v {test_dir}:/opt/ml " in words
     assert f"-v {test_dir}/input:/opt/ml/input:ro" in words
     assert f"--user {os.getuid()}:{os.getgid()}" in words
-    assert "Stopped before the end" in told  # our Docker leaves no model
+    assert "Stopped before the end" in message  # our Docker leaves no model
 
 
 def test_a_finished_training_says_where_its_model_is(run: Run, test_dir: Path) -> None:
     (test_dir / "model").mkdir()
     (test_dir / "model" / "model_card.json").touch()
-    code, told = run("train_local.sh", "faces", test_dir)
-    assert code == 0 and f"The model is in {test_dir}/model" in told
+    code, message = run("train_local.sh", "faces", test_dir)
+    assert code == 0 and f"The model is in {test_dir}/model" in message
 
 
 def test_a_failed_training_fails_and_says_where_the_reason_is(run: Run, test_dir: Path) -> None:
     install(test_dir, "fails", f"#!/bin/sh\necho why > {test_dir}/output/failure; exit 7\n")
-    code, told = run("train_local.sh", "faces", test_dir, RUNS=str(test_dir / "fails"))
-    assert code == 7 and f"Why it failed: {test_dir}/output/failure" in told
+    code, message = run("train_local.sh", "faces", test_dir, RUNS=str(test_dir / "fails"))
+    assert code == 7 and f"Why it failed: {test_dir}/output/failure" in message
 
 
 @pytest.mark.parametrize(
-    ("missing", "told"),
+    ("missing", "message"),
     [
         ("input/data/training", "training is missing. Put pictures there, or draw some"),
         ("input/config/resourceconfig.json", "resourceconfig.json is missing. Copy it from"),
         ("", "is not a folder. Copy local_test/test_dir"),
     ],
 )
-def test_a_layout_with_a_hole_is_refused(run: Run, test_dir: Path, missing: str, told: str) -> None:
+def test_a_layout_with_a_hole_is_refused(
+    run: Run, test_dir: Path, missing: str, message: str
+) -> None:
     place = test_dir / missing
     place.unlink() if place.is_file() else shutil.rmtree(place)
     code, said = run("train_local.sh", "faces", test_dir)
-    assert code == 1 and told in in_one_line(said)
+    assert code == 1 and message in in_one_line(said)
 
 
 def test_a_signal_stops_the_container_as_sagemaker_does(
@@ -235,8 +239,8 @@ def test_a_signal_stops_the_container_as_sagemaker_does(
     while not (tmp_path / "asked").exists():
         assert script.poll() is None
     script.terminate()
-    told, _ = script.communicate(timeout=20)
-    assert script.returncode == 0 and "Stopped before the end" in told
+    message, _ = script.communicate(timeout=20)
+    assert script.returncode == 0 and "Stopped before the end" in message
     assert stop.read_text() == "stop --time 120 facegan-train\n"
 
 
@@ -253,8 +257,8 @@ def test_the_layout_has_sagemakers_names() -> None:
 def test_a_folder_and_an_archive_are_served_read_only(
     run: Run, model_dir: Path, tmp_path: Path, free_port: int
 ) -> None:
-    code, told = run("serve_local.sh", "faces", model_dir, PORT=str(free_port))
-    assert code == 0, told
+    code, message = run("serve_local.sh", "faces", model_dir, PORT=str(free_port))
+    assert code == 0, message
     words = asked(tmp_path)
     assert words.endswith(" faces serve\n") and f"-v {model_dir}:/opt/ml/model:ro" in words
     assert f"-p 127.0.0.1:{free_port}:8080" in words
@@ -265,15 +269,15 @@ def test_an_archive_is_unpacked_first(
 ) -> None:
     scripts = copy_of_scripts(tmp_path)
     archive = model_dir / "model.tar.gz"
-    code, told = run(str(scripts / "serve_local.sh"), "faces", archive, PORT=str(free_port))
-    assert code == 0, told
+    code, message = run(str(scripts / "serve_local.sh"), "faces", archive, PORT=str(free_port))
+    assert code == 0, message
     served = scripts / "test_dir" / "served"
     assert f"-v {served}:/opt/ml/model:ro" in asked(tmp_path)
     assert {path.name for path in served.iterdir()} == {"model_card.json", "generator.safetensors"}
 
 
 @pytest.mark.parametrize(
-    ("make", "told"),
+    ("make", "message"),
     [
         (lambda path: None, "There is no model at"),
         (lambda path: path.write_bytes(b"no archive"), "is not a readable archive"),
@@ -281,18 +285,18 @@ def test_an_archive_is_unpacked_first(
         (lambda path: path.mkdir(), "has no model_card.json"),
     ],
 )
-def test_what_is_no_model_is_not_served(
-    run: Run, tmp_path: Path, free_port: int, make: Callable[[Path], object], told: str
+def test_what_is_not_a_model_is_not_served(
+    run: Run, tmp_path: Path, free_port: int, make: Callable[[Path], object], message: str
 ) -> None:
     make(tmp_path / "model.tar.gz")
     script = copy_of_scripts(tmp_path) / "serve_local.sh"
     code, said = run(str(script), "faces", tmp_path / "model.tar.gz", PORT=str(free_port))
-    assert code == 1 and told in in_one_line(said)
+    assert code == 1 and message in in_one_line(said)
 
 
 def test_faces_are_drawn_by_the_training_image(run: Run, tmp_path: Path) -> None:
-    code, told = run("make_data.sh", "faces", tmp_path / "new" / "training", IMAGES="10")
-    assert code == 0, told
+    code, message = run("make_data.sh", "faces", tmp_path / "new" / "training", IMAGES="10")
+    assert code == 0, message
     assert re.search(r"-v \S+/new:/data faces -m facegan.cli data toy", asked(tmp_path))
     assert "--out /data/training --images 10 --resolution 32" in asked(tmp_path)
 

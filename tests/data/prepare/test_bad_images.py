@@ -73,11 +73,13 @@ GOOD = {
 def test_each_is_named_with_its_reason_and_the_counts_add_up(tmp_path: Path) -> None:
     folder = write_files(tmp_path / "x", {name: bad for name, (bad, _) in BAD.items()} | GOOD)
     manifest = prepare(folder, tmp_path / "out", 8, workers=1)
-    told = {line["file"]: line["reason"] for line in lines_of(tmp_path / "out" / "skipped.jsonl")}
-    assert set(told) == set(BAD)
+    message = {
+        line["file"]: line["reason"] for line in lines_of(tmp_path / "out" / "skipped.jsonl")
+    }
+    assert set(message) == set(BAD)
     for name, (_, expected) in BAD.items():
-        assert expected in told[name], f"{name}: {told[name]}"
-        assert "0x" not in told[name] and str(tmp_path) not in told[name]
+        assert expected in message[name], f"{name}: {message[name]}"
+        assert "0x" not in message[name] and str(tmp_path) not in message[name]
     assert (
         manifest["found"]
         == len(BAD) + len(GOOD)
@@ -134,6 +136,8 @@ def test_pillows_own_broken_images_break_nothing(tmp_path: Path) -> None:
     folder = write_files(tmp_path / "x", pictures)
     manifest = prepare(folder, tmp_path / "out", 16, workers=1)
     assert manifest["found"] == (manifest["written"] + manifest["duplicates"] + manifest["skipped"])
-    told = {line["file"]: line["reason"] for line in lines_of(tmp_path / "out" / "skipped.jsonl")}
+    message = {
+        line["file"]: line["reason"] for line in lines_of(tmp_path / "out" / "skipped.jsonl")
+    }
     assert manifest["found"] > 300 and manifest["skipped"] > 30
-    assert all(reason and "0x" not in reason for reason in told.values())
+    assert all(reason and "0x" not in reason for reason in message.values())

@@ -20,7 +20,7 @@ def packed(tmp_path: Path) -> Path:
     return out
 
 
-def test_a_whole_data_set_has_no_problems_and_its_balance_is_told(packed: Path) -> None:
+def test_a_whole_data_set_has_no_problems_and_its_balance_is_reported(packed: Path) -> None:
     done: list[int] = []
     checked = check(packed, done.append)
     assert checked.problems == [] and checked.classes == {"a": 4, "b": 3} and done == [3, 3, 1]
@@ -60,24 +60,24 @@ HARM: list[tuple[Callable[[Path], object], str]] = [
 ]
 
 
-@pytest.mark.parametrize(("harm", "told"), HARM, ids=[told for _, told in HARM])
-def test_what_is_wrong_is_named(packed: Path, harm: Callable, told: str) -> None:
+@pytest.mark.parametrize(("harm", "message"), HARM, ids=[message for _, message in HARM])
+def test_what_is_wrong_is_named(packed: Path, harm: Callable, message: str) -> None:
     harm(packed)
-    assert any(told in problem for problem in check(packed).problems), check(packed).problems
+    assert any(message in problem for problem in check(packed).problems), check(packed).problems
 
 
-def test_images_in_two_splits_are_told(packed: Path) -> None:
+def test_images_in_two_splits_are_reported(packed: Path) -> None:
     shard = np.load(packed / "images/00001.npy")
     shard[1] = np.load(packed / "images/00000.npy")[0]
     np.save(packed / "images/00001.npy", shard)
     change_manifest(packed, splits={"train": [0, 4], "test": [4, 7]})
-    told = "1 images are both in the splits train and test, the first of them image 4."
-    assert told in check(packed).problems
+    message = "1 images are both in the splits train and test, the first of them image 4."
+    assert message in check(packed).problems
     change_manifest(packed, splits={"train": [0, 7]})
     assert "1 images are duplicates, the first of them image 4." in check(packed).problems
 
 
-def test_a_folder_that_is_no_packed_data_set_is_refused_with_the_way_to_one(
+def test_a_folder_that_is_not_a_packed_data_set_is_refused_with_the_way_to_one(
     tmp_path: Path, packed: Path
 ) -> None:
     with pytest.raises(DatasetError, match="facegan data prepare"):

@@ -55,7 +55,7 @@ def test_a_cut_one_is_named() -> None:
             open_source_image(PHOTO[:length]).load()
 
 
-def test_without_the_plugin_it_is_counted_and_the_fix_is_said(
+def test_without_the_plugin_it_is_counted_and_the_fix_is_reported(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     without = tuple(name for name in supported_formats() if name != "HEIF")

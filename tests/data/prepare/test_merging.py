@@ -83,8 +83,8 @@ def test_parts_that_do_not_fit_are_refused(tmp_path: Path) -> None:
     refused.append(([*parts[:2], tmp_path / "larger"], "resolution is 8, not 4"))
     prepare(folder, tmp_path / "other", 4, shard=(0, 2), workers=1)
     refused.append(([*parts, tmp_path / "other"], "parts of different data sets"))
-    for folders, told in refused:
-        with pytest.raises(DatasetError, match=told):
+    for folders, message in refused:
+        with pytest.raises(DatasetError, match=message):
             merge(folders, tmp_path / "merged")
         assert not (tmp_path / "merged").exists()
     with pytest.raises(DatasetError, match="holds a data set already"):

@@ -264,7 +264,7 @@ def test_what_facegan_generated_is_known_by_its_metadata() -> None:
     assert "metadata" in GENERATED
 
 
-def test_other_peoples_software_is_no_mark_of_ours() -> None:
+def test_other_peoples_software_is_not_a_mark_of_ours() -> None:
     about = PngInfo()
     about.add_text("Software", "GIMP")
     about.add_text("Source", "facegan toy faces, synthetic, seed 0, image 1")

@@ -76,7 +76,9 @@ def test_a_zip_and_a_tar_have_the_names_of_their_folder(
     for source in sources:
         entries = {e.name: (e.read() if e.read else Path(e.path or "").read_bytes(), e.problem)
                    for e in open_source(source).entries()}  # fmt: skip
-        found.append({unicodedata.normalize("NFC", name): told for name, told in entries.items()})
+        found.append(
+            {unicodedata.normalize("NFC", name): output for name, output in entries.items()}
+        )
         if source.suffix != ".tar":  # which has its own order
             assert list(found[-1]) == list(found[0])
     assert all(each == found[0] for each in found)
@@ -172,7 +174,7 @@ def test_an_encoding_can_be_told(tmp_path: Path, encoding: str, folder: str) -> 
 
 
 @pytest.mark.parametrize("encoding", ["klingon", "rot13", "hex", ""])
-def test_what_is_no_encoding_is_refused(tmp_path: Path, encoding: str) -> None:
+def test_what_is_not_an_encoding_is_refused(tmp_path: Path, encoding: str) -> None:
     source = pack_zip(tmp_path / "x.zip", CATS.items())
     with pytest.raises(ConfigError, match="not a text encoding"):
         quickly(source, tmp_path / "out", encoding=encoding)
@@ -188,7 +190,7 @@ def test_a_name_that_lies_of_its_encoding_is_refused_with_its_archive(tmp_path: 
 
 
 @pytest.mark.parametrize("twin", ["./e\u0301/1.png", "é//1.png", "é/./1.png", "é/1.png"])
-def test_of_one_name_the_first_is_read_and_the_other_said(tmp_path: Path, twin: str) -> None:
+def test_of_one_name_the_first_is_read_and_the_other_reported(tmp_path: Path, twin: str) -> None:
     members = [("é/1.png", picture(1)), (twin, picture(2))]
     digests = set()
     archives = (pack_zip(tmp_path / "x.zip", members, UNIX, 2048),
@@ -211,7 +213,7 @@ def test_a_name_with_a_zero_byte_is_not_read(tmp_path: Path) -> None:
     assert skipped["reason"] == "its name contains a zero byte"
 
 
-def test_folders_that_are_one_elsewhere_are_told(
+def test_folders_that_are_one_elsewhere_are_reported(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     contents = {"Cats/1.png": picture(1), "cats/1.png": picture(2), "dogs/1.png": picture(3)}
@@ -253,8 +255,8 @@ def test_labels_are_those_of_the_folder_itself(tmp_path: Path, kind: str, around
     manifest = quickly(source, tmp_path / "out", labels=labels)
     assert (manifest["written"], manifest["skipped"]) == (6, 0)
     assert manifest["class_names"] == ["dog", "cat"]
-    told = {name.split("/")[-2]: label for name, label in classes_in(tmp_path / "out").items()}
-    assert told == {"cats": "cat", "dogs": "dog"}
+    output = {name.split("/")[-2]: label for name, label in classes_in(tmp_path / "out").items()}
+    assert output == {"cats": "cat", "dogs": "dog"}
 
 
 @pytest.mark.parametrize("around", AROUND)
@@ -274,7 +276,7 @@ def test_a_drawn_data_set_in_an_archive_is_what_it_is_as_a_folder(
 
 
 @pytest.mark.parametrize("kind", ["folder", "zip", "tar", "streams"])
-def test_a_dataset_json_that_is_not_used_is_said(
+def test_a_dataset_json_that_is_not_used_is_reported(
     tmp_path: Path, kind: str, caplog: pytest.LogCaptureFixture
 ) -> None:
     """It lies beside some of the images alone, or in a tar that was not asked for it."""
@@ -288,7 +290,7 @@ def test_a_dataset_json_that_is_not_used_is_said(
 
 
 @pytest.mark.parametrize("content", [b"[]", b"{}", b'{"captions": {}}'])
-def test_a_dataset_json_without_labels_is_said(
+def test_a_dataset_json_without_labels_is_reported(
     tmp_path: Path, content: bytes, caplog: pytest.LogCaptureFixture
 ) -> None:
     source = write_files(tmp_path / "x", {**CATS, "dataset.json": content})
@@ -362,7 +364,7 @@ def test_vectors_of_a_single_one_and_whole_numbers_are_classes(
     assert np.load(tmp_path / "out/labels.npy").tolist() == numbers
 
 
-@pytest.mark.parametrize(("labels", "told"), [
+@pytest.mark.parametrize(("labels", "output"), [
     ([[1, 1, 0], [0, 1, 0]], "2 ones: several attributes"), ([[0, 0], [0, 1]], "0 ones"),
     ([[0.2, 0.8], [1, 0]], "without a single 1"), ([[1, 0], [1, 0, 0]], "lengths, 2 to 3"),
     ([[1, 0], 1], "some labels are vectors"), (["cat", "dog"], "is 'cat'"), ([None, 1], "is null"),
@@ -370,13 +372,13 @@ def test_vectors_of_a_single_one_and_whole_numbers_are_classes(
     ([float("nan"), 0], "is nan"), ([float("inf"), 0], "is inf"), ([True, False], "is True"),
     ([["1", "0"], ["0", "1"]], "vector"), ([{"a": 1}, 0], "is {'a': 1}"),
 ])  # fmt: skip
-def test_other_labels_are_told_with_what_is_read_and_what_does_without(
-    tmp_path: Path, labels: list[object], told: str
+def test_other_labels_are_reported_with_what_is_read_and_what_does_without(
+    tmp_path: Path, labels: list[object], output: str
 ) -> None:
     source = labelled_by(tmp_path, labels)
     with pytest.raises(DatasetError) as caught:
         quickly(source, tmp_path / "out")
-    assert told in caught.value.message
+    assert output in caught.value.message
     assert "one number per image" in caught.value.hint and "--labels none" in caught.value.hint
     assert quickly(source, tmp_path / "out", labels="none")["images"] == len(labels)
 

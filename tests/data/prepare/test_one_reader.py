@@ -117,18 +117,18 @@ def test_what_may_not_be_read_is_named(tmp_path: Path) -> None:
     assert {f.name for f in data.skipped} == {"b.png", "c"}
 
 
-def test_the_sum_and_the_reasons_are_told_in_a_few_lines(
+def test_the_sum_and_the_reasons_are_reported_in_a_few_lines(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     heic = b"\0\0\0\x18ftypheic" + bytes(40)
     files = {f"IMG_{k:04d}.HEIC": heic for k in range(20)} | {"a.png": picture(1), "c.txt": b"x"}
     with caplog.at_level(logging.INFO):
         ImageFolderDataset(write_files(tmp_path, files | {".DS_Store": b"x"}), 8)
-    told = caplog.messages
-    assert told[0].startswith("21 found = 1 used + 20 skipped in ")
-    assert told[1].startswith("Skipped 20: IMG_0000.HEIC, IMG_0001.HEIC, IMG_0002.HEIC …: it is")
-    assert told[2].startswith("Ignored 1 hidden file or by-products of programs: 1 .DS_Store.")
-    assert told[3] == "1 other file that is not an image: 1 .txt." and len(told) == 4
+    message = caplog.messages
+    assert message[0].startswith("21 found = 1 used + 20 skipped in ")
+    assert message[1].startswith("Skipped 20: IMG_0000.HEIC, IMG_0001.HEIC, IMG_0002.HEIC …: it is")
+    assert message[2].startswith("Ignored 1 hidden file or by-products of programs: 1 .DS_Store.")
+    assert message[3] == "1 other file that is not an image: 1 .txt." and len(message) == 4
 
 
 def archive_of(folder: Path, kind: str) -> Path:
@@ -172,7 +172,7 @@ def test_who_insists_gets_everything(tmp_path: Path, kind: str) -> None:
     assert sorted(names_of(tmp_path / "out")) == [".hidden/1.png", "2.png", "3.png~"]
 
 
-def test_a_hidden_folder_is_no_class_and_an_empty_one_is_said(
+def test_a_hidden_folder_is_not_a_class_and_an_empty_one_is_reported(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     files = {
@@ -203,17 +203,19 @@ def test_classes_below_one_folder_are_found_by_both(tmp_path: Path) -> None:
     assert ImageFolderDataset(folder, 8, labels_from="folders").classes == {"cat": 2, "horse": 2}
 
 
-@pytest.mark.parametrize(("files", "told"), [
+@pytest.mark.parametrize(("files", "message"), [
     ({}, "Make some"),
     ({"a.mp4": b"x", "b.mp4": b"x", "c.mov": b"x"}, r"2 \.mp4, 1 \.mov"),
     ({".a/b.png": b"x"}, "Ignored 1 hidden file"),
 ])  # fmt: skip
-def test_a_folder_without_images_says_what_is_there(tmp_path: Path, files: dict, told: str) -> None:
+def test_a_folder_without_images_says_what_is_there(
+    tmp_path: Path, files: dict, message: str
+) -> None:
     folder = write_files(tmp_path / "x", files)
     folder.mkdir(exist_ok=True)
     for read in (lambda: ImageFolderDataset(folder, 8), lambda: find_images(folder),
                  lambda: prepare(folder, tmp_path / "out", 8, workers=1)):  # fmt: skip
-        with pytest.raises(DatasetError, match=f"(?s)holds no images.*{told}"):
+        with pytest.raises(DatasetError, match=f"(?s)holds no images.*{message}"):
             read()
 
 

@@ -105,32 +105,32 @@ NO_FOLDER = [dataset_kind, find_images, check, lambda path: sample(path, 4),
              lambda path: merge([path], path.parent / "merged")]  # fmt: skip
 
 
-@pytest.mark.parametrize(("make", "told", "command"), SHAPES)
-def test_what_is_no_folder_of_images_is_told_with_the_next_command(
-    make: Make, told: str, command: str, tmp_path: Path
+@pytest.mark.parametrize(("make", "output", "command"), SHAPES)
+def test_what_is_not_a_folder_of_images_is_reported_with_the_next_command(
+    make: Make, output: str, command: str, tmp_path: Path
 ) -> None:
     """By the early look and by each reader; never with a number of the system's."""
     path = make(tmp_path)
     with pytest.raises(DatasetError) as early:
         refuse_data(describe_path(path), 16)
-    assert told in early.value.message and "--resolution 64" not in early.value.hint
+    assert output in early.value.message and "--resolution 64" not in early.value.hint
     for read in NO_FOLDER if path.is_file() else NO_FOLDER[1:]:
         with pytest.raises(DatasetError) as caught:
             read(path)
         said = str(caught.value)
-        assert told in said and "Errno" not in said and str(path) in said
+        assert output in said and "Errno" not in said and str(path) in said
         assert ("facegan data prepare" in said) == bool(command)
 
 
 @pytest.mark.parametrize("make", [make for make, _, command in SHAPES if "prepare" in command])
-def test_the_command_that_is_told_makes_a_data_set(
+def test_the_command_that_is_reported_makes_a_data_set(
     make: Make, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """As it is printed, but for the processes it would start."""
     path = make(tmp_path)
     monkeypatch.chdir(tmp_path)
-    told = no_images_error(describe_path(path), 8).hint.partition(": facegan data prepare ")[2]
-    words = shlex.split(told.removesuffix("."))
+    output = no_images_error(describe_path(path), 8).hint.partition(": facegan data prepare ")[2]
+    words = shlex.split(output.removesuffix("."))
     source, out = Path(words[0]), Path(words[words.index("--out") + 1])
     resolution = int(words[words.index("--resolution") + 1])
     assert resolution == 8
@@ -174,7 +174,7 @@ def test_a_manifest_beside_some_images_is_named_as_not_used(tmp_path: Path) -> N
         read_required_labels(write_files(tmp_path / "x", files), "manifest")
 
 
-def test_a_folder_of_plain_images_is_no_prepared_data_set(tmp_path: Path) -> None:
+def test_a_folder_of_plain_images_is_not_a_prepared_data_set(tmp_path: Path) -> None:
     folder = write_files(tmp_path / "x", FACES)
     with pytest.raises(DatasetError) as caught:
         check(folder)

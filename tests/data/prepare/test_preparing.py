@@ -183,7 +183,7 @@ def test_what_is_there_already_is_not_made_again(tmp_path: Path) -> None:
     assert files_of(out) == before
 
 
-def test_a_source_that_has_changed_is_told(tmp_path: Path) -> None:
+def test_a_source_that_has_changed_is_reported(tmp_path: Path) -> None:
     """What is there would be said to be made of it, and it is not."""
     folder = photos(tmp_path / "photos")
     quickly(folder, tmp_path / "out")
@@ -226,7 +226,7 @@ def test_two_processes_cannot_prepare_one_folder(tmp_path: Path) -> None:
 # --- refusals -----------------------------------------------------------------------------------
 
 
-def test_a_disk_that_takes_no_more_is_told_and_the_run_goes_on_later(tmp_path: Path) -> None:
+def test_a_disk_that_takes_no_more_is_reported_and_the_run_goes_on_later(tmp_path: Path) -> None:
     """A file system of its own, of 64 KB: the 33 KB of shards fit, those of twice that do not."""
     disk = tmp_path / "disk"
     disk.mkdir()
@@ -235,9 +235,9 @@ def test_a_disk_that_takes_no_more_is_told_and_the_run_goes_on_later(tmp_path: P
         pytest.skip("needs the right to mount")
     try:
         folder = photos(tmp_path / "photos", 60)
-        with pytest.raises(DatasetError, match="is full") as told:
+        with pytest.raises(DatasetError, match="is full") as message:
             quickly(folder, disk / "out", 32, shard_images=4)
-        assert "finished shards are kept" in told.value.hint
+        assert "finished shards are kept" in message.value.hint
         kept = sorted(p.name for p in (disk / "out/images").glob("0*.npy"))
         assert kept
         subprocess.run(["mount", "-o", "remount,size=4m", str(disk)], check=True)
@@ -246,14 +246,14 @@ def test_a_disk_that_takes_no_more_is_told_and_the_run_goes_on_later(tmp_path: P
         subprocess.run(["umount", str(disk)], check=True)
 
 
-@pytest.mark.parametrize(("how", "told"), [
+@pytest.mark.parametrize(("how", "message"), [
     ({"resolution": 3}, "4 to 4096"), ({"crop": "celebA"}, "Did you mean celeba"),
     ({"labels": "Smiling"}, "CelebA"), ({"shard": (2, 2)}, "must be 0 to 1"),
 ])  # fmt: skip
-def test_a_value_out_of_range_is_refused(tmp_path: Path, how: dict, told: str) -> None:
+def test_a_value_out_of_range_is_refused(tmp_path: Path, how: dict, message: str) -> None:
     with pytest.raises(ConfigError) as error:
         quickly(photos(tmp_path / "photos"), tmp_path / "out", **how)
-    assert told in str(error.value)
+    assert message in str(error.value)
     assert not (tmp_path / "out").exists()
 
 
@@ -299,18 +299,18 @@ def test_labels_come_from_a_dataset_json_in_either_form(tmp_path: Path, form: ty
     assert "labels" not in quickly(folder, tmp_path / "bare", labels="none")
 
 
-@pytest.mark.parametrize(("manifest", "told"), [
+@pytest.mark.parametrize(("manifest", "message"), [
     (b"{", "cannot be read"), (b'{"labels": {"a/000.png": -1}}', "Count from 0"),
     (b'{"labels": [["a/000.png", 0], ["a/000.png", 1]]}', "two labels"),
     (b'{"labels": {"a/000.png": 0}, "class_names": ["x", "x"]}', "two classes have the same name"),
     (b'{"labels": {"a/000.png": 7}, "class_names": ["x"]}', "last class is 0"),
     (b'{"labels": 3}', "neither a mapping"),
 ])  # fmt: skip
-def test_damaged_labels_are_refused(tmp_path: Path, manifest: bytes, told: str) -> None:
+def test_damaged_labels_are_refused(tmp_path: Path, manifest: bytes, message: str) -> None:
     folder = write_files(photos(tmp_path / "photos", 2), {"dataset.json": manifest})
     with pytest.raises(DatasetError) as error:
         quickly(folder, tmp_path / "out")
-    assert told in str(error.value)
+    assert message in str(error.value)
 
 
 def test_two_folders_that_read_alike_are_refused(tmp_path: Path) -> None:

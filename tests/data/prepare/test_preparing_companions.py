@@ -238,7 +238,7 @@ def test_grey_maps_have_numbers_for_names_and_the_colours_of_voc(tmp_path: Path)
 GREY = Image.new("L", (12, 10), 3)
 
 
-@pytest.mark.parametrize(("content", "told"), [
+@pytest.mark.parametrize(("content", "message"), [
     (picture(1), "of mode RGB, not a label map: save the maps as palette or 8-bit grey PNGs"),
     (saved(GREY.convert("I;16")), "of mode I;16"),
     (saved(GREY, "JPEG"), "JPEG compression changes class indices"),
@@ -246,15 +246,15 @@ GREY = Image.new("L", (12, 10), 3)
     (saved(Image.new("L", (12, 10), 5)), "it has the class 5; the last is 4"),
     (index_map(1, (10, 10)), "not the aspect ratio"),
 ])  # fmt: skip
-def test_what_is_no_label_map_is_named_with_the_mend(
-    tmp_path: Path, content: bytes, told: str
+def test_what_is_not_a_label_map_is_named_with_the_fix(
+    tmp_path: Path, content: bytes, message: str
 ) -> None:
     source = photos(tmp_path / "a", 2)
     below = write_files(tmp_path / "b", {"a/000.png": content, "b/001.png": index_map(1)})
     (below / "dataset.json").write_text(json.dumps({"label_names": list("abcde")}))
     quickly(source, tmp_path / "out", label_maps=below)
-    assert told in reasons_of(tmp_path / "out/label-maps")["a/000.png"]
-    assert told in reasons_of(tmp_path / "out")["a/000.png"]
+    assert message in reasons_of(tmp_path / "out/label-maps")["a/000.png"]
+    assert message in reasons_of(tmp_path / "out")["a/000.png"]
     assert counts_of(tmp_path / "out") == counts_of(tmp_path / "out/label-maps") == [2, 1, 0, 1]
 
 
@@ -336,7 +336,7 @@ def test_a_run_stopped_anywhere_ends_with_the_same_bytes(
     assert not check(tmp_path / "out").problems
 
 
-def test_a_kill_before_the_last_manifest_leaves_no_data_set_and_is_mended(
+def test_a_kill_before_the_last_manifest_leaves_no_data_set_and_is_repaired(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     source, how = everything(tmp_path)
@@ -401,9 +401,9 @@ def test_harm_to_a_companion_is_named(tmp_path: Path) -> None:
         place = tmp_path / "out" / folder / "dataset.json"
         other = json.loads(place.read_text()) | {"digest": "0" * 64, "found": 99}
         place.write_text(json.dumps(other))
-        told = "\n".join(check(tmp_path / "out").problems)
-        assert "its pixels are not those the data set names" in told, name
-        assert "99 found" in told and "digest of all pixels" in told
+        message = "\n".join(check(tmp_path / "out").problems)
+        assert "its pixels are not those the data set names" in message, name
+        assert "99 found" in message and "digest of all pixels" in message
         place.unlink()
         assert "not a prepared data set" in check(tmp_path / "out").problems[0]
         write_files(tmp_path / "out", whole)

@@ -155,8 +155,10 @@ def test_links_and_encrypted_members_are_named(tmp_path: Path) -> None:
     content[entry + 8] |= 1  # the directory says that it is encrypted
     (tmp_path / "x.zip").write_bytes(content)
     prepare(tmp_path / "x.zip", tmp_path / "zip", 8, workers=1)
-    told = {line["file"]: line["reason"] for line in lines_of(tmp_path / "zip" / "skipped.jsonl")}
-    assert "link" in told["link.png"] and "encrypted" in told["secret.png"]
+    message = {
+        line["file"]: line["reason"] for line in lines_of(tmp_path / "zip" / "skipped.jsonl")
+    }
+    assert "link" in message["link.png"] and "encrypted" in message["secret.png"]
 
 
 @pytest.mark.parametrize("suffix", ["tar", "tar.gz", "zip"])
@@ -203,11 +205,13 @@ def test_links_pipes_and_folders_that_cannot_be_listed_are_named(
 
     monkeypatch.setattr(os, "scandir", scandir)
     manifest = prepare(folder, tmp_path / "out", 8, workers=1)
-    told = {line["file"]: line["reason"] for line in lines_of(tmp_path / "out" / "skipped.jsonl")}
-    assert set(told) == {"a/up", "self.png", "gone.png", "pipe.png", "shut/"}
-    assert "not followed" in told["a/up"] and "Permission denied" in told["shut/"]
-    assert "symbolic links" in told["self.png"] and "No such file" in told["gone.png"]
-    assert "not a regular file" in told["pipe.png"]
+    message = {
+        line["file"]: line["reason"] for line in lines_of(tmp_path / "out" / "skipped.jsonl")
+    }
+    assert set(message) == {"a/up", "self.png", "gone.png", "pipe.png", "shut/"}
+    assert "not followed" in message["a/up"] and "Permission denied" in message["shut/"]
+    assert "symbolic links" in message["self.png"] and "No such file" in message["gone.png"]
+    assert "not a regular file" in message["pipe.png"]
     assert manifest["written"] == 3 and manifest["found"] == 8
 
 
