@@ -49,10 +49,10 @@ PIP     := $(BIN)/python -m pip install --quiet --disable-pip-version-check \
 demo: $(VENV)/.installed    ## Data, training, serving and images on this machine, about six minutes (CPU=1, ARGS="--minutes 1 --images 5000")
 	@$(BIN)/python local_test/demo.py --started-at $(STARTED) $(ARGS)
 
-demo-paint: $(VENV)/.installed ## Label maps to faces: data, GauGAN (spade), a server, PNGs through boto3, about five minutes
+demo-paint: $(VENV)/.installed ## Label maps to faces: data, GauGAN (spade), a server, PNGs through boto3 (ARGS="--minutes 1")
 	@$(BIN)/python local_test/demo_paint.py --started-at $(STARTED) $(ARGS)
 
-demo-translate: $(VENV)/.installed ## Day to night and back: data, CycleGAN, a server, PNGs through boto3, about six minutes
+demo-translate: $(VENV)/.installed ## Day to night and back: data, CycleGAN, a server, PNGs through boto3 (ARGS="--minutes 1")
 	@$(BIN)/python local_test/demo_translate.py --started-at $(STARTED) $(ARGS)
 
 # One process per core, up to four, each with one thread: more would wait for one another.

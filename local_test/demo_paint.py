@@ -28,7 +28,8 @@ def main() -> None:
     new, run = ROOT / "new-faces", ROOT / "run"
     say("1/3", f"Drawing {options.images:,} synthetic cartoon faces with their label maps")
     draw_faces(toys, options.images, seed=0)
-    facegan("data", "prepare", toys, "--out", data, "--resolution", 32, "--label-maps", toys)
+    facegan("data", "prepare", toys, "--out", data, "--resolution", 32, "--label-maps", toys,
+            is_quiet=True)  # fmt: skip
     draw_faces(new, MAPS, seed=1)
     say("2/3", f"Training spade's preset toy32, at most {options.minutes:g} minutes")
     train(data, run, "spade", options.minutes)
@@ -50,7 +51,7 @@ Then      facegan report {run}   how well the label maps are obeyed, class by cl
 def draw_faces(folder: Path, count: int, seed: int) -> None:
     """Draw toy faces with their label maps."""
     facegan("data", "toy", "--out", folder, "--images", count, "--resolution", 32,
-            "--seed", seed, "--label-maps")  # fmt: skip
+            "--seed", seed, "--label-maps", is_quiet=True)  # fmt: skip
 
 
 def paint(runtime: Any, faces: Path) -> dict[str, list[bytes]]:

@@ -36,9 +36,10 @@ def say(step: str, what: str) -> None:
     print(f"\n[{step}] {what} …", flush=True)
 
 
-def facegan(*words: object) -> None:
-    """Run a facegan command; if it fails, it has printed why."""
-    code = subprocess.run([*FACEGAN, *map(str, words)]).returncode
+def facegan(*words: object, is_quiet: bool = False) -> None:
+    """Run a facegan command, if quiet without its reports; if it fails, it has printed why."""
+    output = subprocess.DEVNULL if is_quiet else None
+    code = subprocess.run([*FACEGAN, *map(str, words)], stdout=output).returncode
     if code:
         sys.exit(code)
 

@@ -28,7 +28,8 @@ def main() -> None:
     new, run = ROOT / "new-faces", ROOT / "run"
     say("1/3", f"Drawing {options.images:,} cartoon faces by day, and as many others at night")
     draw_faces(toys, options.images, 0, "--unpaired")
-    facegan("data", "prepare", toys, "--out", data, "--resolution", 32, "--unpaired", toys)
+    facegan("data", "prepare", toys, "--out", data, "--resolution", 32, "--unpaired", toys,
+            is_quiet=True)  # fmt: skip
     draw_faces(new, FACES, 1, "--paired")  # the same faces by day and at night: the truth
     say("2/3", f"Training cyclegan's preset toy32, at most {options.minutes:g} minutes")
     train(data, run, "cyclegan", options.minutes)
@@ -50,7 +51,7 @@ Then      facegan report {run}
 def draw_faces(folder: Path, count: int, seed: int, companion: str) -> None:
     """Draw toy faces by day, with others or the same ones at night."""
     facegan("data", "toy", "--out", folder, "--images", count, "--resolution", 32,
-            "--seed", seed, companion, "night")  # fmt: skip
+            "--seed", seed, companion, "night", is_quiet=True)  # fmt: skip
 
 
 def translate(runtime: Any, faces: Path) -> dict[str, list[bytes]]:

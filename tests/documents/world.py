@@ -29,6 +29,13 @@ def make_runs(folder: Path) -> None:
          "--unpaired", folder / "zebras"),
         ("train", "--data", runs / "toy32", "--out", runs / "first", "--preset", "toy32",
          "--total-kimg", 0.064),
+        ("data", "prepare", folder / "toy64", "--out", runs / "toy-maps32", "--resolution", 32,
+         "--label-maps", folder / "toy64"),
+        ("data", "show", runs / "toy-maps32", "--map", 3, "--out", folder / "map.png"),
+        *(("train", "--data", runs / data, "--out", runs / demo / "run", "--family", family,
+           "--preset", "tiny", "--total-kimg", 0.032)
+          for demo, family, data in (("paint", "spade", "toy-maps32"),
+                                     ("translate", "cyclegan", "horse2zebra"))),
     ):  # fmt: skip
         assert run_safely(facegan, list(map(str, words))) == 0
     shutil.copyfile(runs / "first" / "model.tar.gz", folder / "model.tar.gz")
@@ -49,6 +56,7 @@ def make_files(folder: Path) -> None:
     draw(folder / "sketches", 40, seed=7)
     draw(folder / "facades" / "train", 6, size=(96, 48))
     draw(folder / "held-out", 60)
+    shutil.copyfile(folder / "photos" / "000.jpg", folder / "photo.jpg")
     shutil.copytree(folder / "photos", folder / "processing" / "input" / "pictures")
     with zipfile.ZipFile(folder / "photos.zip", "w") as archive:
         for photo in sorted((folder / "photos").iterdir()):

@@ -114,7 +114,9 @@ def test_only_a_run_is_deleted(tmp_path: Path) -> None:
 
 
 def test_a_command_that_fails_ends_the_demo_with_its_code(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(demo_steps.subprocess, "run", lambda words: SimpleNamespace(returncode=2))
+    monkeypatch.setattr(
+        demo_steps.subprocess, "run", lambda words, stdout: SimpleNamespace(returncode=2)
+    )
     with pytest.raises(SystemExit) as ended:
         demo_steps.facegan("data", "toy")
     assert ended.value.code == 2

@@ -61,11 +61,11 @@ def command(
 
     \b
     A photo translated, one way and back; a folder of photos; a label map, painted eight times:
-      facegan generate runs/night/model.tar.gz --image photo.jpg --out night.png
-      facegan generate runs/night/model.tar.gz --image night.png --direction BtoA --out day.png
-      facegan generate runs/night/model.tar.gz --image photos/ --out nights/
-      facegan generate runs/paint/model.tar.gz --label-map map.png --seeds 0-7 --out painted.png
-      facegan generate runs/paint/model.tar.gz --label-map map.png --style photo.jpg --out like.png
+      facegan generate runs/translate/run/model.tar.gz --image photo.jpg --out night.png
+      facegan generate runs/translate/run/model --image night.png --direction BtoA --out day.png
+      facegan generate runs/translate/run/model.tar.gz --image photos/ --out nights/
+      facegan generate runs/paint/run/model.tar.gz --label-map map.png --seeds 0-7 --out painted.png
+      facegan generate runs/paint/run/model.tar.gz --label-map map.png --style photo.jpg --out a.png
 
     The files are byte for byte the same as those of `facegan invoke` and a server.
     """

@@ -49,7 +49,7 @@ def command(
     \b
     Of a model that is given images or label maps: inputs, outputs and truths side by side, what
     comes back of a translation, and how well label maps are obeyed:
-      facegan report runs/paint
+      facegan report runs/paint/run
 
     \b
     While it trains, in another terminal; the open page keeps up with the run:
