@@ -6,12 +6,16 @@ import sys
 from pathlib import Path
 
 import pytest
+import torch
 from example_data import MAP_CLASSES
 
-from facegan.artifact import save_artifact
+from facegan.artifact import Artifact, save_artifact
 from facegan.errors import is_out_of_memory
 from facegan.gans import FAMILIES, build_gan
+from facegan.model_files import ModelCard
 from facegan.synthesis import BackendConfig, estimate_memory
+from facegan.synthesis.activations import activation_bytes
+from facegan.synthesis.live_memory import LiveMemory
 from facegan.synthesis.memory_estimate import OVERHEAD, UNKNOWN_ACTIVATIONS
 
 SHAPE = (3, 32, 32)
@@ -46,6 +50,35 @@ def test_every_family_is_estimated(family: str, tmp_path: Path) -> None:
     own = estimate_memory(tmp_path)
     assert own.weights - OVERHEAD == sum(x.numel() * x.element_size() for x in tensors)
     assert own.activations >= 16 * 3 * 32 * 32 * 4
+
+
+@pytest.mark.parametrize("device", ["cpu", "meta"])
+def test_what_is_alive_at_once_is_counted(device: str) -> None:
+    """A map that is held for later counts until then, a view not again, a freed one no more."""
+    x = torch.zeros(2, 3, 8, 8, device=device)
+    size = x.numel() * x.element_size()
+    with torch.inference_mode(), LiveMemory() as memory:
+        held = x + 1
+        held.permute(0, 2, 3, 1).contiguous().sum()  # a copy, and four bytes
+        assert memory.live == size
+        for _ in range(5):
+            y = held + 1  # the one before is freed afterwards
+        y = y * held
+    assert memory.peak == 3 * size
+    del held, y
+    assert memory.live == 0
+
+
+def test_maps_that_a_u_net_holds_are_estimated() -> None:
+    """Its way out reads all maps of its way in, which no single layer does."""
+    gan = build_gan("pix2pix", "tiny", SHAPE, seed=0)
+    card = ModelCard(
+        family="pix2pix", preset="tiny", settings=gan.preset.as_dict(), image_shape=SHAPE,
+        latent_dim=0, weights_sha256="0" * 64, network_inputs=gan.family.inputs(gan.preset),
+    )  # fmt: skip
+    artifact = Artifact(gan.generator_ema.eval(), card, gan.family, gan.preset)
+    held = sum(4 * 2**level * (16 // 2**level) ** 2 * 4 for level in range(3))
+    assert activation_bytes(artifact) > 2 * 16 * held
 
 
 def test_a_conditional_model_is_estimated(conditional_dir: Path) -> None:

@@ -8,7 +8,8 @@ from torch import Tensor, nn
 from facegan.artifact import Artifact
 from facegan.synthesis.batch_sizes import LARGE_RESOLUTION, MAX_SIZE
 from facegan.synthesis.examples import example_arrays
-from facegan.synthesis.network_inputs import pixel_network
+from facegan.synthesis.live_memory import LiveMemory
+from facegan.synthesis.network_inputs import PixelNetwork, pixel_network
 
 # While a layer runs, its input, its output and the kernel's scratch memory are allocated: oneDNN
 # unfolds or repacks about as much as it reads and writes.
@@ -29,8 +30,11 @@ def activation_bytes(empty: Artifact) -> int:
     device = "meta" if largest_map(empty) > SMALL_MAP else "cpu"
     largest = 0
     for name in card.networks:
-        inputs = (torch.from_numpy(x).to(device) for x in example_arrays(card, name, 1).values())
-        largest = max(largest, largest_layer(pixel_network(empty, name).eval(), device, *inputs))
+        network = pixel_network(empty, name).eval()
+        inputs = [torch.from_numpy(x).to(device) for x in example_arrays(card, name, 1).values()]
+        largest = max(largest, largest_layer(network, device, *inputs))
+        if isinstance(network, PixelNetwork):  # it may hold maps for later layers
+            largest = max(largest, call_on(network, device, *inputs))
     return SCRATCH_FACTOR * count * largest
 
 
@@ -56,11 +60,20 @@ def largest_layer(network: nn.Module, device: str, *inputs: Tensor) -> int:
 
     innermost = [module for module in network.modules() if not any(module.children())]
     hooks = [module.register_forward_hook(measure) for module in innermost]
-    tensors = {**dict(network.named_parameters()), **dict(network.named_buffers())}
-    moved = {name: tensor.to(device) for name, tensor in tensors.items()}
     try:
-        torch.func.functional_call(network, moved, inputs)
+        call_on(network, device, *inputs)
     finally:
         for hook in hooks:
             hook.remove()
     return largest
+
+
+@torch.inference_mode()
+def call_on(network: nn.Module, device: str, *inputs: Tensor) -> int:
+    """Call a network on a device; return the most bytes beside its weights that are alive."""
+    tensors = {**dict(network.named_parameters()), **dict(network.named_buffers())}
+    moved = {name: tensor.to(device) for name, tensor in tensors.items()}
+    memory = LiveMemory()
+    with memory:
+        torch.func.functional_call(network, moved, inputs)
+    return memory.peak

@@ -47,7 +47,7 @@ class DeviceContext:
 
     device: torch.device
     dtype: torch.dtype = torch.float32
-    graphs: dict[tuple[str, *tuple[torch.Size, ...]], CudaGraph] = field(default_factory=dict)
+    graphs: dict[tuple[str, tuple[torch.Size, ...]], CudaGraph] = field(default_factory=dict)
 
     @classmethod
     def choose(cls, device: str = "auto", precision: str = "auto") -> "DeviceContext":
@@ -103,7 +103,7 @@ class DeviceContext:
         if not (self.is_gpu and use_graph):
             with self.autocast():
                 return function(*inputs)
-        key = name, *(x.shape for x in inputs)
+        key = name, tuple(x.shape for x in inputs)
         if key not in self.graphs:
             self.graphs[key] = self.record(function, inputs)
         return self.graphs[key].replay(inputs).clone()

@@ -21,6 +21,7 @@ from openvino import opset13 as ops
 from facegan.errors import ArtifactError, is_out_of_memory
 from facegan.model_files import (
     ENCODER,
+    GENERATOR_GRAPH,
     MAPPING_GRAPH,
     SYNTHESIS_GRAPH,
     CheckedGraph,
@@ -70,9 +71,11 @@ class OpenVINOBackend:
         self.card = card
         self.style_layers = card.graph.style_layers
         self.has_truncation = self.style_layers > 0  # psi is an input of the mapping graph
-        self.image_graphs = {None: SYNTHESIS_GRAPH if self.style_layers else "generator.onnx"}
-        if card.directions:
-            self.image_graphs = {it: f"{it}.onnx" for it in card.directions}
+        only = SYNTHESIS_GRAPH if self.style_layers else GENERATOR_GRAPH
+        self.image_graphs: dict[str | None, str] = {  # by direction
+            direction: f"{direction}.onnx" if direction else only
+            for direction in card.directions or (None,)
+        }
         self.argument_names = input_names(card.arguments(card.networks[0]))
         self.files, self.checked = dict(files), checked
         self.models: dict[str, Any] = {}  # parsed graphs, which replace their files
