@@ -25,13 +25,16 @@ import pytest
 from botocore import UNSIGNED
 from botocore.config import Config
 from botocore.exceptions import ClientError
+from example_data import MAP_CLASSES
 from free_ports import free_port
 from PIL import Image
 
-from facegan.artifact import Artifact
+from facegan.artifact import Artifact, save_artifact
 from facegan.cli.__main__ import facegan, run_safely
+from facegan.cli.serve import example_request
 from facegan.client import FaceClient
 from facegan.cloud.invoke_endpoint import SageMakerTransport
+from facegan.gans import build_gan
 from facegan.synthesis import Synthesizer
 from facegan.wire import NPY, decode_images
 
@@ -430,3 +433,19 @@ def test_many_models_are_let_go_at_the_end(model_dir: Path, tmp_path: Path) -> N
         log = [json.loads(line) for line in server.process.stdout.read().splitlines()]
         assert messages(log).count("Server stopped; all requests answered.") == 1
         assert any("Unloaded 'x'" in output for output in messages(log))
+
+
+@pytest.mark.parametrize(
+    ("family", "body", "options"),
+    [
+        ("dcgan", '{"seeds": [1, 2, 3, 4]}', "--seeds 1-4"),
+        ("spade", "Content-Type: image/png' --data-binary @map.png", "--label-map map.png --seeds"),
+        ("cyclegan", "Content-Type: image/png' --data-binary @photo.png", "--image photo.png"),
+    ],
+)
+def test_the_examples_are_of_what_the_model_takes(
+    tmp_path: Path, family: str, body: str, options: str
+) -> None:
+    save_artifact(build_gan(family, "tiny", (3, 32, 32), map_classes=MAP_CLASSES), tmp_path)
+    found = example_request(tmp_path)
+    assert body in found[0] and options in found[1]

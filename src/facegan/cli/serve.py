@@ -19,6 +19,7 @@ from facegan.errors import ArtifactError, FaceGANError, ServeError
 from facegan.model_files import OWN_CODE, WEIGHTS_NAME, digest_of, read_card
 from facegan.model_files.archive import check_archive, list_archive, unpack
 from facegan.model_files.folder import find_archive
+from facegan.model_inputs import example_options
 
 # Imports inside functions: facegan.serving takes a second; `--help` and mistakes do not need it.
 
@@ -176,11 +177,18 @@ class FaceServer(BaseApplication):  # type: ignore[misc]  # gunicorn has no type
         """Print the address and two example requests; connections are accepted from now on."""
         url = f"http://{url_host(self.environment.host)}:{self.environment.port}"
         click.echo(f"Serving {self.description}, on {url}  (Ctrl-C to stop)")
-        click.echo(
-            f"  curl {url}/invocations -H 'Content-Type: application/json' "
-            "-d '{\"seeds\": [1, 2, 3, 4]}' -o faces.png"
-        )
-        click.echo(f"  facegan invoke --endpoint-url {url} --seeds 1-4 --out faces.png")
+        body, options = example_request(self.environment.model_dir)
+        click.echo(f"  curl {url}/invocations {body} -o faces.png")
+        click.echo(f"  facegan invoke --endpoint-url {url} {options} --out faces.png")
+
+
+def example_request(source: Path) -> tuple[str, str]:
+    """Return options of curl and of `facegan invoke` that suit what a model takes."""
+    card = None if (source / OWN_CODE).is_file() else read_card(source)
+    if card is None or not (card.takes("images") or card.takes("label_maps")):
+        return "-H 'Content-Type: application/json' -d '{\"seeds\": [1, 2, 3, 4]}'", "--seeds 1-4"
+    file = "photo.png" if card.takes("images") else "map.png"
+    return f"-H 'Content-Type: image/png' --data-binary @{file}", example_options(card.inputs)
 
 
 def check_model(source: Path, own_code: bool) -> str:
