@@ -40,9 +40,9 @@ def images_root(folder: Path) -> Path:
 
 
 def folder_source(folder: Path) -> FolderSource:
-    """A folder's images as a source; of what ``facegan data toy`` wrote not its label maps.
+    """Return a folder's images as a source; for ``facegan data toy``'s folders, without label maps.
 
     Raises:
-        DatasetError: its manifest names a folder that is not below it.
+        DatasetError: its manifest names a folder outside it.
     """
     return FolderSource(folder).below(str(read_manifest(folder).get("images_folder") or "."))
