@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from facegan.gans.family import Adam, Family, Phase
-from facegan.gans.spade.presets import PRESETS, SpadePreset, check_side
+from facegan.gans.shapes import check_multiple
+from facegan.gans.spade.presets import PRESETS, SpadePreset
 from facegan.model_inputs import LABEL_MAPS, LATENTS, STYLES, ModelInput
 
 if TYPE_CHECKING:
@@ -41,7 +42,8 @@ class Spade(Family):
         return self.generators if preset.encoder else self.generators[:1]
 
     def check_shape(self, preset: SpadePreset, image_shape: tuple[int, ...]) -> None:
-        check_side(preset, image_shape)
+        what = f"a generator of {preset.doublings} doublings"
+        check_multiple(self.name, what, 2**preset.doublings, image_shape)
 
     def build_players(
         self, preset: SpadePreset, image_shape: tuple[int, ...]
