@@ -37,6 +37,8 @@ SERVERS = {
     "facegan invoke --help": (
         "facegan serve runs/first/model.tar.gz",
         "facegan serve runs/style/model.tar.gz --port 8081",
+        "facegan serve runs/translate/run/model.tar.gz --port 8082",
+        "facegan serve runs/paint/run/model.tar.gz --port 8083",
     )
 }
 # A command that is refused prints the next one, which runs.

@@ -57,6 +57,8 @@ def make_files(folder: Path) -> None:
     draw(folder / "facades" / "train", 6, size=(96, 48))
     draw(folder / "held-out", 60)
     shutil.copyfile(folder / "photos" / "000.jpg", folder / "photo.jpg")
+    with Image.open(folder / "photo.jpg") as photo:
+        photo.save(folder / "photo.png")
     shutil.copytree(folder / "photos", folder / "processing" / "input" / "pictures")
     with zipfile.ZipFile(folder / "photos.zip", "w") as archive:
         for photo in sorted((folder / "photos").iterdir()):

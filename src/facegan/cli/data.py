@@ -604,7 +604,7 @@ def show(folder: Path, out: Path, images: int, columns: int | None, map_index: i
 
     \b
     A label map, for `facegan generate --label-map`, as it is or painted over:
-      facegan data show runs/toy-maps32 --map 7 --out map.png
+      facegan data show runs/toy-maps32 --map 3 --out map.png
     """
     from facegan.data.prepare import read_label_map
     from facegan.errors import OutputError

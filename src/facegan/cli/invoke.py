@@ -88,7 +88,13 @@ def command(
       facegan invoke --endpoint-url http://localhost:8080 --seeds 0-15 --out faces.zip
       facegan invoke --endpoint-url http://localhost:8080 --seeds 0-15 --out faces.jsonl
 
-    
+    \b
+    A photo translated by a model on port 8082; a label map painted by one on port 8083:
+      facegan invoke --endpoint-url http://localhost:8082 --image photo.jpg --out night.png
+      facegan invoke --endpoint-url http://localhost:8082 --image photos/ --out nights/
+      facegan invoke --endpoint-url http://localhost:8083 --label-map map.png --seeds 1 --out a.png
+
+    \b
     Each image as soon as it is generated; a multi-model endpoint; an asynchronous endpoint, which
     may have to start an instance first (the request is uploaded to S3 and deleted afterwards):
       facegan invoke --endpoint my-faces --seeds 0-63 --stream --out faces/
