@@ -8,11 +8,13 @@ import sys
 import time
 import tracemalloc
 from collections.abc import Callable
+from contextlib import suppress
 from copy import deepcopy
 from pathlib import Path
 from typing import Any
 
 import pytest
+from example_data import MAP_CLASSES
 from hostile_tars import Files, archive
 from hypothesis import given
 from hypothesis import strategies as st
@@ -248,6 +250,128 @@ def test_every_presets_settings_are_within_the_limits() -> None:
                 assert high <= most or high == float("inf"), (family.name, spec.name)
 
 
+# --- models that take images and label maps -------------------------------------------------------
+
+
+def an_input(name: Any, optional: Any = False) -> dict[str, Any]:
+    return {"name": name, "optional": optional}
+
+
+MAPS_AND_LATENTS = [an_input("label_maps"), an_input("latents")]
+PAINTING: dict[str, Any] = {
+    "schema_version": 2, "family": "spade", "preset": "tiny", "image_shape": [3, 32, 32],
+    "latent_dim": 8, "settings": {"latent_dim": 8, "conditional": False}, "classes": [],
+    "weights_sha256": "ab" * 32,
+    "network_inputs": [*MAPS_AND_LATENTS, an_input("styles", True)],
+    "directions": [], "map_classes": [["sky", "#0000ff"], ["", "#000000"], ["hair", "#804020"]],
+    "graph": {"sha256": {"generator.onnx": "ab" * 32, "encoder.onnx": "cd" * 32}},
+}  # fmt: skip
+CYCLING: dict[str, Any] = {
+    **PAINTING, "family": "cyclegan", "latent_dim": 0, "settings": {}, "map_classes": [],
+    "network_inputs": [an_input("images")], "directions": ["AtoB", "BtoA"],
+    "graph": {"sha256": {"AtoB.onnx": "ab" * 32, "BtoA.onnx": "cd" * 32}},
+}  # fmt: skip
+OF_PIXELS = {"painting": PAINTING, "cycling": CYCLING}
+FALSE_OF_PIXELS: list[tuple[str, dict[str, Any]]] = [
+    *(("painting", {"network_inputs": value}) for value in (
+        None, 7, "latents", {}, [], [7], ["latents"], [[]], [{}], [{"name": "latents"}],
+        [an_input([])], [an_input({})], [an_input(None)], [an_input("pixels")], [an_input(7)],
+        [*MAPS_AND_LATENTS, an_input("styles", 1)], [*MAPS_AND_LATENTS, an_input("styles", None)],
+        [*MAPS_AND_LATENTS, an_input("styles")], [*MAPS_AND_LATENTS, an_input("labels", True)],
+        [an_input("label_maps", True), an_input("latents"), an_input("styles", True)],
+        [an_input("styles", True), *MAPS_AND_LATENTS], [an_input("label_maps")] * 2,
+        [an_input("label_maps"), an_input("styles", True)], [an_input("styles", True)],
+        [an_input("label_maps")], [an_input("latents")], [an_input("images")], [an_input("labels")],
+        [an_input("images"), an_input("latents")], [*MAPS_AND_LATENTS, an_input("labels")],
+        [an_input("latents") | {"more": 1}], [an_input(f"{n}") for n in range(1000)],
+        MAPS_AND_LATENTS,  # without the encoder whose graph there is
+    )),
+    *(("painting", {"map_classes": value}) for value in (
+        None, 7, "sky", {}, [], [["sky", "#0000ff"]], [["sky"]] * 2, ["ab", "cd"], [[1, "#000000"]],
+        [["sky", "#0000ff"]] * 2, [["a", "#0000FF"], ["b", "#000000"]],
+        [["a", "#00f"], ["b", "#000000"]], [["a", "red"], ["b", "#000000"]],
+        [["a", None], ["b", "#000000"]], [["a", ["#000000"]], ["b", "#000000"]],
+        [["a", "#0000ff\n"], ["b", "#000000"]], [["a", "#00000g"], ["b", "#000000"]],
+        [["a\x1b", "#0000ff"], ["b", "#000000"]], [["x" * 2000, "#0000ff"], ["b", "#000000"]],
+        [[f"{n}", "#000000"] for n in range(257)], [[f"{n}", "#000000"] for n in range(50_000)],
+    )),
+    *(("cycling", {"directions": value}) for value in (
+        None, 7, "AtoB", {}, ["AtoB"], ["BtoA", "AtoB"], ["AtoB", "AtoB"], ["there", "back"],
+        ["AtoB", "BtoA", "CtoD"], [["AtoB"], "BtoA"], [[], []],
+        [],  # without the other direction whose graph there is
+    )),
+    *(("cycling", {"graph": {"sha256": value}}) for value in (
+        {"AtoB.onnx": "ab" * 32}, {"generator.onnx": "ab" * 32}, STYLES,
+        {"generator.onnx": "ab" * 32, "encoder.onnx": "cd" * 32},
+        {"AtoB.onnx": "ab" * 32, "BtoA.onnx": "ab"}, {"AtoB.onnx": "ab" * 32, "../x": "ab" * 32},
+    )),
+    *(("painting", {"graph": {"sha256": value}}) for value in (
+        {"generator.onnx": "ab" * 32}, {"encoder.onnx": "ab" * 32}, STYLES,
+        {"AtoB.onnx": "ab" * 32, "BtoA.onnx": "ab" * 32},
+    )),
+    ("painting", {"graph": PAINTING["graph"] | {"style_layers": 1}}),
+    ("painting", {"graph": {"sha256": STYLES, "style_layers": 8}}),
+    *(("painting", {"latent_dim": value, "settings": {"latent_dim": value}}) for value in (
+        0, -1, 4097, True, "8", None
+    )),
+    *(("cycling", {"latent_dim": value}) for value in (1, -1, False, None, 0.0)),
+    ("cycling", {"map_classes": PAINTING["map_classes"]}),
+    ("painting", {"directions": ["AtoB", "BtoA"]}),
+    *((kind, {"classes": [["a", 1], ["b", 1]]}) for kind in OF_PIXELS),
+    *((kind, {"schema_version": value}) for kind in OF_PIXELS for value in (1, 3, True, None)),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("kind", OF_PIXELS)
+def test_honest_cards_of_images_and_label_maps_are_read(kind: str) -> None:
+    text = json.dumps(OF_PIXELS[kind]).encode()
+    card = parse_card(text, Path("m"))
+    assert [f"{name}.onnx" for name in card.networks] == list(OF_PIXELS[kind]["graph"]["sha256"])
+    assert parse_card(card.to_json().encode(), Path("m")) == card
+
+
+@pytest.mark.parametrize("place", range(len(FALSE_OF_PIXELS)))
+def test_false_cards_of_images_and_label_maps_are_refused(place: int) -> None:
+    kind, change = FALSE_OF_PIXELS[place]
+    text = json.dumps(OF_PIXELS[kind] | change).encode()
+    refuse(lambda path: parse_card(text, path), Path("m"))
+
+
+@pytest.mark.parametrize(("family", "preset", "changes"), [
+    ("cyclegan", "tiny", [
+        {"directions": []}, {"network_inputs": [an_input("images"), an_input("latents")]},
+        {"network_inputs": [], "directions": [], "schema_version": 1},
+        {"image_shape": [3, 4096, 4096], "settings": {"width": 1024, "blocks": 64}},
+        {"settings": {"blocks": 2}}, {"settings": {"norm": "own"}}, {"family": "pix2pix"},
+    ]),
+    ("pix2pix", "tiny-maps", [
+        {"map_classes": [["a", "#000000"], ["b", "#ffffff"]]},
+        {"map_classes": [[f"{n}", "#000000"] for n in range(256)]},
+        {"network_inputs": [an_input("images")], "map_classes": []},
+        {"latent_dim": 4, "network_inputs": MAPS_AND_LATENTS},
+        {"network_inputs": [an_input("images"), an_input("label_maps")]},
+        {"settings": {"width": 1024, "halvings": 8}, "image_shape": [3, 4096, 4096]},
+        {"settings": {"source": "images"}}, {"settings": {"direction": "AtoB"}},
+    ]),
+])  # fmt: skip
+def test_a_card_of_another_model_of_images_is_refused(
+    tmp_path: Path, family: str, preset: str, changes: list[dict[str, Any]]
+) -> None:
+    """Each is a card that could be; the weights, or the family's own declaration, differ."""
+    gan = build_gan(family, preset, (3, 32, 32), seed=0, map_classes=MAP_CLASSES)
+    save_artifact(gan, tmp_path / "honest")
+    honest = (tmp_path / "honest" / CARD_NAME).read_bytes()
+    assert load_artifact(tmp_path / "honest").networks.keys() == gan.served.keys()
+    for number, change in enumerate(changes):
+        files = {
+            WEIGHTS_NAME: (tmp_path / "honest" / WEIGHTS_NAME).read_bytes(),
+            CARD_NAME: with_card(honest, change),
+        }
+        folder = folder_of(tmp_path / str(number), files)
+        for read in (load_artifact, estimate_memory):
+            refuse(read, folder)
+
+
 SCALARS = st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=8)
 VALUES = st.recursive(
     SCALARS, lambda inner: st.lists(inner) | st.dictionaries(st.text(max_size=4), inner)
@@ -258,18 +382,35 @@ HONEST: dict[str, Any] = {
     "weights_sha256": "ab" * 32, "classes": [["a", 1], ["b", 2]], "kimg": 1.0, "dataset": {},
     "graph": {"sha256": STYLES, "style_layers": 8, "batch_bytes": 1000}, "versions": {"torch": "2"},
 }  # fmt: skip
+PIXEL_PLACES = [["network_inputs"], ["network_inputs", 0], ["network_inputs", 0, "name"],
+                ["network_inputs", 0, "optional"], ["directions"], ["map_classes"],
+                ["map_classes", 0], ["map_classes", 0, 0], ["map_classes", 1, 1],
+                ["graph", "sha256"], ["latent_dim"], ["schema_version"]]  # fmt: skip
 PLACES = [*([name] for name in HONEST), ["settings", "latent_dim"], ["graph", "sha256"],
           ["graph", "style_layers"], ["graph", "batch_bytes"], ["image_shape", 1], ["classes", 0],
           ["classes", 0, 1], ["versions", "torch"]]  # fmt: skip
 
 
-@given(st.sampled_from(PLACES), VALUES)
-def test_any_value_anywhere_is_read_or_refused(place: list[Any], value: Any) -> None:
-    values = deepcopy(HONEST)
+@given(st.sampled_from(PIXEL_PLACES), VALUES)
+def test_any_value_of_a_painting_model_is_read_or_refused(place: list[Any], value: Any) -> None:
+    with suppress(ArtifactError):
+        card = parse_card(json.dumps(with_value(PAINTING, place, value)).encode(), Path("m"))
+        assert card.networks and card.arguments(card.networks[0])
+
+
+def with_value(values: dict[str, Any], place: list[Any], value: Any) -> dict[str, Any]:
+    """A card with another value somewhere."""
+    values = deepcopy(values)
     inner: Any = values
     for step in place[:-1]:
         inner = inner[step]
     inner[place[-1]] = value
+    return values
+
+
+@given(st.sampled_from(PLACES), VALUES)
+def test_any_value_anywhere_is_read_or_refused(place: list[Any], value: Any) -> None:
+    values = with_value(HONEST, place, value)
     try:
         card = parse_card(json.dumps(values).encode(), Path("m"))
     except ArtifactError as error:

@@ -271,7 +271,8 @@ def inputs_of(name: str, value: Any) -> tuple[ModelInput, ...]:
 
 def input_of(name: str, value: Any) -> ModelInput:
     """Return one of a network's inputs."""
-    if json_object(name, value).keys() != {"name", "optional"} or value["name"] not in NAMES:
+    is_complete = json_object(name, value).keys() == {"name", "optional"}
+    if not is_complete or value["name"] not in list(NAMES):
         raise ValueError(f"{name} has {excerpt(value)}, which is not an input")
     if type(value["optional"]) is not bool:
         raise ValueError(f"{name}: optional is {excerpt(value['optional'])}, not true or false")

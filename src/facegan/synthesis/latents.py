@@ -29,7 +29,9 @@ def words_per_latent(card: ModelCard) -> int:
 
 
 def check_seeds(seeds: Sequence[int]) -> None:
-    """Raise RequestError if a seed is outside torch's range, 0 … 2**32 - 1."""
+    """Raise RequestError if there are no seeds, or one is outside torch's range, 0 … 2**32 - 1."""
+    if not len(seeds):
+        raise RequestError("There are no seeds.", "Send one or more.")
     for seed in seeds:
         if not 0 <= seed <= MAX_SEED:
             raise RequestError(
