@@ -18,9 +18,10 @@ DRAWN_AT_ONCE = 64
 class Model(Protocol):
     """A ``Gan`` or an ``Artifact``."""
 
-    family: Family
-    preset: Any
-
+    @property
+    def family(self) -> Family: ...
+    @property
+    def preset(self) -> Any: ...
     @property
     def classes(self) -> Mapping[str, int]: ...
     def sample_latents(self, count: int, generator: torch.Generator) -> Tensor: ...
