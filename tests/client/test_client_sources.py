@@ -220,7 +220,7 @@ def test_the_example_of_the_documents_runs(tmp_path: Path, monkeypatch: pytest.M
     """As docs/serving-reference.md has it, but for the two servers."""
     text = (Path(__file__).parents[2] / "docs" / "serving-reference.md").read_text()
     (block,) = [it for it in re.findall(r"```python\n(.*?)```", text, re.S) if ".paint(" in it]
-    models = {"8082": FakeModel(TRANSLATES), "8083": FakeModel(PAINTS)}
+    models = {"8084": FakeModel(TRANSLATES), "8085": FakeModel(PAINTS)}
     monkeypatch.setattr("facegan.client.HttpTransport", lambda url: models[url[-4:]])
     monkeypatch.chdir(tmp_path)
     photo().save("photo.jpg")
