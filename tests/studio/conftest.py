@@ -11,10 +11,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from example_data import MAP_CLASSES
 from PIL import Image
 from studio_helpers import free_port
 
+from facegan.artifact import load_artifact, save_artifact
 from facegan.client import WSGITransport
+from facegan.gans import build_gan
 from facegan.serving.http.app import create_app
 from facegan.studio import Studio
 from facegan.synthesis import Synthesizer, open_synthesizer
@@ -32,6 +35,36 @@ def plain(artifact: Any) -> WSGITransport:
 def styled(conditional_artifact: Any) -> WSGITransport:
     """A conditional stylegan2."""
     return WSGITransport(create_app(Synthesizer(conditional_artifact)))
+
+
+def serve_tiny(folder: Path, family: str, preset: str = "tiny") -> WSGITransport:
+    gan = build_gan(family, preset, (3, 32, 32), seed=0, map_classes=MAP_CLASSES)
+    save_artifact(gan, folder)
+    return WSGITransport(create_app(Synthesizer(load_artifact(folder))))
+
+
+@pytest.fixture(scope="module")
+def painting(tmp_path_factory: pytest.TempPathFactory) -> WSGITransport:
+    """A spade: label maps and latents."""
+    return serve_tiny(tmp_path_factory.mktemp("spade"), "spade")
+
+
+@pytest.fixture(scope="module")
+def labelling(tmp_path_factory: pytest.TempPathFactory) -> WSGITransport:
+    """A pix2pix of label maps, without latents."""
+    return serve_tiny(tmp_path_factory.mktemp("labelling"), "pix2pix", "tiny-maps")
+
+
+@pytest.fixture(scope="module")
+def translating(tmp_path_factory: pytest.TempPathFactory) -> WSGITransport:
+    """A pix2pix of images: one direction."""
+    return serve_tiny(tmp_path_factory.mktemp("translating"), "pix2pix")
+
+
+@pytest.fixture(scope="module")
+def cycling(tmp_path_factory: pytest.TempPathFactory) -> WSGITransport:
+    """A cyclegan: two directions."""
+    return serve_tiny(tmp_path_factory.mktemp("cyclegan"), "cyclegan")
 
 
 @pytest.fixture
@@ -110,9 +143,6 @@ def model64(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A dcgan of the preset toy32 at 64 px: that of FACEGAN_STUDIO_MODEL, or an untrained one."""
     if given := os.environ.get("FACEGAN_STUDIO_MODEL"):
         return Path(given)
-    from facegan.artifact import save_artifact
-    from facegan.gans import build_gan
-
     folder = tmp_path_factory.mktemp("model64")
     save_artifact(build_gan("dcgan", "toy32", (3, 64, 64), seed=0), folder)
     return folder

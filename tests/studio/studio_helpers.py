@@ -7,7 +7,9 @@ import sys
 import threading
 import time
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 from PIL import Image
 
 from facegan.client import Reply, WSGITransport
@@ -45,6 +47,17 @@ class GreySquares:
         side = self.resolution
         Image.new("RGB", (side, side), (80 * index, 128, 128)).save(stream, "PNG")
         return stream.getvalue()
+
+    def label_map(self, index: int) -> Any:
+        return None
+
+
+class HalvedMaps(GreySquares):
+    """Stand-ins with label maps: class 1 above, class 3 below."""
+
+    def label_map(self, index: int) -> Any:
+        half = np.full((self.resolution // 2, self.resolution), 1, np.uint8)
+        return np.concatenate([half, half + 2])
 
 
 def free_port() -> int:

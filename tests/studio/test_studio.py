@@ -6,7 +6,7 @@ import random
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
 from PIL import Image
@@ -16,7 +16,7 @@ from facegan.client import FaceClient, HttpTransport, Reply, WSGITransport
 from facegan.errors import ConfigError, InvocationError, RequestError
 from facegan.studio import GenerationOptions, ModelInfo, Studio, TimeoutTransport
 from facegan.studio.latency import Latency
-from facegan.studio.model_info import PROBED_SEEDS, fetch_model_info
+from facegan.studio.model_info import fetch_model_info
 from facegan.studio.quiz import Score, make_question
 from facegan.studio.saved_image import parse_int
 from facegan.studio.studio import add_image, layer_groups, zip_files
@@ -29,7 +29,7 @@ def info_of(transport: Any) -> ModelInfo:
     return fetch_model_info(FaceClient(TimeoutTransport(transport, 30, lambda seconds: None)))
 
 
-def test_a_front_page_says_what_a_model_supports(
+def test_an_endpoint_says_what_its_model_supports(
     plain: WSGITransport, styled: WSGITransport
 ) -> None:
     """Truncation, classes in their order, layers with a style."""
@@ -41,15 +41,37 @@ def test_a_front_page_says_what_a_model_supports(
     assert (info.has_truncation, info.classes, info.style_layers) == (False, (), 0)
 
 
-def test_without_a_front_page_a_model_is_probed(
-    plain: WSGITransport, styled: WSGITransport
-) -> None:
-    """As on AWS: the same information, and the classes that some seeds have."""
-    told, probed = info_of(styled), info_of(Bare(styled))
-    assert set(probed.classes) <= set(told.classes) and probed.classes
-    assert (probed.style_layers, probed.has_truncation) == (told.style_layers, True)
-    assert probed.sha256 == told.sha256
-    assert info_of(Bare(plain)) == info_of(plain) and PROBED_SEEDS <= 64
+def test_without_a_front_page_it_says_the_same(plain: WSGITransport, styled: WSGITransport) -> None:
+    """As on AWS, where GET is not forwarded; in one request, which generates nothing."""
+    assert info_of(Bare(styled)) == info_of(styled)
+    assert info_of(Bare(plain)) == info_of(plain)
+
+    class Counting(Bare):
+        sent: ClassVar[list[bytes]] = []
+
+        def send(self, body: bytes, content_type: str, accept: str) -> Reply:
+            self.sent.append(body)
+            return super().send(body, content_type, accept)
+
+    info_of(Counting(styled))
+    assert Counting.sent == [b'{"about": true}']
+
+
+def test_custom_code_that_says_nothing_has_seeds_only(styled: WSGITransport) -> None:
+    """It refuses the question, or answers that it has no card."""
+
+    class Custom(Bare):
+        refusal = Reply(400, "application/json", b'{"message": "What?"}')
+
+        def send(self, body: bytes, content_type: str, accept: str) -> Reply:
+            asked = body == b'{"about": true}'
+            return self.refusal if asked else super().send(body, content_type, accept)
+
+    told, info = info_of(styled), info_of(Custom(styled))
+    assert (info.family, info.resolution, info.sha256) == ("stylegan2", 32, told.sha256)
+    assert info.needs_only_seeds and not info.has_truncation
+    Custom.refusal = Reply(200, "application/json", b'{"model": null, "max_images": 64}')
+    assert info_of(Custom(styled)) == info
 
 
 def test_a_front_page_of_another_model_is_not_believed(plain: WSGITransport) -> None:
@@ -68,7 +90,7 @@ def test_a_failure_is_not_taken_for_a_refusal(styled: WSGITransport) -> None:
 
     class Tired(Bare):
         def send(self, body: bytes, content_type: str, accept: str) -> Reply:
-            self.is_down = b"truncation_psi" in body
+            self.is_down = b"about" in body
             return super().send(body, content_type, accept)
 
     with pytest.raises(InvocationError, match="it is down"):

@@ -8,8 +8,10 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
-from studio_helpers import Bare, Command
+from PIL import Image
+from studio_helpers import Bare, Command, HalvedMaps
 
 from facegan.client import FaceClient
 from facegan.wire import read_provenance
@@ -380,6 +382,87 @@ def test_styles_classes_and_truncation_are_shown_where_the_model_has_them(
     tab.locator("#mix-rows textarea, #mix-rows input").fill("1-")
     tab.keyboard.press("Enter")
     assert "is not a seed or a range of seeds" in banner_text(tab)
+
+
+def tab_names(tab: Any) -> set[str]:
+    """The names of the tabs that the page shows."""
+    return {name.strip() for name in tab.get_by_role("tab").all_inner_texts()}
+
+
+def await_image(tab: Any, place: str, count: int = 1) -> list[str]:
+    """Wait until a place has so many loaded images; return their addresses."""
+    tab.wait_for_function(
+        """([place, count]) => [...document.querySelectorAll(`${place} img`)]
+             .filter(image => image.naturalWidth > 0).length === count""",
+        arg=[place, count],
+    )
+    found = tab.locator(f"{place} img")
+    return [str(found.nth(index).get_attribute("src")) for index in range(count)]
+
+
+def test_a_label_map_is_painted_by_strokes(
+    painting: Any, make_studio: Callable[..., Any], open_studio: Callable[..., Any]
+) -> None:
+    """Six images of the start map; a stroke in a class's colour draws anew; undo takes it back."""
+    tab = open_studio(make_studio(painting, open_real_images=HalvedMaps))
+    start = await_image(tab, "#painted", 6)
+    assert tab_names(tab) == {"Paint", "Model"}
+    brushes = tab.locator("#paint-editor [name=brush]")
+    assert brushes.count() == 4 and "hair" in tab.locator("#paint-editor").inner_text()
+    tab.locator("#paint-editor label", has_text="shirt").click()
+    box = tab.locator("#paint-canvas").bounding_box()
+    tab.mouse.move(box["x"] + box["width"] / 4, box["y"] + box["height"] / 4)
+    tab.mouse.down()
+    tab.mouse.move(box["x"] + box["width"] / 2, box["y"] + box["height"] / 4, steps=4)
+    tab.mouse.up()
+    await_other(tab, "#painted", start[0])
+    pixel = "place => [...document.getElementById('paint-canvas').getContext('2d')" \
+            ".getImageData(...place, 1, 1).data]"  # fmt: skip
+    assert tab.evaluate(pixel, [12, 8]) == [0x20, 0x80, 0x40, 255]
+    painted = await_image(tab, "#painted", 6)
+    with zipfile.ZipFile(download(tab, "#painted-files")) as archive:
+        told = read_provenance(archive.read(archive.namelist()[0]))
+    assert told["facegan:seeds"] == "0" and len(archive.namelist()) == 6
+    tab.locator("#paint-undo").click()
+    await_other(tab, "#painted", painted[0])
+    assert tab.evaluate(pixel, [12, 8]) == [0x60, 0x40, 0x20, 255]
+    assert await_image(tab, "#painted", 6) == start
+
+
+def await_other(tab: Any, place: str, address: str) -> None:
+    """Wait until a place's first image has another address."""
+    tab.wait_for_function(
+        """([place, address]) => ![null, undefined, address]
+             .includes(document.querySelector(`${place} img`)?.getAttribute('src'))""",
+        arg=[place, address],
+    )
+
+
+def test_an_image_is_translated_there_and_back(
+    cycling: Any, make_studio: Callable[..., Any], open_studio: Callable[..., Any], tmp_path: Path
+) -> None:
+    """By a file of any size; the studio takes it without an upload."""
+    tab = open_studio(make_studio(cycling))
+    tab.locator("#translate-drop input").wait_for()
+    assert tab_names(tab) == {"Translate", "Model"}
+    noise = np.random.default_rng(0).integers(0, 256, (700, 900, 3), np.uint8)
+    for name, pixels in (("small", noise[:40, :50]), ("large", noise)):  # large: 1.9 MB
+        Image.fromarray(pixels).save(tmp_path / f"{name}.png")
+        before = tab.locator("#translated img")
+        shown = before.get_attribute("src") if before.count() else ""
+        tab.locator("#translate-drop input").set_input_files(tmp_path / f"{name}.png")
+        await_other(tab, "#translated", str(shown))
+        await_image(tab, "#translated-back")
+        assert "of 255 levels" in tab.locator("#translated-words").inner_text()
+    told = read_provenance(download(tab, "#translated-file").read_bytes())
+    assert told["facegan:direction"] == "AtoB"
+    shown = await_image(tab, "#translated")[0]
+    tab.locator("#direction input").click()
+    tab.get_by_role("option", name="BtoA").click()
+    await_other(tab, "#translated", shown)
+    (tmp_path / "text.png").write_bytes(b"no image")
+    tab.locator("#translate-drop input").set_input_files(tmp_path / "text.png")
+    assert "not a readable PNG, JPEG or WebP" in banner_text(tab)
 
 
 def test_an_endpoint_behind_http_is_the_same_page(

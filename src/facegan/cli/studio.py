@@ -61,7 +61,7 @@ ONE_SOURCE = "Choose one of --endpoint-url URL, --endpoint NAME and --model FILE
     "--data",
     type=DATA_FOLDER,
     metavar="FOLDER",
-    help="A data set, for the quiz (real or generated?).",
+    help="A data set, for the quiz (real or generated?) and for label maps to paint on.",
 )
 @click.option(
     "--timeout",
@@ -86,6 +86,8 @@ def command(
     profile: str | None,
 ) -> None:
     """Open a local web page: gallery, morphs, style mixing, interpolations, favourites, quiz.
+
+    Models that take label maps or images get a tab to paint or to translate with instead.
 
     \b
     For a model file, without a server:

@@ -1,8 +1,10 @@
-"""Real images for the studio's quiz; importing this imports torch."""
+"""Real images for the studio's quiz and label maps to paint on; importing this imports torch."""
 
 import io
 from pathlib import Path
 
+import numpy as np
+import numpy.typing as npt
 import torch
 from PIL import Image
 
@@ -10,7 +12,7 @@ from facegan.data import open_dataset
 
 
 class DatasetImages:
-    """The real images of a quiz.
+    """The real images of a quiz, and their label maps.
 
     Args:
         folder: A data set.
@@ -29,3 +31,8 @@ class DatasetImages:
         stream = io.BytesIO()
         Image.fromarray(pixels).save(stream, "PNG")
         return stream.getvalue()
+
+    def label_map(self, index: int) -> npt.NDArray[np.uint8] | None:
+        """Return the class of each pixel of one image, uint8 (H, W); None without label maps."""
+        maps = getattr(self.dataset, "companions", {}).get("label_maps")
+        return None if maps is None else maps.read(torch.tensor([index]))[0, 0].numpy()

@@ -22,6 +22,17 @@ CSS = """
 .studio-mix caption { text-align: left; padding: 3px; }
 .studio-mix img { width: clamp(56px, 9vw, 128px); display: block; border-radius: 3px; }
 .studio-mix th img { outline: 2px solid var(--color-accent); outline-offset: -2px; }
+.studio-brushes { display: flex; flex-wrap: wrap; gap: .3rem .9rem; align-items: center;
+  border: none; padding: 0; margin: 0 0 .5rem; }
+.studio-brushes label { display: inline-flex; gap: .35rem; align-items: center; }
+.studio-brushes span { width: 1.2rem; height: 1.2rem; border: 1px solid; border-radius: 3px; }
+#paint-undo { border: 1px solid; border-radius: 4px; padding: .15rem .8rem; }
+#paint-canvas { width: 100%; max-width: 512px; image-rendering: pixelated; touch-action: none;
+  cursor: crosshair; border: 1px solid var(--border-color-primary); }
+.studio-drop { display: block; border: 2px dashed var(--border-color-primary); padding: 1rem; }
+.studio-drop input { display: block; margin: .5rem 0; max-width: 100%; }
+.studio-drop img { max-width: 100%; max-height: 320px; }
+.studio-drop img[hidden] { display: none; }
 #between img { width: 100%; }
 #between img[hidden] { display: none; }
 .image-container, .image-container > button, .image-frame { width: 100%; }
@@ -53,6 +64,7 @@ JS = """
       image.style.imageRendering = 'pixelated';
     }
     if (image.closest('#between')) showFrame();
+    if (image.id === 'paint-start') startPainting(image);
   }, true);
   const showFrame = () => {
     const frames = document.querySelectorAll('#between img');
@@ -73,6 +85,92 @@ JS = """
     }
     return false;
   };
+
+  // Paint: strokes in the chosen class's colour. Their end presses "Paint", which posts the canvas.
+  const canvasOf = () => document.getElementById('paint-canvas');
+  let undone = [], last = null;
+  const startPainting = (image) => {
+    canvasOf().getContext('2d').drawImage(image, 0, 0);
+    undone = [];
+    press(['paint-draw']);
+  };
+  const paintTo = (event) => {
+    const canvas = canvasOf(), box = canvas.getBoundingClientRect(), pen = canvas.getContext('2d');
+    const place = [(event.clientX - box.left) * canvas.width / box.width,
+                   (event.clientY - box.top) * canvas.height / box.height];
+    pen.strokeStyle = document.querySelector('#paint-editor [name=brush]:checked').value;
+    pen.lineWidth = document.getElementById('brush-size').value;
+    pen.lineCap = 'round';
+    pen.beginPath();
+    pen.moveTo(...(last ?? place));
+    pen.lineTo(...place);
+    pen.stroke();
+    last = place;
+  };
+  const undo = () => {
+    const before = undone.pop();
+    if (before) { canvasOf().getContext('2d').putImageData(before, 0, 0); press(['paint-draw']); }
+  };
+  document.addEventListener('pointerdown', (event) => {
+    const canvas = event.target;
+    if (canvas.id !== 'paint-canvas' || event.button !== 0) return;
+    canvas.setPointerCapture(event.pointerId);
+    undone.push(canvas.getContext('2d').getImageData(0, 0, canvas.width, canvas.height));
+    undone = undone.slice(-50);
+    paintTo(event);
+  });
+  document.addEventListener('pointermove', (event) => { if (last) paintTo(event); });
+  for (const kind of ['pointerup', 'pointercancel']) {
+    document.addEventListener(kind, () => {
+      if (last) { last = null; press(['paint-draw']); }
+    });
+  }
+  document.addEventListener('click', (event) => { if (event.target.id === 'paint-undo') undo(); });
+  document.addEventListener('keydown', (event) => {
+    const isUndo = (event.ctrlKey || event.metaKey) && event.key === 'z';
+    if (isUndo && canvasOf()?.offsetParent) { event.preventDefault(); undo(); }
+  });
+
+  // Translate: the file's own bytes; a large one is reduced to a JPEG that the studio accepts.
+  const readUrl = (file) => new Promise((resolve, reject) => {
+    const reader = new FileReader();
+    reader.onload = () => resolve(reader.result);
+    reader.onerror = reject;
+    reader.readAsDataURL(file);
+  });
+  const reduced = async (file, side) => {
+    const image = await createImageBitmap(file), { width, height } = image;
+    const share = Math.min(1, 2 * side / Math.min(width, height), 1000 / Math.sqrt(width * height));
+    const canvas = document.createElement('canvas');
+    canvas.width = Math.round(width * share);
+    canvas.height = Math.round(height * share);
+    const pen = canvas.getContext('2d');
+    pen.imageSmoothingQuality = 'high';
+    pen.fillStyle = 'white';
+    pen.fillRect(0, 0, canvas.width, canvas.height);
+    pen.drawImage(image, 0, 0, canvas.width, canvas.height);
+    return canvas.toDataURL('image/jpeg', 0.95);
+  };
+  const choose = async (zone, file) => {
+    if (!file) return;
+    const shown = zone.querySelector('img');
+    const isSmall = file.size < 700000;
+    const url = isSmall ? readUrl(file) : reduced(file, Number(zone.dataset.side));
+    shown.src = await url.catch(() => '');
+    shown.hidden = false;
+    press(['translate-draw']);
+  };
+  document.addEventListener('change', (event) => {
+    const zone = event.target.closest?.('#translate-drop');
+    if (zone) choose(zone, event.target.files[0]);
+  });
+  document.addEventListener('dragover', (event) => {
+    if (event.target.closest?.('#translate-drop')) event.preventDefault();
+  });
+  document.addEventListener('drop', (event) => {
+    const zone = event.target.closest?.('#translate-drop');
+    if (zone) { event.preventDefault(); choose(zone, event.dataTransfer.files[0]); }
+  });
   document.addEventListener('keydown', (event) => {
     if (event.altKey || event.ctrlKey || event.metaKey || event.target.closest?.(OWN)) return;
     const turned = {

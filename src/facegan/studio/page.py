@@ -21,8 +21,10 @@ from facegan.studio.guard import Guard
 from facegan.studio.mix_tab import add_mix_tab
 from facegan.studio.model_info import ModelInfo
 from facegan.studio.morph_tab import add_morph_tab
+from facegan.studio.paint_tab import add_paint_tab, open_paint_tab
 from facegan.studio.quiz_tab import add_quiz_tab
 from facegan.studio.studio import Studio, layer_groups
+from facegan.studio.translate_tab import add_translate_tab, open_translate_tab
 from facegan.studio.walks_tab import add_walks_tab
 
 ADDRESS = "127.0.0.1"  # not reachable from other machines
@@ -36,25 +38,33 @@ def make_page(studio: Studio) -> gr.Blocks:
     with page:
         components, header = add_header(studio)
         with gr.Tabs(elem_id="parts") as tabs:
-            with gr.Tab("Faces", id="faces"):
+            with gr.Tab("Faces", id="faces") as faces_tab:
                 faces = add_faces_tab(components)
             with gr.Tab("Morph", id="morph") as morph_tab:
                 add_morph_tab(components, faces, tabs, morph_tab)
             with gr.Tab("Mix", id="mix", visible=False) as mix_tab:
                 layers = add_mix_tab(components)
-            with gr.Tab("Walks", id="walks"):
+            with gr.Tab("Walks", id="walks") as walks_tab:
                 add_walks_tab(components)
+            seed_tabs = [faces_tab, morph_tab, walks_tab]
             if studio.open_real_images is not None:
                 with gr.Tab("Quiz", id="quiz") as quiz_tab:
                     add_quiz_tab(components, quiz_tab)
+                seed_tabs.append(quiz_tab)
             with gr.Tab("Favourites", id="favourites") as favourites_tab:
                 add_favourites_tab(components, faces, favourites_tab)
+            seed_tabs.append(favourites_tab)
+            with gr.Tab("Paint", id="paint", visible=False) as paint_tab:
+                painting = add_paint_tab(components)
+            with gr.Tab("Translate", id="translate", visible=False) as translate_tab:
+                translation = add_translate_tab(components)
             with gr.Tab("Model", id="model"):
                 card = gr.HTML(elem_id="model-card")
         title, reconnect, options = header
         outputs = [reconnect, title, options, mix_tab, card]
         outputs += [components.psi, components.class_name, layers, *faces.outputs]
-        load_on_open(page, components, faces, reconnect, outputs)
+        outputs += [tabs, paint_tab, translate_tab, *seed_tabs, *painting, *translation]
+        load_on_open(page, components, faces, reconnect, outputs, len(seed_tabs))
     return page
 
 
@@ -80,13 +90,18 @@ def load_on_open(
     faces: FacesTab,
     reconnect: gr.Button,
     outputs: list[Any],
+    seed_tabs: int,
 ) -> None:
     """Fetch the model's information and the first images when the page opens or reconnects."""
 
     def load(first: Any, count: Any, psi: float, class_name: str, current: Any) -> Values:
         studio, options = components.studio, options_of(psi, class_name)
-        supported = controls_for(studio.model_info())
-        return [*supported, *generate_gallery(studio, first, count, options, current)]
+        info = studio.model_info()
+        gallery: Values = [gr.skip() for _ in faces.outputs]
+        if info.needs_only_seeds:
+            gallery = generate_gallery(studio, first, count, options, current)
+        tabs = [*tabs_for(info, seed_tabs), *open_paint_tab(studio), *open_translate_tab(info)]
+        return [*controls_for(info), *gallery, *tabs]
 
     unchanged = [gr.skip() for _ in outputs[1:]]
     guarded = components.guarded(load, len(outputs), [gr.update(visible=True), *unchanged])
@@ -109,6 +124,17 @@ def controls_for(info: ModelInfo) -> Values:
     ]
 
 
+def tabs_for(info: ModelInfo, seed_tabs: int) -> Values:
+    """Return the updates that show the tabs of a model's inputs, and select the first of them."""
+    first = "paint" if info.paints else "translate"
+    return [
+        gr.skip() if info.needs_only_seeds else gr.update(selected=first),
+        gr.update(visible=info.paints),
+        gr.update(visible=info.translates),
+        *[gr.update(visible=info.needs_only_seeds)] * seed_tabs,
+    ]
+
+
 def title_of(info: ModelInfo | None) -> str:
     """Return the page's heading."""
     model = "not connected yet" if info is None else html.escape(info.name)
@@ -120,6 +146,7 @@ def card_of(info: ModelInfo) -> str:
     rows: dict[str, object] = {
         "Family, preset": f"{info.family}, {info.preset}",
         "Resolution": f"{info.resolution} px",
+        "Takes": write_names(info.inputs, ", ").replace("_", " "),
         "Truncation": "yes" if info.has_truncation else "no",
         "Classes": write_names(info.classes, ", ") or "none",
         "Layers with styles": info.style_layers or "none",
@@ -131,7 +158,7 @@ def card_of(info: ModelInfo) -> str:
         f'<tr><th scope="row">{html.escape(name)}</th><td>{html.escape(str(value))}</td></tr>'
         for name, value in rows.items()
     )
-    note = "Every image here is generated; its file names the model and the seed."
+    note = "Every image here is generated; its file names the model, and the seed if it has one."
     return f'<table class="studio-card">{lines}</table><p>{note}</p>'
 
 

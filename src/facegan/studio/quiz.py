@@ -6,6 +6,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Protocol
 
+from facegan.studio.drawings import Pixels
+
 
 class RealImages(Protocol):
     """The images of a data set."""
@@ -16,6 +18,10 @@ class RealImages(Protocol):
 
     def png(self, index: int) -> bytes:
         """Return one of them as a PNG, at the model's resolution."""
+        ...
+
+    def label_map(self, index: int) -> Pixels | None:
+        """Return the class of each of its pixels, uint8 (H, W); None without label maps."""
         ...
 
 

@@ -3,18 +3,46 @@
 import random
 import zipfile
 from collections.abc import Sequence
+from dataclasses import dataclass
+from hashlib import sha256
 from pathlib import Path
+
+import numpy as np
 
 from facegan.client import FaceClient, Transport
 from facegan.errors import ConfigError
+from facegan.studio.drawings import Pixels, colour_map, mean_difference, snap_to_classes
 from facegan.studio.latency import Latency
 from facegan.studio.model_info import ModelInfo, fetch_model_info
 from facegan.studio.quiz import OpenRealImages, Question, RealImages, make_question
 from facegan.studio.saved_image import GenerationOptions, SavedImage, save_images
 from facegan.studio.timeout_transport import TimeoutTransport
-from facegan.wire import GeneratedImage
+from facegan.wire import (
+    JSON,
+    GeneratedImage,
+    GenerateRequest,
+    ModelSignature,
+    decode_sources,
+    open_sources,
+    parse_images,
+)
 
 REPLY_BYTES = 6 * 2**20  # the limit of SageMaker's InvokeEndpoint
+
+
+@dataclass(frozen=True)
+class Translation:
+    """An image as a model translates it: the server's bytes, untouched.
+
+    Attributes:
+        there: A PNG.
+        back: A PNG of the translation of that, by a model with two directions.
+        difference: The mean absolute difference of source and `back`, in levels of 0 to 255.
+    """
+
+    there: Path
+    back: Path | None = None
+    difference: float | None = None
 
 
 class Studio:
@@ -26,7 +54,7 @@ class Studio:
         transport: How the endpoint is reached.
         folder: Where files are written; the caller removes it.
         seconds: The timeout of a request.
-        open_real_images: Opens the quiz's data set at a resolution; None: no quiz.
+        open_real_images: Opens the data set of quiz and label maps at a resolution; None: none.
         rng: For random seeds and the quiz.
     """
 
@@ -115,6 +143,59 @@ class Studio:
         (image,) = self.client.faces([seed], **options.for_client)
         return GenerationOptions(options.truncation_psi, image.class_name)
 
+    def paint(self, drawing: Pixels, seeds: Sequence[int]) -> list[SavedImage]:
+        """Generate one image per seed from a drawing (H, W, 3) in the classes' colours.
+
+        Colours become those of the nearest class. A model without latents has no seeds.
+        """
+        info = self.model_info()
+        label_map = snap_to_classes(drawing, info.map_classes)
+        chosen = seeds if "latents" in info.inputs else None
+        images = self.client.faces(chosen, label_maps=label_map)
+        folder = self.folder / f"map-{sha256(label_map.tobytes()).hexdigest()[:12]}"
+        return save_images(images, GenerationOptions(), folder)
+
+    def start_map(self) -> bytes:
+        """Return a label map to paint on, as a PNG in the classes' colours.
+
+        It is a random one of the data set, or all of class 0 if that has no label maps.
+
+        Raises:
+            DatasetError: the data set cannot be opened at the model's resolution.
+        """
+        info = self.model_info()
+        label_map = None
+        if self.open_real_images is not None:
+            reals = self.real_images_of(self.open_real_images)
+            label_map = reals.label_map(self.rng.randrange(len(reals)))
+        if label_map is None:
+            label_map = np.zeros((info.resolution, info.resolution), np.uint8)
+        return colour_map(label_map, info.map_classes)
+
+    def translate(self, source: bytes, direction: str | None) -> Translation:
+        """Translate an image; and the result back, if the model has two directions.
+
+        The first of them is the default.
+        """
+        info = self.model_info()
+        direction = direction or next(iter(info.directions), None)
+        there = self.translate_once(source, direction)
+        name = f"{sha256(source).hexdigest()[:12]}-{direction or 'translated'}"
+        path = self.write(f"{name}.png", there)
+        others = [other for other in info.directions if other != direction]
+        if not others:
+            return Translation(path)
+        back = self.translate_once(there, others[0])
+        given, returned = (squared(image, info.resolution) for image in (source, back))
+        difference = mean_difference(given, returned)
+        return Translation(path, self.write(f"{name}-back.png", back), difference)
+
+    def translate_once(self, source: bytes, direction: str | None) -> bytes:
+        """Return the translation of an image's bytes as a PNG."""
+        request = GenerateRequest(images=[source], direction=direction)
+        (image,) = parse_images(self.client.invoke(request, JSON))
+        return image.png
+
     def random_seeds(self, count: int) -> list[int]:
         """Return random seeds, small enough to remember."""
         return [self.rng.randrange(100_000) for _ in range(count)]
@@ -127,12 +208,16 @@ class Studio:
         """
         if self.open_real_images is None:
             raise ConfigError("There is no data set for the quiz.", "Start with --data FOLDER.")
-        if self.real_images is None:
-            self.real_images = self.open_real_images(self.model_info().resolution)
-        real = self.real_images.png(self.rng.randrange(len(self.real_images)))
+        reals = self.real_images_of(self.open_real_images)
+        real = reals.png(self.rng.randrange(len(reals)))
         (seed,) = self.random_seeds(1)
         (fake,) = self.client.faces([seed], **options.for_client)
         return make_question(real, fake.png, seed, self.folder / "quiz", self.rng)
+
+    def real_images_of(self, open_real_images: OpenRealImages) -> RealImages:
+        """Return the data set at the model's resolution; opened once."""
+        self.real_images = self.real_images or open_real_images(self.model_info().resolution)
+        return self.real_images
 
     def write(self, name: str, body: bytes) -> Path:
         """Write a reply's bytes into a file of the folder."""
@@ -140,6 +225,12 @@ class Studio:
         path = self.folder / name
         path.write_bytes(body)
         return path
+
+
+def squared(image: bytes, side: int) -> Pixels:
+    """Return an image as the endpoint prepares it: its centre square (side, side, 3)."""
+    opened = open_sources(GenerateRequest(images=[image]))
+    return decode_sources(opened, ModelSignature(side=side))["images"][0]
 
 
 def zip_files(files: Sequence[Path], archive: Path) -> Path:

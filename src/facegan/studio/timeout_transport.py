@@ -5,7 +5,7 @@ import threading
 import time
 from collections.abc import Callable
 
-from facegan.client import FrontPageTransport, Reply, Transport
+from facegan.client import Reply, Transport
 from facegan.errors import InvocationError
 
 
@@ -34,12 +34,6 @@ class TimeoutTransport:
         )
         self.on_reply(time.perf_counter() - start)
         return reply
-
-    def front_page(self) -> Reply:
-        """See :class:`facegan.client.FrontPageTransport`; InvocationError if it has none."""
-        if not isinstance(self.transport, FrontPageTransport):
-            raise InvocationError("This endpoint has no front page.")
-        return call_with_timeout(self.seconds, self.transport.front_page)
 
 
 def call_with_timeout(seconds: float, call: Callable[[], Reply]) -> Reply:
