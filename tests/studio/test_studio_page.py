@@ -385,7 +385,8 @@ def test_styles_classes_and_truncation_are_shown_where_the_model_has_them(
 
 
 def tab_names(tab: Any) -> set[str]:
-    """The names of the tabs that the page shows."""
+    """The names of the tabs that the page shows, once those of the model are known."""
+    tab.get_by_role("tab", name="Faces").wait_for(state="detached")
     return {name.strip() for name in tab.get_by_role("tab").all_inner_texts()}
 
 

@@ -37,21 +37,22 @@ def make_page(studio: Studio) -> gr.Blocks:
     page: gr.Blocks = gr.Blocks(title="facegan studio", analytics_enabled=False)
     with page:
         components, header = add_header(studio)
+        # Gradio shows a tab that was hidden, but does not hide one that was shown.
         with gr.Tabs(elem_id="parts") as tabs:
-            with gr.Tab("Faces", id="faces") as faces_tab:
+            with gr.Tab("Faces", id="faces", visible=False) as faces_tab:
                 faces = add_faces_tab(components)
-            with gr.Tab("Morph", id="morph") as morph_tab:
+            with gr.Tab("Morph", id="morph", visible=False) as morph_tab:
                 add_morph_tab(components, faces, tabs, morph_tab)
             with gr.Tab("Mix", id="mix", visible=False) as mix_tab:
                 layers = add_mix_tab(components)
-            with gr.Tab("Walks", id="walks") as walks_tab:
+            with gr.Tab("Walks", id="walks", visible=False) as walks_tab:
                 add_walks_tab(components)
             seed_tabs = [faces_tab, morph_tab, walks_tab]
             if studio.open_real_images is not None:
-                with gr.Tab("Quiz", id="quiz") as quiz_tab:
+                with gr.Tab("Quiz", id="quiz", visible=False) as quiz_tab:
                     add_quiz_tab(components, quiz_tab)
                 seed_tabs.append(quiz_tab)
-            with gr.Tab("Favourites", id="favourites") as favourites_tab:
+            with gr.Tab("Favourites", id="favourites", visible=False) as favourites_tab:
                 add_favourites_tab(components, faces, favourites_tab)
             seed_tabs.append(favourites_tab)
             with gr.Tab("Paint", id="paint", visible=False) as paint_tab:
@@ -126,9 +127,9 @@ def controls_for(info: ModelInfo) -> Values:
 
 def tabs_for(info: ModelInfo, seed_tabs: int) -> Values:
     """Return the updates that show the tabs of a model's inputs, and select the first of them."""
-    first = "paint" if info.paints else "translate"
+    first = "paint" if info.paints else "translate" if info.translates else "faces"
     return [
-        gr.skip() if info.needs_only_seeds else gr.update(selected=first),
+        gr.update(selected=first),
         gr.update(visible=info.paints),
         gr.update(visible=info.translates),
         *[gr.update(visible=info.needs_only_seeds)] * seed_tabs,
