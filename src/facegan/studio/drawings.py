@@ -56,8 +56,9 @@ def snap_to_classes(pixels: Pixels, classes: MapClasses) -> Pixels:
     """
     colours, places = np.unique(pixels.reshape(-1, 3), axis=0, return_inverse=True)
     distances = colours.astype(int)[:, None] - palette_of(classes).astype(int)
-    nearest = (distances**2).sum(-1).argmin(-1).astype(np.uint8)
-    return nearest[places.reshape(pixels.shape[:2])]
+    nearest: Pixels = (distances**2).sum(-1).argmin(-1).astype(np.uint8)
+    label_map: Pixels = nearest[places.reshape(pixels.shape[:2])]
+    return label_map
 
 
 def colour_map(label_map: Pixels, classes: MapClasses) -> bytes:

@@ -230,7 +230,8 @@ class Studio:
 def squared(image: bytes, side: int) -> Pixels:
     """Return an image as the endpoint prepares it: its centre square (side, side, 3)."""
     opened = open_sources(GenerateRequest(images=[image]))
-    return decode_sources(opened, ModelSignature(side=side))["images"][0]
+    pixels: Pixels = decode_sources(opened, ModelSignature(side=side))["images"][0]
+    return pixels
 
 
 def zip_files(files: Sequence[Path], archive: Path) -> Path:
